@@ -1,0 +1,53 @@
+//! The one source of "now", so that tests can move time.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use parking_lot::Mutex;
+
+/// A point in time, UTC, in whole milliseconds: the precision every store keeps.
+pub type Timestamp = DateTime<Utc>;
+
+/// Tells the time. Cheap to clone.
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System,
+    Fixed(Arc<Mutex<Timestamp>>),
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until [`Clock::set`] moves it.
+    pub fn fixed(at: Timestamp) -> Self {
+        Self(Source::Fixed(Arc::new(Mutex::new(at))))
+    }
+
+    /// The current time, cut to milliseconds so that what is answered now equals what is stored.
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is the Clock")]
+            Source::System => Utc::now().trunc_subsecs(3),
+            Source::Fixed(at) => *at.lock(),
+        }
+    }
+
+    /// Moves a fixed clock; the system clock cannot be moved and ignores it.
+    pub fn set(&self, to: Timestamp) {
+        if let Source::Fixed(at) = &self.0 {
+            *at.lock() = to;
+        }
+    }
+}
+
+/// Milliseconds since the epoch to a timestamp. Stores keep times in this form; a value outside chrono's range
+/// (which no code of ours writes) becomes the epoch.
+pub fn from_millis(millis: i64) -> Timestamp {
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}

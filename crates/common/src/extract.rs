@@ -1,0 +1,268 @@
+//! Extractors: what a handler takes as arguments is checked before it runs.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, FromRef, FromRequest, FromRequestParts, Query, Request},
+    http::{HeaderMap, HeaderName, header, request::Parts},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::{
+    auth::{Auth, Claims, Role, TokenError},
+    fields::{Fields, FromFields},
+    idempotency::Key,
+    ids::UserId,
+    problem::{self, ApiError, FieldError},
+};
+
+/// The largest JSON body, in bytes.
+pub const MAX_BODY: usize = 128 * 1024;
+/// How long a body may take to arrive.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(12);
+/// Carries the client's address from the gateway, together with [`GATEWAY_TOKEN`].
+pub const CLIENT_IP: HeaderName = HeaderName::from_static("x-client-ip");
+/// Proves that a request came through the gateway.
+pub const GATEWAY_TOKEN: HeaderName = HeaderName::from_static("x-gateway-token");
+
+/// The signed-in user.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The account.
+    pub id: UserId,
+    /// Its role when the token was made.
+    pub role: Role,
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Auth: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(*caller);
+        }
+        let token = bearer(&parts.headers)
+            .ok_or_else(|| ApiError::unauthorized("missing_token", "Please sign in: this needs a bearer token."))?;
+        let claims: Claims = Auth::from_ref(state).verify_user(token).map_err(refused)?;
+        let caller = Self { id: claims.sub, role: claims.role };
+        parts.extensions.insert(caller);
+        Ok(caller)
+    }
+}
+
+fn refused(error: TokenError) -> ApiError {
+    match error {
+        TokenError::Invalid => ApiError::unauthorized("invalid_token", "The bearer token is not valid."),
+        TokenError::Expired => ApiError::unauthorized("token_expired", "The bearer token has expired; please sign in."),
+    }
+}
+
+/// The token of `Authorization: Bearer <token>`, the scheme in any case (RFC 9110, 11.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()).then(|| token.trim())
+}
+
+/// The signed-in user, who must be an organizer.
+#[derive(Clone, Copy, Debug)]
+pub struct Organizer(pub Caller);
+
+impl<S> FromRequestParts<S> for Organizer
+where
+    S: Send + Sync,
+    Auth: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        match caller.role {
+            Role::Organizer => Ok(Self(caller)),
+            Role::User => Err(ApiError::forbidden("organizer_only", "Only organizers may do this.")),
+        }
+    }
+}
+
+/// Another of our services, by name. Guards every `/internal` route.
+#[derive(Clone, Debug)]
+pub struct Service(pub String);
+
+impl<S> FromRequestParts<S> for Service
+where
+    S: Send + Sync,
+    Auth: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        bearer(&parts.headers)
+            .and_then(|token| Auth::from_ref(state).verify_service(token).ok())
+            .map(Self)
+            .ok_or_else(|| ApiError::unauthorized("invalid_token", "This address is for services only."))
+    }
+}
+
+/// The client's address: what the gateway says, when a service token proves that it is the gateway; else the peer.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientIp(pub IpAddr);
+
+impl<S> FromRequestParts<S> for ClientIp
+where
+    S: Send + Sync,
+    Auth: FromRef<S>,
+{
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let (token, ip) = (text(&GATEWAY_TOKEN), text(&CLIENT_IP));
+        let from_gateway = token
+            .is_some_and(|token| Auth::from_ref(state).verify_service(token).is_ok_and(|name| name == "gateway"));
+        let ip = ip
+            .filter(|_| from_gateway)
+            .and_then(|ip| ip.parse().ok())
+            .or_else(|| parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()))
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Ok(Self(ip))
+    }
+}
+
+/// A JSON request body.
+pub struct Json<T>(pub T);
+
+impl<S, T> FromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: FromFields,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = json_bytes::<T>(&parts.headers, body).await?;
+        Fields::read(&bytes).map(Self)
+    }
+}
+
+/// The JSON body of an unsafe call by a signed-in user, with its `Idempotency-Key` when it has one.
+pub struct Unsafe<T> {
+    /// The body.
+    pub input: T,
+    /// The key.
+    pub key: Option<Key>,
+}
+
+impl<S, T> FromRequest<S> for Unsafe<T>
+where
+    S: Send + Sync,
+    T: FromFields,
+    Auth: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        const NAME: &str = "idempotency-key";
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, state).await?;
+        let bytes = json_bytes::<T>(&parts.headers, body).await?;
+        let key = match parts.headers.get(NAME) {
+            None => None,
+            Some(value) => {
+                let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
+                    ApiError::invalid_field("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
+                })?;
+                Some(Key {
+                    caller: caller.id,
+                    route: format!("{} {}", parts.method, parts.uri.path()),
+                    key: key.to_owned(),
+                    fingerprint: Key::fingerprint(&bytes),
+                })
+            }
+        };
+        Ok(Self { input: Fields::read(&bytes)?, key })
+    }
+}
+
+async fn json_bytes<T: FromFields>(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(problem::body_too_large());
+    }
+    let bytes = body_bytes(body, MAX_BODY).await?;
+    if !(bytes.is_empty() && T::EMPTY_BODY_ALLOWED) && !is_json(headers) {
+        return Err(problem::unsupported_media_type());
+    }
+    Ok(bytes)
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// 413 when it is longer than `max` bytes, 408 when it does not arrive in time, 400 when the client goes away.
+pub async fn body_bytes(body: Body, max: usize) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, max).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(problem::body_too_large()),
+        Ok(Err(error)) => Err(ApiError::new(
+            axum::http::StatusCode::BAD_REQUEST,
+            "body_incomplete",
+            "The request body ended before it was complete.",
+        )
+        .because(error)),
+        Err(_) => Err(problem::request_timeout()),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The query string, field by field. Unknown parameters are ignored; of a repeated one the last counts.
+pub struct Params {
+    values: BTreeMap<String, String>,
+    errors: Vec<FieldError>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Query(values) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| ApiError::invalid_field("query", "is not a valid query string"))?;
+        Ok(Self { values: values.into_iter().collect(), errors: Vec::new() })
+    }
+}
+
+impl Params {
+    /// A parameter, when it is there and not empty.
+    pub fn get<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.values.get(name).filter(|text| !text.is_empty())?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.errors.push(FieldError { field: name.to_owned(), message });
+                None
+            }
+        }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// 422 naming every parameter that was wrong.
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.errors)) }
+    }
+}

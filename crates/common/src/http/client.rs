@@ -1,0 +1,283 @@
+//! Calls between the parts: over a socket when they are separate processes, directly when they are one.
+//!
+//! Which of the two is decided once, where the process is composed. No handler knows.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, Uri, header, uri},
+    response::Response,
+};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Front, REQUEST_ID, current_request_id};
+use crate::auth::Auth;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long an upstream may take until the head of its answer. Longer than a handler's own bound, which gives the
+/// better answer.
+const HEAD: Duration = Duration::from_secs(35);
+/// How long an internal question may take in all.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Idle connections are dropped by us before the other side does ([`super::serve::Limits::head`]), so that a request
+/// does not meet a closing connection.
+const POOL_IDLE: Duration = Duration::from_secs(5);
+/// Failures in a row after which a replica is left alone for [`REST`].
+const STRIKES: u64 = 3;
+const REST: Duration = Duration::from_secs(1);
+/// The largest answer to an internal question, in bytes.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Why an upstream gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection could be made, or every replica is resting. The request has had no effect.
+    #[error("no connection to {0}")]
+    Unreachable(String),
+    /// The connection broke before the answer came. The request may have had its effect.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// No answer in time. The request may have had its effect.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+/// Another part of the system. Cheap to clone.
+#[derive(Clone)]
+pub struct Upstream(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// In this process. Parts refer to each other in circles, so the front is put in after all are built.
+    Local(Arc<OnceLock<Front>>),
+    Remote(Arc<Remote>),
+}
+
+struct Remote {
+    client: Client<HttpConnector, Body>,
+    replicas: Vec<Replica>,
+    turn: AtomicUsize,
+    born: Instant,
+}
+
+/// One process of a service, and its circuit breaker.
+struct Replica {
+    authority: uri::Authority,
+    strikes: AtomicU64,
+    /// Milliseconds after `born` until which nobody should call.
+    rests_until: AtomicU64,
+}
+
+impl Upstream {
+    /// A part in this process. Its front is set once it exists; a call before that is `Unreachable`.
+    pub fn local() -> (Self, Arc<OnceLock<Front>>) {
+        let slot = Arc::new(OnceLock::new());
+        (Self(Kind::Local(slot.clone())), slot)
+    }
+
+    /// A part in other processes: one or more base URLs (`http://host:port`), separated by commas.
+    ///
+    /// # Errors
+    /// Names the URL that is not valid.
+    pub fn remote(urls: &str) -> Result<Self, String> {
+        let replicas = urls.split(',').map(|url| Replica::parse(url.trim())).collect::<Result<Vec<_>, _>>()?;
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(256)
+            .build(connector);
+        Ok(Self(Kind::Remote(Arc::new(Remote { client, replicas, turn: AtomicUsize::new(0), born: Instant::now() }))))
+    }
+
+    /// Sends a request on. Only its path and query count; a safe one without a body is tried again on another
+    /// connection when the first breaks.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
+        match &self.0 {
+            Kind::Local(slot) => match slot.get() {
+                Some(front) => Ok(front.handle(request).await),
+                None => Err(UpstreamError::Unreachable("a part that is not started yet".to_owned())),
+            },
+            Kind::Remote(remote) => remote.call(request).await,
+        }
+    }
+}
+
+impl Remote {
+    async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
+        let repeatable = request.method().is_safe() && http_body::Body::is_end_stream(request.body());
+        if !repeatable {
+            return self.once(request).await;
+        }
+        let (parts, _) = request.into_parts();
+        let mut error = None;
+        for _ in 0..self.replicas.len() + 1 {
+            match self.once(Request::from_parts(parts.clone(), Body::empty())).await {
+                Err(UpstreamError::Timeout) => return Err(UpstreamError::Timeout),
+                Err(failed) => error = Some(failed),
+                answer => return answer,
+            }
+        }
+        Err(error.unwrap_or(UpstreamError::Timeout))
+    }
+
+    async fn once(&self, mut request: Request) -> Result<Response, UpstreamError> {
+        let replica = self.pick().ok_or_else(|| UpstreamError::Unreachable("any replica".to_owned()))?;
+        let mut target = std::mem::take(request.uri_mut()).into_parts();
+        target.scheme = Some(uri::Scheme::HTTP);
+        target.authority = Some(replica.authority.clone());
+        target.path_and_query.get_or_insert_with(|| uri::PathAndQuery::from_static("/"));
+        *request.uri_mut() = Uri::from_parts(target).map_err(|error| UpstreamError::Broken(error.to_string()))?;
+        match tokio::time::timeout(HEAD, self.client.request(request)).await {
+            Ok(Ok(response)) => {
+                replica.strikes.store(0, Ordering::Relaxed);
+                Ok(response.map(Body::new))
+            }
+            Ok(Err(error)) => {
+                self.strike(replica);
+                if error.is_connect() {
+                    Err(UpstreamError::Unreachable(replica.authority.to_string()))
+                } else {
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    Err(UpstreamError::Broken(source.unwrap_or_else(|| error.to_string())))
+                }
+            }
+            Err(_) => {
+                self.strike(replica);
+                Err(UpstreamError::Timeout)
+            }
+        }
+    }
+
+    /// The next replica in turn that is not resting.
+    fn pick(&self) -> Option<&Replica> {
+        let now = self.now();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        (0..self.replicas.len())
+            .map(|offset| &self.replicas[(first + offset) % self.replicas.len()])
+            .find(|replica| replica.rests_until.load(Ordering::Relaxed) <= now)
+    }
+
+    fn strike(&self, replica: &Replica) {
+        if replica.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES {
+            replica.rests_until.store(self.now() + REST.as_millis() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.born.elapsed().as_millis() as u64
+    }
+}
+
+impl Replica {
+    fn parse(url: &str) -> Result<Self, String> {
+        let wrong = || format!("{url} is not a base URL such as http://127.0.0.1:3101");
+        let parsed: Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
+        let authority = parsed.authority().cloned().ok_or_else(wrong)?;
+        if parsed.scheme() != Some(&uri::Scheme::HTTP) || parsed.path().len() > 1 || authority.port_u16().is_none() {
+            return Err(wrong());
+        }
+        Ok(Self { authority, strikes: AtomicU64::new(0), rests_until: AtomicU64::new(0) })
+    }
+}
+
+/// Why an internal question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The service gave one of our problem documents.
+    #[error("{service} answered {status} {code}: {detail}")]
+    Problem {
+        /// Who.
+        service: &'static str,
+        /// The HTTP status.
+        status: StatusCode,
+        /// The stable code.
+        code: String,
+        /// The sentence.
+        detail: String,
+        /// The whole document.
+        body: serde_json::Value,
+    },
+    /// There was no answer, or none that makes sense.
+    #[error("{service} could not be asked: {why}")]
+    Unavailable {
+        /// Who.
+        service: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Asks one service questions in another's name. Cheap to clone.
+#[derive(Clone)]
+pub struct InternalClient {
+    upstream: Upstream,
+    auth: Auth,
+    audience: &'static str,
+}
+
+impl InternalClient {
+    /// Calls `audience` (a name of [`crate::wire::service`]) as the service that `auth` belongs to.
+    pub fn new(upstream: Upstream, auth: Auth, audience: &'static str) -> Self {
+        Self { upstream, auth, audience }
+    }
+
+    /// The service that is called.
+    pub fn audience(&self) -> &'static str {
+        self.audience
+    }
+
+    /// Posts a question to an internal path and reads the answer.
+    ///
+    /// # Errors
+    /// When the service refuses, is away, or takes too long.
+    pub async fn post<I: Serialize + ?Sized, O: DeserializeOwned>(&self, path: &str, body: &I) -> Result<O, CallError> {
+        let service = self.audience;
+        let unavailable = |why: String| CallError::Unavailable { service, why };
+        let token = self.auth.service_token(service).map_err(|error| unavailable(error.to_string()))?;
+        let body = serde_json::to_vec(body).map_err(|error| unavailable(error.to_string()))?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(REQUEST_ID, current_request_id())
+            .body(Body::from(body))
+            .map_err(|error| unavailable(error.to_string()))?;
+        let ask = async {
+            let response = self.upstream.call(request).await.map_err(|error| unavailable(error.to_string()))?;
+            let status = response.status();
+            let bytes = Limited::new(response.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| unavailable(error.to_string()))?
+                .to_bytes();
+            if status.is_success() {
+                return serde_json::from_slice(&bytes).map_err(|error| unavailable(error.to_string()));
+            }
+            let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+            Err(CallError::Problem { service, status, code: text("code"), detail: text("detail"), body })
+        };
+        tokio::time::timeout(ANSWER, ask).await.unwrap_or_else(|_| Err(unavailable("no answer in time".to_owned())))
+    }
+}

@@ -1,0 +1,121 @@
+//! The front of a service: what every request passes on its way in and out, whoever calls.
+//!
+//! It gives the request an id, bounds the handler's time, turns panics and every failed answer into the one error
+//! shape, counts, and logs. It wraps the router from outside, so axum's own answers pass it too.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use tower::{Service, ServiceExt};
+
+use super::{CURRENT, REQUEST_ID, request_id};
+use crate::{
+    metrics::Metrics,
+    problem::{self, ApiError},
+};
+
+/// How long a handler may take until the head of its answer.
+const HANDLER_TIME: Duration = Duration::from_secs(30);
+/// A request that takes longer than this is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// A service ready to be called, over a socket or directly. Cheap to clone.
+#[derive(Clone)]
+pub struct Front {
+    service: &'static str,
+    router: Router,
+    metrics: Metrics,
+}
+
+impl Front {
+    /// Wraps a service's router.
+    pub fn new(service: &'static str, router: Router, metrics: Metrics) -> Self {
+        Self { service, router, metrics }
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// Handles one request.
+    pub async fn handle(&self, mut request: Request) -> Response {
+        let started = Instant::now();
+        let id = request_id(request.headers_mut());
+        // Only a failed answer needs these, but then the request is gone. Method and Uri are cheap to clone.
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let call = CURRENT.scope(id.clone(), self.router.clone().oneshot(request));
+        let call = tokio::time::timeout(HANDLER_TIME, AssertUnwindSafe(call).catch_unwind());
+        let mut response = match call.await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            // The panic hook has logged where and why.
+            Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
+            Err(_) => {
+                ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "This took too long and was given up.")
+                    .into_response()
+            }
+        };
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            response = self.failed(response, &method, uri.path(), &id);
+        }
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+        let took = started.elapsed();
+        self.metrics.request(status.as_u16(), took);
+        if took > SLOW {
+            let (id, millis) = (id.to_str().unwrap_or_default(), took.as_millis());
+            tracing::info!(service = self.service, request_id = id, %method, path = uri.path(), millis, "a slow request");
+        }
+        response
+    }
+
+    fn failed(&self, response: Response, method: &axum::http::Method, path: &str, id: &HeaderValue) -> Response {
+        let id = id.to_str().unwrap_or_default();
+        if problem::is_problem(&response) {
+            return response; // written, and logged, by the service behind this one
+        }
+        let (response, error) = problem::render(response, method, path, id);
+        if error.status().is_server_error() {
+            tracing::error!(service = self.service, request_id = id, %method, path, ?error, "a request failed");
+        } else {
+            tracing::debug!(service = self.service, request_id = id, %method, path, ?error, "a request was refused");
+        }
+        response
+    }
+}
+
+impl Service<Request> for Front {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let front = self.clone();
+        Box::pin(async move { Ok(front.handle(request).await) })
+    }
+}
+
+/// Marks an answer as not to be kept by any cache: it is about one person.
+pub fn private(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

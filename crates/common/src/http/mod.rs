@@ -1,0 +1,51 @@
+//! HTTP as every part speaks it: the front of a service, the listener, the client between services, lists in pages
+//! and health.
+
+pub mod client;
+pub mod front;
+pub mod health;
+pub mod page;
+pub mod serve;
+
+pub use client::{CallError, InternalClient, Upstream};
+pub use front::Front;
+pub use page::{Cursor, Page};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::ids::new_id;
+
+/// Names a request in answers and logs, across services.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    /// The id of the request being handled, for the calls made on its behalf.
+    static CURRENT: HeaderValue;
+}
+
+/// The request's id: the one it came with, when it is well formed, else a new one, which is then put in.
+pub fn request_id(headers: &mut HeaderMap) -> HeaderValue {
+    if let Some(id) = headers.get(REQUEST_ID).filter(|id| is_well_formed(id)) {
+        return id.clone();
+    }
+    let id = new_request_id();
+    headers.insert(REQUEST_ID, id.clone());
+    id
+}
+
+/// The id of the request this task works for, or a new one for work that no request asked for.
+pub fn current_request_id() -> HeaderValue {
+    CURRENT.try_with(HeaderValue::clone).unwrap_or_else(|_| new_request_id())
+}
+
+fn new_request_id() -> HeaderValue {
+    let mut text = [0u8; uuid::fmt::Simple::LENGTH];
+    HeaderValue::from_str(new_id().simple().encode_lower(&mut text))
+        .unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+/// Ids go into logs and answers as they are, so only harmless ones of reasonable length are kept.
+fn is_well_formed(id: &HeaderValue) -> bool {
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    (1..=128).contains(&id.len()) && id.as_bytes().iter().all(allowed)
+}

@@ -1,0 +1,166 @@
+//! The listener. `axum::serve` sets no deadlines of its own: a client that sends nothing holds its connection for
+//! ever. Here slow headers, slow bodies and idle connections are cut, and stopping is orderly.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{body::Body, extract::ConnectInfo};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::Sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::Front;
+
+/// Deadlines and bounds of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the first byte of a connection, or the end of the answer before, to the end of the request's head. So it
+    /// is also how long a connection may be idle.
+    pub head: Duration,
+    /// From the end of the head to the end of the body.
+    pub body: Duration,
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// How long requests in flight may go on after the stop signal.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(14),
+            connections: 10_000,
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Binds an address. Port 0 takes any free one.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{name} cannot listen on {address}: the port is in use. Stop the other program or choose another port."
+        ),
+        _ => format!("{name} cannot listen on {address}: {error}."),
+    })
+}
+
+/// Serves until `stop`; then takes no more connections, finishes what is in flight, and returns.
+pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(64 * 1024);
+    loop {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            () = stop.cancelled() => break,
+        };
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: wait for some to come back instead of spinning.
+                    tracing::warn!(%error, service = front.service(), "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => break,
+        };
+        let _ = stream.set_nodelay(true);
+        let connection = connection(http.clone(), stream, peer, front.clone(), limits.body, stop.clone());
+        connections.spawn(async move {
+            let _place = place;
+            // Errors here are the client's: it went away, was too slow, or does not speak HTTP.
+            if let Err(error) = connection.await {
+                tracing::trace!(%error, %peer, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(limits.drain, connections.wait()).await.is_err() {
+        tracing::warn!(service = front.service(), "some requests did not end in time and were cut off");
+    }
+}
+
+async fn connection(
+    http: http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    front: Front,
+    body_time: Duration,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let front = front.clone();
+        async move {
+            let mut request = request.map(|body| deadline(body, body_time));
+            request.extensions_mut().insert(ConnectInfo(peer));
+            Ok::<_, Infallible>(front.handle(request).await)
+        }
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+fn deadline(body: Incoming, time: Duration) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    Body::new(Deadline { body, over: Box::pin(tokio::time::sleep(time)) })
+}
+
+/// A request body that fails when it does not end in time.
+struct Deadline {
+    body: Incoming,
+    over: Pin<Box<Sleep>>,
+}
+
+impl HttpBody for Deadline {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other))),
+            Poll::Pending => {
+                self.over.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

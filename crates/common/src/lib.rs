@@ -1,0 +1,29 @@
+//! What the four services and the gateway share: identity, errors, settings, money, time, HTTP, the storage
+//! engine and the messages between services.
+//!
+//! A thing belongs here when two services use it. Domain types stay in their service; only types that cross a
+//! service boundary live in [`wire`].
+
+pub mod auth;
+pub mod cache;
+pub mod clock;
+pub mod documented;
+pub mod extract;
+pub mod fields;
+pub mod http;
+pub mod idempotency;
+pub mod ids;
+pub mod metrics;
+pub mod money;
+pub mod outbox;
+pub mod problem;
+pub mod process;
+pub mod ratelimit;
+pub mod secrets;
+pub mod settings;
+pub mod sqlite;
+pub mod store;
+pub mod telemetry;
+pub mod time;
+pub mod wire;
+pub mod workers;

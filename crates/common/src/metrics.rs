@@ -1,0 +1,109 @@
+//! Figures for Prometheus (text format 0.0.4) at `/metrics`.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+/// Upper bounds of the latency histogram, in milliseconds.
+const BUCKETS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000];
+
+/// Something that knows a figure when asked, such as the length of a queue.
+#[async_trait]
+pub trait Gauge: Send + Sync {
+    /// Name, help text and value of each figure; none when they cannot be had right now.
+    async fn read(&self) -> Vec<(&'static str, &'static str, f64)>;
+}
+
+/// One service's figures. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    service: &'static str,
+    /// By the first digit of the status.
+    requests: [AtomicU64; 6],
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+    micros: AtomicU64,
+    gauges: Vec<Box<dyn Gauge>>,
+}
+
+impl Metrics {
+    /// Figures of `service`, with gauges that are read when somebody asks.
+    pub fn new(service: &'static str, gauges: Vec<Box<dyn Gauge>>) -> Self {
+        Self(Arc::new(Inner {
+            service,
+            requests: Default::default(),
+            buckets: Default::default(),
+            micros: AtomicU64::new(0),
+            gauges,
+        }))
+    }
+
+    /// Counts a request.
+    pub fn request(&self, status: u16, took: Duration) {
+        let inner = &self.0;
+        inner.requests[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
+        let millis = took.as_millis() as u64;
+        let bucket = BUCKETS.iter().position(|bound| millis < *bound).unwrap_or(BUCKETS.len());
+        inner.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        inner.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// All figures.
+    pub async fn render(&self) -> Response {
+        let mut text = String::new();
+        let service = self.0.service;
+        text.push_str("# HELP http_requests_total Requests answered, by class of status.\n# TYPE http_requests_total counter\n");
+        for (class, count) in self.0.requests.iter().enumerate().skip(1) {
+            let count = count.load(Ordering::Relaxed);
+            let _ = writeln!(text, "http_requests_total{{service=\"{service}\",status=\"{class}xx\"}} {count}");
+        }
+        text.push_str("# HELP http_request_seconds Time until the head of the answer.\n# TYPE http_request_seconds histogram\n");
+        let mut total = 0;
+        for (index, count) in self.0.buckets.iter().enumerate() {
+            total += count.load(Ordering::Relaxed);
+            let bound = BUCKETS.get(index).map_or("+Inf".to_owned(), |millis| (*millis as f64 / 1000.0).to_string());
+            let _ = writeln!(text, "http_request_seconds_bucket{{service=\"{service}\",le=\"{bound}\"}} {total}");
+        }
+        let seconds = self.0.micros.load(Ordering::Relaxed) as f64 / 1e6;
+        let _ = writeln!(text, "http_request_seconds_sum{{service=\"{service}\"}} {seconds}");
+        let _ = writeln!(text, "http_request_seconds_count{{service=\"{service}\"}} {total}");
+        for gauge in &self.0.gauges {
+            for (name, help, value) in gauge.read().await {
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{service=\"{service}\"}} {value}");
+            }
+        }
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    }
+}
+
+/// How a service's outbox stands.
+pub struct OutboxGauge {
+    /// The outbox.
+    pub store: Arc<dyn crate::outbox::OutboxStore>,
+    /// The time.
+    pub clock: crate::clock::Clock,
+}
+
+#[async_trait]
+impl Gauge for OutboxGauge {
+    async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
+        let Ok(stats) = self.store.stats(self.clock.now()).await else { return Vec::new() };
+        vec![
+            ("outbox_pending", "Messages not yet delivered.", stats.pending as f64),
+            ("outbox_dead", "Messages that were given up.", stats.dead as f64),
+            ("outbox_oldest_seconds", "Age of the oldest undelivered message.", stats.oldest_millis as f64 / 1000.0),
+        ]
+    }
+}

@@ -1,0 +1,346 @@
+//! Messages between services: CloudEvents 1.0 written to an outbox in the commit of the change they tell of,
+//! delivered in batches by a relay, at least once and in order per subject, and taken in once through an inbox.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    http::client::InternalClient,
+    ids::new_id,
+    store::StoreError,
+};
+
+/// Where every subscriber takes messages.
+pub const PATH: &str = "/internal/messages";
+/// Messages in one delivery.
+pub const BATCH: usize = 500;
+/// The largest delivery a subscriber takes, in bytes. A message is at most some kilobytes.
+pub const MAX_DELIVERY: usize = 8 * 1024 * 1024;
+const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// A wake-up can be lost with the request that caused it; then this finds the message.
+const POLL: Duration = Duration::from_millis(250);
+/// Tries before a message that its subscriber keeps refusing becomes a dead letter: about a week of back-off.
+const MAX_ATTEMPTS: u32 = 25;
+
+/// A message about to be stored.
+pub struct NewMessage {
+    /// Its id, by which the subscriber tells repeats.
+    pub id: Uuid,
+    /// The service that must hear of it.
+    pub destination: &'static str,
+    /// What happened, such as `registration.confirmed`.
+    pub kind: &'static str,
+    /// What it happened to; messages of one subject arrive in order.
+    pub subject: Uuid,
+    /// When.
+    pub time: Timestamp,
+    /// The facts, as JSON.
+    pub data: String,
+}
+
+impl NewMessage {
+    /// A message with a new id.
+    pub fn new(
+        destination: &'static str,
+        kind: &'static str,
+        subject: impl Into<Uuid>,
+        time: Timestamp,
+        data: &impl Serialize,
+    ) -> Self {
+        // The data are our own wire structs; writing them to memory cannot fail.
+        let data = serde_json::to_string(data).unwrap_or_default();
+        Self { id: new_id(), destination, kind, subject: subject.into(), time, data }
+    }
+}
+
+/// A CloudEvent on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CloudEvent {
+    specversion: String,
+    /// Unique per message, the same on every delivery.
+    pub id: Uuid,
+    source: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it happened to.
+    pub subject: Uuid,
+    /// When.
+    pub time: Timestamp,
+    datacontenttype: String,
+    data: Box<RawValue>,
+}
+
+impl CloudEvent {
+    /// The event `kind` about `subject`, from `service`.
+    ///
+    /// # Errors
+    /// When `data` is not JSON.
+    pub fn new(
+        service: &str,
+        id: Uuid,
+        kind: String,
+        subject: Uuid,
+        time: Timestamp,
+        data: String,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            specversion: "1.0".to_owned(),
+            id,
+            source: format!("/{service}"),
+            kind,
+            subject,
+            time,
+            datacontenttype: "application/json".to_owned(),
+            data: RawValue::from_string(data)?,
+        })
+    }
+
+    /// Reads the facts.
+    ///
+    /// # Errors
+    /// When they do not have the form that `T` expects.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.data.get())
+    }
+}
+
+/// What a subscriber says of one message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The message.
+    pub id: Uuid,
+    /// What became of it.
+    pub status: ReceiptStatus,
+    /// Why it was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiptStatus {
+    /// It has had its effect, now or before.
+    Accepted,
+    /// It could not be handled now; send it again.
+    Retry,
+    /// It can never be handled.
+    Rejected,
+}
+
+impl Receipt {
+    /// Taken.
+    pub fn accepted(id: Uuid) -> Self {
+        Self { id, status: ReceiptStatus::Accepted, detail: None }
+    }
+
+    /// Not taken now.
+    pub fn retry(id: Uuid, why: impl ToString) -> Self {
+        Self { id, status: ReceiptStatus::Retry, detail: Some(why.to_string()) }
+    }
+
+    /// Never to be taken.
+    pub fn rejected(id: Uuid, why: impl ToString) -> Self {
+        Self { id, status: ReceiptStatus::Rejected, detail: Some(why.to_string()) }
+    }
+}
+
+/// A message that was not taken.
+pub struct Failure {
+    /// Its place in the outbox.
+    pub seq: i64,
+    /// When to try again; `None` makes it a dead letter.
+    pub retry_at: Option<Timestamp>,
+    /// What the subscriber said.
+    pub why: String,
+}
+
+/// A message waiting in an outbox.
+pub struct Waiting {
+    /// Its place; messages go out in this order.
+    pub seq: i64,
+    /// Deliveries that failed so far.
+    pub attempts: u32,
+    /// The message.
+    pub event: CloudEvent,
+}
+
+/// How an outbox stands.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct OutboxStats {
+    /// Messages not yet delivered.
+    pub pending: u64,
+    /// Messages that were given up.
+    pub dead: u64,
+    /// Age of the oldest undelivered one, in milliseconds.
+    pub oldest_millis: u64,
+}
+
+/// The relay's view of a service's store.
+#[async_trait]
+pub trait OutboxStore: Send + Sync {
+    /// Messages for `destination` whose time has come, oldest first; a message waits while an earlier one of its
+    /// subject does.
+    async fn due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError>;
+    /// Takes or renews the lease on delivering to `destination`; gives its fence unless another relay holds it.
+    async fn lease(
+        &self,
+        destination: &str,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<i64>, StoreError>;
+    /// Notes what became of messages; nothing happens, and `false` is given, when the lease has passed on.
+    async fn settle(
+        &self,
+        destination: &str,
+        owner: Uuid,
+        fence: i64,
+        delivered: Vec<i64>,
+        failed: Vec<Failure>,
+    ) -> Result<bool, StoreError>;
+    /// Hands the lease back.
+    async fn release(&self, destination: &str, owner: Uuid) -> Result<(), StoreError>;
+    /// How the outbox stands.
+    async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError>;
+}
+
+/// Delivers one service's messages to one subscriber.
+pub struct Relay {
+    /// The outbox.
+    pub store: Arc<dyn OutboxStore>,
+    /// The subscriber.
+    pub client: InternalClient,
+    /// Rung when a message has been stored.
+    pub wake: Arc<Notify>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Relay {
+    /// Works until `stop`, then hands its lease back.
+    pub async fn run(self, stop: CancellationToken) {
+        let owner = new_id();
+        let destination = self.client.audience();
+        let mut held: Option<(i64, Timestamp)> = None;
+        let mut failures = 0u32;
+        loop {
+            let pause = match self.round(owner, &mut held).await {
+                Ok(true) => {
+                    failures = 0;
+                    Duration::ZERO
+                }
+                Ok(false) => POLL,
+                Err(why) => {
+                    failures += 1;
+                    tracing::warn!(destination, failures, why, "messages could not be delivered; trying again");
+                    backoff(failures).min(Duration::from_secs(5))
+                }
+            };
+            if stop.is_cancelled() {
+                break;
+            }
+            if !pause.is_zero() {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    // While the subscriber is away, new messages are no reason to try sooner.
+                    () = self.wake.notified(), if failures == 0 => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+        if held.is_some() && self.store.release(destination, owner).await.is_err() {
+            tracing::debug!(destination, "the relay's lease will run out by itself");
+        }
+    }
+
+    /// Delivers one batch. `Ok(true)`: there may be more.
+    async fn round(&self, owner: Uuid, held: &mut Option<(i64, Timestamp)>) -> Result<bool, String> {
+        let destination = self.client.audience();
+        let now = self.clock.now();
+        let waiting = self.store.due(destination, now, BATCH).await.map_err(|e| e.to_string())?;
+        if waiting.is_empty() {
+            return Ok(false);
+        }
+        let fence = match *held {
+            Some((fence, until)) if until - now > LEASE / 2 => fence,
+            _ => {
+                let until = now + LEASE;
+                let fence = self.store.lease(destination, owner, now, until).await.map_err(|e| e.to_string())?;
+                *held = fence.map(|fence| (fence, until));
+                match fence {
+                    Some(fence) => fence,
+                    None => return Ok(false),
+                }
+            }
+        };
+        let batch: Vec<&CloudEvent> = waiting.iter().map(|message| &message.event).collect();
+        let receipts: Vec<Receipt> = self.client.post(PATH, &batch).await.map_err(|e| e.to_string())?;
+        let full = waiting.len() == BATCH;
+        let (delivered, failed) = judge(waiting, receipts, now);
+        for failure in failed.iter().filter(|failure| failure.retry_at.is_none()) {
+            tracing::error!(destination, seq = failure.seq, why = failure.why, "a message became a dead letter");
+        }
+        let progress = !delivered.is_empty();
+        if !self.store.settle(destination, owner, fence, delivered, failed).await.map_err(|e| e.to_string())? {
+            *held = None; // another relay took over while this one was slow; the inbox drops what it repeats
+        }
+        Ok(full || progress)
+    }
+}
+
+fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<i64>, Vec<Failure>) {
+    let mut receipts: HashMap<Uuid, Receipt> = receipts.into_iter().map(|receipt| (receipt.id, receipt)).collect();
+    let (mut delivered, mut failed) = (Vec::new(), Vec::new());
+    for message in waiting {
+        let receipt = receipts
+            .remove(&message.event.id)
+            .unwrap_or_else(|| Receipt::retry(message.event.id, "the subscriber did not mention it"));
+        let attempts = message.attempts + 1;
+        let retry_at = (receipt.status == ReceiptStatus::Retry && attempts < MAX_ATTEMPTS)
+            .then(|| now + backoff(attempts).max(Duration::from_millis(500)));
+        match receipt.status {
+            ReceiptStatus::Accepted => delivered.push(message.seq),
+            _ => failed.push(Failure { seq: message.seq, retry_at, why: receipt.detail.unwrap_or_default() }),
+        }
+    }
+    (delivered, failed)
+}
+
+/// Exponential with full jitter: 0 to 250 ms x 2^attempts, at most 6 hours.
+pub fn backoff(attempts: u32) -> Duration {
+    let ceiling = Duration::from_millis(250 << attempts.min(17)).min(Duration::from_secs(6 * 3600));
+    ceiling.mul_f64(rand::random_range(0.5..1.0))
+}
+
+/// What a service does with messages.
+#[async_trait]
+pub trait Subscriber: Send + Sync + 'static {
+    /// Handles a batch in order. Every message's effect and its id are one commit, so that a repeat has none.
+    async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt>;
+}
+
+/// The handler of [`PATH`].
+///
+/// # Errors
+/// When the body is no batch of CloudEvents.
+pub async fn receive(
+    subscriber: &dyn Subscriber,
+    body: axum::body::Body,
+) -> Result<axum::Json<Vec<Receipt>>, crate::problem::ApiError> {
+    let bytes = crate::extract::body_bytes(body, MAX_DELIVERY).await?;
+    let batch: Vec<CloudEvent> = serde_json::from_slice(&bytes).map_err(|error| {
+        crate::problem::ApiError::new(StatusCode::BAD_REQUEST, "not_cloudevents", "Not a batch of CloudEvents.")
+            .because(error)
+    })?;
+    Ok(axum::Json(subscriber.receive(batch).await))
+}

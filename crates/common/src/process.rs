@@ -1,0 +1,165 @@
+//! A process from start to end: settings, logs, data directory, secrets, listeners, stop. What every `main` does.
+
+use std::{
+    fs,
+    future::Future,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+use crate::{
+    auth::Auth,
+    clock::Clock,
+    http::{
+        Front, Upstream,
+        serve::{self, Limits},
+    },
+    secrets,
+    settings::{Razorpay, RazorpayKeys, Settings, help},
+    sqlite::Sqlite,
+    telemetry,
+    workers::Workers,
+};
+
+/// The key id of the simulator, in the form of a Razorpay test key.
+const SIMULATOR_KEY_ID: &str = "rzp_test_simulator";
+/// From the stop signal to the end: requests get 8 s of it ([`Limits::drain`]).
+const GRACE: Duration = Duration::from_secs(9);
+
+/// What a process is given to build its parts from. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The checked settings.
+    pub settings: Arc<Settings>,
+    /// The time.
+    pub clock: Clock,
+    /// Background tasks, and the stop signal.
+    pub workers: Workers,
+    jwt_secret: SecretString,
+    razorpay: RazorpayKeys,
+}
+
+impl Context {
+    /// Prepares the data directory and the secrets.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
+        let dir = &settings.data_dir;
+        let trouble = |error| format!("The data directory {} cannot be used: {error}.", dir.display());
+        fs::create_dir_all(dir).map_err(trouble)?;
+        let jwt_secret = match &settings.jwt_secret {
+            Some(secret) => secret.clone(),
+            None => secrets::read_or_create(dir, "jwt_secret").map_err(trouble)?,
+        };
+        let razorpay = match &settings.razorpay {
+            Razorpay { keys: Some(keys), .. } => keys.clone(),
+            Razorpay { keys: None, .. } => RazorpayKeys {
+                key_id: SIMULATOR_KEY_ID.to_owned(),
+                key_secret: secrets::read_or_create(dir, "razorpay_key_secret").map_err(trouble)?,
+                webhook_secret: secrets::read_or_create(dir, "razorpay_webhook_secret").map_err(trouble)?,
+            },
+        };
+        Ok(Self { settings: Arc::new(settings), clock, workers: Workers::new(), jwt_secret, razorpay })
+    }
+
+    /// Makes and checks tokens as `service`.
+    pub fn auth(&self, service: &'static str) -> Auth {
+        Auth::new(service, &self.jwt_secret, self.clock.clone())
+    }
+
+    /// Razorpay's keys: the set ones, or those made for the simulator.
+    pub fn razorpay_keys(&self) -> &RazorpayKeys {
+        &self.razorpay
+    }
+
+    /// A file or folder in the data directory.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.settings.data_dir.join(name)
+    }
+
+    /// Opens a service's SQLite file.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub fn sqlite(&self, service: &str, migrations: &[&str]) -> Result<Sqlite, String> {
+        let path = self.data(&format!("{service}.db"));
+        Sqlite::open(&path, migrations).map_err(|error| format!("{} cannot be used: {error}.", path.display()))
+    }
+
+    /// Another service in other processes.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub fn remote(&self, urls: &str) -> Result<Upstream, String> {
+        Upstream::remote(urls)
+    }
+
+    /// Listens on `port` and serves `front` until the stop. Gives the address.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub async fn serve(&self, port: u16, front: Front) -> Result<SocketAddr, String> {
+        let name = front.service();
+        let listener = serve::bind(name, SocketAddr::new(self.settings.bind_addr, port)).await?;
+        let address = listener.local_addr().map_err(|error| format!("{name} cannot listen: {error}."))?;
+        self.workers.spawn(name, serve::serve(listener, front, Limits::default(), self.workers.stop_token()));
+        Ok(address)
+    }
+}
+
+/// Runs a program: answers `--help` and `--version`, reads the settings, calls `compose` and waits for the end.
+/// Everything that is wrong at start is one message and exit code 1, not a backtrace.
+pub fn run<F, Fut>(program: &str, about: &str, compose: F) -> ExitCode
+where
+    F: FnOnce(Context) -> Fut,
+    Fut: Future<Output = Result<(), String>>,
+{
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("--help" | "-h") => {
+            print!("{}", help(program, about));
+            return ExitCode::SUCCESS;
+        }
+        Some("--version" | "-V") => {
+            println!("{program} {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Some(other) => {
+            eprintln!("{program}: unknown argument {other}; see {program} --help");
+            return ExitCode::FAILURE;
+        }
+    }
+    match start(compose) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("{program}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start<F, Fut>(compose: F) -> Result<bool, String>
+where
+    F: FnOnce(Context) -> Fut,
+    Fut: Future<Output = Result<(), String>>,
+{
+    let settings = Settings::from_env().map_err(|error| error.to_string())?;
+    telemetry::start(&settings.log, settings.log_json)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no threads could be started: {error}."))?;
+    runtime.block_on(async {
+        let context = Context::new(settings, Clock::system())?;
+        let workers = context.workers.clone();
+        compose(context).await?;
+        Ok(workers.run(GRACE).await)
+    })
+}

@@ -1,0 +1,393 @@
+//! Settings: environment variables (and a `.env` file), checked at start, all mistakes named at once.
+//!
+//! [`SETTINGS`] is the one list: `--help` prints it, `.env.example` is compared with it, and a variable is read only
+//! through it. With nothing set, everything works on one machine, offline.
+
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+
+use chrono_tz::Tz;
+use secrecy::SecretString;
+
+use crate::auth::MIN_SECRET_BYTES;
+
+/// One setting.
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// Its value when it is not set; empty: none.
+    pub default: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+macro_rules! settings {
+    ($($name:literal = $default:literal, $help:literal;)+) => {
+        /// Every setting there is.
+        pub const SETTINGS: &[Setting] = &[$(Setting { name: $name, default: $default, help: $help }),+];
+    };
+}
+
+settings! {
+    "APP_ENV" = "development", "development, or production: refuses everything that is only for trying out";
+    "BIND_ADDR" = "127.0.0.1", "address all ports listen on";
+    "GATEWAY_PORT" = "3003", "the public door; 0 takes any free port and prints it, here and below";
+    "USERS_PORT" = "3101", "users service";
+    "EVENTS_PORT" = "3102", "events service";
+    "NOTIFICATIONS_PORT" = "3103", "notifications service";
+    "PAYMENTS_PORT" = "3104", "payments service";
+    "RAZORPAY_SIMULATOR_PORT" = "3199", "Razorpay simulator";
+    "PUBLIC_URL" = "", "how the world reaches the gateway; default http://localhost:GATEWAY_PORT";
+    "CORS_ORIGINS" = "", "browser origins, comma-separated; default: localhost, any port, in development";
+    "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
+    "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
+    "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
+    "TOKEN_LIFETIME_SECONDS" = "3600", "how long a sign-in lasts";
+    "DEFAULT_TIMEZONE" = "Asia/Kolkata", "IANA zone of event times sent without one";
+    "HOLD_SECONDS" = "900", "how long an unpaid registration keeps its seat";
+    "USERS_URL" = "", "where other processes find the users service; default http://127.0.0.1:USERS_PORT";
+    "EVENTS_URL" = "", "likewise, the events service";
+    "NOTIFICATIONS_URL" = "", "likewise, the notifications service";
+    "PAYMENTS_URL" = "", "likewise, the payments service";
+    "RAZORPAY_BASE_URL" = "", "default: https://api.razorpay.com when keys are set, else the simulator";
+    "RAZORPAY_KEY_ID" = "", "Razorpay API key; none: the simulator";
+    "RAZORPAY_KEY_SECRET" = "", "Razorpay API secret";
+    "RAZORPAY_WEBHOOK_SECRET" = "", "Razorpay webhook secret";
+    "SIMULATOR_AUTO_COMPLETE" = "on", "off: simulated payments wait for the customer's step on the simulator's page";
+    "SMTP_URL" = "", "smtp:// or smtps://user:password@host:port; none: e-mail goes to DATA_DIR/mailbox";
+    "MAIL_FROM" = "Organise Event <no-reply@localhost>", "sender of e-mail";
+    "LEASE_SECONDS" = "20", "after this a worker that died is replaced";
+    "RATE_LIMITS" = "on", "off: for load tests";
+    "LOG" = "info", "log filter, such as warn or info,payments=debug";
+    "LOG_FORMAT" = "text", "text, or json for machines";
+}
+
+/// Development or production.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AppEnv {
+    /// For trying out and working on it.
+    Development,
+    /// For real people and money.
+    Production,
+}
+
+/// Where Razorpay is.
+#[derive(Clone, Debug)]
+pub struct Razorpay {
+    /// Base URL without `/v1`; `None`: the simulator of this system.
+    pub base_url: Option<String>,
+    /// Keys; `None`: those generated for the simulator.
+    pub keys: Option<RazorpayKeys>,
+}
+
+/// Razorpay's credentials.
+#[derive(Clone, Debug)]
+pub struct RazorpayKeys {
+    /// Public half.
+    pub key_id: String,
+    /// Secret half; also signs checkouts.
+    pub key_secret: SecretString,
+    /// Signs webhooks.
+    pub webhook_secret: SecretString,
+}
+
+/// The checked settings of a process.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are the settings of the same names; SETTINGS says what each is for")]
+pub struct Settings {
+    pub app_env: AppEnv,
+    pub bind_addr: IpAddr,
+    pub gateway_port: u16,
+    pub users_port: u16,
+    pub events_port: u16,
+    pub notifications_port: u16,
+    pub payments_port: u16,
+    pub simulator_port: u16,
+    pub public_url: Option<String>,
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: Vec<IpAddr>,
+    pub data_dir: PathBuf,
+    pub jwt_secret: Option<SecretString>,
+    pub token_lifetime: Duration,
+    pub default_timezone: Tz,
+    pub hold: Duration,
+    pub users_url: String,
+    pub events_url: String,
+    pub notifications_url: String,
+    pub payments_url: String,
+    pub razorpay: Razorpay,
+    pub simulator_auto_complete: bool,
+    pub smtp_url: Option<SecretString>,
+    pub mail_from: String,
+    pub lease: Duration,
+    pub rate_limits: bool,
+    pub log: String,
+    pub log_json: bool,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SettingsError(pub Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The settings are not right:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads `.env`, then the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        match dotenvy::dotenv() {
+            Err(error) if !error.not_found() => return Err(SettingsError(vec![format!(".env: {error}")])),
+            _ => {}
+        }
+        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Reads the settings from wherever `lookup` finds them.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut reader = Reader { lookup: &lookup, errors: Vec::new() };
+        let r = &mut reader;
+        let app_env = r.parse("APP_ENV", "development or production", |text| match text {
+            "development" => Some(AppEnv::Development),
+            "production" => Some(AppEnv::Production),
+            _ => None,
+        });
+        let port = |r: &mut Reader<'_>, name| r.parse(name, "a port, 0 to 65535", |text| text.parse::<u16>().ok());
+        let ports = [
+            port(r, "GATEWAY_PORT"),
+            port(r, "USERS_PORT"),
+            port(r, "EVENTS_PORT"),
+            port(r, "NOTIFICATIONS_PORT"),
+            port(r, "PAYMENTS_PORT"),
+            port(r, "RAZORPAY_SIMULATOR_PORT"),
+        ];
+        r.different_ports(&ports);
+        let [gateway_port, users_port, events_port, notifications_port, payments_port, simulator_port] =
+            ports.map(Option::unwrap_or_default);
+        let url = |r: &mut Reader<'_>, name: &'static str, port: u16| {
+            r.text(name).unwrap_or_else(|| format!("http://127.0.0.1:{port}"))
+        };
+        let settings = Self {
+            app_env: app_env.unwrap_or(AppEnv::Development),
+            bind_addr: r
+                .parse("BIND_ADDR", "an IP address", |text| text.parse().ok())
+                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            gateway_port,
+            users_port,
+            events_port,
+            notifications_port,
+            payments_port,
+            simulator_port,
+            public_url: r.optional("PUBLIC_URL", "an http or https URL", |text| {
+                (text.starts_with("http://") || text.starts_with("https://")).then(|| text.trim_end_matches('/').to_owned())
+            }),
+            cors_origins: r
+                .list("CORS_ORIGINS", "origins such as https://example.org", |text| {
+                    ((text.starts_with("http://") || text.starts_with("https://")) && !text.ends_with('/'))
+                        .then(|| text.to_owned())
+                }),
+            trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses", |text| text.parse().ok()),
+            data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
+            jwt_secret: r.optional("JWT_SECRET", "32 bytes or more", |text| {
+                (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
+            }),
+            token_lifetime: r.seconds("TOKEN_LIFETIME_SECONDS", 60, 7 * 24 * 3600),
+            default_timezone: r
+                .parse("DEFAULT_TIMEZONE", "an IANA time zone such as Asia/Kolkata", |text| text.parse().ok())
+                .unwrap_or(Tz::Asia__Kolkata),
+            hold: r.seconds("HOLD_SECONDS", 1, 24 * 3600),
+            users_url: url(r, "USERS_URL", users_port),
+            events_url: url(r, "EVENTS_URL", events_port),
+            notifications_url: url(r, "NOTIFICATIONS_URL", notifications_port),
+            payments_url: url(r, "PAYMENTS_URL", payments_port),
+            razorpay: r.razorpay(),
+            simulator_auto_complete: r.switch("SIMULATOR_AUTO_COMPLETE"),
+            smtp_url: r.optional("SMTP_URL", "smtp:// or smtps:// with a host", |text| {
+                (text.starts_with("smtp://") || text.starts_with("smtps://")).then(|| SecretString::from(text))
+            }),
+            mail_from: r.text("MAIL_FROM").unwrap_or_default(),
+            lease: r.seconds("LEASE_SECONDS", 1, 3600),
+            rate_limits: r.switch("RATE_LIMITS"),
+            log: r.text("LOG").unwrap_or_default(),
+            log_json: r
+                .parse("LOG_FORMAT", "text or json", |text| match text {
+                    "text" => Some(false),
+                    "json" => Some(true),
+                    _ => None,
+                })
+                .unwrap_or(false),
+        };
+        for name in ["MONGODB_URI", "REDIS_URL"] {
+            if lookup(name).is_some_and(|value| !value.is_empty()) {
+                reader.errors.push(format!("{name} is set, but this version stores in SQLite and caches in-process only"));
+            }
+        }
+        reader.errors.extend(settings.unfit_for_production());
+        if reader.errors.is_empty() { Ok(settings) } else { Err(SettingsError(reader.errors)) }
+    }
+
+    /// How the world reaches the gateway that listens on `port`.
+    pub fn public_url(&self, port: u16) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://localhost:{port}"))
+    }
+
+    /// Whether this is production.
+    pub fn is_production(&self) -> bool {
+        self.app_env == AppEnv::Production
+    }
+
+    fn unfit_for_production(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.is_production() {
+            let mut require = |fine: bool, sentence: &str| {
+                if !fine {
+                    problems.push(format!("in production {sentence}"));
+                }
+            };
+            require(self.razorpay.keys.is_some(), "RAZORPAY_KEY_ID, RAZORPAY_KEY_SECRET and RAZORPAY_WEBHOOK_SECRET must be set");
+            require(self.smtp_url.is_some(), "SMTP_URL must be set");
+            require(self.jwt_secret.is_some(), "JWT_SECRET must be set");
+            require(
+                self.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
+                "PUBLIC_URL must be set to an https URL",
+            );
+            require(self.rate_limits, "RATE_LIMITS must not be off");
+        }
+        problems
+    }
+}
+
+/// The text of `--help`.
+pub fn help(program: &str, about: &str) -> String {
+    let mut text = format!("{about}\n\nUsage: {program} [--help | --version]\n\nSettings (environment variables, or a .env file):\n");
+    for Setting { name, default, help } in SETTINGS {
+        let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+        text.push_str(&format!("  {name:<26}{help}{default}\n"));
+    }
+    text
+}
+
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// The variable, or its default; `None` when both are empty.
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        let default = SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default);
+        let set = (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        set.or_else(|| Some(default.to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    /// Values are not repeated in messages: some are secrets, and the person can look.
+    fn optional<T>(&mut self, name: &'static str, form: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.text(name)?;
+        let value = parse(&text);
+        if value.is_none() {
+            self.errors.push(format!("{name} must be {form}"));
+        }
+        value
+    }
+
+    fn parse<T>(&mut self, name: &'static str, form: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        self.optional(name, form, parse)
+    }
+
+    fn list<T>(&mut self, name: &'static str, form: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        self.optional(name, form, |text| text.split(',').map(|item| parse(item.trim())).collect()).unwrap_or_default()
+    }
+
+    fn seconds(&mut self, name: &'static str, min: u64, max: u64) -> Duration {
+        let form = format!("a number of seconds from {min} to {max}");
+        let seconds = self.parse(name, &form, |text| text.parse().ok().filter(|s| (min..=max).contains(s)));
+        Duration::from_secs(seconds.unwrap_or(min))
+    }
+
+    fn switch(&mut self, name: &'static str) -> bool {
+        self.parse(name, "on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        })
+        .unwrap_or(true)
+    }
+
+    fn different_ports(&mut self, ports: &[Option<u16>]) {
+        let mut seen: Vec<u16> = ports.iter().flatten().copied().filter(|port| *port != 0).collect();
+        seen.sort_unstable();
+        for pair in seen.windows(2).filter(|pair| pair[0] == pair[1]) {
+            self.errors.push(format!("port {} is given to two parts", pair[0]));
+        }
+    }
+
+    fn razorpay(&mut self) -> Razorpay {
+        let names = ["RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET"];
+        let values = names.map(|name| self.text(name));
+        let base_url = self.optional("RAZORPAY_BASE_URL", "an http or https URL", |text| {
+            (text.starts_with("http://") || text.starts_with("https://")).then(|| text.trim_end_matches('/').to_owned())
+        });
+        let keys = match values {
+            [Some(key_id), Some(key_secret), Some(webhook_secret)] => Some(RazorpayKeys {
+                key_id,
+                key_secret: SecretString::from(key_secret),
+                webhook_secret: SecretString::from(webhook_secret),
+            }),
+            [None, None, None] => None,
+            _ => {
+                self.errors.push(format!("{} belong together: set all three or none", names.join(", ")));
+                None
+            }
+        };
+        let base_url = base_url.or_else(|| keys.as_ref().map(|_| "https://api.razorpay.com".to_owned()));
+        Razorpay { base_url, keys }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::read(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn nothing_set_is_fine() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.gateway_port, 3003);
+        assert_eq!(settings.events_url, "http://127.0.0.1:3102");
+        assert!(settings.razorpay.base_url.is_none());
+    }
+
+    #[test]
+    fn all_mistakes_are_named_and_no_value_is_shown() {
+        let error = read(&[
+            ("GATEWAY_PORT", "x"),
+            ("DEFAULT_TIMEZONE", "Mars/Olympus"),
+            ("JWT_SECRET", "hunter2"),
+            ("RAZORPAY_KEY_ID", "rzp_test_x"),
+            ("USERS_PORT", "3102"),
+            ("REDIS_URL", "redis://localhost"),
+        ])
+        .unwrap_err();
+        assert_eq!(error.0.len(), 6, "{error}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn production_refuses_what_is_for_trying_out() {
+        let error = read(&[("APP_ENV", "production"), ("RATE_LIMITS", "off"), ("PUBLIC_URL", "http://x")]).unwrap_err();
+        assert_eq!(error.0.len(), 5, "{error}");
+    }
+}

@@ -1,0 +1,155 @@
+//! The embedded store's engine: one writer that commits in groups, and a pool of readers.
+//!
+//! SQLite has one writer at a time and pays for durability per commit. So all changes of a file go through one
+//! thread: it opens a transaction, runs every change that is waiting, each inside its own savepoint, commits once
+//! with `synchronous=FULL`, and only then lets the callers know. A change that fails undoes itself and nothing else.
+
+pub mod idempotency;
+pub mod inbox;
+pub mod lease;
+pub mod outbox;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+use self::writer::Writer;
+use crate::store::StoreError;
+
+/// How long a caller waits for its turn, read or write, before it is told that the store is overloaded.
+const TURN: Duration = Duration::from_secs(5);
+/// Reads at once. SQLite reads from memory mostly; more connections than this only cost memory.
+const READERS: usize = 4;
+/// Prepared statements kept per connection; a service has fewer than this.
+const STATEMENTS: usize = 128;
+
+/// One SQLite file. Cheap to clone.
+#[derive(Clone)]
+pub struct Sqlite(Arc<Inner>);
+
+struct Inner {
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+    turns: Semaphore,
+    path: PathBuf,
+}
+
+impl Sqlite {
+    /// Opens or creates the file and brings its schema up to date. `migrations` are SQL scripts in order; the
+    /// number of those already run is kept in `user_version`. A script, once released, never changes.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, is no database, or was written by a newer version.
+    pub fn open(path: &Path, migrations: &[&str]) -> Result<Self, StoreError> {
+        let mut connection = connect(path, true)?;
+        migrate(&mut connection, migrations)?;
+        Ok(Self(Arc::new(Inner {
+            writer: Writer::start(connection)?,
+            readers: Mutex::new(Vec::with_capacity(READERS)),
+            turns: Semaphore::new(READERS),
+            path: path.to_owned(),
+        })))
+    }
+
+    /// Makes one atomic, durable change. `change` runs on the writer's thread inside a savepoint: an `Err` undoes
+    /// all it did. The answer comes after the commit. `change` must not block on anything but the database.
+    ///
+    /// # Errors
+    /// What `change` returns, or the store's own trouble.
+    pub async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.writer.run(change).await
+    }
+
+    /// Reads a consistent snapshot.
+    ///
+    /// # Errors
+    /// What `read` returns, or the store's own trouble.
+    pub async fn read<T, E, F>(&self, read: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let turn = tokio::time::timeout(TURN, self.0.turns.acquire()).await;
+        let _turn = match turn {
+            Ok(Ok(turn)) => turn,
+            _ => return Err(StoreError::Overloaded.into()),
+        };
+        let inner = self.0.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            // Bound first: a match on the locked expression would hold the lock while a connection is opened.
+            let pooled = inner.readers.lock().pop();
+            let connection = match pooled {
+                Some(connection) => connection,
+                None => connect(&inner.path, false)?,
+            };
+            let value = in_snapshot(&connection, read);
+            inner.readers.lock().push(connection);
+            value
+        });
+        read.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
+    }
+
+    /// Checks that the store can still be written, by a commit that changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.write(|db| db.execute_batch("UPDATE alive SET at = unixepoch()").map_err(StoreError::from)).await
+    }
+}
+
+/// Several statements of one read must see the same state.
+fn in_snapshot<T, E: From<StoreError>>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
+    read(&transaction)
+}
+
+fn connect(path: &Path, writer: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, writer);
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(TURN)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // FULL: an acknowledged change survives a power cut. NORMAL may lose the last commits (sqlite.org/pragma).
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 4000;",
+    )?;
+    if !writer {
+        connection.execute_batch("PRAGMA query_only = ON")?;
+    }
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let done: usize = transaction.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.max(0) as usize;
+    if done > migrations.len() {
+        return Err(StoreError::Unavailable("it was written by a newer version of this program".to_owned()));
+    }
+    for script in &migrations[done..] {
+        transaction.execute_batch(script)?;
+    }
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS alive (at INTEGER NOT NULL); INSERT INTO alive SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM alive);",
+    )?;
+    transaction.pragma_update(None, "user_version", migrations.len() as i64)?;
+    transaction.commit()?;
+    Ok(())
+}

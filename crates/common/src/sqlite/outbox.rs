@@ -1,0 +1,202 @@
+//! The outbox in the service's own file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{Sqlite, lease};
+use crate::{
+    clock::{Timestamp, from_millis},
+    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting},
+    store::StoreError,
+};
+
+/// The tables; part of the first migration of every service that sends messages. Needs [`lease::SCHEMA`].
+pub const SCHEMA: &str = "
+CREATE TABLE outbox (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused, so that order survives an empty table
+    id          BLOB    NOT NULL,
+    destination TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    subject     BLOB    NOT NULL,
+    time        INTEGER NOT NULL,                   -- ms
+    data        TEXT    NOT NULL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    retry_at    INTEGER NOT NULL DEFAULT 0,         -- ms
+    why         TEXT
+);
+CREATE INDEX outbox_by_destination ON outbox (destination, seq);
+-- Only messages that were refused are in here, so looking for an earlier one of the same subject is cheap.
+CREATE INDEX outbox_refused ON outbox (destination, subject, seq) WHERE attempts > 0;
+CREATE TABLE dead_letters (
+    id          BLOB    NOT NULL PRIMARY KEY,
+    destination TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    subject     BLOB    NOT NULL,
+    time        INTEGER NOT NULL,
+    data        TEXT    NOT NULL,
+    attempts    INTEGER NOT NULL,
+    why         TEXT
+) WITHOUT ROWID;
+";
+
+/// Stores a message in the commit of the change it tells of. Ring the outbox's bell after the commit.
+///
+/// # Errors
+/// The store's own trouble.
+pub fn push(db: &Connection, message: &NewMessage) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO outbox (id, destination, kind, subject, time, data) VALUES (?1,?2,?3,?4,?5,?6)")?
+        .execute(params![
+            message.id,
+            message.destination,
+            message.kind,
+            message.subject,
+            message.time.timestamp_millis(),
+            message.data
+        ])?;
+    Ok(())
+}
+
+/// The outbox of the service called `service`.
+pub struct SqliteOutbox {
+    /// The service's file.
+    pub db: Sqlite,
+    /// The service's name, which becomes the messages' `source`.
+    pub service: &'static str,
+}
+
+impl SqliteOutbox {
+    /// As the relay takes it.
+    pub fn shared(db: Sqlite, service: &'static str) -> Arc<dyn OutboxStore> {
+        Arc::new(Self { db, service })
+    }
+}
+
+/// One bell per subscriber; a store rings all of them after a commit that may have stored messages.
+#[derive(Clone, Default)]
+pub struct Bells(Arc<Vec<Arc<Notify>>>);
+
+impl Bells {
+    /// As many bells as there are relays.
+    pub fn new(count: usize) -> Self {
+        Self(Arc::new((0..count).map(|_| Arc::default()).collect()))
+    }
+
+    /// The bell of one relay.
+    pub fn bell(&self, index: usize) -> Arc<Notify> {
+        self.0.get(index).cloned().unwrap_or_default()
+    }
+
+    /// Tells every relay to look.
+    pub fn ring(&self) {
+        self.0.iter().for_each(|bell| bell.notify_one());
+    }
+}
+
+#[async_trait]
+impl OutboxStore for SqliteOutbox {
+    async fn due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let (destination, service) = (destination.to_owned(), self.service);
+        self.db
+            .read(move |db| {
+                let mut statement = db.prepare_cached(
+                    "SELECT seq, attempts, id, kind, subject, time, data FROM outbox AS o
+                     WHERE destination = ?1 AND NOT EXISTS (
+                        SELECT 1 FROM outbox AS r WHERE r.attempts > 0 AND r.destination = ?1
+                        AND r.subject = o.subject AND r.seq <= o.seq AND r.retry_at > ?2)
+                     ORDER BY seq LIMIT ?3",
+                )?;
+                let rows = statement.query_map(params![destination, now.timestamp_millis(), limit as i64], |row| {
+                    let (id, kind, subject, time, data) =
+                        (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+                    Ok((row.get(0)?, row.get(1)?, CloudEvent::new(service, id, kind, subject, from_millis(time), data)))
+                })?;
+                rows.map(|row| {
+                    let (seq, attempts, event) = row?;
+                    let event = event.map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?;
+                    Ok(Waiting { seq, attempts, event })
+                })
+                .collect()
+            })
+            .await
+    }
+
+    async fn lease(
+        &self,
+        destination: &str,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        let name = name(destination);
+        self.db.write(move |db| lease::acquire(db, &name, owner, now, until)).await
+    }
+
+    async fn settle(
+        &self,
+        destination: &str,
+        owner: Uuid,
+        fence: i64,
+        delivered: Vec<i64>,
+        failed: Vec<Failure>,
+    ) -> Result<bool, StoreError> {
+        let name = name(destination);
+        self.db
+            .write(move |db| {
+                if !lease::holds(db, &name, owner, fence)? {
+                    return Ok(false);
+                }
+                for seq in delivered {
+                    db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([seq])?;
+                }
+                for failure in failed {
+                    fail(db, &failure)?;
+                }
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn release(&self, destination: &str, owner: Uuid) -> Result<(), StoreError> {
+        let name = name(destination);
+        self.db.write(move |db| lease::release(db, &name, owner)).await
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError> {
+        self.db
+            .read(move |db| {
+                let (pending, oldest): (i64, Option<i64>) =
+                    db.query_row("SELECT count(*), min(time) FROM outbox", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let dead = db.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))?;
+                let count = |n: i64| u64::try_from(n).unwrap_or(0);
+                let age = |oldest: i64| count(now.timestamp_millis() - oldest);
+                Ok(OutboxStats { pending: count(pending), dead: count(dead), oldest_millis: oldest.map_or(0, age) })
+            })
+            .await
+    }
+}
+
+fn fail(db: &Connection, failure: &Failure) -> Result<(), StoreError> {
+    match failure.retry_at {
+        Some(at) => {
+            db.prepare_cached("UPDATE outbox SET attempts = attempts + 1, retry_at = ?2, why = ?3 WHERE seq = ?1")?
+                .execute(params![failure.seq, at.timestamp_millis(), failure.why])?;
+        }
+        None => {
+            db.prepare_cached(
+                "INSERT OR REPLACE INTO dead_letters SELECT id, destination, kind, subject, time, data, attempts + 1, ?2
+                 FROM outbox WHERE seq = ?1",
+            )?
+            .execute(params![failure.seq, failure.why])?;
+            db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([failure.seq])?;
+        }
+    }
+    Ok(())
+}
+
+fn name(destination: &str) -> String {
+    format!("relay:{destination}")
+}

@@ -1,0 +1,142 @@
+//! The writer thread: group commit with a savepoint per change.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::TURN;
+use crate::store::StoreError;
+
+/// Changes waiting for the writer; beyond this a caller waits outside, and at last gets `Overloaded`.
+const QUEUE: usize = 4096;
+/// A group ends after this many changes or this much time, so that the first of them is not kept waiting.
+const GROUP: usize = 1024;
+const GROUP_TIME: Duration = Duration::from_millis(10);
+
+/// What remains to be done for a change once its group has, or has not, been committed.
+type Finish = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// A waiting change. It runs inside the group's transaction and says whether to keep what it did; without a
+/// connection it only prepares to tell its caller that there was no transaction.
+type Change = Box<dyn FnOnce(Option<&Connection>) -> Option<(Keep, Finish)> + Send>;
+
+#[derive(PartialEq)]
+enum Keep {
+    Yes,
+    No,
+}
+
+pub(super) struct Writer(mpsc::Sender<Change>);
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || work(&connection, receiver))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self(sender))
+    }
+
+    pub(super) async fn run<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel::<Result<T, E>>();
+        let change: Change = Box::new(move |connection| {
+            if reply.is_closed() {
+                return None; // the caller gave up before its turn came
+            }
+            let unavailable = |what: &str| Err(StoreError::Unavailable(what.to_owned()).into());
+            let result = match connection {
+                Some(connection) => catch_unwind(AssertUnwindSafe(|| change(connection)))
+                    .unwrap_or_else(|_| unavailable("a change panicked")),
+                None => unavailable("no transaction could be started"),
+            };
+            let keep = if result.is_ok() { Keep::Yes } else { Keep::No };
+            let finish: Finish = Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result,
+                    // An outcome of the domain may rest on a change that is now undone, so none is passed on.
+                    Err(cause) => Err(StoreError::Unavailable(cause).into()),
+                };
+                let _ = reply.send(result);
+            });
+            Some((keep, finish))
+        });
+        match tokio::time::timeout(TURN, self.0.send(change)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(StoreError::Unavailable("the writer has stopped".to_owned()).into()),
+            Err(_) => return Err(StoreError::Overloaded.into()),
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer has stopped".to_owned()).into()))
+    }
+}
+
+fn work(connection: &Connection, mut waiting: mpsc::Receiver<Change>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut finishes = Vec::new();
+        let committed = group(connection, first, &mut waiting, &mut finishes).map_err(|error| error.to_string());
+        if let Err(cause) = &committed {
+            tracing::error!(cause, "the embedded store could not commit");
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+        }
+        for finish in finishes {
+            finish(committed.clone());
+        }
+    }
+}
+
+fn group(
+    connection: &Connection,
+    first: Change,
+    waiting: &mut mpsc::Receiver<Change>,
+    finishes: &mut Vec<Finish>,
+) -> rusqlite::Result<()> {
+    let started = Instant::now();
+    let mut next = Some(first);
+    if let Err(error) = run_cached(connection, "BEGIN IMMEDIATE") {
+        // Nothing ran, but the caller of the first change still has to hear of it.
+        if let Some((_, finish)) = next.take().and_then(|change| change(None)) {
+            finishes.push(finish);
+        }
+        return Err(error);
+    }
+    while let Some(change) = next.take() {
+        run_cached(connection, "SAVEPOINT change")?;
+        if let Some((keep, finish)) = change(Some(connection)) {
+            finishes.push(finish);
+            if connection.is_autocommit() {
+                return Err(lost());
+            }
+            if keep == Keep::No {
+                run_cached(connection, "ROLLBACK TO change")?;
+            }
+        }
+        run_cached(connection, "RELEASE change")?;
+        if finishes.len() < GROUP && started.elapsed() < GROUP_TIME {
+            next = waiting.try_recv().ok();
+        }
+    }
+    run_cached(connection, "COMMIT")
+}
+
+fn run_cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Some failures (disk full, I/O) make SQLite roll back the whole transaction by itself.
+fn lost() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
+        Some("the transaction was rolled back by the database".to_owned()),
+    )
+}

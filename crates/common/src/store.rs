@@ -1,0 +1,34 @@
+//! What every store has in common, whichever database is behind it.
+
+/// A store could not answer. Outcomes of the domain ("the event is full") are types of their service, not these.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// More is waiting than the store takes; nothing was done.
+    #[error("the store has too many requests waiting")]
+    Overloaded,
+    /// The database is away, full or failing. Whether the change was made is not known.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The database holds what no code of ours writes.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        match error {
+            E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..) => {
+                Self::Corrupt(error.to_string())
+            }
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// Whether this error is a violated unique index or primary key.
+pub fn is_duplicate(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    matches!(error, rusqlite::Error::SqliteFailure(e, _)
+        if e.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE || e.extended_code == ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
+}

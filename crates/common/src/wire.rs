@@ -1,0 +1,222 @@
+//! What services say to each other: questions with their answers, and the facts inside messages.
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    ids::{EventId, OrderId, PaymentId, RegistrationId, TicketId, UserId},
+    money::Paise,
+    time::EventTime,
+};
+
+/// The services' names, as in service tokens and message destinations.
+pub mod service {
+    #![expect(missing_docs, reason = "each constant says its own name")]
+    pub const GATEWAY: &str = "gateway";
+    pub const USERS: &str = "users";
+    pub const EVENTS: &str = "events";
+    pub const NOTIFICATIONS: &str = "notifications";
+    pub const PAYMENTS: &str = "payments";
+}
+
+/// The kinds of messages.
+pub mod kind {
+    /// Events to notifications: [`super::RegistrationConfirmed`].
+    pub const REGISTRATION_CONFIRMED: &str = "registration.confirmed";
+    /// Events to notifications and payments: [`super::RegistrationEnded`].
+    pub const REGISTRATION_ENDED: &str = "registration.ended";
+    /// Events to notifications: [`super::EventFacts`].
+    pub const EVENT_CHANGED: &str = "event.changed";
+    /// Payments to events: [`super::PaymentCaptured`].
+    pub const PAYMENT_CAPTURED: &str = "payment.captured";
+    /// Events to payments: [`super::PaymentRefused`].
+    pub const PAYMENT_REFUSED: &str = "payment.refused";
+    /// Payments to notifications: [`super::PaymentRefunded`].
+    pub const PAYMENT_REFUNDED: &str = "payment.refunded";
+}
+
+/// `POST /internal/users/lookup` (users): who are these?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LookupUsers {
+    /// At most 500.
+    pub user_ids: Vec<UserId>,
+}
+
+/// The answer; accounts that do not exist are left out.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FoundUsers {
+    /// In no particular order.
+    pub users: Vec<UserCard>,
+}
+
+/// How to reach and address a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserCard {
+    /// The account.
+    pub user_id: UserId,
+    /// Canonical e-mail address.
+    pub email: String,
+    /// What to call them.
+    pub name: Option<String>,
+    /// E.164.
+    pub phone: Option<String>,
+}
+
+/// `POST /internal/registrations/claim` (events): what does this user owe for this event? Takes a hold when the user
+/// has no live registration.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ClaimSeat {
+    /// The event.
+    pub event_id: EventId,
+    /// Who pays.
+    pub user_id: UserId,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SeatClaim {
+    /// The live registration, found or just made.
+    pub registration_id: RegistrationId,
+    /// Whether it is confirmed already; then nothing is owed.
+    pub confirmed: bool,
+    /// What it costs.
+    pub amount: Paise,
+    /// The payment that confirmed it.
+    pub payment_id: Option<PaymentId>,
+    /// The event's name, for the payment's description.
+    pub event_name: String,
+}
+
+/// What others need to know of an event. A copy with a higher version replaces one with a lower.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFacts {
+    /// The event.
+    pub event_id: EventId,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// The zone to show the start in.
+    pub zone: Tz,
+    /// Grows with every change of the event.
+    pub version: i64,
+    /// Grows when the start moves; reminders belong to one schedule version.
+    pub schedule_version: i64,
+    /// Whether it was called off.
+    pub cancelled: bool,
+}
+
+impl EventFacts {
+    /// The start, ready to be shown.
+    pub fn time(&self) -> EventTime {
+        EventTime { at: self.starts_at, zone: self.zone }
+    }
+}
+
+/// A registration was confirmed and its ticket issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationConfirmed {
+    /// The registration.
+    pub registration_id: RegistrationId,
+    /// Whose.
+    pub user_id: UserId,
+    /// For what.
+    pub event: EventFacts,
+    /// The ticket.
+    pub ticket_id: TicketId,
+    /// What is shown at the door.
+    pub ticket_code: String,
+    /// What was paid.
+    pub paid: Paise,
+    /// By which payment.
+    pub payment_id: Option<PaymentId>,
+}
+
+/// Why a registration ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Its holder cancelled it.
+    Attendee,
+    /// The event was called off.
+    EventCancelled,
+}
+
+/// A live registration was cancelled. What was captured for it is to be refunded; reminders are to be dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationEnded {
+    /// The registration.
+    pub registration_id: RegistrationId,
+    /// Whose.
+    pub user_id: UserId,
+    /// For what.
+    pub event: EventFacts,
+    /// Whether it had been confirmed.
+    pub was_confirmed: bool,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Money was captured for a registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentCaptured {
+    /// Our payment.
+    pub payment_id: PaymentId,
+    /// Our order.
+    pub order_id: OrderId,
+    /// What it pays for.
+    pub registration_id: RegistrationId,
+    /// The event of the registration.
+    pub event_id: EventId,
+    /// Who paid.
+    pub user_id: UserId,
+    /// How much.
+    pub amount: Paise,
+}
+
+/// A captured payment found no seat: it is to be refunded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentRefused {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// What it was for.
+    pub registration_id: RegistrationId,
+    /// The event.
+    pub event: EventFacts,
+}
+
+/// Money went back to the payer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentRefunded {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// What it was for.
+    pub registration_id: RegistrationId,
+    /// The event.
+    pub event_id: EventId,
+    /// The event's name.
+    pub event_name: String,
+    /// Who gets it.
+    pub user_id: UserId,
+    /// How much.
+    pub amount: Paise,
+    /// Why.
+    pub reason: RefundReason,
+}
+
+/// Why money goes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundReason {
+    /// The hold had run out and no seat was left.
+    NoSeat,
+    /// The holder cancelled.
+    Attendee,
+    /// The event was called off.
+    EventCancelled,
+    /// The order had been paid by another payment already.
+    Duplicate,
+}
