@@ -199,7 +199,8 @@ async fn json_bytes<T: FromFields>(headers: &HeaderMap, body: Body) -> Result<By
         return Err(problem::body_too_large());
     }
     let bytes = body_bytes(body, MAX_BODY).await?;
-    if !(bytes.is_empty() && T::EMPTY_BODY_ALLOWED) && !is_json(headers) {
+    let absent = bytes.is_empty() && T::EMPTY_BODY_ALLOWED;
+    if !absent && !is_json(headers) {
         return Err(problem::unsupported_media_type());
     }
     Ok(bytes)

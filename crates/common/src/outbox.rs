@@ -208,6 +208,8 @@ pub trait OutboxStore: Send + Sync {
         delivered: Vec<i64>,
         failed: Vec<Failure>,
     ) -> Result<bool, StoreError>;
+    /// Whether the message at this place has yet to be delivered.
+    async fn is_pending(&self, seq: i64) -> Result<bool, StoreError>;
     /// Hands the lease back.
     async fn release(&self, destination: &str, owner: Uuid) -> Result<(), StoreError>;
     /// How the outbox stands.
@@ -222,6 +224,8 @@ pub struct Relay {
     pub client: InternalClient,
     /// Rung when a message has been stored.
     pub wake: Arc<Notify>,
+    /// Rung for all who wait for messages to be delivered.
+    pub settled: Arc<Notify>,
     /// The time.
     pub clock: Clock,
 }
@@ -294,8 +298,26 @@ impl Relay {
         if !self.store.settle(destination, owner, fence, delivered, failed).await.map_err(|e| e.to_string())? {
             *held = None; // another relay took over while this one was slow; the inbox drops what it repeats
         }
+        self.settled.notify_waiters();
         Ok(full || progress)
     }
+}
+
+/// Waits until a message has been delivered, at most for `patience`: so that what somebody is told next already shows
+/// its effect. The message is safe either way.
+pub async fn delivered(store: &dyn OutboxStore, settled: &Notify, seq: i64, patience: Duration) {
+    let wait = async {
+        loop {
+            let settled = settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            match store.is_pending(seq).await {
+                Ok(true) => settled.await,
+                _ => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(patience, wait).await;
 }
 
 fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<i64>, Vec<Failure>) {

@@ -241,6 +241,11 @@ impl Settings {
         self.public_url.clone().unwrap_or_else(|| format!("http://localhost:{port}"))
     }
 
+    /// Razorpay's base URL, or that of the simulator on `simulator_port` of this machine.
+    pub fn razorpay_url(&self, simulator_port: u16) -> String {
+        self.razorpay.base_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{simulator_port}"))
+    }
+
     /// Whether this is production.
     pub fn is_production(&self) -> bool {
         self.app_env == AppEnv::Production

@@ -1,5 +1,10 @@
 //! What every store has in common, whichever database is behind it.
 
+use futures_util::future::BoxFuture;
+
+/// Asks a store whether changes can be made.
+pub type Ping = Box<dyn Fn() -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
+
 /// A store could not answer. Outcomes of the domain ("the event is full") are types of their service, not these.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

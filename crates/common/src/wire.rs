@@ -186,6 +186,8 @@ pub struct PaymentRefused {
     pub registration_id: RegistrationId,
     /// The event.
     pub event: EventFacts,
+    /// Why.
+    pub reason: RefundReason,
 }
 
 /// Money went back to the payer.

@@ -12,7 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, problem::ApiError};
+use crate::{metrics::Metrics, problem::ApiError, store::Ping};
 
 /// How long a dependency may take to answer before it counts as down.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -76,6 +76,30 @@ impl Health {
         }
         Report { status, service: self.service.to_owned(), checks }
     }
+}
+
+struct StoreCheck(Ping);
+
+#[async_trait]
+impl Check for StoreCheck {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    async fn check(&self) -> Status {
+        match (self.0)().await {
+            Ok(()) => Status::Up,
+            Err(error) => {
+                tracing::warn!(%error, "the store does not answer");
+                Status::Down
+            }
+        }
+    }
+}
+
+/// Readiness of a service that cannot do without its store, and needs nothing else.
+pub fn of_store(service: &'static str, ping: Ping, stop: CancellationToken) -> Health {
+    Health::new(service, vec![Box::new(StoreCheck(ping))], stop)
 }
 
 /// `/health/live`, `/health/ready`, and `/metrics`.

@@ -11,12 +11,23 @@ pub use client::{CallError, InternalClient, Upstream};
 pub use front::Front;
 pub use page::{Cursor, Page};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::{
+    Json, Router,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    routing::get,
+};
+use utoipa::openapi::OpenApi;
 
 use crate::ids::new_id;
 
 /// Names a request in answers and logs, across services.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// `/openapi.json`: the document of one service's public calls. The gateway merges them.
+pub fn document(document: OpenApi) -> Router {
+    let document = std::sync::Arc::new(document);
+    Router::new().route("/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
+}
 
 tokio::task_local! {
     /// The id of the request being handled, for the calls made on its behalf.

@@ -102,6 +102,12 @@ impl Sqlite {
         read.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
     }
 
+    /// Commits so far. What was read before it grew may have changed since; a change is counted before its caller
+    /// hears of it.
+    pub fn commits(&self) -> u64 {
+        self.0.writer.commits()
+    }
+
     /// Checks that the store can still be written, by a commit that changes nothing.
     ///
     /// # Errors

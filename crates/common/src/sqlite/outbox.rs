@@ -43,11 +43,12 @@ CREATE TABLE dead_letters (
 ) WITHOUT ROWID;
 ";
 
-/// Stores a message in the commit of the change it tells of. Ring the outbox's bell after the commit.
+/// Stores a message in the commit of the change it tells of, and gives its place. Ring the outbox's bell after the
+/// commit.
 ///
 /// # Errors
 /// The store's own trouble.
-pub fn push(db: &Connection, message: &NewMessage) -> Result<(), StoreError> {
+pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
     db.prepare_cached("INSERT INTO outbox (id, destination, kind, subject, time, data) VALUES (?1,?2,?3,?4,?5,?6)")?
         .execute(params![
             message.id,
@@ -57,7 +58,7 @@ pub fn push(db: &Connection, message: &NewMessage) -> Result<(), StoreError> {
             message.time.timestamp_millis(),
             message.data
         ])?;
-    Ok(())
+    Ok(db.last_insert_rowid())
 }
 
 /// The outbox of the service called `service`.
@@ -75,22 +76,23 @@ impl SqliteOutbox {
     }
 }
 
-/// One bell per subscriber; a store rings all of them after a commit that may have stored messages.
+/// One bell per relay or worker that waits for a store's changes; the store rings all of them after a commit that may
+/// have given them something to do.
 #[derive(Clone, Default)]
 pub struct Bells(Arc<Vec<Arc<Notify>>>);
 
 impl Bells {
-    /// As many bells as there are relays.
+    /// As many bells as there are relays and workers.
     pub fn new(count: usize) -> Self {
         Self(Arc::new((0..count).map(|_| Arc::default()).collect()))
     }
 
-    /// The bell of one relay.
+    /// The bell of one of them.
     pub fn bell(&self, index: usize) -> Arc<Notify> {
         self.0.get(index).cloned().unwrap_or_default()
     }
 
-    /// Tells every relay to look.
+    /// Tells all to look.
     pub fn ring(&self) {
         self.0.iter().for_each(|bell| bell.notify_one());
     }
@@ -163,6 +165,10 @@ impl OutboxStore for SqliteOutbox {
     async fn release(&self, destination: &str, owner: Uuid) -> Result<(), StoreError> {
         let name = name(destination);
         self.db.write(move |db| lease::release(db, &name, owner)).await
+    }
+
+    async fn is_pending(&self, seq: i64) -> Result<bool, StoreError> {
+        self.db.read(move |db| Ok(db.prepare_cached("SELECT 1 FROM outbox WHERE seq = ?1")?.exists([seq])?)).await
     }
 
     async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError> {

@@ -1,6 +1,10 @@
 //! The writer thread: group commit with a savepoint per change.
 
 use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
@@ -30,16 +34,25 @@ enum Keep {
     No,
 }
 
-pub(super) struct Writer(mpsc::Sender<Change>);
+pub(super) struct Writer {
+    changes: mpsc::Sender<Change>,
+    commits: Arc<AtomicU64>,
+}
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (changes, receiver) = mpsc::channel(QUEUE);
+        let commits = Arc::new(AtomicU64::new(0));
+        let counted = commits.clone();
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || work(&connection, receiver))
+            .spawn(move || work(&connection, receiver, &counted))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self(sender))
+        Ok(Self { changes, commits })
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     pub(super) async fn run<T, E, F>(&self, change: F) -> Result<T, E>
@@ -70,7 +83,7 @@ impl Writer {
             });
             Some((keep, finish))
         });
-        match tokio::time::timeout(TURN, self.0.send(change)).await {
+        match tokio::time::timeout(TURN, self.changes.send(change)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(StoreError::Unavailable("the writer has stopped".to_owned()).into()),
             Err(_) => return Err(StoreError::Overloaded.into()),
@@ -79,7 +92,7 @@ impl Writer {
     }
 }
 
-fn work(connection: &Connection, mut waiting: mpsc::Receiver<Change>) {
+fn work(connection: &Connection, mut waiting: mpsc::Receiver<Change>, commits: &AtomicU64) {
     while let Some(first) = waiting.blocking_recv() {
         let mut finishes = Vec::new();
         let committed = group(connection, first, &mut waiting, &mut finishes).map_err(|error| error.to_string());
@@ -89,6 +102,7 @@ fn work(connection: &Connection, mut waiting: mpsc::Receiver<Change>) {
                 let _ = connection.execute_batch("ROLLBACK");
             }
         }
+        commits.fetch_add(1, Ordering::Release);
         for finish in finishes {
             finish(committed.clone());
         }

@@ -1,0 +1,101 @@
+//! What is measured, one file per path.
+
+mod build;
+mod list;
+mod login;
+mod mail;
+mod paid;
+mod register;
+mod start;
+
+use crate::{
+    failure::Outcome, lab::Lab, load::work::Expected, progress::Progress, report::Report, scratch::Scratch,
+    system::Programs,
+};
+
+/// A thing to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// A cold release build.
+    Build,
+    /// Start to ready, idle memory, size.
+    Start,
+    /// Reading a list, with a token.
+    List,
+    /// Registrations for one event.
+    Hot,
+    /// Registrations for many events.
+    Spread,
+    /// Logins.
+    Login,
+    /// Registrations that are paid for.
+    Paid,
+    /// Registrations until the mail is out.
+    Mail,
+}
+
+impl Phase {
+    /// All of them, in the order in which they run: those that leave the fewest traces first.
+    pub const ALL: [Self; 8] = [
+        Self::Build,
+        Self::Start,
+        Self::List,
+        Self::Hot,
+        Self::Spread,
+        Self::Login,
+        Self::Paid,
+        Self::Mail,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Start => "start",
+            Self::List => "list",
+            Self::Hot => "hot",
+            Self::Spread => "spread",
+            Self::Login => "login",
+            Self::Paid => "paid",
+            Self::Mail => "mail",
+        }
+    }
+
+    /// Whether it needs the system up and furnished.
+    pub fn in_lab(self) -> bool {
+        !matches!(self, Self::Build | Self::Start)
+    }
+
+    /// Measures without a running system.
+    pub async fn run_alone(
+        self,
+        programs: &Programs,
+        scratch: &Scratch,
+        progress: &Progress,
+        report: &mut Report,
+    ) -> Outcome<()> {
+        match self {
+            Self::Build => build::run(scratch, progress, report),
+            _ => start::run(programs, scratch, progress, report).await,
+        }
+    }
+
+    /// Measures the running system.
+    pub async fn run_in(self, lab: &Lab, report: &mut Report) -> Outcome<()> {
+        match self {
+            Self::Build | Self::Start => Ok(()),
+            Self::List => list::run(lab, report).await,
+            Self::Hot => register::run(lab, register::Kind::Hot, report).await,
+            Self::Spread => register::run(lab, register::Kind::Spread, report).await,
+            Self::Login => login::run(lab, report).await,
+            Self::Paid => paid::run(lab, report).await,
+            Self::Mail => mail::run(lab, report).await,
+        }
+    }
+}
+
+/// Any 200.
+const OK: &[Expected] = &[(200, "")];
+
+/// A registration that holds a seat for good.
+const CONFIRMED: &[Expected] = &[(201, "\"confirmed\"")];

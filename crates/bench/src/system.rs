@@ -1,0 +1,175 @@
+//! Where the programs are, how they are built, and the settings they are started with.
+
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use bench::answers::Answers;
+
+use crate::{
+    cli::Options,
+    failure::{Doing, Failure, Outcome},
+    scratch::{free_ports, local},
+    server::Server,
+};
+
+/// The system's release binary.
+const SYSTEM: &str = "organise-event";
+
+/// The programs to measure.
+pub struct Programs {
+    /// The system, or its stand-in in a self-test.
+    pub system: PathBuf,
+    /// The bare axum program.
+    pub bare: PathBuf,
+    stand_in: bool,
+    fault: Option<String>,
+}
+
+impl Programs {
+    /// Finds the programs, after building them unless told not to.
+    pub fn prepare(options: &Options) -> Outcome<Self> {
+        if cfg!(debug_assertions) && !options.self_test {
+            return Err(Failure::new(
+                "numbers of a debug build mean nothing: cargo run --release -p bench",
+            ));
+        }
+        if options.build && !cfg!(debug_assertions) {
+            // Two calls, because cargo unites the features of what it builds in one: the system is to be
+            // exactly the binary that `cargo run --release` makes.
+            if !options.self_test {
+                cargo(&["build", "--release", "--locked", "-p", "standalone"])?;
+            }
+            cargo(&["build", "--release", "--locked", "-p", "bench", "--bin", "bare"])?;
+        }
+        let directory = build_directory()?;
+        let bare = directory.join(format!("bare{}", env::consts::EXE_SUFFIX));
+        let system = if options.self_test {
+            bare.clone()
+        } else {
+            directory.join(format!("{SYSTEM}{}", env::consts::EXE_SUFFIX))
+        };
+        for program in [&bare, &system] {
+            if !program.is_file() {
+                return Err(Failure::new(format!("{} is not built", program.display())));
+            }
+        }
+        Ok(Self {
+            system,
+            bare,
+            stand_in: options.self_test,
+            fault: options.fault.clone(),
+        })
+    }
+
+    /// Starts the system on its embedded default, with its data in `data`, and returns it with its doors.
+    pub fn start_system(&self, data: &Path, secret: &str) -> Outcome<(Server, Doors)> {
+        let [gateway, users, events, notifications, payments, simulator] = free_ports()?;
+        let mut environment = inherited();
+        environment.extend([
+            ("BIND_ADDR", "127.0.0.1".to_owned()),
+            ("GATEWAY_PORT", gateway.to_string()),
+            ("USERS_PORT", users.to_string()),
+            ("EVENTS_PORT", events.to_string()),
+            ("NOTIFICATIONS_PORT", notifications.to_string()),
+            ("PAYMENTS_PORT", payments.to_string()),
+            ("RAZORPAY_SIMULATOR_PORT", simulator.to_string()),
+            ("DATA_DIR", data.display().to_string()),
+            ("JWT_SECRET", secret.to_owned()),
+            ("RATE_LIMITS", "off".to_owned()),
+        ]);
+        if self.stand_in {
+            environment.push((
+                "BARE_STAND_IN",
+                self.fault.clone().unwrap_or_else(|| "faultless".into()),
+            ));
+        }
+        let server = Server::spawn(
+            "the system",
+            &self.system,
+            &environment,
+            data.with_extension("log"),
+        )?;
+        let doors = Doors {
+            gateway: local(gateway),
+            events: local(events),
+            payments: local(payments),
+        };
+        Ok((server, doors))
+    }
+
+    /// Starts the bare program with what it is to answer; `directory` takes its files.
+    pub fn start_bare(
+        &self,
+        directory: &Path,
+        secret: &str,
+        answers: &Answers,
+    ) -> Outcome<(Server, SocketAddr)> {
+        let [port] = free_ports()?;
+        let file = directory.join("answers.json");
+        let text = serde_json::to_string(answers).doing("cannot write the answers down")?;
+        std::fs::write(&file, text).doing("cannot write the answers down")?;
+        let mut environment = inherited();
+        environment.extend([
+            ("BARE_PORT", port.to_string()),
+            ("BARE_ANSWERS", file.display().to_string()),
+            ("JWT_SECRET", secret.to_owned()),
+        ]);
+        let server = Server::spawn(
+            "the bare program",
+            &self.bare,
+            &environment,
+            directory.join("bare.log"),
+        )?;
+        Ok((server, local(port)))
+    }
+}
+
+/// Where the system listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Doors {
+    /// The public door.
+    pub gateway: SocketAddr,
+    /// The events service itself, for its metrics.
+    pub events: SocketAddr,
+    /// The payments service itself, for its metrics.
+    pub payments: SocketAddr,
+}
+
+/// The directory of this program's own build profile, where the others are too.
+pub fn build_directory() -> Outcome<PathBuf> {
+    let this = env::current_exe().doing("cannot find the build directory")?;
+    let parent = this
+        .parent()
+        .ok_or_else(|| Failure::new("cannot find the build directory"))?;
+    Ok(parent.to_owned())
+}
+
+/// Runs cargo on this workspace, its output on the terminal.
+pub fn cargo(arguments: &[&str]) -> Outcome<()> {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(program)
+        .args(arguments)
+        .args([
+            "--manifest-path",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"),
+        ])
+        .status()
+        .doing("cannot run cargo")?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("cargo {}: {status}", arguments.join(" "))))
+    }
+}
+
+/// The little that any program needs of its surroundings.
+fn inherited() -> Vec<(&'static str, String)> {
+    ["PATH", "TMPDIR"]
+        .into_iter()
+        .filter_map(|name| Some((name, env::var(name).ok()?)))
+        .collect()
+}

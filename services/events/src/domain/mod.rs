@@ -1,0 +1,5 @@
+//! Events and registrations: what they are and what may become of them. No axum, no driver, no clock.
+
+pub mod event;
+pub mod registration;
+pub mod words;

@@ -1,0 +1,133 @@
+//! A registration: one user's place at one event, and what may become of it.
+
+use common::{
+    clock::Timestamp,
+    ids::{EventId, PaymentId, RegistrationId, TicketId, UserId},
+    money::Paise,
+};
+use rand::{TryRng, rngs::SysRng};
+
+/// A registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its id.
+    pub id: RegistrationId,
+    /// For what.
+    pub event_id: EventId,
+    /// Whose.
+    pub user_id: UserId,
+    /// What it costs; fixed when it is made.
+    pub amount: Paise,
+    /// Where it stands.
+    pub state: State,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Where a registration stands. It moves down this list only, except that money arriving late may still confirm one
+/// that has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A seat is held until then, and must be paid.
+    PendingPayment {
+        /// When the hold ends.
+        hold_expires_at: Timestamp,
+    },
+    /// It is certain.
+    Confirmed {
+        /// What paid for it; none when it was free.
+        payment_id: Option<PaymentId>,
+    },
+    /// The hold ended unpaid.
+    Expired,
+    /// Its holder or the organizer cancelled it.
+    Cancelled,
+}
+
+impl State {
+    /// As it is at `now`: a hold that has run out has expired, whether or not anybody has noted it yet.
+    pub fn at(self, now: Timestamp) -> Self {
+        match self {
+            Self::PendingPayment { hold_expires_at } if hold_expires_at <= now => Self::Expired,
+            state => state,
+        }
+    }
+
+    /// The public name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PendingPayment { .. } => "pending_payment",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl Registration {
+    /// What remains to be paid.
+    pub fn amount_due(&self) -> Paise {
+        match self.state {
+            State::PendingPayment { .. } => self.amount,
+            _ => Paise::ZERO,
+        }
+    }
+}
+
+/// A ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its id.
+    pub id: TicketId,
+    /// What is shown at the door: 80 random bits, in letters and digits that cannot be mistaken for each other.
+    pub code: String,
+}
+
+impl Ticket {
+    /// A new ticket.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn issue() -> Result<Self, rand::rngs::SysError> {
+        // Crockford's alphabet: no I, L, O, U.
+        const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let mut random = [0u8; 16];
+        SysRng.try_fill_bytes(&mut random)?;
+        let mut code = String::with_capacity(19);
+        for (index, byte) in random.iter().enumerate() {
+            if index > 0 && index % 4 == 0 {
+                code.push('-');
+            }
+            code.push(char::from(LETTERS[usize::from(byte & 31)]));
+        }
+        Ok(Self { id: TicketId::new(), code })
+    }
+}
+
+/// What becomes of a captured payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCapture {
+    /// It has confirmed this registration before: nothing happens.
+    Known,
+    /// It confirms the registration, whose seat is still held.
+    Confirm,
+    /// It confirms the registration if a seat can be had again.
+    Retake,
+    /// It goes back.
+    Refund(common::wire::RefundReason),
+}
+
+/// Decides what a captured payment does to a registration.
+pub fn on_capture(registration: &Registration, payment: PaymentId, amount: Paise, event_cancelled: bool) -> OnCapture {
+    use common::wire::RefundReason;
+    match registration.state {
+        State::Confirmed { payment_id: Some(known) } if known == payment => OnCapture::Known,
+        State::Confirmed { .. } => OnCapture::Refund(RefundReason::Duplicate),
+        _ if event_cancelled => OnCapture::Refund(RefundReason::EventCancelled),
+        State::Cancelled => OnCapture::Refund(RefundReason::Attendee),
+        // An order is made for the amount due, so another amount belongs to another order.
+        _ if amount != registration.amount => OnCapture::Refund(RefundReason::Duplicate),
+        State::PendingPayment { .. } => OnCapture::Confirm,
+        State::Expired => OnCapture::Retake,
+    }
+}

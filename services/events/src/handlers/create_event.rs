@@ -1,0 +1,160 @@
+//! `POST /api/organiser/create_event`
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::Response,
+};
+use chrono_tz::Tz;
+use common::{
+    extract::{Organizer, Unsafe},
+    fields::{Fields, FromFields, Parsed, Value},
+    idempotency::{Answer, Keyed},
+    ids::EventId,
+    money::{MINIMUM_CHARGE, Paise},
+    problem::{ApiError, Problem},
+    time::EventTime,
+};
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    domain::event::{Draft, Event, MAX_CAPACITY},
+    views::{EventAnswer, EventView},
+};
+
+/// A new event.
+#[derive(ToSchema)]
+pub struct CreateEvent {
+    /// Its name, one line of at most 200 characters.
+    #[schema(example = "Rust for organisers")]
+    pub e_name: String,
+    /// What it is about, at most 10,000 characters.
+    #[schema(example = "An evening about building things that last.")]
+    pub e_details: String,
+    /// RFC 3339, or without an offset: then it is a wall-clock time in `timezone`.
+    #[schema(example = "2030-01-31T18:30:00.000")]
+    pub event_time: String,
+    /// Where it is, a street or a link, one line of at most 500 characters.
+    #[schema(example = "https://meet.example.org/rust")]
+    pub event_add: String,
+    /// 1 to 1,000,000; null: unlimited.
+    #[schema(example = 100)]
+    pub capacity: Option<u32>,
+    /// Price in rupees: 0, or 1.00 and more, at most two decimals; a number or a decimal string.
+    #[schema(value_type = f64, example = 500)]
+    pub fees: Paise,
+    /// IANA zone; default Asia/Kolkata.
+    #[schema(value_type = Option<String>, example = "Asia/Kolkata")]
+    pub timezone: Option<Tz>,
+    /// When registration closes; default: at the start, or never for an event in the past.
+    pub registration_closes_at: Option<String>,
+}
+
+impl FromFields for CreateEvent {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let e_name = fields.required("e_name", name);
+        let e_details = fields.required("e_details", details);
+        let event_time = fields.required("event_time", time);
+        let event_add = fields.required("event_add", address);
+        let capacity = fields.nullable("capacity", capacity);
+        if !fields.has("capacity") {
+            fields.error("capacity", "is required (null means unlimited)");
+        }
+        let fees = fields.required("fees", fees);
+        let timezone = fields.optional("timezone", Value::zone);
+        let registration_closes_at = fields.optional("registration_closes_at", time);
+        Some(Self {
+            e_name: e_name?,
+            e_details: e_details?,
+            event_time: event_time?,
+            event_add: event_add?,
+            capacity: capacity?,
+            fees: fees?,
+            timezone,
+            registration_closes_at,
+        })
+    }
+}
+
+/// An event's name.
+pub fn name(value: Value<'_>) -> Parsed<String> {
+    value.line(200)
+}
+
+/// An event's details.
+pub fn details(value: Value<'_>) -> Parsed<String> {
+    value.text(10_000)
+}
+
+/// An event's address.
+pub fn address(value: Value<'_>) -> Parsed<String> {
+    value.line(500)
+}
+
+/// The text of a time. Whether it is one does not depend on the zone, which is known only later.
+pub fn time(value: Value<'_>) -> Parsed<String> {
+    let text = value.string()?;
+    EventTime::parse(&text, Tz::UTC)?;
+    Ok(text)
+}
+
+/// A number of seats.
+pub fn capacity(value: Value<'_>) -> Parsed<u32> {
+    let seats = value
+        .integer(1, i64::from(MAX_CAPACITY))
+        .map_err(|_| format!("must be a whole number from 1 to {MAX_CAPACITY}, or null for unlimited; 0 is not allowed"))?;
+    u32::try_from(seats).map_err(|error| error.to_string())
+}
+
+/// A price: nothing, or what the payment provider takes at least.
+pub fn fees(value: Value<'_>) -> Parsed<Paise> {
+    let amount = value.rupees()?;
+    if amount > Paise::ZERO && amount < MINIMUM_CHARGE {
+        return Err("must be 0 or at least 1.00 rupees".to_owned());
+    }
+    Ok(amount)
+}
+
+/// Create an event.
+#[utoipa::path(
+    post,
+    path = "/api/organiser/create_event",
+    tag = "organiser",
+    request_body = CreateEvent,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again")),
+    responses(
+        (status = 201, description = "The event", body = EventAnswer),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "Not an organizer"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "Missing or wrong fields"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn create_event(
+    State(app): State<App>,
+    Organizer(caller): Organizer,
+    Unsafe { input, key }: Unsafe<CreateEvent>,
+) -> Result<Response, ApiError> {
+    let zone = input.timezone.unwrap_or(app.default_timezone);
+    let parse = |field, text: &str| EventTime::parse(text, zone).map_err(|why| ApiError::invalid_field(field, why));
+    let draft = Draft {
+        name: input.e_name,
+        details: input.e_details,
+        time: parse("event_time", &input.event_time)?,
+        address: input.event_add,
+        capacity: input.capacity,
+        fee: input.fees,
+        closes_at: match &input.registration_closes_at {
+            Some(text) => Some(parse("registration_closes_at", text)?.at),
+            None => None,
+        },
+    };
+    let event = draft.into_event(EventId::new(), caller.id, app.clock.now());
+    Ok(app.store.create_event(event, Keyed { key, answer }).await?.respond(answer))
+}
+
+fn answer(event: &Event) -> Answer {
+    let body = EventAnswer { message: "Event created successfully.", event: EventView::from(event) };
+    Answer::json(StatusCode::CREATED, &body)
+}

@@ -1,0 +1,76 @@
+//! The public calls, one file each.
+
+pub mod browse;
+pub mod cancel_event;
+pub mod cancel_registration;
+pub mod create_event;
+pub mod my_registrations;
+pub mod organiser_events;
+pub mod register_event;
+pub mod update_event;
+
+use common::problem::ApiError;
+
+use crate::{
+    domain::{event::PatchError, registration::State},
+    store::{CancelError, ChangeError, RegisterError},
+};
+
+/// 404 for an event that is not there, or that the caller may not know of.
+pub fn no_such_event() -> ApiError {
+    ApiError::not_found("event_not_found", "There is no such event.")
+}
+
+/// Why nobody was registered, as the caller sees it.
+pub fn register_problem(error: RegisterError) -> ApiError {
+    match error {
+        RegisterError::NoSuchEvent => no_such_event(),
+        RegisterError::EventCancelled => ApiError::conflict("event_cancelled", "This event was cancelled."),
+        RegisterError::Closed => ApiError::conflict("registration_closed", "Registration for this event is closed."),
+        RegisterError::Full => ApiError::conflict("event_full", "Every seat of this event is taken."),
+        RegisterError::Already(registration) => {
+            ApiError::conflict("already_registered", "You are registered for this event already.")
+                .with("registration_id", registration.id)
+                // `status` itself is the HTTP status of every problem document (RFC 9457).
+                .with("registration_status", registration.state.name())
+                .with("amount_due", common::money::Rupees(registration.amount_due()))
+        }
+        RegisterError::NothingDue => ApiError::conflict("nothing_due", "This event is free: there is nothing to pay."),
+        RegisterError::Store(error) => error.into(),
+    }
+}
+
+/// Why an event was not changed, as the caller sees it.
+pub fn change_problem(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::NoSuchEvent => no_such_event(),
+        ChangeError::Refused(PatchError::Cancelled) => {
+            ApiError::conflict("event_cancelled", "This event was cancelled and cannot be changed.")
+        }
+        ChangeError::Refused(PatchError::CapacityBelowRegistrations(taken)) => ApiError::conflict(
+            "capacity_below_registrations",
+            format!("{taken} seats are taken; the capacity cannot be less."),
+        )
+        .with("seats_taken", taken),
+        ChangeError::Refused(PatchError::Time(field, why)) => ApiError::invalid_field(field, why),
+        ChangeError::Store(error) => error.into(),
+    }
+}
+
+/// Why a registration was not cancelled, as the caller sees it.
+pub fn cancel_problem(error: CancelError) -> ApiError {
+    match error {
+        CancelError::NoSuchRegistration => {
+            ApiError::not_found("registration_not_found", "There is no such registration.")
+        }
+        CancelError::Ended(state) => {
+            let detail = match state {
+                State::Expired => "This registration has expired.",
+                _ => "This registration is cancelled already.",
+            };
+            ApiError::conflict("registration_ended", detail).with("registration_status", state.name())
+        }
+        CancelError::EventStarted => ApiError::conflict("event_started", "The event has started."),
+        CancelError::Store(error) => error.into(),
+    }
+}

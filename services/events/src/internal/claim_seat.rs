@@ -1,0 +1,24 @@
+//! `POST /internal/registrations/claim`: payments asks what a user owes, and takes a hold if need be.
+
+use axum::{Json, body::Body, extract::State};
+use common::{
+    extract::{MAX_BODY, Service, body_bytes},
+    problem::{ApiError, not_json},
+    wire::{ClaimSeat, SeatClaim},
+};
+
+use crate::{
+    app::App,
+    handlers::{register_event, register_problem},
+};
+
+/// Answers the question.
+///
+/// # Errors
+/// As registering does, and 409 `nothing_due` for a free event.
+pub async fn claim_seat(_: Service, State(app): State<App>, body: Body) -> Result<Json<SeatClaim>, ApiError> {
+    let bytes = body_bytes(body, MAX_BODY).await?;
+    let question: ClaimSeat = serde_json::from_slice(&bytes).map_err(|error| not_json().because(error))?;
+    let command = register_event::command(&app, question.event_id, question.user_id)?;
+    app.store.claim_seat(question, command).await.map(Json).map_err(register_problem)
+}

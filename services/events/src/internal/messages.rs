@@ -1,0 +1,30 @@
+//! `POST /internal/messages`: what payments tells.
+
+use async_trait::async_trait;
+use axum::{Json, body::Body, extract::State};
+use common::{
+    extract::Service,
+    outbox::{self, CloudEvent, Receipt, Subscriber},
+    problem::ApiError,
+};
+
+use crate::app::App;
+
+#[async_trait]
+impl Subscriber for App {
+    async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt> {
+        let ids: Vec<_> = batch.iter().map(|event| event.id).collect();
+        match self.store.take_in(batch, self.clock.now()).await {
+            Ok(receipts) => receipts,
+            Err(error) => ids.into_iter().map(|id| Receipt::retry(id, &error)).collect(),
+        }
+    }
+}
+
+/// Takes a batch in.
+///
+/// # Errors
+/// When it is none.
+pub async fn messages(_: Service, State(app): State<App>, body: Body) -> Result<Json<Vec<Receipt>>, ApiError> {
+    outbox::receive(&app, body).await
+}

@@ -1,0 +1,4 @@
+//! What other services may ask and tell.
+
+pub mod claim_seat;
+pub mod messages;

@@ -1,0 +1,76 @@
+//! The events service: events, registrations, seats and tickets.
+
+pub mod app;
+pub mod domain;
+pub mod handlers;
+pub mod internal;
+pub mod routes;
+pub mod store;
+pub mod views;
+pub mod workers;
+
+use std::sync::Arc;
+
+use common::{
+    http::{Front, InternalClient, Upstream, health},
+    metrics::{Metrics, OutboxGauge},
+    outbox::Relay,
+    process::Context,
+    store::Ping,
+    wire::service,
+};
+
+use crate::{
+    app::App,
+    store::{
+        Store,
+        sqlite::{MIGRATIONS, SqliteStore},
+    },
+};
+
+/// Builds the service and starts its workers.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub fn build(context: &Context, notifications: Upstream, payments: Upstream) -> Result<Front, String> {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite(service::EVENTS, MIGRATIONS)?));
+    let app = App {
+        auth: context.auth(service::EVENTS),
+        store: store.clone(),
+        clock: context.clock.clone(),
+        hold: context.settings.hold,
+        default_timezone: context.settings.default_timezone,
+    };
+    start_workers(context, &app, notifications, payments);
+    let metrics = Metrics::new(
+        service::EVENTS,
+        vec![Box::new(OutboxGauge { store: store.outbox(), clock: context.clock.clone() })],
+    );
+    let ping: Ping = Box::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await })
+    });
+    let health = health::of_store(service::EVENTS, ping, context.workers.stop_token());
+    let (router, document) = routes::routes(app);
+    Ok(Front::new(service::EVENTS, router.merge(health::routes(health, metrics.clone())).merge(common::http::document(document)), metrics))
+}
+
+fn start_workers(context: &Context, app: &App, notifications: Upstream, payments: Upstream) {
+    let (workers, stop) = (&context.workers, || context.workers.stop_token());
+    workers.spawn("expire holds", workers::expire_holds(app.clone(), stop()));
+    workers.spawn("end registrations", workers::end_registrations(app.clone(), stop()));
+    workers.spawn("tidy events", workers::tidy(app.clone(), stop()));
+    let bells = app.store.bells();
+    for (index, (upstream, audience)) in
+        [(notifications, service::NOTIFICATIONS), (payments, service::PAYMENTS)].into_iter().enumerate()
+    {
+        let relay = Relay {
+            store: app.store.outbox(),
+            client: InternalClient::new(upstream, app.auth.clone(), audience),
+            wake: bells.bell(index),
+            settled: Arc::default(),
+            clock: app.clock.clone(),
+        };
+        workers.spawn("relay from events", relay.run(stop()));
+    }
+}

@@ -1,0 +1,18 @@
+//! The events service as a process of its own.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    common::process::run("events", "Events, registrations, seats and tickets.", |context| async move {
+        let settings = context.settings.clone();
+        let notifications = context.remote(&settings.notifications_url)?;
+        let payments = context.remote(&settings.payments_url)?;
+        let front = events::build(&context, notifications, payments)?;
+        let address = context.serve(settings.events_port, front).await?;
+        println!("events: http://{address}");
+        Ok(())
+    })
+}

@@ -1,0 +1,37 @@
+//! The table of routes.
+
+use axum::{Router, routing::post};
+use utoipa::{OpenApi, openapi::OpenApi as Document};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{app::App, handlers, internal};
+
+#[derive(OpenApi)]
+#[openapi(tags(
+    (name = "organiser", description = "Creating and running events"),
+    (name = "events", description = "Finding events"),
+    (name = "registrations", description = "Taking part"),
+))]
+struct Docs;
+
+/// All routes, and the document that describes the public ones.
+pub fn routes(app: App) -> (Router, Document) {
+    let (public, document) = OpenApiRouter::with_openapi(Docs::openapi())
+        .routes(routes!(handlers::create_event::create_event))
+        .routes(routes!(handlers::organiser_events::organiser_events))
+        .routes(routes!(handlers::update_event::update_event))
+        .routes(routes!(handlers::cancel_event::cancel_event))
+        .routes(routes!(handlers::browse::browse))
+        .routes(routes!(handlers::browse::event))
+        .routes(routes!(handlers::register_event::register_event))
+        .routes(routes!(handlers::my_registrations::my_registrations))
+        .routes(routes!(
+            handlers::my_registrations::my_registration,
+            handlers::cancel_registration::cancel_registration
+        ))
+        .split_for_parts();
+    let internal = Router::new()
+        .route("/internal/registrations/claim", post(internal::claim_seat::claim_seat))
+        .route(common::outbox::PATH, post(internal::messages::messages));
+    (public.merge(internal).with_state(app), document)
+}

@@ -1,0 +1,221 @@
+//! What the events service keeps, in its own terms. Every method is one atomic decision.
+
+#[cfg(test)]
+pub mod contract;
+pub mod sqlite;
+
+use std::{sync::Arc, sync::OnceLock, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    idempotency::{Keyed, Outcome},
+    ids::{EventId, RegistrationId, UserId},
+    outbox::{CloudEvent, OutboxStore, Receipt},
+    store::StoreError,
+    wire::{ClaimSeat, SeatClaim},
+};
+
+use crate::domain::{
+    event::{Event, Patch, PatchError},
+    registration::{Registration, State, Ticket},
+};
+
+/// A page of events.
+#[derive(Debug, Default)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Where the next page begins.
+    pub next: Option<Cursor>,
+    /// The answer made of it, kept with it because most pages are asked for more than once.
+    pub rendered: OnceLock<Bytes>,
+}
+
+/// Which events somebody looks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Each must begin a word of the event.
+    pub words: Vec<String>,
+    /// Starting then or later.
+    pub from: Option<Timestamp>,
+    /// Starting before then.
+    pub to: Option<Timestamp>,
+    /// Soonest first, instead of latest first.
+    pub soonest_first: bool,
+    /// Only free ones (`true`) or only paid ones (`false`).
+    pub free: Option<bool>,
+}
+
+/// A registration to be made.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// Its id, should it come to be.
+    pub id: RegistrationId,
+    /// For what.
+    pub event_id: EventId,
+    /// For whom.
+    pub user_id: UserId,
+    /// Its ticket, should it be confirmed at once.
+    pub ticket: Ticket,
+    /// Now.
+    pub now: Timestamp,
+    /// How long a seat is held unpaid.
+    pub hold: Duration,
+}
+
+/// A registration with its event and ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The registration.
+    pub registration: Registration,
+    /// Its event.
+    pub event: Arc<Event>,
+    /// Its ticket, while it is confirmed.
+    pub ticket: Option<Ticket>,
+}
+
+/// Why nobody was registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// There is no such event.
+    #[error("no such event")]
+    NoSuchEvent,
+    /// It was called off.
+    #[error("the event is cancelled")]
+    EventCancelled,
+    /// Registration has closed.
+    #[error("registration is closed")]
+    Closed,
+    /// Every seat is taken.
+    #[error("the event is full")]
+    Full,
+    /// The user has a live registration.
+    #[error("already registered")]
+    Already(Registration),
+    /// The event is free, so there is nothing to claim a seat for.
+    #[error("nothing is due")]
+    NothingDue,
+    /// The store's own trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an event was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// There is no such event, or it belongs to another.
+    #[error("no such event")]
+    NoSuchEvent,
+    /// The change may not be made.
+    #[error("refused: {0:?}")]
+    Refused(PatchError),
+    /// The store's own trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a registration was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such registration, or it belongs to another.
+    #[error("no such registration")]
+    NoSuchRegistration,
+    /// It has ended already.
+    #[error("it has ended: {0:?}")]
+    Ended(State),
+    /// The event has begun.
+    #[error("the event has started")]
+    EventStarted,
+    /// The store's own trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which of a user's registrations are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StatusFilter {
+    /// Those that count: pending and confirmed.
+    Live,
+    /// One status by its public name.
+    Only(&'static str),
+    /// All there ever were.
+    All,
+}
+
+/// The events service's store.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Keeps a new event.
+    async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
+    /// One event.
+    async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError>;
+    /// An organizer's events, newest first.
+    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<Arc<EventPage>, StoreError>;
+    /// Events that are not cancelled, by start.
+    async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError>;
+    /// Changes an event and tells the others.
+    async fn update_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        patch: Patch,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError>;
+    /// Calls an event off. Nobody can register from here on; [`Store::end_registrations`] ends those there are.
+    async fn cancel_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError>;
+    /// Ends up to `limit` live registrations of cancelled events and tells the others; gives the number.
+    async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// Registers a user: confirmed at once when the event is free, else with a hold.
+    async fn register(
+        &self,
+        command: Register,
+        keyed: Keyed<Registered>,
+    ) -> Result<Outcome<Registered>, RegisterError>;
+    /// What a user owes for an event; takes a hold when there is no live registration.
+    async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError>;
+    /// Cancels a registration of `user` and tells the others.
+    async fn cancel_registration(
+        &self,
+        id: RegistrationId,
+        user: UserId,
+        now: Timestamp,
+        keyed: Keyed<Registered>,
+    ) -> Result<Outcome<Registered>, CancelError>;
+    /// A user's registrations, newest first, as they stand at `now`.
+    async fn registrations(
+        &self,
+        user: UserId,
+        filter: StatusFilter,
+        page: Page,
+        now: Timestamp,
+    ) -> Result<(Vec<Registered>, Option<Cursor>), StoreError>;
+    /// One registration of `user`.
+    async fn registration(
+        &self,
+        id: RegistrationId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Registered>, StoreError>;
+    /// Notes holds that have run out, up to `limit`; gives the number.
+    async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// Takes messages in, each once: captured payments confirm registrations or go back.
+    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+    /// Drops what has been kept long enough.
+    async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// Whether changes can be made.
+    async fn ping(&self) -> Result<(), StoreError>;
+    /// The messages to others.
+    fn outbox(&self) -> Arc<dyn OutboxStore>;
+    /// Rung after a commit that may have stored messages.
+    fn bells(&self) -> common::sqlite::outbox::Bells;
+}

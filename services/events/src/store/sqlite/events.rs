@@ -1,0 +1,191 @@
+//! Events.
+
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    ids::{EventId, UserId},
+    outbox::NewMessage,
+    sqlite::outbox,
+    store::StoreError,
+    wire::{kind, service},
+};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use super::rows;
+use crate::{
+    domain::{
+        event::{Closing, Event, Patch, PatchError},
+        words,
+    },
+    store::{ChangeError, EventPage, Search},
+};
+
+pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO events (id, organizer, name, details, starts_at, zone, address, capacity, fee, closes_at,
+            closes_by_default, version, schedule_version, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(params![
+        event.id,
+        event.organizer,
+        event.name,
+        event.details,
+        event.time.at.timestamp_millis(),
+        event.time.zone.name(),
+        event.address,
+        event.capacity,
+        event.fee,
+        event.closes.at().map(|at| at.timestamp_millis()),
+        matches!(event.closes, Closing::Default(_)),
+        event.version,
+        event.schedule_version,
+        event.created_at.timestamp_millis(),
+    ])?;
+    index_words(db, event)
+}
+
+fn index_words(db: &Connection, event: &Event) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM event_words WHERE event_id = ?1")?.execute([event.id])?;
+    let mut insert = db.prepare_cached("INSERT INTO event_words (event_id, word) VALUES (?1, ?2)")?;
+    for word in words::of(&[&event.name, &event.address, &event.details]) {
+        insert.execute(params![event.id, word])?;
+    }
+    Ok(())
+}
+
+pub(super) fn find(db: &Connection, id: EventId) -> Result<Option<Event>, StoreError> {
+    let sql = const_sql(&["SELECT ", rows::EVENT, " FROM events AS e WHERE id = ?1"]);
+    Ok(db.prepare_cached(&sql)?.query_row([id], rows::event).optional()?)
+}
+
+pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::EVENT,
+        " FROM events AS e WHERE organizer = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+    ]);
+    let after = page.after.map(|cursor| cursor.id);
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![organizer, after, page.limit as i64 + 1], rows::event)?;
+    let (events, next) = page.cut(rows.collect::<Result<Vec<_>, _>>()?, |event| Cursor { key: 0, id: event.id.0 });
+    Ok(EventPage { events, next, ..EventPage::default() })
+}
+
+pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<EventPage, StoreError> {
+    let mut sql = const_sql(&["SELECT ", rows::EVENT, " FROM events AS e WHERE cancelled = 0"]);
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut and = |condition: &str, given: Vec<Box<dyn ToSql>>| {
+        sql.push_str(" AND ");
+        sql.push_str(condition);
+        values.extend(given);
+    };
+    for word in &search.words {
+        // Every word that begins with it lies between it and it with the last character there is.
+        and(
+            "EXISTS (SELECT 1 FROM event_words AS w WHERE w.event_id = e.id AND w.word >= ? AND w.word < ?)",
+            vec![Box::new(word.clone()), Box::new(format!("{word}\u{10FFFF}"))],
+        );
+    }
+    let millis = |at: Timestamp| -> Vec<Box<dyn ToSql>> { vec![Box::new(at.timestamp_millis())] };
+    if let Some(from) = search.from {
+        and("starts_at >= ?", millis(from));
+    }
+    if let Some(to) = search.to {
+        and("starts_at < ?", millis(to));
+    }
+    match search.free {
+        Some(true) => and("fee = 0", Vec::new()),
+        Some(false) => and("fee > 0", Vec::new()),
+        None => {}
+    }
+    if let Some(Cursor { key, id }) = page.after {
+        let condition = if search.soonest_first { "(starts_at, id) > (?, ?)" } else { "(starts_at, id) < (?, ?)" };
+        and(condition, vec![Box::new(key), Box::new(id)]);
+    }
+    let direction = if search.soonest_first { "ASC" } else { "DESC" };
+    sql.push_str(&format!(" ORDER BY starts_at {direction}, id {direction} LIMIT {}", page.limit + 1));
+    let mut statement = db.prepare_cached(&sql)?;
+    let found = statement.query_map(rusqlite::params_from_iter(values), rows::event)?;
+    let place = |event: &Event| Cursor { key: event.time.at.timestamp_millis(), id: event.id.0 };
+    let (events, next) = page.cut(found.collect::<Result<Vec<_>, _>>()?, place);
+    Ok(EventPage { events, next, ..EventPage::default() })
+}
+
+fn owned(db: &Connection, id: EventId, organizer: UserId) -> Result<Event, ChangeError> {
+    find(db, id)?.filter(|event| event.organizer == organizer).ok_or(ChangeError::NoSuchEvent)
+}
+
+pub(super) fn update(
+    db: &Connection,
+    id: EventId,
+    organizer: UserId,
+    patch: &Patch,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let before = owned(db, id, organizer)?;
+    let event = before.patched(patch, now).map_err(ChangeError::Refused)?;
+    db.prepare_cached(
+        "UPDATE events SET name = ?2, details = ?3, starts_at = ?4, zone = ?5, address = ?6, capacity = ?7, fee = ?8,
+            closes_at = ?9, closes_by_default = ?10, version = ?11, schedule_version = ?12 WHERE id = ?1",
+    )
+    .map_err(StoreError::from)?
+    .execute(params![
+        event.id,
+        event.name,
+        event.details,
+        event.time.at.timestamp_millis(),
+        event.time.zone.name(),
+        event.address,
+        event.capacity,
+        event.fee,
+        event.closes.at().map(|at| at.timestamp_millis()),
+        matches!(event.closes, Closing::Default(_)),
+        event.version,
+        event.schedule_version,
+    ])
+    .map_err(StoreError::from)?;
+    index_words(db, &event)?;
+    let told = (&before.name, &before.address, before.time) != (&event.name, &event.address, event.time);
+    if told {
+        tell(db, &event, now)?;
+    }
+    Ok(event)
+}
+
+pub(super) fn cancel(
+    db: &Connection,
+    id: EventId,
+    organizer: UserId,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let mut event = owned(db, id, organizer)?;
+    if event.cancelled {
+        return Err(ChangeError::Refused(PatchError::Cancelled));
+    }
+    event.cancelled = true;
+    event.version += 1;
+    db.prepare_cached("UPDATE events SET cancelled = 1, version = ?2, ending = 1 WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![event.id, event.version]))
+        .map_err(StoreError::from)?;
+    tell(db, &event, now)?;
+    Ok(event)
+}
+
+fn tell(db: &Connection, event: &Event, now: Timestamp) -> Result<(), StoreError> {
+    outbox::push(db, &NewMessage::new(service::NOTIFICATIONS, kind::EVENT_CHANGED, event.id, now, &event.facts()))?;
+    Ok(())
+}
+
+pub(super) fn any_ending(db: &Connection) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT 1 FROM events WHERE ending = 1")?.exists([])?)
+}
+
+/// The event of a registration that stands in the same file.
+pub(super) fn known(db: &Connection, id: EventId) -> Result<Event, StoreError> {
+    find(db, id)?.ok_or_else(|| StoreError::Corrupt(format!("event {id} is missing")))
+}
+
+pub(super) fn const_sql(parts: &[&str]) -> String {
+    parts.concat()
+}

@@ -1,0 +1,241 @@
+//! The embedded adapter.
+
+mod events;
+mod registrations;
+mod rows;
+mod take_in;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    idempotency::{Keyed, Outcome},
+    ids::{EventId, RegistrationId, UserId},
+    outbox::{CloudEvent, OutboxStore, Receipt},
+    sqlite::{
+        Sqlite,
+        idempotency::{self, keyed as with_key},
+        inbox, lease,
+        outbox::{self, Bells, SqliteOutbox},
+    },
+    store::StoreError,
+    wire::{ClaimSeat, SeatClaim, service},
+};
+use parking_lot::Mutex;
+
+use super::{
+    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+};
+use crate::domain::event::{Event, Patch};
+
+/// The schema, in the order of its making.
+pub const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), outbox::SCHEMA, inbox::SCHEMA, lease::SCHEMA, idempotency::SCHEMA];
+
+/// Pages kept; beyond this all are forgotten, which costs one read each.
+const PAGES: usize = 10_000;
+
+type Pages = HashMap<(UserId, usize, Option<Cursor>), (u64, Arc<EventPage>)>;
+
+/// The events service's SQLite file.
+pub struct SqliteStore {
+    db: Sqlite,
+    bells: Bells,
+    /// Organizers' pages with the commit they were read at. Any later commit makes them stale, which is crude and
+    /// cannot be wrong.
+    pages: Mutex<Pages>,
+}
+
+impl SqliteStore {
+    /// The store in `db`, opened with [`MIGRATIONS`].
+    pub fn new(db: Sqlite) -> Self {
+        Self { db, bells: Bells::new(2), pages: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError> {
+        self.db
+            .write(move |db| {
+                with_key(db, &keyed, event.created_at, |db| {
+                    events::insert(db, &event)?;
+                    Ok(event)
+                })
+            })
+            .await
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        self.db.read(move |db| events::find(db, id)).await
+    }
+
+    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<Arc<EventPage>, StoreError> {
+        let key = (organizer, page.limit, page.after);
+        // Taken before the read: a commit during it makes the entry stale at once instead of never.
+        let commits = self.db.commits();
+        if let Some((read_at, found)) = self.pages.lock().get(&key)
+            && *read_at == commits
+        {
+            return Ok(found.clone());
+        }
+        let found = Arc::new(self.db.read(move |db| events::of_organizer(db, organizer, page)).await?);
+        let mut pages = self.pages.lock();
+        if pages.len() >= PAGES {
+            pages.clear();
+        }
+        pages.insert(key, (commits, found.clone()));
+        Ok(found)
+    }
+
+    async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError> {
+        self.db.read(move |db| events::search(db, &search, page)).await
+    }
+
+    async fn update_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        patch: Patch,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        let change = move |db: &rusqlite::Connection| {
+            with_key(db, &keyed, now, |db| events::update(db, id, organizer, &patch, now))
+        };
+        self.telling(change).await
+    }
+
+    async fn cancel_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        self.telling(move |db| with_key(db, &keyed, now, |db| events::cancel(db, id, organizer, now))).await
+    }
+
+    async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let waiting = self.db.read(|db| events::any_ending(db)).await?;
+        if !waiting {
+            return Ok(0);
+        }
+        self.telling(move |db| registrations::end_cancelled(db, now, limit)).await
+    }
+
+    async fn register(
+        &self,
+        command: Register,
+        keyed: Keyed<Registered>,
+    ) -> Result<Outcome<Registered>, RegisterError> {
+        let now = command.now;
+        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::register(db, command))).await
+    }
+
+    async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
+        self.db.write(move |db| registrations::claim(db, question, command)).await
+    }
+
+    async fn cancel_registration(
+        &self,
+        id: RegistrationId,
+        user: UserId,
+        now: Timestamp,
+        keyed: Keyed<Registered>,
+    ) -> Result<Outcome<Registered>, CancelError> {
+        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::cancel(db, id, user, now))).await
+    }
+
+    async fn registrations(
+        &self,
+        user: UserId,
+        filter: StatusFilter,
+        page: Page,
+        now: Timestamp,
+    ) -> Result<(Vec<Registered>, Option<Cursor>), StoreError> {
+        self.db.read(move |db| registrations::of_user(db, user, filter, page, now)).await
+    }
+
+    async fn registration(
+        &self,
+        id: RegistrationId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Registered>, StoreError> {
+        self.db.read(move |db| registrations::of_user_by_id(db, id, user, now)).await
+    }
+
+    async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        // The look is free; a commit every second of an idle system would not be.
+        let waiting = self.db.read(move |db| registrations::any_expired(db, now)).await?;
+        if !waiting {
+            return Ok(0);
+        }
+        self.db.write(move |db| registrations::expire(db, now, limit)).await
+    }
+
+    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+        self.telling(move |db| take_in::take_in(db, &batch, now)).await
+    }
+
+    async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        const AT_ONCE: usize = 1_000;
+        loop {
+            let dropped = self
+                .db
+                .write(move |db| {
+                    Ok::<_, StoreError>(idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?))
+                })
+                .await?;
+            if dropped < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        SqliteOutbox::shared(self.db.clone(), service::EVENTS)
+    }
+
+    fn bells(&self) -> Bells {
+        self.bells.clone()
+    }
+}
+
+impl SqliteStore {
+    /// A change that may tell others something.
+    async fn telling<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: FnOnce(&rusqlite::Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let result = self.db.write(change).await;
+        if result.is_ok() {
+            self.bells.ring();
+        }
+        result
+    }
+}
+
+/// A store in a folder of its own, which lasts as long as the test.
+#[cfg(test)]
+pub fn temporary() -> (Arc<dyn Store>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Sqlite::open(&dir.path().join("events.db"), MIGRATIONS).unwrap();
+    (Arc::new(SqliteStore::new(db)), dir)
+}
+
+#[cfg(test)]
+mod tests {
+    crate::store_contract!(super::temporary);
+}

@@ -1,0 +1,360 @@
+//! Registrations and their seats.
+
+use std::sync::Arc;
+
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
+    money::Paise,
+    outbox::NewMessage,
+    sqlite::outbox,
+    store::{StoreError, is_duplicate},
+    wire::{ClaimSeat, EndReason, RegistrationConfirmed, RegistrationEnded, SeatClaim, kind, service},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{events, events::const_sql, rows};
+use crate::{
+    domain::{
+        event::Event,
+        registration::{Registration, State, Ticket},
+    },
+    store::{CancelError, Register, RegisterError, Registered, StatusFilter},
+};
+
+pub(super) fn register(db: &Connection, command: Register) -> Result<Registered, RegisterError> {
+    let event = events::find(db, command.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
+    if event.cancelled {
+        return Err(RegisterError::EventCancelled);
+    }
+    let state = match event.fee {
+        Paise::ZERO => State::Confirmed { payment_id: None },
+        _ => State::PendingPayment { hold_expires_at: command.now + command.hold },
+    };
+    let registration = Registration {
+        id: command.id,
+        event_id: event.id,
+        user_id: command.user_id,
+        amount: event.fee,
+        state,
+        created_at: command.now,
+    };
+    // Somebody who is registered hears that, even when registration has closed or the event is full.
+    insert(db, &registration)?;
+    if !event.is_open(command.now) {
+        return Err(RegisterError::Closed);
+    }
+    if !take_seat(db, event.id, command.now)? {
+        return Err(RegisterError::Full);
+    }
+    let ticket = match state {
+        State::Confirmed { .. } => {
+            issue(db, &registration, &event, &command.ticket, None, command.now)?;
+            Some(command.ticket)
+        }
+        _ => None,
+    };
+    Ok(Registered { registration, event: Arc::new(event), ticket })
+}
+
+/// Puts the row in; the unique index over live registrations decides. The user's own hold, once run out, makes way.
+fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterError> {
+    loop {
+        match insert_row(db, registration) {
+            Ok(()) => return Ok(()),
+            Err(error) if is_duplicate(&error) => {}
+            Err(error) => return Err(StoreError::from(error).into()),
+        }
+        let live = find_live(db, registration.event_id, registration.user_id)?
+            .ok_or_else(|| StoreError::Corrupt("a duplicate that is not there".to_owned()))?;
+        if live.state.at(registration.created_at) != State::Expired {
+            return Err(RegisterError::Already(live));
+        }
+        end(db, live.id, State::Expired)?;
+        free_seats(db, live.event_id, 1)?;
+    }
+}
+
+fn insert_row(db: &Connection, registration: &Registration) -> rusqlite::Result<()> {
+    let hold = match registration.state {
+        State::PendingPayment { hold_expires_at } => Some(hold_expires_at.timestamp_millis()),
+        _ => None,
+    };
+    db.prepare_cached(
+        "INSERT INTO registrations (id, event_id, user_id, amount, status, hold_expires_at, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        registration.id,
+        registration.event_id,
+        registration.user_id,
+        registration.amount,
+        registration.state.name(),
+        hold,
+        registration.created_at.timestamp_millis()
+    ])
+    .map(drop)
+}
+
+fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Registration>, StoreError> {
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::REGISTRATION,
+        " FROM registrations AS r WHERE event_id = ?1 AND user_id = ?2 AND status IN ('pending_payment', 'confirmed')",
+    ]);
+    Ok(db.prepare_cached(&sql)?.query_row(params![event, user], |row| rows::registration(row, 0)).optional()?)
+}
+
+pub(super) fn find(db: &Connection, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
+    let sql = const_sql(&["SELECT ", rows::REGISTRATION, " FROM registrations AS r WHERE id = ?1"]);
+    Ok(db.prepare_cached(&sql)?.query_row([id], |row| rows::registration(row, 0)).optional()?)
+}
+
+/// Takes one seat if there is one. When all are taken, holds that have run out give theirs back first.
+pub(super) fn take_seat(db: &Connection, event: EventId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut guarded = db.prepare_cached(
+        "UPDATE events SET seats_taken = seats_taken + 1 WHERE id = ?1 AND (capacity IS NULL OR seats_taken < capacity)",
+    )?;
+    if guarded.execute([event])? == 1 {
+        return Ok(true);
+    }
+    let freed = db
+        .prepare_cached(
+            "UPDATE registrations SET status = 'expired', hold_expires_at = NULL
+             WHERE event_id = ?1 AND status = 'pending_payment' AND hold_expires_at <= ?2",
+        )?
+        .execute(params![event, now.timestamp_millis()])?;
+    if freed == 0 {
+        return Ok(false);
+    }
+    free_seats(db, event, freed)?;
+    Ok(guarded.execute([event])? == 1)
+}
+
+fn free_seats(db: &Connection, event: EventId, seats: usize) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE events SET seats_taken = seats_taken - ?2 WHERE id = ?1")?
+        .execute(params![event, seats as i64])?;
+    Ok(())
+}
+
+fn end(db: &Connection, id: RegistrationId, state: State) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE registrations SET status = ?2, hold_expires_at = NULL WHERE id = ?1")?
+        .execute(params![id, state.name()])?;
+    Ok(())
+}
+
+/// Writes the ticket and tells notifications.
+fn issue(
+    db: &Connection,
+    registration: &Registration,
+    event: &Event,
+    ticket: &Ticket,
+    payment_id: Option<PaymentId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // A registration that lost its seat and got it again may have had a ticket before.
+    db.prepare_cached("INSERT OR REPLACE INTO tickets (registration_id, id, code, issued_at) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![registration.id, ticket.id, ticket.code, now.timestamp_millis()])?;
+    let told = RegistrationConfirmed {
+        registration_id: registration.id,
+        user_id: registration.user_id,
+        event: event.facts(),
+        ticket_id: ticket.id,
+        ticket_code: ticket.code.clone(),
+        paid: registration.amount,
+        payment_id,
+    };
+    let message =
+        NewMessage::new(service::NOTIFICATIONS, kind::REGISTRATION_CONFIRMED, registration.id, now, &told);
+    outbox::push(db, &message)?;
+    Ok(())
+}
+
+/// Confirms a registration that holds its seat.
+pub(super) fn confirm(
+    db: &Connection,
+    registration: &Registration,
+    event: &Event,
+    payment: PaymentId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let ticket = Ticket::issue().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    db.prepare_cached(
+        "UPDATE registrations SET status = 'confirmed', hold_expires_at = NULL, payment_id = ?2 WHERE id = ?1",
+    )?
+    .execute(params![registration.id, payment])?;
+    issue(db, registration, event, &ticket, Some(payment), now)
+}
+
+/// Gives an expired registration its seat back, if there is one and its user has not registered anew meanwhile.
+pub(super) fn retake(db: &Connection, registration: &Registration, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(find_live(db, registration.event_id, registration.user_id)?.is_none()
+        && take_seat(db, registration.event_id, now)?)
+}
+
+pub(super) fn claim(db: &Connection, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
+    let event = events::find(db, question.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
+    let now = command.now;
+    let live = find_live(db, question.event_id, question.user_id)?.filter(|live| live.state.at(now) != State::Expired);
+    let registration = match live {
+        _ if event.cancelled => return Err(RegisterError::EventCancelled),
+        Some(live) => live,
+        None if event.fee == Paise::ZERO => return Err(RegisterError::NothingDue),
+        None => register(db, command)?.registration,
+    };
+    let (confirmed, payment_id) = match registration.state {
+        State::Confirmed { payment_id } => (true, payment_id),
+        _ => (false, None),
+    };
+    Ok(SeatClaim {
+        registration_id: registration.id,
+        confirmed,
+        amount: registration.amount,
+        payment_id,
+        event_name: event.name,
+    })
+}
+
+pub(super) fn cancel(
+    db: &Connection,
+    id: RegistrationId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Registered, CancelError> {
+    let registration =
+        find(db, id)?.filter(|found| found.user_id == user).ok_or(CancelError::NoSuchRegistration)?;
+    let event = events::known(db, registration.event_id)?;
+    match registration.state.at(now) {
+        _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
+        state @ (State::Expired | State::Cancelled) => return Err(CancelError::Ended(state)),
+        State::PendingPayment { .. } | State::Confirmed { .. } => {}
+    }
+    // Who registered for a past event (a record, an import) may take that back at any time.
+    if registration.created_at < event.time.at && event.time.at <= now {
+        return Err(CancelError::EventStarted);
+    }
+    let ended = end_one(db, registration, &event, EndReason::Attendee, now)?;
+    free_seats(db, event.id, 1)?;
+    Ok(Registered { registration: ended, event: Arc::new(event), ticket: None })
+}
+
+fn end_one(
+    db: &Connection,
+    mut registration: Registration,
+    event: &Event,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<Registration, StoreError> {
+    end(db, registration.id, State::Cancelled)?;
+    db.prepare_cached("UPDATE tickets SET void = 1 WHERE registration_id = ?1")?.execute([registration.id])?;
+    let told = RegistrationEnded {
+        registration_id: registration.id,
+        user_id: registration.user_id,
+        event: event.facts(),
+        was_confirmed: matches!(registration.state, State::Confirmed { .. }),
+        reason,
+    };
+    // Payments must hear of an unpaid one too: its payment may be on its way.
+    let destinations: &[&'static str] = match registration.amount {
+        Paise::ZERO => &[service::NOTIFICATIONS],
+        _ => &[service::NOTIFICATIONS, service::PAYMENTS],
+    };
+    for destination in destinations {
+        outbox::push(db, &NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told))?;
+    }
+    registration.state = State::Cancelled;
+    Ok(registration)
+}
+
+pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    let sql = const_sql(&["SELECT ", rows::EVENT, " FROM events AS e WHERE ending = 1 LIMIT 1"]);
+    let Some(event) = db.prepare_cached(&sql)?.query_row([], rows::event).optional()? else { return Ok(0) };
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::REGISTRATION,
+        " FROM registrations AS r WHERE event_id = ?1 AND status IN ('pending_payment', 'confirmed') LIMIT ?2",
+    ]);
+    let live = db
+        .prepare_cached(&sql)?
+        .query_map(params![event.id, limit as i64], |row| rows::registration(row, 0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let ended = live.len();
+    for registration in live {
+        end_one(db, registration, &event, EndReason::EventCancelled, now)?;
+    }
+    free_seats(db, event.id, ended)?;
+    if ended < limit {
+        db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?.execute([event.id])?;
+    }
+    Ok(ended.max(1)) // an event without registrations was work too, and there may be another
+}
+
+const OF_USER: &str = " FROM registrations AS r JOIN events AS e ON e.id = r.event_id
+    LEFT JOIN tickets AS t ON t.registration_id = r.id AND t.void = 0 WHERE r.user_id = ?1";
+
+/// The status a registration has at `?2`, as `rows::registered` says it too.
+const STATUS_NOW: &str = "CASE
+    WHEN r.status = 'pending_payment' AND r.hold_expires_at <= ?2 THEN 'expired'
+    WHEN r.status IN ('pending_payment', 'confirmed') AND e.cancelled THEN 'cancelled'
+    ELSE r.status END";
+
+pub(super) fn of_user(
+    db: &Connection,
+    user: UserId,
+    filter: StatusFilter,
+    page: Page,
+    now: Timestamp,
+) -> Result<(Vec<Registered>, Option<Cursor>), StoreError> {
+    let condition = match filter {
+        StatusFilter::Live => const_sql(&[" AND ", STATUS_NOW, " IN ('pending_payment', 'confirmed')"]),
+        StatusFilter::Only(status) => const_sql(&[" AND ", STATUS_NOW, " = '", status, "'"]),
+        StatusFilter::All => " AND ?2 = ?2".to_owned(),
+    };
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::EVENT,
+        ", ",
+        rows::REGISTRATION,
+        ", t.id, t.code",
+        OF_USER,
+        &condition,
+        " AND (?3 IS NULL OR r.id < ?3) ORDER BY r.id DESC LIMIT ?4",
+    ]);
+    let after = page.after.map(|cursor| cursor.id);
+    let values = params![user, now.timestamp_millis(), after, page.limit as i64 + 1];
+    let mut statement = db.prepare_cached(&sql)?;
+    let found = statement.query_map(values, |row| rows::registered(row, now))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(page.cut(found, |registered| Cursor { key: 0, id: registered.registration.id.0 }))
+}
+
+pub(super) fn of_user_by_id(
+    db: &Connection,
+    id: RegistrationId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<Registered>, StoreError> {
+    let sql = const_sql(&["SELECT ", rows::EVENT, ", ", rows::REGISTRATION, ", t.id, t.code", OF_USER, " AND r.id = ?2"]);
+    Ok(db.prepare_cached(&sql)?.query_row(params![user, id], |row| rows::registered(row, now)).optional()?)
+}
+
+pub(super) fn any_expired(db: &Connection, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM registrations WHERE status = 'pending_payment' AND hold_expires_at <= ?1")?
+        .exists([now.timestamp_millis()])?)
+}
+
+pub(super) fn expire(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    let expired = db
+        .prepare_cached(
+            "UPDATE registrations SET status = 'expired', hold_expires_at = NULL WHERE id IN
+                (SELECT id FROM registrations WHERE status = 'pending_payment' AND hold_expires_at <= ?1 LIMIT ?2)
+             RETURNING event_id",
+        )?
+        .query_map(params![now.timestamp_millis(), limit as i64], |row| row.get(0))?
+        .collect::<Result<Vec<EventId>, _>>()?;
+    for event in &expired {
+        free_seats(db, *event, 1)?;
+    }
+    Ok(expired.len())
+}

@@ -1,0 +1,94 @@
+//! Rows to domain types and back.
+
+use std::sync::Arc;
+
+use common::{
+    clock::{Timestamp, from_millis},
+    time::EventTime,
+};
+use rusqlite::{Row, types::Type};
+
+use crate::{
+    domain::{
+        event::{Closing, Event},
+        registration::{Registration, State, Ticket},
+    },
+    store::Registered,
+};
+
+/// The columns that [`event`] reads.
+pub const EVENT: &str = "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
+    e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at";
+/// How many they are.
+pub const EVENT_COLUMNS: usize = 16;
+
+/// Reads an event from the first columns of a row.
+pub fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let zone: String = row.get(5)?;
+    let zone = zone.parse().map_err(|error| conversion(5, error))?;
+    let closes_at: Option<Timestamp> = row.get::<_, Option<i64>>(10)?.map(from_millis);
+    let closes = match (row.get::<_, bool>(11)?, closes_at) {
+        (false, Some(at)) => Closing::At(at),
+        (_, at) => Closing::Default(at),
+    };
+    Ok(Event {
+        id: row.get(0)?,
+        organizer: row.get(1)?,
+        name: row.get(2)?,
+        details: row.get(3)?,
+        time: EventTime { at: from_millis(row.get(4)?), zone },
+        address: row.get(6)?,
+        capacity: row.get(7)?,
+        fee: row.get(8)?,
+        cancelled: row.get(9)?,
+        closes,
+        seats_taken: row.get(12)?,
+        version: row.get(13)?,
+        schedule_version: row.get(14)?,
+        created_at: from_millis(row.get(15)?),
+    })
+}
+
+/// The columns that [`registration`] reads.
+pub const REGISTRATION: &str =
+    "r.id, r.event_id, r.user_id, r.amount, r.status, r.hold_expires_at, r.payment_id, r.created_at";
+
+/// Reads a registration from the columns that begin at `at`.
+pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> {
+    let status: String = row.get(at + 4)?;
+    let state = match status.as_str() {
+        "pending_payment" => State::PendingPayment { hold_expires_at: from_millis(row.get(at + 5)?) },
+        "confirmed" => State::Confirmed { payment_id: row.get(at + 6)? },
+        "expired" => State::Expired,
+        _ => State::Cancelled,
+    };
+    Ok(Registration {
+        id: row.get(at)?,
+        event_id: row.get(at + 1)?,
+        user_id: row.get(at + 2)?,
+        amount: row.get(at + 3)?,
+        state,
+        created_at: from_millis(row.get(at + 7)?),
+    })
+}
+
+/// Reads an event, a registration and what there is of its ticket (`t.id, t.code`), as they stand at `now`.
+pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered> {
+    const TICKET: usize = EVENT_COLUMNS + 8;
+    let event = event(row)?;
+    let mut registration = registration(row, EVENT_COLUMNS)?;
+    registration.state = registration.state.at(now);
+    if event.cancelled && matches!(registration.state, State::PendingPayment { .. } | State::Confirmed { .. }) {
+        // The worker that ends the registrations of a cancelled event may not have come to this one yet.
+        registration.state = State::Cancelled;
+    }
+    let ticket = match registration.state {
+        State::Confirmed { .. } => Some(Ticket { id: row.get(TICKET)?, code: row.get(TICKET + 1)? }),
+        _ => None,
+    };
+    Ok(Registered { registration, event: Arc::new(event), ticket })
+}
+
+fn conversion(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}

@@ -1,0 +1,58 @@
+//! Messages from payments: captured money confirms a registration, or goes back.
+
+use common::{
+    clock::Timestamp,
+    outbox::{CloudEvent, NewMessage, Receipt},
+    sqlite::{inbox, outbox},
+    store::StoreError,
+    wire::{PaymentCaptured, PaymentRefused, RefundReason, kind, service},
+};
+use rusqlite::Connection;
+
+use super::{events, registrations};
+use crate::domain::registration::{OnCapture, on_capture};
+
+pub(super) fn take_in(db: &Connection, batch: &[CloudEvent], now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+    batch.iter().map(|event| take_one(db, event, now)).collect()
+}
+
+fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+    if event.kind != kind::PAYMENT_CAPTURED {
+        return Ok(Receipt::rejected(event.id, "events does not know this kind of message"));
+    }
+    let captured: PaymentCaptured = match event.data() {
+        Ok(captured) => captured,
+        Err(error) => return Ok(Receipt::rejected(event.id, error)),
+    };
+    let Some(registration) = registrations::find(db, captured.registration_id)? else {
+        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+    };
+    if !inbox::first_time(db, event.id, now)? {
+        return Ok(Receipt::accepted(event.id));
+    }
+    let of = events::known(db, registration.event_id)?;
+    let refused = match on_capture(&registration, captured.payment_id, captured.amount, of.cancelled) {
+        OnCapture::Known => None,
+        OnCapture::Confirm => {
+            registrations::confirm(db, &registration, &of, captured.payment_id, now)?;
+            None
+        }
+        OnCapture::Retake if registrations::retake(db, &registration, now)? => {
+            registrations::confirm(db, &registration, &of, captured.payment_id, now)?;
+            None
+        }
+        OnCapture::Retake => Some(RefundReason::NoSeat),
+        OnCapture::Refund(reason) => Some(reason),
+    };
+    if let Some(reason) = refused {
+        let told = PaymentRefused {
+            payment_id: captured.payment_id,
+            registration_id: registration.id,
+            event: of.facts(),
+            reason,
+        };
+        let message = NewMessage::new(service::PAYMENTS, kind::PAYMENT_REFUSED, captured.payment_id, now, &told);
+        outbox::push(db, &message)?;
+    }
+    Ok(Receipt::accepted(event.id))
+}

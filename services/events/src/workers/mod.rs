@@ -1,0 +1,60 @@
+//! Background work.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+
+/// How often holds and cancelled events are looked for. Neither is urgent: holds also expire when a seat is asked for,
+/// and a cancelled event shows as cancelled from the first moment.
+const EVERY: Duration = Duration::from_millis(500);
+/// Rows in one change, so that others get their turn.
+const AT_ONCE: usize = 500;
+/// How often what has been kept long enough is dropped.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+
+/// Notes holds that have run out, so that counts are right for those who look.
+pub async fn expire_holds(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match app.store.expire_holds(app.clock.now(), AT_ONCE).await {
+            Ok(AT_ONCE) => {}
+            Ok(_) => pause(EVERY, &stop).await,
+            Err(error) => {
+                tracing::warn!(%error, "holds could not be expired");
+                pause(EVERY * 4, &stop).await;
+            }
+        }
+    }
+}
+
+/// Ends the registrations of cancelled events.
+pub async fn end_registrations(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match app.store.end_registrations(app.clock.now(), AT_ONCE).await {
+            Ok(0) => pause(EVERY, &stop).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "registrations of a cancelled event could not be ended");
+                pause(EVERY * 4, &stop).await;
+            }
+        }
+    }
+}
+
+/// Drops what has been kept long enough.
+pub async fn tidy(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = app.store.tidy(app.clock.now()).await {
+            tracing::warn!(%error, "tidying up failed");
+        }
+        pause(TIDY_EVERY, &stop).await;
+    }
+}
+
+async fn pause(time: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}

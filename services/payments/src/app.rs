@@ -1,0 +1,38 @@
+//! What handlers and workers work with.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::FromRef;
+use common::{auth::Auth, clock::Clock, http::InternalClient};
+use tokio::sync::Notify;
+
+use crate::{razorpay::Razorpay, store::Store};
+
+/// The service's state. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Who is calling.
+    pub auth: Auth,
+    /// Everything that is kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Clock,
+    /// The events service.
+    pub events: InternalClient,
+    /// The users service.
+    pub users: InternalClient,
+    /// Razorpay, or its simulator.
+    pub razorpay: Razorpay,
+    /// Whether it is the simulator, which lets us make payments from our side.
+    pub simulated: bool,
+    /// How long a worker may work on an order or refund before another takes over.
+    pub lease: Duration,
+    /// Rung when messages to the events service have been delivered.
+    pub told_events: Arc<Notify>,
+}
+
+impl FromRef<App> for Auth {
+    fn from_ref(app: &App) -> Self {
+        app.auth.clone()
+    }
+}

@@ -1,0 +1,130 @@
+//! A payment, and the one state machine that every report of it goes through.
+//!
+//! Reports come from the answer to a call, the payer's browser, webhooks and the reconciler; late, twice and in any
+//! order. Status only moves forward, so whatever the order, the end is the same.
+
+use common::{
+    clock::Timestamp,
+    ids::{OrderId, PaymentId},
+    money::Paise,
+};
+
+/// Where a payment stands, in the order in which it moves. Money that was thought lost may still come (`Failed` to
+/// `Authorized` is legal at Razorpay, up to days later).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Status {
+    /// The payer has not finished.
+    Created,
+    /// It did not work out, so far.
+    Failed,
+    /// The money is set aside.
+    Authorized,
+    /// The money is ours.
+    Captured,
+    /// The money went back, all of it.
+    Refunded,
+}
+
+impl Status {
+    /// Razorpay's name for it, which is ours too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Failed => "failed",
+            Self::Authorized => "authorized",
+            Self::Captured => "captured",
+            Self::Refunded => "refunded",
+        }
+    }
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Created, Self::Failed, Self::Authorized, Self::Captured, Self::Refunded]
+            .into_iter()
+            .find(|status| status.name() == text)
+    }
+
+    /// The status after a report.
+    pub fn after(self, reported: Self) -> Self {
+        self.max(reported)
+    }
+}
+
+/// Why a payment failed, in Razorpay's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decline {
+    /// A slug such as `insufficient_funds`.
+    pub reason: String,
+    /// For the payer.
+    pub description: String,
+}
+
+/// A payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Our id.
+    pub id: PaymentId,
+    /// What it pays.
+    pub order_id: OrderId,
+    /// Razorpay's id.
+    pub razorpay_id: String,
+    /// How it is paid, in Razorpay's words.
+    pub method: String,
+    /// How much.
+    pub amount: Paise,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it failed, if it did.
+    pub decline: Option<Decline>,
+    /// When we first heard of it.
+    pub created_at: Timestamp,
+    /// When we heard that the money is ours.
+    pub captured_at: Option<Timestamp>,
+}
+
+/// What somebody says of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Razorpay's order id.
+    pub order: String,
+    /// Razorpay's payment id.
+    pub payment: String,
+    /// Where it stands.
+    pub status: Status,
+    /// How it is paid.
+    pub method: String,
+    /// How much.
+    pub amount: Paise,
+    /// Why it failed, if it did.
+    pub decline: Option<Decline>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn status() -> impl Strategy<Value = Status> {
+        prop::sample::select(vec![
+            Status::Created,
+            Status::Failed,
+            Status::Authorized,
+            Status::Captured,
+            Status::Refunded,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn reports_in_any_order_end_the_same(mut reports in prop::collection::vec(status(), 0..8)) {
+            let end = |reports: &[Status]| reports.iter().fold(Status::Created, |now, next| now.after(*next));
+            let straight = end(&reports);
+            reports.reverse();
+            prop_assert_eq!(end(&reports), straight);
+            reports.sort();
+            reports.extend_from_within(..);
+            prop_assert_eq!(end(&reports), straight);
+        }
+    }
+}

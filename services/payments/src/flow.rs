@@ -1,0 +1,370 @@
+//! Paying: from what is owed to money captured, in steps each of which may be the last before a crash.
+//!
+//! Whatever step that is, the next request for the same registration, a webhook or the reconciler finds what there is
+//! at Razorpay and goes on from there. Nothing is done twice: the order is found by its receipt, its payments by the
+//! order, a capture is refused by Razorpay when it has happened, and the first capture of an order is the only one kept.
+
+use std::time::Duration;
+
+use common::{
+    http::CallError,
+    ids::{EventId, OrderId, UserId},
+    money::Paise,
+    outbox,
+    problem::ApiError,
+    wire::{ClaimSeat, FoundUsers, LookupUsers, SeatClaim},
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    app::App,
+    domain::{
+        method::{Instrument, Method},
+        order::Order,
+        payment::{Payment, Status},
+    },
+    problems::{provider_problem, seat_problem},
+    razorpay::{Payer, RazorpayError, types::NextStep},
+    store::{Applied, Captured, Fence, Opened, Statement},
+};
+
+/// How long the payer's request waits for the outcome. Longer, and people press the button again.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long an answer waits for the events service to have heard of the payment.
+const TELLING: Duration = Duration::from_secs(1);
+/// When an order whose payment failed is looked at again: the money may still come (Razorpay: "late authorisation").
+const LATE: Duration = Duration::from_secs(15 * 60);
+
+/// What somebody wants to pay, and how.
+pub struct Wish {
+    /// Who.
+    pub user: UserId,
+    /// For what.
+    pub event: EventId,
+    /// How much they think it is.
+    pub amount: Paise,
+    /// How.
+    pub method: Method,
+    /// With what.
+    pub instrument: Instrument,
+}
+
+/// What it came to.
+pub enum Paid {
+    /// The money is ours.
+    Captured(Statement),
+    /// The payer has to do something, or the bank is slow.
+    Waiting {
+        /// The order.
+        order: Order,
+        /// The payment, if one was started.
+        payment: Option<Payment>,
+        /// What the payer may do.
+        next: Vec<NextStep>,
+    },
+}
+
+/// Pays.
+///
+/// # Errors
+/// What the payer should know: nothing due, wrong amount, declined, ...
+pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiError> {
+    let question = ClaimSeat { event_id: wish.event, user_id: wish.user };
+    let seat: SeatClaim = app.events.post("/internal/registrations/claim", &question).await.map_err(seat_problem)?;
+    if seat.confirmed {
+        return Err(match seat.amount {
+            Paise::ZERO => nothing_due(),
+            _ => already_paid(seat.payment_id.map(|id| id.to_string())),
+        });
+    }
+    let now = app.clock.now();
+    let order = Order {
+        id: OrderId::new(),
+        registration_id: seat.registration_id,
+        event_id: wish.event,
+        event_name: seat.event_name,
+        user_id: wish.user,
+        amount: seat.amount,
+        razorpay_id: None,
+        paid_by: None,
+        created_at: now,
+    };
+    if wish.amount != seat.amount {
+        return Err(ApiError::conflict("amount_mismatch", "This is not the amount that is due.")
+            .with("amount_due", common::money::Rupees(seat.amount))
+            .with("registration_id", seat.registration_id));
+    }
+    match app.store.open_order(order, now, now + app.lease).await? {
+        Opened::Paid(payment) => Err(already_paid(Some(payment.to_string()))),
+        Opened::Busy => Err(ApiError::conflict(
+            "payment_in_progress",
+            "A payment for this registration is being made right now.",
+        )
+        .with("registration_id", seat.registration_id)
+        .retry_after(1)),
+        Opened::Ready { order, fence, fresh } => {
+            let result = work(app, &order, fresh, &wish, answer).await;
+            let again = match &result {
+                Ok(Paid::Captured(_)) => None,
+                // Soon: the payer may be done in a moment, or what happened is not known.
+                Ok(Paid::Waiting { .. }) | Err(Failed::Unclear(_)) => Some(app.lease),
+                Err(Failed::Declined(_)) => Some(LATE),
+            };
+            close(app, order.id, fence, again).await;
+            result.map_err(Failed::problem)
+        }
+    }
+}
+
+/// Looks at an order that nobody works on: takes in what Razorpay knows of it, and captures money that waits.
+/// Gives whether it is paid.
+///
+/// # Errors
+/// When Razorpay or the store could not be asked.
+pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
+    let no_answer: fn(&Statement) -> common::idempotency::Answer = crate::handlers::process_payment::answer;
+    let Some(razorpay_id) = find_order(app, order).await.map_err(Failed::problem)? else { return Ok(false) };
+    for entity in app.razorpay.payments_of(&razorpay_id).await.map_err(provider_problem)? {
+        let found = take(app, &entity, (None, no_answer)).await.map_err(Failed::problem)?;
+        if let Some((_, payment)) = found
+            && payment.status == Status::Authorized
+        {
+            capture(app, &payment, (None, no_answer)).await.map_err(Failed::problem)?;
+        }
+    }
+    let order = app.store.order_by_razorpay_id(razorpay_id).await?;
+    Ok(order.is_some_and(|order| order.paid_by.is_some()))
+}
+
+/// Ends the work on an order; `again` is when the reconciler looks at it.
+pub async fn close(app: &App, order: OrderId, fence: Fence, again: Option<Duration>) {
+    let at = again.map(|again| app.clock.now() + again);
+    if let Err(error) = app.store.close_order(order, fence, at).await {
+        // The right to work on it runs out by itself.
+        tracing::warn!(%order, %error, "an order could not be closed");
+    }
+}
+
+/// What ends the payer's request early.
+pub enum Failed {
+    /// The bank said no. The hold stays, and the payer may try another way.
+    Declined(Box<ApiError>),
+    /// It is not known what happened.
+    Unclear(Box<ApiError>),
+}
+
+impl Failed {
+    fn problem(self) -> ApiError {
+        match self {
+            Self::Declined(error) | Self::Unclear(error) => *error,
+        }
+    }
+}
+
+impl From<RazorpayError> for Failed {
+    fn from(error: RazorpayError) -> Self {
+        Self::Unclear(Box::new(provider_problem(error)))
+    }
+}
+
+impl From<common::store::StoreError> for Failed {
+    fn from(error: common::store::StoreError) -> Self {
+        Self::Unclear(Box::new(error.into()))
+    }
+}
+
+async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captured) -> Result<Paid, Failed> {
+    let mut order = order.clone();
+    let found = if fresh { None } else { find_order(app, &order).await? };
+    let known = found.is_some();
+    let razorpay_id = match found {
+        Some(id) => id,
+        None => {
+            let id = app.razorpay.create_order(&order).await?.id;
+            app.store.set_razorpay_order(order.id, id.clone()).await?;
+            id
+        }
+    };
+    order.razorpay_id = Some(razorpay_id.clone());
+    let mut open = None;
+    if known {
+        // An earlier try may have got further than anybody knows.
+        for entity in app.razorpay.payments_of(&razorpay_id).await? {
+            let Some((_, payment)) = take(app, &entity, answer.clone()).await? else { continue };
+            match payment.status {
+                Status::Captured => return captured(app, order, payment).await,
+                Status::Authorized => {
+                    let payment = capture(app, &payment, answer).await?;
+                    return captured(app, order, payment).await;
+                }
+                Status::Created => open = Some(payment.razorpay_id),
+                Status::Failed | Status::Refunded => {}
+            }
+        }
+    }
+    if !app.simulated {
+        return Ok(Paid::Waiting { order, payment: None, next: Vec::new() });
+    }
+    let (payment_id, next) = match open {
+        Some(id) => (id, Vec::new()),
+        None => {
+            let payer = payer(app, order.user_id).await;
+            let started =
+                app.razorpay.start_payment(&order, &razorpay_id, wish.method, &wish.instrument, &payer).await;
+            let started = started.map_err(refused_instrument)?;
+            (started.razorpay_payment_id, started.next)
+        }
+    };
+    let payment = outcome(app, &payment_id, answer.clone()).await?;
+    match payment.status {
+        Status::Authorized => {
+            let payment = capture(app, &payment, answer).await?;
+            captured(app, order, payment).await
+        }
+        Status::Captured => captured(app, order, payment).await,
+        Status::Failed | Status::Refunded => Err(declined(&payment)),
+        Status::Created => Ok(Paid::Waiting { order, payment: Some(payment), next }),
+    }
+}
+
+/// The order's id at Razorpay, if it is known there.
+async fn find_order(app: &App, order: &Order) -> Result<Option<String>, Failed> {
+    if let Some(id) = &order.razorpay_id {
+        return Ok(Some(id.clone()));
+    }
+    let Some(found) = app.razorpay.order_by_receipt(order).await? else { return Ok(None) };
+    app.store.set_razorpay_order(order.id, found.id.clone()).await?;
+    Ok(Some(found.id))
+}
+
+/// Waits for the payer's bank.
+async fn outcome(app: &App, payment: &str, answer: Captured) -> Result<Payment, Failed> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let entity = app.razorpay.payment(payment).await?;
+        let waiting = entity.report().is_some_and(|report| report.status == Status::Created);
+        if !waiting || Instant::now() + pause > deadline {
+            let taken = take(app, &entity, answer).await?;
+            return taken.map(|(_, payment)| payment).ok_or_else(|| unclear("the payment is none of ours"));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(250));
+    }
+}
+
+/// Takes the money. A refusal may mean that it was taken already, so what counts is the payment itself.
+async fn capture(app: &App, payment: &Payment, answer: Captured) -> Result<Payment, Failed> {
+    let entity = match app.razorpay.capture(&payment.razorpay_id, payment.amount).await {
+        Ok(entity) => entity,
+        Err(error) => {
+            tracing::info!(payment = %payment.razorpay_id, %error, "a capture was refused; looking at the payment");
+            app.razorpay.payment(&payment.razorpay_id).await?
+        }
+    };
+    match take(app, &entity, answer).await? {
+        Some((_, payment)) if payment.status >= Status::Captured => Ok(payment),
+        _ => Err(unclear("the payment is not captured")),
+    }
+}
+
+async fn take(
+    app: &App,
+    entity: &crate::razorpay::types::PaymentEntity,
+    answer: Captured,
+) -> Result<Option<(Order, Payment)>, Failed> {
+    let Some(report) = entity.report() else { return Ok(None) };
+    match app.store.apply(report, app.clock.now(), answer).await? {
+        Applied::Unknown => Ok(None),
+        Applied::Known { order, payment, message } => {
+            if let Some(seq) = message {
+                outbox::delivered(app.store.outbox().as_ref(), &app.told_events, seq, TELLING).await;
+            }
+            Ok(Some((order, payment)))
+        }
+    }
+}
+
+async fn captured(app: &App, order: Order, payment: Payment) -> Result<Paid, Failed> {
+    let current = app.store.statement(payment.id, order.user_id).await?;
+    let statement = current.ok_or_else(|| unclear("the payment is not there"))?;
+    match statement.order.paid_by {
+        Some(paid_by) if paid_by != payment.id => {
+            Err(Failed::Unclear(Box::new(already_paid(Some(paid_by.to_string())))))
+        }
+        _ => Ok(Paid::Captured(statement)),
+    }
+}
+
+/// Whom Razorpay should note. It asks for an address and a number; where we have none it gets its own stand-ins.
+async fn payer(app: &App, user: UserId) -> Payer {
+    let question = LookupUsers { user_ids: vec![user] };
+    let found: Result<FoundUsers, CallError> = app.users.post("/internal/users/lookup", &question).await;
+    let card = found.ok().and_then(|found| found.users.into_iter().next());
+    Payer {
+        email: card.as_ref().map_or_else(|| "void@razorpay.com".to_owned(), |card| card.email.clone()),
+        contact: card.and_then(|card| card.phone).unwrap_or_else(|| "+919999999999".to_owned()),
+    }
+}
+
+/// A refusal to start a payment is about what the payer gave: a card number, an address.
+fn refused_instrument(error: RazorpayError) -> Failed {
+    match error {
+        RazorpayError::Refused { reason, description, .. } => Failed::Declined(Box::new(payment_failed(&reason, &description))),
+        error => error.into(),
+    }
+}
+
+/// Why a payment failed, as the payer sees it.
+pub fn declined(payment: &Payment) -> Failed {
+    let decline = payment.decline.clone().unwrap_or_default();
+    let problem = payment_failed(&decline.reason, &decline.description).with("payment_id", payment.id);
+    Failed::Declined(Box::new(problem))
+}
+
+fn payment_failed(reason: &str, description: &str) -> ApiError {
+    let code = if reason.is_empty() || reason == "NA" { "payment_failed" } else { reason };
+    let detail = if description.is_empty() { "The payment failed." } else { description };
+    ApiError::new(axum::http::StatusCode::PAYMENT_REQUIRED, code.to_owned(), detail.to_owned())
+}
+
+fn nothing_due() -> ApiError {
+    ApiError::conflict("nothing_due", "There is nothing to pay.")
+}
+
+fn already_paid(payment: Option<String>) -> ApiError {
+    ApiError::conflict("already_paid", "This registration is paid already.").with("payment_id", payment)
+}
+
+fn unclear(why: &str) -> Failed {
+    Failed::Unclear(Box::new(
+        ApiError::unavailable("The payment could not be followed to its end. Please look at your payments in a moment.")
+            .because(why.to_owned()),
+    ))
+}
+
+/// Follows a payment that the payer says is done: fetches it, captures it, and gives its statement.
+///
+/// # Errors
+/// When it is not paid after all, or that cannot be found out.
+pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement, ApiError> {
+    let no_key: Captured = (None, crate::handlers::process_payment::answer);
+    let entity = app.razorpay.payment(payment).await.map_err(provider_problem)?;
+    if entity.order_id != order.razorpay_id || entity.amount != order.amount {
+        return Err(ApiError::conflict("payment_mismatch", "This payment does not belong to this order."));
+    }
+    let taken = take(app, &entity, no_key.clone()).await.map_err(Failed::problem)?;
+    let Some((_, mut payment)) = taken else { return Err(unclear("the payment is none of ours").problem()) };
+    match payment.status {
+        Status::Created => {
+            return Err(ApiError::conflict("payment_pending", "The payment is not finished yet.").retry_after(2));
+        }
+        Status::Failed => return Err(declined(&payment).problem()),
+        Status::Authorized => payment = capture(app, &payment, no_key).await.map_err(Failed::problem)?,
+        Status::Captured | Status::Refunded => {}
+    }
+    match captured(app, order.clone(), payment).await.map_err(Failed::problem)? {
+        Paid::Captured(statement) => Ok(statement),
+        Paid::Waiting { .. } => Err(unclear("a captured payment waits").problem()),
+    }
+}

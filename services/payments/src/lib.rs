@@ -1,0 +1,109 @@
+//! The payments service: orders, payments and refunds through Razorpay.
+
+pub mod app;
+pub mod domain;
+pub mod flow;
+pub mod handlers;
+pub mod internal;
+pub mod problems;
+pub mod razorpay;
+pub mod routes;
+pub mod store;
+pub mod views;
+pub mod workers;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    http::{Front, InternalClient, Upstream, health},
+    metrics::{Gauge, Metrics, OutboxGauge},
+    outbox::Relay,
+    process::Context,
+    store::Ping,
+    wire::service,
+};
+
+use crate::{
+    app::App,
+    razorpay::Razorpay,
+    store::{
+        Store,
+        sqlite::{MIGRATIONS, SqliteStore},
+    },
+};
+
+/// Builds the service and starts its workers. `razorpay` is the base URL of Razorpay or its simulator.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub fn build(
+    context: &Context,
+    users: Upstream,
+    events: Upstream,
+    notifications: Upstream,
+    razorpay: &str,
+) -> Result<Front, String> {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite(service::PAYMENTS, MIGRATIONS)?));
+    let auth = context.auth(service::PAYMENTS);
+    let app = App {
+        store: store.clone(),
+        clock: context.clock.clone(),
+        events: InternalClient::new(events, auth.clone(), service::EVENTS),
+        users: InternalClient::new(users, auth.clone(), service::USERS),
+        razorpay: Razorpay::new(razorpay, context.razorpay_keys().clone())?,
+        simulated: context.settings.razorpay.keys.is_none(),
+        lease: context.settings.lease,
+        told_events: Arc::default(),
+        auth,
+    };
+    start_workers(context, &app, notifications);
+    let metrics = Metrics::new(
+        service::PAYMENTS,
+        vec![
+            Box::new(OutboxGauge { store: store.outbox(), clock: context.clock.clone() }),
+            Box::new(Stuck(store.clone())),
+        ],
+    );
+    let ping: Ping = Box::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await })
+    });
+    let health = health::of_store(service::PAYMENTS, ping, context.workers.stop_token());
+    let (router, document) = routes::routes(app);
+    let router =
+        router.merge(health::routes(health, metrics.clone())).merge(common::http::document(document));
+    Ok(Front::new(service::PAYMENTS, router, metrics))
+}
+
+fn start_workers(context: &Context, app: &App, notifications: Upstream) {
+    let (workers, stop) = (&context.workers, || context.workers.stop_token());
+    let bells = app.store.bells();
+    let relay = |client: InternalClient, index, settled| Relay {
+        store: app.store.outbox(),
+        client,
+        wake: bells.bell(index),
+        settled,
+        clock: app.clock.clone(),
+    };
+    workers.spawn("payments to events", relay(app.events.clone(), 0, app.told_events.clone()).run(stop()));
+    let notifications = InternalClient::new(notifications, app.auth.clone(), service::NOTIFICATIONS);
+    workers.spawn("payments to notifications", relay(notifications, 1, Arc::default()).run(stop()));
+    workers.spawn("reconciler", workers::reconcile_orders(app.clone(), bells.bell(2), stop()));
+    workers.spawn("refunds", workers::make_refunds(app.clone(), bells.bell(3), stop()));
+    workers.spawn("tidy payments", workers::tidy(app.clone(), stop()));
+}
+
+/// What a person should look at.
+struct Stuck(Arc<dyn Store>);
+
+#[async_trait]
+impl Gauge for Stuck {
+    async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
+        let Ok((orders, refunds)) = self.0.stuck().await else { return Vec::new() };
+        vec![
+            ("payments_stuck", "Open orders looked at in vain more than three times.", orders as f64),
+            ("refunds_stuck", "Refunds tried in vain more than three times.", refunds as f64),
+        ]
+    }
+}

@@ -1,0 +1,20 @@
+//! The payments service as a process of its own.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    common::process::run("payments", "Orders, payments and refunds through Razorpay.", |context| async move {
+        let settings = context.settings.clone();
+        let users = context.remote(&settings.users_url)?;
+        let events = context.remote(&settings.events_url)?;
+        let notifications = context.remote(&settings.notifications_url)?;
+        let razorpay = settings.razorpay_url(settings.simulator_port);
+        let front = payments::build(&context, users, events, notifications, &razorpay)?;
+        let address = context.serve(settings.payments_port, front).await?;
+        println!("payments: http://{address}");
+        Ok(())
+    })
+}

@@ -1,0 +1,229 @@
+//! Razorpay's API, as far as we use it: orders, payments, captures and refunds.
+
+pub mod signature;
+pub mod types;
+
+use std::time::Duration;
+
+use common::{money::Paise, settings::RazorpayKeys};
+use reqwest::{Method as Verb, StatusCode};
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use self::types::{Collection, ErrorBody, OrderEntity, PaymentCreated, PaymentEntity, RefundEntity};
+use crate::domain::{
+    method::{Instrument, Method},
+    order::Order,
+};
+
+const CONNECT: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RazorpayError {
+    /// Razorpay says no, and would say it again.
+    #[error("Razorpay refused ({status}): {reason}: {description}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The machine-readable reason; empty when it gave none.
+        reason: String,
+        /// For people.
+        description: String,
+    },
+    /// Our keys are wrong. The payer can do nothing about it.
+    #[error("Razorpay does not accept the API keys")]
+    Keys,
+    /// No answer, or none that makes sense. The call may have had its effect.
+    #[error("Razorpay could not be asked: {0}")]
+    Unclear(String),
+}
+
+/// A connection to Razorpay. Cheap to clone.
+#[derive(Clone)]
+pub struct Razorpay {
+    http: reqwest::Client,
+    base: String,
+    keys: RazorpayKeys,
+}
+
+/// Who pays, as Razorpay wants to know it.
+pub struct Payer {
+    /// E-mail address.
+    pub email: String,
+    /// Phone number.
+    pub contact: String,
+}
+
+impl Razorpay {
+    /// `base` is the URL without `/v1`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(base: &str, keys: RazorpayKeys) -> Result<Self, String> {
+        // Two TLS back ends are in the tree; the first to be installed is everybody's, so a second call is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent("organise-event")
+            .build()
+            .map_err(|error| format!("no HTTP client for Razorpay: {error}"))?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), keys })
+    }
+
+    /// The keys in use.
+    pub fn keys(&self) -> &RazorpayKeys {
+        &self.keys
+    }
+
+    /// Makes an order whose payments wait for our capture.
+    ///
+    /// # Errors
+    /// When it was not made, or that is not known.
+    pub async fn create_order(&self, order: &Order) -> Result<OrderEntity, RazorpayError> {
+        let body = json!({
+            "amount": order.amount,
+            "currency": "INR",
+            "receipt": order.receipt(),
+            "payment_capture": 0,
+            "notes": {"registration_id": order.registration_id, "event_id": order.event_id},
+        });
+        self.call(Verb::POST, "/v1/orders", Some(body), None).await
+    }
+
+    /// The order that was made for ours, if one was.
+    ///
+    /// # Errors
+    /// When that could not be found out.
+    pub async fn order_by_receipt(&self, order: &Order) -> Result<Option<OrderEntity>, RazorpayError> {
+        let receipt = order.receipt();
+        let path = format!("/v1/orders?receipt={receipt}&count=10");
+        let found: Collection<OrderEntity> = self.call(Verb::GET, &path, None, None).await?;
+        // An order of a deleted payment or another receipt would be somebody else's money: compare, do not trust.
+        Ok(found.items.into_iter().find(|item| item.receipt.as_deref() == Some(&receipt)))
+    }
+
+    /// Every payment of an order, in no particular order.
+    ///
+    /// # Errors
+    /// When they could not be fetched.
+    pub async fn payments_of(&self, order: &str) -> Result<Vec<PaymentEntity>, RazorpayError> {
+        let found: Collection<PaymentEntity> =
+            self.call(Verb::GET, &format!("/v1/orders/{order}/payments"), None, None).await?;
+        Ok(found.items)
+    }
+
+    /// One payment.
+    ///
+    /// # Errors
+    /// When it could not be fetched.
+    pub async fn payment(&self, id: &str) -> Result<PaymentEntity, RazorpayError> {
+        self.call(Verb::GET, &format!("/v1/payments/{id}"), None, None).await
+    }
+
+    /// Starts a payment from our side (server to server). Only the simulator lets anybody do that without a contract.
+    ///
+    /// # Errors
+    /// When it was not started, or that is not known.
+    pub async fn start_payment(
+        &self,
+        order: &Order,
+        order_id: &str,
+        method: Method,
+        instrument: &Instrument,
+        payer: &Payer,
+    ) -> Result<PaymentCreated, RazorpayError> {
+        let mut body = json!({
+            "amount": order.amount,
+            "currency": "INR",
+            "order_id": order_id,
+            "email": payer.email,
+            "contact": payer.contact,
+            "method": method.name(),
+            "description": order.event_name,
+        });
+        let or = |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
+        match method {
+            Method::Upi => body["upi"] = json!({"flow": "collect", "vpa": or(&instrument.vpa, "success@razorpay")}),
+            Method::Netbanking => body["bank"] = json!(or(&instrument.bank, "HDFC")),
+            Method::Wallet => body["wallet"] = json!(or(&instrument.wallet, "payzapp")),
+            Method::Card => {
+                body["card"] = json!({
+                    "number": or(&instrument.test_card, "4100280000001007"),
+                    "name": "Test Card", "expiry_month": "12", "expiry_year": "2099", "cvv": "123",
+                });
+            }
+        }
+        self.call(Verb::POST, "/v1/payments/create/json", Some(body), None).await
+    }
+
+    /// Takes the money of an authorized payment.
+    ///
+    /// # Errors
+    /// When it was not taken, or that is not known.
+    pub async fn capture(&self, id: &str, amount: Paise) -> Result<PaymentEntity, RazorpayError> {
+        let body = json!({"amount": amount, "currency": "INR"});
+        self.call(Verb::POST, &format!("/v1/payments/{id}/capture"), Some(body), None).await
+    }
+
+    /// Sends money back. The same key gives the same refund, however often it is asked for.
+    ///
+    /// # Errors
+    /// When it was not accepted, or that is not known.
+    pub async fn refund(&self, payment: &str, amount: Paise, key: &str) -> Result<RefundEntity, RazorpayError> {
+        let path = format!("/v1/payments/{payment}/refund");
+        self.call(Verb::POST, &path, Some(json!({"amount": amount, "speed": "normal"})), Some(key)).await
+    }
+
+    /// One refund.
+    ///
+    /// # Errors
+    /// When it could not be fetched.
+    pub async fn fetch_refund(&self, id: &str) -> Result<RefundEntity, RazorpayError> {
+        self.call(Verb::GET, &format!("/v1/refunds/{id}"), None, None).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: Option<Value>,
+        refund_key: Option<&str>,
+    ) -> Result<T, RazorpayError> {
+        let mut request = self
+            .http
+            .request(verb, format!("{}{path}", self.base))
+            .basic_auth(&self.keys.key_id, Some(self.keys.key_secret.expose_secret()));
+        if let Some(key) = refund_key {
+            request = request.header("X-Refund-Idempotency", key);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        // reqwest's errors name the URL, which holds no secret, but their sources say what really happened.
+        let unclear = |error: reqwest::Error| {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            RazorpayError::Unclear(format!("{}{source}", error.without_url()))
+        };
+        let response = request.send().await.map_err(unclear)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(unclear)?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|error| RazorpayError::Unclear(error.to_string()));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(RazorpayError::Keys);
+        }
+        // Errors may come as HTML from something in between, and 409 and 429 mean "again, later".
+        let error = serde_json::from_slice::<ErrorBody>(&bytes).unwrap_or_default().error;
+        if status.is_server_error() || status == StatusCode::CONFLICT || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(RazorpayError::Unclear(format!("{status}: {}", error.description)));
+        }
+        Err(RazorpayError::Refused { status, reason: error.reason, description: error.description })
+    }
+}

@@ -1,0 +1,165 @@
+//! What the payments service keeps, in its own terms. Every method is one atomic decision.
+
+#[cfg(test)]
+pub mod contract;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    idempotency::{Answer, Key, Refusal},
+    ids::{OrderId, PaymentId, RefundId, UserId},
+    outbox::{CloudEvent, OutboxStore, Receipt},
+    sqlite::outbox::Bells,
+    store::StoreError,
+};
+
+use crate::domain::{
+    order::Order,
+    payment::{Payment, Report},
+    refund::Refund,
+};
+
+/// A worker's right to work on an order or refund. Whoever took over later has a higher one.
+pub type Fence = i64;
+
+/// What became of the wish to work on an order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Go ahead.
+    Ready {
+        /// The order.
+        order: Order,
+        /// The right to work on it.
+        fence: Fence,
+        /// It was made just now, so Razorpay cannot know it yet.
+        fresh: bool,
+    },
+    /// It is paid.
+    Paid(PaymentId),
+    /// Somebody works on it right now.
+    Busy,
+}
+
+/// What a report came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The order is none of ours.
+    Unknown,
+    /// The payment as it stands now.
+    Known {
+        /// Its order.
+        order: Order,
+        /// The payment.
+        payment: Payment,
+        /// The message to events that this report caused.
+        message: Option<i64>,
+    },
+}
+
+/// A payment as its payer sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The payment.
+    pub payment: Payment,
+    /// What it pays.
+    pub order: Order,
+    /// The refund, when there is one: its reason and whether it is through.
+    pub refund: Option<(common::wire::RefundReason, bool)>,
+}
+
+/// The answer to a captured payment, to be stored in the commit that captures it.
+pub type Captured = (Option<Key>, fn(&Statement) -> Answer);
+
+/// The payments service's store.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Claims an idempotency key until `until`; `Some` when the request must not be carried out.
+    async fn claim_key(&self, key: Key, now: Timestamp, until: Timestamp) -> Result<Option<Refusal>, StoreError>;
+    /// Gives a claimed key back.
+    async fn release_key(&self, key: Key) -> Result<(), StoreError>;
+    /// Keeps the answer to a request whose effect is stored already.
+    async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The order of this registration, made if there is none, with the right to work on it until `until`. Should the
+    /// worker die, the reconciler takes over then.
+    async fn open_order(&self, order: Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError>;
+    /// Notes Razorpay's id of an order.
+    async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<(), StoreError>;
+    /// Ends the work on an order; the reconciler looks at it at `reconcile_at`, or never.
+    async fn close_order(
+        &self,
+        id: OrderId,
+        fence: Fence,
+        reconcile_at: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+    /// Open orders whose time has come, with the right to work on them.
+    async fn due_orders(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Order, Fence)>, StoreError>;
+    /// The order with this id at Razorpay.
+    async fn order_by_razorpay_id(&self, razorpay_id: String) -> Result<Option<Order>, StoreError>;
+
+    /// Takes in what somebody says of a payment: the one way in which payments change. The first capture of an order
+    /// pays it and tells events; a further one is sent back. The answer is kept when the payment is captured.
+    async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError>;
+    /// Takes in a webhook once: the report and refund it brings, and its id, are one commit. `false`: known already.
+    async fn take_webhook(
+        &self,
+        event_id: String,
+        report: Option<Report>,
+        refund: Option<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Takes messages in, each once: money to be sent back.
+    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+
+    /// A payment of this payer.
+    async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError>;
+    /// A payer's payments, newest first.
+    async fn statements(&self, user: UserId, page: Page) -> Result<(Vec<Statement>, Option<Cursor>), StoreError>;
+
+    /// Refunds whose time has come, with the right to work on them.
+    async fn due_refunds(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Refund, Fence)>, StoreError>;
+    /// Razorpay has taken a refund on; look again at `again`.
+    async fn refund_accepted(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        razorpay_id: String,
+        again: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// The money is back: the payment is refunded and its payer told.
+    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError>;
+    /// A try came to nothing; look again at `again`, with a new key when Razorpay refused this one for good.
+    async fn refund_retry(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        again: Timestamp,
+        new_key: bool,
+        why: String,
+    ) -> Result<(), StoreError>;
+
+    /// Open orders and refunds that have been looked at in vain before: figures for those who watch.
+    async fn stuck(&self) -> Result<(u64, u64), StoreError>;
+    /// Drops what has been kept long enough.
+    async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// Whether changes can be made.
+    async fn ping(&self) -> Result<(), StoreError>;
+    /// The messages to others.
+    fn outbox(&self) -> Arc<dyn OutboxStore>;
+    /// Rung after a commit that may have stored messages or made refunds.
+    fn bells(&self) -> Bells;
+}

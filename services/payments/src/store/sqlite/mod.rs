@@ -1,0 +1,243 @@
+//! The embedded adapter.
+
+mod orders;
+mod payments;
+mod refunds;
+mod take_in;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    idempotency::{Answer, Key, Refusal},
+    ids::{OrderId, PaymentId, RefundId, UserId},
+    outbox::{CloudEvent, OutboxStore, Receipt},
+    sqlite::{
+        Sqlite, idempotency, inbox, lease,
+        outbox::{self, Bells, SqliteOutbox},
+    },
+    store::StoreError,
+    wire::service,
+};
+use rusqlite::{Connection, params};
+
+use super::{Applied, Captured, Fence, Opened, Statement, Store};
+use crate::domain::{order::Order, payment::Report, refund::Refund};
+
+/// The schema, in the order of its making.
+pub const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), outbox::SCHEMA, inbox::SCHEMA, lease::SCHEMA, idempotency::SCHEMA];
+
+/// Razorpay sends a webhook again for 24 h, and on request for 15 days.
+const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
+
+/// The payments service's SQLite file.
+pub struct SqliteStore {
+    db: Sqlite,
+    bells: Bells,
+}
+
+impl SqliteStore {
+    /// The store in `db`, opened with [`MIGRATIONS`].
+    pub fn new(db: Sqlite) -> Self {
+        Self { db, bells: Bells::new(4) }
+    }
+
+    /// A change that may give others something to do.
+    async fn telling<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let result = self.db.write(change).await;
+        if result.is_ok() {
+            self.bells.ring();
+        }
+        result
+    }
+
+    /// Whether a look would find anything; a commit on every round of an idle worker would wear the disk.
+    async fn any_due(&self, sql: &'static str, now: Timestamp) -> Result<bool, StoreError> {
+        self.db.read(move |db| Ok(db.prepare_cached(sql)?.exists([now.timestamp_millis()])?)).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn claim_key(&self, key: Key, now: Timestamp, until: Timestamp) -> Result<Option<Refusal>, StoreError> {
+        self.db.write(move |db| idempotency::claim(db, &key, now, until)).await
+    }
+
+    async fn release_key(&self, key: Key) -> Result<(), StoreError> {
+        self.db.write(move |db| idempotency::release(db, &key)).await
+    }
+
+    async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError> {
+        self.db.write(move |db| idempotency::store(db, &key, &answer, now)).await
+    }
+
+    async fn open_order(&self, order: Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError> {
+        self.db.write(move |db| orders::open(db, &order, now, until)).await
+    }
+
+    async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<(), StoreError> {
+        self.db
+            .write(move |db| {
+                db.prepare_cached("UPDATE orders SET razorpay_id = ?2 WHERE id = ?1")?.execute(params![id, razorpay_id])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn close_order(
+        &self,
+        id: OrderId,
+        fence: Fence,
+        reconcile_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        self.db.write(move |db| orders::close(db, id, fence, reconcile_at)).await
+    }
+
+    async fn due_orders(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Order, Fence)>, StoreError> {
+        if !self.any_due(orders::ANY_DUE, now).await? {
+            return Ok(Vec::new());
+        }
+        self.db.write(move |db| orders::due(db, now, until, limit)).await
+    }
+
+    async fn order_by_razorpay_id(&self, razorpay_id: String) -> Result<Option<Order>, StoreError> {
+        self.db.read(move |db| orders::by_razorpay_id(db, &razorpay_id)).await
+    }
+
+    async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError> {
+        self.telling(move |db| payments::apply(db, &report, now, answer)).await
+    }
+
+    async fn take_webhook(
+        &self,
+        event_id: String,
+        report: Option<Report>,
+        refund: Option<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.telling(move |db| take_in::webhook(db, &event_id, report.as_ref(), refund.as_deref(), now)).await
+    }
+
+    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+        self.telling(move |db| batch.iter().map(|event| take_in::message(db, event, now)).collect()).await
+    }
+
+    async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError> {
+        self.db.read(move |db| payments::statement(db, id, user)).await
+    }
+
+    async fn statements(&self, user: UserId, page: Page) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
+        self.db.read(move |db| payments::statements(db, user, page)).await
+    }
+
+    async fn due_refunds(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Refund, Fence)>, StoreError> {
+        if !self.any_due(refunds::ANY_DUE, now).await? {
+            return Ok(Vec::new());
+        }
+        self.db.write(move |db| refunds::due(db, now, until, limit)).await
+    }
+
+    async fn refund_accepted(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        razorpay_id: String,
+        again: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.db.write(move |db| refunds::accepted(db, id, fence, &razorpay_id, again)).await
+    }
+
+    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
+        self.telling(move |db| refunds::done(db, id, fence, now)).await
+    }
+
+    async fn refund_retry(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        again: Timestamp,
+        new_key: bool,
+        why: String,
+    ) -> Result<(), StoreError> {
+        self.db.write(move |db| refunds::retry(db, id, fence, again, new_key, &why)).await
+    }
+
+    async fn stuck(&self) -> Result<(u64, u64), StoreError> {
+        let count = |db: &Connection, sql| -> Result<u64, StoreError> {
+            let count: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        };
+        self.db
+            .read(move |db| {
+                Ok((
+                    count(db, "SELECT count(*) FROM orders WHERE reconcile_at IS NOT NULL AND looks > 3")?,
+                    count(db, "SELECT count(*) FROM refunds WHERE next_at IS NOT NULL AND attempts > 3")?,
+                ))
+            })
+            .await
+    }
+
+    async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        const AT_ONCE: usize = 1_000;
+        loop {
+            let dropped = self
+                .db
+                .write(move |db| {
+                    let webhooks = db
+                        .prepare_cached(
+                            "DELETE FROM webhook_events WHERE id IN
+                             (SELECT id FROM webhook_events WHERE received_at <= ?1 LIMIT ?2)",
+                        )?
+                        .execute(params![now.timestamp_millis() - WEBHOOKS_KEPT_MILLIS, AT_ONCE as i64])?;
+                    let rest = idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?);
+                    Ok::<_, StoreError>(webhooks.max(rest))
+                })
+                .await?;
+            if dropped < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        SqliteOutbox::shared(self.db.clone(), service::PAYMENTS)
+    }
+
+    fn bells(&self) -> Bells {
+        self.bells.clone()
+    }
+}
+
+/// A store in a folder of its own, which lasts as long as the test.
+#[cfg(test)]
+pub fn temporary() -> (Arc<dyn Store>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Sqlite::open(&dir.path().join("payments.db"), MIGRATIONS).unwrap();
+    (Arc::new(SqliteStore::new(db)), dir)
+}
+
+#[cfg(test)]
+mod tests {
+    crate::store_contract!(super::temporary);
+}

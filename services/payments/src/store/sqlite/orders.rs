@@ -1,0 +1,125 @@
+//! Orders.
+
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::{OrderId, RegistrationId},
+    store::StoreError,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    domain::order::Order,
+    store::{Fence, Opened},
+};
+
+/// Whether [`due`] would find anything.
+pub(super) const ANY_DUE: &str = "SELECT 1 FROM orders WHERE reconcile_at <= ?1 AND worked_until <= ?1";
+
+/// The columns that [`read`] reads.
+pub(super) const COLUMNS: &str =
+    "o.id, o.registration_id, o.event_id, o.event_name, o.user_id, o.amount, o.razorpay_id, o.paid_by, o.created_at";
+
+/// Reads an order from the columns that begin at `at`.
+pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Order> {
+    Ok(Order {
+        id: row.get(at)?,
+        registration_id: row.get(at + 1)?,
+        event_id: row.get(at + 2)?,
+        event_name: row.get(at + 3)?,
+        user_id: row.get(at + 4)?,
+        amount: row.get(at + 5)?,
+        razorpay_id: row.get(at + 6)?,
+        paid_by: row.get(at + 7)?,
+        created_at: from_millis(row.get(at + 8)?),
+    })
+}
+
+pub(super) fn open(db: &Connection, wanted: &Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError> {
+    let fresh = db
+        .prepare_cached(
+            "INSERT INTO orders (id, registration_id, event_id, event_name, user_id, amount, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (registration_id) DO NOTHING",
+        )?
+        .execute(params![
+            wanted.id,
+            wanted.registration_id,
+            wanted.event_id,
+            wanted.event_name,
+            wanted.user_id,
+            wanted.amount,
+            wanted.created_at.timestamp_millis()
+        ])?
+        == 1;
+    let order = by_registration(db, wanted.registration_id)?
+        .ok_or_else(|| StoreError::Corrupt("an order that was just made is not there".to_owned()))?;
+    if let Some(payment) = order.paid_by {
+        return Ok(Opened::Paid(payment));
+    }
+    let fence = claim(db, order.id, now, until)?;
+    Ok(match fence {
+        Some(fence) => Opened::Ready { order, fence, fresh },
+        None => Opened::Busy,
+    })
+}
+
+/// Whoever works on an order also sets the time at which the reconciler would take over, should he die.
+fn claim(db: &Connection, id: OrderId, now: Timestamp, until: Timestamp) -> Result<Option<Fence>, StoreError> {
+    Ok(db
+        .prepare_cached(
+            "UPDATE orders SET worked_until = ?3, reconcile_at = ?3, fence = fence + 1
+             WHERE id = ?1 AND worked_until <= ?2 RETURNING fence",
+        )?
+        .query_row(params![id, now.timestamp_millis(), until.timestamp_millis()], |row| row.get(0))
+        .optional()?)
+}
+
+pub(super) fn close(
+    db: &Connection,
+    id: OrderId,
+    fence: Fence,
+    reconcile_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE orders SET worked_until = 0, looks = looks + 1,
+            reconcile_at = CASE WHEN paid_by IS NULL THEN ?3 END WHERE id = ?1 AND fence = ?2",
+    )?
+    .execute(params![id, fence, reconcile_at.map(|at| at.timestamp_millis())])?;
+    Ok(())
+}
+
+pub(super) fn due(
+    db: &Connection,
+    now: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Order, Fence)>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM orders AS o WHERE reconcile_at <= ?1 AND worked_until <= ?1 ORDER BY reconcile_at LIMIT ?2"
+    );
+    let orders = db
+        .prepare_cached(&sql)?
+        .query_map(params![now.timestamp_millis(), limit as i64], |row| read(row, 0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut claimed = Vec::with_capacity(orders.len());
+    for order in orders {
+        if let Some(fence) = claim(db, order.id, now, until)? {
+            claimed.push((order, fence));
+        }
+    }
+    Ok(claimed)
+}
+
+pub(super) fn by_registration(db: &Connection, id: RegistrationId) -> Result<Option<Order>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE registration_id = ?1");
+    Ok(db.prepare_cached(&sql)?.query_row([id], |row| read(row, 0)).optional()?)
+}
+
+pub(super) fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Order>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE razorpay_id = ?1");
+    Ok(db.prepare_cached(&sql)?.query_row([id], |row| read(row, 0)).optional()?)
+}
+
+pub(super) fn by_id(db: &Connection, id: OrderId) -> Result<Option<Order>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE id = ?1");
+    Ok(db.prepare_cached(&sql)?.query_row([id], |row| read(row, 0)).optional()?)
+}

@@ -1,0 +1,177 @@
+//! Payments.
+
+use common::{
+    clock::{Timestamp, from_millis},
+    http::{Cursor, Page},
+    ids::{PaymentId, UserId},
+    outbox::NewMessage,
+    sqlite::{idempotency, outbox},
+    store::StoreError,
+    wire::{PaymentCaptured, RefundReason, kind, service},
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{orders, refunds};
+use crate::{
+    domain::{
+        order::Order,
+        payment::{Decline, Payment, Report, Status},
+        refund::parse_reason,
+    },
+    store::{Applied, Captured, Statement},
+};
+
+const COLUMNS: &str =
+    "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at";
+const COUNT: usize = 10;
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
+    let status: String = row.get(5)?;
+    let decline = match (row.get(6)?, row.get(7)?) {
+        (Some(reason), Some(description)) => Some(Decline { reason, description }),
+        _ => None,
+    };
+    Ok(Payment {
+        id: row.get(0)?,
+        order_id: row.get(1)?,
+        razorpay_id: row.get(2)?,
+        method: row.get(3)?,
+        amount: row.get(4)?,
+        // The table's CHECK lets nothing else in.
+        status: Status::parse(&status).unwrap_or(Status::Created),
+        decline,
+        created_at: from_millis(row.get(8)?),
+        captured_at: row.get::<_, Option<i64>>(9)?.map(from_millis),
+    })
+}
+
+pub(super) fn apply(
+    db: &Connection,
+    report: &Report,
+    now: Timestamp,
+    (key, answer): Captured,
+) -> Result<Applied, StoreError> {
+    let Some(mut order) = orders::by_razorpay_id(db, &report.order)? else { return Ok(Applied::Unknown) };
+    let before = by_razorpay_id(db, &report.payment)?;
+    let mut payment = before.clone().unwrap_or_else(|| Payment {
+        id: PaymentId::new(),
+        order_id: order.id,
+        razorpay_id: report.payment.clone(),
+        method: report.method.clone(),
+        amount: report.amount,
+        status: Status::Created,
+        decline: None,
+        created_at: now,
+        captured_at: None,
+    });
+    payment.status = payment.status.after(report.status);
+    if payment.status == report.status {
+        payment.decline.clone_from(&report.decline);
+    }
+    let is_ours = |status| status >= Status::Captured;
+    let captured_now = is_ours(payment.status) && !before.as_ref().is_some_and(|before| is_ours(before.status));
+    if captured_now {
+        payment.captured_at = Some(now);
+    }
+    if before.as_ref() != Some(&payment) {
+        put(db, &payment, &order)?;
+    }
+    let message = if captured_now { captured(db, &mut order, &payment, now)? } else { None };
+    if let (Some(key), Status::Captured) = (key, payment.status) {
+        let statement = Statement { payment: payment.clone(), order: order.clone(), refund: None };
+        idempotency::store(db, &key, &answer(&statement), now)?;
+    }
+    Ok(Applied::Known { order, payment, message })
+}
+
+/// Money has come in: the first pays the order, any further goes back.
+fn captured(db: &Connection, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<Option<i64>, StoreError> {
+    if order.paid_by.is_some() {
+        refunds::request(db, payment, RefundReason::Duplicate, now)?;
+        return Ok(None);
+    }
+    order.paid_by = Some(payment.id);
+    db.prepare_cached("UPDATE orders SET paid_by = ?2, reconcile_at = NULL WHERE id = ?1")?
+        .execute(params![order.id, payment.id])?;
+    let told = PaymentCaptured {
+        payment_id: payment.id,
+        order_id: order.id,
+        registration_id: order.registration_id,
+        event_id: order.event_id,
+        user_id: order.user_id,
+        amount: payment.amount,
+    };
+    outbox::push(db, &NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told)).map(Some)
+}
+
+fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO payments (id, order_id, user_id, razorpay_id, method, amount, status, reason, description, created_at,
+            captured_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+            description = excluded.description, captured_at = excluded.captured_at",
+    )?
+    .execute(params![
+        payment.id,
+        payment.order_id,
+        order.user_id,
+        payment.razorpay_id,
+        payment.method,
+        payment.amount,
+        payment.status.name(),
+        payment.decline.as_ref().map(|decline| &decline.reason),
+        payment.decline.as_ref().map(|decline| &decline.description),
+        payment.created_at.timestamp_millis(),
+        payment.captured_at.map(|at| at.timestamp_millis()),
+    ])?;
+    Ok(())
+}
+
+fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Payment>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM payments AS p WHERE p.razorpay_id = ?1");
+    Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
+}
+
+pub(super) fn by_id(db: &Connection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM payments AS p WHERE p.id = ?1");
+    Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
+}
+
+pub(super) fn refunded(db: &Connection, id: PaymentId) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE payments SET status = 'refunded' WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+const FROM: &str =
+    "FROM payments AS p JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id WHERE p.user_id = ?1";
+
+fn read_statement(row: &Row<'_>) -> rusqlite::Result<Statement> {
+    const ORDER_COUNT: usize = 9;
+    let reason: Option<String> = row.get(COUNT + ORDER_COUNT)?;
+    let done: bool = row.get(COUNT + ORDER_COUNT + 1)?;
+    let refund = reason.as_deref().and_then(parse_reason).map(|reason| (reason, done));
+    Ok(Statement { payment: read(row)?, order: orders::read(row, COUNT)?, refund })
+}
+
+pub(super) fn statement(db: &Connection, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError> {
+    let order = orders::COLUMNS;
+    let sql = format!("SELECT {COLUMNS}, {order}, f.reason, f.next_at IS NULL {FROM} AND p.id = ?2");
+    Ok(db.prepare_cached(&sql)?.query_row(params![user, id], read_statement).optional()?)
+}
+
+pub(super) fn statements(
+    db: &Connection,
+    user: UserId,
+    page: Page,
+) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
+    let order = orders::COLUMNS;
+    let sql = format!(
+        "SELECT {COLUMNS}, {order}, f.reason, f.next_at IS NULL {FROM} AND (?2 IS NULL OR p.id < ?2) ORDER BY p.id DESC LIMIT ?3"
+    );
+    let after = page.after.map(|cursor| cursor.id);
+    let found = db
+        .prepare_cached(&sql)?
+        .query_map(params![user, after, page.limit as i64 + 1], read_statement)?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(page.cut(found, |statement| Cursor { key: 0, id: statement.payment.id.0 }))
+}

@@ -1,0 +1,84 @@
+//! What others tell: Razorpay's webhooks, and the events service's messages.
+
+use common::{
+    clock::Timestamp,
+    ids::PaymentId,
+    outbox::{CloudEvent, Receipt},
+    sqlite::inbox,
+    store::StoreError,
+    wire::{EndReason, PaymentRefused, RefundReason, RegistrationEnded, kind},
+};
+use rusqlite::{Connection, params};
+
+use super::{orders, payments, refunds};
+use crate::{
+    domain::payment::{Report, Status},
+    store::Statement,
+};
+
+pub(super) fn webhook(
+    db: &Connection,
+    event_id: &str,
+    report: Option<&Report>,
+    refund: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let millis = now.timestamp_millis();
+    let added = db
+        .prepare_cached("INSERT OR IGNORE INTO webhook_events (id, received_at) VALUES (?1, ?2)")?
+        .execute(params![event_id, millis])?;
+    if added == 0 {
+        return Ok(false);
+    }
+    if let Some(report) = report {
+        // No answer hangs on a webhook, so there is none to keep.
+        let no_answer = |_: &Statement| common::idempotency::Answer { status: 200, body: Vec::new() };
+        payments::apply(db, report, now, (None, no_answer))?;
+        if report.status == Status::Authorized {
+            // Money waits to be captured: the reconciler does that, unless the payer's own request is about to.
+            db.prepare_cached("UPDATE orders SET reconcile_at = ?2 WHERE razorpay_id = ?1 AND paid_by IS NULL")?
+                .execute(params![report.order, millis])?;
+        }
+    }
+    if let Some(refund) = refund {
+        db.prepare_cached("UPDATE refunds SET next_at = ?2 WHERE razorpay_id = ?1 AND next_at IS NOT NULL")?
+            .execute(params![refund, millis])?;
+    }
+    Ok(true)
+}
+
+pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+    let (payment, reason) = match event.kind.as_str() {
+        kind::PAYMENT_REFUSED => match event.data::<PaymentRefused>() {
+            Ok(refused) => (Some(refused.payment_id), refused.reason),
+            Err(error) => return Ok(Receipt::rejected(event.id, error)),
+        },
+        kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
+            Ok(ended) => (paid_by(db, &ended)?, end_reason(ended.reason)),
+            Err(error) => return Ok(Receipt::rejected(event.id, error)),
+        },
+        _ => return Ok(Receipt::rejected(event.id, "payments does not know this kind of message")),
+    };
+    if inbox::first_time(db, event.id, now)?
+        && let Some(payment) = payment
+    {
+        match payments::by_id(db, payment)? {
+            Some(payment) => refunds::request(db, &payment, reason, now)?,
+            None => return Ok(Receipt::rejected(event.id, "there is no such payment")),
+        }
+    }
+    Ok(Receipt::accepted(event.id))
+}
+
+/// What was captured for a registration. Money that comes only now is refused by the events service, and goes back
+/// by that way.
+fn paid_by(db: &Connection, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
+    Ok(orders::by_registration(db, ended.registration_id)?.and_then(|order| order.paid_by))
+}
+
+fn end_reason(reason: EndReason) -> RefundReason {
+    match reason {
+        EndReason::Attendee => RefundReason::Attendee,
+        EndReason::EventCancelled => RefundReason::EventCancelled,
+    }
+}

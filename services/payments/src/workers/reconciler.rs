@@ -1,0 +1,55 @@
+//! The reconciler: asks Razorpay about orders that stayed open, so that money taken is never forgotten.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use common::{outbox::backoff, store::StoreError};
+use tokio::{sync::Notify, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{AT_ONCE, rounds};
+use crate::{
+    app::App,
+    domain::order::Order,
+    flow,
+    store::Fence,
+};
+
+/// Razorpay polls banks for up to five days; after that no money can come any more.
+const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(6);
+
+/// Looks at open orders until the stop.
+pub async fn reconcile_orders(app: App, bell: Arc<Notify>, stop: CancellationToken) {
+    rounds(app, bell, stop, round).await;
+}
+
+async fn round(app: App) -> Result<usize, StoreError> {
+    let now = app.clock.now();
+    let due = app.store.due_orders(now, now + app.lease, AT_ONCE).await?;
+    let found = due.len();
+    let mut looks = JoinSet::new();
+    for (order, fence) in due {
+        let app = app.clone();
+        looks.spawn(async move { look(&app, order, fence).await });
+    }
+    looks.join_all().await;
+    Ok(found)
+}
+
+async fn look(app: &App, order: Order, fence: Fence) {
+    let age = app.clock.now() - order.created_at;
+    let again = match flow::reconcile(app, &order).await {
+        Ok(true) => {
+            tracing::info!(order = %order.id, registration = %order.registration_id, "a payment was found and taken in");
+            None
+        }
+        Ok(false) if age > GIVE_UP_AFTER => None,
+        // A tenth of its age: seconds while the payer is at it, hours when a bank is slow.
+        Ok(false) => Some(age.to_std().unwrap_or_default().div_f64(10.0).clamp(app.lease, Duration::from_secs(3600))),
+        Err(error) => {
+            tracing::warn!(order = %order.id, ?error, "an open order could not be looked at");
+            Some(backoff(4))
+        }
+    };
+    flow::close(app, order.id, fence, again).await;
+}
