@@ -11,6 +11,7 @@ use std::{
 };
 
 use secrecy::SecretString;
+use tokio::net::TcpListener;
 
 use crate::{
     auth::Auth,
@@ -100,15 +101,29 @@ impl Context {
         Upstream::remote(urls)
     }
 
+    /// Listens on `port`.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub async fn bind(&self, name: &str, port: u16) -> Result<(TcpListener, SocketAddr), String> {
+        let listener = serve::bind(name, SocketAddr::new(self.settings.bind_addr, port)).await?;
+        let address = listener.local_addr().map_err(|error| format!("{name} cannot listen: {error}."))?;
+        Ok((listener, address))
+    }
+
+    /// Serves `front` until the stop.
+    pub fn serve_on(&self, listener: TcpListener, front: Front) {
+        let name = front.service();
+        self.workers.spawn(name, serve::serve(listener, front, Limits::default(), self.workers.stop_token()));
+    }
+
     /// Listens on `port` and serves `front` until the stop. Gives the address.
     ///
     /// # Errors
     /// One sentence for the person who started the program.
     pub async fn serve(&self, port: u16, front: Front) -> Result<SocketAddr, String> {
-        let name = front.service();
-        let listener = serve::bind(name, SocketAddr::new(self.settings.bind_addr, port)).await?;
-        let address = listener.local_addr().map_err(|error| format!("{name} cannot listen: {error}."))?;
-        self.workers.spawn(name, serve::serve(listener, front, Limits::default(), self.workers.stop_token()));
+        let (listener, address) = self.bind(front.service(), port).await?;
+        self.serve_on(listener, front);
         Ok(address)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -22,6 +22,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::SetOnce;
 
 use super::{Front, REQUEST_ID, current_request_id};
 use crate::auth::Auth;
@@ -62,8 +63,9 @@ pub struct Upstream(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// In this process. Parts refer to each other in circles, so the front is put in after all are built.
-    Local(Arc<OnceLock<Front>>),
+    /// In this process. Parts refer to each other in circles, so the front is put in after all are built; who calls
+    /// before that waits.
+    Local(Arc<SetOnce<Front>>),
     Remote(Arc<Remote>),
 }
 
@@ -83,9 +85,9 @@ struct Replica {
 }
 
 impl Upstream {
-    /// A part in this process. Its front is set once it exists; a call before that is `Unreachable`.
-    pub fn local() -> (Self, Arc<OnceLock<Front>>) {
-        let slot = Arc::new(OnceLock::new());
+    /// A part in this process. Its front is set once it exists.
+    pub fn local() -> (Self, Arc<SetOnce<Front>>) {
+        let slot = Arc::new(SetOnce::new());
         (Self(Kind::Local(slot.clone())), slot)
     }
 
@@ -113,10 +115,7 @@ impl Upstream {
     /// When no answer came.
     pub async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
         match &self.0 {
-            Kind::Local(slot) => match slot.get() {
-                Some(front) => Ok(front.handle(request).await),
-                None => Err(UpstreamError::Unreachable("a part that is not started yet".to_owned())),
-            },
+            Kind::Local(slot) => Ok(slot.wait().await.handle(request).await),
             Kind::Remote(remote) => remote.call(request).await,
         }
     }

@@ -1,0 +1,45 @@
+//! What a person sees first.
+
+use std::{fmt::Write, net::SocketAddr};
+
+use common::settings::Settings;
+
+/// What listens where.
+pub struct Addresses {
+    pub gateway: SocketAddr,
+    pub users: SocketAddr,
+    pub events: SocketAddr,
+    pub notifications: SocketAddr,
+    pub payments: SocketAddr,
+    pub simulator: Option<SocketAddr>,
+}
+
+/// What runs where, and what to try first.
+pub fn banner(settings: &Settings, addresses: &Addresses) -> String {
+    let mut text = String::from("\nOrganise Event is running.\n\n");
+    let url = settings.public_url(addresses.gateway.port());
+    let mut row = |name: &str, place: &str, what: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {name:<14} {place:<30} {what}");
+    };
+    row("gateway", &url, "the one public door");
+    row("users", &format!("http://{}", addresses.users), "accounts");
+    row("events", &format!("http://{}", addresses.events), "events, registrations, tickets");
+    row("notifications", &format!("http://{}", addresses.notifications), "e-mail and SMS");
+    row("payments", &format!("http://{}", addresses.payments), "payments and refunds");
+    match addresses.simulator {
+        Some(address) => row("razorpay", &format!("http://{address}"), "simulator; no money moves"),
+        None => row("razorpay", settings.razorpay.base_url.as_deref().unwrap_or("-"), "real payments"),
+    }
+    row("data", &settings.data_dir.display().to_string(), "SQLite files, secrets, mailbox");
+    let _ = write!(
+        text,
+        "\nTry first:\n\
+         \x20 {url}/docs              every call, to try out in the browser\n\
+         \x20 {url}/dev/mailbox       the e-mail and SMS that would have been sent\n\
+         \x20 curl {url}/api/users/register -H 'Content-Type: application/json' \\\n\
+         \x20      -d '{{\"email\":\"me@example.org\",\"password\":\"a good one\",\"role\":\"organizer\"}}'\n\n\
+         README.md tells the whole story. Ctrl-C stops everything; the data stay.\n\n"
+    );
+    text
+}

@@ -1,0 +1,33 @@
+//! What handlers work with.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::FromRef;
+use common::{auth::Auth, clock::Clock};
+
+use crate::{hashing::Hashing, limits::Limits, store::Store};
+
+/// The state of the service. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Makes and checks tokens.
+    pub auth: Auth,
+    /// The accounts.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Clock,
+    /// How often one may sign up, log in and fail.
+    pub limits: Limits,
+    /// Hashes passwords.
+    pub hashing: Hashing,
+    /// How long a login lasts.
+    pub token_lifetime: Duration,
+    /// Whether passwords on the list of common ones are refused.
+    pub refuse_common_passwords: bool,
+}
+
+impl FromRef<App> for Auth {
+    fn from_ref(app: &App) -> Self {
+        app.auth.clone()
+    }
+}

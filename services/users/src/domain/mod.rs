@@ -1,0 +1,13 @@
+//! What an account is, and the forms its parts must have.
+
+mod account;
+mod email;
+mod locale;
+mod password;
+mod phone;
+
+pub use account::{Account, User};
+pub use email::Email;
+pub use locale::Locale;
+pub use password::{Password, PasswordHash};
+pub use phone::Phone;

@@ -1,0 +1,131 @@
+//! Passwords, plain and hashed.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// Fewest and most characters of a password. The least is that of NIST SP 800-63B (2020, 5.1.1.2), the most
+/// bounds the work.
+const MIN_CHARS: usize = 8;
+const MAX_CHARS: usize = 256;
+
+/// The passwords that lists of leaked ones have at their top, 8 characters or longer, in lower case, one per
+/// line.
+const COMMON: &str = include_str!("common_passwords.txt");
+
+/// A password as typed. Never trimmed, never shown, overwritten in memory when dropped.
+pub struct Password(SecretString);
+
+impl Password {
+    /// A password for a new account.
+    ///
+    /// # Errors
+    /// The rest of the sentence "`password` ...".
+    pub fn chosen(text: String) -> Result<Self, &'static str> {
+        let password = Self(SecretString::from(text));
+        if (MIN_CHARS..=MAX_CHARS).contains(&password.expose().chars().count()) {
+            Ok(password)
+        } else {
+            Err("must be 8 to 256 characters long")
+        }
+    }
+
+    /// A password that is claimed to be an account's. One that no account can have is merely wrong.
+    pub fn claimed(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// Whether it is among the first that anybody would guess, in whatever case.
+    pub fn is_common(&self) -> bool {
+        COMMON
+            .lines()
+            .any(|common| common.eq_ignore_ascii_case(self.expose()))
+    }
+
+    /// The text, for hashing.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// A hashed password as a PHC string, which carries its own algorithm, cost and salt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// A PHC string.
+    pub fn new(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A hash is what a thief of passwords is after, so `{:?}` does not show it.
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn length_is_in_characters_and_spaces_count() {
+        for text in [
+            "        ",
+            "पासवर्ड१",
+            &"a".repeat(256),
+            &"é".repeat(256),
+            "tab\there",
+        ] {
+            assert_eq!(Password::chosen(text.to_owned()).unwrap().expose(), text);
+        }
+        for text in ["", "1234567", "é234567", &"a".repeat(257)] {
+            assert!(Password::chosen(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_list_holds_what_could_be_chosen() {
+        let list: Vec<&str> = COMMON.lines().collect();
+        assert!(list.len() >= 300, "{}", list.len());
+        assert_eq!(
+            list.iter().collect::<HashSet<_>>().len(),
+            list.len(),
+            "no line twice"
+        );
+        for line in list {
+            assert!(Password::chosen(line.to_owned()).is_ok(), "{line}");
+            assert_eq!(line, line.trim().to_lowercase());
+        }
+    }
+
+    #[test]
+    fn common_ones_in_any_case() {
+        for text in ["password", "PassWord", "12345678", "qwertyuiop", "Iloveyou1"] {
+            assert!(Password::claimed(text.to_owned()).is_common(), "{text}");
+        }
+        assert!(!Password::claimed("correct horse battery staple".to_owned()).is_common());
+    }
+
+    #[test]
+    fn nothing_is_shown() {
+        let password = Password::claimed("hunter22".to_owned());
+        let hash = PasswordHash::new("$argon2id$hunter22".to_owned());
+        assert!(!format!("{password:?} {hash:?}").contains("hunter22"));
+    }
+}

@@ -1,0 +1,185 @@
+//! `POST /api/users/login`: a token for an e-mail address and a password.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use common::{
+    auth::Role,
+    documented::INVALID_CREDENTIALS,
+    extract::{self, ClientIp},
+    fields::{Fields, FromFields},
+    http::front::private,
+    ids::UserId,
+    problem::{ApiError, Problem},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    docs::{BodyProblems, BusyProblems},
+    domain::{Account, Email, Password, PasswordHash, User},
+    hashing::{Kernel, KernelError},
+    limits::Guesses,
+};
+
+/// What one logs in with.
+#[derive(ToSchema)]
+pub struct Login {
+    #[schema(value_type = String, format = "email", example = "asha@example.org")]
+    email: Email,
+    #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
+    password: Password,
+}
+
+impl FromFields for Login {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let email = fields.required("email", |value| Ok(Email::parse(&value.string()?)?));
+        let password = fields.required("password", |value| value.string().map(Password::claimed));
+        Some(Self {
+            email: email?,
+            password: password?,
+        })
+    }
+}
+
+/// A successful login.
+#[derive(Serialize, ToSchema)]
+pub struct LoggedIn {
+    #[schema(example = "Login successful.")]
+    message: &'static str,
+    /// JWT, to be sent as `Authorization: Bearer <token>`.
+    token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds for which the token is good.
+    #[schema(example = 3600)]
+    expires_in: u64,
+    #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
+    user_id: UserId,
+    #[schema(value_type = String, example = "organizer")]
+    role: Role,
+}
+
+/// What came of comparing a password.
+enum Verdict {
+    Refused(ApiError),
+    Wrong,
+    Right {
+        /// The password hashed anew, when the stored hash was made at another cost.
+        renewed: Option<PasswordHash>,
+    },
+}
+
+/// Gives a token for an e-mail address and its password. A wrong password and an unknown address are answered
+/// alike.
+#[utoipa::path(
+    post,
+    path = "/api/users/login",
+    operation_id = "login",
+    tag = "users",
+    request_body = Login,
+    responses(
+        (status = 200, description = "The token.", body = LoggedIn),
+        (status = 401, description = "Wrong address or password (`invalid_credentials`).",
+         body = Problem, content_type = "application/problem+json"),
+        BodyProblems,
+        BusyProblems,
+    ),
+)]
+pub async fn login(
+    State(app): State<App>,
+    ClientIp(address): ClientIp,
+    extract::Json(input): extract::Json<Login>,
+) -> Result<Response, ApiError> {
+    app.limits.login(address)?;
+    let guesses = app.limits.guesses(input.email.clone(), address);
+    guesses.check()?;
+    let account = app.store.by_email(&input.email).await?;
+    let hash = account.as_ref().map(|account| account.password_hash.clone());
+    let password = input.password;
+    let verdict = app
+        .hashing
+        .run(move |kernel| judge(kernel, &guesses, &password, hash.as_ref()))
+        .await?;
+    match (verdict, account) {
+        (Verdict::Right { renewed }, Some(Account { user, password_hash })) => {
+            if let Some(renewed) = renewed {
+                renew(&app, user.id, password_hash, renewed).await;
+            }
+            logged_in(&app, &user)
+        }
+        (Verdict::Refused(error), _) => Err(error),
+        (Verdict::Wrong | Verdict::Right { .. }, _) => Err(invalid_credentials()),
+    }
+}
+
+/// Asked again here, on the hashing thread, because many guesses sent at once have all passed the first
+/// question by the time the first of them turns out wrong. So at most as many as there are threads get past
+/// the limit. It also counts the guesses of callers who do not wait for the answer.
+fn judge(
+    kernel: &mut Kernel,
+    guesses: &Guesses,
+    password: &Password,
+    hash: Option<&PasswordHash>,
+) -> Result<Verdict, KernelError> {
+    if let Err(error) = guesses.check() {
+        return Ok(Verdict::Refused(error));
+    }
+    let right = match hash {
+        Some(hash) => kernel.verify(password, hash)?,
+        None => {
+            kernel.verify_nobody(password)?;
+            false
+        }
+    };
+    if !right {
+        guesses.failed();
+        return Ok(Verdict::Wrong);
+    }
+    guesses.succeeded();
+    let renewed = match hash {
+        Some(hash) if Kernel::is_outdated(hash)? => Some(kernel.hash(password)?),
+        _ => None,
+    };
+    Ok(Verdict::Right { renewed })
+}
+
+/// Stores a hash of today's cost. The login stands without it: the next one tries again.
+async fn renew(app: &App, user: UserId, old: PasswordHash, new: PasswordHash) {
+    if let Err(error) = app.store.update_password_hash(user, old, new).await {
+        tracing::warn!(user.id = %user, %error, "a renewed password hash could not be stored");
+    }
+}
+
+fn logged_in(app: &App, user: &User) -> Result<Response, ApiError> {
+    let token = app
+        .auth
+        .user_token(user.id, user.role, app.token_lifetime)
+        .map_err(ApiError::internal)?;
+    let answer = LoggedIn {
+        message: "Login successful.",
+        token,
+        token_type: "Bearer",
+        expires_in: app.token_lifetime.as_secs(),
+        user_id: user.id,
+        role: user.role,
+    };
+    Ok(private(Json(answer).into_response()))
+}
+
+fn invalid_credentials() -> ApiError {
+    ApiError::unauthorized(
+        "invalid_credentials",
+        "The e-mail address or the password is wrong.",
+    )
+    .message(INVALID_CREDENTIALS)
+    // No token was sent that could be invalid, so the challenge does not say so.
+    .header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"organise-event\""),
+    )
+}

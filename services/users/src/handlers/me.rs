@@ -1,0 +1,88 @@
+//! `GET /api/users/me`: the caller's own details.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use chrono_tz::Tz;
+use common::{
+    auth::Role,
+    extract::Caller,
+    http::front::private,
+    ids::UserId,
+    problem::{ApiError, Problem},
+    time,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    docs::Unavailable,
+    domain::{Locale, Phone, User},
+};
+
+/// An account's details.
+#[derive(Serialize, ToSchema)]
+pub struct Me {
+    #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
+    user_id: UserId,
+    #[schema(example = "asha@example.org")]
+    email: String,
+    #[schema(value_type = String, example = "organizer")]
+    role: Role,
+    #[schema(example = "Asha Rao")]
+    name: Option<String>,
+    /// E.164.
+    #[schema(example = "+919876543210")]
+    phone: Option<String>,
+    /// IANA time zone.
+    #[schema(example = "Asia/Kolkata")]
+    timezone: Option<&'static str>,
+    /// Language tag.
+    #[schema(example = "en-IN")]
+    locale: Option<String>,
+    /// UTC.
+    #[schema(example = "2026-11-22T13:14:06.000Z")]
+    created_at: String,
+}
+
+impl From<User> for Me {
+    fn from(user: User) -> Self {
+        Self {
+            user_id: user.id,
+            email: user.email.as_str().to_owned(),
+            role: user.role,
+            name: user.name,
+            phone: user.phone.as_ref().map(Phone::as_str).map(str::to_owned),
+            timezone: user.timezone.map(Tz::name),
+            locale: user.locale.as_ref().map(Locale::as_str).map(str::to_owned),
+            created_at: time::utc(user.created_at),
+        }
+    }
+}
+
+/// The caller's own details.
+#[utoipa::path(
+    get,
+    path = "/api/users/me",
+    operation_id = "get_me",
+    tag = "users",
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The account the token belongs to.", body = Me),
+        (status = 401, description = "No valid token, or the account no longer exists.",
+         body = Problem, content_type = "application/problem+json"),
+        Unavailable,
+    ),
+)]
+pub async fn me(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let user = app.store.by_id(caller.id).await?.ok_or_else(|| {
+        ApiError::unauthorized(
+            "account_gone",
+            "The account that this token was made for no longer exists.",
+        )
+    })?;
+    Ok(private(Json(Me::from(user)).into_response()))
+}

@@ -1,0 +1,150 @@
+//! `POST /api/users/register`: signing up.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use chrono_tz::Tz;
+use common::{
+    auth::Role,
+    extract::{self, ClientIp},
+    fields::{Fields, FromFields},
+    http::front::private,
+    ids::UserId,
+    problem::{ApiError, Problem},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    docs::{BodyProblems, BusyProblems},
+    domain::{Account, Email, Locale, Password, Phone, User},
+    store::InsertError,
+};
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 200;
+
+/// What one signs up with.
+#[derive(ToSchema)]
+pub struct RegisterUser {
+    /// Trimmed and kept in lower case.
+    #[schema(value_type = String, format = "email", max_length = 254, example = "asha@example.org")]
+    email: Email,
+    /// 8 to 256 characters. In production the most common ones are refused.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 256, example = "correct horse battery staple")]
+    password: Password,
+    /// `organizer` (or `organiser`) or `user`, in any case.
+    #[schema(value_type = String, example = "organizer")]
+    role: Role,
+    /// What to call you.
+    #[schema(max_length = 200, example = "Asha Rao")]
+    name: Option<String>,
+    /// E.164; spaces and hyphens are dropped. Text messages go there.
+    #[schema(value_type = Option<String>, example = "+919876543210")]
+    phone: Option<Phone>,
+    /// IANA time zone.
+    #[schema(value_type = Option<String>, example = "Asia/Kolkata")]
+    timezone: Option<Tz>,
+    /// Language tag (BCP 47).
+    #[schema(value_type = Option<String>, example = "en-IN")]
+    locale: Option<Locale>,
+}
+
+impl FromFields for RegisterUser {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let email = fields.required("email", |value| Ok(Email::parse(&value.string()?)?));
+        let password = fields.required("password", |value| Ok(Password::chosen(value.string()?)?));
+        let role = fields.required("role", |value| {
+            Role::parse(&value.string()?).ok_or_else(|| "must be organizer or user".to_owned())
+        });
+        let name = fields.optional("name", |value| value.line(MAX_NAME));
+        let phone = fields.optional("phone", |value| Ok(Phone::parse(&value.string()?)?));
+        let timezone = fields.optional("timezone", |value| value.zone());
+        let locale = fields.optional("locale", |value| Ok(Locale::parse(&value.string()?)?));
+        Some(Self {
+            email: email?,
+            password: password?,
+            role: role?,
+            name,
+            phone,
+            timezone,
+            locale,
+        })
+    }
+}
+
+/// The new account.
+#[derive(Serialize, ToSchema)]
+pub struct RegisteredUser {
+    #[schema(example = "User registered successfully.")]
+    message: &'static str,
+    #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
+    user_id: UserId,
+    #[schema(value_type = String, example = "organizer")]
+    role: Role,
+    /// In the form in which it is kept.
+    #[schema(example = "asha@example.org")]
+    email: String,
+}
+
+/// Creates an account. One e-mail address has one account.
+#[utoipa::path(
+    post,
+    path = "/api/users/register",
+    operation_id = "register_user",
+    tag = "users",
+    request_body = RegisterUser,
+    responses(
+        (status = 201, description = "The account exists.", body = RegisteredUser),
+        (status = 409, description = "The address has an account already (`email_taken`).",
+         body = Problem, content_type = "application/problem+json"),
+        BodyProblems,
+        BusyProblems,
+    ),
+)]
+pub async fn register(
+    State(app): State<App>,
+    ClientIp(address): ClientIp,
+    extract::Json(input): extract::Json<RegisterUser>,
+) -> Result<Response, ApiError> {
+    app.limits.register(address)?;
+    if app.refuse_common_passwords && input.password.is_common() {
+        return Err(ApiError::invalid_field(
+            "password",
+            "is one of the first that anybody would guess; choose another",
+        ));
+    }
+    let password = input.password;
+    let password_hash = app.hashing.run(move |kernel| kernel.hash(&password)).await?;
+    let user = User {
+        id: UserId::new(),
+        email: input.email,
+        role: input.role,
+        name: input.name,
+        phone: input.phone,
+        timezone: input.timezone,
+        locale: input.locale,
+        created_at: app.clock.now(),
+    };
+    let answer = RegisteredUser {
+        message: "User registered successfully.",
+        user_id: user.id,
+        role: user.role,
+        email: user.email.as_str().to_owned(),
+    };
+    app.store
+        .insert(Account { user, password_hash })
+        .await
+        .map_err(|error| match error {
+            InsertError::EmailTaken => ApiError::conflict(
+                "email_taken",
+                "This e-mail address has an account already; log in instead.",
+            ),
+            InsertError::Store(error) => error.into(),
+        })?;
+    Ok(private((StatusCode::CREATED, Json(answer)).into_response()))
+}

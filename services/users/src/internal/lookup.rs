@@ -1,0 +1,44 @@
+//! `POST /internal/users/lookup`: who are these?
+
+use axum::{Json, extract::State};
+use common::{
+    extract,
+    fields::{Fields, FromFields},
+    ids::UserId,
+    problem::ApiError,
+    wire::FoundUsers,
+};
+
+use crate::app::App;
+
+/// Accounts asked for at once.
+const MOST: usize = 500;
+
+/// The question, read by hand from [`common::wire::LookupUsers`]' form to bound it.
+pub struct Lookup {
+    user_ids: Vec<UserId>,
+}
+
+impl FromFields for Lookup {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let user_ids = fields.required("user_ids", |value| {
+            let ids: Vec<UserId> = value.object().map_err(|_| "must be a list of ids".to_owned())?;
+            if ids.len() <= MOST {
+                Ok(ids)
+            } else {
+                Err(format!("must be at most {MOST} ids"))
+            }
+        });
+        Some(Self { user_ids: user_ids? })
+    }
+}
+
+/// How to reach and address up to 500 users. Those that do not exist are left out.
+pub async fn lookup(
+    _: extract::Service,
+    State(app): State<App>,
+    extract::Json(question): extract::Json<Lookup>,
+) -> Result<Json<FoundUsers>, ApiError> {
+    let users = app.store.cards(question.user_ids).await?;
+    Ok(Json(FoundUsers { users }))
+}

@@ -1,0 +1,3 @@
+//! What other services may ask.
+
+pub mod lookup;

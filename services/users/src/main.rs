@@ -1,0 +1,17 @@
+//! The users service in a process of its own.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ABOUT: &str = "Accounts, sign-up, login and user look-ups.";
+
+fn main() -> ExitCode {
+    common::process::run("users", ABOUT, |context| async move {
+        let front = users::build(&context)?;
+        let address = context.serve(context.settings.users_port, front).await?;
+        println!("users listens on http://{address}");
+        Ok(())
+    })
+}

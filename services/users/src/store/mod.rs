@@ -1,0 +1,51 @@
+//! Where the accounts are kept. A further adapter implements [`Store`] and joins the contract suite with one
+//! line.
+
+pub mod sqlite;
+
+#[cfg(test)]
+pub mod contract;
+
+use async_trait::async_trait;
+use common::{ids::UserId, store::StoreError, wire::UserCard};
+
+use crate::domain::{Account, Email, PasswordHash, User};
+
+/// Why an account was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum InsertError {
+    /// Another account has this address.
+    #[error("the e-mail address has an account")]
+    EmailTaken,
+    /// The store's own trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The accounts. Each method is one atomic decision; a change is durable when it returns.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Adds an account, unless its address has one. Of several at once with one address exactly one is added.
+    async fn insert(&self, account: Account) -> Result<(), InsertError>;
+
+    /// The account of an address.
+    async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError>;
+
+    /// A user.
+    async fn by_id(&self, user: UserId) -> Result<Option<User>, StoreError>;
+
+    /// How to reach each of these users; once each, in no particular order, without those that do not exist.
+    async fn cards(&self, users: Vec<UserId>) -> Result<Vec<UserCard>, StoreError>;
+
+    /// Replaces a password's hash, if it still is `old`; says whether it was. So a hash that was renewed at
+    /// login never undoes a change of the password that came between.
+    async fn update_password_hash(
+        &self,
+        user: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError>;
+
+    /// Checks that changes can be made.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,194 @@
+//! The embedded store.
+
+use std::error::Error;
+
+use async_trait::async_trait;
+use chrono_tz::Tz;
+use common::{
+    auth::Role, clock::from_millis, ids::UserId, sqlite::Sqlite, store::StoreError, wire::UserCard,
+};
+use rusqlite::{OptionalExtension, Row, params, types::Type};
+
+use super::{InsertError, Store};
+use crate::domain::{Account, Email, Locale, PasswordHash, Phone, User};
+
+/// The schema, script by script. One that has been released never changes.
+pub const MIGRATIONS: &[&str] = &["
+CREATE TABLE users (
+    id            BLOB    NOT NULL PRIMARY KEY,
+    email         TEXT    NOT NULL,
+    password_hash TEXT    NOT NULL,             -- PHC string
+    role          TEXT    NOT NULL CHECK (role IN ('organizer', 'user')),
+    name          TEXT,
+    phone         TEXT,                         -- E.164
+    timezone      TEXT,                         -- IANA
+    locale        TEXT,                         -- BCP 47
+    created_at    INTEGER NOT NULL              -- ms
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX users_by_email ON users (email);
+"];
+
+/// Accounts in SQLite.
+pub struct SqliteStore(Sqlite);
+
+impl SqliteStore {
+    /// Keeps accounts in a file that [`MIGRATIONS`] have prepared.
+    pub fn new(db: Sqlite) -> Self {
+        Self(db)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn insert(&self, account: Account) -> Result<(), InsertError> {
+        let Account { user, password_hash } = account;
+        self.0
+            .write(move |db| {
+                let added = db
+                    .prepare_cached(
+                        "INSERT INTO users
+                         (id, email, password_hash, role, name, phone, timezone, locale, created_at)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (email) DO NOTHING",
+                    )
+                    .and_then(|mut insert| {
+                        insert.execute(params![
+                            user.id,
+                            user.email.as_str(),
+                            password_hash.as_str(),
+                            user.role.name(),
+                            user.name,
+                            user.phone.as_ref().map(Phone::as_str),
+                            user.timezone.map(Tz::name),
+                            user.locale.as_ref().map(Locale::as_str),
+                            user.created_at.timestamp_millis(),
+                        ])
+                    })
+                    .map_err(StoreError::from)?;
+                if added == 1 {
+                    Ok(())
+                } else {
+                    Err(InsertError::EmailTaken)
+                }
+            })
+            .await
+    }
+
+    async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        let email = email.clone();
+        self.0
+            .read(move |db| {
+                Ok(db
+                    .prepare_cached(
+                        "SELECT id, email, role, name, phone, timezone, locale, created_at, password_hash
+                         FROM users WHERE email = ?1",
+                    )?
+                    .query_row([email.as_str()], |row| {
+                        Ok(Account {
+                            user: user(row)?,
+                            password_hash: PasswordHash::new(row.get(8)?),
+                        })
+                    })
+                    .optional()?)
+            })
+            .await
+    }
+
+    async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.0
+            .read(move |db| {
+                Ok(db
+                    .prepare_cached(
+                        "SELECT id, email, role, name, phone, timezone, locale, created_at FROM users WHERE id = ?1",
+                    )?
+                    .query_row([id], user)
+                    .optional()?)
+            })
+            .await
+    }
+
+    async fn cards(&self, mut users: Vec<UserId>) -> Result<Vec<UserCard>, StoreError> {
+        users.sort_unstable();
+        users.dedup();
+        self.0
+            .read(move |db| {
+                let mut find = db.prepare_cached("SELECT email, name, phone FROM users WHERE id = ?1")?;
+                let mut cards = Vec::with_capacity(users.len());
+                for user_id in users {
+                    let card = find.query_row([user_id], |row| {
+                        Ok(UserCard {
+                            user_id,
+                            email: row.get(0)?,
+                            name: row.get(1)?,
+                            phone: row.get(2)?,
+                        })
+                    });
+                    cards.extend(card.optional()?);
+                }
+                Ok(cards)
+            })
+            .await
+    }
+
+    async fn update_password_hash(
+        &self,
+        user: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError> {
+        self.0
+            .write(move |db| {
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2",
+                    )?
+                    .execute(params![user, old.as_str(), new.as_str()])?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.0.ping().await
+    }
+}
+
+/// Reads `id, email, role, name, phone, timezone, locale, created_at`.
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        email: Email::stored(row.get(1)?),
+        role: read(row, 2, Role::parse)?.ok_or_else(|| unreadable(2, "no role"))?,
+        name: row.get(3)?,
+        phone: row.get::<_, Option<String>>(4)?.map(Phone::stored),
+        timezone: read(row, 5, |name| name.parse::<Tz>().ok())?,
+        locale: row.get::<_, Option<String>>(6)?.map(Locale::stored),
+        created_at: from_millis(row.get(7)?),
+    })
+}
+
+fn read<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| parse(&text).ok_or_else(|| unreadable(column, "not a value that is written here")))
+        .transpose()
+}
+
+fn unreadable(column: usize, why: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::<dyn Error + Send + Sync>::from(why))
+}
+
+/// A store in a file of its own, which is gone when the second half is dropped.
+#[cfg(test)]
+pub async fn temp() -> (SqliteStore, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Sqlite::open(&dir.path().join("users.db"), MIGRATIONS).unwrap();
+    (SqliteStore::new(db), dir)
+}
+
+#[cfg(test)]
+mod tests {
+    crate::store_contract!(super::temp);
+}
