@@ -280,6 +280,10 @@ fn by_status(status: StatusCode) -> ApiError {
         StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => unsupported_media_type(),
         StatusCode::REQUEST_TIMEOUT => request_timeout(),
+        StatusCode::URI_TOO_LONG => uri_too_long(),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            ApiError::new(status, "headers_too_large", "The request's headers are too large.")
+        }
         StatusCode::UNAUTHORIZED => ApiError::unauthorized("unauthorized", "Please sign in."),
         StatusCode::TOO_MANY_REQUESTS => ApiError::too_many_requests(1, "Too many requests."),
         StatusCode::SERVICE_UNAVAILABLE => ApiError::unavailable("The service is not available right now."),
@@ -289,6 +293,20 @@ fn by_status(status: StatusCode) -> ApiError {
         }
         status => ApiError::new(status, "bad_request", "The request cannot be handled."),
     }
+}
+
+/// The document for a request that could not even be parsed, of which nothing but the status is known.
+pub(crate) fn unparsed(status: StatusCode, request_id: &str) -> Vec<u8> {
+    let error = match status {
+        StatusCode::BAD_REQUEST => ApiError::new(status, "malformed_request", "This is not a well-formed HTTP request."),
+        status => by_status(status),
+    };
+    error.body(None, request_id)
+}
+
+/// 414.
+pub fn uri_too_long() -> ApiError {
+    ApiError::new(StatusCode::URI_TOO_LONG, "uri_too_long", "The address is too long.")
 }
 
 /// 413.

@@ -108,6 +108,11 @@ impl Upstream {
         Ok(Self(Kind::Remote(Arc::new(Remote { client, replicas, turn: AtomicUsize::new(0), born: Instant::now() }))))
     }
 
+    /// Whether it is in this process.
+    pub fn is_local(&self) -> bool {
+        matches!(self.0, Kind::Local(_))
+    }
+
     /// Sends a request on. Only its path and query count; a safe one without a body is tried again on another
     /// connection when the first breaks.
     ///
@@ -152,7 +157,9 @@ impl Remote {
                 Ok(response.map(Body::new))
             }
             Ok(Err(error)) => {
-                self.strike(replica);
+                if !is_of_request(&error) {
+                    self.strike(replica);
+                }
                 if error.is_connect() {
                     Err(UpstreamError::Unreachable(replica.authority.to_string()))
                 } else {
@@ -185,6 +192,14 @@ impl Remote {
     fn now(&self) -> u64 {
         self.born.elapsed().as_millis() as u64
     }
+}
+
+/// Whether the request's own body failed, because the client went away or sent too much. That says nothing about the
+/// replica; counting it would let anybody with a slow upload take a service out of the rotation.
+fn is_of_request(error: &hyper_util::client::legacy::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_user)
 }
 
 impl Replica {

@@ -39,12 +39,20 @@ pub struct Front {
     service: &'static str,
     router: Router,
     metrics: Metrics,
+    patience: Duration,
 }
 
 impl Front {
     /// Wraps a service's router.
     pub fn new(service: &'static str, router: Router, metrics: Metrics) -> Self {
-        Self { service, router, metrics }
+        Self { service, router, metrics, patience: HANDLER_TIME }
+    }
+
+    /// Changes how long a handler may take until the head of its answer. For one that waits for other parts, whose
+    /// own bounds give the better answer.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The service's name.
@@ -59,7 +67,7 @@ impl Front {
         // Only a failed answer needs these, but then the request is gone. Method and Uri are cheap to clone.
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let call = CURRENT.scope(id.clone(), self.router.clone().oneshot(request));
-        let call = tokio::time::timeout(HANDLER_TIME, AssertUnwindSafe(call).catch_unwind());
+        let call = tokio::time::timeout(self.patience, AssertUnwindSafe(call).catch_unwind());
         let mut response = match call.await {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},

@@ -6,6 +6,7 @@ pub mod front;
 pub mod health;
 pub mod page;
 pub mod serve;
+mod socket;
 
 pub use client::{CallError, InternalClient, Upstream};
 pub use front::Front;

@@ -18,13 +18,16 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::Semaphore,
     time::Sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Front;
+use super::{
+    Front,
+    socket::{Answer, Socket, Turn},
+};
 
 /// Deadlines and bounds of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +35,8 @@ pub struct Limits {
     /// From the first byte of a connection, or the end of the answer before, to the end of the request's head. So it
     /// is also how long a connection may be idle.
     pub head: Duration,
-    /// From the end of the head to the end of the body.
+    /// From the end of the head to the end of the body. The default leaves the handler's own bound
+    /// ([`crate::extract::BODY_DEADLINE`]), which gives the better answer, the time to give it.
     pub body: Duration,
     /// Connections at once; more wait in the kernel's queue.
     pub connections: usize,
@@ -44,7 +48,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
-            body: Duration::from_secs(14),
+            body: Duration::from_secs(13),
             connections: 10_000,
             drain: Duration::from_secs(8),
         }
@@ -88,9 +92,10 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
             () = stop.cancelled() => break,
         };
         let _ = stream.set_nodelay(true);
-        let connection = connection(http.clone(), stream, peer, front.clone(), limits.body, stop.clone());
+        let turn = Arc::new(Turn::default());
+        let socket = Socket::new(stream, turn.clone(), place);
+        let connection = connection(http.clone(), socket, turn, peer, front.clone(), limits.body, stop.clone());
         connections.spawn(async move {
-            let _place = place;
             // Errors here are the client's: it went away, was too slow, or does not speak HTTP.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, %peer, "a connection ended early");
@@ -106,21 +111,24 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
 
 async fn connection(
     http: http1::Builder,
-    stream: TcpStream,
+    socket: Socket,
+    turn: Arc<Turn>,
     peer: SocketAddr,
     front: Front,
     body_time: Duration,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let front = front.clone();
+        let (front, turn) = (front.clone(), turn.clone());
+        turn.begin();
         async move {
-            let mut request = request.map(|body| deadline(body, body_time));
+            let mut request = request.map(|body| deadline(body, body_time, &turn));
             request.extensions_mut().insert(ConnectInfo(peer));
-            Ok::<_, Infallible>(front.handle(request).await)
+            let response = front.handle(request).await;
+            Ok::<http::Response<Answer>, Infallible>(turn.answer(response))
         }
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service).with_upgrades());
     tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
@@ -130,17 +138,27 @@ async fn connection(
     }
 }
 
-fn deadline(body: Incoming, time: Duration) -> Body {
+fn deadline(body: Incoming, time: Duration, turn: &Arc<Turn>) -> Body {
     if body.is_end_stream() {
         return Body::empty();
     }
-    Body::new(Deadline { body, over: Box::pin(tokio::time::sleep(time)) })
+    Body::new(Deadline { body, over: Box::pin(tokio::time::sleep(time)), ended: false, turn: turn.clone() })
 }
 
-/// A request body that fails when it does not end in time.
+/// A request body that fails when it does not end in time, and tells the socket when nobody read it to its end.
 struct Deadline {
     body: Incoming,
     over: Pin<Box<Sleep>>,
+    ended: bool,
+    turn: Arc<Turn>,
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.turn.left_unread();
+        }
+    }
 }
 
 impl HttpBody for Deadline {
@@ -149,7 +167,10 @@ impl HttpBody for Deadline {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other))),
+            Poll::Ready(frame) => {
+                self.ended = frame.is_none();
+                Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
+            }
             Poll::Pending => {
                 self.over.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut))))
             }

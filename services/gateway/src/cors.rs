@@ -1,0 +1,89 @@
+//! Which browsers' pages may call, by their origin (WHATWG Fetch, "CORS protocol").
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use common::settings::Settings;
+
+/// The allowed origins.
+pub struct Cors {
+    origins: Vec<HeaderValue>,
+    /// Any port of this machine, for developers' pages.
+    local: bool,
+}
+
+impl Cors {
+    /// `CORS_ORIGINS`, and in development this machine.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            origins: settings.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect(),
+            local: !settings.is_production(),
+        }
+    }
+
+    /// Whether a browser asks if it may ask.
+    pub fn is_preflight(request: &Request) -> bool {
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+    }
+
+    /// The answer to that. Without the headers, which a foreign origin does not get, the browser takes it for a no.
+    pub fn preflight(&self, origin: &HeaderValue) -> Response {
+        if !self.allows(origin) {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        let fixed = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, idempotency-key, x-request-id"),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ];
+        (StatusCode::NO_CONTENT, fixed).into_response()
+    }
+
+    /// Marks an answer for the page that asked. The origin is named, never `*`, so that nothing is ever open to all.
+    pub fn mark(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        let Some(origin) = origin.filter(|origin| self.allows(origin)) else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("link, retry-after, x-request-id, idempotency-replayed, location"),
+        );
+    }
+
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        self.origins.contains(origin) || (self.local && origin.to_str().is_ok_and(is_local))
+    }
+}
+
+fn is_local(origin: &str) -> bool {
+    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
+        rest.strip_prefix(host).is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for origin in ["http://localhost", "https://localhost:8443", "http://127.0.0.1:3000", "http://[::1]:5173"] {
+            assert!(is_local(origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "http://localhost.evil.example",
+            "http://localhost:80.evil.example",
+            "http://evil.example/localhost",
+            "file://localhost",
+            "http://localhost:",
+        ] {
+            assert!(!is_local(origin), "{origin}");
+        }
+    }
+}

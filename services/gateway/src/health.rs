@@ -1,0 +1,79 @@
+//! How the system is: the gateway's own readiness is that of the services behind it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use common::{
+    http::{
+        Upstream,
+        health::{Report, Status, answer},
+    },
+    wire::service,
+};
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::Upstreams;
+
+/// How long a service may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The services behind the gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    parts: Arc<[(&'static str, Upstream)]>,
+    stop: CancellationToken,
+}
+
+impl Parts {
+    pub fn new(upstreams: &Upstreams, stop: CancellationToken) -> Self {
+        let parts = [
+            (service::USERS, upstreams.users.clone()),
+            (service::EVENTS, upstreams.events.clone()),
+            (service::NOTIFICATIONS, upstreams.notifications.clone()),
+            (service::PAYMENTS, upstreams.payments.clone()),
+        ];
+        Self { parts: Arc::new(parts), stop }
+    }
+
+    /// 200 when all can be used, else 503.
+    pub async fn ready(&self) -> Response {
+        answer(self.report().await)
+    }
+
+    /// 200 while the gateway answers, with each part listed: for people and dashboards.
+    pub async fn overview(&self) -> Response {
+        let mut report = self.report().await;
+        if report.status == Status::Down && report.checks.values().any(|status| *status != Status::Down) {
+            report.status = Status::Degraded;
+        }
+        (StatusCode::OK, axum::Json(report)).into_response()
+    }
+
+    async fn report(&self) -> Report {
+        let asked = self.parts.iter().map(|(name, upstream)| async move {
+            let status = tokio::time::timeout(PATIENCE, ask(upstream)).await.unwrap_or(Status::Down);
+            ((*name).to_owned(), status)
+        });
+        let checks: std::collections::BTreeMap<String, Status> = join_all(asked).await.into_iter().collect();
+        let worst = checks.values().copied().max().unwrap_or(Status::Up);
+        let status = if self.stop.is_cancelled() { Status::Down } else { worst };
+        Report { status, service: service::GATEWAY.to_owned(), checks }
+    }
+}
+
+async fn ask(upstream: &Upstream) -> Status {
+    let Ok(request) = Request::builder().uri("/health/ready").body(Body::empty()) else { return Status::Down };
+    match upstream.call(request).await {
+        Ok(response) if response.status().is_success() => {
+            let body = axum::body::to_bytes(response.into_body(), 64 * 1024).await.unwrap_or_default();
+            serde_json::from_slice::<Report>(&body).map_or(Status::Down, |report| report.status)
+        }
+        _ => Status::Down,
+    }
+}

@@ -1,0 +1,35 @@
+//! What the gateway answers itself: a welcome, health and the API documents.
+
+use axum::{Json, Router, extract::State, routing::get};
+use common::problem::ApiError;
+use serde_json::{Value, json};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::{documents::Documents, health::Parts};
+
+/// The routes.
+pub fn router(parts: Parts, documents: Documents) -> Router {
+    // Swagger UI's files are inside the program; nothing is loaded from anywhere else.
+    let docs = Router::from(SwaggerUi::new("/docs").config(Config::from("/openapi.json")));
+    Router::new()
+        .route("/", get(welcome))
+        .route("/health", get(|State(parts): State<Parts>| async move { parts.overview().await }))
+        .route("/health/live", get(|| async { Json(json!({"status": "up"})) }))
+        .route("/health/ready", get(|State(parts): State<Parts>| async move { parts.ready().await }))
+        .with_state(parts)
+        .route("/openapi.json", get(document).with_state(documents))
+        .merge(docs)
+}
+
+async fn welcome() -> Json<Value> {
+    Json(json!({
+        "message": "This is Organise Event.",
+        "documentation": "/docs",
+        "openapi": "/openapi.json",
+        "health": "/health",
+    }))
+}
+
+async fn document(State(documents): State<Documents>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(documents.merged().await?.as_ref().clone()))
+}
