@@ -83,6 +83,7 @@ async fn start_simulator(context: &Context, gateway_port: u16) -> Result<std::ne
         controls: false,
     };
     let simulator = Simulator::open(simulator).map_err(|error| format!("the Razorpay simulator: {error}"))?;
-    context.workers.spawn("razorpay-simulator", simulator.serve(listener, context.workers.stop_token()));
+    let stop = context.workers.stop_token();
+    context.workers.spawn("razorpay-simulator", async move { simulator.serve(listener, stop).await });
     Ok(address)
 }

@@ -76,7 +76,8 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(64 * 1024);
     loop {
         let place = tokio::select! {
-            place = places.clone().acquire_owned() => place,
+            // The semaphore is never closed.
+            place = places.clone().acquire_owned() => match place { Ok(place) => place, Err(_) => break },
             () = stop.cancelled() => break,
         };
         let (stream, peer) = tokio::select! {

@@ -1,0 +1,61 @@
+//! The simulator as a program. See the library for what it is and what can be set.
+
+use std::{io, process::ExitCode};
+
+use razorpay_simulator::{Program, Simulator};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("razorpay-simulator: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let program = Program::from_env()?;
+    let filter = EnvFilter::try_new(&program.log).map_err(|error| format!("LOG is not a log filter: {error}."))?;
+    tracing_subscriber::fmt().compact().with_env_filter(filter).with_writer(io::stderr).init();
+    let address = program.address;
+    let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "cannot listen on {address}: the port is in use. Stop the other program or set RAZORPAY_SIMULATOR_PORT."
+        ),
+        _ => format!("cannot listen on {address}: {error}."),
+    })?;
+    let address = listener.local_addr().map_err(|error| format!("cannot listen on {address}: {error}."))?;
+    let key_id = program.settings.key_id.clone();
+    let simulator = Simulator::open(program.settings).map_err(|error| error.to_string())?;
+    println!("Razorpay simulator on http://{address}, key id {key_id}");
+    let stop = CancellationToken::new();
+    let serving = simulator.serve(listener, stop.clone());
+    let stopping = async {
+        stop_signal().await;
+        tracing::info!("stopping");
+        stop.cancel();
+    };
+    tokio::join!(serving, stopping);
+    Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stop_signal() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

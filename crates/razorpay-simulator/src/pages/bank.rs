@@ -1,0 +1,104 @@
+//! The bank's page of a payment: the customer's step, as two buttons. Then the browser is sent to the merchant's
+//! `callback_url` by a form, as Razorpay does it.
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::html;
+use crate::{
+    app::App,
+    failure::Failure,
+    http::{Id, Ids},
+    payments::{self, Decline, Payment, PaymentStatus},
+    signature,
+};
+
+/// Shows the buttons, or how it ended.
+pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Response {
+    match app.db.read(move |db| Payment::find(db, &id)).await {
+        Ok(payment) if payment.status == PaymentStatus::Created => {
+            let action = |what: &str, label: &str| {
+                format!(
+                    "<form method=\"post\" action=\"/sim/bank/{}/{what}\" style=\"display:inline\"><button>{label}</button></form>",
+                    html::escape(&payment.id)
+                )
+            };
+            let content = format!(
+                "<p>{} by {}.</p>{}{}",
+                html::amount(payment.amount, &payment.currency),
+                payment.instrument.method(),
+                action("success", "Success"),
+                action("failure", "Failure"),
+            );
+            html::page(StatusCode::OK, "Welcome to the bank", &content)
+        }
+        Ok(payment) => ended(&app, &payment),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// A button was pressed. On an error card, Failure brings that card's error about.
+pub(crate) async fn decide(State(app): State<App>, Ids(id, what): Ids) -> Response {
+    let decided = app
+        .change(move |tx| {
+            let mut payment = Payment::find(tx.db, &id)?;
+            if payment.status == PaymentStatus::Created {
+                match what.as_str() {
+                    "success" => payments::authorize(tx, &mut payment)?,
+                    "failure" => {
+                        let reason = payment.will_decline.clone();
+                        payments::fail(tx, &mut payment, reason.as_deref().unwrap_or("payment_failed"))?;
+                    }
+                    _ => return Err(Failure::no_route()),
+                }
+            }
+            Ok(payment)
+        })
+        .await;
+    match decided {
+        Ok(payment) => ended(&app, &payment),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+fn ended(app: &App, payment: &Payment) -> Response {
+    let outcome = match payment.status {
+        PaymentStatus::Failed => "failed",
+        _ => "succeeded",
+    };
+    let Some(callback) = &payment.callback_url else {
+        let content = format!("<p>The payment {} {outcome}.</p>", html::escape(&payment.id));
+        return html::page(StatusCode::OK, "Done", &content);
+    };
+    let fields = match payment.error.as_deref().map(Decline::of) {
+        Some(error) => {
+            let metadata = json!({ "payment_id": payment.id, "order_id": payment.order_id });
+            html::hidden(&[
+                ("error[code]", error.code.to_owned()),
+                ("error[description]", error.description.to_owned()),
+                ("error[source]", error.source.to_owned()),
+                ("error[step]", error.step.to_owned()),
+                ("error[reason]", error.reason.to_owned()),
+                ("error[metadata]", metadata.to_string()),
+            ])
+        }
+        None => html::hidden(&[
+            ("razorpay_payment_id", payment.id.clone()),
+            ("razorpay_order_id", payment.order_id.clone()),
+            (
+                "razorpay_signature",
+                signature::of_payment(&payment.order_id, &payment.id, &app.settings.key_secret),
+            ),
+        ]),
+    };
+    let content = format!(
+        "<p>The payment {outcome}.</p><form id=\"back\" method=\"post\" action=\"{}\">{fields}<button>Back to the \
+         merchant</button></form><script>document.getElementById('back').submit()</script>",
+        html::escape(callback),
+    );
+    html::page(StatusCode::OK, "Done", &content)
+}

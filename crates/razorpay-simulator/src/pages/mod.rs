@@ -1,0 +1,24 @@
+//! The simulator's own pages, all under `/sim`: the bank's page of a payment, and the page of a payment link. No part
+//! of Razorpay's API; clients are given their addresses and must not make them up.
+
+mod bank;
+mod html;
+mod link;
+
+pub(crate) use bank::{decide as bank_decide, show as bank};
+pub(crate) use link::{pay as link_pay, show as link};
+
+/// The address of a payment's bank page.
+pub(crate) fn bank_url(base: &str, payment: &str) -> String {
+    format!("{base}/sim/bank/{payment}")
+}
+
+/// The address of a payment link's page.
+pub(crate) fn link_url(base: &str, link: &str) -> String {
+    format!("{base}/sim/links/{link}")
+}
+
+/// Whether a browser can be sent there.
+pub(crate) fn is_web_address(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}

@@ -1,0 +1,149 @@
+//! Messages in the form of RFC 5322.
+
+use std::time::SystemTime;
+
+use common::{clock::Timestamp, ids::MessageId};
+use lettre::{
+    Address, Message,
+    message::{Mailbox, MultiPart, header},
+};
+
+use super::MailError;
+
+/// The domain of our message ids. It need not exist; it must not change, or repeats are not recognised.
+const ID_DOMAIN: &str = "organise-event";
+
+/// Who e-mail is from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sender(Mailbox);
+
+/// The text of an e-mail and where it goes.
+pub struct Letter<'a> {
+    /// The message's id.
+    pub id: MessageId,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// E-mail address.
+    pub address: &'a str,
+    /// What to call the reader.
+    pub name: Option<&'a str>,
+    /// One line.
+    pub subject: &'a str,
+    /// For all readers.
+    pub text: String,
+    /// The same, set nicely.
+    pub html: String,
+}
+
+impl Sender {
+    /// Reads `MAIL_FROM`: `Name <address>` or an address.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub fn new(mail_from: &str) -> Result<Self, String> {
+        mail_from
+            .parse()
+            .map(Self)
+            .map_err(|_| "MAIL_FROM must be an address such as Organise Event <no-reply@example.org>.".to_owned())
+    }
+
+    /// Puts a letter into form. The same letter takes the same form every time, byte for byte.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn message(&self, letter: Letter<'_>) -> Result<Message, MailError> {
+        let refuse = |error: &dyn std::fmt::Display| MailError::Permanent(error.to_string());
+        let address: Address = letter.address.parse().map_err(|error| refuse(&error))?;
+        let name = letter.name.map(one_line).filter(|name| !name.is_empty());
+        // Nobody can guess it before the message is written, so no text can hold it.
+        let boundary = format!("organise-event-{}", letter.id.0.simple());
+        Message::builder()
+            .from(self.0.clone())
+            .to(Mailbox::new(name, address))
+            .subject(one_line(letter.subject))
+            .date(SystemTime::from(letter.created_at))
+            .message_id(Some(format!("<{}@{ID_DOMAIN}>", letter.id)))
+            // RFC 3834: nobody's holiday notice need answer this.
+            .raw_header(header::HeaderValue::new(
+                header::HeaderName::new_from_ascii_str("Auto-Submitted"),
+                "auto-generated".to_owned(),
+            ))
+            .multipart(
+                MultiPart::alternative()
+                    .boundary(boundary)
+                    .singlepart(lettre::message::SinglePart::plain(letter.text))
+                    .singlepart(lettre::message::SinglePart::html(letter.html)),
+            )
+            .map_err(|error| refuse(&error))
+    }
+}
+
+/// Text for a header or a line of its own: whatever could end the line becomes a space.
+pub fn one_line(text: &str) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.split(|c: char| breaks(c) || c.is_whitespace()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use common::clock::from_millis;
+
+    use super::*;
+
+    fn formed(name: &str, subject: &str, address: &str) -> Result<String, MailError> {
+        let letter = Letter {
+            id: MessageId::lenient("019309a2-0000-7000-8000-000000000001"),
+            created_at: from_millis(1_732_281_246_000),
+            address,
+            name: Some(name),
+            subject,
+            text: "Grüße,\nund mehr.\n".into(),
+            html: "<p>Grüße</p>".into(),
+        };
+        let sender = Sender::new("Organise Event <no-reply@localhost>").unwrap();
+        sender.message(letter).map(|message| String::from_utf8(message.formatted()).unwrap())
+    }
+
+    #[test]
+    fn takes_the_same_form_every_time() {
+        let form = formed("Asha", "You're in", "asha@example.com").unwrap();
+        assert_eq!(form, formed("Asha", "You're in", "asha@example.com").unwrap());
+        for line in [
+            "From: \"Organise Event\" <no-reply@localhost>\r\n",
+            "To: Asha <asha@example.com>\r\n",
+            "Subject: You're in\r\n",
+            "Message-ID: <019309a2-0000-7000-8000-000000000001@organise-event>\r\n",
+            "Date: Fri, 22 Nov 2024 13:14:06 +0000\r\n",
+            "Auto-Submitted: auto-generated\r\n",
+            "Content-Type: text/plain; charset=utf-8\r\n",
+            "Content-Type: text/html; charset=utf-8\r\n",
+        ] {
+            assert!(form.contains(line), "{line} is missing:\n{form}");
+        }
+        assert!(form.is_ascii());
+        assert_eq!(form.matches('\n').count(), form.matches("\r\n").count());
+    }
+
+    #[test]
+    fn no_name_or_subject_adds_a_header() {
+        for evil in ["x\r\nBcc: victim@example.com", "x\nBcc: v@example.com\n\nbody", "x\u{2028}Bcc: y", "\0\r\n\r\n"] {
+            let form = formed(evil, evil, "asha@example.com").unwrap();
+            let head = form.split("\r\n\r\n").next().unwrap();
+            assert!(!head.lines().any(|line| line.to_ascii_lowercase().starts_with("bcc")), "{head}");
+            assert_eq!(head.lines().filter(|line| !line.starts_with(' ')).count(), 8, "{head}");
+        }
+    }
+
+    #[test]
+    fn no_address_adds_a_recipient() {
+        for evil in ["asha@example.com\r\nRCPT TO:<v@example.com>", "a@b.c, d@e.f", "asha@example.com>", "", "@"] {
+            assert!(matches!(formed("x", "y", evil), Err(MailError::Permanent(_))), "{evil}");
+        }
+    }
+
+    #[test]
+    fn the_sender_is_checked() {
+        assert!(Sender::new("no-reply@example.org").is_ok());
+        assert!(Sender::new("nobody").is_err());
+    }
+}

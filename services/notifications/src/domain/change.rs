@@ -1,0 +1,73 @@
+//! What a change of an event means for those who attend.
+
+use common::{clock::Timestamp, wire::EventFacts};
+
+/// What follows from a newer version of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Consequence {
+    /// Reminders are to be moved or dropped.
+    pub reminders: bool,
+    /// Attendees are to be told what is different.
+    pub tell: bool,
+}
+
+impl Consequence {
+    /// Whether there is one.
+    pub fn any(self) -> bool {
+        self.reminders || self.tell
+    }
+}
+
+/// Compares two versions of an event. A cancellation is told with each registration that it ends, not here.
+pub fn compare(before: &EventFacts, after: &EventFacts, now: Timestamp) -> Consequence {
+    let different = before.starts_at != after.starts_at
+        || before.zone != after.zone
+        || before.address != after.address
+        || before.name != after.name;
+    // Corrections of an event that is over interest nobody's mailbox.
+    let over = before.starts_at <= now && after.starts_at <= now;
+    Consequence {
+        reminders: after.schedule_version > before.schedule_version || after.cancelled != before.cancelled,
+        tell: different && !after.cancelled && !over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+    use common::{clock::from_millis, ids::EventId};
+
+    use super::*;
+
+    #[test]
+    fn only_what_matters_is_told() {
+        let before = EventFacts {
+            event_id: EventId::new(),
+            name: "Rust evening".into(),
+            address: "Online".into(),
+            starts_at: from_millis(1000),
+            zone: Tz::Asia__Kolkata,
+            version: 1,
+            schedule_version: 1,
+            cancelled: false,
+        };
+        let now = from_millis(0);
+        let after = EventFacts { version: 2, ..before.clone() };
+        assert_eq!(compare(&before, &after, now), Consequence { reminders: false, tell: false });
+
+        let moved = EventFacts { starts_at: from_millis(2000), schedule_version: 2, ..after.clone() };
+        assert_eq!(compare(&before, &moved, now), Consequence { reminders: true, tell: true });
+        assert_eq!(compare(&before, &moved, from_millis(3000)), Consequence { reminders: true, tell: false });
+        assert!(compare(&before, &moved, from_millis(1500)).tell);
+
+        for other in [
+            EventFacts { address: "Hall 2".into(), ..after.clone() },
+            EventFacts { name: "Rust night".into(), ..after.clone() },
+            EventFacts { zone: Tz::UTC, ..after.clone() },
+        ] {
+            assert_eq!(compare(&before, &other, now), Consequence { reminders: false, tell: true });
+        }
+        let cancelled = EventFacts { cancelled: true, address: "none".into(), ..after };
+        assert_eq!(compare(&before, &cancelled, now), Consequence { reminders: true, tell: false });
+    }
+}

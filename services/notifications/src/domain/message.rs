@@ -1,0 +1,205 @@
+//! Messages: one to one person over one channel, and what it says.
+
+use common::{
+    clock::Timestamp,
+    ids::{EventId, MessageId, PaymentId, TicketId, UserId},
+    money::Paise,
+    wire::{EventFacts, RefundReason},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An enum whose values have fixed names, in stores and answers alike.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every value there is.
+            #[cfg(test)]
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its fixed name.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+
+            /// The value of that name.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+named! {
+    /// What a message is about.
+    Kind {
+        /// You are in.
+        RegistrationConfirmed = "registration_confirmed",
+        /// What to show at the door.
+        Ticket = "ticket",
+        /// It starts in 24 hours.
+        Reminder24h = "reminder_24h",
+        /// It starts in 3 hours.
+        Reminder3h = "reminder_3h",
+        /// Its time, place or name is another now.
+        EventUpdated = "event_updated",
+        /// It will not take place.
+        EventCancelled = "event_cancelled",
+        /// You are out, as you wished.
+        RegistrationCancelled = "registration_cancelled",
+        /// Your money is on its way back.
+        PaymentRefunded = "payment_refunded",
+    }
+}
+
+named! {
+    /// The way a message takes.
+    Channel {
+        /// To the account's address.
+        Email = "email",
+        /// To the account's telephone, when it has one.
+        Sms = "sms",
+    }
+}
+
+named! {
+    /// What became of a message.
+    Status {
+        /// Its turn will come, for the first time or again.
+        Queued = "queued",
+        /// A worker has it.
+        Sending = "sending",
+        /// The provider took it.
+        Sent = "sent",
+        /// Given up.
+        Failed = "failed",
+        /// Not worth sending any more: the registration ended, the event moved, or the time is over.
+        Dropped = "dropped",
+    }
+}
+
+impl Kind {
+    /// Whether it is void once the registration has ended or the event has moved.
+    pub fn is_about_attending(self) -> bool {
+        matches!(self, Self::Reminder24h | Self::Reminder3h | Self::EventUpdated)
+    }
+}
+
+/// What a message says beyond the facts of its event. Kept as JSON, hence the stable names.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    /// The ticket's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket_id: Option<TicketId>,
+    /// What is shown at the door.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket_code: Option<String>,
+    /// What was paid, or is paid back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Paise>,
+    /// The payment that is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<PaymentId>,
+    /// Why money goes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RefundReason>,
+    /// The event's name, where its facts are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_name: Option<String>,
+    /// Whole hours until the start when the reminder was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<i64>,
+    /// The event as the reader last heard of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<EventFacts>,
+}
+
+/// A message about to be stored.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Its id, also in its `Message-ID`, the same on every try.
+    pub id: MessageId,
+    /// Who gets it.
+    pub user_id: UserId,
+    /// The event it is about.
+    pub event_id: EventId,
+    /// The registration it is about, or the payment. With kind, channel and schedule version it makes the message
+    /// unique. It stands for user and event: who cancels and registers again is told again.
+    pub occurrence: Uuid,
+    /// What it is about.
+    pub kind: Kind,
+    /// The way it takes.
+    pub channel: Channel,
+    /// The schedule a reminder belongs to, or the version of the event an update tells of; else 0.
+    pub schedule_version: i64,
+    /// E-mail address, or telephone number in E.164.
+    pub address: String,
+    /// What to call the reader.
+    pub name: Option<String>,
+    /// What it says beyond the event's facts.
+    pub details: Details,
+    /// After this it is not sent any more.
+    pub not_after: Option<Timestamp>,
+}
+
+/// A stored message with all that its text is made of.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// Who gets it.
+    pub user_id: UserId,
+    /// The event it is about.
+    pub event_id: EventId,
+    /// The registration it is about, or the payment.
+    pub occurrence: Uuid,
+    /// What it is about.
+    pub kind: Kind,
+    /// The way it takes.
+    pub channel: Channel,
+    /// E-mail address, or telephone number in E.164.
+    pub address: String,
+    /// What to call the reader.
+    pub name: Option<String>,
+    /// What it says beyond the event's facts.
+    pub details: Details,
+    /// The event as it was when the message was stored, so that every try says the same.
+    pub facts: Option<EventFacts>,
+    /// What became of it.
+    pub status: Status,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When the provider took it.
+    pub sent_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.name()), Some(*kind));
+        }
+        for channel in Channel::ALL {
+            assert_eq!(Channel::parse(channel.name()), Some(*channel));
+        }
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.name()), Some(*status));
+        }
+        assert_eq!(Kind::parse(""), None);
+    }
+}

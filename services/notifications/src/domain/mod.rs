@@ -1,0 +1,7 @@
+//! What is told to whom, when, and how often it is tried. No storage, no network, no clock.
+
+pub mod change;
+pub mod delivery;
+pub mod letters;
+pub mod message;
+pub mod reminder;

@@ -1,0 +1,3 @@
+//! Public calls.
+
+pub mod my_notifications;

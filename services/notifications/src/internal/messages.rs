@@ -1,0 +1,156 @@
+//! `POST /internal/messages`: what happened elsewhere, and who is to hear of it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use axum::{Json, body::Body, extract::State};
+use common::{
+    extract::Service,
+    ids::UserId,
+    outbox::{self, CloudEvent, Receipt, Subscriber},
+    problem::ApiError,
+    store::StoreError,
+    wire::{EventFacts, PaymentRefunded, RegistrationConfirmed, RegistrationEnded, UserCard, kind},
+};
+use uuid::Uuid;
+
+use crate::{
+    app::{App, Parts},
+    domain::letters::{Reach, told_of_end},
+    store::{Change, Intake},
+};
+
+/// Takes a batch of CloudEvents.
+pub async fn messages(_: Service, State(app): State<App>, body: Body) -> Result<Json<Vec<Receipt>>, ApiError> {
+    outbox::receive(app.parts.as_ref(), body).await
+}
+
+/// A fact from another service.
+enum Fact {
+    Confirmed(Box<RegistrationConfirmed>),
+    Ended(Box<RegistrationEnded>),
+    Changed(Box<EventFacts>),
+    Refunded(Box<PaymentRefunded>),
+}
+
+impl Fact {
+    fn read(event: &CloudEvent) -> Result<Self, String> {
+        let read = match event.kind.as_str() {
+            kind::REGISTRATION_CONFIRMED => event.data().map(|fact| Self::Confirmed(Box::new(fact))),
+            kind::REGISTRATION_ENDED => event.data().map(|fact| Self::Ended(Box::new(fact))),
+            kind::EVENT_CHANGED => event.data().map(|fact| Self::Changed(Box::new(fact))),
+            kind::PAYMENT_REFUNDED => event.data().map(|fact| Self::Refunded(Box::new(fact))),
+            other => return Err(format!("{other} is nothing that notifications knows")),
+        };
+        read.map_err(|error| format!("{} is not as expected: {error}", event.kind))
+    }
+
+    /// Whom it has to be told to, if anybody.
+    fn reader(&self) -> Option<UserId> {
+        match self {
+            Self::Confirmed(fact) => Some(fact.user_id),
+            Self::Ended(fact) => told_of_end(fact).map(|_| fact.user_id),
+            Self::Changed(_) => None,
+            Self::Refunded(fact) => Some(fact.user_id),
+        }
+    }
+
+    /// What it changes here. `card` is the reader, who may be gone.
+    fn change(self, card: Option<&UserCard>, reach: Reach) -> Change {
+        match self {
+            Self::Confirmed(fact) => match card {
+                Some(card) => Change::Confirmed {
+                    letters: reach.confirmed(&fact, card),
+                    registration_id: fact.registration_id,
+                    user_id: fact.user_id,
+                    facts: fact.event,
+                },
+                None => Change::Nothing,
+            },
+            Self::Ended(fact) => Change::Ended {
+                letters: card.map(|card| reach.ended(&fact, card)).unwrap_or_default(),
+                registration_id: fact.registration_id,
+                user_id: fact.user_id,
+                facts: fact.event,
+            },
+            Self::Changed(facts) => Change::EventChanged(*facts),
+            Self::Refunded(fact) => match card {
+                Some(card) => Change::Told { letters: reach.refunded(&fact, card) },
+                None => Change::Nothing,
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Subscriber for Parts {
+    async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt> {
+        let mut receipts = Vec::with_capacity(batch.len());
+        let mut facts = Vec::with_capacity(batch.len());
+        for event in &batch {
+            match Fact::read(event) {
+                Ok(fact) => facts.push((event.id, fact)),
+                Err(why) => receipts.push(Receipt::rejected(event.id, why)),
+            }
+        }
+        // Asked before the change, never inside it: the writer waits for nobody.
+        let people = match self.people.find(facts.iter().filter_map(|(_, fact)| fact.reader())).await {
+            Ok(people) => people,
+            Err(error) => {
+                tracing::warn!(%error, "recipients could not be looked up");
+                // What nobody has to be asked about need not wait.
+                facts.retain(|(id, fact)| {
+                    let waits = fact.reader().is_some();
+                    if waits {
+                        receipts.push(Receipt::retry(*id, &error));
+                    }
+                    !waits
+                });
+                HashMap::new()
+            }
+        };
+        let intakes = facts.into_iter().map(|(id, fact)| {
+            let reader = fact.reader();
+            let card = reader.and_then(|id| people.get(&id));
+            if let (Some(user), None) = (reader, card) {
+                tracing::debug!(%user, message = %id, "there is no such user; nobody is told");
+            }
+            Intake { id, change: fact.change(card.map(AsRef::as_ref), self.reach) }
+        });
+        self.take(intakes.collect(), &mut receipts).await;
+        receipts
+    }
+}
+
+impl Parts {
+    async fn take(&self, intakes: Arc<[Intake]>, receipts: &mut Vec<Receipt>) {
+        if intakes.is_empty() {
+            return;
+        }
+        match self.store.take(intakes.clone(), self.clock.now()).await {
+            Ok(()) => receipts.extend(intakes.iter().map(|intake| Receipt::accepted(intake.id))),
+            // One that meets an unreadable row must not hold up the others for ever.
+            Err(StoreError::Corrupt(_)) if intakes.len() > 1 => {
+                for intake in intakes.iter() {
+                    receipts.push(self.take_one(intake).await);
+                }
+            }
+            Err(error) => receipts.extend(intakes.iter().map(|intake| self.refused(intake.id, &error))),
+        }
+        self.changes.notify_one();
+        self.ring();
+    }
+
+    async fn take_one(&self, intake: &Intake) -> Receipt {
+        match self.store.take(Arc::from([intake.clone()]), self.clock.now()).await {
+            Ok(()) => Receipt::accepted(intake.id),
+            Err(error) => self.refused(intake.id, &error),
+        }
+    }
+
+    fn refused(&self, id: Uuid, error: &StoreError) -> Receipt {
+        tracing::warn!(message = %id, %error, "a message could not be taken in");
+        // The sender is told no more than it needs; the cause is in the log here.
+        Receipt::retry(id, "the notifications service could not store it")
+    }
+}

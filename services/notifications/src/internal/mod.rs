@@ -1,0 +1,3 @@
+//! Calls that only other services may make.
+
+pub mod messages;

@@ -1,0 +1,96 @@
+//! Notifications: confirmations, tickets and reminders by e-mail and SMS.
+//!
+//! Facts come in from the other services as messages and become rows: one per recipient, kind and channel, and
+//! reminders to be found by due time. [`workers`] carry the rows out. Nothing is sent that is not a row first, and
+//! no row is written twice, which is what makes repeats, crashes and a second process harmless.
+
+mod app;
+mod channels;
+mod dev;
+mod docs;
+mod domain;
+mod gauges;
+mod handlers;
+mod internal;
+mod people;
+mod routes;
+mod store;
+mod words;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use common::{
+    http::{Front, InternalClient, Upstream, document, health},
+    metrics::Metrics,
+    process::Context,
+    store::Ping,
+    wire::service,
+};
+
+use crate::{
+    app::{App, Parts},
+    channels::{Channels, mailbox_dir},
+    dev::Pages,
+    domain::letters::Reach,
+    gauges::Queues,
+    people::People,
+    store::{
+        Store,
+        sqlite::{MIGRATIONS, SqliteStore},
+    },
+    words::Writer,
+    workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
+};
+
+/// Builds the service and starts its workers.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub fn build(context: &Context, users: Upstream) -> Result<Front, String> {
+    assemble(context, users, &Channels::new(context)?)
+}
+
+fn assemble(context: &Context, users: Upstream, channels: &Channels) -> Result<Front, String> {
+    let broken = |error: minijinja::Error| format!("A template is wrong: {error}.");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite(service::NOTIFICATIONS, MIGRATIONS)?));
+    let auth = context.auth(service::NOTIFICATIONS);
+    let parts = Arc::new(Parts::new(
+        store.clone(),
+        People::new(InternalClient::new(users, auth.clone(), service::USERS)),
+        context.clock.clone(),
+        Reach { sms: channels.sms.is_some() },
+        Writer::new().map_err(broken)?,
+    ));
+    start_workers(context, &parts, channels);
+    let metrics = Metrics::new(service::NOTIFICATIONS, vec![Box::new(Queues(parts.clone()))]);
+    let ping: Ping = Box::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await })
+    });
+    let health = health::of_store(service::NOTIFICATIONS, ping, context.workers.stop_token());
+    let app = App {
+        auth,
+        parts,
+        mailbox: mailbox_dir(context).into(),
+        pages: Arc::new(Pages::new().map_err(broken)?),
+    };
+    let (router, openapi) = routes::routes(app, dev::allowed(&context.settings));
+    let router = router.merge(health::routes(health, metrics.clone())).merge(document(openapi));
+    Ok(Front::new(service::NOTIFICATIONS, router, metrics))
+}
+
+/// E-mail and text messages have a sender each, so that a slow provider of the one does not hold up the other.
+fn start_workers(context: &Context, parts: &Arc<Parts>, channels: &Channels) {
+    let (workers, stop) = (&context.workers, || context.workers.stop_token());
+    for (channel, mailer) in channels.all() {
+        let sender = Sender::new(parts.clone(), channel, mailer, context.settings.lease);
+        workers.spawn("message sender", sender.run(stop()));
+    }
+    workers.spawn("reminders", Reminders { parts: parts.clone() }.run(stop()));
+    workers.spawn("announcements", Announcements { parts: parts.clone() }.run(stop()));
+    workers.spawn("notifications housekeeping", housekeeping::run(parts.clone(), stop()));
+}

@@ -1,0 +1,20 @@
+//! The table of routes.
+
+use axum::{Router, routing::post};
+use utoipa::{OpenApi, openapi::OpenApi as OpenApiDocument};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{app::App, dev, docs::Document, handlers, internal};
+
+/// All routes, and the document that describes the public ones. `show_mailbox` adds the pages for development.
+pub fn routes(app: App, show_mailbox: bool) -> (Router, OpenApiDocument) {
+    let (public, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(handlers::my_notifications::my_notifications))
+        .split_for_parts();
+    let internal = Router::new().route(common::outbox::PATH, post(internal::messages::messages));
+    let mut router = public.merge(internal);
+    if show_mailbox {
+        router = router.merge(dev::routes());
+    }
+    (router.with_state(app), document)
+}

@@ -1,0 +1,289 @@
+//! Everything that is kept. Each method is one decision that is atomic in every adapter; [`contract`] says what all
+//! of them must do.
+
+#[cfg(test)]
+pub mod contract;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::Page,
+    ids::{EventId, MessageId, RegistrationId, UserId},
+    store::StoreError,
+    wire::EventFacts,
+};
+use uuid::Uuid;
+
+use crate::domain::message::{Channel, Draft, Kind, Message, Status};
+
+/// A message from another service, with the letters it asks for.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    /// The id by which repeats are told.
+    pub id: Uuid,
+    /// What it changes here.
+    pub change: Change,
+}
+
+/// What a message from another service changes here.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Somebody attends: reminders are planned and letters queued. A registration that ended before stays ended.
+    Confirmed {
+        /// The registration.
+        registration_id: RegistrationId,
+        /// Whose.
+        user_id: UserId,
+        /// The event as the sender knew it.
+        facts: EventFacts,
+        /// To be queued.
+        letters: Vec<Draft>,
+    },
+    /// Somebody does not attend any more: reminders are dropped and letters queued.
+    Ended {
+        /// The registration.
+        registration_id: RegistrationId,
+        /// Whose.
+        user_id: UserId,
+        /// The event as the sender knew it.
+        facts: EventFacts,
+        /// To be queued.
+        letters: Vec<Draft>,
+    },
+    /// An event is different.
+    EventChanged(EventFacts),
+    /// Letters that depend on nothing else.
+    Told {
+        /// To be queued.
+        letters: Vec<Draft>,
+    },
+    /// Nothing, for instance because the user is gone. It is only remembered that the message came.
+    Nothing,
+}
+
+/// A reminder whose time has come.
+#[derive(Clone, Debug)]
+pub struct DueReminder {
+    /// Who attends what.
+    pub registration_id: RegistrationId,
+    /// Whom to remind.
+    pub user_id: UserId,
+    /// Which reminder.
+    pub kind: Kind,
+    /// When it was due.
+    pub due_at: Timestamp,
+    /// The schedule it belongs to.
+    pub schedule_version: i64,
+    /// The event as it is now.
+    pub facts: Arc<EventFacts>,
+}
+
+/// What was decided on a due reminder.
+#[derive(Clone, Debug)]
+pub struct DecidedReminder {
+    /// With the next two: which reminder. It is left alone when it is not pending for this schedule any more.
+    pub registration_id: RegistrationId,
+    /// Which.
+    pub kind: Kind,
+    /// The schedule it was due for.
+    pub schedule_version: i64,
+    /// What to do.
+    pub decision: Decision,
+}
+
+/// What to do with a due reminder.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// Queue these and be done.
+    Send {
+        /// The version of the event that they tell of.
+        event_version: i64,
+        /// To be queued.
+        letters: Vec<Draft>,
+    },
+    /// Wait for another time.
+    Move {
+        /// Until when.
+        due_at: Timestamp,
+        /// The schedule it belongs to from now on.
+        schedule_version: i64,
+    },
+    /// Not needed any more.
+    Drop,
+    /// Too late to be of use.
+    SkipLate,
+}
+
+/// A change of an event that has not reached all who attend, and the next of them.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// The event as it is announced.
+    pub facts: Arc<EventFacts>,
+    /// The last registration that it reached; `None` at the beginning.
+    pub cursor: Option<RegistrationId>,
+    /// The next ones in order. None: all are reached.
+    pub attendees: Vec<Attendee>,
+}
+
+/// One who attends an event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attendee {
+    /// The registration.
+    pub registration_id: RegistrationId,
+    /// Whose.
+    pub user_id: UserId,
+    /// The event as this person knows it.
+    pub known: Arc<EventFacts>,
+}
+
+/// A step of an announcement.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The event as it is announced.
+    pub facts: Arc<EventFacts>,
+    /// Where the announcement stood. The step is void when it stands elsewhere or tells of another version.
+    pub cursor: Option<RegistrationId>,
+    /// Those reached with this step, in order, each with the letters to be queued. None: the announcement is over.
+    pub reached: Vec<(RegistrationId, Vec<Draft>)>,
+}
+
+/// A message in the hands of a worker.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The message.
+    pub message: Message,
+    /// Proves that the worker still has it.
+    pub fence: i64,
+    /// Tries, this one included.
+    pub attempts: u32,
+}
+
+/// What a worker reports of a message it claimed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    /// The message.
+    pub id: MessageId,
+    /// From [`Claimed`].
+    pub fence: i64,
+    /// What came of the try.
+    pub result: Tried,
+}
+
+/// What came of a try.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Tried {
+    /// The provider took it.
+    Sent {
+        /// Who.
+        provider: &'static str,
+        /// The provider's name for it.
+        provider_id: String,
+    },
+    /// It may work later.
+    Retry {
+        /// When to try again.
+        at: Timestamp,
+        /// What went wrong.
+        why: String,
+    },
+    /// It will never work.
+    Failed {
+        /// What went wrong.
+        why: String,
+    },
+    /// It was not tried; this claim does not count.
+    Returned,
+}
+
+/// A message as its reader may see it in a list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entry {
+    /// The message.
+    pub id: MessageId,
+    /// The event it is about.
+    pub event_id: EventId,
+    /// What it is about.
+    pub kind: Kind,
+    /// The way it takes.
+    pub channel: Channel,
+    /// What became of it.
+    pub status: Status,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When the provider took it.
+    pub sent_at: Option<Timestamp>,
+}
+
+/// How things stand.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Stats {
+    /// Messages waiting or being sent.
+    pub queued: u64,
+    /// Messages given up.
+    pub failed: u64,
+    /// Reminders to come.
+    pub reminders_pending: u64,
+    /// How long the most overdue message has been waiting for its turn, in milliseconds.
+    pub overdue_millis: u64,
+}
+
+/// The service's store.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Takes in a batch, in order, in one commit: each message's id together with its effect. What came before has
+    /// no effect again.
+    async fn take(&self, batch: Arc<[Intake]>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Pending reminders whose time has come, the longest due first.
+    async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<DueReminder>, StoreError>;
+    /// When the next pending reminder is due, or was.
+    async fn next_reminder(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Carries out decisions on due reminders; gives the number of those that still stood.
+    async fn decide(&self, decided: Vec<DecidedReminder>, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// A change that has not reached all attendees, the oldest first, with the next of them.
+    async fn announcement(&self, limit: usize) -> Result<Option<Announcement>, StoreError>;
+    /// Takes an announcement one step further: reminders follow the event's schedule and letters are queued, unless
+    /// the person attends no more or has heard of this version. `false`: another worker was there first.
+    async fn announce(&self, step: Step, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Takes messages whose turn has come, the longest due first, until `until`. What a worker took before and did
+    /// not report on in time is taken over, with a new fence. Messages that are not to be sent any more are settled
+    /// on the way.
+    async fn claim(
+        &self,
+        channel: Channel,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError>;
+    /// When the next message of a channel may be taken, or might have been.
+    async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
+    /// Notes what came of tries; gives the number of reports whose fence still held, the others have no effect.
+    async fn report(&self, reports: Arc<[Report]>, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// A user's messages, newest first; one more than the page holds, if there are more.
+    async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError>;
+    /// Messages that `provider` took, the latest stored first, only those to `address` if it is given; one more than
+    /// the page holds, if there are more. The page's cursor counts by id alone.
+    async fn taken_by(
+        &self,
+        provider: &'static str,
+        address: Option<String>,
+        page: Page,
+    ) -> Result<Vec<Message>, StoreError>;
+    /// A message, if `provider` took it.
+    async fn find(&self, provider: &'static str, id: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// How things stand.
+    async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError>;
+    /// Forgets ids of messages that nobody sends again, and reminders settled long ago; at most `limit` of each.
+    /// Gives the number forgotten.
+    async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// Checks that changes can be made.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,125 @@
+//! Messages on their way out: claimed, reported on.
+
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::MessageId,
+    store::StoreError,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::letters::{COLUMNS, Reader, WIDTH};
+use crate::{
+    domain::{
+        delivery::{Turn, after_failure, turn},
+        message::{Channel, Status},
+    },
+    store::{Claimed, Report, Tried},
+};
+
+pub fn claim(
+    db: &Connection,
+    channel: Channel,
+    owner: Uuid,
+    now: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Claimed>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, fence, attempts, withdrawn, not_after FROM messages
+         WHERE channel = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
+    );
+    let (mut reader, mut claimed) = (Reader::default(), Vec::new());
+    {
+        let mut statement = db.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![channel.name(), now.timestamp_millis(), limit as i64])?;
+        while let Some(row) = rows.next()? {
+            let not_after = row.get::<_, Option<i64>>(WIDTH + 3)?.map(from_millis);
+            let (fence, attempts): (i64, u32) = (row.get(WIDTH)?, row.get(WIDTH + 1)?);
+            let verdict = turn(attempts, row.get(WIDTH + 2)?, not_after, now);
+            let message = reader.read(db, row)?;
+            claimed.push((verdict, Claimed { message, fence: fence + 1, attempts: attempts + 1 }));
+        }
+    }
+    let mut taken = Vec::with_capacity(claimed.len());
+    for (verdict, mut claim) in claimed {
+        let id = claim.message.id;
+        match verdict {
+            Turn::Take => {
+                db.prepare_cached(
+                    "UPDATE messages SET status = 'sending', due_at = ?2, lease_owner = ?3, fence = ?4, attempts = ?5
+                     WHERE id = ?1",
+                )?
+                .execute(params![id, until.timestamp_millis(), owner, claim.fence, claim.attempts])?;
+                claim.message.status = Status::Sending;
+                taken.push(claim);
+            }
+            Turn::Drop(why) => settle(db, id, Status::Dropped, why)?,
+            Turn::GiveUp(why) => settle(db, id, Status::Failed, why)?,
+        }
+    }
+    Ok(taken)
+}
+
+pub fn next(db: &Connection, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+    let next: Option<i64> = db
+        .prepare_cached("SELECT min(due_at) FROM messages WHERE channel = ?1 AND due_at IS NOT NULL")?
+        .query_row([channel.name()], |row| row.get(0))?;
+    Ok(next.map(from_millis))
+}
+
+pub fn report(db: &Connection, reports: &[Report], now: Timestamp) -> Result<usize, StoreError> {
+    let mut held = 0;
+    for Report { id, fence, result } in reports {
+        held += match result {
+            Tried::Sent { provider, provider_id } => db
+                .prepare_cached(
+                    "UPDATE messages SET status = 'sent', sent_at = ?3, provider = ?4, provider_id = ?5,
+                        due_at = NULL, lease_owner = NULL, last_error = NULL
+                     WHERE id = ?1 AND fence = ?2 AND status = 'sending'",
+                )?
+                .execute(params![id, fence, now.timestamp_millis(), provider, provider_id])?,
+            Tried::Retry { at, why } => failed(db, *id, *fence, Some(*at), why)?,
+            Tried::Failed { why } => failed(db, *id, *fence, None, why)?,
+            Tried::Returned => db
+                .prepare_cached(
+                    "UPDATE messages SET
+                        status = CASE withdrawn WHEN 1 THEN 'dropped' ELSE 'queued' END,
+                        due_at = CASE withdrawn WHEN 1 THEN NULL ELSE ?3 END,
+                        attempts = attempts - 1, lease_owner = NULL
+                     WHERE id = ?1 AND fence = ?2 AND status = 'sending'",
+                )?
+                .execute(params![id, fence, now.timestamp_millis()])?,
+        };
+    }
+    Ok(held)
+}
+
+fn failed(db: &Connection, id: MessageId, fence: i64, at: Option<Timestamp>, why: &str) -> Result<usize, StoreError> {
+    let held = db
+        .prepare_cached(
+            "SELECT attempts, withdrawn, not_after FROM messages WHERE id = ?1 AND fence = ?2 AND status = 'sending'",
+        )?
+        .query_row(params![id, fence], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, bool>(1)?, row.get::<_, Option<i64>>(2)?.map(from_millis)))
+        })
+        .optional()?;
+    let Some((attempts, withdrawn, not_after)) = held else { return Ok(0) };
+    let status = at.map_or(Status::Failed, |at| after_failure(attempts, withdrawn, not_after, at));
+    if status != Status::Queued {
+        return settle(db, id, status, why).map(|()| 1);
+    }
+    db.prepare_cached(
+        "UPDATE messages SET status = 'queued', due_at = ?2, lease_owner = NULL, last_error = ?3 WHERE id = ?1",
+    )?
+    .execute(params![id, at.map(|at| at.timestamp_millis()), why])?;
+    Ok(1)
+}
+
+fn settle(db: &Connection, id: MessageId, status: Status, why: &str) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE messages SET status = ?2, due_at = NULL, lease_owner = NULL, last_error = ?3 WHERE id = ?1",
+    )?
+    .execute(params![id, status.name(), why])?;
+    Ok(())
+}

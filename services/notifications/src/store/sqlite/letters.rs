@@ -1,0 +1,113 @@
+//! Message rows: written, withdrawn and read.
+
+use std::collections::HashMap;
+
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::{EventId, RegistrationId},
+    store::StoreError,
+    wire::EventFacts,
+};
+use rusqlite::{Connection, Row, params};
+
+use super::events;
+use crate::domain::message::{Channel, Draft, Kind, Message, Status};
+
+/// The columns that [`Reader::read`] reads, in its order.
+pub const COLUMNS: &str = "id, user_id, event_id, event_version, occurrence, kind, channel, address, name, details,
+    status, created_at, sent_at";
+/// The number of [`COLUMNS`].
+pub const WIDTH: usize = 13;
+
+/// Queues a letter, unless its reader was told already.
+pub fn queue(db: &Connection, letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Result<(), StoreError> {
+    let details = serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    db.prepare_cached(
+        "INSERT INTO messages (id, user_id, event_id, event_version, occurrence, kind, channel, schedule_version,
+            address, name, details, status, due_at, not_after, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13, ?12)
+         ON CONFLICT (occurrence, kind, channel, schedule_version) DO NOTHING",
+    )?
+    .execute(params![
+        letter.id,
+        letter.user_id,
+        letter.event_id,
+        event_version,
+        letter.occurrence,
+        letter.kind.name(),
+        letter.channel.name(),
+        letter.schedule_version,
+        letter.address,
+        letter.name,
+        details,
+        now.timestamp_millis(),
+        letter.not_after.map(|at| at.timestamp_millis()),
+    ])?;
+    Ok(())
+}
+
+/// Withdraws unsent letters of a kind about a registration, those of schedules before `schedule_version`. What a
+/// worker has in its hands cannot be called back, but is not tried again.
+pub fn withdraw(
+    db: &Connection,
+    registration: RegistrationId,
+    kind: Kind,
+    schedule_version: i64,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE messages SET
+            withdrawn = 1,
+            due_at = CASE status WHEN 'queued' THEN NULL ELSE due_at END,
+            status = CASE status WHEN 'queued' THEN 'dropped' ELSE status END
+         WHERE occurrence = ?1 AND kind = ?2 AND schedule_version < ?3 AND status IN ('queued', 'sending')",
+    )?
+    .execute(params![registration, kind.name(), schedule_version])?;
+    Ok(())
+}
+
+/// Reads messages, and the facts of each event version once.
+#[derive(Default)]
+pub struct Reader(HashMap<(EventId, i64), Option<EventFacts>>);
+
+impl Reader {
+    /// The message in a row of [`COLUMNS`].
+    pub fn read(&mut self, db: &Connection, row: &Row<'_>) -> Result<Message, StoreError> {
+        let event_id = row.get(2)?;
+        let facts = match row.get::<_, Option<i64>>(3)? {
+            Some(version) => self.facts(db, event_id, version)?,
+            None => None,
+        };
+        let details: String = row.get(9)?;
+        Ok(Message {
+            id: row.get(0)?,
+            user_id: row.get(1)?,
+            event_id,
+            occurrence: row.get(4)?,
+            kind: named(row, 5, Kind::parse)?,
+            channel: named(row, 6, Channel::parse)?,
+            address: row.get(7)?,
+            name: row.get(8)?,
+            details: serde_json::from_str(&details)
+                .map_err(|error| StoreError::Corrupt(format!("details of a message: {error}")))?,
+            facts,
+            status: named(row, 10, Status::parse)?,
+            created_at: from_millis(row.get(11)?),
+            sent_at: row.get::<_, Option<i64>>(12)?.map(from_millis),
+        })
+    }
+
+    fn facts(&mut self, db: &Connection, event: EventId, version: i64) -> Result<Option<EventFacts>, StoreError> {
+        if let Some(known) = self.0.get(&(event, version)) {
+            return Ok(known.clone());
+        }
+        let found = events::at_version(db, event, version)?;
+        self.0.insert((event, version), found.clone());
+        Ok(found)
+    }
+}
+
+/// A column that holds one of a few names.
+pub fn named<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text} is no name we know")))
+}

@@ -1,0 +1,151 @@
+//! The embedded store.
+
+mod announcements;
+mod delivery;
+mod events;
+mod intake;
+mod letters;
+mod lists;
+mod reminders;
+mod schema;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::Page,
+    ids::{MessageId, UserId},
+    sqlite::{Sqlite, inbox},
+    store::StoreError,
+};
+use rusqlite::params;
+use uuid::Uuid;
+
+pub use self::schema::MIGRATIONS;
+use super::{
+    Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, Stats, Step, Store,
+};
+use crate::domain::message::{Channel, Message};
+
+/// How long settled reminders are kept for whoever wonders: 30 days.
+const SETTLED_KEPT_MILLIS: i64 = 30 * 24 * 3600 * 1000;
+
+/// The service's SQLite file.
+pub struct SqliteStore {
+    db: Sqlite,
+}
+
+impl SqliteStore {
+    /// The store in a file that was opened with [`MIGRATIONS`].
+    pub fn new(db: Sqlite) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn take(&self, batch: Arc<[Intake]>, now: Timestamp) -> Result<(), StoreError> {
+        self.db.write(move |db| intake::take(db, &batch, now)).await
+    }
+
+    async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<DueReminder>, StoreError> {
+        self.db.read(move |db| reminders::due(db, now, limit)).await
+    }
+
+    async fn next_reminder(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.db.read(reminders::next).await
+    }
+
+    async fn decide(&self, decided: Vec<DecidedReminder>, now: Timestamp) -> Result<usize, StoreError> {
+        self.db.write(move |db| reminders::decide(db, &decided, now)).await
+    }
+
+    async fn announcement(&self, limit: usize) -> Result<Option<Announcement>, StoreError> {
+        self.db.read(move |db| announcements::next(db, limit)).await
+    }
+
+    async fn announce(&self, step: Step, now: Timestamp) -> Result<bool, StoreError> {
+        self.db.write(move |db| announcements::step(db, &step, now)).await
+    }
+
+    async fn claim(
+        &self,
+        channel: Channel,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.db.write(move |db| delivery::claim(db, channel, owner, now, until, limit)).await
+    }
+
+    async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+        self.db.read(move |db| delivery::next(db, channel)).await
+    }
+
+    async fn report(&self, reports: Arc<[Report]>, now: Timestamp) -> Result<usize, StoreError> {
+        self.db.write(move |db| delivery::report(db, &reports, now)).await
+    }
+
+    async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
+        self.db.read(move |db| lists::of_user(db, user, page)).await
+    }
+
+    async fn taken_by(
+        &self,
+        provider: &'static str,
+        address: Option<String>,
+        page: Page,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.db.read(move |db| lists::taken_by(db, provider, address.as_deref(), page)).await
+    }
+
+    async fn find(&self, provider: &'static str, id: MessageId) -> Result<Option<Message>, StoreError> {
+        self.db.read(move |db| lists::find(db, provider, id)).await
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {
+        self.db.read(move |db| lists::stats(db, now)).await
+    }
+
+    async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.db
+            .write(move |db| {
+                let oldest = now.timestamp_millis() - SETTLED_KEPT_MILLIS;
+                let settled = db
+                    .prepare_cached(
+                        "DELETE FROM schedules WHERE (registration_id, kind) IN (
+                            SELECT registration_id, kind FROM schedules
+                            WHERE status IN ('done', 'dropped', 'skipped_late') AND due_at <= ?1 LIMIT ?2)",
+                    )?
+                    .execute(params![oldest, limit as i64])?;
+                Ok(settled + inbox::purge(db, now, limit)?)
+            })
+            .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::contract::Fresh;
+
+    fn temp() -> Fresh {
+        let dir = TempDir::new().unwrap();
+        let open = {
+            let path = dir.path().join("notifications.db");
+            move || Arc::new(SqliteStore::new(Sqlite::open(&path, MIGRATIONS).unwrap())) as Arc<dyn Store>
+        };
+        // Two doors to one file, as two processes have.
+        Fresh { store: open(), other: open(), _keep: Box::new(dir) }
+    }
+
+    crate::store_contract!(temp);
+}

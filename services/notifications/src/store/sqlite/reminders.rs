@@ -1,0 +1,142 @@
+//! Reminders: planned, found by due time, decided on.
+
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::RegistrationId,
+    store::StoreError,
+    wire::EventFacts,
+};
+use rusqlite::{Connection, params};
+
+use super::{
+    events::Newest,
+    intake::queue,
+    letters::{named, withdraw},
+};
+use crate::{
+    domain::{
+        message::Kind,
+        reminder::{self, LEADS},
+    },
+    store::{DecidedReminder, Decision, DueReminder},
+};
+
+/// Plans the reminders of a registration for the schedule of `facts`. Those of an older schedule move with it, sent
+/// ones included, which are due once more for the new one.
+pub fn plan(
+    db: &Connection,
+    registration: RegistrationId,
+    facts: &EventFacts,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for planned in reminder::plan(facts, now) {
+        db.prepare_cached(
+            "INSERT INTO schedules (registration_id, kind, due_at, schedule_version, status)
+             VALUES (?1, ?2, ?3, ?4, 'pending')
+             ON CONFLICT (registration_id, kind) DO UPDATE SET
+                due_at = excluded.due_at, schedule_version = excluded.schedule_version, status = 'pending'
+             WHERE schedule_version < excluded.schedule_version",
+        )?
+        .execute(params![
+            registration,
+            planned.kind.name(),
+            planned.due_at.timestamp_millis(),
+            facts.schedule_version
+        ])?;
+    }
+    Ok(())
+}
+
+/// Lets the reminders of a registration follow the event to another schedule. What cannot follow is dropped.
+pub fn follow(
+    db: &Connection,
+    registration: RegistrationId,
+    facts: &EventFacts,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if facts.cancelled {
+        drop_all(db, registration)?;
+    } else {
+        plan(db, registration, facts, now)?;
+        db.prepare_cached(
+            "UPDATE schedules SET status = 'dropped'
+             WHERE registration_id = ?1 AND status = 'pending' AND schedule_version < ?2",
+        )?
+        .execute(params![registration, facts.schedule_version])?;
+    }
+    let outdated = if facts.cancelled { i64::MAX } else { facts.schedule_version };
+    LEADS.iter().try_for_each(|(kind, _)| withdraw(db, registration, *kind, outdated))
+}
+
+/// Drops the pending reminders of a registration.
+pub fn drop_all(db: &Connection, registration: RegistrationId) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE schedules SET status = 'dropped' WHERE registration_id = ?1 AND status = 'pending'")?
+        .execute([registration])?;
+    Ok(())
+}
+
+pub fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<DueReminder>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT s.registration_id, s.kind, s.due_at, s.schedule_version, a.user_id, a.event_id
+         FROM schedules AS s JOIN attendances AS a ON a.registration_id = s.registration_id
+         WHERE s.status = 'pending' AND s.due_at <= ?1 ORDER BY s.due_at LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![now.timestamp_millis(), limit as i64])?;
+    let (mut newest, mut due) = (Newest::default(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let event = row.get(5)?;
+        let facts = newest
+            .get(db, event)?
+            .ok_or_else(|| StoreError::Corrupt(format!("a reminder for the unknown event {event}")))?;
+        due.push(DueReminder {
+            registration_id: row.get(0)?,
+            kind: named(row, 1, Kind::parse)?,
+            due_at: from_millis(row.get(2)?),
+            schedule_version: row.get(3)?,
+            user_id: row.get(4)?,
+            facts,
+        });
+    }
+    Ok(due)
+}
+
+pub fn next(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let next: Option<i64> = db
+        .prepare_cached("SELECT min(due_at) FROM schedules WHERE status = 'pending'")?
+        .query_row([], |row| row.get(0))?;
+    Ok(next.map(from_millis))
+}
+
+pub fn decide(db: &Connection, decided: &[DecidedReminder], now: Timestamp) -> Result<usize, StoreError> {
+    let mut stood = 0;
+    for reminder in decided {
+        let (status, moved) = match &reminder.decision {
+            Decision::Send { .. } => ("done", None),
+            Decision::Move { due_at, schedule_version } => ("pending", Some((due_at, schedule_version))),
+            Decision::Drop => ("dropped", None),
+            Decision::SkipLate => ("skipped_late", None),
+        };
+        let changed = db
+            .prepare_cached(
+                "UPDATE schedules SET
+                    status = ?4, due_at = coalesce(?5, due_at), schedule_version = coalesce(?6, schedule_version)
+                 WHERE registration_id = ?1 AND kind = ?2 AND schedule_version = ?3 AND status = 'pending'",
+            )?
+            .execute(params![
+                reminder.registration_id,
+                reminder.kind.name(),
+                reminder.schedule_version,
+                status,
+                moved.map(|(due_at, _)| due_at.timestamp_millis()),
+                moved.map(|(_, version)| version),
+            ])?;
+        if changed == 0 {
+            continue;
+        }
+        stood += 1;
+        if let Decision::Send { event_version, letters } = &reminder.decision {
+            queue(db, letters, Some(*event_version), now)?;
+        }
+    }
+    Ok(stood)
+}

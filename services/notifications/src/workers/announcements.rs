@@ -1,0 +1,69 @@
+//! Carries changes of events to those who attend: their reminders follow, and they are told what is different.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{CHUNK, POLL, backoff, reminders::RoundError, wait};
+use crate::{app::Parts, domain::change::compare, store::Step};
+
+/// Announces changes. An event may have a million attendees, so it goes step by step, and the store remembers how
+/// far it got.
+pub struct Announcements {
+    /// What it works with.
+    pub parts: Arc<Parts>,
+}
+
+impl Announcements {
+    /// Works until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut failures = 0;
+        loop {
+            let pause = match self.round().await {
+                Ok(more) => {
+                    failures = 0;
+                    if more { Duration::ZERO } else { POLL }
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%error, failures, "a change of an event could not be announced; trying again");
+                    backoff(failures)
+                }
+            };
+            if !wait(pause, Some(&self.parts.changes), &stop).await {
+                break;
+            }
+        }
+    }
+
+    /// Takes the oldest announcement one step further, up to 500 attendees. `false`: there is none.
+    ///
+    /// # Errors
+    /// Nothing was done, and the announcement stands where it stood.
+    pub async fn round(&self) -> Result<bool, RoundError> {
+        let parts = &self.parts;
+        let now = parts.clock.now();
+        let Some(announcement) = parts.store.announcement(CHUNK).await? else { return Ok(false) };
+        let facts = announcement.facts;
+        let tell = |known| compare(known, &facts, now).tell;
+        let to_tell = announcement.attendees.iter().filter(|attendee| tell(&attendee.known));
+        let people = parts.people.find(to_tell.map(|attendee| attendee.user_id)).await?;
+        let reached = announcement
+            .attendees
+            .iter()
+            .map(|attendee| {
+                let known = &attendee.known;
+                let letters = match people.get(&attendee.user_id) {
+                    Some(card) if tell(known) => {
+                        parts.reach.updated(attendee.registration_id, &facts, known, card)
+                    }
+                    _ => Vec::new(),
+                };
+                (attendee.registration_id, letters)
+            })
+            .collect();
+        parts.store.announce(Step { facts, cursor: announcement.cursor, reached }, now).await?;
+        parts.ring();
+        Ok(true)
+    }
+}

@@ -1,0 +1,238 @@
+//! Sends the messages of one channel.
+//!
+//! A message is marked as being sent, with a lease, before the provider is called, and as sent afterwards. A worker
+//! that dies in between leaves its lease behind; when it has run out another worker sends the message again, under
+//! the same id. Nothing else makes a message go out twice: a worker starts no call that might outlast its lease, and
+//! one that is told to stop finishes what is on its way and hands the rest back.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use common::{ids::new_id, store::StoreError};
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{POLL, backoff, wait};
+use crate::{
+    app::Parts,
+    channels::{MailError, Mailer},
+    domain::{delivery, message::Channel},
+    store::{Claimed, Report, Tried},
+};
+
+/// How long messages on their way may take once the process is to stop, which is given 9 s in all.
+const DRAIN: Duration = Duration::from_secs(7);
+/// Connections unused for this long are closed.
+const IDLE: Duration = Duration::from_secs(30);
+/// How much of an error is kept.
+const WHY_CHARACTERS: usize = 300;
+
+/// Sends the messages of one channel.
+pub struct Sender {
+    parts: Arc<Parts>,
+    channel: Channel,
+    mailer: Arc<dyn Mailer>,
+    lease: Duration,
+    owner: Uuid,
+}
+
+/// What a round came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Round {
+    /// Nothing is due.
+    Idle,
+    /// Messages went out, or will never.
+    Worked,
+    /// The provider is away.
+    Unreachable,
+}
+
+impl Sender {
+    /// A worker that holds messages for at most `lease`.
+    pub fn new(parts: Arc<Parts>, channel: Channel, mailer: Arc<dyn Mailer>, lease: Duration) -> Self {
+        Self { parts, channel, mailer, lease, owner: new_id() }
+    }
+
+    /// Works until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let (channel, mut failures) = (self.channel.name(), 0);
+        loop {
+            let pause = match self.round(&stop).await {
+                Ok(Round::Worked) => {
+                    failures = 0;
+                    Duration::ZERO
+                }
+                Ok(Round::Idle) => {
+                    failures = 0;
+                    self.mailer.tidy(IDLE).await;
+                    self.until_next().await
+                }
+                Ok(Round::Unreachable) => {
+                    failures += 1;
+                    tracing::warn!(channel, failures, provider = self.mailer.name(), "the provider cannot be reached");
+                    backoff(failures)
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(channel, failures, %error, "messages could not be sent; trying again");
+                    backoff(failures)
+                }
+            };
+            // While the provider is away, new messages are no reason to try sooner.
+            let bell = (failures == 0).then(|| self.parts.bell(self.channel));
+            if !wait(pause, bell, &stop).await {
+                break;
+            }
+        }
+        self.mailer.tidy(Duration::ZERO).await;
+    }
+
+    /// Sends one batch.
+    ///
+    /// # Errors
+    /// The store's own trouble.
+    pub async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
+        let claimed = self.claim().await?;
+        if claimed.is_empty() {
+            return Ok(Round::Idle);
+        }
+        let (reports, reached) = self.deliver(claimed, stop).await;
+        self.report(reports, stop).await?;
+        Ok(if reached { Round::Worked } else { Round::Unreachable })
+    }
+
+    /// Takes messages whose turn has come.
+    ///
+    /// # Errors
+    /// The store's own trouble.
+    pub async fn claim(&self) -> Result<Vec<Claimed>, StoreError> {
+        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        // A look costs no commit.
+        if store.next_message(self.channel).await?.is_none_or(|next| next > now) {
+            return Ok(Vec::new());
+        }
+        let lease = TimeDelta::from_std(self.lease).unwrap_or(TimeDelta::MAX);
+        store.claim(self.channel, self.owner, now, now + lease, self.mailer.pace().batch).await
+    }
+
+    /// Calls the provider for each message, several at once. Gives what came of it, and whether the provider could
+    /// be reached. A message without a report may or may not have gone out; its lease decides.
+    pub async fn deliver(&self, claimed: Vec<Claimed>, stop: &CancellationToken) -> (Vec<Report>, bool) {
+        let pace = self.mailer.pace();
+        // A call may start in the first tenth of the lease and take three quarters of it; the rest is for the report.
+        let patience = pace.patience.min(self.lease.mul_f64(0.75));
+        let last_start = Instant::now() + self.lease.mul_f64(0.1);
+        let unreachable = AtomicBool::new(false);
+        let total = claimed.len();
+        let tries = stream::iter(claimed).map(|claim| {
+            let unreachable = &unreachable;
+            async move {
+                let (id, fence) = (claim.message.id, claim.fence);
+                let too_late = Instant::now() >= last_start;
+                let result = if too_late || stop.is_cancelled() || unreachable.load(Ordering::Relaxed) {
+                    Tried::Returned
+                } else {
+                    self.attempt(&claim, patience, unreachable).await
+                };
+                Report { id, fence, result }
+            }
+        });
+        let mut tries = std::pin::pin!(tries.buffer_unordered(pace.at_once));
+        let drained = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let mut drained = std::pin::pin!(drained);
+        let mut reports = Vec::with_capacity(total);
+        loop {
+            tokio::select! {
+                report = tries.next() => match report {
+                    Some(report) => reports.push(report),
+                    None => break,
+                },
+                () = &mut drained => {
+                    tracing::warn!(channel = self.channel.name(), left = total - reports.len(), "messages were cut off");
+                    break;
+                }
+            }
+        }
+        (reports, !unreachable.load(Ordering::Relaxed))
+    }
+
+    async fn attempt(&self, claim: &Claimed, patience: Duration, unreachable: &AtomicBool) -> Tried {
+        let message = &claim.message;
+        let (id, channel) = (message.id, self.channel.name());
+        let parcel = match self.parts.writer.write(message) {
+            Ok(parcel) => parcel,
+            Err(error) => {
+                tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be put into words");
+                return Tried::Failed { why: kept(&error.to_string()) };
+            }
+        };
+        let tried = tokio::time::timeout(patience, self.mailer.send(parcel)).await;
+        let error = match tried {
+            Ok(Ok(provider_id)) => {
+                return Tried::Sent { provider: self.mailer.name(), provider_id: kept(&provider_id) };
+            }
+            Ok(Err(error)) => error,
+            Err(_) => MailError::Temporary("no answer in time".to_owned()),
+        };
+        let why = kept(&error.to_string());
+        match error {
+            MailError::Permanent(_) => {
+                tracing::warn!(%id, channel, attempts = claim.attempts, why, "a message was refused for good");
+                return Tried::Failed { why };
+            }
+            MailError::Unreachable(_) => unreachable.store(true, Ordering::Relaxed),
+            MailError::Temporary(_) => {}
+        }
+        tracing::debug!(%id, channel, attempts = claim.attempts, why, "a message did not go out; trying again later");
+        let after = delivery::retry_after(claim.attempts, rand::random_range(0.0..1.0));
+        Tried::Retry { at: self.parts.clock.now() + TimeDelta::from_std(after).unwrap_or_default(), why }
+    }
+
+    /// Notes what came of the tries. It must not give up easily: what it forgets to note goes out again.
+    ///
+    /// # Errors
+    /// The store's own trouble, when the process is to stop.
+    pub async fn report(&self, reports: Vec<Report>, stop: &CancellationToken) -> Result<(), StoreError> {
+        let reports: Arc<[Report]> = reports.into();
+        let mut failures = 0;
+        loop {
+            match self.parts.store.report(reports.clone(), self.parts.clock.now()).await {
+                Ok(held) => {
+                    let lost = reports.len() - held;
+                    if lost > 0 {
+                        tracing::warn!(channel = self.channel.name(), lost, "the lease ran out before the report");
+                    }
+                    return Ok(());
+                }
+                Err(error) if stop.is_cancelled() && failures >= 3 => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(channel = self.channel.name(), failures, %error, "what was sent could not be noted");
+                    tokio::time::sleep(backoff(failures).min(Duration::from_secs(1))).await;
+                }
+            }
+        }
+    }
+
+    async fn until_next(&self) -> Duration {
+        match self.parts.store.next_message(self.channel).await {
+            Ok(Some(next)) => (next - self.parts.clock.now()).max(TimeDelta::zero()).to_std().unwrap_or(POLL).min(POLL),
+            Ok(None) | Err(_) => POLL,
+        }
+    }
+}
+
+fn kept(why: &str) -> String {
+    crate::channels::mime::one_line(why).chars().take(WHY_CHARACTERS).collect()
+}

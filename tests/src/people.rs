@@ -1,0 +1,202 @@
+//! Somebody who uses the system over HTTP.
+
+use std::sync::Once;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A user, or nobody in particular.
+#[derive(Clone)]
+pub struct Person {
+    http: reqwest::Client,
+    url: String,
+    /// The account's id; empty for nobody in particular.
+    pub id: String,
+    /// The account's e-mail address; empty when it has none.
+    pub email: String,
+    /// The bearer token, when signed in.
+    pub token: Option<String>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// Requires a status, and gives the body.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json()
+    }
+
+    /// Requires a failure in the one error shape, with this status and code; gives the body.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        let body = self.expect(status);
+        assert_eq!(self.headers.get("content-type").unwrap(), "application/problem+json", "{}", self.text);
+        for (member, is_right) in [
+            ("type", body["type"].is_string()),
+            ("title", body["title"].is_string()),
+            ("status", body["status"] == status),
+            ("detail", body["detail"].as_str().is_some_and(|detail| !detail.is_empty())),
+            ("message", body["message"].as_str().is_some_and(|message| !message.is_empty())),
+            ("code", body["code"].is_string()),
+            ("errors", body["errors"].is_array()),
+            ("request_id", body["request_id"].as_str() == self.headers["x-request-id"].to_str().ok()),
+        ] {
+            assert!(is_right, "{member} of {}", self.text);
+        }
+        for leak in ["rusqlite", "SQLITE", "sqlite", "SELECT ", ".rs:", "panicked", "hyper", "/src/", "serde"] {
+            assert!(!self.text.contains(leak), "{leak} leaks in {}", self.text);
+        }
+        if !code.is_empty() {
+            assert_eq!(body["code"], code, "{}", self.text);
+        }
+        match status {
+            401 => assert!(self.headers.contains_key("www-authenticate"), "{}", self.text),
+            405 => assert!(self.headers.contains_key("allow"), "{}", self.text),
+            429 | 503 => assert!(self.headers.contains_key("retry-after"), "{}", self.text),
+            _ => {}
+        }
+        body
+    }
+}
+
+/// An HTTP client as the tests use it: no proxy, no redirects.
+pub fn http_client() -> reqwest::Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(std::time::Duration::from_secs(40))
+        .build()
+        .unwrap()
+}
+
+impl Person {
+    /// Somebody with an id and token, or without.
+    pub fn new(http: reqwest::Client, url: String, signed_in: Option<(String, String)>) -> Self {
+        let (id, token) = signed_in.map_or((String::new(), None), |(id, token)| (id, Some(token)));
+        Self { http, url, id, email: String::new(), token }
+    }
+
+    pub(crate) async fn sign_up(http: reqwest::Client, url: String, role: &str, more: &[(&str, &str)]) -> Self {
+        let mut person = Self::new(http, url, None);
+        person.email = format!("{}@example.org", Uuid::now_v7().simple());
+        let mut body = json!({"email": person.email, "password": "a good one", "role": role});
+        for (name, value) in more {
+            body[name] = json!(value);
+        }
+        person.id = person.post("/api/users/register", body).await.expect(201)["user_id"].as_str().unwrap().to_owned();
+        let body = json!({"email": person.email, "password": "a good one"});
+        let token = person.post("/api/users/login", body).await.expect(200)["token"].as_str().unwrap().to_owned();
+        person.token = Some(token);
+        person
+    }
+
+    /// The same person against another base URL.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None, &[]).await.unwrap()
+    }
+
+    /// POST of JSON.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body), &[]).await.unwrap()
+    }
+
+    /// POST of JSON with an idempotency key.
+    pub async fn post_keyed(&self, path: &str, key: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body), &[("idempotency-key", key)]).await.unwrap()
+    }
+
+    /// Any request; `Err` when there was no answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, text: response.text().await? })
+    }
+
+    /// Creates an event that starts in 30 days; gives its id.
+    pub async fn create_event(&self, capacity: Value, fees: Value) -> String {
+        let start = common::time::utc(Clock::system().now() + std::time::Duration::from_secs(30 * 24 * 3600));
+        self.create_event_at(&start, capacity, fees).await
+    }
+
+    /// Creates an event; gives its id.
+    pub async fn create_event_at(&self, start: &str, capacity: Value, fees: Value) -> String {
+        let body = json!({"e_name": "Rust evening", "e_details": "About things that last.", "event_time": start,
+                          "event_add": "Hall 7", "capacity": capacity, "fees": fees});
+        let created = self.post("/api/organiser/create_event", body).await.expect(201);
+        created["event_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Registers for an event.
+    pub async fn register(&self, event: &str) -> Answer {
+        self.post("/api/reg/register_event", json!({"event_id": event})).await
+    }
+
+    /// Pays for an event by UPI.
+    pub async fn pay(&self, event: &str, amount: Value) -> Answer {
+        self.post("/api/payment/process_payment", self.payment(event, amount)).await
+    }
+
+    /// The body of a payment by UPI.
+    pub fn payment(&self, event: &str, amount: Value) -> Value {
+        json!({"event_id": event, "amount": amount, "user_id": self.id, "payment_method": "upi"})
+    }
+
+    /// The status of this person's newest registration for an event; empty when there is none.
+    pub async fn status(&self, event: &str) -> String {
+        let list = self.get("/api/reg/get_registrevent?status=all").await.expect(200);
+        let found = list.as_array().unwrap().iter().find(|item| item["event_id"] == event).cloned();
+        found.map(|item| item["status"].as_str().unwrap().to_owned()).unwrap_or_default()
+    }
+
+    /// The messages sent to this person, as (kind, channel, status).
+    pub async fn messages(&self) -> Vec<(String, String, String)> {
+        let list = self.get("/api/notifications?limit=100").await.expect(200);
+        let text = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        let items = list.as_array().cloned().unwrap_or_default();
+        items.iter().map(|item| (text(item, "kind"), text(item, "channel"), text(item, "status"))).collect()
+    }
+}
+
+use common::clock::Clock;

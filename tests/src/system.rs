@@ -1,0 +1,209 @@
+//! A whole system: one process, or five and the simulator.
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+use common::{auth::Auth, auth::Role, clock::Clock, ids::UserId};
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use crate::{PATIENCE, Person, eventually, people, process::Process};
+
+/// How the parts are spread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Topology {
+    /// All in `organise-event`.
+    One,
+    /// A process each.
+    Five,
+}
+
+/// What differs from the defaults.
+#[derive(Default, Clone)]
+pub struct Options {
+    /// Settings by name.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// One setting more.
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.insert(name.to_owned(), value.to_string());
+        self
+    }
+}
+
+/// A running system.
+pub struct System {
+    /// How its parts are spread.
+    pub topology: Topology,
+    processes: BTreeMap<&'static str, Process>,
+    settings: BTreeMap<String, String>,
+    dir: TempDir,
+    http: reqwest::Client,
+}
+
+const SECRET: &str = "a secret of the tests, long enough to sign with";
+const FIVE: [&str; 6] = ["razorpay-simulator", "users", "events", "notifications", "payments", "gateway"];
+const PORTS: [&str; 6] = [
+    "RAZORPAY_SIMULATOR_PORT",
+    "USERS_PORT",
+    "EVENTS_PORT",
+    "NOTIFICATIONS_PORT",
+    "PAYMENTS_PORT",
+    "GATEWAY_PORT",
+];
+
+impl System {
+    /// Starts a system and waits until it is ready.
+    pub async fn start(topology: Topology, options: Options) -> Self {
+        let mut settings: BTreeMap<String, String> = [
+            ("JWT_SECRET", SECRET),
+            ("RATE_LIMITS", "off"),
+            ("LEASE_SECONDS", "2"),
+            ("LOG", "info"),
+            ("DATA_DIR", "data"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        for name in PORTS {
+            settings.insert(name.to_owned(), free_port().to_string());
+        }
+        settings.extend(options.settings);
+        let dir = tempfile::Builder::new().prefix("organise-event-").tempdir().unwrap();
+        let mut system =
+            Self { topology, processes: BTreeMap::new(), settings, dir, http: people::http_client() };
+        system.start_again().await;
+        system
+    }
+
+    /// Starts what is not running, and waits until all is ready.
+    pub async fn start_again(&mut self) {
+        let names: &[&'static str] = match self.topology {
+            Topology::One => &["organise-event"],
+            Topology::Five => &FIVE,
+        };
+        for name in names {
+            if self.processes.get_mut(name).is_none_or(|process| process.ended().is_some()) {
+                let process = Process::start(name, &self.settings, self.dir.path());
+                self.processes.insert(name, process);
+            }
+        }
+        self.ready().await;
+    }
+
+    /// Waits until the gateway says that everything can be used.
+    pub async fn ready(&mut self) {
+        let url = format!("{}/health/ready", self.url());
+        let http = self.http.clone();
+        for (name, process) in &mut self.processes {
+            assert!(process.ended().is_none(), "{name} ended at once:\n{}", process.log());
+        }
+        eventually("the system is ready", PATIENCE, async || {
+            let answer = http.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// kill -9 of everything.
+    pub fn kill_all(&mut self) {
+        // Signals first and waits second, so that they fall together.
+        for process in self.processes.values() {
+            process.signal("KILL");
+        }
+        self.processes.clear();
+    }
+
+    /// kill -9 of one part (of the whole, when it is one process).
+    pub fn kill(&mut self, part: &str) {
+        let name = if self.topology == Topology::One { "organise-event" } else { part };
+        self.processes.remove(name).expect("a running part");
+    }
+
+    /// SIGTERM for everything, and how each part ended.
+    pub fn terminate(&mut self) -> Vec<ExitStatus> {
+        let mut processes = std::mem::take(&mut self.processes);
+        for process in processes.values() {
+            process.signal("TERM");
+        }
+        processes.values_mut().map(|process| process.terminate(Duration::from_secs(10))).collect()
+    }
+
+    /// Where the gateway is.
+    pub fn url(&self) -> String {
+        self.service_url("GATEWAY_PORT")
+    }
+
+    /// Where a part is, by the setting of its port.
+    pub fn service_url(&self, port: &str) -> String {
+        format!("http://127.0.0.1:{}", self.settings[port])
+    }
+
+    /// The gateway's port.
+    pub fn port(&self) -> u16 {
+        self.settings["GATEWAY_PORT"].parse().unwrap()
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The folder it runs in.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The settings it was started with.
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
+    }
+
+    /// Everything its parts have printed.
+    pub fn log(&self) -> String {
+        self.processes.values().map(Process::log).collect()
+    }
+
+    /// Somebody who is not signed in.
+    pub fn anyone(&self) -> Person {
+        Person::new(self.http.clone(), self.url(), None)
+    }
+
+    /// Signs somebody up, in.
+    pub async fn person(&self, role: &str) -> Person {
+        self.person_with(role, &[]).await
+    }
+
+    /// Signs somebody up, with more fields, and in.
+    pub async fn person_with(&self, role: &str, more: &[(&str, &str)]) -> Person {
+        Person::sign_up(self.http.clone(), self.url(), role, more).await
+    }
+
+    /// Somebody with a valid token whom the users service has never seen: quick to make, for crowds.
+    pub fn stranger(&self, role: Role) -> Person {
+        let auth = Auth::new("users", &SecretString::from(SECRET), Clock::system());
+        let id = UserId::new();
+        let token = auth.user_token(id, role, Duration::from_secs(3600)).unwrap();
+        Person::new(self.http.clone(), self.url(), Some((id.to_string(), token)))
+    }
+}
+
+/// A port that nothing listens on. Each is given out once per run, below the range the kernel takes ports from for
+/// clients, so that two systems never meet.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 10_000 + (std::process::id() % 100) as u16 * 200;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

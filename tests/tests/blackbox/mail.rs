@@ -1,0 +1,112 @@
+//! What people are told: confirmations, tickets and reminders, by e-mail and SMS, each once.
+
+use std::time::Duration;
+
+use common::{clock::Clock, time::utc};
+use serde_json::json;
+use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailServer};
+
+use crate::both;
+
+both!(confirmations_tickets_and_reminders, mail_goes_through_smtp, moved_and_dropped);
+
+/// Waits until exactly these have been sent, as `kind channel`.
+async fn sent(person: &Person, expected: &[&str]) {
+    let mut expected: Vec<String> = expected.iter().map(|&text| text.to_owned()).collect();
+    expected.sort();
+    let mut last = Vec::new();
+    eventually(&format!("{expected:?} are sent"), PATIENCE, async || {
+        let mut sent: Vec<String> = Vec::new();
+        for (kind, channel, status) in person.messages().await {
+            if status == "sent" {
+                sent.push(format!("{kind} {channel}"));
+            }
+        }
+        sent.sort();
+        last.clone_from(&sent);
+        (sent == expected).then_some(())
+    })
+    .await;
+}
+
+fn starts_in(seconds: u64) -> String {
+    utc(Clock::system().now() + Duration::from_secs(seconds))
+}
+
+const HOUR: u64 = 3600;
+
+async fn confirmations_tickets_and_reminders(topology: Topology) {
+    let system = System::start(topology, Options::default()).await;
+    let organizer = system.person("organizer").await;
+    let person = system.person_with("user", &[("phone", "+91 98765 43210"), ("name", "Ravi <b>R</b>")]).await;
+    let quiet = system.person("user").await;
+    // Both reminders lie ahead; the 24 h one falls due in a moment.
+    let event = organizer.create_event_at(&starts_in(24 * HOUR + 5), json!(null), json!(0)).await;
+    person.register(&event).await.expect(201);
+    quiet.register(&event).await.expect(201);
+    sent(
+        &person,
+        &[
+            "registration_confirmed email",
+            "registration_confirmed sms",
+            "ticket email",
+            "ticket sms",
+            "reminder_24h email",
+            "reminder_24h sms",
+        ],
+    )
+    .await;
+    sent(&quiet, &["registration_confirmed email", "ticket email", "reminder_24h email"]).await;
+    // Too late for the first reminder, in time for the second.
+    let late = system.person("user").await;
+    let event = organizer.create_event_at(&starts_in(3 * HOUR + 5), json!(null), json!(0)).await;
+    late.register(&event).await.expect(201);
+    sent(&late, &["registration_confirmed email", "ticket email", "reminder_3h email"]).await;
+    let ticket = late.get("/api/reg/get_registrevent").await.expect(200)[0]["ticket"]["code"].clone();
+    let list = system.anyone().send(reqwest::Method::GET, "/dev/mailbox", None, &[("accept", "application/json")]);
+    let list = list.await.unwrap().expect(200);
+    let mine = list.as_array().unwrap().iter().find(|mail| mail["to"] == late.email.as_str() && mail["kind"] == "ticket");
+    let path = format!("/dev/mailbox/{}", mine.unwrap()["id"].as_str().unwrap());
+    let shown = system.anyone().get(&path).await;
+    assert!(shown.text.contains(ticket.as_str().unwrap()), "{}", shown.text);
+    let files = std::fs::read_dir(system.data().join("mailbox")).unwrap().count();
+    assert!(files >= 12, "e-mail as .eml and SMS as .txt: {files}");
+}
+
+async fn mail_goes_through_smtp(topology: Topology) {
+    let server = MailServer::start().await;
+    let options = Options::default().with("SMTP_URL", server.url()).with("MAIL_FROM", "Events <events@example.org>");
+    let system = System::start(topology, options).await;
+    let event = system.person("organizer").await.create_event(json!(null), json!(0)).await;
+    let person = system.person("user").await;
+    person.register(&event).await.expect(201);
+    sent(&person, &["registration_confirmed email", "ticket email"]).await;
+    let mails = server.mails();
+    assert_eq!(mails.len(), 2);
+    for mail in mails {
+        assert_eq!(mail.to, person.email);
+        assert!(mail.header("From").contains("events@example.org"), "{}", mail.text);
+        assert!(mail.header("Subject").contains("Rust evening"), "{}", mail.text);
+        assert!(!mail.header("Message-ID").is_empty() && !mail.header("Date").is_empty());
+    }
+}
+
+async fn moved_and_dropped(topology: Topology) {
+    let system = System::start(topology, Options::default()).await;
+    let organizer = system.person("organizer").await;
+    let event = organizer.create_event_at(&starts_in(40 * HOUR), json!(null), json!(0)).await;
+    let (stays, goes) = (system.person("user").await, system.person("user").await);
+    stays.register(&event).await.expect(201);
+    let registered = goes.register(&event).await.expect(201);
+    sent(&goes, &["registration_confirmed email", "ticket email"]).await;
+    let path = format!("/api/reg/registrations/{}", registered["registration_id"].as_str().unwrap());
+    goes.send(reqwest::Method::DELETE, &path, None, &[]).await.unwrap().expect(200);
+    sent(&goes, &["registration_confirmed email", "ticket email", "registration_cancelled email"]).await;
+    // The start moves so near that the reminder falls due in a moment: it moves with it, for those who are still in.
+    let patch = json!({"event_time": starts_in(24 * HOUR + 5)});
+    let path = format!("/api/organiser/events/{event}");
+    organizer.send(reqwest::Method::PATCH, &path, Some(patch), &[]).await.unwrap().expect(200);
+    let expected = ["registration_confirmed email", "ticket email", "event_updated email", "reminder_24h email"];
+    sent(&stays, &expected).await;
+    sent(&goes, &["registration_confirmed email", "ticket email", "registration_cancelled email"]).await;
+}

@@ -1,0 +1,34 @@
+//! Black-box tests: the system as processes, known only through its doors. Run by `./test`.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
+
+mod crash;
+mod documents;
+mod errors;
+mod idempotency;
+mod limits;
+mod mail;
+mod postman;
+mod races;
+mod refunds;
+mod start;
+mod story;
+
+/// Runs a story in both topologies.
+macro_rules! both {
+    ($($story:ident),+ $(,)?) => {
+        mod one_process {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(tests::Topology::One).await;
+            })+
+        }
+        mod five_processes {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(tests::Topology::Five).await;
+            })+
+        }
+    };
+}
+pub(crate) use both;
