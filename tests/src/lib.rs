@@ -10,20 +10,13 @@ pub mod process;
 pub mod smtp;
 pub mod system;
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 pub use people::{Answer, Person};
 pub use system::{Options, System, Topology};
 
 /// Asks again until the answer is `Some`; fails after `patience`.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    patience: Duration,
-    mut ask: impl FnMut() -> F,
-) -> T {
+pub async fn eventually<T>(what: &str, patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = ask().await {

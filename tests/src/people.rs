@@ -2,6 +2,7 @@
 
 use std::sync::Once;
 
+use common::clock::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -111,6 +112,11 @@ impl Person {
         person
     }
 
+    /// The base URL this person talks to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The same person against another base URL.
     pub fn at(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }
@@ -198,5 +204,3 @@ impl Person {
         items.iter().map(|item| (text(item, "kind"), text(item, "channel"), text(item, "status"))).collect()
     }
 }
-
-use common::clock::Clock;

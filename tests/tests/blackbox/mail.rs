@@ -63,8 +63,9 @@ async fn confirmations_tickets_and_reminders(topology: Topology) {
     late.register(&event).await.expect(201);
     sent(&late, &["registration_confirmed email", "ticket email", "reminder_3h email"]).await;
     let ticket = late.get("/api/reg/get_registrevent").await.expect(200)[0]["ticket"]["code"].clone();
-    let list = system.anyone().send(reqwest::Method::GET, "/dev/mailbox", None, &[("accept", "application/json")]);
-    let list = list.await.unwrap().expect(200);
+    let anyone = system.anyone();
+    let list = anyone.send(reqwest::Method::GET, "/dev/mailbox", None, &[("accept", "application/json")]).await;
+    let list = list.unwrap().expect(200);
     let mine = list.as_array().unwrap().iter().find(|mail| mail["to"] == late.email.as_str() && mail["kind"] == "ticket");
     let path = format!("/dev/mailbox/{}", mine.unwrap()["id"].as_str().unwrap());
     let shown = system.anyone().get(&path).await;
