@@ -25,6 +25,8 @@ pub const BATCH: usize = 500;
 /// The largest delivery a subscriber takes, in bytes. A message is at most some kilobytes.
 pub const MAX_DELIVERY: usize = 8 * 1024 * 1024;
 const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// Between two deliveries under load: a batch of many costs little more than a batch of few.
+const BREATH: Duration = Duration::from_millis(10);
 /// A wake-up can be lost with the request that caused it; then this finds the message.
 const POLL: Duration = Duration::from_millis(250);
 /// Tries before a message that its subscriber keeps refusing becomes a dead letter: about a week of back-off.
@@ -239,11 +241,17 @@ impl Relay {
         let mut failures = 0u32;
         loop {
             let pause = match self.round(owner, &mut held).await {
-                Ok(true) => {
+                Ok(Some(sent)) => {
                     failures = 0;
+                    if sent < BATCH {
+                        tokio::time::sleep(BREATH).await;
+                    }
                     Duration::ZERO
                 }
-                Ok(false) => POLL,
+                Ok(None) => {
+                    failures = 0;
+                    POLL
+                }
                 Err(why) => {
                     failures += 1;
                     tracing::warn!(destination, failures, why, "messages could not be delivered; trying again");
@@ -267,13 +275,13 @@ impl Relay {
         }
     }
 
-    /// Delivers one batch. `Ok(true)`: there may be more.
-    async fn round(&self, owner: Uuid, held: &mut Option<(i64, Timestamp)>) -> Result<bool, String> {
+    /// Delivers one batch and gives its size; `None` when there was nothing to do.
+    async fn round(&self, owner: Uuid, held: &mut Option<(i64, Timestamp)>) -> Result<Option<usize>, String> {
         let destination = self.client.audience();
         let now = self.clock.now();
         let waiting = self.store.due(destination, now, BATCH).await.map_err(|e| e.to_string())?;
         if waiting.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let fence = match *held {
             Some((fence, until)) if until - now > LEASE / 2 => fence,
@@ -283,23 +291,22 @@ impl Relay {
                 *held = fence.map(|fence| (fence, until));
                 match fence {
                     Some(fence) => fence,
-                    None => return Ok(false),
+                    None => return Ok(None),
                 }
             }
         };
         let batch: Vec<&CloudEvent> = waiting.iter().map(|message| &message.event).collect();
         let receipts: Vec<Receipt> = self.client.post(PATH, &batch).await.map_err(|e| e.to_string())?;
-        let full = waiting.len() == BATCH;
+        let sent = waiting.len();
         let (delivered, failed) = judge(waiting, receipts, now);
         for failure in failed.iter().filter(|failure| failure.retry_at.is_none()) {
             tracing::error!(destination, seq = failure.seq, why = failure.why, "a message became a dead letter");
         }
-        let progress = !delivered.is_empty();
         if !self.store.settle(destination, owner, fence, delivered, failed).await.map_err(|e| e.to_string())? {
             *held = None; // another relay took over while this one was slow; the inbox drops what it repeats
         }
         self.settled.notify_waiters();
-        Ok(full || progress)
+        Ok(Some(sent))
     }
 }
 

@@ -71,7 +71,13 @@ impl App {
         let (value, due, outgoing) = self
             .db
             .write(move |db| {
-                let tx = Tx { db, app: &app, now_ms: app.clock.now_ms(), due: Cell::default(), sent: Cell::default() };
+                let tx = Tx {
+                    db,
+                    app: &app,
+                    now_ms: app.clock.now_ms(),
+                    due: Cell::default(),
+                    sent: Cell::default(),
+                };
                 let value = change(&tx)?;
                 Ok((value, tx.due.get(), tx.sent.get()))
             })

@@ -16,7 +16,9 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn now_ms(&self) -> i64 {
         // A clock before 1970 is a broken machine; zero keeps the simulator alive on it.
-        let real = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let real = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
         i64::try_from(real).unwrap_or(i64::MAX / 2) + self.ahead_ms.load(Ordering::Relaxed)
     }
 

@@ -32,24 +32,74 @@ impl Program {
     /// One text for the person who started the program, naming all that is wrong.
     pub fn from_env() -> Result<Self, String> {
         let mut wrong = Vec::new();
-        let port = read(&mut wrong, "RAZORPAY_SIMULATOR_PORT", "3199", "a port, 0 to 65535", |text| text.parse::<u16>().ok());
-        let bind = read(&mut wrong, "BIND_ADDR", "127.0.0.1", "an IP address", |text| text.parse::<IpAddr>().ok());
-        let auto_complete = read(&mut wrong, "SIMULATOR_AUTO_COMPLETE_MS", "0", "milliseconds, or off", |text| match text {
-            "off" => Some(None),
-            millis => millis.parse().ok().map(|millis| Some(Duration::from_millis(millis))),
+        let port = read(
+            &mut wrong,
+            "RAZORPAY_SIMULATOR_PORT",
+            "3199",
+            "a port, 0 to 65535",
+            |text| text.parse::<u16>().ok(),
+        );
+        let bind = read(&mut wrong, "BIND_ADDR", "127.0.0.1", "an IP address", |text| {
+            text.parse::<IpAddr>().ok()
         });
-        let upi_delay = read(&mut wrong, "SIMULATOR_UPI_DELAY_MS", "0", "milliseconds, at most 1000", |text| {
-            text.parse().ok().filter(|millis| *millis <= LONGEST_UPI_DELAY_MS).map(Duration::from_millis)
-        });
-        let controls = read(&mut wrong, "SIMULATOR_CONTROLS", "off", "on or off", |text| match text {
-            "on" => Some(true),
-            "off" => Some(false),
-            _ => None,
-        });
+        let auto_complete = read(
+            &mut wrong,
+            "SIMULATOR_AUTO_COMPLETE_MS",
+            "0",
+            "milliseconds, or off",
+            |text| match text {
+                "off" => Some(None),
+                millis => millis
+                    .parse()
+                    .ok()
+                    .map(|millis| Some(Duration::from_millis(millis))),
+            },
+        );
+        let upi_delay = read(
+            &mut wrong,
+            "SIMULATOR_UPI_DELAY_MS",
+            "0",
+            "milliseconds, at most 1000",
+            |text| {
+                text.parse()
+                    .ok()
+                    .filter(|millis| *millis <= LONGEST_UPI_DELAY_MS)
+                    .map(Duration::from_millis)
+            },
+        );
+        let controls = read(
+            &mut wrong,
+            "SIMULATOR_CONTROLS",
+            "off",
+            "on or off",
+            |text| match text {
+                "on" => Some(true),
+                "off" => Some(false),
+                _ => None,
+            },
+        );
         let data_dir = PathBuf::from(text("DATA_DIR").unwrap_or_else(|| "./data".to_owned()));
-        let key_secret = secret(&mut wrong, &data_dir, "RAZORPAY_KEY_SECRET", "razorpay_key_secret");
-        let webhook_secret = secret(&mut wrong, &data_dir, "RAZORPAY_WEBHOOK_SECRET", "razorpay_webhook_secret");
-        match (port, bind, auto_complete, upi_delay, controls, key_secret, webhook_secret) {
+        let key_secret = secret(
+            &mut wrong,
+            &data_dir,
+            "RAZORPAY_KEY_SECRET",
+            "razorpay_key_secret",
+        );
+        let webhook_secret = secret(
+            &mut wrong,
+            &data_dir,
+            "RAZORPAY_WEBHOOK_SECRET",
+            "razorpay_webhook_secret",
+        );
+        match (
+            port,
+            bind,
+            auto_complete,
+            upi_delay,
+            controls,
+            key_secret,
+            webhook_secret,
+        ) {
             (
                 Some(port),
                 Some(bind),
@@ -79,7 +129,10 @@ impl Program {
 
 /// The value of a variable; empty is not set.
 fn text(name: &str) -> Option<String> {
-    env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    env::var(name)
+        .ok()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
 }
 
 fn read<T>(
@@ -104,7 +157,10 @@ fn secret(wrong: &mut Vec<String>, dir: &Path, name: &str, file: &str) -> Option
     match secrets::read_or_create(dir, file) {
         Ok(secret) => Some(secret),
         Err(error) => {
-            wrong.push(format!("{name} is not set, and {} cannot be used: {error}.", dir.join(file).display()));
+            wrong.push(format!(
+                "{name} is not set, and {} cannot be used: {error}.",
+                dir.join(file).display()
+            ));
             None
         }
     }

@@ -54,7 +54,9 @@ impl Failure {
 
     /// A field is missing or wrong.
     pub(crate) fn invalid(field: &str, description: impl Into<String>) -> Self {
-        Self::refused(description).because("business", "payment_initiation", "input_validation_failed").at(field)
+        Self::refused(description)
+            .because("business", "payment_initiation", "input_validation_failed")
+            .at(field)
     }
 
     /// A field is missing.
@@ -107,7 +109,11 @@ impl Failure {
     }
 
     pub(crate) fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST_ERROR", "The request body is too large.")
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "BAD_REQUEST_ERROR",
+            "The request body is too large.",
+        )
     }
 
     /// Trouble of our own. The cause is logged where it is met and never told.
@@ -118,12 +124,16 @@ impl Failure {
     /// What Razorpay answers with a status, for the controls that make it up.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY => {
-                Self::new(status, "GATEWAY_ERROR", "Payment processing failed due to error at bank/wallet gateway")
-            }
-            StatusCode::TOO_MANY_REQUESTS => {
-                Self::new(status, "BAD_REQUEST_ERROR", "Too many requests. Try again after some time.")
-            }
+            StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY => Self::new(
+                status,
+                "GATEWAY_ERROR",
+                "Payment processing failed due to error at bank/wallet gateway",
+            ),
+            StatusCode::TOO_MANY_REQUESTS => Self::new(
+                status,
+                "BAD_REQUEST_ERROR",
+                "Too many requests. Try again after some time.",
+            ),
             StatusCode::CONFLICT => Self::in_flight(),
             StatusCode::UNAUTHORIZED => Self::unauthenticated("Authentication failed"),
             _ if status.is_client_error() => Self::new(status, "BAD_REQUEST_ERROR", "invalid request sent"),
@@ -137,8 +147,11 @@ impl Failure {
 
     /// The customer's payment was declined.
     pub(crate) fn declined(decline: &Decline, payment: &str, order: &str) -> Self {
-        let mut failure = Self::new(StatusCode::BAD_REQUEST, decline.code, decline.description)
-            .because(decline.source, decline.step, decline.reason);
+        let mut failure = Self::new(StatusCode::BAD_REQUEST, decline.code, decline.description).because(
+            decline.source,
+            decline.step,
+            decline.reason,
+        );
         failure.0.about = Some((payment.to_owned(), order.to_owned()));
         failure
     }
@@ -168,7 +181,17 @@ impl Failure {
     }
 
     fn body(&self) -> Value {
-        let Envelope { code, description, source, step, reason, field, about, next, .. } = &*self.0;
+        let Envelope {
+            code,
+            description,
+            source,
+            step,
+            reason,
+            field,
+            about,
+            next,
+            ..
+        } = &*self.0;
         let metadata = match about {
             Some((payment, order)) => json!({ "payment_id": payment, "order_id": order }),
             None => json!({}),

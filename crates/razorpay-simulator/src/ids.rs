@@ -14,13 +14,19 @@ pub(crate) fn new(prefix: &str) -> String {
 
 /// 14 letters and digits: the ids of webhooks and events have no prefix.
 pub(crate) fn bare() -> String {
-    rand::rng().sample_iter(Alphanumeric).take(LENGTH).map(char::from).collect()
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(LENGTH)
+        .map(char::from)
+        .collect()
 }
 
 /// A reference number of `length` digits that does not start with zero.
 pub(crate) fn digits(length: usize) -> String {
     let mut rng = rand::rng();
-    (0..length).map(|place| char::from(rng.random_range(if place == 0 { b'1'..=b'9' } else { b'0'..=b'9' }))).collect()
+    (0..length)
+        .map(|place| char::from(rng.random_range(if place == 0 { b'1'..=b'9' } else { b'0'..=b'9' })))
+        .collect()
 }
 
 /// Whether `id` has the form that [`new`] makes with `prefix`.
@@ -32,7 +38,11 @@ pub(crate) fn well_formed(prefix: &str, id: &str) -> bool {
 
 /// Refuses an id of the wrong form.
 pub(crate) fn check(prefix: &str, id: &str) -> Result<(), Failure> {
-    if well_formed(prefix, id) { Ok(()) } else { Err(Failure::malformed_id(id)) }
+    if well_formed(prefix, id) {
+        Ok(())
+    } else {
+        Err(Failure::malformed_id(id))
+    }
 }
 
 #[cfg(test)]

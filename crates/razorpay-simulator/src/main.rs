@@ -23,8 +23,13 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), String> {
     let program = Program::from_env()?;
-    let filter = EnvFilter::try_new(&program.log).map_err(|error| format!("LOG is not a log filter: {error}."))?;
-    tracing_subscriber::fmt().compact().with_env_filter(filter).with_writer(io::stderr).init();
+    let filter =
+        EnvFilter::try_new(&program.log).map_err(|error| format!("LOG is not a log filter: {error}."))?;
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
     let address = program.address;
     let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(
@@ -32,7 +37,9 @@ async fn run() -> Result<(), String> {
         ),
         _ => format!("cannot listen on {address}: {error}."),
     })?;
-    let address = listener.local_addr().map_err(|error| format!("cannot listen on {address}: {error}."))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| format!("cannot listen on {address}: {error}."))?;
     let key_id = program.settings.key_id.clone();
     let simulator = Simulator::open(program.settings).map_err(|error| error.to_string())?;
     println!("Razorpay simulator on http://{address}, key id {key_id}");

@@ -5,7 +5,9 @@ use axum::{
     routing::{get, patch, post},
 };
 
-use crate::{app::App, control, failure::Failure, http::Front, links, orders, pages, payments, refunds, webhooks};
+use crate::{
+    app::App, control, failure::Failure, http::Front, links, orders, pages, payments, refunds, webhooks,
+};
 
 /// Everything that is served.
 pub(crate) fn router(app: &App) -> Router {
@@ -25,7 +27,10 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/payments/{id}/otp/resend", post(payments::otp_resend))
         .route("/v1/payments/{id}/refund", post(refunds::create_of_payment))
         .route("/v1/payments/{id}/refunds", get(refunds::list_of_payment))
-        .route("/v1/payments/{id}/refunds/{refund}", get(refunds::fetch_of_payment))
+        .route(
+            "/v1/payments/{id}/refunds/{refund}",
+            get(refunds::fetch_of_payment),
+        )
         .route("/v1/refunds", post(refunds::create).get(refunds::list))
         .route("/v1/refunds/{id}", get(refunds::fetch).patch(refunds::update))
         .route("/v1/methods", get(payments::methods))
@@ -34,11 +39,17 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/payment_links", post(links::create).get(links::list))
         .route("/v1/payment_links/{id}", get(links::fetch).patch(links::update))
         .route("/v1/payment_links/{id}/cancel", post(links::cancel))
-        .route("/v1/payment_links/{id}/notify_by/{medium}", post(links::notify_by))
+        .route(
+            "/v1/payment_links/{id}/notify_by/{medium}",
+            post(links::notify_by),
+        )
         .route("/v1/webhooks", post(webhooks::create).get(webhooks::list))
         .route(
             "/v1/webhooks/{id}",
-            get(webhooks::fetch).merge(patch(webhooks::update)).put(webhooks::update).delete(webhooks::remove),
+            get(webhooks::fetch)
+                .merge(patch(webhooks::update))
+                .put(webhooks::update)
+                .delete(webhooks::remove),
         )
         .route("/sim/bank/{id}", get(pages::bank))
         .route("/sim/bank/{id}/{what}", post(pages::bank_decide))
@@ -47,7 +58,10 @@ pub(crate) fn router(app: &App) -> Router {
     if app.settings.controls {
         routes = routes.merge(control::routes());
     }
-    let routes = routes.fallback(no_route).method_not_allowed_fallback(no_route).with_state(app.clone());
+    let routes = routes
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .with_state(app.clone());
     Front::router(app.clone(), routes)
 }
 

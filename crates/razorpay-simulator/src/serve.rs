@@ -27,7 +27,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When it cannot be opened.
-pub async fn serve(listener: TcpListener, settings: Settings, stop: CancellationToken) -> Result<(), OpenError> {
+pub async fn serve(
+    listener: TcpListener,
+    settings: Settings,
+    stop: CancellationToken,
+) -> Result<(), OpenError> {
     Simulator::open(settings)?.serve(listener, stop).await;
     Ok(())
 }

@@ -13,10 +13,13 @@ pub(crate) fn sign(message: &[u8], key: &SecretString) -> String {
         return String::new();
     };
     mac.update(message);
-    mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// The signature of a checkout callback or OTP answer: the order and its payment, by the key secret.
@@ -25,8 +28,17 @@ pub(crate) fn of_payment(order: &str, payment: &str, key_secret: &SecretString) 
 }
 
 /// The signature of a payment link's callback, by the key secret.
-pub(crate) fn of_link(link: &str, reference: &str, status: &str, payment: &str, key_secret: &SecretString) -> String {
-    sign(format!("{link}|{reference}|{status}|{payment}").as_bytes(), key_secret)
+pub(crate) fn of_link(
+    link: &str,
+    reference: &str,
+    status: &str,
+    payment: &str,
+    key_secret: &SecretString,
+) -> String {
+    sign(
+        format!("{link}|{reference}|{status}|{payment}").as_bytes(),
+        key_secret,
+    )
 }
 
 #[cfg(test)]
@@ -41,7 +53,11 @@ mod tests {
             "2fe04e22977002e6c7cb553adab8b460cb9e2a4970d5953cb27a8472752e3bbc"
         );
         assert_eq!(
-            of_payment("fake_order_id", "fake_payment_id", &SecretString::from("key_secret")),
+            of_payment(
+                "fake_order_id",
+                "fake_payment_id",
+                &SecretString::from("key_secret")
+            ),
             "b2335e3b0801106b84a7faff035df56ecffde06918c9ddd1f0fafbb37a51cc89"
         );
         assert_eq!(

@@ -64,11 +64,21 @@ impl Simulator {
     /// # Errors
     /// When the data directory or the file in it cannot be used, or a setting is wrong.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        let path = settings.data_dir.as_ref().map(|dir| dir.join("razorpay-simulator.db"));
+        let path = settings
+            .data_dir
+            .as_ref()
+            .map(|dir| dir.join("razorpay-simulator.db"));
         if let Some(dir) = &settings.data_dir {
-            fs::create_dir_all(dir).map_err(|source| OpenError::DataDir { path: dir.clone(), source })?;
+            fs::create_dir_all(dir).map_err(|source| OpenError::DataDir {
+                path: dir.clone(),
+                source,
+            })?;
         }
-        if let Some(url) = settings.webhook_url.as_deref().filter(|url| !webhooks::deliverable(url)) {
+        if let Some(url) = settings
+            .webhook_url
+            .as_deref()
+            .filter(|url| !webhooks::deliverable(url))
+        {
             return Err(OpenError::WebhookUrl(url.to_owned()));
         }
         // The HTTP client wants one for the process; whoever came first has chosen it.
@@ -84,12 +94,11 @@ impl Simulator {
             path: path.clone().unwrap_or_else(|| PathBuf::from("memory")),
             source,
         };
-        let (db, (account_id, ahead_ms)) = Db::open(path.as_deref(), |db| prepare(db, &settings)).map_err(|error| {
-            match error {
+        let (db, (account_id, ahead_ms)) =
+            Db::open(path.as_deref(), |db| prepare(db, &settings)).map_err(|error| match error {
                 db::OpenError::Sqlite(source) => broken(source),
                 db::OpenError::State => OpenError::State,
-            }
-        })?;
+            })?;
         let clock = Clock::default();
         clock.set_ahead_ms(ahead_ms);
         Ok(Self(App::new(Parts {
@@ -123,7 +132,10 @@ impl Simulator {
         if let Ok(address) = listener.local_addr() {
             let _ = self.0.address.set(address);
         }
-        tokio::join!(serve::accept(listener, self.router(), &stop), self.run_workers(stop.clone()));
+        tokio::join!(
+            serve::accept(listener, self.router(), &stop),
+            self.run_workers(stop.clone())
+        );
     }
 }
 
@@ -132,7 +144,11 @@ impl Simulator {
 fn prepare(db: &rusqlite::Connection, settings: &Settings) -> Result<(String, i64), Failure> {
     webhooks::configure(db, settings.webhook_url.as_deref())?;
     let new = ids::new("acc");
-    db::execute(db, "INSERT OR IGNORE INTO meta (name, value) VALUES ('account_id', ?1)", [&new])?;
+    db::execute(
+        db,
+        "INSERT OR IGNORE INTO meta (name, value) VALUES ('account_id', ?1)",
+        [&new],
+    )?;
     let account = db::value(db, "SELECT value FROM meta WHERE name = 'account_id'", [])?.unwrap_or(new);
     let ahead: Option<String> = db::value(db, "SELECT value FROM meta WHERE name = 'clock_ahead_ms'", [])?;
     Ok((account, ahead.and_then(|ahead| ahead.parse().ok()).unwrap_or(0)))

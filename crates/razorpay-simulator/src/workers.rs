@@ -45,10 +45,16 @@ async fn step(app: &App) -> Result<Duration, Failure> {
         let now = app.clock.now_ms();
         let (due, later): (Vec<_>, Vec<_>) = coming.into_iter().partition(|(at, ..)| *at <= now);
         if due.is_empty() {
-            let next = later.first().map(|(at, ..)| Duration::from_millis((at - now).unsigned_abs()));
+            let next = later
+                .first()
+                .map(|(at, ..)| Duration::from_millis((at - now).unsigned_abs()));
             return Ok(next.unwrap_or(IDLE).min(IDLE));
         }
-        app.change(move |tx| due.iter().try_for_each(|(_, kind, id)| bring_about(tx, *kind, id))).await?;
+        app.change(move |tx| {
+            due.iter()
+                .try_for_each(|(_, kind, id)| bring_about(tx, *kind, id))
+        })
+        .await?;
     }
 }
 

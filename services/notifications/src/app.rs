@@ -36,7 +36,16 @@ impl Parts {
     /// Puts the parts together.
     pub fn new(store: Arc<dyn Store>, people: People, clock: Clock, reach: Reach, writer: Writer) -> Self {
         let (changes, email, sms) = (Notify::new(), Notify::new(), Notify::new());
-        Self { store, people, clock, reach, writer, changes, email, sms }
+        Self {
+            store,
+            people,
+            clock,
+            reach,
+            writer,
+            changes,
+            email,
+            sms,
+        }
     }
 
     /// Tells the senders that messages are queued.

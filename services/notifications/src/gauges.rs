@@ -13,16 +13,26 @@ pub struct Queues(pub Arc<Parts>);
 #[async_trait]
 impl Gauge for Queues {
     async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
-        let Ok(stats) = self.0.store.stats(self.0.clock.now()).await else { return Vec::new() };
+        let Ok(stats) = self.0.store.stats(self.0.clock.now()).await else {
+            return Vec::new();
+        };
         vec![
-            ("messages_queued", "Messages waiting or being sent.", stats.queued as f64),
+            (
+                "messages_queued",
+                "Messages waiting or being sent.",
+                stats.queued as f64,
+            ),
             ("messages_failed", "Messages given up.", stats.failed as f64),
             (
                 "messages_overdue_seconds",
                 "How long the most overdue message has been waiting for its turn.",
                 stats.overdue_millis as f64 / 1000.0,
             ),
-            ("reminders_pending", "Reminders to come.", stats.reminders_pending as f64),
+            (
+                "reminders_pending",
+                "Reminders to come.",
+                stats.reminders_pending as f64,
+            ),
         ]
     }
 }

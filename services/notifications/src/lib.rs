@@ -1,7 +1,7 @@
 //! Notifications: confirmations, tickets and reminders by e-mail and SMS.
 //!
 //! Facts come in from the other services as messages and become rows: one per recipient, kind and channel, and
-//! reminders to be found by due time. [`workers`] carry the rows out. Nothing is sent that is not a row first, and
+//! reminders to be found by due time. The workers carry the rows out. Nothing is sent that is not a row first, and
 //! no row is written twice, which is what makes repeats, crashes and a second process harmless.
 
 mod app;
@@ -56,13 +56,17 @@ pub fn build(context: &Context, users: Upstream) -> Result<Front, String> {
 
 fn assemble(context: &Context, users: Upstream, channels: &Channels) -> Result<Front, String> {
     let broken = |error: minijinja::Error| format!("A template is wrong: {error}.");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite(service::NOTIFICATIONS, MIGRATIONS)?));
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(
+        context.sqlite(service::NOTIFICATIONS, MIGRATIONS)?,
+    ));
     let auth = context.auth(service::NOTIFICATIONS);
     let parts = Arc::new(Parts::new(
         store.clone(),
         People::new(InternalClient::new(users, auth.clone(), service::USERS)),
         context.clock.clone(),
-        Reach { sms: channels.sms.is_some() },
+        Reach {
+            sms: channels.sms.is_some(),
+        },
         Writer::new().map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
@@ -79,7 +83,9 @@ fn assemble(context: &Context, users: Upstream, channels: &Channels) -> Result<F
         pages: Arc::new(Pages::new().map_err(broken)?),
     };
     let (router, openapi) = routes::routes(app, dev::allowed(&context.settings));
-    let router = router.merge(health::routes(health, metrics.clone())).merge(document(openapi));
+    let router = router
+        .merge(health::routes(health, metrics.clone()))
+        .merge(document(openapi));
     Ok(Front::new(service::NOTIFICATIONS, router, metrics))
 }
 
@@ -91,6 +97,12 @@ fn start_workers(context: &Context, parts: &Arc<Parts>, channels: &Channels) {
         workers.spawn("message sender", sender.run(stop()));
     }
     workers.spawn("reminders", Reminders { parts: parts.clone() }.run(stop()));
-    workers.spawn("announcements", Announcements { parts: parts.clone() }.run(stop()));
-    workers.spawn("notifications housekeeping", housekeeping::run(parts.clone(), stop()));
+    workers.spawn(
+        "announcements",
+        Announcements { parts: parts.clone() }.run(stop()),
+    );
+    workers.spawn(
+        "notifications housekeeping",
+        housekeeping::run(parts.clone(), stop()),
+    );
 }

@@ -31,7 +31,10 @@ pub struct People {
 impl People {
     /// Asks through `client`.
     pub fn new(client: InternalClient) -> Self {
-        Self { client, cache: Cache::new(REMEMBERED, TTL) }
+        Self {
+            client,
+            cache: Cache::new(REMEMBERED, TTL),
+        }
     }
 
     /// The users with these ids. Those that do not exist are missing from the answer.
@@ -51,9 +54,20 @@ impl People {
             }
         }
         for ids in unknown.chunks(AT_ONCE) {
-            let answer: FoundUsers = self.client.post(PATH, &LookupUsers { user_ids: ids.to_vec() }).await?;
-            let mut cards: HashMap<_, _> =
-                answer.users.into_iter().map(|card| (card.user_id, Arc::new(card))).collect();
+            let answer: FoundUsers = self
+                .client
+                .post(
+                    PATH,
+                    &LookupUsers {
+                        user_ids: ids.to_vec(),
+                    },
+                )
+                .await?;
+            let mut cards: HashMap<_, _> = answer
+                .users
+                .into_iter()
+                .map(|card| (card.user_id, Arc::new(card)))
+                .collect();
             for id in ids {
                 let card = cards.remove(id);
                 self.cache.put(*id, card.clone()).await;

@@ -73,15 +73,25 @@ impl Writer {
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
         let values = values(message);
         let name = template(message.kind);
-        let render = |form: &str| self.0.get_template(&format!("{name}.{form}"))?.render(values.clone());
+        let render = |form: &str| {
+            self.0
+                .get_template(&format!("{name}.{form}"))?
+                .render(values.clone())
+        };
         let words = match message.channel {
             Channel::Email => {
                 let whole = render("txt")?;
                 let (subject, text) = whole.split_once('\n').unwrap_or((&whole, ""));
                 let text = format!("{}\n", text.trim());
-                Words::Email { subject: one_line(subject), text, html: render("html")? }
+                Words::Email {
+                    subject: one_line(subject),
+                    text,
+                    html: render("html")?,
+                }
             }
-            Channel::Sms => Words::Sms { text: cut(&one_line(&render("sms")?), SMS_CHARACTERS) },
+            Channel::Sms => Words::Sms {
+                text: cut(&one_line(&render("sms")?), SMS_CHARACTERS),
+            },
         };
         Ok(Parcel {
             id: message.id,
@@ -113,7 +123,11 @@ fn template(kind: Kind) -> &'static str {
 
 fn values(message: &Message) -> Value {
     let details = &message.details;
-    let event_name = message.facts.as_ref().map(|facts| &facts.name).or(details.event_name.as_ref());
+    let event_name = message
+        .facts
+        .as_ref()
+        .map(|facts| &facts.name)
+        .or(details.event_name.as_ref());
     let rupees = |amount: Paise| amount.to_string();
     context! {
         name => message.name.as_deref().and_then(presentable),
@@ -158,7 +172,7 @@ fn when(facts: &EventFacts) -> String {
 
 fn why(reason: RefundReason) -> &'static str {
     match reason {
-        RefundReason::NoSeat => "it reached us after the time to pay had run out, and the last seat had gone by then",
+        RefundReason::NoSeat => "your time to pay had run out and the last seat was gone",
         RefundReason::Attendee => "you cancelled your registration",
         RefundReason::EventCancelled => "the event was cancelled",
         RefundReason::Duplicate => "this registration had been paid for already",

@@ -61,6 +61,17 @@ pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
     Ok(db.last_insert_rowid())
 }
 
+/// The newest message about `subject` that `destination` has yet to get. Looks through all that wait for it, which are
+/// few unless it is away.
+///
+/// # Errors
+/// The store's own trouble.
+pub fn pending_about(db: &Connection, destination: &str, subject: Uuid) -> Result<Option<i64>, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT max(seq) FROM outbox WHERE destination = ?1 AND subject = ?2")?
+        .query_row(params![destination, subject], |row| row.get(0))?)
+}
+
 /// The outbox of the service called `service`.
 pub struct SqliteOutbox {
     /// The service's file.

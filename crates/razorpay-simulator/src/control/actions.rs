@@ -21,7 +21,9 @@ pub(super) async fn authorize(State(app): State<App>, Id(id): Id) -> Answer {
 
 /// A payment that waits for the customer fails.
 pub(super) async fn fail(State(app): State<App>, Id(id): Id, Body(fields): Body) -> Answer {
-    let reason = fields.text("reason", 64)?.unwrap_or_else(|| "payment_failed".to_owned());
+    let reason = fields
+        .text("reason", 64)?
+        .unwrap_or_else(|| "payment_failed".to_owned());
     on_payment(app, id, move |tx, payment| payments::fail(tx, payment, &reason)).await
 }
 

@@ -41,7 +41,11 @@ pub(super) async fn redeliver(State(app): State<App>, Id(id): Id) -> Answer {
     let count = app
         .change(move |tx| {
             let sql = "SELECT seq FROM events WHERE id = ?1";
-            let event: Option<i64> = tx.db.prepare_cached(sql)?.query_row([&id], |row| row.get(0)).optional()?;
+            let event: Option<i64> = tx
+                .db
+                .prepare_cached(sql)?
+                .query_row([&id], |row| row.get(0))
+                .optional()?;
             let event = event.ok_or_else(Failure::unknown_id)?;
             tx.ring_outgoing();
             let sql = "UPDATE deliveries SET due_at = ?2, outcome = NULL WHERE event = ?1";

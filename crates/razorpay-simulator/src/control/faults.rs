@@ -33,7 +33,10 @@ pub(crate) struct Fault {
 #[derive(Clone, Debug)]
 pub(crate) enum FaultKind {
     /// The envelope that goes with a status, perhaps with another text.
-    Status { status: StatusCode, description: Option<String> },
+    Status {
+        status: StatusCode,
+        description: Option<String>,
+    },
     /// An error page, as proxies in front of an API send them.
     Html { status: StatusCode },
     /// A closed connection.
@@ -102,24 +105,51 @@ pub(super) async fn clear(State(app): State<App>) -> Answer {
 }
 
 fn parse(fields: &Fields) -> Result<Rule, Failure> {
-    fields.only(&["kind", "status", "description", "times", "method", "path", "delay_ms", "after_commit"])?;
+    fields.only(&[
+        "kind",
+        "status",
+        "description",
+        "times",
+        "method",
+        "path",
+        "delay_ms",
+        "after_commit",
+    ])?;
     let status = || match fields.integer("status")?.map(u16::try_from) {
         None => Ok(StatusCode::INTERNAL_SERVER_ERROR),
         Some(Ok(status @ 400..=599)) => StatusCode::from_u16(status).map_err(|_| Failure::internal()),
-        Some(_) => Err(Failure::invalid("status", "The status must be between 400 and 599.")),
+        Some(_) => Err(Failure::invalid(
+            "status",
+            "The status must be between 400 and 599.",
+        )),
     };
     let kind = match fields.required_text("kind", 16)?.as_str() {
-        "status" => FaultKind::Status { status: status()?, description: fields.text("description", 1000)? },
+        "status" => FaultKind::Status {
+            status: status()?,
+            description: fields.text("description", 1000)?,
+        },
         "html" => FaultKind::Html { status: status()? },
         "drop" => FaultKind::Drop,
         "delay" => FaultKind::Delay,
-        _ => return Err(Failure::invalid("kind", "The kind must be status, html, drop or delay.")),
+        _ => {
+            return Err(Failure::invalid(
+                "kind",
+                "The kind must be status, html, drop or delay.",
+            ));
+        }
     };
     let works_first = matches!(kind, FaultKind::Drop | FaultKind::Delay);
-    let delay = fields.integer("delay_ms")?.unwrap_or(0).clamp(0, LONGEST_DELAY_MS).unsigned_abs();
+    let delay = fields
+        .integer("delay_ms")?
+        .unwrap_or(0)
+        .clamp(0, LONGEST_DELAY_MS)
+        .unsigned_abs();
     let method = match fields.text("method", 16)? {
         Some(method) => Some(
-            method.to_ascii_uppercase().parse().map_err(|_| Failure::invalid("method", "The method is invalid."))?,
+            method
+                .to_ascii_uppercase()
+                .parse()
+                .map_err(|_| Failure::invalid("method", "The method is invalid."))?,
         ),
         None => None,
     };

@@ -47,7 +47,10 @@ impl Default for Set {
             late_event: None,
             hold: false,
             reverse: false,
-            pace: Pace { first_retry: Duration::from_secs(1), give_up: webhooks::GIVE_UP },
+            pace: Pace {
+                first_retry: Duration::from_secs(1),
+                give_up: webhooks::GIVE_UP,
+            },
         }
     }
 }
@@ -67,7 +70,11 @@ impl Mischief {
     pub(crate) fn lateness(&self, event: &str) -> i64 {
         let mut set = self.0.lock();
         let meant = set.late_event.as_deref().is_none_or(|wanted| wanted == event);
-        if meant && used(&mut set.late_times) { set.late_ms } else { 0 }
+        if meant && used(&mut set.late_times) {
+            set.late_ms
+        } else {
+            0
+        }
     }
 
     /// Whether nothing is to be sent.

@@ -36,9 +36,14 @@ pub(super) async fn advance_clock(State(app): State<App>, Body(fields): Body) ->
         .ok_or_else(|| Failure::missing("advance_seconds"))?;
     let ahead = app
         .change(move |tx| {
-            let ahead = seconds.checked_mul(1000).and_then(|ms| ms.checked_add(tx.app.clock.ahead_ms()));
+            let ahead = seconds
+                .checked_mul(1000)
+                .and_then(|ms| ms.checked_add(tx.app.clock.ahead_ms()));
             let Some(ahead) = ahead.filter(|ahead| seconds >= 0 && *ahead <= FARTHEST_MS) else {
-                return Err(Failure::invalid("advance_seconds", "Time can only move on, and by 100 years at most."));
+                return Err(Failure::invalid(
+                    "advance_seconds",
+                    "Time can only move on, and by 100 years at most.",
+                ));
             };
             let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('clock_ahead_ms', ?1)";
             db::execute(tx.db, sql, [ahead.to_string()])?;
@@ -55,11 +60,27 @@ pub(super) async fn advance_clock(State(app): State<App>, Body(fields): Body) ->
 /// `POST /sim/control/reset`
 pub(super) async fn reset(State(app): State<App>) -> Answer {
     app.change(|tx| {
-        for table in ["deliveries", "events", "idempotency", "refunds", "payments", "links", "orders"] {
+        for table in [
+            "deliveries",
+            "events",
+            "idempotency",
+            "refunds",
+            "payments",
+            "links",
+            "orders",
+        ] {
             db::execute(tx.db, &format!("DELETE FROM {table}"), [])?;
         }
-        db::execute(tx.db, "DELETE FROM receivers WHERE id <> ?1", [webhooks::CONFIGURED])?;
-        db::execute(tx.db, "UPDATE receivers SET active = ?1", [tx.app.settings.webhook_url.is_some()])?;
+        db::execute(
+            tx.db,
+            "DELETE FROM receivers WHERE id <> ?1",
+            [webhooks::CONFIGURED],
+        )?;
+        db::execute(
+            tx.db,
+            "UPDATE receivers SET active = ?1",
+            [tx.app.settings.webhook_url.is_some()],
+        )?;
         db::execute(tx.db, "DELETE FROM meta WHERE name = 'clock_ahead_ms'", [])?;
         tx.app.clock.set_ahead_ms(0);
         Ok(())

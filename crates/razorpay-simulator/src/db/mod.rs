@@ -72,9 +72,19 @@ impl Db {
         upgrade(&mut connection)?;
         let prepared = prepare(&connection).map_err(|_| OpenError::State)?;
         let readers = path.map(|path| {
-            Arc::new(Readers { path: path.to_owned(), idle: Mutex::default(), turns: Semaphore::new(READERS) })
+            Arc::new(Readers {
+                path: path.to_owned(),
+                idle: Mutex::default(),
+                turns: Semaphore::new(READERS),
+            })
         });
-        Ok((Self { writer: Writer::start(connection), readers }, prepared))
+        Ok((
+            Self {
+                writer: Writer::start(connection),
+                readers,
+            },
+            prepared,
+        ))
     }
 
     /// Makes one atomic change. It is on disk when this returns; an `Err` of `change` undoes all that it did.
@@ -147,25 +157,40 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// The first document that `sql` selects.
-pub(crate) fn document<T: DeserializeOwned>(db: &Connection, sql: &str, by: impl Params) -> Result<Option<T>, Failure> {
+pub(crate) fn document<T: DeserializeOwned>(
+    db: &Connection,
+    sql: &str,
+    by: impl Params,
+) -> Result<Option<T>, Failure> {
     let text: Option<String> = value(db, sql, by)?;
-    text.map(|text| serde_json::from_str(&text)).transpose().map_err(Failure::from)
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(Failure::from)
 }
 
 /// All documents that `sql` selects.
-pub(crate) fn documents<T: DeserializeOwned>(db: &Connection, sql: &str, by: impl Params) -> Result<Vec<T>, Failure> {
+pub(crate) fn documents<T: DeserializeOwned>(
+    db: &Connection,
+    sql: &str,
+    by: impl Params,
+) -> Result<Vec<T>, Failure> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(by)?;
     let mut documents = Vec::new();
     while let Some(row) = rows.next()? {
-        documents.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        documents.push(serde_json::from_str(
+            row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
+        )?);
     }
     Ok(documents)
 }
 
 /// The first column of the first row that `sql` selects.
 pub(crate) fn value<T: FromSql>(db: &Connection, sql: &str, by: impl Params) -> Result<Option<T>, Failure> {
-    Ok(db.prepare_cached(sql)?.query_row(by, |row| row.get(0)).optional()?)
+    Ok(db
+        .prepare_cached(sql)?
+        .query_row(by, |row| row.get(0))
+        .optional()?)
 }
 
 /// Runs a statement; gives the number of rows it changed.

@@ -14,24 +14,38 @@ pub(super) fn check(request: &Parts, settings: &Settings) -> Result<(), Failure>
     let public = is_public(&request.method, request.uri.path());
     let Some(header) = request.headers.get(header::AUTHORIZATION) else {
         let query = request.uri.query().unwrap_or_default();
-        let key_id = form::pairs(query.as_bytes()).into_iter().find(|(name, _)| name == "key_id");
+        let key_id = form::pairs(query.as_bytes())
+            .into_iter()
+            .find(|(name, _)| name == "key_id");
         return match key_id {
             Some((_, key_id)) if public && same(&key_id, &settings.key_id) => Ok(()),
             Some(_) => refused(),
-            None => Err(Failure::unauthenticated("Please provide your api key for authentication purposes.")),
+            None => Err(Failure::unauthenticated(
+                "Please provide your api key for authentication purposes.",
+            )),
         };
     };
     // The scheme word must be written exactly so.
-    let decoded = header.to_str().ok().and_then(|text| text.strip_prefix("Basic ")).and_then(|text| {
-        let bytes = STANDARD.decode(text.trim()).ok()?;
-        String::from_utf8(bytes).ok()
-    });
+    let decoded = header
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix("Basic "))
+        .and_then(|text| {
+            let bytes = STANDARD.decode(text.trim()).ok()?;
+            String::from_utf8(bytes).ok()
+        });
     let Some((key_id, secret)) = decoded.as_deref().and_then(|text| text.split_once(':')) else {
         return refused();
     };
-    let (right_id, right_secret) =
-        (same(key_id, &settings.key_id), same(secret, settings.key_secret.expose_secret()));
-    if right_id && (right_secret || public && secret.is_empty()) { Ok(()) } else { refused() }
+    let (right_id, right_secret) = (
+        same(key_id, &settings.key_id),
+        same(secret, settings.key_secret.expose_secret()),
+    );
+    if right_id && (right_secret || public && secret.is_empty()) {
+        Ok(())
+    } else {
+        refused()
+    }
 }
 
 /// Calls that a browser makes, with the key id alone.

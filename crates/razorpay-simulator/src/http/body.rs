@@ -25,11 +25,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
-        let bytes = axum::body::to_bytes(request.into_body(), LIMIT).await.map_err(|error| {
-            // Too long, or the sender went away; the second hears nothing anyway.
-            tracing::debug!(%error, "a request body could not be read");
-            Failure::too_large()
-        })?;
+        let bytes = axum::body::to_bytes(request.into_body(), LIMIT)
+            .await
+            .map_err(|error| {
+                // Too long, or the sender went away; the second hears nothing anyway.
+                tracing::debug!(%error, "a request body could not be read");
+                Failure::too_large()
+            })?;
         parse(&bytes, is_json).map(Self)
     }
 }
@@ -47,10 +49,12 @@ fn parse(bytes: &[u8], is_json: bool) -> Result<Fields, Failure> {
         // PHP's empty array.
         Ok(Value::Array(array)) if array.is_empty() => Ok(Fields::json(Map::new())),
         Ok(Value::Null) => Ok(Fields::json(Map::new())),
-        _ => Err(Failure::refused("The request body is not a valid JSON object.").because(
-            "business",
-            "payment_initiation",
-            "input_validation_failed",
-        )),
+        _ => Err(
+            Failure::refused("The request body is not a valid JSON object.").because(
+                "business",
+                "payment_initiation",
+                "input_validation_failed",
+            ),
+        ),
     }
 }

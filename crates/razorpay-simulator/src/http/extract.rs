@@ -20,7 +20,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         // Fails when the path is no UTF-8.
-        Path::from_request_parts(parts, state).await.map(|Path(id)| Self(id)).map_err(|_| Failure::no_route())
+        Path::from_request_parts(parts, state)
+            .await
+            .map(|Path(id)| Self(id))
+            .map_err(|_| Failure::no_route())
     }
 }
 
@@ -29,7 +32,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Ids {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path((one, two))| Self(one, two)).map_err(|_| Failure::no_route())
+        path.map(|Path((one, two))| Self(one, two))
+            .map_err(|_| Failure::no_route())
     }
 }
 
@@ -41,15 +45,24 @@ impl FromRequestParts<App> for Base {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let named = parts
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
         let host = named.or(parts.uri.authority().map(|authority| authority.as_str()));
         // It ends up in pages, so it may not be anything.
         let plain = |host: &&str| {
-            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-_[]".contains(&byte))
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b".:-_[]".contains(&byte))
         };
         Ok(Self(match host.filter(plain) {
             Some(host) => format!("http://{host}"),
-            None => app.address.get().map_or_else(|| "http://127.0.0.1:3199".to_owned(), |own| format!("http://{own}")),
+            None => app.address.get().map_or_else(
+                || "http://127.0.0.1:3199".to_owned(),
+                |own| format!("http://{own}"),
+            ),
         }))
     }
 }

@@ -17,11 +17,17 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub(super) fn json(values: Map<String, Value>) -> Self {
-        Self { values, textual: false }
+        Self {
+            values,
+            textual: false,
+        }
     }
 
     pub(super) fn form(values: Map<String, Value>) -> Self {
-        Self { values, textual: true }
+        Self {
+            values,
+            textual: true,
+        }
     }
 
     /// Takes numbers written as text from here on: some calls do, even in JSON.
@@ -37,7 +43,8 @@ impl Fields {
 
     /// Sets a field that the path gives.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.values.insert(name.to_owned(), Value::String(value.to_owned()));
+        self.values
+            .insert(name.to_owned(), Value::String(value.to_owned()));
     }
 
     /// All of it, to be compared with another request.
@@ -70,10 +77,13 @@ impl Fields {
     /// An amount in the smallest unit, not negative and not absurd.
     pub(crate) fn amount(&self, name: &str) -> Result<Option<i64>, Failure> {
         match self.integer(name)? {
-            Some(amount) if amount < 0 => {
-                Err(Failure::invalid(name, format!("The {name} must be at least INR 1.00")))
+            Some(amount) if amount < 0 => Err(Failure::invalid(
+                name,
+                format!("The {name} must be at least INR 1.00"),
+            )),
+            Some(amount) if amount > LARGEST => {
+                Err(Failure::invalid(name, "Amount exceeds maximum amount allowed."))
             }
-            Some(amount) if amount > LARGEST => Err(Failure::invalid(name, "Amount exceeds maximum amount allowed.")),
             amount => Ok(amount),
         }
     }
@@ -87,9 +97,10 @@ impl Fields {
     pub(crate) fn text(&self, name: &str, longest: usize) -> Result<Option<String>, Failure> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) if text.chars().count() > longest => {
-                Err(Failure::invalid(name, format!("The {name} may not be greater than {longest} characters.")))
-            }
+            Some(Value::String(text)) if text.chars().count() > longest => Err(Failure::invalid(
+                name,
+                format!("The {name} may not be greater than {longest} characters."),
+            )),
             Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
             Some(_) => Err(Failure::invalid(name, format!("The {name} must be a string."))),
         }
@@ -128,14 +139,20 @@ impl Fields {
         };
         match flag {
             Some(flag) => Ok(Some(flag)),
-            None => Err(Failure::invalid(name, format!("The {name} field must be true or false."))),
+            None => Err(Failure::invalid(
+                name,
+                format!("The {name} field must be true or false."),
+            )),
         }
     }
 
     /// An object in it. What is no object counts as absent.
     pub(crate) fn object(&self, name: &str) -> Option<Self> {
         match self.get(name) {
-            Some(Value::Object(values)) => Some(Self { values: values.clone(), textual: self.textual }),
+            Some(Value::Object(values)) => Some(Self {
+                values: values.clone(),
+                textual: self.textual,
+            }),
             _ => None,
         }
     }
@@ -158,16 +175,21 @@ impl Fields {
     pub(crate) fn currency(&self, name: &str) -> Result<Option<String>, Failure> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(currency)) if CURRENCIES.contains(&currency.as_str()) => Ok(Some(currency.clone())),
+            Some(Value::String(currency)) if CURRENCIES.contains(&currency.as_str()) => {
+                Ok(Some(currency.clone()))
+            }
             Some(Value::String(_)) => Err(Failure::invalid(name, "The currency is not supported.")),
-            Some(other) => Err(Failure::invalid(name, format!("expected string but provided {other}"))),
+            Some(other) => Err(Failure::invalid(
+                name,
+                format!("expected string but provided {other}"),
+            )),
         }
     }
 }
 
 /// The currencies in which most of Razorpay's international business is done, and those without two decimals.
 const CURRENCIES: &[&str] = &[
-    "INR", "AED", "AUD", "BDT", "BHD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EGP", "EUR", "GBP", "HKD", "HUF",
-    "IDR", "ILS", "JPY", "KES", "KRW", "KWD", "LKR", "MXN", "MYR", "NGN", "NOK", "NPR", "NZD", "OMR", "PHP", "PLN",
-    "QAR", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "VND", "ZAR",
+    "INR", "AED", "AUD", "BDT", "BHD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EGP", "EUR", "GBP", "HKD",
+    "HUF", "IDR", "ILS", "JPY", "KES", "KRW", "KWD", "LKR", "MXN", "MYR", "NGN", "NOK", "NPR", "NZD", "OMR",
+    "PHP", "PLN", "QAR", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "VND", "ZAR",
 ];

@@ -19,7 +19,10 @@ pub(super) fn pairs(text: &[u8]) -> Vec<(String, String)> {
 }
 
 fn decode(text: &[u8]) -> String {
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
     percent_decode(&spaced).decode_utf8_lossy().into_owned()
 }
 
@@ -28,7 +31,11 @@ pub(super) fn object(text: &[u8]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in pairs(text) {
         let (head, rest) = name.split_once('[').unwrap_or((&name, ""));
-        let path: Vec<&str> = rest.split('[').map(|key| key.trim_end_matches(']')).take(DEPTH).collect();
+        let path: Vec<&str> = rest
+            .split('[')
+            .map(|key| key.trim_end_matches(']'))
+            .take(DEPTH)
+            .collect();
         let path = if rest.is_empty() { &[][..] } else { &path };
         insert(&mut object, head, path, value);
     }
@@ -46,7 +53,11 @@ fn insert(object: &mut Map<String, Value>, head: &str, path: &[&str], value: Str
     }
     if let Value::Object(inner) = inner {
         // `list[]=a&list[]=b`: keys that count up.
-        let key = if next.is_empty() { inner.len().to_string() } else { (*next).to_owned() };
+        let key = if next.is_empty() {
+            inner.len().to_string()
+        } else {
+            (*next).to_owned()
+        };
         insert(inner, &key, rest, value);
     }
 }
@@ -58,7 +69,9 @@ mod tests {
 
     #[test]
     fn brackets_become_objects() {
-        let form = object(b"amount=100&notes%5Bseat+no%5D=A%201&card[number]=41&events[]=a&events[]=b&bare&x=1&x[y]=2");
+        let form = object(
+            b"amount=100&notes%5Bseat+no%5D=A%201&card[number]=41&events[]=a&events[]=b&bare&x=1&x[y]=2",
+        );
         let expected = json!({
             "amount": "100", "notes": { "seat no": "A 1" }, "card": { "number": "41" },
             "events": { "0": "a", "1": "b" }, "bare": "", "x": { "y": "2" }

@@ -57,12 +57,21 @@ async fn enter(State(front): State<Front>, request: Request) -> Response {
 
 async fn run(front: &Front, request: Request) -> Response {
     // A router never fails.
-    front.routes.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+    front
+        .routes
+        .clone()
+        .oneshot(request)
+        .await
+        .unwrap_or_else(|never| match never {})
 }
 
 async fn disturbed(front: &Front, fault: Fault, request: Request) -> Response {
     // `Err` holds the request that has not been worked on.
-    let answer = if fault.before { Err(request) } else { Ok(run(front, request).await) };
+    let answer = if fault.before {
+        Err(request)
+    } else {
+        Ok(run(front, request).await)
+    };
     tokio::time::sleep(fault.delay).await;
     match fault.kind {
         FaultKind::Delay => match answer {
@@ -77,11 +86,16 @@ async fn disturbed(front: &Front, fault: Fault, request: Request) -> Response {
             }
         }
         FaultKind::Html { status } => {
-            let page = format!("<html>\r\n<head><title>{status}</title></head>\r\n<body>{status}</body>\r\n</html>\r\n");
+            let page = format!(
+                "<html>\r\n<head><title>{status}</title></head>\r\n<body>{status}</body>\r\n</html>\r\n"
+            );
             (status, [(header::CONTENT_TYPE, "text/html")], page).into_response()
         }
         FaultKind::Drop => {
-            let content = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_LENGTH, "512")];
+            let content = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CONTENT_LENGTH, "512"),
+            ];
             (StatusCode::OK, content, Body::new(HangUp)).into_response()
         }
     }
@@ -94,7 +108,10 @@ impl hyper::body::Body for HangUp {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         Poll::Ready(Some(Err(io::Error::other("dropped as the controls ask"))))
     }
 }

@@ -45,11 +45,19 @@ impl Notes {
 
     /// As orders, payments and refunds show them: none is `[]`.
     pub(crate) fn view(&self) -> Value {
-        if self.0.is_empty() { json!([]) } else { Value::Object(self.0.clone()) }
+        if self.0.is_empty() {
+            json!([])
+        } else {
+            Value::Object(self.0.clone())
+        }
     }
 
     /// As payment links show them: none is `null`.
     pub(crate) fn view_or_null(&self) -> Value {
-        if self.0.is_empty() { Value::Null } else { Value::Object(self.0.clone()) }
+        if self.0.is_empty() {
+            Value::Null
+        } else {
+            Value::Object(self.0.clone())
+        }
     }
 }

@@ -29,19 +29,29 @@ pub(crate) struct Page {
 impl Query {
     /// The last value of a key; empty is none.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty())
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|v| !v.is_empty())
     }
 
     /// Whether `what` is to be expanded: `expand[]=what`, `expand[0]=what`, `expand[expand]=what` and so on.
     pub(crate) fn expands(&self, what: &str) -> bool {
-        self.0.iter().any(|(key, value)| key.starts_with("expand") && value == what)
+        self.0
+            .iter()
+            .any(|(key, value)| key.starts_with("expand") && value == what)
     }
 
     /// `count` (default 10), `skip`, `from` and `to`.
     pub(crate) fn page(&self) -> Result<Page, Failure> {
         let count = self.number("count")?.unwrap_or(10);
         if count > 100 {
-            return Err(Failure::invalid("count", "The count may not be greater than 100."));
+            return Err(Failure::invalid(
+                "count",
+                "The count may not be greater than 100.",
+            ));
         }
         if count < 1 {
             return Err(Failure::invalid("count", "The count must be at least 1."));
@@ -50,8 +60,16 @@ impl Query {
         if skip < 0 {
             return Err(Failure::invalid("skip", "The skip must be at least 0."));
         }
-        let (from, to) = (self.time("from")?.unwrap_or(0), self.time("to")?.unwrap_or(i64::MAX));
-        Ok(Page { count, skip, from, to })
+        let (from, to) = (
+            self.time("from")?.unwrap_or(0),
+            self.time("to")?.unwrap_or(i64::MAX),
+        );
+        Ok(Page {
+            count,
+            skip,
+            from,
+            to,
+        })
     }
 
     fn time(&self, name: &str) -> Result<Option<i64>, Failure> {
@@ -65,7 +83,9 @@ impl Query {
     }
 
     fn number(&self, name: &str) -> Result<Option<i64>, Failure> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         // Node's dates become seconds with a fraction.
         let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
         match whole.parse() {
@@ -79,6 +99,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self(form::pairs(parts.uri.query().unwrap_or_default().as_bytes())))
+        Ok(Self(form::pairs(
+            parts.uri.query().unwrap_or_default().as_bytes(),
+        )))
     }
 }

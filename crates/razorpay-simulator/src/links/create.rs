@@ -36,7 +36,10 @@ fn parse(fields: &Fields, now: i64) -> Result<Link, Failure> {
     let currency = fields.currency("currency")?.unwrap_or_else(|| "INR".to_owned());
     check_chargeable(amount, &currency, "amount")?;
     let accept_partial = fields.flag("accept_partial")?.unwrap_or(false);
-    let first = fields.amount("first_min_partial_amount")?.filter(|_| accept_partial).unwrap_or(0);
+    let first = fields
+        .amount("first_min_partial_amount")?
+        .filter(|_| accept_partial)
+        .unwrap_or(0);
     if first > amount {
         return Err(Failure::invalid(
             "first_min_partial_amount",
@@ -45,10 +48,16 @@ fn parse(fields: &Fields, now: i64) -> Result<Link, Failure> {
     }
     let callback_url = fields.text("callback_url", 2048)?.unwrap_or_default();
     if !callback_url.is_empty() && !pages::is_web_address(&callback_url) {
-        return Err(Failure::invalid("callback_url", "The callback url format is invalid."));
+        return Err(Failure::invalid(
+            "callback_url",
+            "The callback url format is invalid.",
+        ));
     }
     if !callback_url.is_empty() && fields.text("callback_method", 8)?.as_deref() != Some("get") {
-        return Err(Failure::invalid("callback_method", "callback_method should be get"));
+        return Err(Failure::invalid(
+            "callback_method",
+            "callback_method should be get",
+        ));
     }
     let notify = fields.object("notify");
     let notifies = |medium: &str| match &notify {
@@ -85,18 +94,22 @@ fn parse(fields: &Fields, now: i64) -> Result<Link, Failure> {
 /// `expire_by`, between 15 minutes and six months ahead.
 pub(super) fn expire_by(fields: &Fields, now: i64) -> Result<Option<i64>, Failure> {
     match fields.integer("expire_by")? {
-        Some(at) if at < now + SHORTEST_LIFE => {
-            Err(Failure::invalid("expire_by", "expire_by should be at least 15 minutes after current time"))
-        }
-        Some(at) if at > now + LONGEST_LIFE => {
-            Err(Failure::invalid("expire_by", "expire_by should be at most 6 months after current time"))
-        }
+        Some(at) if at < now + SHORTEST_LIFE => Err(Failure::invalid(
+            "expire_by",
+            "expire_by should be at least 15 minutes after current time",
+        )),
+        Some(at) if at > now + LONGEST_LIFE => Err(Failure::invalid(
+            "expire_by",
+            "expire_by should be at most 6 months after current time",
+        )),
         at => Ok(at),
     }
 }
 
 fn customer(fields: &Fields) -> Result<Value, Failure> {
-    let Some(customer) = fields.object("customer") else { return Ok(json!({})) };
+    let Some(customer) = fields.object("customer") else {
+        return Ok(json!({}));
+    };
     let mut kept = Map::new();
     for name in ["name", "email"] {
         if let Some(text) = customer.text(name, 255)? {
@@ -104,7 +117,10 @@ fn customer(fields: &Fields) -> Result<Value, Failure> {
         }
     }
     if let Some(contact) = customer.scalar("contact") {
-        kept.insert("contact".to_owned(), Value::String(contact.chars().take(20).collect()));
+        kept.insert(
+            "contact".to_owned(),
+            Value::String(contact.chars().take(20).collect()),
+        );
     }
     Ok(Value::Object(kept))
 }

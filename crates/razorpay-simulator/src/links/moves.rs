@@ -49,7 +49,11 @@ pub(crate) fn paid(tx: &Tx<'_>, link: &str, payment: &Payment, order: &Order) ->
         method: payment.instrument.method().to_owned(),
         created_at: tx.now(),
     });
-    link.status = if link.amount_due() == 0 { LinkStatus::Paid } else { LinkStatus::PartiallyPaid };
+    link.status = if link.amount_due() == 0 {
+        LinkStatus::Paid
+    } else {
+        LinkStatus::PartiallyPaid
+    };
     link.save(tx)?;
     let more = [("order", order.view()), ("payment", payment.view_with_card())];
     tell(tx, &link, &more)
@@ -60,7 +64,9 @@ pub(super) fn cancel(tx: &Tx<'_>, link: &mut Link) -> Result<(), Failure> {
     match link.status {
         LinkStatus::Created => {}
         LinkStatus::Paid | LinkStatus::PartiallyPaid => {
-            return Err(Failure::refused("cannot cancel or expire an already paid/partially paid link"));
+            return Err(Failure::refused(
+                "cannot cancel or expire an already paid/partially paid link",
+            ));
         }
         LinkStatus::Expired => return Err(Failure::refused("cannot cancel or expire an expired link")),
         LinkStatus::Cancelled => return Err(Failure::refused("cannot cancel or expire a cancelled link")),
@@ -92,5 +98,10 @@ fn tell(tx: &Tx<'_>, link: &Link, more: &[(&str, Value)]) -> Result<(), Failure>
     let mut entities = vec![("payment_link", link.view(&base))];
     entities.extend_from_slice(more);
     let subject = link.order_id.as_deref().unwrap_or(&link.id);
-    webhooks::emit(tx, &format!("payment_link.{}", link.status.as_str()), subject, &entities)
+    webhooks::emit(
+        tx,
+        &format!("payment_link.{}", link.status.as_str()),
+        subject,
+        &entities,
+    )
 }

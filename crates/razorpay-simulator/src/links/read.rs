@@ -29,7 +29,11 @@ pub(crate) async fn list(State(app): State<App>, Base(base): Base, query: Query)
     let links: Vec<Link> = app
         .db
         .read(move |db| {
-            db::documents(db, sql, params![page.from, page.to, reference, payment, page.count, page.skip])
+            db::documents(
+                db,
+                sql,
+                params![page.from, page.to, reference, payment, page.count, page.skip],
+            )
         })
         .await?;
     let views: Vec<Value> = links.iter().map(|link| link.view(&base)).collect();

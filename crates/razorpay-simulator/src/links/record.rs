@@ -135,7 +135,12 @@ impl Link {
     pub(super) fn insert(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let sql = "INSERT INTO links (id, reference_id, created_at, due_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)";
         let doc = serde_json::to_string(self)?;
-        db::execute(tx.db, sql, params![self.id, self.reference_id, self.created_at, self.due_at(tx), doc]).map(drop)
+        db::execute(
+            tx.db,
+            sql,
+            params![self.id, self.reference_id, self.created_at, self.due_at(tx), doc],
+        )
+        .map(drop)
     }
 
     /// Keeps a change of it.
@@ -143,7 +148,12 @@ impl Link {
         self.updated_at = tx.now();
         let sql = "UPDATE links SET reference_id = ?2, due_at = ?3, doc = ?4 WHERE id = ?1";
         let doc = serde_json::to_string(self)?;
-        db::execute(tx.db, sql, params![self.id, self.reference_id, self.due_at(tx), doc]).map(drop)
+        db::execute(
+            tx.db,
+            sql,
+            params![self.id, self.reference_id, self.due_at(tx), doc],
+        )
+        .map(drop)
     }
 
     fn due_at(&self, tx: &Tx<'_>) -> Option<i64> {

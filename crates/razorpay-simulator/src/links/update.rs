@@ -11,13 +11,26 @@ use crate::{
 };
 
 /// Changes what may be changed of a link that is still open.
-pub(crate) async fn update(State(app): State<App>, Base(base): Base, Id(id): Id, Body(fields): Body) -> Answer {
-    fields.only(&["reference_id", "expire_by", "notes", "reminder_enable", "accept_partial"])?;
+pub(crate) async fn update(
+    State(app): State<App>,
+    Base(base): Base,
+    Id(id): Id,
+    Body(fields): Body,
+) -> Answer {
+    fields.only(&[
+        "reference_id",
+        "expire_by",
+        "notes",
+        "reminder_enable",
+        "accept_partial",
+    ])?;
     let link = app
         .change(move |tx| {
             let mut link = Link::find(tx.db, &id)?;
             if !link.status.is_open() {
-                return Err(Failure::refused("update can only be made in created or partially paid state"));
+                return Err(Failure::refused(
+                    "update can only be made in created or partially paid state",
+                ));
             }
             if let Some(reference) = fields.text("reference_id", 40)? {
                 link.reference_id = Some(reference);
@@ -66,7 +79,9 @@ pub(crate) async fn notify_by(State(app): State<App>, Ids(id, medium): Ids) -> A
         return Err(Failure::refused(format!("the customer of the link has no {key}")));
     }
     if !link.status.is_open() {
-        return Err(Failure::refused("notification can only be sent in created or partially paid state"));
+        return Err(Failure::refused(
+            "notification can only be sent in created or partially paid state",
+        ));
     }
     Ok(Json(json!({ "success": true })))
 }

@@ -3,7 +3,9 @@
 use axum::{Json, extract::State};
 use serde_json::Value;
 
-use super::{CapturePolicy, Order, OrderStatus, check_chargeable, record::LONGEST_WINDOW_MINUTES, required_currency};
+use super::{
+    CapturePolicy, Order, OrderStatus, check_chargeable, record::LONGEST_WINDOW_MINUTES, required_currency,
+};
 use crate::{
     app::App,
     failure::Failure,
@@ -93,12 +95,25 @@ fn capture_policy(fields: &Fields) -> Result<CapturePolicy, Failure> {
     let automatic = match payment.get("capture") {
         Some(Value::String(capture)) if capture == "automatic" => true,
         Some(Value::String(capture)) if capture == "manual" => false,
-        Some(_) => return Err(Failure::invalid("capture", "The capture must be automatic or manual.")),
+        Some(_) => {
+            return Err(Failure::invalid(
+                "capture",
+                "The capture must be automatic or manual.",
+            ));
+        }
         None => return Err(Failure::missing("capture")),
     };
-    let mut policy = if automatic { CapturePolicy::automatic() } else { CapturePolicy::manual() };
+    let mut policy = if automatic {
+        CapturePolicy::automatic()
+    } else {
+        CapturePolicy::manual()
+    };
     let Some(options) = payment.object("capture_options") else {
-        return if automatic { Err(Failure::missing("automatic_expiry_period")) } else { Ok(policy) };
+        return if automatic {
+            Err(Failure::missing("automatic_expiry_period"))
+        } else {
+            Ok(policy)
+        };
     };
     let automatic_minutes = options.integer("automatic_expiry_period")?;
     if automatic_minutes.is_some_and(|minutes| minutes < 12) {
@@ -108,14 +123,17 @@ fn capture_policy(fields: &Fields) -> Result<CapturePolicy, Failure> {
         ));
     }
     if automatic {
-        policy.automatic_minutes = Some(automatic_minutes.ok_or_else(|| Failure::missing("automatic_expiry_period"))?);
+        policy.automatic_minutes =
+            Some(automatic_minutes.ok_or_else(|| Failure::missing("automatic_expiry_period"))?);
     }
     if let Some(minutes) = options.integer("manual_expiry_period")? {
         let least = automatic_minutes.unwrap_or(12);
         if minutes < least || minutes > LONGEST_WINDOW_MINUTES {
             return Err(Failure::invalid(
                 "manual_expiry_period",
-                format!("The manual expiry period must be between {least} and {LONGEST_WINDOW_MINUTES} minutes."),
+                format!(
+                    "The manual expiry period must be between {least} and {LONGEST_WINDOW_MINUTES} minutes."
+                ),
             ));
         }
         policy.manual_minutes = minutes;
@@ -123,7 +141,12 @@ fn capture_policy(fields: &Fields) -> Result<CapturePolicy, Failure> {
     policy.optimum_refund = match options.text("refund_speed", 16)?.as_deref() {
         Some("optimum") => true,
         Some("normal") | None => false,
-        Some(_) => return Err(Failure::invalid("refund_speed", "The refund speed must be normal or optimum.")),
+        Some(_) => {
+            return Err(Failure::invalid(
+                "refund_speed",
+                "The refund speed must be normal or optimum.",
+            ));
+        }
     };
     Ok(policy)
 }

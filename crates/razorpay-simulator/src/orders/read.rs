@@ -34,7 +34,8 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Answer {
     let items = app
         .db
         .read(move |db| {
-            let sql = "SELECT doc FROM orders WHERE created_at BETWEEN ?1 AND ?2 AND (?3 IS NULL OR receipt = ?3)
+            let sql =
+                "SELECT doc FROM orders WHERE created_at BETWEEN ?1 AND ?2 AND (?3 IS NULL OR receipt = ?3)
                 AND (?4 IS NULL OR ?4 = EXISTS (SELECT 1 FROM payments WHERE order_id = orders.id
                     AND status IN ('authorized', 'captured', 'refunded')))
                 ORDER BY seq DESC LIMIT ?5 OFFSET ?6";
@@ -74,7 +75,11 @@ pub(crate) async fn payments(State(app): State<App>, Id(id): Id, query: Query) -
 }
 
 fn payments_of(db: &Connection, order: &str, with_cards: bool) -> Result<Value, Failure> {
-    let payments: Vec<Payment> = db::documents(db, "SELECT doc FROM payments WHERE order_id = ?1 ORDER BY seq", [order])?;
+    let payments: Vec<Payment> = db::documents(
+        db,
+        "SELECT doc FROM payments WHERE order_id = ?1 ORDER BY seq",
+        [order],
+    )?;
     let items: Vec<Value> = payments
         .iter()
         .map(|payment| {

@@ -4,13 +4,7 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    app::Tx,
-    db,
-    failure::Failure,
-    http::Notes,
-    ids,
-};
+use crate::{app::Tx, db, failure::Failure, http::Notes, ids};
 
 /// Where an order stands. `paid` is final, refunds or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +42,10 @@ impl CapturePolicy {
 
     /// Nothing is captured unless the merchant asks.
     pub(crate) fn manual() -> Self {
-        Self { automatic_minutes: None, ..Self::automatic() }
+        Self {
+            automatic_minutes: None,
+            ..Self::automatic()
+        }
     }
 }
 
@@ -103,7 +100,11 @@ impl Order {
 
     /// The oldest order with a receipt.
     pub(super) fn with_receipt(db: &Connection, receipt: &str) -> Result<Option<Self>, Failure> {
-        db::document(db, "SELECT doc FROM orders WHERE receipt = ?1 ORDER BY seq LIMIT 1", [receipt])
+        db::document(
+            db,
+            "SELECT doc FROM orders WHERE receipt = ?1 ORDER BY seq LIMIT 1",
+            [receipt],
+        )
     }
 
     /// Keeps a new order.
@@ -116,6 +117,11 @@ impl Order {
     /// Keeps a change of it.
     pub(crate) fn save(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let doc = serde_json::to_string(self)?;
-        db::execute(tx.db, "UPDATE orders SET doc = ?2 WHERE id = ?1", params![self.id, doc]).map(drop)
+        db::execute(
+            tx.db,
+            "UPDATE orders SET doc = ?2 WHERE id = ?1",
+            params![self.id, doc],
+        )
+        .map(drop)
     }
 }

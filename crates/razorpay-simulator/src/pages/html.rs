@@ -7,17 +7,18 @@ use axum::{
 
 /// Text that is safe in content and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-        safe
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut safe, c| {
+            match c {
+                '&' => safe.push_str("&amp;"),
+                '<' => safe.push_str("&lt;"),
+                '>' => safe.push_str("&gt;"),
+                '"' => safe.push_str("&quot;"),
+                '\'' => safe.push_str("&#39;"),
+                c => safe.push(c),
+            }
+            safe
+        })
 }
 
 /// An amount as people read it: `INR 499.00`.
@@ -35,7 +36,10 @@ pub(super) fn page(status: StatusCode, title: &str, content: &str) -> Response {
          </body></html>",
         title = escape(title),
     );
-    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     (status, headers, html).into_response()
 }
 
@@ -44,7 +48,11 @@ pub(super) fn hidden(fields: &[(&str, String)]) -> String {
     fields
         .iter()
         .map(|(name, value)| {
-            format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", escape(name), escape(value))
+            format!(
+                "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
+                escape(name),
+                escape(value)
+            )
         })
         .collect()
 }

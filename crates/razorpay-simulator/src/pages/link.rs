@@ -75,7 +75,11 @@ fn attempt(tx: &Tx<'_>, id: &str, fields: &Fields) -> Result<(Link, Payment), Fa
     let mut order = links::open_order(tx, &mut link)?;
     let fails = fields.get("result").and_then(Value::as_str) == Some("failure");
     let of_customer = |key: &str, otherwise: &str| {
-        link.customer.get(key).and_then(Value::as_str).unwrap_or(otherwise).to_owned()
+        link.customer
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or(otherwise)
+            .to_owned()
     };
     let mut payment = payments::start(
         tx,
@@ -102,15 +106,22 @@ fn instrument(method: &str) -> Result<Instrument, Failure> {
     Ok(match method {
         "upi" => Instrument::collect("success@razorpay"),
         "card" => Instrument::Card(Card::of_a_link()),
-        "netbanking" => Instrument::Netbanking { bank: "HDFC".to_owned() },
-        "wallet" => Instrument::Wallet { wallet: "payzapp".to_owned() },
+        "netbanking" => Instrument::Netbanking {
+            bank: "HDFC".to_owned(),
+        },
+        "wallet" => Instrument::Wallet {
+            wallet: "payzapp".to_owned(),
+        },
         _ => return Err(Failure::invalid("method", "The selected method is invalid.")),
     })
 }
 
 /// The merchant's address with the outcome.
 fn callback(app: &App, link: &Link, payment: &Payment) -> String {
-    let (reference, status) = (link.reference_id.as_deref().unwrap_or_default(), link.status.as_str());
+    let (reference, status) = (
+        link.reference_id.as_deref().unwrap_or_default(),
+        link.status.as_str(),
+    );
     let signature = signature::of_link(&link.id, reference, status, &payment.id, &app.settings.key_secret);
     let pairs = [
         ("razorpay_payment_id", payment.id.as_str()),
@@ -119,8 +130,10 @@ fn callback(app: &App, link: &Link, payment: &Payment) -> String {
         ("razorpay_payment_link_status", status),
         ("razorpay_signature", &signature),
     ];
-    let query: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
+    let query: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+        .collect();
     let joint = if link.callback_url.contains('?') { '&' } else { '?' };
     format!("{}{joint}{}", link.callback_url, query.join("&"))
 }

@@ -42,7 +42,10 @@ pub(super) fn parse(fields: &Fields, now: i64) -> Result<(Card, Option<&'static 
         .filter(|c| !matches!(c, ' ' | '-'))
         .collect();
     if !is_card_number(&number) {
-        return Err(Failure::invalid("number", "You have entered an incorrect card number. Try again."));
+        return Err(Failure::invalid(
+            "number",
+            "You have entered an incorrect card number. Try again.",
+        ));
     }
     check_expiry(&card, now)?;
     let cvv = card.scalar("cvv").ok_or_else(|| Failure::missing("cvv"))?;
@@ -51,7 +54,10 @@ pub(super) fn parse(fields: &Fields, now: i64) -> Result<(Card, Option<&'static 
     if cvv.len() > 4 || (cvv.len() < 3 && !is_number) || !cvv.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Failure::invalid("cvv", "The cvv must be 3 or 4 digits."));
     }
-    let will_decline = DECLINED.iter().find(|(declined, _)| *declined == number).map(|(_, reason)| *reason);
+    let will_decline = DECLINED
+        .iter()
+        .find(|(declined, _)| *declined == number)
+        .map(|(_, reason)| *reason);
     let card = Card {
         id: ids::new("card"),
         name: card.text("name", 255)?.unwrap_or_default(),
@@ -71,7 +77,10 @@ fn check_expiry(card: &Fields, now: i64) -> Result<(), Failure> {
     };
     let month = part("expiry_month")?;
     if !(1..=12).contains(&month) {
-        return Err(Failure::invalid("expiry_month", "The expiry_month must be between 1 and 12."));
+        return Err(Failure::invalid(
+            "expiry_month",
+            "The expiry_month must be between 1 and 12.",
+        ));
     }
     let year = match part("expiry_year")? {
         short @ 0..=99 => 2000 + short,
@@ -79,7 +88,10 @@ fn check_expiry(card: &Fields, now: i64) -> Result<(), Failure> {
     };
     let (this_year, this_month) = year_and_month(now);
     if (year, month) < (this_year, this_month.cast_signed()) {
-        return Err(Failure::invalid("expiry_year", "Your card has expired. Try another card."));
+        return Err(Failure::invalid(
+            "expiry_year",
+            "Your card has expired. Try another card.",
+        ));
     }
     Ok(())
 }
@@ -100,7 +112,7 @@ fn is_card_number(number: &str) -> bool {
             (_, twice) => twice,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The network, by the first digits.

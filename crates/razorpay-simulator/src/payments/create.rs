@@ -44,22 +44,38 @@ async fn create(app: App, base: String, fields: Fields, method: Option<&str>) ->
         })
         .await?;
     let (payment, otp_first) = payment;
-    Ok(Json(json!({ "razorpay_payment_id": payment.id, "next": next(&payment, otp_first, &base) })))
+    Ok(Json(
+        json!({ "razorpay_payment_id": payment.id, "next": next(&payment, otp_first, &base) }),
+    ))
 }
 
 fn parse(tx: &Tx<'_>, app: &App, fields: &Fields, method: &str) -> Result<(String, Attempt), Failure> {
     let amount = fields.required_amount("amount")?;
-    let currency = fields.currency("currency")?.ok_or_else(|| Failure::missing("currency"))?;
+    let currency = fields
+        .currency("currency")?
+        .ok_or_else(|| Failure::missing("currency"))?;
     let order_id = fields.required_text("order_id", 64)?;
     let email = fields.required_text("email", 255)?;
-    if !email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
-        return Err(Failure::invalid("email", "The email must be a valid email address."));
+    if !email
+        .split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+    {
+        return Err(Failure::invalid(
+            "email",
+            "The email must be a valid email address.",
+        ));
     }
     let contact = contact(fields)?;
     let (instrument, will_decline) = instrument::parse(fields, method, amount, tx.now())?;
     let callback_url = fields.text("callback_url", 2048)?;
-    if callback_url.as_deref().is_some_and(|url| !pages::is_web_address(url)) {
-        return Err(Failure::invalid("callback_url", "The callback url format is invalid."));
+    if callback_url
+        .as_deref()
+        .is_some_and(|url| !pages::is_web_address(url))
+    {
+        return Err(Failure::invalid(
+            "callback_url",
+            "The callback url format is invalid.",
+        ));
     }
     let outcome_after = match instrument {
         Instrument::Upi { .. } => Some(app.settings.upi_delay),
@@ -82,8 +98,13 @@ fn parse(tx: &Tx<'_>, app: &App, fields: &Fields, method: &str) -> Result<(Strin
 
 /// A phone number as payments show it: `+91` before ten digits.
 fn contact(fields: &Fields) -> Result<String, Failure> {
-    let given = fields.scalar("contact").ok_or_else(|| Failure::missing("contact"))?;
-    let digits: String = given.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')')).collect();
+    let given = fields
+        .scalar("contact")
+        .ok_or_else(|| Failure::missing("contact"))?;
+    let digits: String = given
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '-' | '(' | ')'))
+        .collect();
     let (plus, digits) = match digits.strip_prefix('+') {
         Some(rest) => (true, rest.to_owned()),
         None => (false, digits),
@@ -94,18 +115,24 @@ fn contact(fields: &Fields) -> Result<String, Failure> {
             "Contact number should be at least 8 digits, including country code",
         ));
     }
-    Ok(if plus || digits.len() != 10 { format!("+{digits}") } else { format!("+91{digits}") })
+    Ok(if plus || digits.len() != 10 {
+        format!("+{digits}")
+    } else {
+        format!("+91{digits}")
+    })
 }
 
 /// What the merchant's server or the customer's browser does now.
 fn next(payment: &Payment, otp_first: bool, base: &str) -> Value {
-    let call = |action: &str, path: &str| {
-        json!({ "action": action, "url": format!("{base}/v1/payments/{}{path}", payment.id) })
-    };
+    let call = |action: &str, path: &str| json!({ "action": action, "url": format!("{base}/v1/payments/{}{path}", payment.id) });
     let redirect = json!({ "action": "redirect", "url": pages::bank_url(base, &payment.id) });
     match &payment.instrument {
-        Instrument::Upi { flow: Flow::Collect, .. } => json!([call("poll", "")]),
-        Instrument::Upi { flow: Flow::Intent, .. } => {
+        Instrument::Upi {
+            flow: Flow::Collect, ..
+        } => json!([call("poll", "")]),
+        Instrument::Upi {
+            flow: Flow::Intent, ..
+        } => {
             let rupees = format!("{}.{:02}", payment.amount / 100, payment.amount % 100);
             let url = format!(
                 "upi://pay?pa=simulator@razorpay&pn=Simulator&tr={}&am={rupees}&cu={}&mc=5411",
@@ -114,7 +141,11 @@ fn next(payment: &Payment, otp_first: bool, base: &str) -> Value {
             json!([{ "action": "intent", "url": url }, call("poll", "")])
         }
         Instrument::Card(_) if otp_first => {
-            json!([call("otp_submit", "/otp/submit"), call("otp_resend", "/otp/resend"), redirect])
+            json!([
+                call("otp_submit", "/otp/submit"),
+                call("otp_resend", "/otp/resend"),
+                redirect
+            ])
         }
         Instrument::Card(_) => json!([redirect, call("otp_generate", "/otp_generate")]),
         Instrument::Netbanking { .. } | Instrument::Wallet { .. } => json!([redirect]),

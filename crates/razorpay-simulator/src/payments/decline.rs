@@ -21,7 +21,13 @@ const fn decline(
     step: &'static str,
     description: &'static str,
 ) -> Decline {
-    Decline { reason, code, source, step, description }
+    Decline {
+        reason,
+        code,
+        source,
+        step,
+        description,
+    }
 }
 
 /// The first one stands for whatever is not listed.
@@ -123,6 +129,9 @@ static DECLINES: &[Decline] = &[
 impl Decline {
     /// The decline with a reason; a general one for reasons that are not known.
     pub(crate) fn of(reason: &str) -> &'static Self {
-        DECLINES.iter().find(|decline| decline.reason == reason).unwrap_or(&DECLINES[0])
+        DECLINES
+            .iter()
+            .find(|decline| decline.reason == reason)
+            .unwrap_or(&DECLINES[0])
     }
 }

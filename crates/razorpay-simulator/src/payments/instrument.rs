@@ -11,10 +11,17 @@ use crate::{failure::Failure, http::Fields, ids};
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Instrument {
     /// By a request to the payer's app (collect, which names a VPA), or by a link that opens it (intent).
-    Upi { flow: Flow, vpa: Option<String> },
+    Upi {
+        flow: Flow,
+        vpa: Option<String>,
+    },
     Card(Card),
-    Netbanking { bank: String },
-    Wallet { wallet: String },
+    Netbanking {
+        bank: String,
+    },
+    Wallet {
+        wallet: String,
+    },
 }
 
 /// How a UPI payment reaches the payer.
@@ -59,11 +66,22 @@ pub(crate) fn parse(fields: &Fields, method: &str, amount: i64, now: i64) -> Res
 fn upi(fields: &Fields, amount: i64) -> Result<Chosen, Failure> {
     let inner = fields.object("upi");
     // Older requests have the VPA at the top.
-    let vpa = match inner.as_ref().map(|upi| upi.text("vpa", 255)).transpose()?.flatten() {
+    let vpa = match inner
+        .as_ref()
+        .map(|upi| upi.text("vpa", 255))
+        .transpose()?
+        .flatten()
+    {
         Some(vpa) => Some(vpa),
         None => fields.text("vpa", 255)?,
     };
-    let flow = match inner.as_ref().map(|upi| upi.text("flow", 16)).transpose()?.flatten().as_deref() {
+    let flow = match inner
+        .as_ref()
+        .map(|upi| upi.text("flow", 16))
+        .transpose()?
+        .flatten()
+        .as_deref()
+    {
         Some("intent") => Flow::Intent,
         Some("collect") | None => Flow::Collect,
         Some(_) => return Err(Failure::invalid("flow", "The flow must be collect or intent.")),
@@ -81,7 +99,10 @@ fn upi(fields: &Fields, amount: i64) -> Result<Chosen, Failure> {
     }
     let vpa = vpa.ok_or_else(|| Failure::missing("vpa"))?;
     if !is_vpa(&vpa) {
-        return Err(Failure::invalid("vpa", "Invalid VPA. Please enter a valid Virtual Payment Address"));
+        return Err(Failure::invalid(
+            "vpa",
+            "Invalid VPA. Please enter a valid Virtual Payment Address",
+        ));
     }
     let will_decline = (vpa == "failure@razorpay").then_some("payment_failed");
     Ok((Instrument::Upi { flow, vpa: Some(vpa) }, will_decline))
@@ -90,15 +111,22 @@ fn upi(fields: &Fields, amount: i64) -> Result<Chosen, Failure> {
 /// `name@handle`, as the payments corporation writes it.
 pub(super) fn is_vpa(text: &str) -> bool {
     let plain = |part: &str, more: &[u8]| {
-        part.len() >= 2 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+        part.len() >= 2
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
     };
-    text.split_once('@').is_some_and(|(name, handle)| plain(name, b".-_") && plain(handle, b""))
+    text.split_once('@')
+        .is_some_and(|(name, handle)| plain(name, b".-_") && plain(handle, b""))
 }
 
 impl Instrument {
     /// UPI by a request to the payer.
     pub(crate) fn collect(vpa: &str) -> Self {
-        Self::Upi { flow: Flow::Collect, vpa: Some(vpa.to_owned()) }
+        Self::Upi {
+            flow: Flow::Collect,
+            vpa: Some(vpa.to_owned()),
+        }
     }
 
     /// The word in `method`.

@@ -33,7 +33,15 @@ const BANKS: &[(&str, &str)] = &[
 ];
 
 const WALLETS: &[&str] = &[
-    "airtelmoney", "amazonpay", "freecharge", "jiomoney", "mobikwik", "olamoney", "paytm", "payzapp", "phonepe",
+    "airtelmoney",
+    "amazonpay",
+    "freecharge",
+    "jiomoney",
+    "mobikwik",
+    "olamoney",
+    "paytm",
+    "payzapp",
+    "phonepe",
     DECLINING_WALLET,
 ];
 
@@ -47,8 +55,14 @@ pub(super) fn is_wallet(name: &str) -> bool {
 
 /// What a customer can pay with.
 pub(crate) async fn methods() -> Answer {
-    let banks: Map<String, Value> = BANKS.iter().map(|(code, name)| ((*code).to_owned(), json!(name))).collect();
-    let wallets: Map<String, Value> = WALLETS.iter().map(|wallet| ((*wallet).to_owned(), json!(true))).collect();
+    let banks: Map<String, Value> = BANKS
+        .iter()
+        .map(|(code, name)| ((*code).to_owned(), json!(name)))
+        .collect();
+    let wallets: Map<String, Value> = WALLETS
+        .iter()
+        .map(|wallet| ((*wallet).to_owned(), json!(true)))
+        .collect();
     Ok(Json(json!({
         "entity": "methods", "card": true, "debit_card": true, "credit_card": true, "prepaid_card": true,
         "card_networks": { "AMEX": 1, "DICL": 1, "MC": 1, "MAES": 1, "VISA": 1, "RUPAY": 1 },

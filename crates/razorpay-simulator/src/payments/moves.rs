@@ -32,17 +32,29 @@ pub(crate) fn authorize(tx: &Tx<'_>, payment: &mut Payment) -> Result<(), Failur
     payment.error = None;
     payment.bank_reference = Some(payment.instrument.new_bank_reference());
     payment.due = None;
-    webhooks::emit(tx, "payment.authorized", &payment.order_id, &[("payment", payment.view_with_card())])?;
+    webhooks::emit(
+        tx,
+        "payment.authorized",
+        &payment.order_id,
+        &[("payment", payment.view_with_card())],
+    )?;
     let mut order = Order::find(tx.db, &payment.order_id)?;
     let age_minutes = (tx.now() - payment.created_at) / 60;
     let window_ends = (payment.created_at + order.capture.manual_minutes * 60) * 1000;
     if order.status == OrderStatus::Paid || window_ends <= tx.now_ms {
         return refunds::send_back(tx, payment, &order);
     }
-    if order.capture.automatic_minutes.is_some_and(|minutes| age_minutes <= minutes) {
+    if order
+        .capture
+        .automatic_minutes
+        .is_some_and(|minutes| age_minutes <= minutes)
+    {
         return capture(tx, payment, &mut order);
     }
-    payment.due = Some(Due { at_ms: window_ends, what: Coming::Release });
+    payment.due = Some(Due {
+        at_ms: window_ends,
+        what: Coming::Release,
+    });
     payment.save(tx)
 }
 
@@ -54,7 +66,12 @@ pub(crate) fn fail(tx: &Tx<'_>, payment: &mut Payment, reason: &str) -> Result<(
     payment.status = PaymentStatus::Failed;
     payment.error = Some(Decline::of(reason).reason.to_owned());
     payment.due = None;
-    webhooks::emit(tx, "payment.failed", &payment.order_id, &[("payment", payment.view_with_card())])?;
+    webhooks::emit(
+        tx,
+        "payment.failed",
+        &payment.order_id,
+        &[("payment", payment.view_with_card())],
+    )?;
     payment.save(tx)
 }
 
@@ -71,7 +88,9 @@ pub(super) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> 
         }
     }
     if payment.amount > order.amount_due() {
-        return Err(Failure::refused("The order of this payment has been paid by another payment."));
+        return Err(Failure::refused(
+            "The order of this payment has been paid by another payment.",
+        ));
     }
     payment.status = PaymentStatus::Captured;
     payment.captured = true;
@@ -89,7 +108,12 @@ pub(super) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> 
     let shown = payment.view_with_card();
     webhooks::emit(tx, "payment.captured", &order.id, &[("payment", shown.clone())])?;
     if order.status == OrderStatus::Paid {
-        webhooks::emit(tx, "order.paid", &order.id, &[("payment", shown), ("order", order.view())])?;
+        webhooks::emit(
+            tx,
+            "order.paid",
+            &order.id,
+            &[("payment", shown), ("order", order.view())],
+        )?;
     }
     match &order.link {
         Some(link) => links::paid(tx, link, payment, order),
@@ -99,7 +123,11 @@ pub(super) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> 
 
 /// What was due by itself happens, if it is still due.
 pub(crate) fn expire(tx: &Tx<'_>, payment: &mut Payment) -> Result<(), Failure> {
-    match payment.due.filter(|due| due.at_ms <= tx.now_ms).map(|due| due.what) {
+    match payment
+        .due
+        .filter(|due| due.at_ms <= tx.now_ms)
+        .map(|due| due.what)
+    {
         None => Ok(()),
         Some(Coming::Outcome) => complete(tx, payment),
         Some(Coming::Abandonment) => fail(tx, payment, "payment_timed_out"),

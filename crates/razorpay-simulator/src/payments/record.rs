@@ -154,7 +154,14 @@ impl Payment {
     pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let sql = "INSERT INTO payments (id, order_id, status, created_at, due_at, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let doc = serde_json::to_string(self)?;
-        let with = params![self.id, self.order_id, self.status.as_str(), self.created_at, self.due_at(tx), doc];
+        let with = params![
+            self.id,
+            self.order_id,
+            self.status.as_str(),
+            self.created_at,
+            self.due_at(tx),
+            doc
+        ];
         db::execute(tx.db, sql, with).map(drop)
     }
 
@@ -162,7 +169,12 @@ impl Payment {
     pub(crate) fn save(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let sql = "UPDATE payments SET status = ?2, due_at = ?3, doc = ?4 WHERE id = ?1";
         let doc = serde_json::to_string(self)?;
-        db::execute(tx.db, sql, params![self.id, self.status.as_str(), self.due_at(tx), doc]).map(drop)
+        db::execute(
+            tx.db,
+            sql,
+            params![self.id, self.status.as_str(), self.due_at(tx), doc],
+        )
+        .map(drop)
     }
 
     fn due_at(&self, tx: &Tx<'_>) -> Option<i64> {

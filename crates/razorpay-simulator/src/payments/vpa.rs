@@ -13,7 +13,12 @@ use crate::{
 pub(crate) async fn validate(Body(fields): Body) -> Answer {
     let vpa = fields.required_text("vpa", 255)?;
     if !is_vpa(&vpa) {
-        return Err(Failure::invalid("vpa", "Invalid VPA. Please enter a valid Virtual Payment Address"));
+        return Err(Failure::invalid(
+            "vpa",
+            "Invalid VPA. Please enter a valid Virtual Payment Address",
+        ));
     }
-    Ok(Json(json!({ "vpa": vpa, "success": true, "customer_name": "Test Customer" })))
+    Ok(Json(
+        json!({ "vpa": vpa, "success": true, "customer_name": "Test Customer" }),
+    ))
 }

@@ -44,12 +44,17 @@ pub(crate) async fn create(State(app): State<App>, headers: HeaderMap, Body(fiel
 
 async fn respond(app: App, headers: &HeaderMap, fields: Fields) -> Answer {
     let payment_id = fields.required_text("payment_id", 64)?;
-    let key = headers.get(HEADER).map(|key| read_key(key.as_bytes())).transpose()?;
+    let key = headers
+        .get(HEADER)
+        .map(|key| read_key(key.as_bytes()))
+        .transpose()?;
     let _guard = match &key {
         Some(key) => Some(InFlight::enter(&app, key)?),
         None => None,
     };
-    let refund = app.change(move |tx| decide(tx, &payment_id, key.as_deref(), &fields)).await?;
+    let refund = app
+        .change(move |tx| decide(tx, &payment_id, key.as_deref(), &fields))
+        .await?;
     Ok(Json(refund.view()))
 }
 
@@ -64,7 +69,8 @@ fn decide(tx: &Tx<'_>, payment_id: &str, key: Option<&str>, fields: &Fields) -> 
                     "Different request with the same idempotency key has already been processed.",
                 ));
             }
-            let id: Option<String> = db::value(tx.db, "SELECT refund_id FROM idempotency WHERE key = ?1", [key])?;
+            let id: Option<String> =
+                db::value(tx.db, "SELECT refund_id FROM idempotency WHERE key = ?1", [key])?;
             return Refund::find(tx.db, &id.unwrap_or_default());
         }
     }
@@ -87,12 +93,20 @@ fn parse(fields: &Fields, payment: &Payment, now: i64) -> Result<Wanted, Failure
     };
     let (notes, receipt) = (fields.notes()?, fields.text("receipt", 40)?);
     let refused = |text: &str| {
-        Err(Failure::refused(text).because("business", "payment_initiation", "input_validation_failed").at("amount"))
+        Err(Failure::refused(text)
+            .because("business", "payment_initiation", "input_validation_failed")
+            .at("amount"))
     };
     match payment.status {
         PaymentStatus::Captured => {}
-        PaymentStatus::Refunded => return Err(Failure::refused("The payment has been fully refunded already")),
-        _ => return Err(Failure::refused("The payment status should be captured for action to be taken")),
+        PaymentStatus::Refunded => {
+            return Err(Failure::refused("The payment has been fully refunded already"));
+        }
+        _ => {
+            return Err(Failure::refused(
+                "The payment status should be captured for action to be taken",
+            ));
+        }
     }
     if now - payment.created_at > TOO_OLD_SECONDS {
         return Err(Failure::refused(
@@ -108,16 +122,25 @@ fn parse(fields: &Fields, payment: &Payment, now: i64) -> Result<Wanted, Failure
     if amount < 100.min(left) {
         return refused("The amount must be at least INR 1.00");
     }
-    Ok(Wanted { amount, speed, notes, receipt })
+    Ok(Wanted {
+        amount,
+        speed,
+        notes,
+        receipt,
+    })
 }
 
 fn read_key(key: &[u8]) -> Result<String, Failure> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     match str::from_utf8(key) {
         Ok(text) if key.iter().all(plain) => match key.len() {
-            0..10 => Err(Failure::refused("The idempotency key must be at least 10 characters long.")),
+            0..10 => Err(Failure::refused(
+                "The idempotency key must be at least 10 characters long.",
+            )),
             10..=LONGEST_KEY => Ok(text.to_owned()),
-            _ => Err(Failure::refused("The idempotency key may not be greater than 255 characters.")),
+            _ => Err(Failure::refused(
+                "The idempotency key may not be greater than 255 characters.",
+            )),
         },
         _ => Err(Failure::refused(
             "The idempotency key must only contain alphanumeric characters, underscores, and hyphens",
@@ -134,7 +157,10 @@ struct InFlight<'a> {
 impl<'a> InFlight<'a> {
     fn enter(app: &'a App, key: &str) -> Result<Self, Failure> {
         if app.in_flight.lock().insert(key.to_owned()) {
-            Ok(Self { app, key: key.to_owned() })
+            Ok(Self {
+                app,
+                key: key.to_owned(),
+            })
         } else {
             Err(Failure::in_flight())
         }

@@ -1,10 +1,7 @@
 //! The moves of a refund: pending → processed or failed, and processed → failed when the bank sends it back. The
 //! payment's `amount_refunded` is the sum of its refunds that have not failed, changed in the same change.
 
-use super::{
-    Refund, RefundStatus,
-    record::Speed,
-};
+use super::{Refund, RefundStatus, record::Speed};
 use crate::{
     app::Tx,
     failure::Failure,
@@ -69,8 +66,17 @@ pub(crate) fn send_back(tx: &Tx<'_>, payment: &mut Payment, order: &Order) -> Re
     if payment.status != PaymentStatus::Authorized {
         return Err(Failure::refused("Only authorized payments can be sent back"));
     }
-    let speed = if order.capture.optimum_refund { Speed::Optimum } else { Speed::Normal };
-    let wanted = Wanted { amount: payment.refundable(), speed, notes: Notes::default(), receipt: None };
+    let speed = if order.capture.optimum_refund {
+        Speed::Optimum
+    } else {
+        Speed::Normal
+    };
+    let wanted = Wanted {
+        amount: payment.refundable(),
+        speed,
+        notes: Notes::default(),
+        receipt: None,
+    };
     make(tx, payment, wanted).map(drop)
 }
 

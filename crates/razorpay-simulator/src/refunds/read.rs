@@ -25,7 +25,11 @@ pub(crate) async fn fetch_of_payment(State(app): State<App>, Ids(payment, id): I
         .read(move |db| {
             Payment::find(db, &payment)?;
             Refund::find(db, &id).and_then(|refund| {
-                if refund.payment_id == payment { Ok(refund) } else { Err(Failure::unknown_id()) }
+                if refund.payment_id == payment {
+                    Ok(refund)
+                } else {
+                    Err(Failure::unknown_id())
+                }
             })
         })
         .await?;
@@ -54,10 +58,18 @@ pub(crate) async fn list_of_payment(State(app): State<App>, Id(payment): Id, que
 
 fn select(db: &Connection, payment: Option<&str>, page: Page) -> Result<Vec<Refund>, Failure> {
     let sql = match payment {
-        None => "SELECT doc FROM refunds WHERE created_at BETWEEN ?1 AND ?2 AND ?5 IS NULL
-            ORDER BY seq DESC LIMIT ?3 OFFSET ?4",
-        Some(_) => "SELECT doc FROM refunds WHERE payment_id = ?5 AND created_at BETWEEN ?1 AND ?2
-            ORDER BY seq DESC LIMIT ?3 OFFSET ?4",
+        None => {
+            "SELECT doc FROM refunds WHERE created_at BETWEEN ?1 AND ?2 AND ?5 IS NULL
+            ORDER BY seq DESC LIMIT ?3 OFFSET ?4"
+        }
+        Some(_) => {
+            "SELECT doc FROM refunds WHERE payment_id = ?5 AND created_at BETWEEN ?1 AND ?2
+            ORDER BY seq DESC LIMIT ?3 OFFSET ?4"
+        }
     };
-    db::documents(db, sql, params![page.from, page.to, page.count, page.skip, payment])
+    db::documents(
+        db,
+        sql,
+        params![page.from, page.to, page.count, page.skip, payment],
+    )
 }

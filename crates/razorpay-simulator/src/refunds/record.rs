@@ -77,7 +77,12 @@ impl Refund {
         if self.fails_at_ms.is_some() {
             tx.ring_due();
         }
-        db::execute(tx.db, sql, params![self.id, self.payment_id, self.created_at, self.fails_at_ms, doc]).map(drop)
+        db::execute(
+            tx.db,
+            sql,
+            params![self.id, self.payment_id, self.created_at, self.fails_at_ms, doc],
+        )
+        .map(drop)
     }
 
     /// Keeps a change of it.

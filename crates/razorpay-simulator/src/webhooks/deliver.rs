@@ -42,7 +42,9 @@ pub(crate) async fn run(app: &App, stop: &CancellationToken) {
         let pause = match due(app).await {
             Ok((lanes, pause)) => {
                 for (lane, events) in lanes {
-                    let Ok(place) = places.clone().try_acquire_owned() else { break };
+                    let Ok(place) = places.clone().try_acquire_owned() else {
+                        break;
+                    };
                     if !busy.lock().insert(lane.clone()) {
                         continue;
                     }
@@ -96,14 +98,19 @@ async fn due(app: &App) -> Result<(BTreeMap<Lane, Vec<i64>>, Duration), Failure>
             )?;
             let mut rows = statement.query(params![now, BATCH])?;
             while let Some(row) = rows.next()? {
-                lanes.entry((row.get(1)?, row.get(2)?)).or_default().push(row.get(0)?);
+                lanes
+                    .entry((row.get(1)?, row.get(2)?))
+                    .or_default()
+                    .push(row.get(0)?);
             }
             if reverse {
                 lanes.values_mut().for_each(|events| events.reverse());
             }
             let next: Option<i64> =
                 db::value(db, "SELECT MIN(due_at) FROM deliveries WHERE due_at > ?1", [now])?.flatten();
-            let pause = next.map_or(idle, |at| Duration::from_millis((at - now).unsigned_abs())).min(idle);
+            let pause = next
+                .map_or(idle, |at| Duration::from_millis((at - now).unsigned_abs()))
+                .min(idle);
             Ok((lanes, pause))
         })
         .await
@@ -174,7 +181,10 @@ async fn post(app: &App, letter: &Letter) -> bool {
     let mut signature = letter.signature.clone();
     if app.mischief.forges() {
         // Another lower-case hex string of the same length.
-        signature = signature.chars().map(|digit| if digit == '0' { '1' } else { '0' }).collect();
+        signature = signature
+            .chars()
+            .map(|digit| if digit == '0' { '1' } else { '0' })
+            .collect();
     }
     let request = app
         .http

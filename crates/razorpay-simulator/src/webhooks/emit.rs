@@ -8,15 +8,24 @@ use crate::{app::Tx, db, failure::Failure, ids, signature};
 
 /// Tells the receivers of an event. `subject` is what it is about (the order): events of one subject are sent in the
 /// order in which they happened. `entities` are the payload, as they are at this moment.
-pub(crate) fn emit(tx: &Tx<'_>, name: &str, subject: &str, entities: &[(&str, Value)]) -> Result<(), Failure> {
-    let receivers: Vec<_> =
-        receivers::active(tx.db)?.into_iter().filter(|receiver| receiver.wants(name)).collect();
+pub(crate) fn emit(
+    tx: &Tx<'_>,
+    name: &str,
+    subject: &str,
+    entities: &[(&str, Value)],
+) -> Result<(), Failure> {
+    let receivers: Vec<_> = receivers::active(tx.db)?
+        .into_iter()
+        .filter(|receiver| receiver.wants(name))
+        .collect();
     if receivers.is_empty() {
         return Ok(());
     }
     let contains: Vec<&str> = entities.iter().map(|(kind, _)| *kind).collect();
-    let payload: Map<String, Value> =
-        entities.iter().map(|(kind, entity)| ((*kind).to_owned(), json!({ "entity": entity }))).collect();
+    let payload: Map<String, Value> = entities
+        .iter()
+        .map(|(kind, entity)| ((*kind).to_owned(), json!({ "entity": entity })))
+        .collect();
     let body = json!({
         "entity": "event", "account_id": tx.app.account_id, "event": name, "contains": contains,
         "payload": payload, "created_at": tx.now(),
@@ -30,7 +39,11 @@ pub(crate) fn emit(tx: &Tx<'_>, name: &str, subject: &str, entities: &[(&str, Va
         // Signed now: what is sent after a change of the secret still has the signature of the old one.
         let signature = signature::sign(body.as_bytes(), &receiver.secret(tx.app));
         let sql = "INSERT INTO deliveries (event, receiver, subject, signature, due_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-        db::execute(tx.db, sql, params![event, receiver.id, subject, signature, due_at])?;
+        db::execute(
+            tx.db,
+            sql,
+            params![event, receiver.id, subject, signature, due_at],
+        )?;
     }
     tx.ring_outgoing();
     Ok(())

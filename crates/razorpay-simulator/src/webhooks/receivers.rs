@@ -40,7 +40,11 @@ impl Receiver {
 
     /// What its events are signed with.
     pub(super) fn secret(&self, app: &App) -> SecretString {
-        if self.id == CONFIGURED { app.settings.webhook_secret.clone() } else { SecretString::from(self.secret.as_str()) }
+        if self.id == CONFIGURED {
+            app.settings.webhook_secret.clone()
+        } else {
+            SecretString::from(self.secret.as_str())
+        }
     }
 
     fn view(&self, active: bool, app: &App) -> Value {
@@ -78,15 +82,27 @@ pub(crate) fn configure(db: &Connection, url: Option<&str>) -> Result<(), Failur
 
 fn save(db: &Connection, receiver: &Receiver, active: bool) -> Result<(), Failure> {
     let sql = "INSERT OR REPLACE INTO receivers (id, url, active, doc) VALUES (?1, ?2, ?3, ?4)";
-    db::execute(db, sql, params![receiver.id, receiver.url, active, serde_json::to_string(receiver)?]).map(drop)
+    db::execute(
+        db,
+        sql,
+        params![
+            receiver.id,
+            receiver.url,
+            active,
+            serde_json::to_string(receiver)?
+        ],
+    )
+    .map(drop)
 }
 
-/// The receiver and whether it is active.
-fn find(db: &Connection, by: &str, value: &str) -> Result<Option<(Receiver, bool)>, Failure> {
-    let sql = format!("SELECT doc, active FROM receivers WHERE {by} = ?1");
+/// The first receiver that meets a condition on `?1`, and whether it is active.
+fn find(db: &Connection, condition: &str, value: &str) -> Result<Option<(Receiver, bool)>, Failure> {
+    let sql = format!("SELECT doc, active FROM receivers WHERE {condition}");
     let row = db
         .prepare_cached(&sql)?
-        .query_row([value], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)))
+        .query_row([value], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+        })
         .optional()?;
     match row {
         Some((doc, active)) => Ok(Some((serde_json::from_str(&doc)?, active))),
@@ -101,8 +117,8 @@ pub(crate) async fn create(State(app): State<App>, Body(fields): Body) -> Answer
     let shown = app.clone();
     let receiver = app
         .change(move |tx| {
-            let known = find(tx.db, "url", &url)?.map(|(receiver, _)| receiver);
-            let mut receiver = known.filter(|receiver| receiver.id != CONFIGURED).unwrap_or_else(|| Receiver {
+            let known = find(tx.db, "url = ?1 AND id <> 'configured'", &url)?;
+            let mut receiver = known.map(|(receiver, _)| receiver).unwrap_or_else(|| Receiver {
                 id: ids::bare(),
                 url,
                 secret: String::new(),
@@ -119,7 +135,7 @@ pub(crate) async fn create(State(app): State<App>, Body(fields): Body) -> Answer
 
 /// One registration.
 pub(crate) async fn fetch(State(app): State<App>, Id(id): Id) -> Answer {
-    let found = app.db.read(move |db| find(db, "id", &id)).await?;
+    let found = app.db.read(move |db| find(db, "id = ?1", &id)).await?;
     let (receiver, active) = found.ok_or_else(Failure::unknown_id)?;
     Ok(Json(receiver.view(active, &app)))
 }
@@ -130,11 +146,13 @@ pub(crate) async fn list(State(app): State<App>) -> Answer {
     let items = app
         .db
         .read(move |db| {
-            let ids: Vec<String> =
-                db.prepare("SELECT id FROM receivers ORDER BY id")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let ids: Vec<String> = db
+                .prepare("SELECT id FROM receivers ORDER BY id")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
             let mut items = Vec::new();
             for id in ids {
-                if let Some((receiver, active)) = find(db, "id", &id)? {
+                if let Some((receiver, active)) = find(db, "id = ?1", &id)? {
                     items.push(receiver.view(active, &shown));
                 }
             }
@@ -150,7 +168,7 @@ pub(crate) async fn update(State(app): State<App>, Id(id): Id, Body(fields): Bod
     let shown = app.clone();
     let receiver = app
         .change(move |tx| {
-            let (mut receiver, active) = find(tx.db, "id", &id)?.ok_or_else(Failure::unknown_id)?;
+            let (mut receiver, active) = find(tx.db, "id = ?1", &id)?.ok_or_else(Failure::unknown_id)?;
             if let Some(url) = url {
                 receiver.url = url;
             }
@@ -174,7 +192,12 @@ pub(crate) async fn remove(State(app): State<App>, Id(id): Id) -> Answer {
     Ok(Json(json!([])))
 }
 
-fn apply(tx: &Tx<'_>, receiver: &mut Receiver, fields: &Fields, active: bool) -> Result<(Receiver, bool), Failure> {
+fn apply(
+    tx: &Tx<'_>,
+    receiver: &mut Receiver,
+    fields: &Fields,
+    active: bool,
+) -> Result<(Receiver, bool), Failure> {
     if let Some(secret) = fields.text("secret", 255)? {
         receiver.secret = secret;
     }
@@ -203,12 +226,17 @@ fn wanted_events(events: Option<&Value>) -> Result<Option<Vec<String>>, Failure>
     let names: Vec<String> = match events {
         None => return Ok(None),
         Some(Value::Array(names)) => {
-            let names: Option<_> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+            let names: Option<_> = names
+                .iter()
+                .map(|name| name.as_str().map(str::to_owned))
+                .collect();
             names.ok_or_else(wrong)?
         }
         Some(Value::Object(switches)) => switches
             .iter()
-            .filter(|(_, on)| !matches!(on, Value::Null | Value::Bool(false)) && **on != json!(0) && **on != json!("0"))
+            .filter(|(_, on)| {
+                !matches!(on, Value::Null | Value::Bool(false)) && **on != json!(0) && **on != json!("0")
+            })
             .map(|(name, on)| match on {
                 // `events[]=...` in a form.
                 Value::String(event) if name.bytes().all(|byte| byte.is_ascii_digit()) => event.clone(),

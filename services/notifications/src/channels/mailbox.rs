@@ -33,7 +33,10 @@ impl Mailbox {
     pub fn new(dir: PathBuf, sender: Sender) -> Result<Self, String> {
         fs::create_dir_all(&dir)
             .map_err(|error| format!("The mailbox {} cannot be used: {error}.", dir.display()))?;
-        Ok(Self { dir: dir.into(), sender })
+        Ok(Self {
+            dir: dir.into(),
+            sender,
+        })
     }
 }
 
@@ -54,7 +57,11 @@ impl Mailer for Mailbox {
 
     fn pace(&self) -> Pace {
         // Files are quick; the two commits per batch are what takes time.
-        Pace { batch: 256, at_once: 4, patience: Duration::from_secs(5) }
+        Pace {
+            batch: 256,
+            at_once: 4,
+            patience: Duration::from_secs(5),
+        }
     }
 
     async fn send(&self, parcel: Parcel) -> Result<String, MailError> {
@@ -62,10 +69,17 @@ impl Mailer for Mailbox {
         let write = tokio::task::spawn_blocking(move || {
             let (channel, bytes) = form(&parcel, &sender)?;
             let target = file(&dir, parcel.id, channel);
-            write(&dir, &target, parcel.id, &bytes).map_err(|error| MailError::Temporary(error.to_string()))?;
-            Ok(target.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            write(&dir, &target, parcel.id, &bytes)
+                .map_err(|error| MailError::Temporary(error.to_string()))?;
+            Ok(target
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned())
         });
-        write.await.unwrap_or_else(|error| Err(MailError::Temporary(error.to_string())))
+        write
+            .await
+            .unwrap_or_else(|error| Err(MailError::Temporary(error.to_string())))
     }
 
     async fn tidy(&self, _: Duration) {}
@@ -85,9 +99,10 @@ fn form(parcel: &Parcel, sender: &Sender) -> Result<(Channel, Vec<u8>), MailErro
             })?;
             Ok((Channel::Email, message.formatted()))
         }
-        Words::Sms { text } => {
-            Ok((Channel::Sms, format!("To: {}\n\n{text}\n", one_line(&parcel.address)).into_bytes()))
-        }
+        Words::Sms { text } => Ok((
+            Channel::Sms,
+            format!("To: {}\n\n{text}\n", one_line(&parcel.address)).into_bytes(),
+        )),
     }
 }
 
@@ -125,22 +140,35 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let sender = Sender::new("no-reply@localhost").unwrap();
         let mailbox = Mailbox::new(dir.path().join("mailbox"), sender).unwrap();
-        let parcel = parcel(Words::Email { subject: "s".into(), text: "t".into(), html: "h".into() });
+        let parcel = parcel(Words::Email {
+            subject: "s".into(),
+            text: "t".into(),
+            html: "h".into(),
+        });
         let name = mailbox.send(parcel.clone()).await.unwrap();
         assert_eq!(name, format!("{}.eml", parcel.id));
         assert_eq!(mailbox.send(parcel).await.unwrap(), name);
-        let names: Vec<_> = fs::read_dir(dir.path().join("mailbox")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(dir.path().join("mailbox"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names, [name.as_str()]);
     }
 
     #[tokio::test]
     async fn a_text_message_is_a_text_file() {
         let dir = TempDir::new().unwrap();
-        let mailbox = Mailbox::new(dir.path().to_owned(), Sender::new("no-reply@localhost").unwrap()).unwrap();
-        let mut parcel = parcel(Words::Sms { text: "See you.".into() });
+        let mailbox =
+            Mailbox::new(dir.path().to_owned(), Sender::new("no-reply@localhost").unwrap()).unwrap();
+        let mut parcel = parcel(Words::Sms {
+            text: "See you.".into(),
+        });
         parcel.address = "+911234567890".into();
         let name = mailbox.send(parcel).await.unwrap();
         assert!(name.ends_with(".txt"));
-        assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), "To: +911234567890\n\nSee you.\n");
+        assert_eq!(
+            fs::read_to_string(dir.path().join(name)).unwrap(),
+            "To: +911234567890\n\nSee you.\n"
+        );
     }
 }

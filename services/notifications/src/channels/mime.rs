@@ -41,10 +41,9 @@ impl Sender {
     /// # Errors
     /// One sentence for the person who started the program.
     pub fn new(mail_from: &str) -> Result<Self, String> {
-        mail_from
-            .parse()
-            .map(Self)
-            .map_err(|_| "MAIL_FROM must be an address such as Organise Event <no-reply@example.org>.".to_owned())
+        mail_from.parse().map(Self).map_err(|_| {
+            "MAIL_FROM must be an address such as Organise Event <no-reply@example.org>.".to_owned()
+        })
     }
 
     /// Puts a letter into form. The same letter takes the same form every time, byte for byte.
@@ -81,7 +80,10 @@ impl Sender {
 /// Text for a header or a line of its own: whatever could end the line becomes a space.
 pub fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    text.split(|c: char| breaks(c) || c.is_whitespace()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(|c: char| breaks(c) || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -101,7 +103,9 @@ mod tests {
             html: "<p>Grüße</p>".into(),
         };
         let sender = Sender::new("Organise Event <no-reply@localhost>").unwrap();
-        sender.message(letter).map(|message| String::from_utf8(message.formatted()).unwrap())
+        sender
+            .message(letter)
+            .map(|message| String::from_utf8(message.formatted()).unwrap())
     }
 
     #[test]
@@ -126,18 +130,41 @@ mod tests {
 
     #[test]
     fn no_name_or_subject_adds_a_header() {
-        for evil in ["x\r\nBcc: victim@example.com", "x\nBcc: v@example.com\n\nbody", "x\u{2028}Bcc: y", "\0\r\n\r\n"] {
+        for evil in [
+            "x\r\nBcc: victim@example.com",
+            "x\nBcc: v@example.com\n\nbody",
+            "x\u{2028}Bcc: y",
+            "\0\r\n\r\n",
+        ] {
             let form = formed(evil, evil, "asha@example.com").unwrap();
             let head = form.split("\r\n\r\n").next().unwrap();
-            assert!(!head.lines().any(|line| line.to_ascii_lowercase().starts_with("bcc")), "{head}");
-            assert_eq!(head.lines().filter(|line| !line.starts_with(' ')).count(), 8, "{head}");
+            assert!(
+                !head
+                    .lines()
+                    .any(|line| line.to_ascii_lowercase().starts_with("bcc")),
+                "{head}"
+            );
+            assert_eq!(
+                head.lines().filter(|line| !line.starts_with(' ')).count(),
+                8,
+                "{head}"
+            );
         }
     }
 
     #[test]
     fn no_address_adds_a_recipient() {
-        for evil in ["asha@example.com\r\nRCPT TO:<v@example.com>", "a@b.c, d@e.f", "asha@example.com>", "", "@"] {
-            assert!(matches!(formed("x", "y", evil), Err(MailError::Permanent(_))), "{evil}");
+        for evil in [
+            "asha@example.com\r\nRCPT TO:<v@example.com>",
+            "a@b.c, d@e.f",
+            "asha@example.com>",
+            "",
+            "@",
+        ] {
+            assert!(
+                matches!(formed("x", "y", evil), Err(MailError::Permanent(_))),
+                "{evil}"
+            );
         }
     }
 

@@ -125,9 +125,12 @@ impl Channels {
 
     /// Each channel that somebody carries.
     pub fn all(&self) -> impl Iterator<Item = (Channel, Arc<dyn Mailer>)> {
-        [(Channel::Email, Some(self.email.clone())), (Channel::Sms, self.sms.clone())]
-            .into_iter()
-            .filter_map(|(channel, mailer)| Some((channel, mailer?)))
+        [
+            (Channel::Email, Some(self.email.clone())),
+            (Channel::Sms, self.sms.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(channel, mailer)| Some((channel, mailer?)))
     }
 }
 

@@ -59,7 +59,11 @@ impl Smtp {
     /// # Errors
     /// One sentence for the person who started the program, without the URL, which may hold a password.
     pub fn new(url: &str, sender: Sender) -> Result<Self, String> {
-        Ok(Self { server: Server::read(url)?, sender, idle: Mutex::default() })
+        Ok(Self {
+            server: Server::read(url)?,
+            sender,
+            idle: Mutex::default(),
+        })
     }
 
     async fn connection(&self) -> Result<AsyncSmtpConnection, MailError> {
@@ -71,7 +75,10 @@ impl Smtp {
                 return Ok(connection);
             }
         }
-        self.server.connect().await.map_err(|error| MailError::Unreachable(error.to_string()))
+        self.server
+            .connect()
+            .await
+            .map_err(|error| MailError::Unreachable(error.to_string()))
     }
 }
 
@@ -82,7 +89,11 @@ impl Mailer for Smtp {
     }
 
     fn pace(&self) -> Pace {
-        Pace { batch: 32, at_once: 8, patience: Duration::from_secs(15) }
+        Pace {
+            batch: 32,
+            at_once: 8,
+            patience: Duration::from_secs(15),
+        }
     }
 
     async fn send(&self, parcel: Parcel) -> Result<String, MailError> {
@@ -100,7 +111,10 @@ impl Mailer for Smtp {
         })?;
         // Owned by this future: when it is dropped half way, the connection is closed with it.
         let mut connection = self.connection().await?;
-        let answer = connection.send(message.envelope(), &message.formatted()).await.map_err(refused)?;
+        let answer = connection
+            .send(message.envelope(), &message.formatted())
+            .await
+            .map_err(refused)?;
         if !connection.has_broken() {
             self.idle.lock().push((connection, Instant::now()));
         }
@@ -110,7 +124,8 @@ impl Mailer for Smtp {
     async fn tidy(&self, idle: Duration) {
         let old: Vec<_> = {
             let mut kept = self.idle.lock();
-            kept.extract_if(.., |(_, since)| since.elapsed() >= idle).collect()
+            kept.extract_if(.., |(_, since)| since.elapsed() >= idle)
+                .collect()
         };
         for (mut connection, _) in old {
             let _ = tokio::time::timeout(GOODBYE, connection.abort()).await;
@@ -134,7 +149,11 @@ impl Server {
     fn read(url: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("SMTP_URL {what}.");
         let url = Url::parse(url).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("names no host"))?.to_owned();
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or_else(|| wrong("names no host"))?
+            .to_owned();
         let decoded = |text: &str| {
             percent_decode_str(text)
                 .decode_utf8()
@@ -145,8 +164,12 @@ impl Server {
             Some(password) => Some(Credentials::new(decoded(url.username())?, decoded(password)?)),
             None => None,
         };
-        let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
-        let parameters = || TlsParameters::new(host.clone()).map_err(|error| wrong(&format!("cannot use TLS: {error}")));
+        let tls = url
+            .query_pairs()
+            .find(|(name, _)| name == "tls")
+            .map(|(_, value)| value.into_owned());
+        let parameters =
+            || TlsParameters::new(host.clone()).map_err(|error| wrong(&format!("cannot use TLS: {error}")));
         let exposed = credentials.is_some() && !is_this_machine(&url);
         let (security, port) = match (url.scheme(), tls.as_deref()) {
             ("smtps", _) => (Security::Wrapped(parameters()?), 465),
@@ -154,12 +177,26 @@ impl Server {
             ("smtp", Some("opportunistic")) => (Security::Opportunistic(parameters()?), 587),
             ("smtp", None) if exposed => (Security::Required(parameters()?), 587),
             ("smtp", None | Some("none")) => (Security::None, 25),
-            ("smtp", Some(_)) => return Err(wrong("has a tls parameter other than required, opportunistic and none")),
+            ("smtp", Some(_)) => {
+                return Err(wrong(
+                    "has a tls parameter other than required, opportunistic and none",
+                ));
+            }
             _ => return Err(wrong("must begin with smtp:// or smtps://")),
         };
         let name = url.path().trim_matches('/');
-        let hello = if name.is_empty() { ClientId::default() } else { ClientId::Domain(name.to_owned()) };
-        Ok(Self { host, port: url.port().unwrap_or(port), security, credentials, hello })
+        let hello = if name.is_empty() {
+            ClientId::default()
+        } else {
+            ClientId::Domain(name.to_owned())
+        };
+        Ok(Self {
+            host,
+            port: url.port().unwrap_or(port),
+            security,
+            credentials,
+            hello,
+        })
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
@@ -188,7 +225,10 @@ fn is_this_machine(url: &Url) -> bool {
     // The scheme is none that browsers know, so the host is never parsed as an IPv4 address.
     match url.host() {
         Some(Host::Domain(name)) => {
-            name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+            name == "localhost"
+                || name
+                    .parse::<std::net::Ipv4Addr>()
+                    .is_ok_and(|address| address.is_loopback())
         }
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -218,10 +258,34 @@ mod tests {
             ("smtp://127.0.0.1:2525", "127.0.0.1", 2525, "none", false),
             ("smtp://me:p%40ss@localhost", "localhost", 25, "none", true),
             ("smtp://me:p%40ss@127.0.0.1", "127.0.0.1", 25, "none", true),
-            ("smtp://me:p%40ss@mail.example.org", "mail.example.org", 587, "required", true),
-            ("smtp://me:x@mail.example.org?tls=none", "mail.example.org", 25, "none", true),
-            ("smtp://mail.example.org/our.name?tls=opportunistic", "mail.example.org", 587, "opportunistic", false),
-            ("smtps://me:x@mail.example.org", "mail.example.org", 465, "wrapped", true),
+            (
+                "smtp://me:p%40ss@mail.example.org",
+                "mail.example.org",
+                587,
+                "required",
+                true,
+            ),
+            (
+                "smtp://me:x@mail.example.org?tls=none",
+                "mail.example.org",
+                25,
+                "none",
+                true,
+            ),
+            (
+                "smtp://mail.example.org/our.name?tls=opportunistic",
+                "mail.example.org",
+                587,
+                "opportunistic",
+                false,
+            ),
+            (
+                "smtps://me:x@mail.example.org",
+                "mail.example.org",
+                465,
+                "wrapped",
+                true,
+            ),
             ("smtps://[::1]:4650", "[::1]", 4650, "wrapped", false),
         ] {
             assert_eq!(read(url), (host.to_owned(), port, security, credentials), "{url}");
@@ -230,9 +294,17 @@ mod tests {
 
     #[test]
     fn a_wrong_url_is_not_repeated() {
-        for url in ["smtp://me:hunter2@", "smtp://me:hunter2@h?tls=maybe", "http://me:hunter2@h", "smtp:hunter2"] {
+        for url in [
+            "smtp://me:hunter2@",
+            "smtp://me:hunter2@h?tls=maybe",
+            "http://me:hunter2@h",
+            "smtp:hunter2",
+        ] {
             let error = Server::read(url).err().unwrap();
-            assert!(error.starts_with("SMTP_URL ") && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.starts_with("SMTP_URL ") && !error.contains("hunter2"),
+                "{error}"
+            );
         }
     }
 }

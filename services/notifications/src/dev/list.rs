@@ -15,11 +15,7 @@ use common::{
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use crate::{
-    app::App,
-    channels::mailbox::NAME,
-    domain::message::Message,
-};
+use crate::{app::App, channels::mailbox::NAME, domain::message::Message};
 
 #[derive(Serialize)]
 struct Item {
@@ -47,7 +43,10 @@ pub async fn list(
         return list_json(State(app), params, uri).await;
     }
     let (messages, next, address) = find(&app, params).await?;
-    let items = messages.iter().map(|message| row(&app, message)).collect::<Result<Vec<_>, _>>()?;
+    let items = messages
+        .iter()
+        .map(|message| row(&app, message))
+        .collect::<Result<Vec<_>, _>>()?;
     let values = context! {
         items => items,
         next => next.map(Cursor::encode),
@@ -60,7 +59,10 @@ pub async fn list(
 /// As JSON.
 pub async fn list_json(State(app): State<App>, params: Params, uri: Uri) -> Result<Response, ApiError> {
     let (messages, next, _) = find(&app, params).await?;
-    let items = messages.iter().map(|message| item(&app, message)).collect::<Result<Vec<_>, _>>()?;
+    let items = messages
+        .iter()
+        .map(|message| item(&app, message))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(page::respond(items, next, &uri))
 }
 
@@ -73,7 +75,10 @@ async fn find(
     let address = params.get("to", |text| Ok(text.to_owned()));
     params.finish()?;
     let messages = app.parts.store.taken_by(NAME, address.clone(), page).await?;
-    let (messages, next) = page.cut(messages, |message| Cursor { key: 0, id: message.id.0 });
+    let (messages, next) = page.cut(messages, |message| Cursor {
+        key: 0,
+        id: message.id.0,
+    });
     Ok((messages, next, address))
 }
 
@@ -89,7 +94,14 @@ fn item(app: &App, message: &Message) -> Result<Item, ApiError> {
 }
 
 fn row(app: &App, message: &Message) -> Result<Value, ApiError> {
-    let Item { id, channel, to, subject, kind, .. } = item(app, message)?;
+    let Item {
+        id,
+        channel,
+        to,
+        subject,
+        kind,
+        ..
+    } = item(app, message)?;
     Ok(context! { id, channel, to, subject, kind, time => shown(message.created_at) })
 }
 

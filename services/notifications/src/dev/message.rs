@@ -25,14 +25,27 @@ pub async fn message(
     let raw = params.get("raw", |text| Ok(!matches!(text, "0" | "false")));
     params.finish()?;
     let missing = || ApiError::not_found("message_not_found", "There is no such message in the mailbox.");
-    let message = app.parts.store.find(NAME, MessageId::lenient(&id)).await?.ok_or_else(missing)?;
+    let message = app
+        .parts
+        .store
+        .find(NAME, MessageId::lenient(&id))
+        .await?
+        .ok_or_else(missing)?;
     if raw.unwrap_or(false) {
         // The path is made of the id as we write it, never of what was sent to us.
         let path = mailbox::file(&app.mailbox, message.id, message.channel);
-        let bytes = tokio::fs::read(&path).await.map_err(|error| missing().because(error))?;
+        let bytes = tokio::fs::read(&path)
+            .await
+            .map_err(|error| missing().because(error))?;
         let headers = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            ),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
         return Ok((headers, bytes).into_response());

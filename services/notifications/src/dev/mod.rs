@@ -1,8 +1,8 @@
 //! The mailbox in a browser, for development only: anybody who reaches these pages reads everybody's mail. They
 //! exist only outside production and on a loopback address; elsewhere they are not routed at all.
 
-mod message;
 mod list;
+mod message;
 
 use axum::{
     Router,
@@ -51,10 +51,18 @@ impl Pages {
         const POLICY: HeaderValue = HeaderValue::from_static(
             "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'",
         );
-        let html = self.0.get_template(name).and_then(|template| template.render(values)).map_err(ApiError::internal)?;
+        let html = self
+            .0
+            .get_template(name)
+            .and_then(|template| template.render(values))
+            .map_err(ApiError::internal)?;
         let mut response = axum::response::Html(html).into_response();
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(response)
     }
 }

@@ -52,22 +52,72 @@ mod tests {
             cancelled: false,
         };
         let now = from_millis(0);
-        let after = EventFacts { version: 2, ..before.clone() };
-        assert_eq!(compare(&before, &after, now), Consequence { reminders: false, tell: false });
+        let after = EventFacts {
+            version: 2,
+            ..before.clone()
+        };
+        assert_eq!(
+            compare(&before, &after, now),
+            Consequence {
+                reminders: false,
+                tell: false
+            }
+        );
 
-        let moved = EventFacts { starts_at: from_millis(2000), schedule_version: 2, ..after.clone() };
-        assert_eq!(compare(&before, &moved, now), Consequence { reminders: true, tell: true });
-        assert_eq!(compare(&before, &moved, from_millis(3000)), Consequence { reminders: true, tell: false });
+        let moved = EventFacts {
+            starts_at: from_millis(2000),
+            schedule_version: 2,
+            ..after.clone()
+        };
+        assert_eq!(
+            compare(&before, &moved, now),
+            Consequence {
+                reminders: true,
+                tell: true
+            }
+        );
+        assert_eq!(
+            compare(&before, &moved, from_millis(3000)),
+            Consequence {
+                reminders: true,
+                tell: false
+            }
+        );
         assert!(compare(&before, &moved, from_millis(1500)).tell);
 
         for other in [
-            EventFacts { address: "Hall 2".into(), ..after.clone() },
-            EventFacts { name: "Rust night".into(), ..after.clone() },
-            EventFacts { zone: Tz::UTC, ..after.clone() },
+            EventFacts {
+                address: "Hall 2".into(),
+                ..after.clone()
+            },
+            EventFacts {
+                name: "Rust night".into(),
+                ..after.clone()
+            },
+            EventFacts {
+                zone: Tz::UTC,
+                ..after.clone()
+            },
         ] {
-            assert_eq!(compare(&before, &other, now), Consequence { reminders: false, tell: true });
+            assert_eq!(
+                compare(&before, &other, now),
+                Consequence {
+                    reminders: false,
+                    tell: true
+                }
+            );
         }
-        let cancelled = EventFacts { cancelled: true, address: "none".into(), ..after };
-        assert_eq!(compare(&before, &cancelled, now), Consequence { reminders: true, tell: false });
+        let cancelled = EventFacts {
+            cancelled: true,
+            address: "none".into(),
+            ..after
+        };
+        assert_eq!(
+            compare(&before, &cancelled, now),
+            Consequence {
+                reminders: true,
+                tell: false
+            }
+        );
     }
 }

@@ -16,7 +16,9 @@ const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// The wait after the `attempts`-th failed try. `jitter` lies between 0 and 1 and spreads the wait by a fifth either
 /// way, so that what failed together does not come back together.
 pub fn retry_after(attempts: u32, jitter: f64) -> Duration {
-    let wait = FIRST.saturating_mul(4u32.saturating_pow(attempts.saturating_sub(1))).min(LONGEST);
+    let wait = FIRST
+        .saturating_mul(4u32.saturating_pow(attempts.saturating_sub(1)))
+        .min(LONGEST);
     wait.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
 }
 
@@ -76,10 +78,16 @@ mod tests {
         assert_eq!(turn(0, false, end, from_millis(9)), Turn::Take);
         assert!(matches!(turn(0, false, end, from_millis(10)), Turn::Drop(_)));
         assert!(matches!(turn(0, true, None, from_millis(0)), Turn::Drop(_)));
-        assert!(matches!(turn(MAX_ATTEMPTS, false, None, from_millis(0)), Turn::GiveUp(_)));
+        assert!(matches!(
+            turn(MAX_ATTEMPTS, false, None, from_millis(0)),
+            Turn::GiveUp(_)
+        ));
         assert_eq!(after_failure(1, false, end, from_millis(9)), Status::Queued);
         assert_eq!(after_failure(1, false, end, from_millis(10)), Status::Failed);
-        assert_eq!(after_failure(MAX_ATTEMPTS, false, None, from_millis(0)), Status::Failed);
+        assert_eq!(
+            after_failure(MAX_ATTEMPTS, false, None, from_millis(0)),
+            Status::Failed
+        );
         assert_eq!(after_failure(1, true, None, from_millis(0)), Status::Dropped);
     }
 }

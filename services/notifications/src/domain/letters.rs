@@ -88,7 +88,10 @@ impl Reach {
             not_after: Some(not_after),
             ..About::registration(card, facts.event_id, registration)
         };
-        let details = Details { hours: Some(reminder::hours_left(facts, now)), ..Details::default() };
+        let details = Details {
+            hours: Some(reminder::hours_left(facts, now)),
+            ..Details::default()
+        };
         let mut letters = Vec::new();
         self.write(&about, kind, details, &mut letters);
         letters
@@ -106,7 +109,10 @@ impl Reach {
             schedule_version: facts.version,
             ..About::registration(card, facts.event_id, registration)
         };
-        let details = Details { before: Some(known.clone()), ..Details::default() };
+        let details = Details {
+            before: Some(known.clone()),
+            ..Details::default()
+        };
         let mut letters = Vec::new();
         self.write(&about, Kind::EventUpdated, details, &mut letters);
         letters
@@ -139,11 +145,23 @@ impl Reach {
 
 impl<'a> About<'a> {
     fn registration(card: &'a UserCard, event_id: EventId, registration: RegistrationId) -> Self {
-        Self { card, event_id, occurrence: registration.0, schedule_version: 0, not_after: None }
+        Self {
+            card,
+            event_id,
+            occurrence: registration.0,
+            schedule_version: 0,
+            not_after: None,
+        }
     }
 
     fn payment(card: &'a UserCard, event_id: EventId, payment: PaymentId) -> Self {
-        Self { card, event_id, occurrence: payment.0, schedule_version: 0, not_after: None }
+        Self {
+            card,
+            event_id,
+            occurrence: payment.0,
+            schedule_version: 0,
+            not_after: None,
+        }
     }
 }
 

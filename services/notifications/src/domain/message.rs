@@ -89,13 +89,6 @@ named! {
     }
 }
 
-impl Kind {
-    /// Whether it is void once the registration has ended or the event has moved.
-    pub fn is_about_attending(self) -> bool {
-        matches!(self, Self::Reminder24h | Self::Reminder3h | Self::EventUpdated)
-    }
-}
-
 /// What a message says beyond the facts of its event. Kept as JSON, hence the stable names.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]

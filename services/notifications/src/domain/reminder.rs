@@ -6,8 +6,10 @@ use common::{clock::Timestamp, wire::EventFacts};
 use super::message::Kind;
 
 /// How long before the start each reminder is sent.
-pub const LEADS: [(Kind, TimeDelta); 2] =
-    [(Kind::Reminder24h, TimeDelta::hours(24)), (Kind::Reminder3h, TimeDelta::hours(3))];
+pub const LEADS: [(Kind, TimeDelta); 2] = [
+    (Kind::Reminder24h, TimeDelta::hours(24)),
+    (Kind::Reminder3h, TimeDelta::hours(3)),
+];
 
 /// A reminder to come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +25,10 @@ pub fn plan(facts: &EventFacts, now: Timestamp) -> impl Iterator<Item = Planned>
     let (starts_at, cancelled) = (facts.starts_at, facts.cancelled);
     LEADS
         .into_iter()
-        .map(move |(kind, lead)| Planned { kind, due_at: starts_at - lead })
+        .map(move |(kind, lead)| Planned {
+            kind,
+            due_at: starts_at - lead,
+        })
         .filter(move |planned| !cancelled && planned.due_at > now)
 }
 
@@ -47,18 +52,34 @@ pub enum Verdict {
 }
 
 /// Decides on a reminder that was due at `due_at` for version `schedule_version` of the schedule.
-pub fn judge(kind: Kind, due_at: Timestamp, schedule_version: i64, facts: &EventFacts, now: Timestamp) -> Verdict {
-    let Some((_, lead)) = LEADS.into_iter().find(|(k, _)| *k == kind) else { return Verdict::Drop };
+pub fn judge(
+    kind: Kind,
+    due_at: Timestamp,
+    schedule_version: i64,
+    facts: &EventFacts,
+    now: Timestamp,
+) -> Verdict {
+    let Some((_, lead)) = LEADS.into_iter().find(|(k, _)| *k == kind) else {
+        return Verdict::Drop;
+    };
     if facts.cancelled {
         return Verdict::Drop;
     }
     if schedule_version < facts.schedule_version {
         let due_at = facts.starts_at - lead;
-        return if due_at > now { Verdict::Move { due_at } } else { Verdict::Drop };
+        return if due_at > now {
+            Verdict::Move { due_at }
+        } else {
+            Verdict::Drop
+        };
     }
     // Half of the lead: 12 hours late "tomorrow" has become "today", and 1.5 hours late is still time to get there.
     let not_after = due_at + lead / 2;
-    if now < not_after && now < facts.starts_at { Verdict::Send { not_after } } else { Verdict::TooLate }
+    if now < not_after && now < facts.starts_at {
+        Verdict::Send { not_after }
+    } else {
+        Verdict::TooLate
+    }
 }
 
 /// Hours until the start, rounded to the nearest, at least 1.
@@ -90,7 +111,9 @@ mod tests {
     }
 
     fn planned(hours_before: i64) -> Vec<Kind> {
-        plan(&facts(), from_millis(START - hours_before * HOUR)).map(|planned| planned.kind).collect()
+        plan(&facts(), from_millis(START - hours_before * HOUR))
+            .map(|planned| planned.kind)
+            .collect()
     }
 
     #[test]
@@ -103,9 +126,15 @@ mod tests {
 
     #[test]
     fn none_for_a_cancelled_event() {
-        let facts = EventFacts { cancelled: true, ..facts() };
+        let facts = EventFacts {
+            cancelled: true,
+            ..facts()
+        };
         assert_eq!(plan(&facts, from_millis(0)).count(), 0);
-        assert_eq!(judge(Kind::Reminder3h, facts.starts_at, 1, &facts, from_millis(0)), Verdict::Drop);
+        assert_eq!(
+            judge(Kind::Reminder3h, facts.starts_at, 1, &facts, from_millis(0)),
+            Verdict::Drop
+        );
     }
 
     #[test]
@@ -121,17 +150,27 @@ mod tests {
         ] {
             let due = from_millis(START - lead * HOUR);
             let verdict = judge(kind, due, 1, &facts, due + TimeDelta::milliseconds(lateness));
-            assert_eq!(matches!(verdict, Verdict::Send { .. }), sent, "{kind:?} {lateness}");
+            assert_eq!(
+                matches!(verdict, Verdict::Send { .. }),
+                sent,
+                "{kind:?} {lateness}"
+            );
             assert_eq!(verdict == Verdict::TooLate, !sent, "{kind:?} {lateness}");
         }
     }
 
     #[test]
     fn a_reminder_of_an_older_schedule_moves_or_is_dropped() {
-        let facts = EventFacts { schedule_version: 2, ..facts() };
+        let facts = EventFacts {
+            schedule_version: 2,
+            ..facts()
+        };
         let due = from_millis(START - 24 * HOUR);
         let at = |hours_before: i64| from_millis(START - hours_before * HOUR);
-        assert_eq!(judge(Kind::Reminder24h, due, 1, &facts, at(30)), Verdict::Move { due_at: due });
+        assert_eq!(
+            judge(Kind::Reminder24h, due, 1, &facts, at(30)),
+            Verdict::Move { due_at: due }
+        );
         assert_eq!(judge(Kind::Reminder24h, due, 1, &facts, at(24)), Verdict::Drop);
     }
 

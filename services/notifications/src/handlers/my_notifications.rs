@@ -78,7 +78,13 @@ pub async fn my_notifications(
     let page = Page::read(&mut params);
     params.finish()?;
     let entries = app.parts.store.of_user(caller.id, page).await?;
-    let (entries, next) =
-        page.cut(entries, |entry| Cursor { key: entry.created_at.timestamp_millis(), id: entry.id.0 });
-    Ok(page::respond(entries.iter().map(Notification::from).collect(), next, &uri))
+    let (entries, next) = page.cut(entries, |entry| Cursor {
+        key: entry.created_at.timestamp_millis(),
+        id: entry.id.0,
+    });
+    Ok(page::respond(
+        entries.iter().map(Notification::from).collect(),
+        next,
+        &uri,
+    ))
 }

@@ -21,7 +21,11 @@ use crate::{
 };
 
 /// Takes a batch of CloudEvents.
-pub async fn messages(_: Service, State(app): State<App>, body: Body) -> Result<Json<Vec<Receipt>>, ApiError> {
+pub async fn messages(
+    _: Service,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<Vec<Receipt>>, ApiError> {
     outbox::receive(app.parts.as_ref(), body).await
 }
 
@@ -75,7 +79,9 @@ impl Fact {
             },
             Self::Changed(facts) => Change::EventChanged(*facts),
             Self::Refunded(fact) => match card {
-                Some(card) => Change::Told { letters: reach.refunded(&fact, card) },
+                Some(card) => Change::Told {
+                    letters: reach.refunded(&fact, card),
+                },
                 None => Change::Nothing,
             },
         }
@@ -94,7 +100,11 @@ impl Subscriber for Parts {
             }
         }
         // Asked before the change, never inside it: the writer waits for nobody.
-        let people = match self.people.find(facts.iter().filter_map(|(_, fact)| fact.reader())).await {
+        let people = match self
+            .people
+            .find(facts.iter().filter_map(|(_, fact)| fact.reader()))
+            .await
+        {
             Ok(people) => people,
             Err(error) => {
                 tracing::warn!(%error, "recipients could not be looked up");
@@ -115,7 +125,10 @@ impl Subscriber for Parts {
             if let (Some(user), None) = (reader, card) {
                 tracing::debug!(%user, message = %id, "there is no such user; nobody is told");
             }
-            Intake { id, change: fact.change(card.map(AsRef::as_ref), self.reach) }
+            Intake {
+                id,
+                change: fact.change(card.map(AsRef::as_ref), self.reach),
+            }
         });
         self.take(intakes.collect(), &mut receipts).await;
         receipts
@@ -142,7 +155,11 @@ impl Parts {
     }
 
     async fn take_one(&self, intake: &Intake) -> Receipt {
-        match self.store.take(Arc::from([intake.clone()]), self.clock.now()).await {
+        match self
+            .store
+            .take(Arc::from([intake.clone()]), self.clock.now())
+            .await
+        {
             Ok(()) => Receipt::accepted(intake.id),
             Err(error) => self.refused(intake.id, &error),
         }

@@ -1,4 +1,4 @@
-//! Everything that is kept. Each method is one decision that is atomic in every adapter; [`contract`] says what all
+//! Everything that is kept. Each method is one decision that is atomic in every adapter; `contract` says what all
 //! of them must do.
 
 #[cfg(test)]

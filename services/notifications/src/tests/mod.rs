@@ -1,1 +1,13 @@
-mod speed;
+//! The service from outside, over its front, and its workers one round at a time.
+
+mod http;
+mod intake;
+mod kit;
+mod mailbox;
+mod recorder;
+mod reminders;
+mod sender;
+mod sink;
+mod smtp;
+mod users;
+mod words;

@@ -43,11 +43,19 @@ impl Announcements {
     pub async fn round(&self) -> Result<bool, RoundError> {
         let parts = &self.parts;
         let now = parts.clock.now();
-        let Some(announcement) = parts.store.announcement(CHUNK).await? else { return Ok(false) };
+        let Some(announcement) = parts.store.announcement(CHUNK).await? else {
+            return Ok(false);
+        };
         let facts = announcement.facts;
         let tell = |known| compare(known, &facts, now).tell;
-        let to_tell = announcement.attendees.iter().filter(|attendee| tell(&attendee.known));
-        let people = parts.people.find(to_tell.map(|attendee| attendee.user_id)).await?;
+        let to_tell = announcement
+            .attendees
+            .iter()
+            .filter(|attendee| tell(&attendee.known));
+        let people = parts
+            .people
+            .find(to_tell.map(|attendee| attendee.user_id))
+            .await?;
         let reached = announcement
             .attendees
             .iter()
@@ -62,7 +70,17 @@ impl Announcements {
                 (attendee.registration_id, letters)
             })
             .collect();
-        parts.store.announce(Step { facts, cursor: announcement.cursor, reached }, now).await?;
+        parts
+            .store
+            .announce(
+                Step {
+                    facts,
+                    cursor: announcement.cursor,
+                    reached,
+                },
+                now,
+            )
+            .await?;
         parts.ring();
         Ok(true)
     }

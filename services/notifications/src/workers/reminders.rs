@@ -69,12 +69,23 @@ impl Reminders {
         let judged: Vec<_> = due
             .iter()
             .map(|reminder| {
-                let DueReminder { kind, due_at, schedule_version, facts, .. } = reminder;
+                let DueReminder {
+                    kind,
+                    due_at,
+                    schedule_version,
+                    facts,
+                    ..
+                } = reminder;
                 (reminder, judge(*kind, *due_at, *schedule_version, facts, now))
             })
             .collect();
-        let to_send = judged.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Send { .. }));
-        let people = parts.people.find(to_send.map(|(reminder, _)| reminder.user_id)).await?;
+        let to_send = judged
+            .iter()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Send { .. }));
+        let people = parts
+            .people
+            .find(to_send.map(|(reminder, _)| reminder.user_id))
+            .await?;
         let decided = judged
             .into_iter()
             .map(|(reminder, verdict)| DecidedReminder {
@@ -86,9 +97,10 @@ impl Reminders {
                         Some(card) => self.send(reminder, card, now, not_after),
                         None => Decision::Drop,
                     },
-                    Verdict::Move { due_at } => {
-                        Decision::Move { due_at, schedule_version: reminder.facts.schedule_version }
-                    }
+                    Verdict::Move { due_at } => Decision::Move {
+                        due_at,
+                        schedule_version: reminder.facts.schedule_version,
+                    },
                     Verdict::Drop => Decision::Drop,
                     Verdict::TooLate => {
                         let (registration, kind) = (reminder.registration_id, reminder.kind.name());
@@ -110,15 +122,30 @@ impl Reminders {
         now: Timestamp,
         not_after: Timestamp,
     ) -> Decision {
-        let DueReminder { registration_id, kind, facts, .. } = reminder;
-        let letters = self.parts.reach.reminder(*kind, *registration_id, facts, card, now, not_after);
-        Decision::Send { event_version: facts.version, letters }
+        let DueReminder {
+            registration_id,
+            kind,
+            facts,
+            ..
+        } = reminder;
+        let letters = self
+            .parts
+            .reach
+            .reminder(*kind, *registration_id, facts, card, now, not_after);
+        Decision::Send {
+            event_version: facts.version,
+            letters,
+        }
     }
 
     /// Until the next one is due, at most [`POLL`]: a sooner one may be planned meanwhile.
     async fn until_next(&self) -> Duration {
         match self.parts.store.next_reminder().await {
-            Ok(Some(next)) => (next - self.parts.clock.now()).max(TimeDelta::zero()).to_std().unwrap_or(POLL).min(POLL),
+            Ok(Some(next)) => (next - self.parts.clock.now())
+                .max(TimeDelta::zero())
+                .to_std()
+                .unwrap_or(POLL)
+                .min(POLL),
             Ok(None) | Err(_) => POLL,
         }
     }

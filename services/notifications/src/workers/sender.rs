@@ -58,7 +58,13 @@ pub enum Round {
 impl Sender {
     /// A worker that holds messages for at most `lease`.
     pub fn new(parts: Arc<Parts>, channel: Channel, mailer: Arc<dyn Mailer>, lease: Duration) -> Self {
-        Self { parts, channel, mailer, lease, owner: new_id() }
+        Self {
+            parts,
+            channel,
+            mailer,
+            lease,
+            owner: new_id(),
+        }
     }
 
     /// Works until `stop`.
@@ -77,7 +83,12 @@ impl Sender {
                 }
                 Ok(Round::Unreachable) => {
                     failures += 1;
-                    tracing::warn!(channel, failures, provider = self.mailer.name(), "the provider cannot be reached");
+                    tracing::warn!(
+                        channel,
+                        failures,
+                        provider = self.mailer.name(),
+                        "the provider cannot be reached"
+                    );
                     backoff(failures)
                 }
                 Err(error) => {
@@ -106,7 +117,11 @@ impl Sender {
         }
         let (reports, reached) = self.deliver(claimed, stop).await;
         self.report(reports, stop).await?;
-        Ok(if reached { Round::Worked } else { Round::Unreachable })
+        Ok(if reached {
+            Round::Worked
+        } else {
+            Round::Unreachable
+        })
     }
 
     /// Takes messages whose turn has come.
@@ -116,11 +131,23 @@ impl Sender {
     pub async fn claim(&self) -> Result<Vec<Claimed>, StoreError> {
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         // A look costs no commit.
-        if store.next_message(self.channel).await?.is_none_or(|next| next > now) {
+        if store
+            .next_message(self.channel)
+            .await?
+            .is_none_or(|next| next > now)
+        {
             return Ok(Vec::new());
         }
         let lease = TimeDelta::from_std(self.lease).unwrap_or(TimeDelta::MAX);
-        store.claim(self.channel, self.owner, now, now + lease, self.mailer.pace().batch).await
+        store
+            .claim(
+                self.channel,
+                self.owner,
+                now,
+                now + lease,
+                self.mailer.pace().batch,
+            )
+            .await
     }
 
     /// Calls the provider for each message, several at once. Gives what came of it, and whether the provider could
@@ -174,13 +201,18 @@ impl Sender {
             Ok(parcel) => parcel,
             Err(error) => {
                 tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be put into words");
-                return Tried::Failed { why: kept(&error.to_string()) };
+                return Tried::Failed {
+                    why: kept(&error.to_string()),
+                };
             }
         };
         let tried = tokio::time::timeout(patience, self.mailer.send(parcel)).await;
         let error = match tried {
             Ok(Ok(provider_id)) => {
-                return Tried::Sent { provider: self.mailer.name(), provider_id: kept(&provider_id) };
+                return Tried::Sent {
+                    provider: self.mailer.name(),
+                    provider_id: kept(&provider_id),
+                };
             }
             Ok(Err(error)) => error,
             Err(_) => MailError::Temporary("no answer in time".to_owned()),
@@ -194,9 +226,16 @@ impl Sender {
             MailError::Unreachable(_) => unreachable.store(true, Ordering::Relaxed),
             MailError::Temporary(_) => {}
         }
-        tracing::debug!(%id, channel, attempts = claim.attempts, why, "a message did not go out; trying again later");
+        if claim.attempts >= delivery::MAX_ATTEMPTS {
+            tracing::warn!(%id, channel, attempts = claim.attempts, why, "a message is given up");
+        } else {
+            tracing::debug!(%id, channel, attempts = claim.attempts, why, "a message did not go out; trying later");
+        }
         let after = delivery::retry_after(claim.attempts, rand::random_range(0.0..1.0));
-        Tried::Retry { at: self.parts.clock.now() + TimeDelta::from_std(after).unwrap_or_default(), why }
+        Tried::Retry {
+            at: self.parts.clock.now() + TimeDelta::from_std(after).unwrap_or_default(),
+            why,
+        }
     }
 
     /// Notes what came of the tries. It must not give up easily: what it forgets to note goes out again.
@@ -207,11 +246,20 @@ impl Sender {
         let reports: Arc<[Report]> = reports.into();
         let mut failures = 0;
         loop {
-            match self.parts.store.report(reports.clone(), self.parts.clock.now()).await {
+            match self
+                .parts
+                .store
+                .report(reports.clone(), self.parts.clock.now())
+                .await
+            {
                 Ok(held) => {
                     let lost = reports.len() - held;
                     if lost > 0 {
-                        tracing::warn!(channel = self.channel.name(), lost, "the lease ran out before the report");
+                        tracing::warn!(
+                            channel = self.channel.name(),
+                            lost,
+                            "the lease ran out before the report"
+                        );
                     }
                     return Ok(());
                 }
@@ -227,12 +275,19 @@ impl Sender {
 
     async fn until_next(&self) -> Duration {
         match self.parts.store.next_message(self.channel).await {
-            Ok(Some(next)) => (next - self.parts.clock.now()).max(TimeDelta::zero()).to_std().unwrap_or(POLL).min(POLL),
+            Ok(Some(next)) => (next - self.parts.clock.now())
+                .max(TimeDelta::zero())
+                .to_std()
+                .unwrap_or(POLL)
+                .min(POLL),
             Ok(None) | Err(_) => POLL,
         }
     }
 }
 
 fn kept(why: &str) -> String {
-    crate::channels::mime::one_line(why).chars().take(WHY_CHARACTERS).collect()
+    crate::channels::mime::one_line(why)
+        .chars()
+        .take(WHY_CHARACTERS)
+        .collect()
 }

@@ -55,7 +55,7 @@ pub enum Applied {
         order: Order,
         /// The payment.
         payment: Payment,
-        /// The message to events that this report caused.
+        /// The message to events about this payment that has yet to be delivered.
         message: Option<i64>,
     },
 }

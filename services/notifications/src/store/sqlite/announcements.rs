@@ -18,17 +18,27 @@ pub fn next(db: &Connection, limit: usize) -> Result<Option<Announcement>, Store
     let found = db
         .prepare_cached("SELECT event_id, version, cursor FROM announcements ORDER BY created_at LIMIT 1")?
         .query_row([], |row| {
-            Ok((row.get::<_, EventId>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<RegistrationId>>(2)?))
+            Ok((
+                row.get::<_, EventId>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, Option<RegistrationId>>(2)?,
+            ))
         })
         .optional()?;
-    let Some((event, version, cursor)) = found else { return Ok(None) };
+    let Some((event, version, cursor)) = found else {
+        return Ok(None);
+    };
     let mut versions = HashMap::new();
     let facts = known(db, &mut versions, event, version)?;
     let mut statement = db.prepare_cached(
         "SELECT registration_id, user_id, told_version FROM attendances
          WHERE event_id = ?1 AND live = 1 AND registration_id > ?2 ORDER BY registration_id LIMIT ?3",
     )?;
-    let mut rows = statement.query(params![event, cursor.map_or(Uuid::nil(), |id| id.0), limit as i64])?;
+    let mut rows = statement.query(params![
+        event,
+        cursor.map_or(Uuid::nil(), |id| id.0),
+        limit as i64
+    ])?;
     let mut attendees = Vec::new();
     while let Some(row) = rows.next()? {
         attendees.push(Attendee {
@@ -37,7 +47,11 @@ pub fn next(db: &Connection, limit: usize) -> Result<Option<Announcement>, Store
             known: known(db, &mut versions, event, row.get(2)?)?,
         });
     }
-    Ok(Some(Announcement { facts, cursor, attendees }))
+    Ok(Some(Announcement {
+        facts,
+        cursor,
+        attendees,
+    }))
 }
 
 fn known(
@@ -58,12 +72,16 @@ pub fn step(db: &Connection, step: &Step, now: Timestamp) -> Result<bool, StoreE
     let facts = &step.facts;
     let Some((last, _)) = step.reached.last() else {
         let over = db
-            .prepare_cached("DELETE FROM announcements WHERE event_id = ?1 AND version = ?2 AND cursor IS ?3")?
+            .prepare_cached(
+                "DELETE FROM announcements WHERE event_id = ?1 AND version = ?2 AND cursor IS ?3",
+            )?
             .execute(params![facts.event_id, facts.version, step.cursor])?;
         return Ok(over == 1);
     };
     let moved = db
-        .prepare_cached("UPDATE announcements SET cursor = ?4 WHERE event_id = ?1 AND version = ?2 AND cursor IS ?3")?
+        .prepare_cached(
+            "UPDATE announcements SET cursor = ?4 WHERE event_id = ?1 AND version = ?2 AND cursor IS ?3",
+        )?
         .execute(params![facts.event_id, facts.version, step.cursor, last])?;
     if moved == 0 {
         return Ok(false);

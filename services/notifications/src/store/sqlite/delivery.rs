@@ -38,7 +38,14 @@ pub fn claim(
             let (fence, attempts): (i64, u32) = (row.get(WIDTH)?, row.get(WIDTH + 1)?);
             let verdict = turn(attempts, row.get(WIDTH + 2)?, not_after, now);
             let message = reader.read(db, row)?;
-            claimed.push((verdict, Claimed { message, fence: fence + 1, attempts: attempts + 1 }));
+            claimed.push((
+                verdict,
+                Claimed {
+                    message,
+                    fence: fence + 1,
+                    attempts: attempts + 1,
+                },
+            ));
         }
     }
     let mut taken = Vec::with_capacity(claimed.len());
@@ -72,7 +79,10 @@ pub fn report(db: &Connection, reports: &[Report], now: Timestamp) -> Result<usi
     let mut held = 0;
     for Report { id, fence, result } in reports {
         held += match result {
-            Tried::Sent { provider, provider_id } => db
+            Tried::Sent {
+                provider,
+                provider_id,
+            } => db
                 .prepare_cached(
                     "UPDATE messages SET status = 'sent', sent_at = ?3, provider = ?4, provider_id = ?5,
                         due_at = NULL, lease_owner = NULL, last_error = NULL
@@ -95,7 +105,13 @@ pub fn report(db: &Connection, reports: &[Report], now: Timestamp) -> Result<usi
     Ok(held)
 }
 
-fn failed(db: &Connection, id: MessageId, fence: i64, at: Option<Timestamp>, why: &str) -> Result<usize, StoreError> {
+fn failed(
+    db: &Connection,
+    id: MessageId,
+    fence: i64,
+    at: Option<Timestamp>,
+    why: &str,
+) -> Result<usize, StoreError> {
     let held = db
         .prepare_cached(
             "SELECT attempts, withdrawn, not_after FROM messages WHERE id = ?1 AND fence = ?2 AND status = 'sending'",
@@ -104,8 +120,12 @@ fn failed(db: &Connection, id: MessageId, fence: i64, at: Option<Timestamp>, why
             Ok((row.get::<_, u32>(0)?, row.get::<_, bool>(1)?, row.get::<_, Option<i64>>(2)?.map(from_millis)))
         })
         .optional()?;
-    let Some((attempts, withdrawn, not_after)) = held else { return Ok(0) };
-    let status = at.map_or(Status::Failed, |at| after_failure(attempts, withdrawn, not_after, at));
+    let Some((attempts, withdrawn, not_after)) = held else {
+        return Ok(0);
+    };
+    let status = at.map_or(Status::Failed, |at| {
+        after_failure(attempts, withdrawn, not_after, at)
+    });
     if status != Status::Queued {
         return settle(db, id, status, why).map(|()| 1);
     }

@@ -25,7 +25,11 @@ impl Newest {
             return Ok(Some(known.clone()));
         }
         let sql = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?1 ORDER BY version DESC LIMIT 1");
-        let found = db.prepare_cached(&sql)?.query_row([event], read).optional()?.map(Arc::new);
+        let found = db
+            .prepare_cached(&sql)?
+            .query_row([event], read)
+            .optional()?
+            .map(Arc::new);
         if let Some(found) = &found {
             self.0.insert(event, found.clone());
         }
@@ -59,7 +63,10 @@ impl Newest {
 /// One version of an event.
 pub fn at_version(db: &Connection, event: EventId, version: i64) -> Result<Option<EventFacts>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?1 AND version = ?2");
-    Ok(db.prepare_cached(&sql)?.query_row(params![event, version], read).optional()?)
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row(params![event, version], read)
+        .optional()?)
 }
 
 fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {

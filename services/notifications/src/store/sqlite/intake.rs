@@ -27,12 +27,18 @@ pub fn take(db: &Connection, batch: &[Intake], now: Timestamp) -> Result<(), Sto
 
 fn apply(db: &Connection, newest: &mut Newest, change: &Change, now: Timestamp) -> Result<(), StoreError> {
     match change {
-        Change::Confirmed { registration_id, user_id, facts, letters } => {
-            confirmed(db, newest, *registration_id, *user_id, facts, letters, now)
-        }
-        Change::Ended { registration_id, user_id, facts, letters } => {
-            ended(db, newest, *registration_id, *user_id, facts, letters, now)
-        }
+        Change::Confirmed {
+            registration_id,
+            user_id,
+            facts,
+            letters,
+        } => confirmed(db, newest, *registration_id, *user_id, facts, letters, now),
+        Change::Ended {
+            registration_id,
+            user_id,
+            facts,
+            letters,
+        } => ended(db, newest, *registration_id, *user_id, facts, letters, now),
         Change::EventChanged(facts) => newest.learn(db, facts, now).map(drop),
         Change::Told { letters } => queue(db, letters, None, now),
         Change::Nothing => Ok(()),
@@ -90,5 +96,7 @@ pub fn queue(
     event_version: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    letters.iter().try_for_each(|letter| letters::queue(db, letter, event_version, now))
+    letters
+        .iter()
+        .try_for_each(|letter| letters::queue(db, letter, event_version, now))
 }

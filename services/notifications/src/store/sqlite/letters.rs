@@ -14,14 +14,21 @@ use super::events;
 use crate::domain::message::{Channel, Draft, Kind, Message, Status};
 
 /// The columns that [`Reader::read`] reads, in its order.
-pub const COLUMNS: &str = "id, user_id, event_id, event_version, occurrence, kind, channel, address, name, details,
+pub const COLUMNS: &str =
+    "id, user_id, event_id, event_version, occurrence, kind, channel, address, name, details,
     status, created_at, sent_at";
 /// The number of [`COLUMNS`].
 pub const WIDTH: usize = 13;
 
 /// Queues a letter, unless its reader was told already.
-pub fn queue(db: &Connection, letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Result<(), StoreError> {
-    let details = serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+pub fn queue(
+    db: &Connection,
+    letter: &Draft,
+    event_version: Option<i64>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let details =
+        serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     db.prepare_cached(
         "INSERT INTO messages (id, user_id, event_id, event_version, occurrence, kind, channel, schedule_version,
             address, name, details, status, due_at, not_after, created_at)
@@ -96,7 +103,12 @@ impl Reader {
         })
     }
 
-    fn facts(&mut self, db: &Connection, event: EventId, version: i64) -> Result<Option<EventFacts>, StoreError> {
+    fn facts(
+        &mut self,
+        db: &Connection,
+        event: EventId,
+        version: i64,
+    ) -> Result<Option<EventFacts>, StoreError> {
         if let Some(known) = self.0.get(&(event, version)) {
             return Ok(known.clone());
         }

@@ -16,7 +16,9 @@ use crate::{
 };
 
 pub fn of_user(db: &Connection, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
-    let (before, before_id) = page.after.map_or((i64::MAX, Uuid::max()), |after| (after.key, after.id));
+    let (before, before_id) = page
+        .after
+        .map_or((i64::MAX, Uuid::max()), |after| (after.key, after.id));
     let mut statement = db.prepare_cached(
         "SELECT id, event_id, kind, channel, status, created_at, sent_at FROM messages
          WHERE user_id = ?1 AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4",
@@ -61,7 +63,9 @@ pub fn find(db: &Connection, provider: &str, id: MessageId) -> Result<Option<Mes
     let sql = format!("SELECT {COLUMNS} FROM messages WHERE id = ?1 AND provider = ?2");
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(params![id, provider])?;
-    rows.next()?.map(|row| Reader::default().read(db, row)).transpose()
+    rows.next()?
+        .map(|row| Reader::default().read(db, row))
+        .transpose()
 }
 
 pub fn stats(db: &Connection, now: Timestamp) -> Result<Stats, StoreError> {

@@ -23,9 +23,7 @@ use rusqlite::params;
 use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
-use super::{
-    Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, Stats, Step, Store,
-};
+use super::{Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, Stats, Step, Store};
 use crate::domain::message::{Channel, Message};
 
 /// How long settled reminders are kept for whoever wonders: 30 days.
@@ -58,7 +56,9 @@ impl Store for SqliteStore {
     }
 
     async fn decide(&self, decided: Vec<DecidedReminder>, now: Timestamp) -> Result<usize, StoreError> {
-        self.db.write(move |db| reminders::decide(db, &decided, now)).await
+        self.db
+            .write(move |db| reminders::decide(db, &decided, now))
+            .await
     }
 
     async fn announcement(&self, limit: usize) -> Result<Option<Announcement>, StoreError> {
@@ -77,7 +77,9 @@ impl Store for SqliteStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Claimed>, StoreError> {
-        self.db.write(move |db| delivery::claim(db, channel, owner, now, until, limit)).await
+        self.db
+            .write(move |db| delivery::claim(db, channel, owner, now, until, limit))
+            .await
     }
 
     async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
@@ -98,7 +100,9 @@ impl Store for SqliteStore {
         address: Option<String>,
         page: Page,
     ) -> Result<Vec<Message>, StoreError> {
-        self.db.read(move |db| lists::taken_by(db, provider, address.as_deref(), page)).await
+        self.db
+            .read(move |db| lists::taken_by(db, provider, address.as_deref(), page))
+            .await
     }
 
     async fn find(&self, provider: &'static str, id: MessageId) -> Result<Option<Message>, StoreError> {
@@ -144,7 +148,11 @@ mod tests {
             move || Arc::new(SqliteStore::new(Sqlite::open(&path, MIGRATIONS).unwrap())) as Arc<dyn Store>
         };
         // Two doors to one file, as two processes have.
-        Fresh { store: open(), other: open(), _keep: Box::new(dir) }
+        Fresh {
+            store: open(),
+            other: open(),
+            _keep: Box::new(dir),
+        }
     }
 
     crate::store_contract!(temp);

@@ -64,14 +64,22 @@ pub fn follow(
         )?
         .execute(params![registration, facts.schedule_version])?;
     }
-    let outdated = if facts.cancelled { i64::MAX } else { facts.schedule_version };
-    LEADS.iter().try_for_each(|(kind, _)| withdraw(db, registration, *kind, outdated))
+    let outdated = if facts.cancelled {
+        i64::MAX
+    } else {
+        facts.schedule_version
+    };
+    LEADS
+        .iter()
+        .try_for_each(|(kind, _)| withdraw(db, registration, *kind, outdated))
 }
 
 /// Drops the pending reminders of a registration.
 pub fn drop_all(db: &Connection, registration: RegistrationId) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE schedules SET status = 'dropped' WHERE registration_id = ?1 AND status = 'pending'")?
-        .execute([registration])?;
+    db.prepare_cached(
+        "UPDATE schedules SET status = 'dropped' WHERE registration_id = ?1 AND status = 'pending'",
+    )?
+    .execute([registration])?;
     Ok(())
 }
 
@@ -112,7 +120,10 @@ pub fn decide(db: &Connection, decided: &[DecidedReminder], now: Timestamp) -> R
     for reminder in decided {
         let (status, moved) = match &reminder.decision {
             Decision::Send { .. } => ("done", None),
-            Decision::Move { due_at, schedule_version } => ("pending", Some((due_at, schedule_version))),
+            Decision::Move {
+                due_at,
+                schedule_version,
+            } => ("pending", Some((due_at, schedule_version))),
             Decision::Drop => ("dropped", None),
             Decision::SkipLate => ("skipped_late", None),
         };
@@ -134,7 +145,11 @@ pub fn decide(db: &Connection, decided: &[DecidedReminder], now: Timestamp) -> R
             continue;
         }
         stood += 1;
-        if let Decision::Send { event_version, letters } = &reminder.decision {
+        if let Decision::Send {
+            event_version,
+            letters,
+        } = &reminder.decision
+        {
             queue(db, letters, Some(*event_version), now)?;
         }
     }

@@ -76,7 +76,10 @@ pub(super) fn apply(
     if before.as_ref() != Some(&payment) {
         put(db, &payment, &order)?;
     }
-    let message = if captured_now { captured(db, &mut order, &payment, now)? } else { None };
+    let message = match captured_now {
+        true => captured(db, &mut order, &payment, now)?,
+        false => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
+    };
     if let (Some(key), Status::Captured) = (key, payment.status) {
         let statement = Statement { payment: payment.clone(), order: order.clone(), refund: None };
         idempotency::store(db, &key, &answer(&statement), now)?;

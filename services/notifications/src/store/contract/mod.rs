@@ -1,0 +1,53 @@
+//! What every adapter must do. An adapter joins with one line: `crate::store_contract!(make)`, where `make` gives a
+//! [`Fresh`] store.
+
+mod announcements;
+mod delivery;
+mod intake;
+mod kit;
+mod lists;
+mod reminders;
+
+use std::{any::Any, sync::Arc};
+
+pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*};
+use super::Store;
+
+/// A new, empty store.
+pub struct Fresh {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// A second way to the same data, as another process has.
+    pub other: Arc<dyn Store>,
+    /// What must outlive both.
+    pub _keep: Box<dyn Any + Send + Sync>,
+}
+
+/// Lists every test once.
+#[macro_export]
+macro_rules! store_contract {
+    ($make:path) => {
+        $crate::store_contract!($make;
+            a_message_has_its_effect_once, an_id_counts_once_whatever_comes_with_it,
+            letters_are_not_queued_twice, registering_again_is_told_again,
+            reminders_are_planned_and_found_in_order, no_reminder_after_its_time, an_end_drops_reminders,
+            a_late_confirmation_does_not_bring_back_an_end, the_highest_version_wins,
+            a_decision_stands_once, a_late_decision_is_void, a_reminder_moves_by_decision,
+            a_change_reaches_all_attendees_once, a_newer_change_starts_again, a_cancelled_event_drops_reminders,
+            an_unimportant_change_is_not_announced, who_knows_the_change_is_not_told,
+            reminders_follow_the_event, claims_are_taken_once, an_expired_lease_is_taken_over,
+            a_late_report_is_refused, retries_wait_and_end, a_permanent_failure_ends, returned_claims_do_not_count,
+            tries_cut_short_end, nothing_is_sent_after_its_time, what_is_withdrawn_in_flight_is_not_tried_again,
+            channels_do_not_mix, the_longest_due_goes_first, a_users_list_is_paged, a_provider_s_list_is_paged,
+            times_keep_milliseconds, any_text_survives, an_empty_batch_is_fine, a_large_batch_is_fine,
+            purging_forgets_only_what_is_old, it_can_be_pinged,
+        );
+    };
+    ($make:path; $($test:ident),+ $(,)?) => {$(
+        #[tokio::test]
+        async fn $test() {
+            let fresh: $crate::store::contract::Fresh = $make();
+            $crate::store::contract::$test(&fresh).await;
+        }
+    )+};
+}

@@ -1,0 +1,140 @@
+//! The public and the operational routes.
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use chrono::TimeDelta;
+use common::{ids::UserId, outbox};
+
+use super::kit::{Lab, confirmation, confirmed, event, eventually};
+
+#[tokio::test]
+async fn messages_are_taken_from_services_only() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let user_token = service.get_as(UserId::new(), outbox::PATH).await;
+    assert_eq!(user_token.status, StatusCode::METHOD_NOT_ALLOWED);
+    for token in [None, Some("Bearer x".to_owned())] {
+        let mut request = Request::post(outbox::PATH);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        let answer = service.call(request.body(Body::from("[]")).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.json()["code"], "invalid_token");
+    }
+}
+
+#[tokio::test]
+async fn a_user_sees_their_own_messages_in_pages() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let user = lab
+        .users
+        .add(Some("Asha"), "asha@example.com", Some("+911234567890"));
+    let other = lab.users.add(None, "ravi@example.com", None);
+    let facts = event(TimeDelta::hours(48));
+    let batch = [
+        confirmation(&confirmed(user, &facts)),
+        confirmation(&confirmed(other, &facts)),
+    ];
+    service.accepts(&batch).await;
+    service.mailbox(6).await;
+
+    let first = service.get_as(user, "/api/notifications?limit=3").await;
+    assert_eq!(first.status, StatusCode::OK);
+    let items = first.json();
+    assert_eq!(items.as_array().unwrap().len(), 3);
+    for item in items.as_array().unwrap() {
+        assert_eq!(item["event_id"], facts.event_id.to_string());
+        assert_eq!(
+            (&item["status"], &item["created_at"]),
+            (&"sent".into(), &"2030-03-17T17:46:40.000Z".into())
+        );
+        assert_eq!(item["sent_at"], "2030-03-17T17:46:40.000Z");
+        assert!(item["message_id"].is_string() && item["kind"].is_string() && item["channel"].is_string());
+    }
+    let link = first.headers[header::LINK].to_str().unwrap();
+    let next = link.strip_prefix('<').unwrap().split('>').next().unwrap();
+    let second = service.get_as(user, next).await;
+    assert_eq!(second.json().as_array().unwrap().len(), 1);
+    assert!(!second.headers.contains_key(header::LINK));
+
+    assert_eq!(
+        service
+            .get_as(other, "/api/notifications")
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(
+        service.get_as(UserId::new(), "/api/notifications").await.text,
+        "[]"
+    );
+}
+
+#[tokio::test]
+async fn the_list_needs_a_token_and_right_parameters() {
+    let service = Lab::new().service();
+    assert_eq!(
+        service.get("/api/notifications").await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    let wrong = service
+        .get_as(UserId::new(), "/api/notifications?limit=0&cursor=x")
+        .await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(wrong.json()["errors"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn it_says_how_it_is() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let user = lab.users.add(None, "asha@example.com", None);
+    service
+        .accepts(&[confirmation(&confirmed(user, &event(TimeDelta::hours(48))))])
+        .await;
+    assert_eq!(service.get("/health/ready").await.json()["checks"]["store"], "up");
+    assert_eq!(service.get("/health/live").await.status, StatusCode::OK);
+    eventually(async || {
+        let metrics = service.get("/metrics").await.text;
+        let has = |line: &str| metrics.lines().any(|l| l == line);
+        (has("messages_queued{service=\"notifications\"} 0")
+            && has("messages_failed{service=\"notifications\"} 0")
+            && has("reminders_pending{service=\"notifications\"} 2"))
+        .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn its_document_describes_the_public_call() {
+    let document = Lab::new().service().get("/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let call = &document["paths"]["/api/notifications"]["get"];
+    assert_eq!(call["tags"][0], "notifications");
+    assert!(call["security"][0]["bearer"].is_array());
+    assert_eq!(document["paths"].as_object().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_wrong_sender_stops_the_start() {
+    let lab = Lab::new();
+    for (setting, value) in [
+        ("MAIL_FROM", "nobody"),
+        ("SMTP_URL", "smtp://me:hunter2@host?tls=maybe"),
+    ] {
+        let context = lab.context(&[(setting, value)]);
+        let (upstream, _slot) = common::http::Upstream::local();
+        let error = crate::build(&context, upstream).err().unwrap();
+        assert!(
+            error.starts_with(setting) && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! The mailbox and its pages.
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use chrono::TimeDelta;
+use common::ids::MessageId;
+
+use super::kit::{Lab, confirmation, confirmed, event};
+
+#[tokio::test]
+async fn a_confirmation_and_a_ticket_lie_in_the_mailbox() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let user = lab
+        .users
+        .add(Some("Asha Rao"), "asha@example.com", Some("+911234567890"));
+    let fact = confirmed(user, &event(TimeDelta::hours(48)));
+    service.accepts(&[confirmation(&fact)]).await;
+    let list = service.mailbox(4).await;
+    for item in &list {
+        let (id, channel) = (item["id"].as_str().unwrap(), item["channel"].as_str().unwrap());
+        let extension = if channel == "email" { "eml" } else { "txt" };
+        let file = std::fs::read_to_string(lab.dir.path().join(format!("mailbox/{id}.{extension}"))).unwrap();
+        let raw = service.get(&format!("/dev/mailbox/{id}?raw=1")).await;
+        assert_eq!((raw.status, &raw.text), (StatusCode::OK, &file));
+        assert_eq!(raw.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(item["created_at"], "2030-03-17T17:46:40.000Z");
+        if channel == "email" {
+            assert!(
+                file.contains(&format!("Message-ID: <{id}@organise-event>\r\n")),
+                "{file}"
+            );
+            assert!(file.contains("To: \"Asha Rao\" <asha@example.com>\r\n"), "{file}");
+            assert!(
+                file.contains("Date: Sun, 17 Mar 2030 17:46:40 +0000\r\n"),
+                "{file}"
+            );
+        }
+        if item["kind"] == "ticket" {
+            assert!(file.contains("7KQM-2XRT-9FHB"), "{file}");
+        }
+    }
+    let found = |kind: &str, channel: &str| {
+        let item = list
+            .iter()
+            .find(|item| item["kind"] == kind && item["channel"] == channel)
+            .unwrap();
+        (item["to"].as_str().unwrap(), item["subject"].as_str().unwrap())
+    };
+    assert_eq!(
+        found("registration_confirmed", "email"),
+        ("asha@example.com", "You're registered: Rust evening")
+    );
+    assert_eq!(
+        found("ticket", "email"),
+        ("asha@example.com", "Your ticket: Rust evening")
+    );
+    assert_eq!(found("ticket", "sms").0, "+911234567890");
+}
+
+#[tokio::test]
+async fn pages_show_the_list_and_a_message() {
+    let lab = Lab::new();
+    let service = lab.service();
+    assert!(service.get("/dev/mailbox").await.text.contains("Nothing yet"));
+    let evil = "<script>alert(1)</script>";
+    let user = lab.users.add(None, "asha@example.com", None);
+    let facts = common::wire::EventFacts {
+        name: evil.into(),
+        address: evil.into(),
+        ..event(TimeDelta::hours(48))
+    };
+    service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
+    let list = service.mailbox(2).await;
+
+    let page = service.get("/dev/mailbox").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.headers[header::CONTENT_TYPE]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
+    assert!(
+        page.headers[header::CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
+    assert!(
+        page.text.contains("asha@example.com")
+            && page.text.contains("&lt;script&gt;")
+            && !page.text.contains(evil)
+    );
+    for item in &list {
+        let path = format!("/dev/mailbox/{}", item["id"].as_str().unwrap());
+        assert!(page.text.contains(&format!("href=\"{path}\"")));
+        let shown = service.get(&path).await;
+        assert_eq!(shown.status, StatusCode::OK);
+        assert!(
+            shown.text.contains("<iframe sandbox") && !shown.text.contains("<script"),
+            "{}",
+            shown.text
+        );
+        // Twice escaped: once for the message, once for the attribute that holds it.
+        assert!(shown.text.contains("&amp;lt;script&amp;gt;"), "{}", shown.text);
+    }
+}
+
+#[tokio::test]
+async fn the_list_comes_in_pages_and_by_address_and_as_json() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let facts = event(TimeDelta::hours(48));
+    for name in ["asha", "ravi", "mina"] {
+        let user = lab.users.add(None, &format!("{name}@example.com"), None);
+        service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
+    }
+    let all = service.mailbox(6).await;
+    let request = Request::get("/dev/mailbox?limit=4").header(header::ACCEPT, "application/json");
+    let first = service.call(request.body(Body::empty()).unwrap()).await;
+    let link = first.headers[header::LINK].to_str().unwrap().to_owned();
+    assert_eq!(first.json().as_array().unwrap(), &all[..4]);
+    let next = link
+        .strip_prefix('<')
+        .unwrap()
+        .split('>')
+        .next()
+        .unwrap()
+        .replace("/dev/mailbox?", "/dev/mailbox.json?");
+    assert_eq!(service.get(&next).await.json().as_array().unwrap(), &all[4..]);
+
+    let page = service.get("/dev/mailbox?limit=4").await.text;
+    assert!(page.contains("Older messages") && page.contains("http-equiv=\"refresh\""));
+    let cursor = next.split("cursor=").nth(1).unwrap();
+    assert!(
+        !service
+            .get(&format!("/dev/mailbox?limit=4&cursor={cursor}"))
+            .await
+            .text
+            .contains("http-equiv")
+    );
+
+    let ravi = service.get("/dev/mailbox.json?to=ravi@example.com").await.json();
+    assert!(
+        ravi.as_array()
+            .unwrap()
+            .iter()
+            .all(|item| item["to"] == "ravi@example.com")
+    );
+    assert_eq!(ravi.as_array().unwrap().len(), 2);
+    assert_eq!(
+        service.get("/dev/mailbox?limit=x").await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let lab = Lab::new();
+    let service = lab.service();
+    std::fs::write(lab.dir.path().join("secret.eml"), "secret").unwrap();
+    let unknown = MessageId::new().to_string();
+    for id in [
+        unknown.as_str(),
+        "x",
+        "..%2Fsecret",
+        "..%2F..%2Fetc%2Fpasswd",
+        "%00",
+        "secret.eml",
+    ] {
+        for suffix in ["", "?raw=1"] {
+            let answer = service.get(&format!("/dev/mailbox/{id}{suffix}")).await;
+            assert_eq!(
+                (answer.status, &answer.json()["code"]),
+                (StatusCode::NOT_FOUND, &"message_not_found".into())
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_pages_exist_on_a_developers_machine_only() {
+    let lab = Lab::new();
+    let production = [
+        ("APP_ENV", "production"),
+        ("SMTP_URL", "smtp://127.0.0.1:9"),
+        ("PUBLIC_URL", "https://example.org"),
+        ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("RAZORPAY_KEY_ID", "rzp_test_x"),
+        ("RAZORPAY_KEY_SECRET", "x"),
+        ("RAZORPAY_WEBHOOK_SECRET", "x"),
+    ];
+    for settings in [&production[..], &[("BIND_ADDR", "0.0.0.0")]] {
+        let service = lab.service_with(settings);
+        for path in [
+            "/dev/mailbox",
+            "/dev/mailbox.json",
+            "/dev/mailbox/019309a2-0000-7000-8000-000000000001",
+        ] {
+            let answer = service.get(path).await;
+            assert_eq!(
+                (answer.status, &answer.json()["code"]),
+                (StatusCode::NOT_FOUND, &"route_not_found".into())
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn production_writes_no_text_messages() {
+    let lab = Lab::new();
+    let service = lab.service_with(&[
+        ("APP_ENV", "production"),
+        ("SMTP_URL", "smtp://127.0.0.1:9"),
+        ("PUBLIC_URL", "https://example.org"),
+        ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("RAZORPAY_KEY_ID", "rzp_test_x"),
+        ("RAZORPAY_KEY_SECRET", "x"),
+        ("RAZORPAY_WEBHOOK_SECRET", "x"),
+    ]);
+    let user = lab.users.add(None, "asha@example.com", Some("+911234567890"));
+    service
+        .accepts(&[confirmation(&confirmed(user, &event(TimeDelta::hours(48))))])
+        .await;
+    let list = service.get_as(user, "/api/notifications").await.json();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    assert!(
+        list.as_array()
+            .unwrap()
+            .iter()
+            .all(|item| item["channel"] == "email")
+    );
+}
