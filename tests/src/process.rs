@@ -23,6 +23,9 @@ pub fn binary(name: &str) -> PathBuf {
         let mut dir = std::env::current_exe().unwrap();
         dir.pop(); // the test itself
         dir.pop(); // deps
+        if std::env::var_os("ORGANISE_BUILT").is_some() {
+            return dir; // ./test has just built them
+        }
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--workspace", "--bins", "--locked", "--quiet"]).current_dir(root());
         if dir.ends_with("release") {

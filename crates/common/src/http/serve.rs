@@ -29,6 +29,9 @@ use super::{
     socket::{Answer, Socket, Turn},
 };
 
+/// The largest request head, in bytes. hyper reads more than a buffer's size when it comes at once, so both are set.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// Deadlines and bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -73,7 +76,7 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(64 * 1024);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
     loop {
         let place = tokio::select! {
             // The semaphore is never closed.

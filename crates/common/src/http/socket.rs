@@ -18,7 +18,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, http::StatusCode, response::Response};
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
 use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{
@@ -66,9 +70,12 @@ impl Turn {
     }
 
     /// The answer is ready to be written.
-    pub(super) fn answer(self: Arc<Self>, response: Response) -> http::Response<Answer> {
+    pub(super) fn answer(self: Arc<Self>, mut response: Response) -> http::Response<Answer> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.whose.store(UPGRADED, Ordering::Relaxed);
+        } else if self.unread.load(Ordering::Relaxed) {
+            // hyper will close after this; a client that is not told sends its next request into the void.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Answer { body, turn: self })
     }
