@@ -3,7 +3,7 @@
 //! Tests know the system only through its doors: HTTP, SMTP, signals and files. Every system has its own ports and its
 //! own data directory.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test kit fails loudly")]
+#![expect(clippy::unwrap_used, reason = "a test kit fails loudly")]
 
 pub mod people;
 pub mod process;

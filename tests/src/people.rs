@@ -2,10 +2,9 @@
 
 use std::sync::Once;
 
-use common::clock::Clock;
+use common::{clock::Clock, ids::new_id};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// A user, or nobody in particular.
 #[derive(Clone)]
@@ -100,7 +99,7 @@ impl Person {
 
     pub(crate) async fn sign_up(http: reqwest::Client, url: String, role: &str, more: &[(&str, &str)]) -> Self {
         let mut person = Self::new(http, url, None);
-        person.email = format!("{}@example.org", Uuid::now_v7().simple());
+        person.email = format!("{}@example.org", new_id().simple());
         let mut body = json!({"email": person.email, "password": "a good one", "role": role});
         for (name, value) in more {
             body[name] = json!(value);

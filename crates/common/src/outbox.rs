@@ -24,7 +24,9 @@ pub const PATH: &str = "/internal/messages";
 pub const BATCH: usize = 500;
 /// The largest delivery a subscriber takes, in bytes. A message is at most some kilobytes.
 pub const MAX_DELIVERY: usize = 8 * 1024 * 1024;
-const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// After a crash, messages wait this long for the next relay. Short, because losing the lease in the middle of a slow
+/// delivery does no harm: the subscriber drops what it gets twice, and the fence refuses a late settlement.
+const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(4);
 /// Between two deliveries under load: a batch of many costs little more than a batch of few.
 const BREATH: Duration = Duration::from_millis(10);
 /// A wake-up can be lost with the request that caused it; then this finds the message.

@@ -24,7 +24,7 @@ use crate::{
     settings::{Razorpay, RazorpayKeys, Settings, help},
     sqlite::Sqlite,
     telemetry,
-    workers::Workers,
+    workers::{Signals, Workers},
 };
 
 /// The key id of the simulator, in the form of a Razorpay test key.
@@ -172,9 +172,10 @@ where
         .build()
         .map_err(|error| format!("no threads could be started: {error}."))?;
     runtime.block_on(async {
+        let signals = Signals::take().map_err(|error| format!("signals cannot be handled: {error}."))?;
         let context = Context::new(settings, Clock::system())?;
         let workers = context.workers.clone();
         compose(context).await?;
-        Ok(workers.run(GRACE).await)
+        Ok(workers.run(signals, GRACE).await)
     })
 }

@@ -1,7 +1,8 @@
 //! Background work: started together, stopped together, and never dead in silence.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, io, time::Duration};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The tasks of a process. Cheap to clone.
@@ -38,11 +39,11 @@ impl Workers {
         });
     }
 
-    /// Waits for SIGTERM, Ctrl-C or the death of a task, then stops everything within `grace`. Gives whether all
-    /// ended as it should.
-    pub async fn run(self, grace: Duration) -> bool {
+    /// Waits for a signal or the death of a task, then stops everything within `grace`. Gives whether all ended as it
+    /// should.
+    pub async fn run(self, mut signals: Signals, grace: Duration) -> bool {
         let died = tokio::select! {
-            () = signal() => false,
+            () = signals.next() => false,
             () = self.died.cancelled() => true,
         };
         tracing::info!("stopping");
@@ -57,14 +58,26 @@ impl Workers {
     }
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// SIGTERM and Ctrl-C. Made before anything tells the world that the process is there: until then they would end it
+/// without a word.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes the two signals over.
+    ///
+    /// # Errors
+    /// When the system does not allow that.
+    pub fn take() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

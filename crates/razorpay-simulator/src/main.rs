@@ -42,11 +42,13 @@ async fn run() -> Result<(), String> {
         .map_err(|error| format!("cannot listen on {address}: {error}."))?;
     let key_id = program.settings.key_id.clone();
     let simulator = Simulator::open(program.settings).map_err(|error| error.to_string())?;
+    // Listened for before anybody is told that we are up: who then sends a signal gets an orderly end.
+    let signal = stop_signal().map_err(|error| format!("cannot listen for signals: {error}."))?;
     println!("Razorpay simulator on http://{address}, key id {key_id}");
     let stop = CancellationToken::new();
     let serving = simulator.serve(listener, stop.clone());
     let stopping = async {
-        stop_signal().await;
+        signal.await;
         tracing::info!("stopping");
         stop.cancel();
     };
@@ -54,15 +56,23 @@ async fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+/// Listens for Ctrl-C and SIGTERM from now on; the future waits for one.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
         }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }

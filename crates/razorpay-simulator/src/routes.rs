@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    routing::{get, patch, post},
+    routing::{MethodRouter, get, post},
 };
 
 use crate::{
@@ -44,13 +44,13 @@ pub(crate) fn router(app: &App) -> Router {
             post(links::notify_by),
         )
         .route("/v1/webhooks", post(webhooks::create).get(webhooks::list))
+        .route("/v1/webhooks/{id}", registration())
+        // The same for partners. There is one account here, so whose it is does not matter.
         .route(
-            "/v1/webhooks/{id}",
-            get(webhooks::fetch)
-                .merge(patch(webhooks::update))
-                .put(webhooks::update)
-                .delete(webhooks::remove),
+            "/v2/accounts/{account}/webhooks",
+            post(webhooks::create).get(webhooks::list),
         )
+        .route("/v2/accounts/{account}/webhooks/{id}", registration())
         .route("/sim/bank/{id}", get(pages::bank))
         .route("/sim/bank/{id}/{what}", post(pages::bank_decide))
         .route("/sim/links/{id}", get(pages::link))
@@ -63,6 +63,14 @@ pub(crate) fn router(app: &App) -> Router {
         .method_not_allowed_fallback(no_route)
         .with_state(app.clone());
     Front::router(app.clone(), routes)
+}
+
+fn registration() -> MethodRouter<App> {
+    let update = webhooks::update;
+    get(webhooks::fetch)
+        .patch(update)
+        .put(update)
+        .delete(webhooks::remove)
 }
 
 async fn no_route() -> Failure {

@@ -38,7 +38,7 @@ pub fn banner(settings: &Settings, addresses: &Addresses) -> String {
          \x20 {url}/docs              every call, to try out in the browser\n\
          \x20 {url}/dev/mailbox       the e-mail and SMS that would have been sent\n\
          \x20 curl {url}/api/users/register -H 'Content-Type: application/json' \\\n\
-         \x20      -d '{{\"email\":\"me@example.org\",\"password\":\"a good one\",\"role\":\"organizer\"}}'\n\n\
+         \x20      -d '{{\"email\":\"me@example.org\",\"password\":\"a long sentence will do\",\"role\":\"organizer\"}}'\n\n\
          README.md tells the whole story. Ctrl-C stops everything; the data stay.\n\n"
     );
     text

@@ -18,14 +18,21 @@ impl Cors {
     /// `CORS_ORIGINS`, and in development this machine.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            origins: settings.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect(),
+            origins: settings
+                .cors_origins
+                .iter()
+                .filter_map(|origin| HeaderValue::from_str(origin).ok())
+                .collect(),
             local: !settings.is_production(),
         }
     }
 
     /// Whether a browser asks if it may ask.
     pub fn is_preflight(request: &Request) -> bool {
-        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        request.method() == Method::OPTIONS
+            && request
+                .headers()
+                .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
     }
 
     /// The answer to that. Without the headers, which a foreign origin does not get, the browser takes it for a no.
@@ -34,18 +41,29 @@ impl Cors {
             return StatusCode::NO_CONTENT.into_response();
         }
         let fixed = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, idempotency-key, x-request-id"),
+            (
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+                "GET, HEAD, POST, PUT, PATCH, DELETE",
+            ),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "authorization, content-type, idempotency-key, x-request-id",
+            ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
+            (
+                header::VARY,
+                "access-control-request-method, access-control-request-headers",
+            ),
         ];
         (StatusCode::NO_CONTENT, fixed).into_response()
     }
 
     /// Marks an answer for the page that asked. The origin is named, never `*`, so that nothing is ever open to all.
-    pub fn mark(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        headers.append(header::VARY, HeaderValue::from_static("origin"));
-        let Some(origin) = origin.filter(|origin| self.allows(origin)) else { return };
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    pub fn mark(&self, origin: HeaderValue, headers: &mut HeaderMap) {
+        if !self.allows(&origin) {
+            return;
+        }
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static("link, retry-after, x-request-id, idempotency-replayed, location"),
@@ -58,10 +76,18 @@ impl Cors {
 }
 
 fn is_local(origin: &str) -> bool {
-    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
+    let Some(rest) = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"))
+    else {
+        return false;
+    };
     ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
         rest.strip_prefix(host).is_some_and(|rest| {
-            rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+            rest.is_empty()
+                || rest
+                    .strip_prefix(':')
+                    .is_some_and(|port| port.parse::<u16>().is_ok())
         })
     })
 }
@@ -72,7 +98,12 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_local() {
-        for origin in ["http://localhost", "https://localhost:8443", "http://127.0.0.1:3000", "http://[::1]:5173"] {
+        for origin in [
+            "http://localhost",
+            "https://localhost:8443",
+            "http://127.0.0.1:3000",
+            "http://[::1]:5173",
+        ] {
             assert!(is_local(origin), "{origin}");
         }
         for origin in [

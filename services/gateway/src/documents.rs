@@ -1,91 +1,132 @@
 //! The API document: what each service says of its calls, put together.
 
+mod merge;
+
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, extract::Request};
-use common::{
-    http::{Upstream, client::UpstreamError},
-    problem::ApiError,
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
 };
-use moka::future::Cache;
-use serde_json::{Map, Value, json};
+use chrono::TimeDelta;
+use common::{
+    clock::{Clock, Timestamp},
+    http::Upstream,
+    problem::ApiError,
+    wire::service,
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
+use self::merge::Merged;
 use crate::Upstreams;
 
 /// Services are replaced one by one; a minute later the document is that of the new ones.
-const KEPT: Duration = Duration::from_secs(60);
+const KEPT: TimeDelta = TimeDelta::seconds(60);
+/// How long a service may take to tell of its calls.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The largest document of one service, in bytes.
+const MAX: usize = 4 * 1024 * 1024;
 
 const DESCRIPTION: &str = "Create events, register, pay and be reminded.\n\n\
 **Signing in.** `POST /api/users/login` gives a token; send it as `Authorization: Bearer <token>`.\n\n\
 **Failures** are `application/problem+json` (RFC 9457) with a stable `code`, a `message`, every wrong field in `errors` and the \
-`request_id`.\n\n\
+`request_id`. 429 and 503 say in `Retry-After` when to try again.\n\n\
 **Safe repeats.** Send `Idempotency-Key` with an unsafe call; for 24 hours a repeat gets the first answer, byte for byte.\n\n\
-**Lists** are arrays. The next page is in the `Link` header.\n\n\
+**Lists** are arrays, cut into pages with `limit` and `cursor`. The next page is in the `Link` header.\n\n\
 **Money** is in rupees with at most two decimals, as a number or a decimal string.";
 
 /// The merged document. Cheap to clone.
 #[derive(Clone)]
-pub struct Documents {
-    upstreams: Arc<[Upstream]>,
-    public_url: Arc<str>,
-    merged: Cache<(), Arc<Value>>,
+pub struct Documents(Arc<Inner>);
+
+struct Inner {
+    upstreams: [(&'static str, Upstream); 4],
+    public_url: String,
+    clock: Clock,
+    /// The last whole document, as bytes. Held while a new one is made, so that many who ask cause one round.
+    kept: Mutex<Option<(Timestamp, Bytes)>>,
 }
 
 impl Documents {
-    pub fn new(upstreams: &Upstreams, public_url: String) -> Self {
-        let Upstreams { users, events, notifications, payments } = upstreams.clone();
-        Self {
-            upstreams: Arc::new([users, events, payments, notifications]),
-            public_url: public_url.into(),
-            merged: Cache::builder().max_capacity(1).time_to_live(KEPT).build(),
+    pub fn new(upstreams: &Upstreams, public_url: String, clock: Clock) -> Self {
+        let Upstreams {
+            users,
+            events,
+            notifications,
+            payments,
+        } = upstreams.clone();
+        let upstreams = [
+            (service::USERS, users),
+            (service::EVENTS, events),
+            (service::PAYMENTS, payments),
+            (service::NOTIFICATIONS, notifications),
+        ];
+        Self(Arc::new(Inner {
+            upstreams,
+            public_url,
+            clock,
+            kept: Mutex::new(None),
+        }))
+    }
+
+    /// The document, as JSON. When a service is away it is left out, and what is left is not kept.
+    ///
+    /// # Errors
+    /// When no service answers.
+    pub async fn merged(&self) -> Result<Bytes, ApiError> {
+        let mut kept = self.0.kept.lock().await;
+        if let Some((made, document)) = kept.as_ref()
+            && (self.0.clock.now() - *made).abs() < KEPT
+        {
+            return Ok(document.clone());
         }
-    }
-
-    /// The document; only a whole one is kept.
-    pub async fn merged(&self) -> Result<Arc<Value>, ApiError> {
-        self.merged.try_get_with((), self.merge()).await.map_err(|error| {
-            ApiError::unavailable("Not every service has told of its calls yet.").because(error.to_string())
-        })
-    }
-
-    async fn merge(&self) -> Result<Arc<Value>, UpstreamError> {
-        let mut paths = Map::new();
-        let mut schemas = Map::new();
-        let mut tags = Vec::new();
-        for upstream in self.upstreams.iter() {
-            let mut document = fetch(upstream).await?;
-            paths.append(&mut take(&mut document, "/paths"));
-            schemas.append(&mut take(&mut document, "/components/schemas"));
-            if let Some(Value::Array(more)) = document.get_mut("tags").map(Value::take) {
-                tags.extend(more);
+        let asked = self.0.upstreams.iter().map(|(name, upstream)| async move {
+            let document = tokio::time::timeout(PATIENCE, fetch(upstream))
+                .await
+                .ok()
+                .flatten();
+            (*name, document)
+        });
+        let mut merged = Merged::default();
+        let mut missing = Vec::new();
+        for (name, document) in join_all(asked).await {
+            match document {
+                Some(document) => merged.add(name, document),
+                None => missing.push(name),
             }
         }
-        Ok(Arc::new(json!({
-            "openapi": "3.1.0",
-            "info": {"title": "Organise Event", "version": env!("CARGO_PKG_VERSION"), "description": DESCRIPTION},
-            "servers": [{"url": self.public_url}],
-            "tags": tags,
-            "paths": paths,
-            "components": {
-                "schemas": schemas,
-                "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            },
-        })))
+        if missing.len() == self.0.upstreams.len() {
+            return Err(ApiError::unavailable(
+                "No service has told of its calls yet. Please try again in a moment.",
+            ));
+        }
+        let mut document = merged.into_document(json!({
+            "title": "Organise Event",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+        }));
+        document["servers"] = json!([{"url": self.0.public_url}]);
+        let whole = missing.is_empty();
+        if !whole {
+            document["x-missing"] = json!(missing);
+        }
+        let document = Bytes::from(document.to_string());
+        if whole {
+            *kept = Some((self.0.clock.now(), document.clone()));
+        }
+        Ok(document)
     }
 }
 
-fn take(document: &mut Value, pointer: &str) -> Map<String, Value> {
-    match document.pointer_mut(pointer).map(Value::take) {
-        Some(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}
-
-async fn fetch(upstream: &Upstream) -> Result<Value, UpstreamError> {
-    const MAX: usize = 4 * 1024 * 1024;
-    let broken = |error: &dyn std::fmt::Display| UpstreamError::Broken(error.to_string());
-    let request = Request::builder().uri("/openapi.json").body(Body::empty()).map_err(|error| broken(&error))?;
-    let response = upstream.call(request).await?;
-    let body = axum::body::to_bytes(response.into_body(), MAX).await.map_err(|error| broken(&error))?;
-    serde_json::from_slice(&body).map_err(|error| broken(&error))
+async fn fetch(upstream: &Upstream) -> Option<Value> {
+    let request = Request::builder().uri("/openapi.json").body(Body::empty()).ok()?;
+    let response = upstream
+        .call(request)
+        .await
+        .ok()
+        .filter(|response| response.status().is_success())?;
+    let body = axum::body::to_bytes(response.into_body(), MAX).await.ok()?;
+    serde_json::from_slice(&body).ok()
 }

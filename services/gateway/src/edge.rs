@@ -1,4 +1,5 @@
-//! What every request and answer passes: CORS, compression and the headers that belong on all answers.
+//! What every request and answer passes: the refusal of what is never taken, CORS, compression and the headers that
+//! belong on all answers.
 
 use std::{
     convert::Infallible,
@@ -9,22 +10,19 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
     response::{IntoResponse, Response},
 };
-use common::problem::ApiError;
+use common::problem::{ApiError, uri_too_long};
 use tower::ServiceExt;
-use tower_http::compression::{
-    Compression,
-    predicate::{NotForContentType, Predicate, SizeAbove},
-};
 
-use crate::{cors::Cors, proxy::Proxy};
+use crate::{compression, cors::Cors, pages, proxy::Proxy};
 
-/// Below this, compressing costs more than it saves: the answer fits one packet anyway.
-const WORTH_COMPRESSING: u64 = 1024;
+/// The longest path with query. RFC 9110, 4.1 asks for 8,000 octets at least.
+const MAX_URI: usize = 8 * 1024;
+/// How long a browser is to remember that this address is https only.
+const A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The gateway's parts.
 pub struct Edge {
@@ -55,60 +53,106 @@ impl tower::Service<Request> for Service {
     fn call(&mut self, request: Request) -> Self::Future {
         let edge = self.0.clone();
         Box::pin(async move {
-            if !request.headers().contains_key(header::ACCEPT_ENCODING) {
-                return Ok(edge.handle(request).await);
+            if compression::is_wanted(request.headers()) {
+                return Ok(compression::handle(edge, request).await);
             }
-            let inner = tower::service_fn(move |request: Request| {
-                let edge = edge.clone();
-                async move { Ok::<_, Infallible>(edge.handle(request).await) }
-            });
-            let worth = SizeAbove::new(WORTH_COMPRESSING)
-                .and(NotForContentType::SSE)
-                .and(NotForContentType::IMAGES)
-                .and(NotForContentType::const_new("video/"));
-            let compressed = Compression::new(inner).compress_when(worth).oneshot(request).await?;
-            Ok(compressed.map(Body::new))
+            Ok(edge.handle(request).await)
         })
     }
 }
 
 impl Edge {
-    async fn handle(&self, request: Request) -> Response {
+    /// Answers a request, but for compression.
+    pub async fn handle(&self, request: Request) -> Response {
         let origin = request.headers().get(header::ORIGIN).cloned();
         let mut response = match &origin {
             Some(origin) if Cors::is_preflight(&request) => self.cors.preflight(origin),
-            _ => self.route(request).await,
+            _ => self
+                .route(request)
+                .await
+                .unwrap_or_else(IntoResponse::into_response),
         };
         let headers = response.headers_mut();
-        self.cors.mark(origin.as_ref(), headers);
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.append(header::VARY, HeaderValue::from_static("origin, accept-encoding"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        if let Some(origin) = origin {
+            self.cors.mark(origin, headers);
+        }
         if self.https {
-            let a_year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-            headers.insert(header::STRICT_TRANSPORT_SECURITY, a_year);
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, A_YEAR);
         }
         response
     }
 
-    async fn route(&self, request: Request) -> Response {
+    async fn route(&self, mut request: Request) -> Result<Response, ApiError> {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
-            return method_not_allowed();
+            return Err(method_not_allowed());
+        }
+        if request
+            .uri()
+            .path_and_query()
+            .is_some_and(|uri| uri.as_str().len() > MAX_URI)
+        {
+            return Err(uri_too_long());
+        }
+        // The one address that is a folder: the files of the page lie beside it.
+        if request.uri().path() != pages::DOCS {
+            drop_trailing_slash(request.uri_mut())?;
         }
         match Proxy::target(request.uri().path()) {
             Some(target) => self.proxy.pass(target, request).await,
             None => match self.pages.clone().oneshot(request).await {
-                Ok(response) => response,
+                Ok(response) => Ok(response),
                 Err(never) => match never {},
             },
         }
     }
 }
 
-fn method_not_allowed() -> Response {
+fn method_not_allowed() -> ApiError {
     ApiError::new(
-        axum::http::StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "This method is not taken here.",
     )
-    .header(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
-    .into_response()
+    .header(
+        header::ALLOW,
+        HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    )
+}
+
+fn drop_trailing_slash(uri: &mut Uri) -> Result<(), ApiError> {
+    let Some(path) = uri.path().strip_suffix('/').filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    *uri = PathAndQuery::try_from(path_and_query)
+        .map(Uri::from)
+        .map_err(ApiError::internal)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_trailing_slash_is_dropped() {
+        for (from, to) in [
+            ("/api/x/", "/api/x"),
+            ("/api/x/?a=1", "/api/x?a=1"),
+            ("/api/x", "/api/x"),
+            ("/", "/"),
+        ] {
+            let mut uri: Uri = from.parse().unwrap();
+            drop_trailing_slash(&mut uri).unwrap();
+            assert_eq!(uri.to_string(), to);
+        }
+    }
 }

@@ -1,13 +1,8 @@
 //! How the system is: the gateway's own readiness is that of the services behind it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use axum::{
-    body::Body,
-    extract::Request,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::Request, response::Response};
 use common::{
     http::{
         Upstream,
@@ -38,7 +33,10 @@ impl Parts {
             (service::NOTIFICATIONS, upstreams.notifications.clone()),
             (service::PAYMENTS, upstreams.payments.clone()),
         ];
-        Self { parts: Arc::new(parts), stop }
+        Self {
+            parts: Arc::new(parts),
+            stop,
+        }
     }
 
     /// 200 when all can be used, else 503.
@@ -46,32 +44,47 @@ impl Parts {
         answer(self.report().await)
     }
 
-    /// 200 while the gateway answers, with each part listed: for people and dashboards.
+    /// Each part, for people and dashboards: 200 while any of them can be used, because then the gateway is of use.
     pub async fn overview(&self) -> Response {
         let mut report = self.report().await;
-        if report.status == Status::Down && report.checks.values().any(|status| *status != Status::Down) {
+        let of_use = report.checks.values().any(|status| *status != Status::Down);
+        if report.status == Status::Down && of_use && !self.stop.is_cancelled() {
             report.status = Status::Degraded;
         }
-        (StatusCode::OK, axum::Json(report)).into_response()
+        answer(report)
     }
 
     async fn report(&self) -> Report {
         let asked = self.parts.iter().map(|(name, upstream)| async move {
-            let status = tokio::time::timeout(PATIENCE, ask(upstream)).await.unwrap_or(Status::Down);
+            let status = tokio::time::timeout(PATIENCE, ask(upstream))
+                .await
+                .unwrap_or(Status::Down);
             ((*name).to_owned(), status)
         });
-        let checks: std::collections::BTreeMap<String, Status> = join_all(asked).await.into_iter().collect();
+        let checks: BTreeMap<String, Status> = join_all(asked).await.into_iter().collect();
         let worst = checks.values().copied().max().unwrap_or(Status::Up);
-        let status = if self.stop.is_cancelled() { Status::Down } else { worst };
-        Report { status, service: service::GATEWAY.to_owned(), checks }
+        let status = if self.stop.is_cancelled() {
+            Status::Down
+        } else {
+            worst
+        };
+        Report {
+            status,
+            service: service::GATEWAY.to_owned(),
+            checks,
+        }
     }
 }
 
 async fn ask(upstream: &Upstream) -> Status {
-    let Ok(request) = Request::builder().uri("/health/ready").body(Body::empty()) else { return Status::Down };
+    let Ok(request) = Request::builder().uri("/health/ready").body(Body::empty()) else {
+        return Status::Down;
+    };
     match upstream.call(request).await {
         Ok(response) if response.status().is_success() => {
-            let body = axum::body::to_bytes(response.into_body(), 64 * 1024).await.unwrap_or_default();
+            let body = axum::body::to_bytes(response.into_body(), 64 * 1024)
+                .await
+                .unwrap_or_default();
             serde_json::from_slice::<Report>(&body).map_or(Status::Down, |report| report.status)
         }
         _ => Status::Down,

@@ -1,5 +1,6 @@
 //! The gateway: the one public door. It knows which service answers which path, and lets nothing else in.
 
+mod compression;
 mod cors;
 mod documents;
 mod edge;
@@ -8,7 +9,7 @@ mod health;
 mod pages;
 mod proxy;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use common::{
@@ -19,6 +20,10 @@ use common::{
 };
 
 use crate::{edge::Edge, health::Parts, proxy::Proxy};
+
+/// How long the head of an answer may take. More than a service may (30 s) and more than the client between them
+/// waits (35 s), whose answers say better what happened.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The services behind the gateway.
 #[derive(Clone)]
@@ -41,12 +46,20 @@ pub fn build(context: &Context, upstreams: Upstreams) -> Result<Front, String> {
     let settings = &context.settings;
     let metrics = Metrics::new(service::GATEWAY, Vec::new());
     let parts = Parts::new(&upstreams, context.workers.stop_token());
-    let public_url = settings.public_url(settings.gateway_port);
+    // On a port that nobody has chosen yet, the document's own address has to do.
+    let public_url = match (&settings.public_url, settings.gateway_port) {
+        (None, 0) => "/".to_owned(),
+        (_, port) => settings.public_url(port),
+    };
     let edge = Edge {
         cors: cors::Cors::new(settings),
         https: public_url.starts_with("https://"),
-        pages: pages::router(parts, documents::Documents::new(&upstreams, public_url)),
+        pages: pages::router(
+            parts,
+            documents::Documents::new(&upstreams, public_url, context.clock.clone()),
+        ),
         proxy: Proxy::new(context, upstreams),
     };
-    Ok(Front::new(service::GATEWAY, Router::new().fallback_service(edge::Service(Arc::new(edge))), metrics))
+    let router = Router::new().fallback_service(edge::Service(Arc::new(edge)));
+    Ok(Front::new(service::GATEWAY, router, metrics).patience(PATIENCE))
 }

@@ -1,21 +1,39 @@
 //! What the gateway answers itself: a welcome, health and the API documents.
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use common::problem::ApiError;
 use serde_json::{Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{documents::Documents, health::Parts};
 
+/// The folder of the browsable document. Without its slash it is a redirect to it.
+pub const DOCS: &str = "/docs/";
+
 /// The routes.
 pub fn router(parts: Parts, documents: Documents) -> Router {
-    // Swagger UI's files are inside the program; nothing is loaded from anywhere else.
-    let docs = Router::from(SwaggerUi::new("/docs").config(Config::from("/openapi.json")));
+    // Swagger UI's files are inside the program; nothing is loaded from anywhere else, nor sent to its validator.
+    let config = Config::from("/openapi.json")
+        .validator_url("none")
+        .display_request_duration(true);
+    let docs = Router::from(SwaggerUi::new(DOCS).config(config));
     Router::new()
         .route("/", get(welcome))
-        .route("/health", get(|State(parts): State<Parts>| async move { parts.overview().await }))
+        .route(
+            "/health",
+            get(|State(parts): State<Parts>| async move { parts.overview().await }),
+        )
         .route("/health/live", get(|| async { Json(json!({"status": "up"})) }))
-        .route("/health/ready", get(|State(parts): State<Parts>| async move { parts.ready().await }))
+        .route(
+            "/health/ready",
+            get(|State(parts): State<Parts>| async move { parts.ready().await }),
+        )
         .with_state(parts)
         .route("/openapi.json", get(document).with_state(documents))
         .merge(docs)
@@ -30,6 +48,7 @@ async fn welcome() -> Json<Value> {
     }))
 }
 
-async fn document(State(documents): State<Documents>) -> Result<Json<Value>, ApiError> {
-    Ok(Json(documents.merged().await?.as_ref().clone()))
+async fn document(State(documents): State<Documents>) -> Result<Response, ApiError> {
+    let document = documents.merged().await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], document).into_response())
 }

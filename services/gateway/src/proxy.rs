@@ -4,16 +4,11 @@ mod body;
 mod client;
 mod websocket;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
 use axum::{
-    body::Body,
-    extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
-    response::{IntoResponse, Response},
+    body::{Body, HttpBody},
+    extract::{OriginalUri, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
+    response::Response,
 };
 use common::{
     extract::{CLIENT_IP, GATEWAY_TOKEN, MAX_BODY},
@@ -22,9 +17,12 @@ use common::{
     process::Context,
     wire::service,
 };
-use http_body::Body as _;
+use tokio_util::sync::CancellationToken;
 
-use self::{body::Counted, client::Client};
+use self::{
+    body::{Fate, Upload},
+    client::Client,
+};
 use crate::{Upstreams, headers};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -66,14 +64,21 @@ pub struct Proxy {
     payments: Route,
     client: Client,
     scheme: HeaderValue,
+    stop: CancellationToken,
 }
 
 impl Proxy {
     pub fn new(context: &Context, upstreams: Upstreams) -> Self {
         let settings = &context.settings;
         let auth = context.auth(service::GATEWAY);
-        let route = |upstream, audience| Route { upstream, pass: client::Pass::new(auth.clone(), audience) };
-        let https = settings.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+        let route = |upstream, audience| Route {
+            upstream,
+            pass: client::Pass::new(auth.clone(), audience),
+        };
+        let https = settings
+            .public_url
+            .as_deref()
+            .is_some_and(|url| url.starts_with("https://"));
         Self {
             users: route(upstreams.users, service::USERS),
             events: route(upstreams.events, service::EVENTS),
@@ -81,15 +86,16 @@ impl Proxy {
             payments: route(upstreams.payments, service::PAYMENTS),
             client: Client::new(settings.trusted_proxies.clone()),
             scheme: HeaderValue::from_static(if https { "https" } else { "http" }),
+            stop: context.workers.stop_token(),
         }
     }
 
     /// The service that answers a path. Paths that could mean something else to somebody else are nobody's: no dots
     /// to climb with, no slashes in disguise, no empty segments.
     pub fn target(path: &str) -> Option<Target> {
-        let path = path.strip_suffix('/').unwrap_or(path);
         let (_, target) = MAP.iter().find(|(prefix, _)| {
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })?;
         let tricky = path.contains("//")
             || path.contains('\\')
@@ -98,13 +104,13 @@ impl Proxy {
         (!tricky).then_some(*target)
     }
 
-    /// Passes a request on, and the answer back.
-    pub async fn pass(&self, target: Target, mut request: Request) -> Response {
-        if let Err(error) = drop_trailing_slash(request.uri_mut()) {
-            return error.into_response();
-        }
+    /// Passes a request on, and the answer back. Both bodies flow through as they come.
+    ///
+    /// # Errors
+    /// When the request is too long, breaks off, or gets no answer.
+    pub async fn pass(&self, target: Target, mut request: Request) -> Result<Response, ApiError> {
         if declared_length(request.headers()).is_some_and(|length| length > MAX_BODY as u64) {
-            return body_too_large().into_response();
+            return Err(body_too_large());
         }
         let route = match target {
             Target::Users => &self.users,
@@ -113,36 +119,42 @@ impl Proxy {
             Target::Payments => &self.payments,
         };
         let websocket = headers::is_websocket(request.headers());
-        if let Err(error) = self.prepare(route, &mut request) {
-            return error.into_response();
-        }
+        self.prepare(route, &mut request)?;
         if websocket {
             headers::mark_websocket(request.headers_mut());
-            return websocket::pass(&route.upstream, request).await.unwrap_or_else(upstream_problem);
+            return websocket::pass(&route.upstream, request, self.stop.clone())
+                .await
+                .map_err(upstream_problem);
         }
-        let too_long = Arc::new(AtomicBool::new(false));
-        if !request.body().is_end_stream() {
-            let counting = too_long.clone();
-            request = request.map(|body| Body::new(Counted::new(body, MAX_BODY as u64, counting)));
+        if request.body().is_end_stream() {
+            return answer(route.upstream.call(request).await);
         }
-        let answer = route.upstream.call(request).await;
-        if too_long.load(Ordering::Relaxed) {
-            return body_too_large().into_response(); // whatever the service made of the part it got
+        let fate = Fate::default();
+        let request = request.map(|body| Body::new(Upload::new(body, MAX_BODY, fate.clone())));
+        let answered = answer(route.upstream.call(request).await);
+        // What broke on its way in explains a failure better than whatever was made of the part that came.
+        match fate.fault() {
+            Some(fault)
+                if !answered
+                    .as_ref()
+                    .is_ok_and(|response| response.status().is_success()) =>
+            {
+                Err(fault)
+            }
+            _ => answered,
         }
-        let mut response = answer.unwrap_or_else(upstream_problem);
-        if !route.upstream.is_local() {
-            headers::strip_hop_by_hop(response.headers_mut());
-        }
-        response
     }
 
     fn prepare(&self, route: &Route, request: &mut Request) -> Result<(), ApiError> {
         let address = self.client.address(request);
+        // What axum noted of the address is from before the trailing slash was dropped.
+        request.extensions_mut().remove::<OriginalUri>();
+        // A client of HTTP/1.0 is no reason to speak it to our own services.
+        *request.version_mut() = Version::HTTP_11;
         let host = request.headers().get(header::HOST).cloned();
         let headers = request.headers_mut();
-        headers::strip_hop_by_hop(headers);
-        headers::strip_claims(headers);
-        let address = HeaderValue::from_str(&address.to_string()).map_err(ApiError::internal)?;
+        headers::clean_request(headers);
+        let address = HeaderValue::try_from(address.to_string()).map_err(ApiError::internal)?;
         headers.insert(FORWARDED_FOR, address.clone());
         headers.insert(CLIENT_IP, address);
         headers.insert(FORWARDED_PROTO, self.scheme.clone());
@@ -154,34 +166,35 @@ impl Proxy {
     }
 }
 
+fn answer(answered: Result<Response, UpstreamError>) -> Result<Response, ApiError> {
+    let mut response = answered.map_err(upstream_problem)?;
+    *response.version_mut() = Version::HTTP_11;
+    headers::clean_answer(response.headers_mut());
+    Ok(response)
+}
+
 /// Dots, slashes and backslashes as `%2e`, `%2f`, `%5c`, and NUL.
 fn is_disguised(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    ["%2e", "%2f", "%5c", "%00", "%25"].iter().any(|code| lower.contains(code))
-}
-
-fn drop_trailing_slash(uri: &mut Uri) -> Result<(), ApiError> {
-    let Some(path) = uri.path().strip_suffix('/').filter(|path| !path.is_empty()) else { return Ok(()) };
-    let path_and_query = match uri.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    };
-    *uri = PathAndQuery::try_from(path_and_query).map(Uri::from).map_err(ApiError::internal)?;
-    Ok(())
+    ["%2e", "%2f", "%5c", "%00", "%25"]
+        .iter()
+        .any(|code| lower.contains(code))
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn upstream_problem(error: UpstreamError) -> Response {
+fn upstream_problem(error: UpstreamError) -> ApiError {
     match error {
-        UpstreamError::Unreachable(_) => {
-            ApiError::unavailable("This part of the system is not available right now. Please try again in a moment.")
-        }
-        UpstreamError::Broken(_) => {
-            ApiError::new(StatusCode::BAD_GATEWAY, "upstream_failed", "The answer was lost on the way. It may have had its effect.")
-        }
+        UpstreamError::Unreachable(_) => ApiError::unavailable(
+            "This part of the system is not available right now. Please try again in a moment.",
+        ),
+        UpstreamError::Broken(_) => ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_failed",
+            "The answer was lost on the way. The request may have had its effect.",
+        ),
         UpstreamError::Timeout => ApiError::new(
             StatusCode::GATEWAY_TIMEOUT,
             "timeout",
@@ -189,7 +202,6 @@ fn upstream_problem(error: UpstreamError) -> Response {
         ),
     }
     .because(error)
-    .into_response()
 }
 
 #[cfg(test)]
@@ -200,7 +212,6 @@ mod tests {
     fn paths_go_where_they_belong_and_tricks_nowhere() {
         for (path, target) in [
             ("/api/users/register", Some(Target::Users)),
-            ("/api/users/register/", Some(Target::Users)),
             ("/api/organiser/events", Some(Target::Events)),
             ("/api/events", Some(Target::Events)),
             ("/api/payment/payments/x", Some(Target::Payments)),
@@ -222,11 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn one_trailing_slash_is_dropped() {
-        for (from, to) in [("/api/x/", "/api/x"), ("/api/x/?a=1", "/api/x?a=1"), ("/api/x", "/api/x"), ("/", "/")] {
-            let mut uri: Uri = from.parse().unwrap();
-            drop_trailing_slash(&mut uri).unwrap();
-            assert_eq!(uri.to_string(), to);
+    fn each_way_of_not_answering_has_its_status() {
+        for (error, status) in [
+            (UpstreamError::Unreachable(String::new()), 503),
+            (UpstreamError::Broken(String::new()), 502),
+            (UpstreamError::Timeout, 504),
+        ] {
+            assert_eq!(upstream_problem(error).status(), status);
         }
     }
 }

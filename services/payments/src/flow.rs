@@ -280,7 +280,7 @@ async fn take(
             if let Some(seq) = message {
                 outbox::delivered(app.store.outbox().as_ref(), &app.told_events, seq, TELLING).await;
             }
-            Ok(Some((order, payment)))
+            Ok(Some((*order, payment)))
         }
     }
 }

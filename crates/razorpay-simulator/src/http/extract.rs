@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::{FromRequestParts, Path, RawPathParams},
     http::{header, request::Parts},
 };
 
 use crate::{app::App, failure::Failure};
 
-/// The one id in the path. Its form is checked by whoever looks it up.
+/// The last id in the path: the one of what is asked for. Its form is checked by whoever looks it up.
 pub(crate) struct Id(pub(crate) String);
 
 /// Two ids in the path.
@@ -20,10 +20,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         // Fails when the path is no UTF-8.
-        Path::from_request_parts(parts, state)
+        let ids = RawPathParams::from_request_parts(parts, state)
             .await
-            .map(|Path(id)| Self(id))
-            .map_err(|_| Failure::no_route())
+            .map_err(|_| Failure::no_route())?;
+        ids.iter()
+            .last()
+            .map(|(_, id)| Self(id.to_owned()))
+            .ok_or_else(Failure::no_route)
     }
 }
 

@@ -204,6 +204,8 @@ async fn receivers_register_by_the_api() {
         "one event, told to both"
     );
 
+    let of_partner = format!("/v2/accounts/acc_AAAAAAAAAAAAAA/webhooks/{}", text(&made["id"]));
+    assert_eq!(sim.get(&of_partner).await["id"], made["id"]);
     let path = format!("/v1/webhooks/{}", text(&made["id"]));
     ok(sim.request(Method::DELETE, &path)).await;
     assert_eq!(sim.refused(Method::GET, &path, json!({})).await.0, 400);

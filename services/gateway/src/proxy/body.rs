@@ -1,52 +1,93 @@
-//! A request body that is counted while it streams through.
+//! A request body on its way through: counted while it streams, and what becomes of it noted.
 
 use std::{
+    error::Error,
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::StatusCode,
+};
+use common::problem::{ApiError, body_too_large, request_timeout};
+use http_body::{Frame, SizeHint};
 
-/// Fails, and says so in `too_long`, once more than `left` bytes have come.
-pub struct Counted {
-    body: Body,
-    left: u64,
-    too_long: Arc<AtomicBool>,
-}
+const TOO_LONG: u8 = 1;
+const TOO_SLOW: u8 = 2;
+const BROKEN: u8 = 3;
 
-impl Counted {
-    pub fn new(body: Body, limit: u64, too_long: Arc<AtomicBool>) -> Self {
-        Self { body, left: limit, too_long }
+/// What became of a body. Clones tell of the same one.
+#[derive(Clone, Default)]
+pub struct Fate(Arc<AtomicU8>);
+
+impl Fate {
+    /// What the client is to know, if the body did not come in whole.
+    pub fn fault(&self) -> Option<ApiError> {
+        match self.0.load(Ordering::Relaxed) {
+            TOO_LONG => Some(body_too_large()),
+            TOO_SLOW => Some(request_timeout()),
+            BROKEN => Some(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "body_incomplete",
+                "The request body ended before it was complete.",
+            )),
+            _ => None,
+        }
+    }
+
+    fn is(&self, fault: u8) {
+        self.0.store(fault, Ordering::Relaxed);
     }
 }
 
-impl HttpBody for Counted {
+/// A body that fails once more than its limit has come.
+pub struct Upload {
+    body: Body,
+    left: usize,
+    fate: Fate,
+}
+
+impl Upload {
+    /// `limit` is in bytes.
+    pub fn new(body: Body, limit: usize, fate: Fate) -> Self {
+        Self {
+            body,
+            left: limit,
+            fate,
+        }
+    }
+}
+
+impl HttpBody for Upload {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let length = match &frame {
-            Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.len() as u64),
-            _ => 0,
-        };
-        match self.left.checked_sub(length) {
-            Some(left) => {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                let Some(left) = self.left.checked_sub(length) else {
+                    self.fate.is(TOO_LONG);
+                    return Poll::Ready(Some(Err(axum::Error::new(io::Error::other(
+                        "the body is too long",
+                    )))));
+                };
                 self.left = left;
-                Poll::Ready(frame)
             }
-            None => {
-                self.too_long.store(true, Ordering::Relaxed);
-                Poll::Ready(Some(Err(axum::Error::new(io::Error::other("the body is too long")))))
-            }
+            Some(Err(error)) => self.fate.is(if is_timeout(error) { TOO_SLOW } else { BROKEN }),
+            None => {}
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -56,4 +97,19 @@ impl HttpBody for Counted {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Whether the listener's deadline for bodies (`common::http::serve`) is at the bottom of an error.
+fn is_timeout(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -7,11 +7,7 @@ use axum::{
     http::HeaderValue,
 };
 use chrono::TimeDelta;
-use common::{
-    auth::Auth,
-    clock::Timestamp,
-    problem::ApiError,
-};
+use common::{auth::Auth, clock::Timestamp, problem::ApiError};
 use parking_lot::Mutex;
 
 /// Finds the client's address.
@@ -26,23 +22,35 @@ impl Client {
     }
 
     /// The peer; or, when that is a trusted proxy, the last address in `X-Forwarded-For` that is none. What stands
-    /// left of it was written by somebody whom nobody vouches for.
+    /// left of it was written by somebody whom nobody vouches for, so it is read from the right and no further.
     pub fn address(&self, request: &Request) -> IpAddr {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let peer = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|peer| peer.0.ip().to_canonical());
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         if !self.trusted.contains(&peer) {
             return peer;
         }
-        let hops: Vec<IpAddr> = request
-            .headers()
-            .get_all(super::FORWARDED_FOR)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map_while(|hop| hop.trim().parse().ok())
-            .collect();
-        hops.into_iter().rev().find(|hop| !self.trusted.contains(hop)).unwrap_or(peer)
+        let lines = request.headers().get_all(super::FORWARDED_FOR).iter().rev();
+        let mut nearest = peer;
+        for hop in lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')) {
+            let Some(address) = parse(hop.trim()) else { break };
+            nearest = address;
+            if !self.trusted.contains(&address) {
+                break;
+            }
+        }
+        nearest
     }
+}
+
+/// An address, which some proxies write with a port.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let address = hop
+        .parse()
+        .or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
 }
 
 /// Our word to one service that a request came through us: a service token, made anew from time to time.
@@ -54,7 +62,11 @@ pub struct Pass {
 
 impl Pass {
     pub fn new(auth: Auth, audience: &'static str) -> Self {
-        Self { auth, audience, made: Mutex::new(None) }
+        Self {
+            auth,
+            audience,
+            made: Mutex::new(None),
+        }
     }
 
     /// The token as a header.
@@ -68,7 +80,10 @@ impl Pass {
         {
             return Ok(value.clone());
         }
-        let token = self.auth.service_token(self.audience).map_err(ApiError::internal)?;
+        let token = self
+            .auth
+            .service_token(self.audience)
+            .map_err(ApiError::internal)?;
         let mut value = HeaderValue::from_str(&token).map_err(ApiError::internal)?;
         value.set_sensitive(true);
         *made = Some((now, value.clone()));
@@ -87,14 +102,37 @@ mod tests {
         let proxy: IpAddr = "10.0.0.1".parse().unwrap();
         let client = Client::new(vec![proxy]);
         let address = |peer: &str, forwarded: &str| {
-            let mut request = Request::builder().header("x-forwarded-for", forwarded).body(Body::empty()).unwrap();
-            let peer: SocketAddr = format!("{peer}:1").parse().unwrap();
+            let mut request = Request::builder()
+                .header("x-forwarded-for", forwarded)
+                .body(Body::empty())
+                .unwrap();
+            let peer = SocketAddr::new(peer.parse().unwrap(), 1);
             request.extensions_mut().insert(ConnectInfo(peer));
             client.address(&request).to_string()
         };
-        assert_eq!(address("192.0.2.7", "1.2.3.4"), "192.0.2.7", "a stranger's word counts for nothing");
-        assert_eq!(address("10.0.0.1", "6.6.6.6, 192.0.2.7"), "192.0.2.7", "the proxy saw only the last");
+        assert_eq!(
+            address("192.0.2.7", "1.2.3.4"),
+            "192.0.2.7",
+            "a stranger's word counts for nothing"
+        );
+        assert_eq!(
+            address("10.0.0.1", "6.6.6.6, 192.0.2.7"),
+            "192.0.2.7",
+            "the proxy saw only the last"
+        );
         assert_eq!(address("10.0.0.1", "192.0.2.7, 10.0.0.1"), "192.0.2.7");
         assert_eq!(address("10.0.0.1", "nonsense"), "10.0.0.1");
+        assert_eq!(
+            address("10.0.0.1", "nonsense, 192.0.2.7"),
+            "192.0.2.7",
+            "nonsense hides nobody"
+        );
+        assert_eq!(
+            address("10.0.0.1", "6.6.6.6, nonsense, 10.0.0.1"),
+            "10.0.0.1",
+            "nor does it let pass what is left of it"
+        );
+        assert_eq!(address("::ffff:10.0.0.1", "192.0.2.7:4711"), "192.0.2.7");
+        assert_eq!(address("10.0.0.1", "[2001:db8::1]:443"), "2001:db8::1");
     }
 }

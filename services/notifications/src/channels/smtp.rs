@@ -89,8 +89,10 @@ impl Mailer for Smtp {
     }
 
     fn pace(&self) -> Pace {
+        // As many as go at once and no more: what is claimed together is noted together, and what a crash keeps from
+        // being noted goes out again.
         Pace {
-            batch: 32,
+            batch: 8,
             at_once: 8,
             patience: Duration::from_secs(15),
         }

@@ -52,7 +52,7 @@ pub enum Applied {
     /// The payment as it stands now.
     Known {
         /// Its order.
-        order: Order,
+        order: Box<Order>,
         /// The payment.
         payment: Payment,
         /// The message to events about this payment that has yet to be delivered.

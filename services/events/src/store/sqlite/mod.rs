@@ -121,7 +121,7 @@ impl Store for SqliteStore {
     }
 
     async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let waiting = self.db.read(|db| events::any_ending(db)).await?;
+        let waiting = self.db.read(events::any_ending).await?;
         if !waiting {
             return Ok(0);
         }

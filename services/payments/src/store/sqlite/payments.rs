@@ -84,7 +84,7 @@ pub(super) fn apply(
         let statement = Statement { payment: payment.clone(), order: order.clone(), refund: None };
         idempotency::store(db, &key, &answer(&statement), now)?;
     }
-    Ok(Applied::Known { order, payment, message })
+    Ok(Applied::Known { order: Box::new(order), payment, message })
 }
 
 /// Money has come in: the first pays the order, any further goes back.
