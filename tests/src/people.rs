@@ -47,20 +47,38 @@ impl Answer {
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Value {
         let body = self.expect(status);
-        assert_eq!(self.headers.get("content-type").unwrap(), "application/problem+json", "{}", self.text);
+        assert_eq!(
+            self.headers.get("content-type").unwrap(),
+            "application/problem+json",
+            "{}",
+            self.text
+        );
         for (member, is_right) in [
             ("type", body["type"].is_string()),
             ("title", body["title"].is_string()),
             ("status", body["status"] == status),
-            ("detail", body["detail"].as_str().is_some_and(|detail| !detail.is_empty())),
-            ("message", body["message"].as_str().is_some_and(|message| !message.is_empty())),
+            (
+                "detail",
+                body["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+            ),
+            (
+                "message",
+                body["message"]
+                    .as_str()
+                    .is_some_and(|message| !message.is_empty()),
+            ),
             ("code", body["code"].is_string()),
             ("errors", body["errors"].is_array()),
-            ("request_id", body["request_id"].as_str() == self.headers["x-request-id"].to_str().ok()),
+            (
+                "request_id",
+                body["request_id"].as_str() == self.headers["x-request-id"].to_str().ok(),
+            ),
         ] {
             assert!(is_right, "{member} of {}", self.text);
         }
-        for leak in ["rusqlite", "SQLITE", "sqlite", "SELECT ", ".rs:", "panicked", "hyper", "/src/", "serde"] {
+        for leak in [
+            "rusqlite", "SQLITE", "sqlite", "SELECT ", ".rs:", "panicked", "hyper", "/src/", "serde",
+        ] {
             assert!(!self.text.contains(leak), "{leak} leaks in {}", self.text);
         }
         if !code.is_empty() {
@@ -94,19 +112,36 @@ impl Person {
     /// Somebody with an id and token, or without.
     pub fn new(http: reqwest::Client, url: String, signed_in: Option<(String, String)>) -> Self {
         let (id, token) = signed_in.map_or((String::new(), None), |(id, token)| (id, Some(token)));
-        Self { http, url, id, email: String::new(), token }
+        Self {
+            http,
+            url,
+            id,
+            email: String::new(),
+            token,
+        }
     }
 
-    pub(crate) async fn sign_up(http: reqwest::Client, url: String, role: &str, more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn sign_up(
+        http: reqwest::Client,
+        url: String,
+        role: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
         let mut person = Self::new(http, url, None);
         person.email = format!("{}@example.org", new_id().simple());
         let mut body = json!({"email": person.email, "password": "a good one", "role": role});
         for (name, value) in more {
             body[name] = json!(value);
         }
-        person.id = person.post("/api/users/register", body).await.expect(201)["user_id"].as_str().unwrap().to_owned();
+        person.id = person.post("/api/users/register", body).await.expect(201)["user_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let body = json!({"email": person.email, "password": "a good one"});
-        let token = person.post("/api/users/login", body).await.expect(200)["token"].as_str().unwrap().to_owned();
+        let token = person.post("/api/users/login", body).await.expect(200)["token"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         person.token = Some(token);
         person
     }
@@ -118,7 +153,10 @@ impl Person {
 
     /// The same person against another base URL.
     pub fn at(&self, url: &str) -> Self {
-        Self { url: url.to_owned(), ..self.clone() }
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// GET.
@@ -133,7 +171,9 @@ impl Person {
 
     /// POST of JSON with an idempotency key.
     pub async fn post_keyed(&self, path: &str, key: &str, body: Value) -> Answer {
-        self.send(Method::POST, path, Some(body), &[("idempotency-key", key)]).await.unwrap()
+        self.send(Method::POST, path, Some(body), &[("idempotency-key", key)])
+            .await
+            .unwrap()
     }
 
     /// Any request; `Err` when there was no answer.
@@ -156,7 +196,11 @@ impl Person {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, text: response.text().await? })
+        Ok(Answer {
+            status,
+            headers,
+            text: response.text().await?,
+        })
     }
 
     /// Creates an event that starts in 30 days; gives its id.
@@ -175,12 +219,14 @@ impl Person {
 
     /// Registers for an event.
     pub async fn register(&self, event: &str) -> Answer {
-        self.post("/api/reg/register_event", json!({"event_id": event})).await
+        self.post("/api/reg/register_event", json!({"event_id": event}))
+            .await
     }
 
     /// Pays for an event by UPI.
     pub async fn pay(&self, event: &str, amount: Value) -> Answer {
-        self.post("/api/payment/process_payment", self.payment(event, amount)).await
+        self.post("/api/payment/process_payment", self.payment(event, amount))
+            .await
     }
 
     /// The body of a payment by UPI.
@@ -191,8 +237,15 @@ impl Person {
     /// The status of this person's newest registration for an event; empty when there is none.
     pub async fn status(&self, event: &str) -> String {
         let list = self.get("/api/reg/get_registrevent?status=all").await.expect(200);
-        let found = list.as_array().unwrap().iter().find(|item| item["event_id"] == event).cloned();
-        found.map(|item| item["status"].as_str().unwrap().to_owned()).unwrap_or_default()
+        let found = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|item| item["event_id"] == event)
+            .cloned();
+        found
+            .map(|item| item["status"].as_str().unwrap().to_owned())
+            .unwrap_or_default()
     }
 
     /// The messages sent to this person, as (kind, channel, status).
@@ -200,6 +253,9 @@ impl Person {
         let list = self.get("/api/notifications?limit=100").await.expect(200);
         let text = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
         let items = list.as_array().cloned().unwrap_or_default();
-        items.iter().map(|item| (text(item, "kind"), text(item, "channel"), text(item, "status"))).collect()
+        items
+            .iter()
+            .map(|item| (text(item, "kind"), text(item, "channel"), text(item, "status")))
+            .collect()
     }
 }

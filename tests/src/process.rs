@@ -27,11 +27,16 @@ pub fn binary(name: &str) -> PathBuf {
             return dir; // ./test has just built them
         }
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--workspace", "--bins", "--locked", "--quiet"]).current_dir(root());
+        cargo
+            .args(["build", "--workspace", "--bins", "--locked", "--quiet"])
+            .current_dir(root());
         if dir.ends_with("release") {
             cargo.arg("--release");
         }
-        assert!(cargo.status().unwrap().success(), "the programs under test do not build");
+        assert!(
+            cargo.status().unwrap().success(),
+            "the programs under test do not build"
+        );
         dir
     });
     dir.join(name)
@@ -56,7 +61,11 @@ impl Process {
             .stderr(file())
             .spawn()
             .unwrap();
-        Self { name: name.to_owned(), child, log }
+        Self {
+            name: name.to_owned(),
+            child,
+            log,
+        }
     }
 
     /// kill -9.
@@ -73,14 +82,21 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "{} did not stop within {patience:?}\n{}", self.name, self.log());
+            assert!(
+                Instant::now() < deadline,
+                "{} did not stop within {patience:?}\n{}",
+                self.name,
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
         assert!(sent.unwrap().success());
     }
 

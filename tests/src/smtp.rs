@@ -26,7 +26,12 @@ pub struct Mail {
 impl Mail {
     /// A header's value, unfolded.
     pub fn header(&self, name: &str) -> String {
-        let head = self.text.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ");
+        let head = self
+            .text
+            .split("\r\n\r\n")
+            .next()
+            .unwrap_or_default()
+            .replace("\r\n ", " ");
         let prefix = format!("{}:", name.to_ascii_lowercase());
         head.lines()
             .find(|line| line.to_ascii_lowercase().starts_with(&prefix))
@@ -83,7 +88,10 @@ async fn talk(stream: TcpStream, kept: &Mutex<Vec<Mail>>) -> std::io::Result<()>
         }
         let command = line.trim_end().to_ascii_uppercase();
         let reply: &[u8] = if command.starts_with("RCPT TO:") {
-            to = line["RCPT TO:".len()..].trim().trim_matches(['<', '>']).to_owned();
+            to = line["RCPT TO:".len()..]
+                .trim()
+                .trim_matches(['<', '>'])
+                .to_owned();
             b"250 ok\r\n"
         } else if command == "DATA" {
             stream.write_all(b"354 go on\r\n").await?;

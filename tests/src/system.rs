@@ -50,7 +50,14 @@ pub struct System {
 }
 
 const SECRET: &str = "a secret of the tests, long enough to sign with";
-const FIVE: [&str; 6] = ["razorpay-simulator", "users", "events", "notifications", "payments", "gateway"];
+const FIVE: [&str; 6] = [
+    "razorpay-simulator",
+    "users",
+    "events",
+    "notifications",
+    "payments",
+    "gateway",
+];
 const PORTS: [&str; 6] = [
     "RAZORPAY_SIMULATOR_PORT",
     "USERS_PORT",
@@ -76,9 +83,17 @@ impl System {
             settings.insert(name.to_owned(), free_port().to_string());
         }
         settings.extend(options.settings);
-        let dir = tempfile::Builder::new().prefix("organise-event-").tempdir().unwrap();
-        let mut system =
-            Self { topology, processes: BTreeMap::new(), settings, dir, http: people::http_client() };
+        let dir = tempfile::Builder::new()
+            .prefix("organise-event-")
+            .tempdir()
+            .unwrap();
+        let mut system = Self {
+            topology,
+            processes: BTreeMap::new(),
+            settings,
+            dir,
+            http: people::http_client(),
+        };
         system.start_again().await;
         system
     }
@@ -90,7 +105,11 @@ impl System {
             Topology::Five => &FIVE,
         };
         for name in names {
-            if self.processes.get_mut(name).is_none_or(|process| process.ended().is_some()) {
+            if self
+                .processes
+                .get_mut(name)
+                .is_none_or(|process| process.ended().is_some())
+            {
                 let process = Process::start(name, &self.settings, self.dir.path());
                 self.processes.insert(name, process);
             }
@@ -103,7 +122,11 @@ impl System {
         let url = format!("{}/health/ready", self.url());
         let http = self.http.clone();
         for (name, process) in &mut self.processes {
-            assert!(process.ended().is_none(), "{name} ended at once:\n{}", process.log());
+            assert!(
+                process.ended().is_none(),
+                "{name} ended at once:\n{}",
+                process.log()
+            );
         }
         eventually("the system is ready", PATIENCE, async || {
             let answer = http.get(&url).send().await.ok()?;
@@ -123,7 +146,11 @@ impl System {
 
     /// kill -9 of one part (of the whole, when it is one process).
     pub fn kill(&mut self, part: &str) {
-        let name = if self.topology == Topology::One { "organise-event" } else { part };
+        let name = if self.topology == Topology::One {
+            "organise-event"
+        } else {
+            part
+        };
         self.processes.remove(name).expect("a running part");
     }
 
@@ -133,7 +160,10 @@ impl System {
         for process in processes.values() {
             process.signal("TERM");
         }
-        processes.values_mut().map(|process| process.terminate(Duration::from_secs(10))).collect()
+        processes
+            .values_mut()
+            .map(|process| process.terminate(Duration::from_secs(10)))
+            .collect()
     }
 
     /// Where the gateway is.

@@ -151,7 +151,12 @@ impl Auth {
     ///
     /// # Errors
     /// Only if the JWT library refuses to sign.
-    pub fn user_token(&self, user: UserId, role: Role, life: Duration) -> Result<String, jsonwebtoken::errors::Error> {
+    pub fn user_token(
+        &self,
+        user: UserId,
+        role: Role,
+        life: Duration,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         let now = self.0.clock.now().timestamp();
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -225,7 +230,11 @@ impl Auth {
         if exp <= now {
             return Err(TokenError::Expired);
         }
-        if iat > now + LEEWAY { Err(TokenError::Invalid) } else { Ok(()) }
+        if iat > now + LEEWAY {
+            Err(TokenError::Invalid)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -246,7 +255,11 @@ fn decode<T: DeserializeOwned>(token: &str, key: &DecodingKey, rules: &Validatio
     let data = jsonwebtoken::decode::<T>(token, key, rules).map_err(|_| TokenError::Invalid)?;
     // Headers that name a key or demand an extension are never ours (RFC 7515, 4.1.11; RFC 8725, 3.10).
     let header = &data.header;
-    if header.crit.is_some() || header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some()
+    if header.crit.is_some()
+        || header.jwk.is_some()
+        || header.jku.is_some()
+        || header.x5u.is_some()
+        || header.x5c.is_some()
     {
         return Err(TokenError::Invalid);
     }
@@ -263,13 +276,25 @@ mod tests {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     fn auth(service: &'static str) -> Auth {
-        Auth::new(service, &SecretString::from(SECRET), Clock::fixed(from_millis(1_700_000_000_000)))
+        Auth::new(
+            service,
+            &SecretString::from(SECRET),
+            Clock::fixed(from_millis(1_700_000_000_000)),
+        )
     }
 
     fn forged(header: &serde_json::Value, claims: &serde_json::Value) -> String {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-        let signed = format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims.to_string()));
-        let mac = jsonwebtoken::crypto::sign(signed.as_bytes(), &EncodingKey::from_secret(SECRET.as_bytes()), Algorithm::HS256);
+        let signed = format!(
+            "{}.{}",
+            B64.encode(header.to_string()),
+            B64.encode(claims.to_string())
+        );
+        let mac = jsonwebtoken::crypto::sign(
+            signed.as_bytes(),
+            &EncodingKey::from_secret(SECRET.as_bytes()),
+            Algorithm::HS256,
+        );
         format!("{signed}.{}", mac.unwrap())
     }
 
@@ -282,7 +307,9 @@ mod tests {
     fn a_token_is_accepted_until_it_expires() {
         let auth = auth("users");
         let user = UserId::new();
-        let token = auth.user_token(user, Role::Organizer, Duration::from_secs(60)).unwrap();
+        let token = auth
+            .user_token(user, Role::Organizer, Duration::from_secs(60))
+            .unwrap();
         assert_eq!(auth.verify_user(&token).unwrap().sub, user);
         auth.0.clock.set(from_millis(1_700_000_060_000));
         assert!(matches!(auth.verify_user(&token), Err(TokenError::Expired)));
@@ -335,7 +362,9 @@ mod tests {
         assert_eq!(users.verify_service(&token).unwrap(), "gateway");
         assert!(events.verify_service(&token).is_err());
         assert!(users.verify_user(&token).is_err());
-        let user = users.user_token(UserId::new(), Role::User, Duration::from_secs(60)).unwrap();
+        let user = users
+            .user_token(UserId::new(), Role::User, Duration::from_secs(60))
+            .unwrap();
         assert!(users.verify_service(&user).is_err());
     }
 }

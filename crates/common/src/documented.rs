@@ -24,5 +24,8 @@ pub fn failure_message(method: &Method, path: &str) -> Option<&'static str> {
         return None;
     }
     let path = path.strip_suffix('/').unwrap_or(path);
-    FAILURES.iter().find(|(route, _)| *route == path).map(|(_, message)| *message)
+    FAILURES
+        .iter()
+        .find(|(route, _)| *route == path)
+        .map(|(_, message)| *message)
 }

@@ -51,10 +51,14 @@ where
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(*caller);
         }
-        let token = bearer(&parts.headers)
-            .ok_or_else(|| ApiError::unauthorized("missing_token", "Please sign in: this needs a bearer token."))?;
+        let token = bearer(&parts.headers).ok_or_else(|| {
+            ApiError::unauthorized("missing_token", "Please sign in: this needs a bearer token.")
+        })?;
         let claims: Claims = Auth::from_ref(state).verify_user(token).map_err(refused)?;
-        let caller = Self { id: claims.sub, role: claims.role };
+        let caller = Self {
+            id: claims.sub,
+            role: claims.role,
+        };
         parts.extensions.insert(caller);
         Ok(caller)
     }
@@ -63,13 +67,19 @@ where
 fn refused(error: TokenError) -> ApiError {
     match error {
         TokenError::Invalid => ApiError::unauthorized("invalid_token", "The bearer token is not valid."),
-        TokenError::Expired => ApiError::unauthorized("token_expired", "The bearer token has expired; please sign in."),
+        TokenError::Expired => {
+            ApiError::unauthorized("token_expired", "The bearer token has expired; please sign in.")
+        }
     }
 }
 
 /// The token of `Authorization: Bearer <token>`, the scheme in any case (RFC 9110, 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()).then(|| token.trim())
 }
 
@@ -88,7 +98,10 @@ where
         let caller = Caller::from_request_parts(parts, state).await?;
         match caller.role {
             Role::Organizer => Ok(Self(caller)),
-            Role::User => Err(ApiError::forbidden("organizer_only", "Only organizers may do this.")),
+            Role::User => Err(ApiError::forbidden(
+                "organizer_only",
+                "Only organizers may do this.",
+            )),
         }
     }
 }
@@ -126,12 +139,20 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let (token, ip) = (text(&GATEWAY_TOKEN), text(&CLIENT_IP));
-        let from_gateway = token
-            .is_some_and(|token| Auth::from_ref(state).verify_service(token).is_ok_and(|name| name == "gateway"));
+        let from_gateway = token.is_some_and(|token| {
+            Auth::from_ref(state)
+                .verify_service(token)
+                .is_ok_and(|name| name == "gateway")
+        });
         let ip = ip
             .filter(|_| from_gateway)
             .and_then(|ip| ip.parse().ok())
-            .or_else(|| parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()))
+            .or_else(|| {
+                parts
+                    .extensions
+                    .get::<ConnectInfo<SocketAddr>>()
+                    .map(|peer| peer.0.ip())
+            })
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Ok(Self(ip))
     }
@@ -178,9 +199,16 @@ where
         let key = match parts.headers.get(NAME) {
             None => None,
             Some(value) => {
-                let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
-                    ApiError::invalid_field("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
-                })?;
+                let key = value
+                    .to_str()
+                    .ok()
+                    .filter(|key| (1..=255).contains(&key.len()))
+                    .ok_or_else(|| {
+                        ApiError::invalid_field(
+                            "Idempotency-Key",
+                            "must be 1 to 255 printable ASCII characters",
+                        )
+                    })?;
                 Some(Key {
                     caller: caller.id,
                     route: format!("{} {}", parts.method, parts.uri.path()),
@@ -189,12 +217,17 @@ where
                 })
             }
         };
-        Ok(Self { input: Fields::read(&bytes)?, key })
+        Ok(Self {
+            input: Fields::read(&bytes)?,
+            key,
+        })
     }
 }
 
 async fn json_bytes<T: FromFields>(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(problem::body_too_large());
     }
@@ -213,7 +246,9 @@ async fn json_bytes<T: FromFields>(headers: &HeaderMap, body: Body) -> Result<By
 pub async fn body_bytes(body: Body, max: usize) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, max).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(problem::body_too_large()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(problem::body_too_large())
+        }
         Ok(Err(error)) => Err(ApiError::new(
             axum::http::StatusCode::BAD_REQUEST,
             "body_incomplete",
@@ -225,8 +260,18 @@ pub async fn body_bytes(body: Body, max: usize) -> Result<Bytes, ApiError> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(value) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
@@ -242,7 +287,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Query(values) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_| ApiError::invalid_field("query", "is not a valid query string"))?;
-        Ok(Self { values: values.into_iter().collect(), errors: Vec::new() })
+        Ok(Self {
+            values: values.into_iter().collect(),
+            errors: Vec::new(),
+        })
     }
 }
 
@@ -253,7 +301,10 @@ impl Params {
         match parse(text) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.errors.push(FieldError { field: name.to_owned(), message });
+                self.errors.push(FieldError {
+                    field: name.to_owned(),
+                    message,
+                });
                 None
             }
         }
@@ -264,6 +315,10 @@ impl Params {
     /// # Errors
     /// 422 naming every parameter that was wrong.
     pub fn finish(self) -> Result<(), ApiError> {
-        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::invalid(self.errors))
+        }
     }
 }

@@ -56,7 +56,10 @@ impl<'a> Fields<'a> {
             }
             serde_json::from_str(raw.get()).map_err(|_| not_json())?
         };
-        let mut fields = Self { values, errors: Vec::new() };
+        let mut fields = Self {
+            values,
+            errors: Vec::new(),
+        };
         let value = T::from_fields(&mut fields);
         match value {
             Some(value) if fields.errors.is_empty() => Ok(value),
@@ -81,7 +84,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A field whose absence (`None`) and whose null (`Some(None)`) mean different things, as in a PATCH.
-    pub fn nullable<T>(&mut self, name: &str, parse: impl FnOnce(Value<'a>) -> Parsed<T>) -> Option<Option<T>> {
+    pub fn nullable<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(Value<'a>) -> Parsed<T>,
+    ) -> Option<Option<T>> {
         let raw = *self.values.get(name)?;
         if raw.get() == "null" {
             return Some(None);
@@ -102,10 +109,18 @@ impl<'a> Fields<'a> {
 
     /// Notes a mistake that only shows when several fields are looked at together.
     pub fn error(&mut self, field: &str, message: impl Into<String>) {
-        self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
+        self.errors.push(FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        });
     }
 
-    fn parsed<T>(&mut self, name: &str, value: Value<'a>, parse: impl FnOnce(Value<'a>) -> Parsed<T>) -> Option<T> {
+    fn parsed<T>(
+        &mut self,
+        name: &str,
+        value: Value<'a>,
+        parse: impl FnOnce(Value<'a>) -> Parsed<T>,
+    ) -> Option<T> {
         parse(value).map_err(|message| self.error(name, message)).ok()
     }
 }
@@ -139,7 +154,9 @@ impl<'a> Value<'a> {
     /// When it is none.
     pub fn text(self, max: usize) -> Parsed<String> {
         let text = self.string()?;
-        bounded(text.trim(), max, |c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+        bounded(text.trim(), max, |c| {
+            !c.is_control() || matches!(c, '\n' | '\r' | '\t')
+        })
     }
 
     /// A whole number between two bounds, both included. `5.0` is none: JSON numbers keep their form here.
@@ -175,7 +192,9 @@ impl<'a> Value<'a> {
     /// # Errors
     /// When there is no such zone.
     pub fn zone(self) -> Parsed<Tz> {
-        self.string()?.parse().map_err(|_| "must be an IANA time zone such as Asia/Kolkata".to_owned())
+        self.string()?
+            .parse()
+            .map_err(|_| "must be an IANA time zone such as Asia/Kolkata".to_owned())
     }
 
     /// A JSON object, read into fields of its own by serde.

@@ -56,7 +56,10 @@ impl Answer {
     /// An answer with a JSON body.
     pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
         // Our answers are structs of strings and numbers; writing them to memory cannot fail.
-        Self { status: status.as_u16(), body: serde_json::to_vec(body).unwrap_or_default() }
+        Self {
+            status: status.as_u16(),
+            body: serde_json::to_vec(body).unwrap_or_default(),
+        }
     }
 }
 
@@ -64,7 +67,9 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 }
@@ -85,7 +90,9 @@ impl IntoResponse for Refusal {
         match self {
             Self::Replay(answer) => {
                 let mut response = answer.into_response();
-                response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+                response
+                    .headers_mut()
+                    .insert(REPLAYED, HeaderValue::from_static("true"));
                 response
             }
             Self::OtherBody => ApiError::new(
@@ -114,7 +121,10 @@ pub struct Keyed<T> {
 
 impl<T> Clone for Keyed<T> {
     fn clone(&self) -> Self {
-        Self { key: self.key.clone(), answer: self.answer }
+        Self {
+            key: self.key.clone(),
+            answer: self.answer,
+        }
     }
 }
 

@@ -55,7 +55,10 @@ impl Metrics {
         let inner = &self.0;
         inner.requests[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
         let millis = took.as_millis() as u64;
-        let bucket = BUCKETS.iter().position(|bound| millis < *bound).unwrap_or(BUCKETS.len());
+        let bucket = BUCKETS
+            .iter()
+            .position(|bound| millis < *bound)
+            .unwrap_or(BUCKETS.len());
         inner.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         inner.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
     }
@@ -67,24 +70,45 @@ impl Metrics {
         text.push_str("# HELP http_requests_total Requests answered, by class of status.\n# TYPE http_requests_total counter\n");
         for (class, count) in self.0.requests.iter().enumerate().skip(1) {
             let count = count.load(Ordering::Relaxed);
-            let _ = writeln!(text, "http_requests_total{{service=\"{service}\",status=\"{class}xx\"}} {count}");
+            let _ = writeln!(
+                text,
+                "http_requests_total{{service=\"{service}\",status=\"{class}xx\"}} {count}"
+            );
         }
         text.push_str("# HELP http_request_seconds Time until the head of the answer.\n# TYPE http_request_seconds histogram\n");
         let mut total = 0;
         for (index, count) in self.0.buckets.iter().enumerate() {
             total += count.load(Ordering::Relaxed);
-            let bound = BUCKETS.get(index).map_or("+Inf".to_owned(), |millis| (*millis as f64 / 1000.0).to_string());
-            let _ = writeln!(text, "http_request_seconds_bucket{{service=\"{service}\",le=\"{bound}\"}} {total}");
+            let bound = BUCKETS
+                .get(index)
+                .map_or("+Inf".to_owned(), |millis| (*millis as f64 / 1000.0).to_string());
+            let _ = writeln!(
+                text,
+                "http_request_seconds_bucket{{service=\"{service}\",le=\"{bound}\"}} {total}"
+            );
         }
         let seconds = self.0.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        let _ = writeln!(text, "http_request_seconds_sum{{service=\"{service}\"}} {seconds}");
-        let _ = writeln!(text, "http_request_seconds_count{{service=\"{service}\"}} {total}");
+        let _ = writeln!(
+            text,
+            "http_request_seconds_sum{{service=\"{service}\"}} {seconds}"
+        );
+        let _ = writeln!(
+            text,
+            "http_request_seconds_count{{service=\"{service}\"}} {total}"
+        );
         for gauge in &self.0.gauges {
             for (name, help, value) in gauge.read().await {
-                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{service=\"{service}\"}} {value}");
+                let _ = writeln!(
+                    text,
+                    "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{service=\"{service}\"}} {value}"
+                );
             }
         }
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        (
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            text,
+        )
+            .into_response()
     }
 }
 
@@ -99,11 +123,21 @@ pub struct OutboxGauge {
 #[async_trait]
 impl Gauge for OutboxGauge {
     async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
-        let Ok(stats) = self.store.stats(self.clock.now()).await else { return Vec::new() };
+        let Ok(stats) = self.store.stats(self.clock.now()).await else {
+            return Vec::new();
+        };
         vec![
-            ("outbox_pending", "Messages not yet delivered.", stats.pending as f64),
+            (
+                "outbox_pending",
+                "Messages not yet delivered.",
+                stats.pending as f64,
+            ),
             ("outbox_dead", "Messages that were given up.", stats.dead as f64),
-            ("outbox_oldest_seconds", "Age of the oldest undelivered message.", stats.oldest_millis as f64 / 1000.0),
+            (
+                "outbox_oldest_seconds",
+                "Age of the oldest undelivered message.",
+                stats.oldest_millis as f64 / 1000.0,
+            ),
         ]
     }
 }

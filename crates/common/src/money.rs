@@ -55,7 +55,12 @@ impl Paise {
         if self.0 % 100 == 0 {
             (self.0 / 100).to_string()
         } else {
-            format!("{}{}.{:02}", if self.0 < 0 { "-" } else { "" }, (self.0 / 100).abs(), (self.0 % 100).abs())
+            format!(
+                "{}{}.{:02}",
+                if self.0 < 0 { "-" } else { "" },
+                (self.0 / 100).abs(),
+                (self.0 % 100).abs()
+            )
         }
     }
 }
@@ -94,14 +99,18 @@ impl Serialize for Rupees {
             return serializer.serialize_i64(self.0.0 / 100);
         }
         // The digits go out as they are; a float would have to be trusted to print them back.
-        RawValue::from_string(self.0.rupees()).map_err(serde::ser::Error::custom)?.serialize(serializer)
+        RawValue::from_string(self.0.rupees())
+            .map_err(serde::ser::Error::custom)?
+            .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Rupees {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Paise::from_rupees(raw.get().trim_matches('"')).map(Self).map_err(serde::de::Error::custom)
+        Paise::from_rupees(raw.get().trim_matches('"'))
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -113,12 +122,30 @@ mod tests {
 
     #[test]
     fn reads_and_refuses() {
-        for (text, paise) in
-            [("500", 50_000), ("499.99", 49_999), ("0", 0), ("8.35", 835), ("1.5", 150), ("500.000", 50_000)]
-        {
+        for (text, paise) in [
+            ("500", 50_000),
+            ("499.99", 49_999),
+            ("0", 0),
+            ("8.35", 835),
+            ("1.5", 150),
+            ("500.000", 50_000),
+        ] {
             assert_eq!(Paise::from_rupees(text), Ok(Paise(paise)), "{text}");
         }
-        for text in ["", "-1", "1e3", "1.234", "1.", ".5", "NaN", "1,000", " 5", "99999999999999999999", "5-3", "--1"] {
+        for text in [
+            "",
+            "-1",
+            "1e3",
+            "1.234",
+            "1.",
+            ".5",
+            "NaN",
+            "1,000",
+            " 5",
+            "99999999999999999999",
+            "5-3",
+            "--1",
+        ] {
             assert!(Paise::from_rupees(text).is_err(), "{text}");
         }
     }

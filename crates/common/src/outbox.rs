@@ -61,7 +61,14 @@ impl NewMessage {
     ) -> Self {
         // The data are our own wire structs; writing them to memory cannot fail.
         let data = serde_json::to_string(data).unwrap_or_default();
-        Self { id: new_id(), destination, kind, subject: subject.into(), time, data }
+        Self {
+            id: new_id(),
+            destination,
+            kind,
+            subject: subject.into(),
+            time,
+            data,
+        }
     }
 }
 
@@ -144,17 +151,29 @@ pub enum ReceiptStatus {
 impl Receipt {
     /// Taken.
     pub fn accepted(id: Uuid) -> Self {
-        Self { id, status: ReceiptStatus::Accepted, detail: None }
+        Self {
+            id,
+            status: ReceiptStatus::Accepted,
+            detail: None,
+        }
     }
 
     /// Not taken now.
     pub fn retry(id: Uuid, why: impl ToString) -> Self {
-        Self { id, status: ReceiptStatus::Retry, detail: Some(why.to_string()) }
+        Self {
+            id,
+            status: ReceiptStatus::Retry,
+            detail: Some(why.to_string()),
+        }
     }
 
     /// Never to be taken.
     pub fn rejected(id: Uuid, why: impl ToString) -> Self {
-        Self { id, status: ReceiptStatus::Rejected, detail: Some(why.to_string()) }
+        Self {
+            id,
+            status: ReceiptStatus::Rejected,
+            detail: Some(why.to_string()),
+        }
     }
 }
 
@@ -256,7 +275,12 @@ impl Relay {
                 }
                 Err(why) => {
                     failures += 1;
-                    tracing::warn!(destination, failures, why, "messages could not be delivered; trying again");
+                    tracing::warn!(
+                        destination,
+                        failures,
+                        why,
+                        "messages could not be delivered; trying again"
+                    );
                     backoff(failures).min(Duration::from_secs(5))
                 }
             };
@@ -281,7 +305,11 @@ impl Relay {
     async fn round(&self, owner: Uuid, held: &mut Option<(i64, Timestamp)>) -> Result<Option<usize>, String> {
         let destination = self.client.audience();
         let now = self.clock.now();
-        let waiting = self.store.due(destination, now, BATCH).await.map_err(|e| e.to_string())?;
+        let waiting = self
+            .store
+            .due(destination, now, BATCH)
+            .await
+            .map_err(|e| e.to_string())?;
         if waiting.is_empty() {
             return Ok(None);
         }
@@ -289,7 +317,11 @@ impl Relay {
             Some((fence, until)) if until - now > LEASE / 2 => fence,
             _ => {
                 let until = now + LEASE;
-                let fence = self.store.lease(destination, owner, now, until).await.map_err(|e| e.to_string())?;
+                let fence = self
+                    .store
+                    .lease(destination, owner, now, until)
+                    .await
+                    .map_err(|e| e.to_string())?;
                 *held = fence.map(|fence| (fence, until));
                 match fence {
                     Some(fence) => fence,
@@ -302,9 +334,19 @@ impl Relay {
         let sent = waiting.len();
         let (delivered, failed) = judge(waiting, receipts, now);
         for failure in failed.iter().filter(|failure| failure.retry_at.is_none()) {
-            tracing::error!(destination, seq = failure.seq, why = failure.why, "a message became a dead letter");
+            tracing::error!(
+                destination,
+                seq = failure.seq,
+                why = failure.why,
+                "a message became a dead letter"
+            );
         }
-        if !self.store.settle(destination, owner, fence, delivered, failed).await.map_err(|e| e.to_string())? {
+        if !self
+            .store
+            .settle(destination, owner, fence, delivered, failed)
+            .await
+            .map_err(|e| e.to_string())?
+        {
             *held = None; // another relay took over while this one was slow; the inbox drops what it repeats
         }
         self.settled.notify_waiters();
@@ -330,7 +372,10 @@ pub async fn delivered(store: &dyn OutboxStore, settled: &Notify, seq: i64, pati
 }
 
 fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<i64>, Vec<Failure>) {
-    let mut receipts: HashMap<Uuid, Receipt> = receipts.into_iter().map(|receipt| (receipt.id, receipt)).collect();
+    let mut receipts: HashMap<Uuid, Receipt> = receipts
+        .into_iter()
+        .map(|receipt| (receipt.id, receipt))
+        .collect();
     let (mut delivered, mut failed) = (Vec::new(), Vec::new());
     for message in waiting {
         let receipt = receipts
@@ -341,7 +386,11 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<
             .then(|| now + backoff(attempts).max(Duration::from_millis(500)));
         match receipt.status {
             ReceiptStatus::Accepted => delivered.push(message.seq),
-            _ => failed.push(Failure { seq: message.seq, retry_at, why: receipt.detail.unwrap_or_default() }),
+            _ => failed.push(Failure {
+                seq: message.seq,
+                retry_at,
+                why: receipt.detail.unwrap_or_default(),
+            }),
         }
     }
     (delivered, failed)
@@ -370,8 +419,12 @@ pub async fn receive(
 ) -> Result<axum::Json<Vec<Receipt>>, crate::problem::ApiError> {
     let bytes = crate::extract::body_bytes(body, MAX_DELIVERY).await?;
     let batch: Vec<CloudEvent> = serde_json::from_slice(&bytes).map_err(|error| {
-        crate::problem::ApiError::new(StatusCode::BAD_REQUEST, "not_cloudevents", "Not a batch of CloudEvents.")
-            .because(error)
+        crate::problem::ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "not_cloudevents",
+            "Not a batch of CloudEvents.",
+        )
+        .because(error)
     })?;
     Ok(axum::Json(subscriber.receive(batch).await))
 }

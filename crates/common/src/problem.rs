@@ -99,7 +99,10 @@ impl ApiError {
 
     /// 422 about one field.
     pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
+        Self::invalid(vec![FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        }])
     }
 
     /// 401 with the challenge that RFC 6750 asks for.
@@ -155,7 +158,10 @@ impl ApiError {
 
     /// Adds a member beside the standard ones, such as `registration_id`.
     pub fn with(mut self, name: &str, value: impl serde::Serialize) -> Self {
-        self.0.extra.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self.0.extra.insert(
+            name.to_owned(),
+            serde_json::to_value(value).unwrap_or(Value::Null),
+        );
         self
     }
 
@@ -191,7 +197,10 @@ impl ApiError {
         let message = inner.message.or(message).unwrap_or(&inner.detail);
         let mut body = inner.extra.clone();
         for (name, value) in [
-            ("type", json!(format!("urn:organise-event:problem:{}", inner.code))),
+            (
+                "type",
+                json!(format!("urn:organise-event:problem:{}", inner.code)),
+            ),
             ("title", json!(inner.status.canonical_reason().unwrap_or("Error"))),
             ("status", json!(inner.status.as_u16())),
             ("detail", json!(inner.detail)),
@@ -247,7 +256,10 @@ impl Error for ApiError {}
 
 /// Whether a response already is a problem document (one that a service behind us has written).
 pub fn is_problem(response: &Response) -> bool {
-    response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON)
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == PROBLEM_JSON)
 }
 
 /// The media type of RFC 9457.
@@ -257,14 +269,25 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// upstream's error page) loses its body, because nobody vouches for what is in it, and keeps its headers.
 pub fn render(response: Response, method: &Method, path: &str, request_id: &str) -> (Response, ApiError) {
     let (mut parts, _) = response.into_parts();
-    let error = parts.extensions.remove::<ApiError>().unwrap_or_else(|| by_status(parts.status));
+    let error = parts
+        .extensions
+        .remove::<ApiError>()
+        .unwrap_or_else(|| by_status(parts.status));
     let body = error.body(documented::failure_message(method, path), request_id);
     parts.status = error.status();
-    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONTENT_ENCODING] {
+    for name in [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONTENT_ENCODING,
+    ] {
         parts.headers.remove(name);
     }
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    parts
+        .headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    parts
+        .headers
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for (name, value) in &error.0.headers {
         parts.headers.insert(name, value.clone());
     }
@@ -274,21 +297,29 @@ pub fn render(response: Response, method: &Method, path: &str, request_id: &str)
 fn by_status(status: StatusCode) -> ApiError {
     match status {
         StatusCode::NOT_FOUND => ApiError::not_found("route_not_found", "There is nothing at this address."),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ApiError::new(status, "method_not_allowed", "This address does not take this method; see Allow.")
-        }
+        StatusCode::METHOD_NOT_ALLOWED => ApiError::new(
+            status,
+            "method_not_allowed",
+            "This address does not take this method; see Allow.",
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => unsupported_media_type(),
         StatusCode::REQUEST_TIMEOUT => request_timeout(),
         StatusCode::URI_TOO_LONG => uri_too_long(),
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-            ApiError::new(status, "headers_too_large", "The request's headers are too large.")
-        }
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ApiError::new(
+            status,
+            "headers_too_large",
+            "The request's headers are too large.",
+        ),
         StatusCode::UNAUTHORIZED => ApiError::unauthorized("unauthorized", "Please sign in."),
         StatusCode::TOO_MANY_REQUESTS => ApiError::too_many_requests(1, "Too many requests."),
         StatusCode::SERVICE_UNAVAILABLE => ApiError::unavailable("The service is not available right now."),
         status if status.is_server_error() => {
-            let code = if status == StatusCode::INTERNAL_SERVER_ERROR { "internal_error" } else { "upstream_failed" };
+            let code = if status == StatusCode::INTERNAL_SERVER_ERROR {
+                "internal_error"
+            } else {
+                "upstream_failed"
+            };
             ApiError::new(status, code, "Something went wrong on our side.")
         }
         status => ApiError::new(status, "bad_request", "The request cannot be handled."),
@@ -298,7 +329,11 @@ fn by_status(status: StatusCode) -> ApiError {
 /// The document for a request that could not even be parsed, of which nothing but the status is known.
 pub(crate) fn unparsed(status: StatusCode, request_id: &str) -> Vec<u8> {
     let error = match status {
-        StatusCode::BAD_REQUEST => ApiError::new(status, "malformed_request", "This is not a well-formed HTTP request."),
+        StatusCode::BAD_REQUEST => ApiError::new(
+            status,
+            "malformed_request",
+            "This is not a well-formed HTTP request.",
+        ),
         status => by_status(status),
     };
     error.body(None, request_id)
@@ -306,12 +341,20 @@ pub(crate) fn unparsed(status: StatusCode, request_id: &str) -> Vec<u8> {
 
 /// 414.
 pub fn uri_too_long() -> ApiError {
-    ApiError::new(StatusCode::URI_TOO_LONG, "uri_too_long", "The address is too long.")
+    ApiError::new(
+        StatusCode::URI_TOO_LONG,
+        "uri_too_long",
+        "The address is too long.",
+    )
 }
 
 /// 413.
 pub fn body_too_large() -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The request body is too large.")
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        "The request body is too large.",
+    )
 }
 
 /// 415.
@@ -325,10 +368,18 @@ pub fn unsupported_media_type() -> ApiError {
 
 /// 408: the body did not arrive within its deadline.
 pub fn request_timeout() -> ApiError {
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time.")
+    ApiError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "request_timeout",
+        "The request did not arrive in time.",
+    )
 }
 
 /// 400 for a body that is not JSON.
 pub fn not_json() -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The request body is not valid JSON.")
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "not_json",
+        "The request body is not valid JSON.",
+    )
 }

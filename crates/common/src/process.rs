@@ -1,14 +1,6 @@
 //! A process from start to end: settings, logs, data directory, secrets, listeners, stop. What every `main` does.
 
-use std::{
-    fs,
-    future::Future,
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -66,7 +58,13 @@ impl Context {
                 webhook_secret: secrets::read_or_create(dir, "razorpay_webhook_secret").map_err(trouble)?,
             },
         };
-        Ok(Self { settings: Arc::new(settings), clock, workers: Workers::new(), jwt_secret, razorpay })
+        Ok(Self {
+            settings: Arc::new(settings),
+            clock,
+            workers: Workers::new(),
+            jwt_secret,
+            razorpay,
+        })
     }
 
     /// Makes and checks tokens as `service`.
@@ -90,7 +88,8 @@ impl Context {
     /// One sentence for the person who started the program.
     pub fn sqlite(&self, service: &str, migrations: &[&str]) -> Result<Sqlite, String> {
         let path = self.data(&format!("{service}.db"));
-        Sqlite::open(&path, migrations).map_err(|error| format!("{} cannot be used: {error}.", path.display()))
+        Sqlite::open(&path, migrations)
+            .map_err(|error| format!("{} cannot be used: {error}.", path.display()))
     }
 
     /// Another service in other processes.
@@ -107,14 +106,19 @@ impl Context {
     /// One sentence for the person who started the program.
     pub async fn bind(&self, name: &str, port: u16) -> Result<(TcpListener, SocketAddr), String> {
         let listener = serve::bind(name, SocketAddr::new(self.settings.bind_addr, port)).await?;
-        let address = listener.local_addr().map_err(|error| format!("{name} cannot listen: {error}."))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| format!("{name} cannot listen: {error}."))?;
         Ok((listener, address))
     }
 
     /// Serves `front` until the stop.
     pub fn serve_on(&self, listener: TcpListener, front: Front) {
         let name = front.service();
-        self.workers.spawn(name, serve::serve(listener, front, Limits::default(), self.workers.stop_token()));
+        self.workers.spawn(
+            name,
+            serve::serve(listener, front, Limits::default(), self.workers.stop_token()),
+        );
     }
 
     /// Listens on `port` and serves `front` until the stop. Gives the address.

@@ -26,7 +26,11 @@ struct Inner<K> {
 impl<K: Hash + Eq + Clone> RateLimit<K> {
     /// `burst` per `period`.
     pub fn new(burst: u32, period: Duration) -> Self {
-        Self(Some(Arc::new(Inner { burst: f64::from(burst.max(1)), period, recovered: Mutex::default() })))
+        Self(Some(Arc::new(Inner {
+            burst: f64::from(burst.max(1)),
+            period,
+            recovered: Mutex::default(),
+        })))
     }
 
     /// No limit, for load tests.

@@ -28,7 +28,11 @@ pub fn read_or_create(dir: &Path, name: &str) -> io::Result<SecretString> {
     // Written whole under another name and then linked, so that nobody reads half of it; a link, unlike a rename,
     // does not replace what another process has linked meanwhile.
     let draft = dir.join(format!(".{name}.{}", new_id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, &path);
@@ -47,7 +51,10 @@ fn read(path: &Path) -> io::Result<Option<SecretString>> {
         Err(error) => return Err(error),
     };
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!("{} must not be readable by others (chmod 600)", path.display())));
+        return Err(io::Error::other(format!(
+            "{} must not be readable by others (chmod 600)",
+            path.display()
+        )));
     }
     let text = text.trim();
     if text.is_empty() {

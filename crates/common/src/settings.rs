@@ -92,7 +92,10 @@ pub struct RazorpayKeys {
 
 /// The checked settings of a process.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are the settings of the same names; SETTINGS says what each is for")]
+#[expect(
+    missing_docs,
+    reason = "the fields are the settings of the same names; SETTINGS says what each is for"
+)]
 pub struct Settings {
     pub app_env: AppEnv,
     pub bind_addr: IpAddr,
@@ -155,14 +158,18 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let mut reader = Reader { lookup: &lookup, errors: Vec::new() };
+        let mut reader = Reader {
+            lookup: &lookup,
+            errors: Vec::new(),
+        };
         let r = &mut reader;
         let app_env = r.parse("APP_ENV", "development or production", |text| match text {
             "development" => Some(AppEnv::Development),
             "production" => Some(AppEnv::Production),
             _ => None,
         });
-        let port = |r: &mut Reader<'_>, name| r.parse(name, "a port, 0 to 65535", |text| text.parse::<u16>().ok());
+        let port =
+            |r: &mut Reader<'_>, name| r.parse(name, "a port, 0 to 65535", |text| text.parse::<u16>().ok());
         let ports = [
             port(r, "GATEWAY_PORT"),
             port(r, "USERS_PORT"),
@@ -172,8 +179,14 @@ impl Settings {
             port(r, "RAZORPAY_SIMULATOR_PORT"),
         ];
         r.different_ports(&ports);
-        let [gateway_port, users_port, events_port, notifications_port, payments_port, simulator_port] =
-            ports.map(Option::unwrap_or_default);
+        let [
+            gateway_port,
+            users_port,
+            events_port,
+            notifications_port,
+            payments_port,
+            simulator_port,
+        ] = ports.map(Option::unwrap_or_default);
         let url = |r: &mut Reader<'_>, name: &'static str, port: u16| {
             r.text(name).unwrap_or_else(|| format!("http://127.0.0.1:{port}"))
         };
@@ -189,13 +202,13 @@ impl Settings {
             payments_port,
             simulator_port,
             public_url: r.optional("PUBLIC_URL", "an http or https URL", |text| {
-                (text.starts_with("http://") || text.starts_with("https://")).then(|| text.trim_end_matches('/').to_owned())
+                (text.starts_with("http://") || text.starts_with("https://"))
+                    .then(|| text.trim_end_matches('/').to_owned())
             }),
-            cors_origins: r
-                .list("CORS_ORIGINS", "origins such as https://example.org", |text| {
-                    ((text.starts_with("http://") || text.starts_with("https://")) && !text.ends_with('/'))
-                        .then(|| text.to_owned())
-                }),
+            cors_origins: r.list("CORS_ORIGINS", "origins such as https://example.org", |text| {
+                ((text.starts_with("http://") || text.starts_with("https://")) && !text.ends_with('/'))
+                    .then(|| text.to_owned())
+            }),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses", |text| text.parse().ok()),
             data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
             jwt_secret: r.optional("JWT_SECRET", "32 bytes or more", |text| {
@@ -203,7 +216,11 @@ impl Settings {
             }),
             token_lifetime: r.seconds("TOKEN_LIFETIME_SECONDS", 60, 7 * 24 * 3600),
             default_timezone: r
-                .parse("DEFAULT_TIMEZONE", "an IANA time zone such as Asia/Kolkata", |text| text.parse().ok())
+                .parse(
+                    "DEFAULT_TIMEZONE",
+                    "an IANA time zone such as Asia/Kolkata",
+                    |text| text.parse().ok(),
+                )
                 .unwrap_or(Tz::Asia__Kolkata),
             hold: r.seconds("HOLD_SECONDS", 1, 24 * 3600),
             users_url: url(r, "USERS_URL", users_port),
@@ -213,7 +230,8 @@ impl Settings {
             razorpay: r.razorpay(),
             simulator_auto_complete: r.switch("SIMULATOR_AUTO_COMPLETE"),
             smtp_url: r.optional("SMTP_URL", "smtp:// or smtps:// with a host", |text| {
-                (text.starts_with("smtp://") || text.starts_with("smtps://")).then(|| SecretString::from(text))
+                (text.starts_with("smtp://") || text.starts_with("smtps://"))
+                    .then(|| SecretString::from(text))
             }),
             mail_from: r.text("MAIL_FROM").unwrap_or_default(),
             lease: r.seconds("LEASE_SECONDS", 1, 3600),
@@ -229,21 +247,32 @@ impl Settings {
         };
         for name in ["MONGODB_URI", "REDIS_URL"] {
             if lookup(name).is_some_and(|value| !value.is_empty()) {
-                reader.errors.push(format!("{name} is set, but this version stores in SQLite and caches in-process only"));
+                reader.errors.push(format!(
+                    "{name} is set, but this version stores in SQLite and caches in-process only"
+                ));
             }
         }
         reader.errors.extend(settings.unfit_for_production());
-        if reader.errors.is_empty() { Ok(settings) } else { Err(SettingsError(reader.errors)) }
+        if reader.errors.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError(reader.errors))
+        }
     }
 
     /// How the world reaches the gateway that listens on `port`.
     pub fn public_url(&self, port: u16) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://localhost:{port}"))
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://localhost:{port}"))
     }
 
     /// Razorpay's base URL, or that of the simulator on `simulator_port` of this machine.
     pub fn razorpay_url(&self, simulator_port: u16) -> String {
-        self.razorpay.base_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{simulator_port}"))
+        self.razorpay
+            .base_url
+            .clone()
+            .unwrap_or_else(|| format!("http://127.0.0.1:{simulator_port}"))
     }
 
     /// Whether this is production.
@@ -259,11 +288,16 @@ impl Settings {
                     problems.push(format!("in production {sentence}"));
                 }
             };
-            require(self.razorpay.keys.is_some(), "RAZORPAY_KEY_ID, RAZORPAY_KEY_SECRET and RAZORPAY_WEBHOOK_SECRET must be set");
+            require(
+                self.razorpay.keys.is_some(),
+                "RAZORPAY_KEY_ID, RAZORPAY_KEY_SECRET and RAZORPAY_WEBHOOK_SECRET must be set",
+            );
             require(self.smtp_url.is_some(), "SMTP_URL must be set");
             require(self.jwt_secret.is_some(), "JWT_SECRET must be set");
             require(
-                self.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
+                self.public_url
+                    .as_deref()
+                    .is_some_and(|url| url.starts_with("https://")),
                 "PUBLIC_URL must be set to an https URL",
             );
             require(self.rate_limits, "RATE_LIMITS must not be off");
@@ -274,9 +308,15 @@ impl Settings {
 
 /// The text of `--help`.
 pub fn help(program: &str, about: &str) -> String {
-    let mut text = format!("{about}\n\nUsage: {program} [--help | --version]\n\nSettings (environment variables, or a .env file):\n");
+    let mut text = format!(
+        "{about}\n\nUsage: {program} [--help | --version]\n\nSettings (environment variables, or a .env file):\n"
+    );
     for Setting { name, default, help } in SETTINGS {
-        let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+        let default = if default.is_empty() {
+            String::new()
+        } else {
+            format!(" [{default}]")
+        };
         text.push_str(&format!("  {name:<26}{help}{default}\n"));
     }
     text
@@ -290,13 +330,23 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The variable, or its default; `None` when both are empty.
     fn text(&mut self, name: &'static str) -> Option<String> {
-        let default = SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default);
-        let set = (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let default = SETTINGS
+            .iter()
+            .find(|setting| setting.name == name)
+            .map_or("", |setting| setting.default);
+        let set = (self.lookup)(name)
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty());
         set.or_else(|| Some(default.to_owned()).filter(|text| !text.is_empty()))
     }
 
     /// Values are not repeated in messages: some are secrets, and the person can look.
-    fn optional<T>(&mut self, name: &'static str, form: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        form: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = self.text(name)?;
         let value = parse(&text);
         if value.is_none() {
@@ -305,17 +355,27 @@ impl Reader<'_> {
         value
     }
 
-    fn parse<T>(&mut self, name: &'static str, form: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    fn parse<T>(
+        &mut self,
+        name: &'static str,
+        form: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         self.optional(name, form, parse)
     }
 
     fn list<T>(&mut self, name: &'static str, form: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
-        self.optional(name, form, |text| text.split(',').map(|item| parse(item.trim())).collect()).unwrap_or_default()
+        self.optional(name, form, |text| {
+            text.split(',').map(|item| parse(item.trim())).collect()
+        })
+        .unwrap_or_default()
     }
 
     fn seconds(&mut self, name: &'static str, min: u64, max: u64) -> Duration {
         let form = format!("a number of seconds from {min} to {max}");
-        let seconds = self.parse(name, &form, |text| text.parse().ok().filter(|s| (min..=max).contains(s)));
+        let seconds = self.parse(name, &form, |text| {
+            text.parse().ok().filter(|s| (min..=max).contains(s))
+        });
         Duration::from_secs(seconds.unwrap_or(min))
     }
 
@@ -329,18 +389,29 @@ impl Reader<'_> {
     }
 
     fn different_ports(&mut self, ports: &[Option<u16>]) {
-        let mut seen: Vec<u16> = ports.iter().flatten().copied().filter(|port| *port != 0).collect();
+        let mut seen: Vec<u16> = ports
+            .iter()
+            .flatten()
+            .copied()
+            .filter(|port| *port != 0)
+            .collect();
         seen.sort_unstable();
         for pair in seen.windows(2).filter(|pair| pair[0] == pair[1]) {
-            self.errors.push(format!("port {} is given to two parts", pair[0]));
+            self.errors
+                .push(format!("port {} is given to two parts", pair[0]));
         }
     }
 
     fn razorpay(&mut self) -> Razorpay {
-        let names = ["RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET"];
+        let names = [
+            "RAZORPAY_KEY_ID",
+            "RAZORPAY_KEY_SECRET",
+            "RAZORPAY_WEBHOOK_SECRET",
+        ];
         let values = names.map(|name| self.text(name));
         let base_url = self.optional("RAZORPAY_BASE_URL", "an http or https URL", |text| {
-            (text.starts_with("http://") || text.starts_with("https://")).then(|| text.trim_end_matches('/').to_owned())
+            (text.starts_with("http://") || text.starts_with("https://"))
+                .then(|| text.trim_end_matches('/').to_owned())
         });
         let keys = match values {
             [Some(key_id), Some(key_secret), Some(webhook_secret)] => Some(RazorpayKeys {
@@ -350,7 +421,10 @@ impl Reader<'_> {
             }),
             [None, None, None] => None,
             _ => {
-                self.errors.push(format!("{} belong together: set all three or none", names.join(", ")));
+                self.errors.push(format!(
+                    "{} belong together: set all three or none",
+                    names.join(", ")
+                ));
                 None
             }
         };
@@ -364,7 +438,12 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::read(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        Settings::read(|name| {
+            pairs
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| (*v).to_owned())
+        })
     }
 
     #[test]
@@ -392,7 +471,12 @@ mod tests {
 
     #[test]
     fn production_refuses_what_is_for_trying_out() {
-        let error = read(&[("APP_ENV", "production"), ("RATE_LIMITS", "off"), ("PUBLIC_URL", "http://x")]).unwrap_err();
+        let error = read(&[
+            ("APP_ENV", "production"),
+            ("RATE_LIMITS", "off"),
+            ("PUBLIC_URL", "http://x"),
+        ])
+        .unwrap_err();
         assert_eq!(error.0.len(), 5, "{error}");
     }
 }

@@ -10,9 +10,23 @@ pub fn start(filter: &str, json: bool) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG is not a log filter: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = if json {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+        registry
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init()
     } else {
-        registry.with(fmt::layer().compact().with_target(false).with_writer(std::io::stderr)).try_init()
+        registry
+            .with(
+                fmt::layer()
+                    .compact()
+                    .with_target(false)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init()
     };
     if started.is_ok() {
         std::panic::set_hook(Box::new(|panic| {

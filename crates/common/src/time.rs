@@ -38,18 +38,26 @@ impl EventTime {
         if at.timestamp() < 0 || at.timestamp() >= 253_402_300_800 - 86_400 {
             return Err("must lie between the years 1970 and 9999");
         }
-        Ok(Self { at: crate::clock::from_millis(at.timestamp_millis()), zone })
+        Ok(Self {
+            at: crate::clock::from_millis(at.timestamp_millis()),
+            zone,
+        })
     }
 
     /// As the public API shows it: local time with milliseconds and offset,
     /// `2024-11-22T18:44:06.000+05:30`.
     pub fn rfc3339(self) -> String {
-        self.at.with_timezone(&self.zone).to_rfc3339_opts(SecondsFormat::Millis, false)
+        self.at
+            .with_timezone(&self.zone)
+            .to_rfc3339_opts(SecondsFormat::Millis, false)
     }
 
     /// As a letter says it: `Friday, 22 November 2024, 18:44 IST`.
     pub fn in_words(self) -> String {
-        self.at.with_timezone(&self.zone).format("%A, %-d %B %Y, %H:%M %Z").to_string()
+        self.at
+            .with_timezone(&self.zone)
+            .format("%A, %-d %B %Y, %H:%M %Z")
+            .to_string()
     }
 }
 
@@ -59,7 +67,9 @@ fn resolve(local: NaiveDateTime, zone: Tz) -> Option<Timestamp> {
         // Reading the skipped time with the offset in force before the gap is the same as moving it forward by the
         // gap's length. No zone has ever skipped more than a day.
         LocalResult::None => {
-            let before = zone.from_local_datetime(&local.checked_sub_signed(TimeDelta::days(1))?).earliest()?;
+            let before = zone
+                .from_local_datetime(&local.checked_sub_signed(TimeDelta::days(1))?)
+                .earliest()?;
             Some(before.to_utc() + TimeDelta::days(1))
         }
     }
@@ -82,20 +92,39 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_a_prefix_of_what_is_shown() {
-        assert_eq!(shown("2024-11-22T18:44:06.000", Kolkata), "2024-11-22T18:44:06.000+05:30");
-        assert_eq!(shown("2024-11-22T18:44:06Z", Kolkata), "2024-11-23T00:14:06.000+05:30");
+        assert_eq!(
+            shown("2024-11-22T18:44:06.000", Kolkata),
+            "2024-11-22T18:44:06.000+05:30"
+        );
+        assert_eq!(
+            shown("2024-11-22T18:44:06Z", Kolkata),
+            "2024-11-23T00:14:06.000+05:30"
+        );
     }
 
     #[test]
     fn summer_time() {
         // 02:30 on 10 March 2024 does not exist in New York; 01:30 on 3 November 2024 exists twice.
-        assert_eq!(shown("2024-03-10T02:30:00", New_York), "2024-03-10T03:30:00.000-04:00");
-        assert_eq!(shown("2024-11-03T01:30:00", New_York), "2024-11-03T01:30:00.000-04:00");
+        assert_eq!(
+            shown("2024-03-10T02:30:00", New_York),
+            "2024-03-10T03:30:00.000-04:00"
+        );
+        assert_eq!(
+            shown("2024-11-03T01:30:00", New_York),
+            "2024-11-03T01:30:00.000-04:00"
+        );
     }
 
     #[test]
     fn refuses() {
-        for text in ["", "tomorrow", "2024-13-01T00:00:00", "1969-12-31T00:00:00", "+12024-11-22T18:44:06", "2024-11-22"] {
+        for text in [
+            "",
+            "tomorrow",
+            "2024-13-01T00:00:00",
+            "1969-12-31T00:00:00",
+            "+12024-11-22T18:44:06",
+            "2024-11-22",
+        ] {
             assert!(EventTime::parse(text, Kolkata).is_err(), "{text}");
         }
     }

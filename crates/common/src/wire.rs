@@ -112,7 +112,10 @@ pub struct EventFacts {
 impl EventFacts {
     /// The start, ready to be shown.
     pub fn time(&self) -> EventTime {
-        EventTime { at: self.starts_at, zone: self.zone }
+        EventTime {
+            at: self.starts_at,
+            zone: self.zone,
+        }
     }
 }
 

@@ -24,14 +24,38 @@ pub fn banner(settings: &Settings, addresses: &Addresses) -> String {
     };
     row("gateway", &url, "the one public door");
     row("users", &format!("http://{}", addresses.users), "accounts");
-    row("events", &format!("http://{}", addresses.events), "events, registrations, tickets");
-    row("notifications", &format!("http://{}", addresses.notifications), "e-mail and SMS");
-    row("payments", &format!("http://{}", addresses.payments), "payments and refunds");
+    row(
+        "events",
+        &format!("http://{}", addresses.events),
+        "events, registrations, tickets",
+    );
+    row(
+        "notifications",
+        &format!("http://{}", addresses.notifications),
+        "e-mail and SMS",
+    );
+    row(
+        "payments",
+        &format!("http://{}", addresses.payments),
+        "payments and refunds",
+    );
     match addresses.simulator {
-        Some(address) => row("razorpay", &format!("http://{address}"), "simulator; no money moves"),
-        None => row("razorpay", settings.razorpay.base_url.as_deref().unwrap_or("-"), "real payments"),
+        Some(address) => row(
+            "razorpay",
+            &format!("http://{address}"),
+            "simulator; no money moves",
+        ),
+        None => row(
+            "razorpay",
+            settings.razorpay.base_url.as_deref().unwrap_or("-"),
+            "real payments",
+        ),
     }
-    row("data", &settings.data_dir.display().to_string(), "SQLite files, secrets, mailbox");
+    row(
+        "data",
+        &settings.data_dir.display().to_string(),
+        "SQLite files, secrets, mailbox",
+    );
     let _ = write!(
         text,
         "\nTry first:\n\

@@ -40,17 +40,31 @@ async fn start(context: Context) -> Result<(), String> {
     let users_front = users::build(&context)?;
     let events_front = events::build(&context, notifications.clone(), payments.clone())?;
     let notifications_front = notifications::build(&context, users.clone())?;
-    let payments_front =
-        payments::build(&context, users.clone(), events.clone(), notifications.clone(), &razorpay)?;
-    let upstreams = gateway::Upstreams { users, events, notifications, payments };
+    let payments_front = payments::build(
+        &context,
+        users.clone(),
+        events.clone(),
+        notifications.clone(),
+        &razorpay,
+    )?;
+    let upstreams = gateway::Upstreams {
+        users,
+        events,
+        notifications,
+        payments,
+    };
     let gateway_front = gateway::build(&context, upstreams)?;
 
     let addresses = Addresses {
         gateway: gateway_address,
         users: context.serve(settings.users_port, users_front.clone()).await?,
         events: context.serve(settings.events_port, events_front.clone()).await?,
-        notifications: context.serve(settings.notifications_port, notifications_front.clone()).await?,
-        payments: context.serve(settings.payments_port, payments_front.clone()).await?,
+        notifications: context
+            .serve(settings.notifications_port, notifications_front.clone())
+            .await?,
+        payments: context
+            .serve(settings.payments_port, payments_front.clone())
+            .await?,
         simulator,
     };
     let slots = [
@@ -70,7 +84,9 @@ async fn start(context: Context) -> Result<(), String> {
 
 async fn start_simulator(context: &Context, gateway_port: u16) -> Result<std::net::SocketAddr, String> {
     let settings = &context.settings;
-    let (listener, address) = context.bind("razorpay-simulator", settings.simulator_port).await?;
+    let (listener, address) = context
+        .bind("razorpay-simulator", settings.simulator_port)
+        .await?;
     let keys = context.razorpay_keys();
     let simulator = razorpay_simulator::Settings {
         key_id: keys.key_id.clone(),
@@ -84,6 +100,8 @@ async fn start_simulator(context: &Context, gateway_port: u16) -> Result<std::ne
     };
     let simulator = Simulator::open(simulator).map_err(|error| format!("the Razorpay simulator: {error}"))?;
     let stop = context.workers.stop_token();
-    context.workers.spawn("razorpay-simulator", async move { simulator.serve(listener, stop).await });
+    context.workers.spawn("razorpay-simulator", async move {
+        simulator.serve(listener, stop).await
+    });
     Ok(address)
 }

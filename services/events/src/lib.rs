@@ -44,7 +44,10 @@ pub fn build(context: &Context, notifications: Upstream, payments: Upstream) -> 
     start_workers(context, &app, notifications, payments);
     let metrics = Metrics::new(
         service::EVENTS,
-        vec![Box::new(OutboxGauge { store: store.outbox(), clock: context.clock.clone() })],
+        vec![Box::new(OutboxGauge {
+            store: store.outbox(),
+            clock: context.clock.clone(),
+        })],
     );
     let ping: Ping = Box::new(move || {
         let store = store.clone();
@@ -52,17 +55,30 @@ pub fn build(context: &Context, notifications: Upstream, payments: Upstream) -> 
     });
     let health = health::of_store(service::EVENTS, ping, context.workers.stop_token());
     let (router, document) = routes::routes(app);
-    Ok(Front::new(service::EVENTS, router.merge(health::routes(health, metrics.clone())).merge(common::http::document(document)), metrics))
+    Ok(Front::new(
+        service::EVENTS,
+        router
+            .merge(health::routes(health, metrics.clone()))
+            .merge(common::http::document(document)),
+        metrics,
+    ))
 }
 
 fn start_workers(context: &Context, app: &App, notifications: Upstream, payments: Upstream) {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     workers.spawn("expire holds", workers::expire_holds(app.clone(), stop()));
-    workers.spawn("end registrations", workers::end_registrations(app.clone(), stop()));
+    workers.spawn(
+        "end registrations",
+        workers::end_registrations(app.clone(), stop()),
+    );
     workers.spawn("tidy events", workers::tidy(app.clone(), stop()));
     let bells = app.store.bells();
-    for (index, (upstream, audience)) in
-        [(notifications, service::NOTIFICATIONS), (payments, service::PAYMENTS)].into_iter().enumerate()
+    for (index, (upstream, audience)) in [
+        (notifications, service::NOTIFICATIONS),
+        (payments, service::PAYMENTS),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let relay = Relay {
             store: app.store.outbox(),

@@ -6,13 +6,17 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    common::process::run("events", "Events, registrations, seats and tickets.", |context| async move {
-        let settings = context.settings.clone();
-        let notifications = context.remote(&settings.notifications_url)?;
-        let payments = context.remote(&settings.payments_url)?;
-        let front = events::build(&context, notifications, payments)?;
-        let address = context.serve(settings.events_port, front).await?;
-        println!("events: http://{address}");
-        Ok(())
-    })
+    common::process::run(
+        "events",
+        "Events, registrations, seats and tickets.",
+        |context| async move {
+            let settings = context.settings.clone();
+            let notifications = context.remote(&settings.notifications_url)?;
+            let payments = context.remote(&settings.payments_url)?;
+            let front = events::build(&context, notifications, payments)?;
+            let address = context.serve(settings.events_port, front).await?;
+            println!("events: http://{address}");
+            Ok(())
+        },
+    )
 }

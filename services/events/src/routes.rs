@@ -31,7 +31,10 @@ pub fn routes(app: App) -> (Router, Document) {
         ))
         .split_for_parts();
     let internal = Router::new()
-        .route("/internal/registrations/claim", post(internal::claim_seat::claim_seat))
+        .route(
+            "/internal/registrations/claim",
+            post(internal::claim_seat::claim_seat),
+        )
         .route(common::outbox::PATH, post(internal::messages::messages));
     (public.merge(internal).with_state(app), document)
 }

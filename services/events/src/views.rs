@@ -97,7 +97,10 @@ pub struct TicketView {
 
 impl From<&Ticket> for TicketView {
     fn from(ticket: &Ticket) -> Self {
-        Self { ticket_id: ticket.id, code: ticket.code.clone() }
+        Self {
+            ticket_id: ticket.id,
+            code: ticket.code.clone(),
+        }
     }
 }
 

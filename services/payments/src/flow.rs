@@ -69,8 +69,15 @@ pub enum Paid {
 /// # Errors
 /// What the payer should know: nothing due, wrong amount, declined, ...
 pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiError> {
-    let question = ClaimSeat { event_id: wish.event, user_id: wish.user };
-    let seat: SeatClaim = app.events.post("/internal/registrations/claim", &question).await.map_err(seat_problem)?;
+    let question = ClaimSeat {
+        event_id: wish.event,
+        user_id: wish.user,
+    };
+    let seat: SeatClaim = app
+        .events
+        .post("/internal/registrations/claim", &question)
+        .await
+        .map_err(seat_problem)?;
     if seat.confirmed {
         return Err(match seat.amount {
             Paise::ZERO => nothing_due(),
@@ -90,9 +97,11 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
         created_at: now,
     };
     if wish.amount != seat.amount {
-        return Err(ApiError::conflict("amount_mismatch", "This is not the amount that is due.")
-            .with("amount_due", common::money::Rupees(seat.amount))
-            .with("registration_id", seat.registration_id));
+        return Err(
+            ApiError::conflict("amount_mismatch", "This is not the amount that is due.")
+                .with("amount_due", common::money::Rupees(seat.amount))
+                .with("registration_id", seat.registration_id),
+        );
     }
     match app.store.open_order(order, now, now + app.lease).await? {
         Opened::Paid(payment) => Err(already_paid(Some(payment.to_string()))),
@@ -123,13 +132,24 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
 /// When Razorpay or the store could not be asked.
 pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
     let no_answer: fn(&Statement) -> common::idempotency::Answer = crate::handlers::process_payment::answer;
-    let Some(razorpay_id) = find_order(app, order).await.map_err(Failed::problem)? else { return Ok(false) };
-    for entity in app.razorpay.payments_of(&razorpay_id).await.map_err(provider_problem)? {
-        let found = take(app, &entity, (None, no_answer)).await.map_err(Failed::problem)?;
+    let Some(razorpay_id) = find_order(app, order).await.map_err(Failed::problem)? else {
+        return Ok(false);
+    };
+    for entity in app
+        .razorpay
+        .payments_of(&razorpay_id)
+        .await
+        .map_err(provider_problem)?
+    {
+        let found = take(app, &entity, (None, no_answer))
+            .await
+            .map_err(Failed::problem)?;
         if let Some((_, payment)) = found
             && payment.status == Status::Authorized
         {
-            capture(app, &payment, (None, no_answer)).await.map_err(Failed::problem)?;
+            capture(app, &payment, (None, no_answer))
+                .await
+                .map_err(Failed::problem)?;
         }
     }
     let order = app.store.order_by_razorpay_id(razorpay_id).await?;
@@ -175,7 +195,11 @@ impl From<common::store::StoreError> for Failed {
 
 async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captured) -> Result<Paid, Failed> {
     let mut order = order.clone();
-    let found = if fresh { None } else { find_order(app, &order).await? };
+    let found = if fresh {
+        None
+    } else {
+        find_order(app, &order).await?
+    };
     let known = found.is_some();
     let razorpay_id = match found {
         Some(id) => id,
@@ -190,7 +214,9 @@ async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captur
     if known {
         // An earlier try may have got further than anybody knows.
         for entity in app.razorpay.payments_of(&razorpay_id).await? {
-            let Some((_, payment)) = take(app, &entity, answer.clone()).await? else { continue };
+            let Some((_, payment)) = take(app, &entity, answer.clone()).await? else {
+                continue;
+            };
             match payment.status {
                 Status::Captured => return captured(app, order, payment).await,
                 Status::Authorized => {
@@ -203,14 +229,20 @@ async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captur
         }
     }
     if !app.simulated {
-        return Ok(Paid::Waiting { order, payment: None, next: Vec::new() });
+        return Ok(Paid::Waiting {
+            order,
+            payment: None,
+            next: Vec::new(),
+        });
     }
     let (payment_id, next) = match open {
         Some(id) => (id, Vec::new()),
         None => {
             let payer = payer(app, order.user_id).await;
-            let started =
-                app.razorpay.start_payment(&order, &razorpay_id, wish.method, &wish.instrument, &payer).await;
+            let started = app
+                .razorpay
+                .start_payment(&order, &razorpay_id, wish.method, &wish.instrument, &payer)
+                .await;
             let started = started.map_err(refused_instrument)?;
             (started.razorpay_payment_id, started.next)
         }
@@ -223,7 +255,11 @@ async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captur
         }
         Status::Captured => captured(app, order, payment).await,
         Status::Failed | Status::Refunded => Err(declined(&payment)),
-        Status::Created => Ok(Paid::Waiting { order, payment: Some(payment), next }),
+        Status::Created => Ok(Paid::Waiting {
+            order,
+            payment: Some(payment),
+            next,
+        }),
     }
 }
 
@@ -232,7 +268,9 @@ async fn find_order(app: &App, order: &Order) -> Result<Option<String>, Failed> 
     if let Some(id) = &order.razorpay_id {
         return Ok(Some(id.clone()));
     }
-    let Some(found) = app.razorpay.order_by_receipt(order).await? else { return Ok(None) };
+    let Some(found) = app.razorpay.order_by_receipt(order).await? else {
+        return Ok(None);
+    };
     app.store.set_razorpay_order(order.id, found.id.clone()).await?;
     Ok(Some(found.id))
 }
@@ -243,10 +281,14 @@ async fn outcome(app: &App, payment: &str, answer: Captured) -> Result<Payment, 
     let mut pause = Duration::from_millis(5);
     loop {
         let entity = app.razorpay.payment(payment).await?;
-        let waiting = entity.report().is_some_and(|report| report.status == Status::Created);
+        let waiting = entity
+            .report()
+            .is_some_and(|report| report.status == Status::Created);
         if !waiting || Instant::now() + pause > deadline {
             let taken = take(app, &entity, answer).await?;
-            return taken.map(|(_, payment)| payment).ok_or_else(|| unclear("the payment is none of ours"));
+            return taken
+                .map(|(_, payment)| payment)
+                .ok_or_else(|| unclear("the payment is none of ours"));
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(250));
@@ -273,10 +315,16 @@ async fn take(
     entity: &crate::razorpay::types::PaymentEntity,
     answer: Captured,
 ) -> Result<Option<(Order, Payment)>, Failed> {
-    let Some(report) = entity.report() else { return Ok(None) };
+    let Some(report) = entity.report() else {
+        return Ok(None);
+    };
     match app.store.apply(report, app.clock.now(), answer).await? {
         Applied::Unknown => Ok(None),
-        Applied::Known { order, payment, message } => {
+        Applied::Known {
+            order,
+            payment,
+            message,
+        } => {
             if let Some(seq) = message {
                 outbox::delivered(app.store.outbox().as_ref(), &app.told_events, seq, TELLING).await;
             }
@@ -302,15 +350,21 @@ async fn payer(app: &App, user: UserId) -> Payer {
     let found: Result<FoundUsers, CallError> = app.users.post("/internal/users/lookup", &question).await;
     let card = found.ok().and_then(|found| found.users.into_iter().next());
     Payer {
-        email: card.as_ref().map_or_else(|| "void@razorpay.com".to_owned(), |card| card.email.clone()),
-        contact: card.and_then(|card| card.phone).unwrap_or_else(|| "+919999999999".to_owned()),
+        email: card
+            .as_ref()
+            .map_or_else(|| "void@razorpay.com".to_owned(), |card| card.email.clone()),
+        contact: card
+            .and_then(|card| card.phone)
+            .unwrap_or_else(|| "+919999999999".to_owned()),
     }
 }
 
 /// A refusal to start a payment is about what the payer gave: a card number, an address.
 fn refused_instrument(error: RazorpayError) -> Failed {
     match error {
-        RazorpayError::Refused { reason, description, .. } => Failed::Declined(Box::new(payment_failed(&reason, &description))),
+        RazorpayError::Refused {
+            reason, description, ..
+        } => Failed::Declined(Box::new(payment_failed(&reason, &description))),
         error => error.into(),
     }
 }
@@ -323,9 +377,21 @@ pub fn declined(payment: &Payment) -> Failed {
 }
 
 fn payment_failed(reason: &str, description: &str) -> ApiError {
-    let code = if reason.is_empty() || reason == "NA" { "payment_failed" } else { reason };
-    let detail = if description.is_empty() { "The payment failed." } else { description };
-    ApiError::new(axum::http::StatusCode::PAYMENT_REQUIRED, code.to_owned(), detail.to_owned())
+    let code = if reason.is_empty() || reason == "NA" {
+        "payment_failed"
+    } else {
+        reason
+    };
+    let detail = if description.is_empty() {
+        "The payment failed."
+    } else {
+        description
+    };
+    ApiError::new(
+        axum::http::StatusCode::PAYMENT_REQUIRED,
+        code.to_owned(),
+        detail.to_owned(),
+    )
 }
 
 fn nothing_due() -> ApiError {
@@ -338,8 +404,10 @@ fn already_paid(payment: Option<String>) -> ApiError {
 
 fn unclear(why: &str) -> Failed {
     Failed::Unclear(Box::new(
-        ApiError::unavailable("The payment could not be followed to its end. Please look at your payments in a moment.")
-            .because(why.to_owned()),
+        ApiError::unavailable(
+            "The payment could not be followed to its end. Please look at your payments in a moment.",
+        )
+        .because(why.to_owned()),
     ))
 }
 
@@ -351,19 +419,31 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
     let no_key: Captured = (None, crate::handlers::process_payment::answer);
     let entity = app.razorpay.payment(payment).await.map_err(provider_problem)?;
     if entity.order_id != order.razorpay_id || entity.amount != order.amount {
-        return Err(ApiError::conflict("payment_mismatch", "This payment does not belong to this order."));
+        return Err(ApiError::conflict(
+            "payment_mismatch",
+            "This payment does not belong to this order.",
+        ));
     }
-    let taken = take(app, &entity, no_key.clone()).await.map_err(Failed::problem)?;
-    let Some((_, mut payment)) = taken else { return Err(unclear("the payment is none of ours").problem()) };
+    let taken = take(app, &entity, no_key.clone())
+        .await
+        .map_err(Failed::problem)?;
+    let Some((_, mut payment)) = taken else {
+        return Err(unclear("the payment is none of ours").problem());
+    };
     match payment.status {
         Status::Created => {
-            return Err(ApiError::conflict("payment_pending", "The payment is not finished yet.").retry_after(2));
+            return Err(
+                ApiError::conflict("payment_pending", "The payment is not finished yet.").retry_after(2),
+            );
         }
         Status::Failed => return Err(declined(&payment).problem()),
         Status::Authorized => payment = capture(app, &payment, no_key).await.map_err(Failed::problem)?,
         Status::Captured | Status::Refunded => {}
     }
-    match captured(app, order.clone(), payment).await.map_err(Failed::problem)? {
+    match captured(app, order.clone(), payment)
+        .await
+        .map_err(Failed::problem)?
+    {
         Paid::Captured(statement) => Ok(statement),
         Paid::Waiting { .. } => Err(unclear("a captured payment waits").problem()),
     }

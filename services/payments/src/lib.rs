@@ -61,7 +61,10 @@ pub fn build(
     let metrics = Metrics::new(
         service::PAYMENTS,
         vec![
-            Box::new(OutboxGauge { store: store.outbox(), clock: context.clock.clone() }),
+            Box::new(OutboxGauge {
+                store: store.outbox(),
+                clock: context.clock.clone(),
+            }),
             Box::new(Stuck(store.clone())),
         ],
     );
@@ -71,8 +74,9 @@ pub fn build(
     });
     let health = health::of_store(service::PAYMENTS, ping, context.workers.stop_token());
     let (router, document) = routes::routes(app);
-    let router =
-        router.merge(health::routes(health, metrics.clone())).merge(common::http::document(document));
+    let router = router
+        .merge(health::routes(health, metrics.clone()))
+        .merge(common::http::document(document));
     Ok(Front::new(service::PAYMENTS, router, metrics))
 }
 
@@ -86,11 +90,23 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream) {
         settled,
         clock: app.clock.clone(),
     };
-    workers.spawn("payments to events", relay(app.events.clone(), 0, app.told_events.clone()).run(stop()));
+    workers.spawn(
+        "payments to events",
+        relay(app.events.clone(), 0, app.told_events.clone()).run(stop()),
+    );
     let notifications = InternalClient::new(notifications, app.auth.clone(), service::NOTIFICATIONS);
-    workers.spawn("payments to notifications", relay(notifications, 1, Arc::default()).run(stop()));
-    workers.spawn("reconciler", workers::reconcile_orders(app.clone(), bells.bell(2), stop()));
-    workers.spawn("refunds", workers::make_refunds(app.clone(), bells.bell(3), stop()));
+    workers.spawn(
+        "payments to notifications",
+        relay(notifications, 1, Arc::default()).run(stop()),
+    );
+    workers.spawn(
+        "reconciler",
+        workers::reconcile_orders(app.clone(), bells.bell(2), stop()),
+    );
+    workers.spawn(
+        "refunds",
+        workers::make_refunds(app.clone(), bells.bell(3), stop()),
+    );
     workers.spawn("tidy payments", workers::tidy(app.clone(), stop()));
 }
 
@@ -100,10 +116,20 @@ struct Stuck(Arc<dyn Store>);
 #[async_trait]
 impl Gauge for Stuck {
     async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
-        let Ok((orders, refunds)) = self.0.stuck().await else { return Vec::new() };
+        let Ok((orders, refunds)) = self.0.stuck().await else {
+            return Vec::new();
+        };
         vec![
-            ("payments_stuck", "Open orders looked at in vain more than three times.", orders as f64),
-            ("refunds_stuck", "Refunds tried in vain more than three times.", refunds as f64),
+            (
+                "payments_stuck",
+                "Open orders looked at in vain more than three times.",
+                orders as f64,
+            ),
+            (
+                "refunds_stuck",
+                "Refunds tried in vain more than three times.",
+                refunds as f64,
+            ),
         ]
     }
 }

@@ -6,15 +6,19 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    common::process::run("payments", "Orders, payments and refunds through Razorpay.", |context| async move {
-        let settings = context.settings.clone();
-        let users = context.remote(&settings.users_url)?;
-        let events = context.remote(&settings.events_url)?;
-        let notifications = context.remote(&settings.notifications_url)?;
-        let razorpay = settings.razorpay_url(settings.simulator_port);
-        let front = payments::build(&context, users, events, notifications, &razorpay)?;
-        let address = context.serve(settings.payments_port, front).await?;
-        println!("payments: http://{address}");
-        Ok(())
-    })
+    common::process::run(
+        "payments",
+        "Orders, payments and refunds through Razorpay.",
+        |context| async move {
+            let settings = context.settings.clone();
+            let users = context.remote(&settings.users_url)?;
+            let events = context.remote(&settings.events_url)?;
+            let notifications = context.remote(&settings.notifications_url)?;
+            let razorpay = settings.razorpay_url(settings.simulator_port);
+            let front = payments::build(&context, users, events, notifications, &razorpay)?;
+            let address = context.serve(settings.payments_port, front).await?;
+            println!("payments: http://{address}");
+            Ok(())
+        },
+    )
 }

@@ -28,13 +28,14 @@ pub fn provider_problem(error: RazorpayError) -> ApiError {
 /// The events service's: its refusals are the payer's business, its troubles are not.
 pub fn seat_problem(error: CallError) -> ApiError {
     match &error {
-        CallError::Problem { status, code, detail, .. }
-            if *status == StatusCode::NOT_FOUND || *status == StatusCode::CONFLICT =>
-        {
+        CallError::Problem {
+            status, code, detail, ..
+        } if *status == StatusCode::NOT_FOUND || *status == StatusCode::CONFLICT => {
             ApiError::new(*status, code.clone(), detail.clone())
         }
         CallError::Problem { .. } | CallError::Unavailable { .. } => {
-            ApiError::unavailable("The events service does not answer. Please try again in a moment.").because(error)
+            ApiError::unavailable("The events service does not answer. Please try again in a moment.")
+                .because(error)
         }
     }
 }

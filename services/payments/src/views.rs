@@ -91,10 +91,10 @@ impl From<&Statement> for PaymentView {
             payment_method: payment.method.clone(),
             razorpay_order_id: order.razorpay_id.clone(),
             razorpay_payment_id: payment.razorpay_id.clone(),
-            failure: payment
-                .decline
-                .as_ref()
-                .map(|decline| FailureView { code: decline.reason.clone(), description: decline.description.clone() }),
+            failure: payment.decline.as_ref().map(|decline| FailureView {
+                code: decline.reason.clone(),
+                description: decline.description.clone(),
+            }),
             refund: statement.refund.map(|(reason, done)| RefundView {
                 status: if done { "processed" } else { "pending" },
                 reason: reason_name(reason),

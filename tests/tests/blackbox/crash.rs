@@ -17,7 +17,11 @@ use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailS
 
 use crate::both;
 
-both!(fifty_kills_under_load, a_kill_in_a_paid_registration, a_kill_in_a_mail_run);
+both!(
+    fifty_kills_under_load,
+    a_kill_in_a_paid_registration,
+    a_kill_in_a_mail_run
+);
 
 /// Clients that register strangers as fast as they can until told to stop, and note who was told "201".
 struct Load {
@@ -47,7 +51,9 @@ impl Load {
                         return;
                     }
                     let path = "/api/reg/register_event";
-                    let answer = person.send(reqwest::Method::POST, path, Some(body.clone()), &[]).await;
+                    let answer = person
+                        .send(reqwest::Method::POST, path, Some(body.clone()), &[])
+                        .await;
                     if answer.is_ok_and(|answer| answer.status == 201) {
                         answered.fetch_add(1, Ordering::Relaxed);
                         told.lock().push(person);
@@ -79,16 +85,32 @@ async fn fifty_kills_under_load(topology: Topology) {
         let load = Load::start(&system, &event);
         let after = rand::rng().random_range(1..40);
         let answered = load.answered.clone();
-        eventually("the load is on", PATIENCE, async || (answered.load(Ordering::Relaxed) >= after).then_some(())).await;
+        eventually("the load is on", PATIENCE, async || {
+            (answered.load(Ordering::Relaxed) >= after).then_some(())
+        })
+        .await;
         system.kill(victims[run % victims.len()]);
         told.extend(load.end().await);
         system.start_again().await;
     }
-    let shown = system.anyone().get(&format!("/api/events/{event}")).await.expect(200);
+    let shown = system
+        .anyone()
+        .get(&format!("/api/events/{event}"))
+        .await
+        .expect(200);
     let registered = shown["registered"].as_u64().unwrap();
-    assert!(registered >= told.len() as u64, "{registered} registered, {} were told so", told.len());
+    assert!(
+        registered >= told.len() as u64,
+        "{registered} registered, {} were told so",
+        told.len()
+    );
     for person in &told {
-        assert_eq!(person.status(&event).await, "confirmed", "{} was told so", person.id);
+        assert_eq!(
+            person.status(&event).await,
+            "confirmed",
+            "{} was told so",
+            person.id
+        );
     }
     system.terminate();
     for name in ["users", "events", "notifications", "payments"] {
@@ -152,9 +174,23 @@ async fn ends_right(person: &Person, event: &str, status: u16) {
     })
     .await;
     let payments = person.get("/api/payment/payments").await.expect(200);
-    let captured = payments.as_array().unwrap().iter().filter(|payment| payment["status"] == "captured").count();
+    let captured = payments
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|payment| payment["status"] == "captured")
+        .count();
     assert_eq!(captured, 1, "{payments}");
-    assert_eq!(payments.as_array().unwrap().iter().filter(|payment| !payment["refund"].is_null()).count(), 0, "{payments}");
+    assert_eq!(
+        payments
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|payment| !payment["refund"].is_null())
+            .count(),
+        0,
+        "{payments}"
+    );
 }
 
 async fn a_kill_in_a_mail_run(topology: Topology) {
@@ -162,7 +198,11 @@ async fn a_kill_in_a_mail_run(topology: Topology) {
     const KILLS: usize = 4;
     let server = MailServer::start().await;
     let mut system = System::start(topology, Options::default().with("SMTP_URL", server.url())).await;
-    let event = system.person("organizer").await.create_event(json!(null), json!(0)).await;
+    let event = system
+        .person("organizer")
+        .await
+        .create_event(json!(null), json!(0))
+        .await;
     let mut people = Vec::new();
     for _ in 0..PEOPLE {
         people.push(system.person("user").await);
@@ -172,17 +212,33 @@ async fn a_kill_in_a_mail_run(topology: Topology) {
     }
     for kill in 1..=KILLS {
         let expected = kill * PEOPLE * 2 / (KILLS + 2);
-        eventually("the mail run is under way", PATIENCE, async || (server.counts().len() >= expected).then_some(())).await;
+        eventually("the mail run is under way", PATIENCE, async || {
+            (server.counts().len() >= expected).then_some(())
+        })
+        .await;
         system.kill("notifications");
         system.start_again().await;
     }
-    eventually("every mail has arrived", PATIENCE, async || (server.counts().len() >= 2 * PEOPLE).then_some(())).await;
+    eventually("every mail has arrived", PATIENCE, async || {
+        (server.counts().len() >= 2 * PEOPLE).then_some(())
+    })
+    .await;
     for person in &people {
         eventually("all are marked as sent", PATIENCE, async || {
             let messages = person.messages().await;
-            let kinds: BTreeSet<_> = messages.iter().map(|(kind, channel, _)| (kind, channel)).collect();
-            assert_eq!((messages.len(), kinds.len()), (2, 2), "one row per kind and channel: {messages:?}");
-            messages.iter().all(|(_, _, status)| status == "sent").then_some(())
+            let kinds: BTreeSet<_> = messages
+                .iter()
+                .map(|(kind, channel, _)| (kind, channel))
+                .collect();
+            assert_eq!(
+                (messages.len(), kinds.len()),
+                (2, 2),
+                "one row per kind and channel: {messages:?}"
+            );
+            messages
+                .iter()
+                .all(|(_, _, status)| status == "sent")
+                .then_some(())
         })
         .await;
     }
@@ -191,5 +247,8 @@ async fn a_kill_in_a_mail_run(topology: Topology) {
     let most = counts.values().max().copied().unwrap_or(0);
     assert!(most <= 1 + KILLS, "at most one more call per crash: {counts:?}");
     let repeated = counts.values().filter(|count| **count > 1).count();
-    println!("{KILLS} kills: {repeated} of {} mails were handed over more than once", 2 * PEOPLE);
+    println!(
+        "{KILLS} kills: {repeated} of {} mails were handed over more than once",
+        2 * PEOPLE
+    );
 }

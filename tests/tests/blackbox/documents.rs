@@ -33,9 +33,16 @@ async fn the_documents_are_whole(topology: Topology) {
     let system = System::start(topology, Options::default()).await;
     let anyone = system.anyone();
     let document = anyone.get("/openapi.json").await.expect(200);
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    assert!(
+        document["openapi"].as_str().unwrap().starts_with("3.1"),
+        "{}",
+        document["openapi"]
+    );
     for (path, method) in DOCUMENTED {
-        assert!(document["paths"][path][method].is_object(), "{method} {path} is not documented");
+        assert!(
+            document["paths"][path][method].is_object(),
+            "{method} {path} is not documented"
+        );
     }
     let mut dangling = BTreeSet::new();
     references(&document, &mut |reference| {
@@ -49,7 +56,10 @@ async fn the_documents_are_whole(topology: Topology) {
     for (path, methods) in document["paths"].as_object().unwrap() {
         assert!(!path.contains("internal"), "{path}");
         for (method, operation) in methods.as_object().unwrap() {
-            if operation["security"].as_array().is_some_and(|security| !security.is_empty()) {
+            if operation["security"]
+                .as_array()
+                .is_some_and(|security| !security.is_empty())
+            {
                 let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 let concrete = path.replace("{id}", "0190b0e6-0000-7000-8000-000000000000");
                 let answer = anyone.send(method, &concrete, None, &[]).await.unwrap();
@@ -57,10 +67,16 @@ async fn the_documents_are_whole(topology: Topology) {
             }
         }
     }
-    let docs = anyone.send(reqwest::Method::GET, "/docs/", None, &[]).await.unwrap();
+    let docs = anyone
+        .send(reqwest::Method::GET, "/docs/", None, &[])
+        .await
+        .unwrap();
     assert_eq!(docs.status, 200);
     for outside in ["https://", "http://", "//cdn"] {
-        assert!(!docs.text.contains(&format!("src=\"{outside}")) && !docs.text.contains(&format!("href=\"{outside}")));
+        assert!(
+            !docs.text.contains(&format!("src=\"{outside}"))
+                && !docs.text.contains(&format!("href=\"{outside}"))
+        );
     }
 }
 

@@ -19,7 +19,11 @@ async fn try_all(person: &Person, cases: &[Case<'_>]) {
     let http = tests::people::http_client();
     for Case(method, path, body, headers, status, code) in cases {
         let mut request = http.request(method.clone(), format!("{}{path}", person.url()));
-        if let Some(token) = person.token.as_ref().filter(|_| !headers.iter().any(|(name, _)| *name == "authorization")) {
+        if let Some(token) = person
+            .token
+            .as_ref()
+            .filter(|_| !headers.iter().any(|(name, _)| *name == "authorization"))
+        {
             request = request.bearer_auth(token);
         }
         for (name, value) in *headers {
@@ -27,8 +31,17 @@ async fn try_all(person: &Person, cases: &[Case<'_>]) {
         }
         let response = request.body((*body).to_owned()).send().await.unwrap();
         let (found, headers) = (response.status(), response.headers().clone());
-        let answer = tests::Answer { status: found, headers, text: response.text().await.unwrap() };
-        assert_eq!(answer.status.as_u16(), *status, "{method} {path} {body}: {}", answer.text);
+        let answer = tests::Answer {
+            status: found,
+            headers,
+            text: response.text().await.unwrap(),
+        };
+        assert_eq!(
+            answer.status.as_u16(),
+            *status,
+            "{method} {path} {body}: {}",
+            answer.text
+        );
         let problem = answer.problem(*status, code);
         if *method == Method::POST {
             let documented = match *path {
@@ -43,7 +56,10 @@ async fn try_all(person: &Person, cases: &[Case<'_>]) {
             }
         }
         if *path == "/api/users/login" {
-            assert_eq!(problem["message"] == "Invalid credentials.", *code == "invalid_credentials");
+            assert_eq!(
+                problem["message"] == "Invalid credentials.",
+                *code == "invalid_credentials"
+            );
         }
     }
 }
@@ -64,46 +80,215 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
         Case(Method::POST, REGISTER, "[]", &[JSON], 422, "validation_failed"),
         Case(Method::POST, REGISTER, "null", &[JSON], 422, "validation_failed"),
         Case(Method::POST, REGISTER, "{}", &[JSON], 422, "validation_failed"),
-        Case(Method::POST, REGISTER, "{\"event_id\":7}", &[JSON], 422, "validation_failed"),
-        Case(Method::POST, REGISTER, "{\"event_id\":\"'; DROP TABLE events\"}", &[JSON], 404, "event_not_found"),
-        Case(Method::POST, REGISTER, "{\"event_id\":{\"$ne\":null}}", &[JSON], 422, "validation_failed"),
-        Case(Method::POST, REGISTER, "{}", &[("content-type", "text/plain")], 415, "unsupported_media_type"),
-        Case(Method::POST, REGISTER, "{}", &[("content-type", "application/x-www-form-urlencoded")], 415, ""),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{\"event_id\":7}",
+            &[JSON],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{\"event_id\":\"'; DROP TABLE events\"}",
+            &[JSON],
+            404,
+            "event_not_found",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{\"event_id\":{\"$ne\":null}}",
+            &[JSON],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{}",
+            &[("content-type", "text/plain")],
+            415,
+            "unsupported_media_type",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{}",
+            &[("content-type", "application/x-www-form-urlencoded")],
+            415,
+            "",
+        ),
         Case(Method::POST, REGISTER, "{}", &[], 415, "unsupported_media_type"),
         Case(Method::POST, CREATE, &long, &[JSON], 413, "body_too_large"),
         Case(Method::POST, CREATE, "{}", &[JSON], 403, "organizer_only"),
-        Case(Method::POST, PAY, "{\"amount\":-1}", &[JSON], 422, "validation_failed"),
-        Case(Method::POST, REGISTER, "{}", &[JSON, ("authorization", "Bearer nonsense")], 401, "invalid_token"),
-        Case(Method::POST, REGISTER, "{}", &[JSON, ("authorization", "Basic eDp5")], 401, "missing_token"),
-        Case(Method::POST, REGISTER, "{}", &[JSON, ("authorization", "Bearer ")], 401, "missing_token"),
-        Case(Method::POST, CREATE, "{}", &[JSON, ("authorization", "x")], 401, "missing_token"),
-        Case(Method::POST, "/api/users/register", "{}", &[JSON], 422, "validation_failed"),
-        Case(Method::POST, "/api/users/login", "{\"email\":\"a@b.c\",\"password\":\"x\"}", &[JSON], 401, "invalid_credentials"),
-        Case(Method::POST, "/api/users/login", "{}", &[JSON], 422, "validation_failed"),
+        Case(
+            Method::POST,
+            PAY,
+            "{\"amount\":-1}",
+            &[JSON],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{}",
+            &[JSON, ("authorization", "Bearer nonsense")],
+            401,
+            "invalid_token",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{}",
+            &[JSON, ("authorization", "Basic eDp5")],
+            401,
+            "missing_token",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{}",
+            &[JSON, ("authorization", "Bearer ")],
+            401,
+            "missing_token",
+        ),
+        Case(
+            Method::POST,
+            CREATE,
+            "{}",
+            &[JSON, ("authorization", "x")],
+            401,
+            "missing_token",
+        ),
+        Case(
+            Method::POST,
+            "/api/users/register",
+            "{}",
+            &[JSON],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::POST,
+            "/api/users/login",
+            "{\"email\":\"a@b.c\",\"password\":\"x\"}",
+            &[JSON],
+            401,
+            "invalid_credentials",
+        ),
+        Case(
+            Method::POST,
+            "/api/users/login",
+            "{}",
+            &[JSON],
+            422,
+            "validation_failed",
+        ),
         Case(Method::GET, REGISTER, "", &[], 405, "method_not_allowed"),
-        Case(Method::PUT, "/api/organiser/events", "", &[], 405, "method_not_allowed"),
+        Case(
+            Method::PUT,
+            "/api/organiser/events",
+            "",
+            &[],
+            405,
+            "method_not_allowed",
+        ),
         Case(Method::TRACE, "/api/events", "", &[], 405, "method_not_allowed"),
         Case(Method::GET, "/api/events/%ff", "", &[], 400, ""),
-        Case(Method::GET, "/api/events?limit=0", "", &[], 422, "validation_failed"),
-        Case(Method::GET, "/api/events?cursor=!", "", &[], 422, "validation_failed"),
-        Case(Method::GET, "/api/reg/get_registrevent?status=x", "", &[], 422, "validation_failed"),
-        Case(Method::GET, "/", "", &[("x-request-id", "evil\u{7f}id")], 200, "skip"),
+        Case(
+            Method::GET,
+            "/api/events?limit=0",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/events?cursor=!",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/reg/get_registrevent?status=x",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/",
+            "",
+            &[("x-request-id", "evil\u{7f}id")],
+            200,
+            "skip",
+        ),
         Case(Method::GET, "/nothing", "", &[], 404, "route_not_found"),
         Case(Method::GET, "/api/nothing", "", &[], 404, "route_not_found"),
         Case(Method::GET, "/api/users/nothing", "", &[], 404, "route_not_found"),
-        Case(Method::POST, "/internal/messages", "[]", &[JSON], 404, "route_not_found"),
-        Case(Method::POST, "/api/users/%2e%2e/%2e%2e/internal/users/lookup", "{}", &[JSON], 404, "route_not_found"),
+        Case(
+            Method::POST,
+            "/internal/messages",
+            "[]",
+            &[JSON],
+            404,
+            "route_not_found",
+        ),
+        Case(
+            Method::POST,
+            "/api/users/%2e%2e/%2e%2e/internal/users/lookup",
+            "{}",
+            &[JSON],
+            404,
+            "route_not_found",
+        ),
         Case(Method::GET, "/metrics", "", &[], 404, "route_not_found"),
-        Case(Method::POST, "/api/payment/webhook", "{}", &[JSON], 400, "signature_invalid"),
+        Case(
+            Method::POST,
+            "/api/payment/webhook",
+            "{}",
+            &[JSON],
+            400,
+            "signature_invalid",
+        ),
     ];
     let cases: Vec<Case<'_>> = cases.into_iter().filter(|case| case.5 != "skip").collect();
     try_all(&user, &cases).await;
 
     let all_wrong = json!({"e_name": "", "e_details": 5, "event_time": "soon", "capacity": 0, "fees": "0.5"});
-    let problem = organizer.post(CREATE, all_wrong).await.problem(422, "validation_failed");
-    let fields: Vec<&str> = problem["errors"].as_array().unwrap().iter().filter_map(|e| e["field"].as_str()).collect();
-    assert_eq!(fields, ["e_name", "e_details", "event_time", "event_add", "capacity", "fees"], "all of them");
-    assert!(problem["errors"][4]["message"].as_str().unwrap().contains('0'), "capacity 0 is named: {problem}");
+    let problem = organizer
+        .post(CREATE, all_wrong)
+        .await
+        .problem(422, "validation_failed");
+    let fields: Vec<&str> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|e| e["field"].as_str())
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "e_name",
+            "e_details",
+            "event_time",
+            "event_add",
+            "capacity",
+            "fees"
+        ],
+        "all of them"
+    );
+    assert!(
+        problem["errors"][4]["message"].as_str().unwrap().contains('0'),
+        "capacity 0 is named: {problem}"
+    );
 
     // The same from each service itself: the gateway is not the only guard.
     for (port, path) in [

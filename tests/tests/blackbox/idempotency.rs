@@ -22,40 +22,85 @@ async fn a_repeat_gets_the_first_answer(topology: Topology) {
     assert!(!first.headers.contains_key("idempotency-replayed"));
     let event = first.json()["event_id"].as_str().unwrap().to_owned();
     let pay = "/api/payment/process_payment";
-    let paid = user.post_keyed(pay, "k-1", user.payment(&event, json!(500))).await;
+    let paid = user
+        .post_keyed(pay, "k-1", user.payment(&event, json!(500)))
+        .await;
     paid.expect(200);
 
     system.terminate();
     system.start_again().await; // keys live in the store, not in a process
     let mut reordered = json!({"fees": 500, "capacity": 5});
-    reordered.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+    reordered
+        .as_object_mut()
+        .unwrap()
+        .extend(body.as_object().unwrap().clone());
     let again = organizer.post_keyed(create, "k-1", reordered).await;
-    assert_eq!((again.status, &again.text), (first.status, &first.text), "byte for byte");
+    assert_eq!(
+        (again.status, &again.text),
+        (first.status, &first.text),
+        "byte for byte"
+    );
     assert_eq!(again.headers["idempotency-replayed"], "true");
-    assert_eq!(organizer.get("/api/organiser/events").await.expect(200).as_array().unwrap().len(), 1);
-    let again = user.post_keyed(pay, "k-1", user.payment(&event, json!(500))).await;
-    assert_eq!((again.status, &again.text), (paid.status, &paid.text), "byte for byte");
+    assert_eq!(
+        organizer
+            .get("/api/organiser/events")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let again = user
+        .post_keyed(pay, "k-1", user.payment(&event, json!(500)))
+        .await;
+    assert_eq!(
+        (again.status, &again.text),
+        (paid.status, &paid.text),
+        "byte for byte"
+    );
 
     let mut other = body.clone();
     other["e_name"] = json!("Twice");
-    let refused = organizer.post_keyed(create, "k-1", other.clone()).await.problem(422, "idempotency_key_reused");
+    let refused = organizer
+        .post_keyed(create, "k-1", other.clone())
+        .await
+        .problem(422, "idempotency_key_reused");
     assert_eq!(refused["message"], "Error creating event.");
     organizer.post_keyed(create, "k-2", other).await.expect(201);
     // The key is the caller's own, and belongs to one route.
-    system.stranger(Role::Organizer).post_keyed(create, "k-1", body.clone()).await.expect(201);
-    let registered = organizer.post_keyed("/api/reg/register_event", "k-1", json!({"event_id": event})).await;
+    system
+        .stranger(Role::Organizer)
+        .post_keyed(create, "k-1", body.clone())
+        .await
+        .expect(201);
+    let registered = organizer
+        .post_keyed("/api/reg/register_event", "k-1", json!({"event_id": event}))
+        .await;
     registered.expect(201);
     // A refusal is not kept: what was wrong may be put right.
     let wrong = json!({"event_id": event, "amount": 1, "user_id": organizer.id, "payment_method": "upi"});
-    organizer.post_keyed(pay, "k-3", wrong).await.problem(409, "amount_mismatch");
+    organizer
+        .post_keyed(pay, "k-3", wrong)
+        .await
+        .problem(409, "amount_mismatch");
     let right = organizer.payment(&event, json!(500));
     organizer.post_keyed(pay, "k-3", right).await.expect(200);
     // Calls without a body take a key too.
-    let path = format!("/api/reg/registrations/{}", registered.json()["registration_id"].as_str().unwrap());
+    let path = format!(
+        "/api/reg/registrations/{}",
+        registered.json()["registration_id"].as_str().unwrap()
+    );
     let delete = || organizer.send(Method::DELETE, &path, None, &[("idempotency-key", "k-4")]);
-    assert_eq!(delete().await.unwrap().expect(200), delete().await.unwrap().expect(200));
+    assert_eq!(
+        delete().await.unwrap().expect(200),
+        delete().await.unwrap().expect(200)
+    );
     let long = "k".repeat(256);
-    organizer.post_keyed(create, &long, body).await.problem(422, "validation_failed");
+    organizer
+        .post_keyed(create, &long, body)
+        .await
+        .problem(422, "validation_failed");
 }
 
 async fn fifty_at_once(topology: Topology) {
@@ -86,7 +131,12 @@ async fn fifty_at_once(topology: Topology) {
         }
         assert!(bodies.len() <= 1, "{path} gave different answers: {bodies:?}");
     }
-    let registered = system.anyone().get(&format!("/api/events/{event}")).await.expect(200)["registered"].clone();
+    let registered = system
+        .anyone()
+        .get(&format!("/api/events/{event}"))
+        .await
+        .expect(200)["registered"]
+        .clone();
     assert_eq!(registered, 1);
     let payments = user.get("/api/payment/payments").await.expect(200);
     assert!(payments.as_array().unwrap().len() <= 1, "{payments}");

@@ -53,7 +53,13 @@ async fn slow_clients_are_cut(topology: Topology) {
         cut_after(port, chunked, "1\r\n \r\n"),
         cut_after(port, "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n", ""),
     );
-    for (what, took) in [("nothing", nothing), ("head", head), ("body", body), ("chunks", chunks), ("idle", idle)] {
+    for (what, took) in [
+        ("nothing", nothing),
+        ("head", head),
+        ("body", body),
+        ("chunks", chunks),
+        ("idle", idle),
+    ] {
         assert!(took <= Duration::from_secs(15), "{what}: {took:?}");
     }
     // Meanwhile and after, others are served.
@@ -69,8 +75,14 @@ async fn failed_logins_are_throttled(topology: Topology) {
         // A forwarded address that the client makes up must not help.
         let address = format!("192.0.2.{attempt}");
         let body = json!({"email": person.email, "password": "a wrong guess"});
-        let headers = [("x-forwarded-for", address.as_str()), ("x-client-ip", address.as_str())];
-        let answer = anyone.send(reqwest::Method::POST, "/api/users/login", Some(body), &headers).await.unwrap();
+        let headers = [
+            ("x-forwarded-for", address.as_str()),
+            ("x-client-ip", address.as_str()),
+        ];
+        let answer = anyone
+            .send(reqwest::Method::POST, "/api/users/login", Some(body), &headers)
+            .await
+            .unwrap();
         if answer.status == 429 {
             answer.problem(429, "");
             refused = Some(attempt);

@@ -8,7 +8,11 @@ use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailS
 
 use crate::both;
 
-both!(confirmations_tickets_and_reminders, mail_goes_through_smtp, moved_and_dropped);
+both!(
+    confirmations_tickets_and_reminders,
+    mail_goes_through_smtp,
+    moved_and_dropped
+);
 
 /// Waits until exactly these have been sent, as `kind channel`.
 async fn sent(person: &Person, expected: &[&str]) {
@@ -38,10 +42,14 @@ const HOUR: u64 = 3600;
 async fn confirmations_tickets_and_reminders(topology: Topology) {
     let system = System::start(topology, Options::default()).await;
     let organizer = system.person("organizer").await;
-    let person = system.person_with("user", &[("phone", "+91 98765 43210"), ("name", "Ravi <b>R</b>")]).await;
+    let person = system
+        .person_with("user", &[("phone", "+91 98765 43210"), ("name", "Ravi <b>R</b>")])
+        .await;
     let quiet = system.person("user").await;
     // Both reminders lie ahead; the 24 h one falls due in a moment.
-    let event = organizer.create_event_at(&starts_in(24 * HOUR + 5), json!(null), json!(0)).await;
+    let event = organizer
+        .create_event_at(&starts_in(24 * HOUR + 5), json!(null), json!(0))
+        .await;
     person.register(&event).await.expect(201);
     quiet.register(&event).await.expect(201);
     sent(
@@ -56,17 +64,46 @@ async fn confirmations_tickets_and_reminders(topology: Topology) {
         ],
     )
     .await;
-    sent(&quiet, &["registration_confirmed email", "ticket email", "reminder_24h email"]).await;
+    sent(
+        &quiet,
+        &[
+            "registration_confirmed email",
+            "ticket email",
+            "reminder_24h email",
+        ],
+    )
+    .await;
     // Too late for the first reminder, in time for the second.
     let late = system.person("user").await;
-    let event = organizer.create_event_at(&starts_in(3 * HOUR + 5), json!(null), json!(0)).await;
+    let event = organizer
+        .create_event_at(&starts_in(3 * HOUR + 5), json!(null), json!(0))
+        .await;
     late.register(&event).await.expect(201);
-    sent(&late, &["registration_confirmed email", "ticket email", "reminder_3h email"]).await;
+    sent(
+        &late,
+        &[
+            "registration_confirmed email",
+            "ticket email",
+            "reminder_3h email",
+        ],
+    )
+    .await;
     let ticket = late.get("/api/reg/get_registrevent").await.expect(200)[0]["ticket"]["code"].clone();
     let anyone = system.anyone();
-    let list = anyone.send(reqwest::Method::GET, "/dev/mailbox", None, &[("accept", "application/json")]).await;
+    let list = anyone
+        .send(
+            reqwest::Method::GET,
+            "/dev/mailbox",
+            None,
+            &[("accept", "application/json")],
+        )
+        .await;
     let list = list.unwrap().expect(200);
-    let mine = list.as_array().unwrap().iter().find(|mail| mail["to"] == late.email.as_str() && mail["kind"] == "ticket");
+    let mine = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|mail| mail["to"] == late.email.as_str() && mail["kind"] == "ticket");
     let path = format!("/dev/mailbox/{}", mine.unwrap()["id"].as_str().unwrap());
     let shown = system.anyone().get(&path).await;
     assert!(shown.text.contains(ticket.as_str().unwrap()), "{}", shown.text);
@@ -76,9 +113,15 @@ async fn confirmations_tickets_and_reminders(topology: Topology) {
 
 async fn mail_goes_through_smtp(topology: Topology) {
     let server = MailServer::start().await;
-    let options = Options::default().with("SMTP_URL", server.url()).with("MAIL_FROM", "Events <events@example.org>");
+    let options = Options::default()
+        .with("SMTP_URL", server.url())
+        .with("MAIL_FROM", "Events <events@example.org>");
     let system = System::start(topology, options).await;
-    let event = system.person("organizer").await.create_event(json!(null), json!(0)).await;
+    let event = system
+        .person("organizer")
+        .await
+        .create_event(json!(null), json!(0))
+        .await;
     let person = system.person("user").await;
     person.register(&event).await.expect(201);
     sent(&person, &["registration_confirmed email", "ticket email"]).await;
@@ -86,7 +129,11 @@ async fn mail_goes_through_smtp(topology: Topology) {
     assert_eq!(mails.len(), 2);
     for mail in mails {
         assert_eq!(mail.to, person.email);
-        assert!(mail.header("From").contains("events@example.org"), "{}", mail.text);
+        assert!(
+            mail.header("From").contains("events@example.org"),
+            "{}",
+            mail.text
+        );
         assert!(mail.header("Subject").contains("Rust evening"), "{}", mail.text);
         assert!(!mail.header("Message-ID").is_empty() && !mail.header("Date").is_empty());
     }
@@ -95,19 +142,52 @@ async fn mail_goes_through_smtp(topology: Topology) {
 async fn moved_and_dropped(topology: Topology) {
     let system = System::start(topology, Options::default()).await;
     let organizer = system.person("organizer").await;
-    let event = organizer.create_event_at(&starts_in(40 * HOUR), json!(null), json!(0)).await;
+    let event = organizer
+        .create_event_at(&starts_in(40 * HOUR), json!(null), json!(0))
+        .await;
     let (stays, goes) = (system.person("user").await, system.person("user").await);
     stays.register(&event).await.expect(201);
     let registered = goes.register(&event).await.expect(201);
     sent(&goes, &["registration_confirmed email", "ticket email"]).await;
-    let path = format!("/api/reg/registrations/{}", registered["registration_id"].as_str().unwrap());
-    goes.send(reqwest::Method::DELETE, &path, None, &[]).await.unwrap().expect(200);
-    sent(&goes, &["registration_confirmed email", "ticket email", "registration_cancelled email"]).await;
+    let path = format!(
+        "/api/reg/registrations/{}",
+        registered["registration_id"].as_str().unwrap()
+    );
+    goes.send(reqwest::Method::DELETE, &path, None, &[])
+        .await
+        .unwrap()
+        .expect(200);
+    sent(
+        &goes,
+        &[
+            "registration_confirmed email",
+            "ticket email",
+            "registration_cancelled email",
+        ],
+    )
+    .await;
     // The start moves so near that the reminder falls due in a moment: it moves with it, for those who are still in.
     let patch = json!({"event_time": starts_in(24 * HOUR + 5)});
     let path = format!("/api/organiser/events/{event}");
-    organizer.send(reqwest::Method::PATCH, &path, Some(patch), &[]).await.unwrap().expect(200);
-    let expected = ["registration_confirmed email", "ticket email", "event_updated email", "reminder_24h email"];
+    organizer
+        .send(reqwest::Method::PATCH, &path, Some(patch), &[])
+        .await
+        .unwrap()
+        .expect(200);
+    let expected = [
+        "registration_confirmed email",
+        "ticket email",
+        "event_updated email",
+        "reminder_24h email",
+    ];
     sent(&stays, &expected).await;
-    sent(&goes, &["registration_confirmed email", "ticket email", "registration_cancelled email"]).await;
+    sent(
+        &goes,
+        &[
+            "registration_confirmed email",
+            "ticket email",
+            "registration_cancelled email",
+        ],
+    )
+    .await;
 }

@@ -1,6 +1,11 @@
 //! Black-box tests: the system as processes, known only through its doors. Run by `./test`.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "tests fail loudly"
+)]
 
 mod crash;
 mod documents;

@@ -10,19 +10,36 @@ both!(the_collection_passes);
 
 async fn the_collection_passes(topology: Topology) {
     let variable = |name: &str| {
-        std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings newman"))
+        std::env::var_os(name)
+            .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings newman"))
     };
     let (node, newman) = (variable("ORGANISE_NODE"), variable("ORGANISE_NEWMAN"));
     let system = System::start(topology, Options::default()).await;
     for round in ["fresh", "used"] {
         let output = Command::new(&node)
             .arg(&newman)
-            .args(["run", "postman/Organise_Event.postman_collection.json", "-e", "postman/local.postman_environment.json"])
-            .args(["--env-var", &format!("base_url={}", system.url()), "--color", "off", "--timeout-request", "30000"])
+            .args([
+                "run",
+                "postman/Organise_Event.postman_collection.json",
+                "-e",
+                "postman/local.postman_environment.json",
+            ])
+            .args([
+                "--env-var",
+                &format!("base_url={}", system.url()),
+                "--color",
+                "off",
+                "--timeout-request",
+                "30000",
+            ])
             .current_dir(root())
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "a {round} system:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "a {round} system:\n{text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

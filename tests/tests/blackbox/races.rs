@@ -7,7 +7,12 @@ use tokio::task::JoinSet;
 
 use crate::both;
 
-both!(twenty_seats_for_two_hundred, the_same_user_fifty_times, one_payment_twice_at_once, the_last_paid_seat);
+both!(
+    twenty_seats_for_two_hundred,
+    the_same_user_fifty_times,
+    one_payment_twice_at_once,
+    the_last_paid_seat
+);
 
 async fn all_at_once<F>(people: impl IntoIterator<Item = Person>, act: impl Fn(Person) -> F) -> Vec<Answer>
 where
@@ -44,14 +49,24 @@ async fn twenty_seats_for_two_hundred(topology: Topology) {
             inside += usize::from(!person.status(&event).await.is_empty());
         }
         assert_eq!(inside, 20, "those who were told so, and nobody else");
-        let shown = system.anyone().get(&format!("/api/events/{event}")).await.expect(200);
-        assert_eq!((&shown["registered"], &shown["seats_left"]), (&json!(20), &json!(0)));
+        let shown = system
+            .anyone()
+            .get(&format!("/api/events/{event}"))
+            .await
+            .expect(200);
+        assert_eq!(
+            (&shown["registered"], &shown["seats_left"]),
+            (&json!(20), &json!(0))
+        );
     }
 }
 
 async fn the_same_user_fifty_times(topology: Topology) {
     let system = System::start(topology, Options::default()).await;
-    let event = system.stranger(Role::Organizer).create_event(json!(100), json!(0)).await;
+    let event = system
+        .stranger(Role::Organizer)
+        .create_event(json!(100), json!(0))
+        .await;
     let user = system.stranger(Role::User);
     let answers = all_at_once(vec![user.clone(); 50], |person| {
         let event = event.clone();
@@ -61,9 +76,19 @@ async fn the_same_user_fifty_times(topology: Topology) {
     assert_eq!((count(&answers, 201), count(&answers, 409)), (1, 49));
     let made = answers.iter().find(|answer| answer.status == 201).unwrap().json();
     for refused in answers.iter().filter(|answer| answer.status == 409) {
-        assert_eq!(refused.problem(409, "already_registered")["registration_id"], made["registration_id"]);
+        assert_eq!(
+            refused.problem(409, "already_registered")["registration_id"],
+            made["registration_id"]
+        );
     }
-    assert_eq!(system.anyone().get(&format!("/api/events/{event}")).await.expect(200)["registered"], 1);
+    assert_eq!(
+        system
+            .anyone()
+            .get(&format!("/api/events/{event}"))
+            .await
+            .expect(200)["registered"],
+        1
+    );
 }
 
 async fn one_payment_twice_at_once(topology: Topology) {
@@ -80,26 +105,50 @@ async fn one_payment_twice_at_once(topology: Topology) {
         assert_eq!(count(&answers, 200), 1, "{answers:?}");
         for refused in answers.iter().filter(|answer| answer.status != 200) {
             let code = refused.problem(409, "")["code"].as_str().unwrap().to_owned();
-            assert!(["payment_in_progress", "already_paid"].contains(&code.as_str()), "{code}");
+            assert!(
+                ["payment_in_progress", "already_paid"].contains(&code.as_str()),
+                "{code}"
+            );
         }
         assert_eq!(user.status(&event).await, "confirmed");
-        assert_eq!(user.get("/api/payment/payments").await.expect(200).as_array().unwrap().len(), 1);
+        assert_eq!(
+            user.get("/api/payment/payments")
+                .await
+                .expect(200)
+                .as_array()
+                .unwrap()
+                .len(),
+            1
+        );
     }
 }
 
 async fn the_last_paid_seat(topology: Topology) {
     let system = System::start(topology, Options::default()).await;
-    let event = system.stranger(Role::Organizer).create_event(json!(3), json!(500)).await;
+    let event = system
+        .stranger(Role::Organizer)
+        .create_event(json!(3), json!(500))
+        .await;
     let crowd: Vec<Person> = (0..30).map(|_| system.stranger(Role::User)).collect();
     let answers = all_at_once(crowd.clone(), |person| {
         let event = event.clone();
         async move { person.pay(&event, json!(500)).await }
     })
     .await;
-    assert_eq!((count(&answers, 200), count(&answers, 409)), (3, 27), "{answers:?}");
+    assert_eq!(
+        (count(&answers, 200), count(&answers, 409)),
+        (3, 27),
+        "{answers:?}"
+    );
     let mut captured = 0;
     for person in &crowd {
-        captured += person.get("/api/payment/payments").await.expect(200).as_array().unwrap().len();
+        captured += person
+            .get("/api/payment/payments")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .len();
     }
     assert_eq!(captured, 3, "nobody without a seat was charged");
 }

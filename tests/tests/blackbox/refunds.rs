@@ -5,7 +5,10 @@ use tests::{Options, PATIENCE, Person, System, Topology, eventually};
 
 use crate::both;
 
-both!(cancelling_gives_the_money_back, a_cancelled_event_gives_all_money_back);
+both!(
+    cancelling_gives_the_money_back,
+    a_cancelled_event_gives_all_money_back
+);
 
 async fn refunded(person: &Person, reason: &str) {
     eventually("the money is back", PATIENCE, async || {
@@ -18,19 +21,32 @@ async fn refunded(person: &Person, reason: &str) {
     .await;
     eventually("the payer is told", PATIENCE, async || {
         let told = person.messages().await;
-        told.iter().any(|(kind, channel, _)| kind == "payment_refunded" && channel == "email").then_some(())
+        told.iter()
+            .any(|(kind, channel, _)| kind == "payment_refunded" && channel == "email")
+            .then_some(())
     })
     .await;
 }
 
 async fn cancelling_gives_the_money_back(topology: Topology) {
     let system = System::start(topology, Options::default()).await;
-    let event = system.person("organizer").await.create_event(json!(1), json!(500)).await;
+    let event = system
+        .person("organizer")
+        .await
+        .create_event(json!(1), json!(500))
+        .await;
     let person = system.person("user").await;
     person.pay(&event, json!(500)).await.expect(200);
     let mine = person.get("/api/reg/get_registrevent").await.expect(200);
-    let path = format!("/api/reg/registrations/{}", mine[0]["registration_id"].as_str().unwrap());
-    person.send(reqwest::Method::DELETE, &path, None, &[]).await.unwrap().expect(200);
+    let path = format!(
+        "/api/reg/registrations/{}",
+        mine[0]["registration_id"].as_str().unwrap()
+    );
+    person
+        .send(reqwest::Method::DELETE, &path, None, &[])
+        .await
+        .unwrap()
+        .expect(200);
     refunded(&person, "attendee").await;
     // The seat is free again, for the same person too, who pays anew.
     person.pay(&event, json!(500)).await.expect(200);
@@ -50,7 +66,11 @@ async fn a_cancelled_event_gives_all_money_back(topology: Topology) {
     let held = system.person("user").await;
     held.register(&event).await.expect(201);
     let path = format!("/api/organiser/events/{event}/cancel");
-    let cancelled = organizer.send(reqwest::Method::POST, &path, None, &[]).await.unwrap().expect(200);
+    let cancelled = organizer
+        .send(reqwest::Method::POST, &path, None, &[])
+        .await
+        .unwrap()
+        .expect(200);
     assert_eq!(cancelled["status"], "cancelled");
     assert_eq!(held.status(&event).await, "cancelled");
     held.pay(&event, json!(500)).await.problem(409, "event_cancelled");

@@ -96,7 +96,10 @@ impl Upstream {
     /// # Errors
     /// Names the URL that is not valid.
     pub fn remote(urls: &str) -> Result<Self, String> {
-        let replicas = urls.split(',').map(|url| Replica::parse(url.trim())).collect::<Result<Vec<_>, _>>()?;
+        let replicas = urls
+            .split(',')
+            .map(|url| Replica::parse(url.trim()))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
@@ -105,7 +108,12 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(256)
             .build(connector);
-        Ok(Self(Kind::Remote(Arc::new(Remote { client, replicas, turn: AtomicUsize::new(0), born: Instant::now() }))))
+        Ok(Self(Kind::Remote(Arc::new(Remote {
+            client,
+            replicas,
+            turn: AtomicUsize::new(0),
+            born: Instant::now(),
+        }))))
     }
 
     /// Whether it is in this process.
@@ -145,12 +153,17 @@ impl Remote {
     }
 
     async fn once(&self, mut request: Request) -> Result<Response, UpstreamError> {
-        let replica = self.pick().ok_or_else(|| UpstreamError::Unreachable("any replica".to_owned()))?;
+        let replica = self
+            .pick()
+            .ok_or_else(|| UpstreamError::Unreachable("any replica".to_owned()))?;
         let mut target = std::mem::take(request.uri_mut()).into_parts();
         target.scheme = Some(uri::Scheme::HTTP);
         target.authority = Some(replica.authority.clone());
-        target.path_and_query.get_or_insert_with(|| uri::PathAndQuery::from_static("/"));
-        *request.uri_mut() = Uri::from_parts(target).map_err(|error| UpstreamError::Broken(error.to_string()))?;
+        target
+            .path_and_query
+            .get_or_insert_with(|| uri::PathAndQuery::from_static("/"));
+        *request.uri_mut() =
+            Uri::from_parts(target).map_err(|error| UpstreamError::Broken(error.to_string()))?;
         match tokio::time::timeout(HEAD, self.client.request(request)).await {
             Ok(Ok(response)) => {
                 replica.strikes.store(0, Ordering::Relaxed);
@@ -185,7 +198,9 @@ impl Remote {
 
     fn strike(&self, replica: &Replica) {
         if replica.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES {
-            replica.rests_until.store(self.now() + REST.as_millis() as u64, Ordering::Relaxed);
+            replica
+                .rests_until
+                .store(self.now() + REST.as_millis() as u64, Ordering::Relaxed);
         }
     }
 
@@ -207,10 +222,17 @@ impl Replica {
         let wrong = || format!("{url} is not a base URL such as http://127.0.0.1:3101");
         let parsed: Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
         let authority = parsed.authority().cloned().ok_or_else(wrong)?;
-        if parsed.scheme() != Some(&uri::Scheme::HTTP) || parsed.path().len() > 1 || authority.port_u16().is_none() {
+        if parsed.scheme() != Some(&uri::Scheme::HTTP)
+            || parsed.path().len() > 1
+            || authority.port_u16().is_none()
+        {
             return Err(wrong());
         }
-        Ok(Self { authority, strikes: AtomicU64::new(0), rests_until: AtomicU64::new(0) })
+        Ok(Self {
+            authority,
+            strikes: AtomicU64::new(0),
+            rests_until: AtomicU64::new(0),
+        })
     }
 }
 
@@ -252,7 +274,11 @@ pub struct InternalClient {
 impl InternalClient {
     /// Calls `audience` (a name of [`crate::wire::service`]) as the service that `auth` belongs to.
     pub fn new(upstream: Upstream, auth: Auth, audience: &'static str) -> Self {
-        Self { upstream, auth, audience }
+        Self {
+            upstream,
+            auth,
+            audience,
+        }
     }
 
     /// The service that is called.
@@ -264,10 +290,17 @@ impl InternalClient {
     ///
     /// # Errors
     /// When the service refuses, is away, or takes too long.
-    pub async fn post<I: Serialize + ?Sized, O: DeserializeOwned>(&self, path: &str, body: &I) -> Result<O, CallError> {
+    pub async fn post<I: Serialize + ?Sized, O: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &I,
+    ) -> Result<O, CallError> {
         let service = self.audience;
         let unavailable = |why: String| CallError::Unavailable { service, why };
-        let token = self.auth.service_token(service).map_err(|error| unavailable(error.to_string()))?;
+        let token = self
+            .auth
+            .service_token(service)
+            .map_err(|error| unavailable(error.to_string()))?;
         let body = serde_json::to_vec(body).map_err(|error| unavailable(error.to_string()))?;
         let request = Request::builder()
             .method(Method::POST)
@@ -278,7 +311,11 @@ impl InternalClient {
             .body(Body::from(body))
             .map_err(|error| unavailable(error.to_string()))?;
         let ask = async {
-            let response = self.upstream.call(request).await.map_err(|error| unavailable(error.to_string()))?;
+            let response = self
+                .upstream
+                .call(request)
+                .await
+                .map_err(|error| unavailable(error.to_string()))?;
             let status = response.status();
             let bytes = Limited::new(response.into_body(), MAX_ANSWER)
                 .collect()
@@ -290,8 +327,16 @@ impl InternalClient {
             }
             let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
             let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-            Err(CallError::Problem { service, status, code: text("code"), detail: text("detail"), body })
+            Err(CallError::Problem {
+                service,
+                status,
+                code: text("code"),
+                detail: text("detail"),
+                body,
+            })
         };
-        tokio::time::timeout(ANSWER, ask).await.unwrap_or_else(|_| Err(unavailable("no answer in time".to_owned())))
+        tokio::time::timeout(ANSWER, ask)
+            .await
+            .unwrap_or_else(|_| Err(unavailable("no answer in time".to_owned())))
     }
 }

@@ -45,7 +45,12 @@ pub struct Front {
 impl Front {
     /// Wraps a service's router.
     pub fn new(service: &'static str, router: Router, metrics: Metrics) -> Self {
-        Self { service, router, metrics, patience: HANDLER_TIME }
+        Self {
+            service,
+            router,
+            metrics,
+            patience: HANDLER_TIME,
+        }
     }
 
     /// Changes how long a handler may take until the head of its answer. For one that waits for other parts, whose
@@ -73,10 +78,12 @@ impl Front {
             Ok(Ok(Err(never))) => match never {},
             // The panic hook has logged where and why.
             Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
-            Err(_) => {
-                ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "This took too long and was given up.")
-                    .into_response()
-            }
+            Err(_) => ApiError::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "timeout",
+                "This took too long and was given up.",
+            )
+            .into_response(),
         };
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
@@ -92,7 +99,13 @@ impl Front {
         response
     }
 
-    fn failed(&self, response: Response, method: &axum::http::Method, path: &str, id: &HeaderValue) -> Response {
+    fn failed(
+        &self,
+        response: Response,
+        method: &axum::http::Method,
+        path: &str,
+        id: &HeaderValue,
+    ) -> Response {
         let id = id.to_str().unwrap_or_default();
         if problem::is_problem(&response) {
             return response; // written, and logged, by the service behind this one
@@ -124,6 +137,8 @@ impl Service<Request> for Front {
 
 /// Marks an answer as not to be kept by any cache: it is about one person.
 pub fn private(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -60,21 +60,32 @@ pub struct Health {
 impl Health {
     /// Readiness of `service`: all checks pass and it is not stopping.
     pub fn new(service: &'static str, checks: Vec<Box<dyn Check>>, stop: CancellationToken) -> Self {
-        Self { service, checks: Arc::new(checks), stop }
+        Self {
+            service,
+            checks: Arc::new(checks),
+            stop,
+        }
     }
 
     /// Runs every check.
     pub async fn report(&self) -> Report {
         let run = self.checks.iter().map(|check| async move {
-            let status = tokio::time::timeout(PATIENCE, check.check()).await.unwrap_or(Status::Down);
+            let status = tokio::time::timeout(PATIENCE, check.check())
+                .await
+                .unwrap_or(Status::Down);
             (check.name().to_owned(), status)
         });
-        let checks: BTreeMap<String, Status> = futures_util::future::join_all(run).await.into_iter().collect();
+        let checks: BTreeMap<String, Status> =
+            futures_util::future::join_all(run).await.into_iter().collect();
         let mut status = checks.values().copied().max().unwrap_or(Status::Up);
         if self.stop.is_cancelled() {
             status = Status::Down;
         }
-        Report { status, service: self.service.to_owned(), checks }
+        Report {
+            status,
+            service: self.service.to_owned(),
+            checks,
+        }
     }
 }
 
@@ -106,7 +117,10 @@ pub fn of_store(service: &'static str, ping: Ping, stop: CancellationToken) -> H
 pub fn routes(health: Health, metrics: Metrics) -> Router {
     Router::new()
         // Alive means that requests are answered. A dependency that is away is no reason to be restarted.
-        .route("/health/live", get(|| async { Json(serde_json::json!({"status": "up"})) }))
+        .route(
+            "/health/live",
+            get(|| async { Json(serde_json::json!({"status": "up"})) }),
+        )
         .route("/health/ready", get(move || ready(health)))
         .route("/metrics", get(move || async move { metrics.render().await }))
 }
@@ -120,9 +134,13 @@ pub fn answer(report: Report) -> Response {
     if report.status != Status::Down {
         return Json(report).into_response();
     }
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "Not ready to serve requests.")
-        .with("service", report.service)
-        .with("checks", report.checks)
-        .retry_after(1)
-        .into_response()
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not_ready",
+        "Not ready to serve requests.",
+    )
+    .with("service", report.service)
+    .with("checks", report.checks)
+    .retry_after(1)
+    .into_response()
 }

@@ -27,7 +27,10 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `/openapi.json`: the document of one service's public calls. The gateway merges them.
 pub fn document(document: OpenApi) -> Router {
     let document = std::sync::Arc::new(document);
-    Router::new().route("/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
+    Router::new().route(
+        "/openapi.json",
+        get(move || async move { Json(document.as_ref().clone()) }),
+    )
 }
 
 tokio::task_local! {
@@ -47,7 +50,9 @@ pub fn request_id(headers: &mut HeaderMap) -> HeaderValue {
 
 /// The id of the request this task works for, or a new one for work that no request asked for.
 pub fn current_request_id() -> HeaderValue {
-    CURRENT.try_with(HeaderValue::clone).unwrap_or_else(|_| new_request_id())
+    CURRENT
+        .try_with(HeaderValue::clone)
+        .unwrap_or_else(|_| new_request_id())
 }
 
 fn new_request_id() -> HeaderValue {

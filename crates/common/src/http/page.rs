@@ -39,7 +39,10 @@ impl Cursor {
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (key, id) = bytes.split_at(8);
-        Some(Self { key: i64::from_be_bytes(key.try_into().ok()?), id: Uuid::from_slice(id).ok()? })
+        Some(Self {
+            key: i64::from_be_bytes(key.try_into().ok()?),
+            id: Uuid::from_slice(id).ok()?,
+        })
     }
 }
 
@@ -59,9 +62,13 @@ impl Page {
             Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
             _ => Err(format!("must be between 1 and {MAX_LIMIT}")),
         });
-        let after = params
-            .get("cursor", |text| Cursor::decode(text).ok_or_else(|| "must come from a Link header of this list".to_owned()));
-        Self { limit: limit.unwrap_or(DEFAULT_LIMIT), after }
+        let after = params.get("cursor", |text| {
+            Cursor::decode(text).ok_or_else(|| "must come from a Link header of this list".to_owned())
+        });
+        Self {
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            after,
+        }
     }
 
     /// Whether this is the beginning of the list.
@@ -97,7 +104,10 @@ pub fn link(next: Cursor, uri: &Uri) -> Option<HeaderValue> {
         // What came in a URL may still hold characters that end the <...> of a Link.
         .map(|pair| pair.replace('<', "%3C").replace('>', "%3E"))
         .collect();
-    query.push(format!("cursor={}", utf8_percent_encode(&next.encode(), NON_ALPHANUMERIC)));
+    query.push(format!(
+        "cursor={}",
+        utf8_percent_encode(&next.encode(), NON_ALPHANUMERIC)
+    ));
     HeaderValue::from_str(&format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))).ok()
 }
 
@@ -107,7 +117,10 @@ mod tests {
 
     #[test]
     fn cursors_read_back_and_nothing_else_does() {
-        let cursor = Cursor { key: -5, id: crate::ids::new_id() };
+        let cursor = Cursor {
+            key: -5,
+            id: crate::ids::new_id(),
+        };
         assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
         for text in ["", "x", "////", &"A".repeat(33)] {
             assert_eq!(Cursor::decode(text), None);
@@ -116,7 +129,10 @@ mod tests {
 
     #[test]
     fn the_next_page_keeps_the_filters() {
-        let cursor = Cursor { key: 1, id: Uuid::nil() };
+        let cursor = Cursor {
+            key: 1,
+            id: Uuid::nil(),
+        };
         let link = link(cursor, &"/api/events?q=a%20b&cursor=old&limit=2".parse().unwrap()).unwrap();
         let link = link.to_str().unwrap();
         assert!(link.starts_with("</api/events?q=a%20b&limit=2&cursor="), "{link}");

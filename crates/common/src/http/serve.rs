@@ -17,11 +17,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::TcpListener,
-    sync::Semaphore,
-    time::Sleep,
-};
+use tokio::{net::TcpListener, sync::Semaphore, time::Sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -76,7 +72,10 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD);
     loop {
         let place = tokio::select! {
             // The semaphore is never closed.
@@ -98,7 +97,15 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
         let _ = stream.set_nodelay(true);
         let turn = Arc::new(Turn::default());
         let socket = Socket::new(stream, turn.clone(), place);
-        let connection = connection(http.clone(), socket, turn, peer, front.clone(), limits.body, stop.clone());
+        let connection = connection(
+            http.clone(),
+            socket,
+            turn,
+            peer,
+            front.clone(),
+            limits.body,
+            stop.clone(),
+        );
         connections.spawn(async move {
             // Errors here are the client's: it went away, was too slow, or does not speak HTTP.
             if let Err(error) = connection.await {
@@ -108,8 +115,14 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(limits.drain, connections.wait()).await.is_err() {
-        tracing::warn!(service = front.service(), "some requests did not end in time and were cut off");
+    if tokio::time::timeout(limits.drain, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            service = front.service(),
+            "some requests did not end in time and were cut off"
+        );
     }
 }
 
@@ -132,7 +145,10 @@ async fn connection(
             Ok::<http::Response<Answer>, Infallible>(turn.answer(response))
         }
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service).with_upgrades());
+    let mut connection = pin!(
+        http.serve_connection(TokioIo::new(socket), service)
+            .with_upgrades()
+    );
     tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
@@ -146,7 +162,12 @@ fn deadline(body: Incoming, time: Duration, turn: &Arc<Turn>) -> Body {
     if body.is_end_stream() {
         return Body::empty();
     }
-    Body::new(Deadline { body, over: Box::pin(tokio::time::sleep(time)), ended: false, turn: turn.clone() })
+    Body::new(Deadline {
+        body,
+        over: Box::pin(tokio::time::sleep(time)),
+        ended: false,
+        turn: turn.clone(),
+    })
 }
 
 /// A request body that fails when it does not end in time, and tells the socket when nobody read it to its end.
@@ -169,15 +190,20 @@ impl HttpBody for Deadline {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.ended = frame.is_none();
                 Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
             }
-            Poll::Pending => {
-                self.over.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut))))
-            }
+            Poll::Pending => self
+                .over
+                .as_mut()
+                .poll(cx)
+                .map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut)))),
         }
     }
 

@@ -75,7 +75,9 @@ impl Turn {
             self.whose.store(UPGRADED, Ordering::Relaxed);
         } else if self.unread.load(Ordering::Relaxed) {
             // hyper will close after this; a client that is not told sends its next request into the void.
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Answer { body, turn: self })
     }
@@ -85,7 +87,9 @@ impl Turn {
     }
 
     fn pass(&self, from: u8, to: u8) {
-        let _ = self.whose.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .whose
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -134,7 +138,14 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, turn: Arc<Turn>, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, turn, own: Bytes::new(), stall: None, linger: None, _place: place }
+        Self {
+            stream,
+            turn,
+            own: Bytes::new(),
+            stall: None,
+            linger: None,
+            _place: place,
+        }
     }
 
     /// Takes over what hyper writes on its own account. `None`: it is not that.
@@ -165,14 +176,19 @@ impl Socket {
             return written;
         }
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL)));
-        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        stall
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 /// hyper's own answer with a body of ours. `None`: these bytes are not such an answer.
 fn own_answer(bytes: &[u8]) -> Option<Bytes> {
     const NO_BODY: &str = "content-length: 0\r\n";
-    let head = std::str::from_utf8(bytes).ok().filter(|head| head.ends_with("\r\n\r\n") && head.contains(NO_BODY))?;
+    let head = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|head| head.ends_with("\r\n\r\n") && head.contains(NO_BODY))?;
     let status = StatusCode::from_bytes(head.strip_prefix("HTTP/1.1 ")?.get(..3)?.as_bytes()).ok()?;
     let id = new_request_id();
     let id = id.to_str().unwrap_or_default();
@@ -189,7 +205,11 @@ fn own_answer(bytes: &[u8]) -> Option<Bytes> {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }

@@ -35,7 +35,9 @@ pub fn keyed<T, E: From<StoreError>>(
     now: Timestamp,
     change: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<Outcome<T>, E> {
-    let Some(key) = &keyed.key else { return change(db).map(Outcome::Done) };
+    let Some(key) = &keyed.key else {
+        return change(db).map(Outcome::Done);
+    };
     if let Some(refusal) = find(db, key, now)? {
         return Ok(Outcome::Refused(refusal));
     }
@@ -67,9 +69,10 @@ pub fn find(db: &Connection, key: &Key, now: Timestamp) -> Result<Option<Refusal
     Ok(match found {
         None => None,
         Some((fingerprint, ..)) if fingerprint != key.fingerprint => Some(Refusal::OtherBody),
-        Some((_, Some(status), body, _)) => {
-            Some(Refusal::Replay(Answer { status, body: body.unwrap_or_default() }))
-        }
+        Some((_, Some(status), body, _)) => Some(Refusal::Replay(Answer {
+            status,
+            body: body.unwrap_or_default(),
+        })),
         Some((_, None, _, until)) if until > now.timestamp_millis() => Some(Refusal::InFlight),
         Some(_) => None,
     })
@@ -79,7 +82,12 @@ pub fn find(db: &Connection, key: &Key, now: Timestamp) -> Result<Option<Refusal
 ///
 /// # Errors
 /// The store's own trouble.
-pub fn claim(db: &Connection, key: &Key, now: Timestamp, until: Timestamp) -> Result<Option<Refusal>, StoreError> {
+pub fn claim(
+    db: &Connection,
+    key: &Key,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<Refusal>, StoreError> {
     if let Some(refusal) = find(db, key, now)? {
         return Ok(Some(refusal));
     }
@@ -107,7 +115,13 @@ pub fn store(db: &Connection, key: &Key, answer: &Answer, now: Timestamp) -> Res
     put(db, key, Some(answer), now, now)
 }
 
-fn put(db: &Connection, key: &Key, answer: Option<&Answer>, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+fn put(
+    db: &Connection,
+    key: &Key,
+    answer: Option<&Answer>,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT OR REPLACE INTO idempotency_keys
          (caller, route, key, fingerprint, status, body, claimed_until, created_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)",

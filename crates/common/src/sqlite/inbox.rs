@@ -35,6 +35,8 @@ pub fn first_time(db: &Connection, id: Uuid, now: Timestamp) -> Result<bool, Sto
 pub fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let oldest = now.timestamp_millis() - KEPT_FOR_MILLIS;
     Ok(db
-        .prepare_cached("DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE received_at <= ?1 LIMIT ?2)")?
+        .prepare_cached(
+            "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE received_at <= ?1 LIMIT ?2)",
+        )?
         .execute(params![oldest, limit as i64])?)
 }

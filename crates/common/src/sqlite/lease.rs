@@ -34,7 +34,10 @@ pub fn acquire(
              WHERE owner = excluded.owner OR until <= ?3
              RETURNING fence",
         )?
-        .query_row(params![name, owner, now.timestamp_millis(), until.timestamp_millis()], |row| row.get(0))
+        .query_row(
+            params![name, owner, now.timestamp_millis(), until.timestamp_millis()],
+            |row| row.get(0),
+        )
         .optional()?)
 }
 
@@ -53,6 +56,7 @@ pub fn holds(db: &Connection, name: &str, owner: Uuid, fence: i64) -> Result<boo
 /// # Errors
 /// The store's own trouble.
 pub fn release(db: &Connection, name: &str, owner: Uuid) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE leases SET until = 0 WHERE name = ?1 AND owner = ?2")?.execute(params![name, owner])?;
+    db.prepare_cached("UPDATE leases SET until = 0 WHERE name = ?1 AND owner = ?2")?
+        .execute(params![name, owner])?;
     Ok(())
 }

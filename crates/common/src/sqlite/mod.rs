@@ -99,7 +99,8 @@ impl Sqlite {
             inner.readers.lock().push(connection);
             value
         });
-        read.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
+        read.await
+            .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
     }
 
     /// Commits so far. What was read before it grew may have changed since; a change is counted before its caller
@@ -113,7 +114,11 @@ impl Sqlite {
     /// # Errors
     /// When it cannot.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.write(|db| db.execute_batch("UPDATE alive SET at = unixepoch()").map_err(StoreError::from)).await
+        self.write(|db| {
+            db.execute_batch("UPDATE alive SET at = unixepoch()")
+                .map_err(StoreError::from)
+        })
+        .await
     }
 }
 
@@ -145,9 +150,13 @@ fn connect(path: &Path, writer: bool) -> Result<Connection, StoreError> {
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let done: usize = transaction.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.max(0) as usize;
+    let done: usize = transaction
+        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?
+        .max(0) as usize;
     if done > migrations.len() {
-        return Err(StoreError::Unavailable("it was written by a newer version of this program".to_owned()));
+        return Err(StoreError::Unavailable(
+            "it was written by a newer version of this program".to_owned(),
+        ));
     }
     for script in &migrations[done..] {
         transaction.execute_batch(script)?;

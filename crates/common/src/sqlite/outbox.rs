@@ -49,15 +49,17 @@ CREATE TABLE dead_letters (
 /// # Errors
 /// The store's own trouble.
 pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
-    db.prepare_cached("INSERT INTO outbox (id, destination, kind, subject, time, data) VALUES (?1,?2,?3,?4,?5,?6)")?
-        .execute(params![
-            message.id,
-            message.destination,
-            message.kind,
-            message.subject,
-            message.time.timestamp_millis(),
-            message.data
-        ])?;
+    db.prepare_cached(
+        "INSERT INTO outbox (id, destination, kind, subject, time, data) VALUES (?1,?2,?3,?4,?5,?6)",
+    )?
+    .execute(params![
+        message.id,
+        message.destination,
+        message.kind,
+        message.subject,
+        message.time.timestamp_millis(),
+        message.data
+    ])?;
     Ok(db.last_insert_rowid())
 }
 
@@ -122,14 +124,22 @@ impl OutboxStore for SqliteOutbox {
                         AND r.subject = o.subject AND r.seq <= o.seq AND r.retry_at > ?2)
                      ORDER BY seq LIMIT ?3",
                 )?;
-                let rows = statement.query_map(params![destination, now.timestamp_millis(), limit as i64], |row| {
-                    let (id, kind, subject, time, data) =
-                        (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
-                    Ok((row.get(0)?, row.get(1)?, CloudEvent::new(service, id, kind, subject, from_millis(time), data)))
-                })?;
+                let rows = statement.query_map(
+                    params![destination, now.timestamp_millis(), limit as i64],
+                    |row| {
+                        let (id, kind, subject, time, data) =
+                            (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+                        Ok((
+                            row.get(0)?,
+                            row.get(1)?,
+                            CloudEvent::new(service, id, kind, subject, from_millis(time), data),
+                        ))
+                    },
+                )?;
                 rows.map(|row| {
                     let (seq, attempts, event) = row?;
-                    let event = event.map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?;
+                    let event =
+                        event.map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?;
                     Ok(Waiting { seq, attempts, event })
                 })
                 .collect()
@@ -145,7 +155,9 @@ impl OutboxStore for SqliteOutbox {
         until: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
         let name = name(destination);
-        self.db.write(move |db| lease::acquire(db, &name, owner, now, until)).await
+        self.db
+            .write(move |db| lease::acquire(db, &name, owner, now, until))
+            .await
     }
 
     async fn settle(
@@ -163,7 +175,8 @@ impl OutboxStore for SqliteOutbox {
                     return Ok(false);
                 }
                 for seq in delivered {
-                    db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([seq])?;
+                    db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?
+                        .execute([seq])?;
                 }
                 for failure in failed {
                     fail(db, &failure)?;
@@ -179,18 +192,30 @@ impl OutboxStore for SqliteOutbox {
     }
 
     async fn is_pending(&self, seq: i64) -> Result<bool, StoreError> {
-        self.db.read(move |db| Ok(db.prepare_cached("SELECT 1 FROM outbox WHERE seq = ?1")?.exists([seq])?)).await
+        self.db
+            .read(move |db| {
+                Ok(db
+                    .prepare_cached("SELECT 1 FROM outbox WHERE seq = ?1")?
+                    .exists([seq])?)
+            })
+            .await
     }
 
     async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError> {
         self.db
             .read(move |db| {
                 let (pending, oldest): (i64, Option<i64>) =
-                    db.query_row("SELECT count(*), min(time) FROM outbox", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                    db.query_row("SELECT count(*), min(time) FROM outbox", [], |row| {
+                        Ok((row.get(0)?, row.get(1)?))
+                    })?;
                 let dead = db.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))?;
                 let count = |n: i64| u64::try_from(n).unwrap_or(0);
                 let age = |oldest: i64| count(now.timestamp_millis() - oldest);
-                Ok(OutboxStats { pending: count(pending), dead: count(dead), oldest_millis: oldest.map_or(0, age) })
+                Ok(OutboxStats {
+                    pending: count(pending),
+                    dead: count(dead),
+                    oldest_millis: oldest.map_or(0, age),
+                })
             })
             .await
     }
@@ -199,8 +224,10 @@ impl OutboxStore for SqliteOutbox {
 fn fail(db: &Connection, failure: &Failure) -> Result<(), StoreError> {
     match failure.retry_at {
         Some(at) => {
-            db.prepare_cached("UPDATE outbox SET attempts = attempts + 1, retry_at = ?2, why = ?3 WHERE seq = ?1")?
-                .execute(params![failure.seq, at.timestamp_millis(), failure.why])?;
+            db.prepare_cached(
+                "UPDATE outbox SET attempts = attempts + 1, retry_at = ?2, why = ?3 WHERE seq = ?1",
+            )?
+            .execute(params![failure.seq, at.timestamp_millis(), failure.why])?;
         }
         None => {
             db.prepare_cached(
@@ -208,7 +235,8 @@ fn fail(db: &Connection, failure: &Failure) -> Result<(), StoreError> {
                  FROM outbox WHERE seq = ?1",
             )?
             .execute(params![failure.seq, failure.why])?;
-            db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([failure.seq])?;
+            db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?
+                .execute([failure.seq])?;
         }
     }
     Ok(())

@@ -1,11 +1,11 @@
 //! The writer thread: group commit with a savepoint per change.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
 };
@@ -88,14 +88,17 @@ impl Writer {
             Ok(Err(_)) => return Err(StoreError::Unavailable("the writer has stopped".to_owned()).into()),
             Err(_) => return Err(StoreError::Overloaded.into()),
         }
-        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer has stopped".to_owned()).into()))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the writer has stopped".to_owned()).into()))
     }
 }
 
 fn work(connection: &Connection, mut waiting: mpsc::Receiver<Change>, commits: &AtomicU64) {
     while let Some(first) = waiting.blocking_recv() {
         let mut finishes = Vec::new();
-        let committed = group(connection, first, &mut waiting, &mut finishes).map_err(|error| error.to_string());
+        let committed =
+            group(connection, first, &mut waiting, &mut finishes).map_err(|error| error.to_string());
         if let Err(cause) = &committed {
             tracing::error!(cause, "the embedded store could not commit");
             if !connection.is_autocommit() {

@@ -91,7 +91,9 @@ pub struct Draft {
 impl Draft {
     /// The event that comes of it.
     pub fn into_event(self, id: EventId, organizer: UserId, now: Timestamp) -> Event {
-        let closes = self.closes_at.map_or_else(|| Closing::by_default(self.time.at, now), Closing::At);
+        let closes = self
+            .closes_at
+            .map_or_else(|| Closing::by_default(self.time.at, now), Closing::At);
         Event {
             id,
             organizer,
@@ -151,7 +153,8 @@ impl Event {
 
     /// Free seats; `None`: unlimited.
     pub fn seats_left(&self) -> Option<u32> {
-        self.capacity.map(|capacity| capacity.saturating_sub(self.seats_taken))
+        self.capacity
+            .map(|capacity| capacity.saturating_sub(self.seats_taken))
     }
 
     /// What other services need to know of it.
@@ -214,11 +217,21 @@ impl Event {
 
     fn moved(&self, patch: &Patch) -> Result<EventTime, PatchError> {
         let zone = patch.zone.unwrap_or(self.time.zone);
-        let wall_clock = || self.time.at.with_timezone(&self.time.zone).format("%Y-%m-%dT%H:%M:%S%.3f").to_string();
+        let wall_clock = || {
+            self.time
+                .at
+                .with_timezone(&self.time.zone)
+                .format("%Y-%m-%dT%H:%M:%S%.3f")
+                .to_string()
+        };
         match (&patch.time, patch.zone) {
             (None, None) => Ok(self.time),
-            (Some(text), _) => EventTime::parse(text, zone).map_err(|why| PatchError::Time("event_time", why)),
-            (None, Some(_)) => EventTime::parse(&wall_clock(), zone).map_err(|why| PatchError::Time("timezone", why)),
+            (Some(text), _) => {
+                EventTime::parse(text, zone).map_err(|why| PatchError::Time("event_time", why))
+            }
+            (None, Some(_)) => {
+                EventTime::parse(&wall_clock(), zone).map_err(|why| PatchError::Time("timezone", why))
+            }
         }
     }
 }
@@ -232,7 +245,10 @@ mod tests {
     use super::*;
 
     fn event(start: Timestamp, now: Timestamp) -> Event {
-        let time = EventTime { at: start, zone: Kolkata };
+        let time = EventTime {
+            at: start,
+            zone: Kolkata,
+        };
         let draft = Draft {
             name: "n".into(),
             details: "d".into(),
@@ -257,11 +273,22 @@ mod tests {
     fn a_new_start_is_a_new_schedule_and_moves_the_default_closing() {
         let now = from_millis(1_000_000_000_000);
         let event = event(now + TimeDelta::hours(1), now);
-        let patch = Patch { time: Some("2030-01-01T10:00:00+05:30".into()), ..Patch::default() };
+        let patch = Patch {
+            time: Some("2030-01-01T10:00:00+05:30".into()),
+            ..Patch::default()
+        };
         let moved = event.patched(&patch, now).unwrap();
         assert_eq!((moved.version, moved.schedule_version), (2, 2));
         assert_eq!(moved.closes.at(), Some(moved.time.at));
-        let renamed = event.patched(&Patch { name: Some("x".into()), ..Patch::default() }, now).unwrap();
+        let renamed = event
+            .patched(
+                &Patch {
+                    name: Some("x".into()),
+                    ..Patch::default()
+                },
+                now,
+            )
+            .unwrap();
         assert_eq!((renamed.version, renamed.schedule_version), (2, 1));
     }
 
@@ -269,7 +296,10 @@ mod tests {
     fn a_new_zone_keeps_the_wall_clock() {
         let now = from_millis(1_000_000_000_000);
         let event = event(now + TimeDelta::hours(1), now);
-        let patch = Patch { zone: Some(Tz::UTC), ..Patch::default() };
+        let patch = Patch {
+            zone: Some(Tz::UTC),
+            ..Patch::default()
+        };
         let moved = event.patched(&patch, now).unwrap();
         assert_eq!(moved.time.rfc3339()[..23], event.time.rfc3339()[..23]);
         assert_ne!(moved.time.at, event.time.at);
@@ -278,9 +308,18 @@ mod tests {
     #[test]
     fn capacity_does_not_fall_below_those_who_are_in() {
         let now = from_millis(1_000_000_000_000);
-        let event = Event { seats_taken: 5, ..event(now, now) };
-        let patch = |seats| Patch { capacity: Some(Some(seats)), ..Patch::default() };
-        assert_eq!(event.patched(&patch(4), now), Err(PatchError::CapacityBelowRegistrations(5)));
+        let event = Event {
+            seats_taken: 5,
+            ..event(now, now)
+        };
+        let patch = |seats| Patch {
+            capacity: Some(Some(seats)),
+            ..Patch::default()
+        };
+        assert_eq!(
+            event.patched(&patch(4), now),
+            Err(PatchError::CapacityBelowRegistrations(5))
+        );
         assert!(event.patched(&patch(5), now).is_ok());
     }
 }

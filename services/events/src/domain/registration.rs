@@ -100,7 +100,10 @@ impl Ticket {
             }
             code.push(char::from(LETTERS[usize::from(byte & 31)]));
         }
-        Ok(Self { id: TicketId::new(), code })
+        Ok(Self {
+            id: TicketId::new(),
+            code,
+        })
     }
 }
 
@@ -118,10 +121,17 @@ pub enum OnCapture {
 }
 
 /// Decides what a captured payment does to a registration.
-pub fn on_capture(registration: &Registration, payment: PaymentId, amount: Paise, event_cancelled: bool) -> OnCapture {
+pub fn on_capture(
+    registration: &Registration,
+    payment: PaymentId,
+    amount: Paise,
+    event_cancelled: bool,
+) -> OnCapture {
     use common::wire::RefundReason;
     match registration.state {
-        State::Confirmed { payment_id: Some(known) } if known == payment => OnCapture::Known,
+        State::Confirmed {
+            payment_id: Some(known),
+        } if known == payment => OnCapture::Known,
         State::Confirmed { .. } => OnCapture::Refund(RefundReason::Duplicate),
         _ if event_cancelled => OnCapture::Refund(RefundReason::EventCancelled),
         State::Cancelled => OnCapture::Refund(RefundReason::Attendee),

@@ -41,7 +41,9 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
     let now = app.clock.now();
     let time = |text: &str| Ok(EventTime::parse(text, app.default_timezone)?.at);
     let mut search = Search {
-        words: params.get("q", |text| Ok(words::searched(text))).unwrap_or_default(),
+        words: params
+            .get("q", |text| Ok(words::searched(text)))
+            .unwrap_or_default(),
         from: params.get("from", time),
         to: params.get("to", time),
         soonest_first: false,
@@ -65,7 +67,11 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
         _ => {}
     }
     let found = app.store.search_events(search, page).await?;
-    Ok(page::respond(found.events.iter().map(EventView::from).collect(), found.next, &uri))
+    Ok(page::respond(
+        found.events.iter().map(EventView::from).collect(),
+        found.next,
+        &uri,
+    ))
 }
 
 /// One event, cancelled ones included. No login.
@@ -80,6 +86,10 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
     )
 )]
 pub async fn event(State(app): State<App>, Path(id): Path<String>) -> Result<Json<EventView>, ApiError> {
-    let event = app.store.event(EventId::lenient(&id)).await?.ok_or_else(no_such_event)?;
+    let event = app
+        .store
+        .event(EventId::lenient(&id))
+        .await?
+        .ok_or_else(no_such_event)?;
     Ok(Json(EventView::from(&event)))
 }

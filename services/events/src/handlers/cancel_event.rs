@@ -44,11 +44,17 @@ pub async fn cancel_event(
     Unsafe { input: (), key }: Unsafe<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer };
-    let cancelled = app.store.cancel_event(EventId::lenient(&id), caller.id, app.clock.now(), keyed).await;
+    let cancelled = app
+        .store
+        .cancel_event(EventId::lenient(&id), caller.id, app.clock.now(), keyed)
+        .await;
     Ok(cancelled.map_err(change_problem)?.respond(answer))
 }
 
 fn answer(event: &Event) -> Answer {
-    let body = EventAnswer { message: "Event cancelled successfully.", event: EventView::from(event) };
+    let body = EventAnswer {
+        message: "Event cancelled successfully.",
+        event: EventView::from(event),
+    };
     Answer::json(StatusCode::OK, &body)
 }

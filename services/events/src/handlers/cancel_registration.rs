@@ -45,7 +45,10 @@ pub async fn cancel_registration(
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer };
     let id = RegistrationId::lenient(&id);
-    let cancelled = app.store.cancel_registration(id, caller.id, app.clock.now(), keyed).await;
+    let cancelled = app
+        .store
+        .cancel_registration(id, caller.id, app.clock.now(), keyed)
+        .await;
     Ok(cancelled.map_err(cancel_problem)?.respond(answer))
 }
 

@@ -1,10 +1,6 @@
 //! `POST /api/organiser/create_event`
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use chrono_tz::Tz;
 use common::{
     extract::{Organizer, Unsafe},
@@ -101,9 +97,9 @@ pub fn time(value: Value<'_>) -> Parsed<String> {
 
 /// A number of seats.
 pub fn capacity(value: Value<'_>) -> Parsed<u32> {
-    let seats = value
-        .integer(1, i64::from(MAX_CAPACITY))
-        .map_err(|_| format!("must be a whole number from 1 to {MAX_CAPACITY}, or null for unlimited; 0 is not allowed"))?;
+    let seats = value.integer(1, i64::from(MAX_CAPACITY)).map_err(|_| {
+        format!("must be a whole number from 1 to {MAX_CAPACITY}, or null for unlimited; 0 is not allowed")
+    })?;
     u32::try_from(seats).map_err(|error| error.to_string())
 }
 
@@ -137,7 +133,8 @@ pub async fn create_event(
     Unsafe { input, key }: Unsafe<CreateEvent>,
 ) -> Result<Response, ApiError> {
     let zone = input.timezone.unwrap_or(app.default_timezone);
-    let parse = |field, text: &str| EventTime::parse(text, zone).map_err(|why| ApiError::invalid_field(field, why));
+    let parse =
+        |field, text: &str| EventTime::parse(text, zone).map_err(|why| ApiError::invalid_field(field, why));
     let draft = Draft {
         name: input.e_name,
         details: input.e_details,
@@ -151,10 +148,17 @@ pub async fn create_event(
         },
     };
     let event = draft.into_event(EventId::new(), caller.id, app.clock.now());
-    Ok(app.store.create_event(event, Keyed { key, answer }).await?.respond(answer))
+    Ok(app
+        .store
+        .create_event(event, Keyed { key, answer })
+        .await?
+        .respond(answer))
 }
 
 fn answer(event: &Event) -> Answer {
-    let body = EventAnswer { message: "Event created successfully.", event: EventView::from(event) };
+    let body = EventAnswer {
+        message: "Event created successfully.",
+        event: EventView::from(event),
+    };
     Answer::json(StatusCode::CREATED, &body)
 }

@@ -26,7 +26,9 @@ pub fn register_problem(error: RegisterError) -> ApiError {
     match error {
         RegisterError::NoSuchEvent => no_such_event(),
         RegisterError::EventCancelled => ApiError::conflict("event_cancelled", "This event was cancelled."),
-        RegisterError::Closed => ApiError::conflict("registration_closed", "Registration for this event is closed."),
+        RegisterError::Closed => {
+            ApiError::conflict("registration_closed", "Registration for this event is closed.")
+        }
         RegisterError::Full => ApiError::conflict("event_full", "Every seat of this event is taken."),
         RegisterError::Already(registration) => {
             ApiError::conflict("already_registered", "You are registered for this event already.")
@@ -35,7 +37,9 @@ pub fn register_problem(error: RegisterError) -> ApiError {
                 .with("registration_status", registration.state.name())
                 .with("amount_due", common::money::Rupees(registration.amount_due()))
         }
-        RegisterError::NothingDue => ApiError::conflict("nothing_due", "This event is free: there is nothing to pay."),
+        RegisterError::NothingDue => {
+            ApiError::conflict("nothing_due", "This event is free: there is nothing to pay.")
+        }
         RegisterError::Store(error) => error.into(),
     }
 }
@@ -44,9 +48,10 @@ pub fn register_problem(error: RegisterError) -> ApiError {
 pub fn change_problem(error: ChangeError) -> ApiError {
     match error {
         ChangeError::NoSuchEvent => no_such_event(),
-        ChangeError::Refused(PatchError::Cancelled) => {
-            ApiError::conflict("event_cancelled", "This event was cancelled and cannot be changed.")
-        }
+        ChangeError::Refused(PatchError::Cancelled) => ApiError::conflict(
+            "event_cancelled",
+            "This event was cancelled and cannot be changed.",
+        ),
         ChangeError::Refused(PatchError::CapacityBelowRegistrations(taken)) => ApiError::conflict(
             "capacity_below_registrations",
             format!("{taken} seats are taken; the capacity cannot be less."),

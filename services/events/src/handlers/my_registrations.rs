@@ -55,12 +55,19 @@ pub async fn my_registrations(
     });
     params.finish()?;
     let live = filter.unwrap_or(StatusFilter::Live);
-    let (found, next) = app.store.registrations(caller.id, live, page, app.clock.now()).await?;
+    let (found, next) = app
+        .store
+        .registrations(caller.id, live, page, app.clock.now())
+        .await?;
     if found.is_empty() && page.is_first() && filter.is_none() {
         let problem = ApiError::not_found("no_registrations", "You are not registered for any event.");
         return Err(problem.message(NO_REGISTRATIONS));
     }
-    Ok(page::respond(found.iter().map(RegistrationView::from).collect(), next, &uri))
+    Ok(page::respond(
+        found.iter().map(RegistrationView::from).collect(),
+        next,
+        &uri,
+    ))
 }
 
 /// One of your registrations.
@@ -81,7 +88,10 @@ pub async fn my_registration(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<RegistrationView>, ApiError> {
-    let found = app.store.registration(RegistrationId::lenient(&id), caller.id, app.clock.now()).await?;
+    let found = app
+        .store
+        .registration(RegistrationId::lenient(&id), caller.id, app.clock.now())
+        .await?;
     found
         .map(|registered| Json(RegistrationView::from(&registered)))
         .ok_or_else(|| cancel_problem(CancelError::NoSuchRegistration))

@@ -43,10 +43,14 @@ pub async fn organiser_events(
     params.finish()?;
     let found = app.store.organizer_events(caller.id, page).await?;
     if found.events.is_empty() && page.is_first() {
-        return Err(ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS));
+        return Err(
+            ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS),
+        );
     }
     let mut response = Response::new(Body::from(rendered(&found)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(link) = found.next.and_then(|next| page::link(next, &uri)) {
         response.headers_mut().insert(header::LINK, link);
     }

@@ -29,7 +29,9 @@ pub struct RegisterEvent {
 impl FromFields for RegisterEvent {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         let event_id = fields.required("event_id", Value::string);
-        Some(Self { event_id: EventId::lenient(&event_id?) })
+        Some(Self {
+            event_id: EventId::lenient(&event_id?),
+        })
     }
 }
 

@@ -114,11 +114,17 @@ pub async fn update_event(
         closes_at: input.registration_closes_at,
     };
     let keyed = Keyed { key, answer };
-    let changed = app.store.update_event(EventId::lenient(&id), caller.id, patch, app.clock.now(), keyed).await;
+    let changed = app
+        .store
+        .update_event(EventId::lenient(&id), caller.id, patch, app.clock.now(), keyed)
+        .await;
     Ok(changed.map_err(change_problem)?.respond(answer))
 }
 
 fn answer(event: &Event) -> Answer {
-    let body = EventAnswer { message: "Event updated successfully.", event: EventView::from(event) };
+    let body = EventAnswer {
+        message: "Event updated successfully.",
+        event: EventView::from(event),
+    };
     Answer::json(StatusCode::OK, &body)
 }

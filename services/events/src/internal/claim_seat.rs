@@ -20,5 +20,9 @@ pub async fn claim_seat(_: Service, State(app): State<App>, body: Body) -> Resul
     let bytes = body_bytes(body, MAX_BODY).await?;
     let question: ClaimSeat = serde_json::from_slice(&bytes).map_err(|error| not_json().because(error))?;
     let command = register_event::command(&app, question.event_id, question.user_id)?;
-    app.store.claim_seat(question, command).await.map(Json).map_err(register_problem)
+    app.store
+        .claim_seat(question, command)
+        .await
+        .map(Json)
+        .map_err(register_problem)
 }

@@ -25,6 +25,10 @@ impl Subscriber for App {
 ///
 /// # Errors
 /// When it is none.
-pub async fn messages(_: Service, State(app): State<App>, body: Body) -> Result<Json<Vec<Receipt>>, ApiError> {
+pub async fn messages(
+    _: Service,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<Vec<Receipt>>, ApiError> {
     outbox::receive(&app, body).await
 }

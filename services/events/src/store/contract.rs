@@ -53,7 +53,10 @@ fn draft(capacity: Option<u32>, fee: i64) -> Draft {
     Draft {
         name: "Rust evening".to_owned(),
         details: "Zeilen\nund Wörter".to_owned(),
-        time: EventTime { at: now() + TimeDelta::days(3), zone: Tz::Asia__Kolkata },
+        time: EventTime {
+            at: now() + TimeDelta::days(3),
+            zone: Tz::Asia__Kolkata,
+        },
         address: "Hall 7".to_owned(),
         capacity,
         fee: Paise(fee),
@@ -62,7 +65,10 @@ fn draft(capacity: Option<u32>, fee: i64) -> Draft {
 }
 
 fn plain<T>() -> Keyed<T> {
-    Keyed::none(|_| Answer { status: 200, body: Vec::new() })
+    Keyed::none(|_| Answer {
+        status: 200,
+        body: Vec::new(),
+    })
 }
 
 fn done<T>(outcome: Outcome<T>) -> T {
@@ -88,7 +94,12 @@ fn command(event: EventId, user: UserId, now: Timestamp) -> Register {
     }
 }
 
-async fn register(store: &S, event: EventId, user: UserId, now: Timestamp) -> Result<Registered, RegisterError> {
+async fn register(
+    store: &S,
+    event: EventId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Registered, RegisterError> {
     store.register(command(event, user, now), plain()).await.map(done)
 }
 
@@ -101,13 +112,26 @@ fn first(limit: usize) -> Page {
 }
 
 async fn statuses(store: &S, user: UserId, at: Timestamp) -> Vec<&'static str> {
-    let (found, _) = store.registrations(user, StatusFilter::All, first(100), at).await.unwrap();
-    found.iter().map(|found| found.registration.state.name()).collect()
+    let (found, _) = store
+        .registrations(user, StatusFilter::All, first(100), at)
+        .await
+        .unwrap();
+    found
+        .iter()
+        .map(|found| found.registration.state.name())
+        .collect()
 }
 
 async fn kinds_for(store: &S, destination: &str) -> Vec<String> {
     let far = now() + TimeDelta::days(300);
-    store.outbox().due(destination, far, 1000).await.unwrap().into_iter().map(|waiting| waiting.event.kind).collect()
+    store
+        .outbox()
+        .due(destination, far, 1000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|waiting| waiting.event.kind)
+        .collect()
 }
 
 fn captured(registration: &Registration, payment: PaymentId) -> CloudEvent {
@@ -120,7 +144,15 @@ fn captured(registration: &Registration, payment: PaymentId) -> CloudEvent {
         amount: registration.amount,
     };
     let data = serde_json::to_string(&data).unwrap();
-    CloudEvent::new("payments", new_id(), kind::PAYMENT_CAPTURED.to_owned(), payment.0, now(), data).unwrap()
+    CloudEvent::new(
+        "payments",
+        new_id(),
+        kind::PAYMENT_CAPTURED.to_owned(),
+        payment.0,
+        now(),
+        data,
+    )
+    .unwrap()
 }
 
 async fn take_in(store: &S, event: CloudEvent, now: Timestamp) {
@@ -148,7 +180,10 @@ pub async fn lists_page_in_order(store: S) {
     ids.reverse();
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = store.organizer_events(organizer, Page { limit: 2, after }).await.unwrap();
+        let page = store
+            .organizer_events(organizer, Page { limit: 2, after })
+            .await
+            .unwrap();
         seen.extend(page.events.iter().map(|event| event.id));
         after = page.next;
         if after.is_none() {
@@ -159,30 +194,108 @@ pub async fn lists_page_in_order(store: S) {
     // What was just written is in the next list, however quickly that is asked for.
     let event = draft(None, 0).into_event(EventId::new(), organizer, now());
     store.create_event(event, plain()).await.unwrap();
-    assert_eq!(store.organizer_events(organizer, first(100)).await.unwrap().events.len(), 6);
+    assert_eq!(
+        store
+            .organizer_events(organizer, first(100))
+            .await
+            .unwrap()
+            .events
+            .len(),
+        6
+    );
 }
 
 pub async fn search_finds_words_and_times(store: S) {
     let event = created(&store, draft(None, 0)).await;
-    let other = Draft { name: "Cooking".to_owned(), ..draft(None, 100) };
-    let other = created(&store, Draft { time: EventTime { at: now(), zone: Tz::UTC }, ..other }).await;
-    let cancelled = created(&store, draft(None, 0)).await;
-    store.cancel_event(cancelled.id, cancelled.organizer, now(), plain()).await.unwrap();
-    let found = async |search: Search| -> Vec<EventId> {
-        store.search_events(search, first(10)).await.unwrap().events.iter().map(|event| event.id).collect()
+    let other = Draft {
+        name: "Cooking".to_owned(),
+        ..draft(None, 100)
     };
-    let words = |text: &str| Search { words: crate::domain::words::searched(text), ..Search::default() };
-    assert_eq!(found(Search::default()).await, [event.id, other.id], "latest start first, no cancelled one");
-    assert_eq!(found(Search { soonest_first: true, ..Search::default() }).await, [other.id, event.id]);
+    let other = created(
+        &store,
+        Draft {
+            time: EventTime {
+                at: now(),
+                zone: Tz::UTC,
+            },
+            ..other
+        },
+    )
+    .await;
+    let cancelled = created(&store, draft(None, 0)).await;
+    store
+        .cancel_event(cancelled.id, cancelled.organizer, now(), plain())
+        .await
+        .unwrap();
+    let found = async |search: Search| -> Vec<EventId> {
+        store
+            .search_events(search, first(10))
+            .await
+            .unwrap()
+            .events
+            .iter()
+            .map(|event| event.id)
+            .collect()
+    };
+    let words = |text: &str| Search {
+        words: crate::domain::words::searched(text),
+        ..Search::default()
+    };
+    assert_eq!(
+        found(Search::default()).await,
+        [event.id, other.id],
+        "latest start first, no cancelled one"
+    );
+    assert_eq!(
+        found(Search {
+            soonest_first: true,
+            ..Search::default()
+        })
+        .await,
+        [other.id, event.id]
+    );
     assert_eq!(found(words("RUST eve")).await, [event.id]);
-    assert_eq!(found(words("wörter")).await, [other.id, event.id].iter().rev().copied().collect::<Vec<_>>());
+    assert_eq!(
+        found(words("wörter")).await,
+        [other.id, event.id].iter().rev().copied().collect::<Vec<_>>()
+    );
     assert_eq!(found(words("ust")).await, []);
     assert_eq!(found(words("' OR 1=1 --")).await, []);
-    assert_eq!(found(Search { from: Some(now() + TimeDelta::days(1)), ..Search::default() }).await, [event.id]);
-    assert_eq!(found(Search { to: Some(now() + TimeDelta::days(1)), ..Search::default() }).await, [other.id]);
-    assert_eq!(found(Search { free: Some(false), ..Search::default() }).await, [other.id]);
+    assert_eq!(
+        found(Search {
+            from: Some(now() + TimeDelta::days(1)),
+            ..Search::default()
+        })
+        .await,
+        [event.id]
+    );
+    assert_eq!(
+        found(Search {
+            to: Some(now() + TimeDelta::days(1)),
+            ..Search::default()
+        })
+        .await,
+        [other.id]
+    );
+    assert_eq!(
+        found(Search {
+            free: Some(false),
+            ..Search::default()
+        })
+        .await,
+        [other.id]
+    );
     let page = store.search_events(Search::default(), first(1)).await.unwrap();
-    let page = store.search_events(Search::default(), Page { limit: 1, after: page.next }).await.unwrap();
+    let page = store
+        .search_events(
+            Search::default(),
+            Page {
+                limit: 1,
+                after: page.next,
+            },
+        )
+        .await
+        .unwrap();
     assert_eq!((page.events[0].id, page.next), (other.id, None));
 }
 
@@ -190,20 +303,56 @@ pub async fn free_confirms_and_paid_holds(store: S) {
     let user = UserId::new();
     let free = created(&store, draft(Some(5), 0)).await;
     let registered = register(&store, free.id, user, now()).await.unwrap();
-    assert_eq!(registered.registration.state, State::Confirmed { payment_id: None });
+    assert_eq!(
+        registered.registration.state,
+        State::Confirmed { payment_id: None }
+    );
     assert!(registered.ticket.is_some());
     let paid = created(&store, draft(Some(5), 50_000)).await;
     let held = register(&store, paid.id, user, now()).await.unwrap();
     let hold_expires_at = now() + TimeDelta::seconds(900);
     assert_eq!(held.registration.state, State::PendingPayment { hold_expires_at });
-    assert_eq!((held.registration.amount_due(), held.ticket), (Paise(50_000), None));
-    let read = store.registration(registered.registration.id, user, now()).await.unwrap().unwrap();
-    assert_eq!((read.registration, read.ticket), (registered.registration, registered.ticket));
-    assert_eq!(store.registration(held.registration.id, UserId::new(), now()).await.unwrap(), None, "another's");
-    assert_eq!(kinds_for(&store, "notifications").await, [kind::REGISTRATION_CONFIRMED]);
-    assert!(matches!(register(&store, EventId::new(), user, now()).await, Err(RegisterError::NoSuchEvent)));
-    let closed = created(&store, Draft { closes_at: Some(now()), ..draft(None, 0) }).await;
-    assert!(matches!(register(&store, closed.id, user, now()).await, Err(RegisterError::Closed)));
+    assert_eq!(
+        (held.registration.amount_due(), held.ticket),
+        (Paise(50_000), None)
+    );
+    let read = store
+        .registration(registered.registration.id, user, now())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (read.registration, read.ticket),
+        (registered.registration, registered.ticket)
+    );
+    assert_eq!(
+        store
+            .registration(held.registration.id, UserId::new(), now())
+            .await
+            .unwrap(),
+        None,
+        "another's"
+    );
+    assert_eq!(
+        kinds_for(&store, "notifications").await,
+        [kind::REGISTRATION_CONFIRMED]
+    );
+    assert!(matches!(
+        register(&store, EventId::new(), user, now()).await,
+        Err(RegisterError::NoSuchEvent)
+    ));
+    let closed = created(
+        &store,
+        Draft {
+            closes_at: Some(now()),
+            ..draft(None, 0)
+        },
+    )
+    .await;
+    assert!(matches!(
+        register(&store, closed.id, user, now()).await,
+        Err(RegisterError::Closed)
+    ));
 }
 
 pub async fn one_live_registration_per_user(store: S) {
@@ -223,7 +372,11 @@ pub async fn one_live_registration_per_user(store: S) {
         }
     }
     assert_eq!(made.len(), 1);
-    assert_eq!(refused.into_iter().collect::<Vec<_>>(), made, "each is told of the one there is");
+    assert_eq!(
+        refused.into_iter().collect::<Vec<_>>(),
+        made,
+        "each is told of the one there is"
+    );
     assert_eq!(seats(&store, event.id).await, 1);
 }
 
@@ -242,23 +395,40 @@ pub async fn the_last_seat_goes_once(store: S) {
         }
     }
     assert_eq!((sold, seats(&store, event.id).await), (20, 20));
-    assert_eq!(kinds_for(&store, "notifications").await.len(), 20, "nobody who was refused is told of a success");
+    assert_eq!(
+        kinds_for(&store, "notifications").await.len(),
+        20,
+        "nobody who was refused is told of a success"
+    );
 }
 
 pub async fn expired_holds_give_way(store: S) {
     let event = created(&store, draft(Some(1), 100)).await;
     let (first_user, second) = (UserId::new(), UserId::new());
     register(&store, event.id, first_user, now()).await.unwrap();
-    assert!(matches!(register(&store, event.id, second, now()).await, Err(RegisterError::Full)));
+    assert!(matches!(
+        register(&store, event.id, second, now()).await,
+        Err(RegisterError::Full)
+    ));
     let later = now() + TimeDelta::seconds(900);
-    assert_eq!(statuses(&store, first_user, later).await, ["expired"], "at once, before anybody has noted it");
+    assert_eq!(
+        statuses(&store, first_user, later).await,
+        ["expired"],
+        "at once, before anybody has noted it"
+    );
     register(&store, event.id, second, later).await.unwrap();
     assert_eq!(seats(&store, event.id).await, 1);
     // Its user's own expired hold is no obstacle either, and the sweeper frees each seat once.
     let last = later + TimeDelta::seconds(900);
     register(&store, event.id, second, last).await.unwrap();
     assert_eq!(store.expire_holds(last, 10).await.unwrap(), 0);
-    assert_eq!(store.expire_holds(last + TimeDelta::seconds(900), 10).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .expire_holds(last + TimeDelta::seconds(900), 10)
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(seats(&store, event.id).await, 0);
     assert_eq!(statuses(&store, second, last).await, ["expired", "expired"]);
 }
@@ -266,27 +436,53 @@ pub async fn expired_holds_give_way(store: S) {
 pub async fn capture_confirms_once(store: S) {
     let event = created(&store, draft(Some(1), 100)).await;
     let user = UserId::new();
-    let question = || ClaimSeat { event_id: event.id, user_id: user };
-    let claim = store.claim_seat(question(), command(event.id, user, now())).await.unwrap();
+    let question = || ClaimSeat {
+        event_id: event.id,
+        user_id: user,
+    };
+    let claim = store
+        .claim_seat(question(), command(event.id, user, now()))
+        .await
+        .unwrap();
     assert_eq!((claim.confirmed, claim.amount), (false, Paise(100)));
-    let again = store.claim_seat(question(), command(event.id, user, now())).await.unwrap();
-    assert_eq!(again.registration_id, claim.registration_id, "a hold is found, not made twice");
-    let held = store.registration(claim.registration_id, user, now()).await.unwrap().unwrap().registration;
+    let again = store
+        .claim_seat(question(), command(event.id, user, now()))
+        .await
+        .unwrap();
+    assert_eq!(
+        again.registration_id, claim.registration_id,
+        "a hold is found, not made twice"
+    );
+    let held = store
+        .registration(claim.registration_id, user, now())
+        .await
+        .unwrap()
+        .unwrap()
+        .registration;
     let payment = PaymentId::new();
     let message = captured(&held, payment);
     let repeat: CloudEvent = serde_json::from_str(&serde_json::to_string(&message).unwrap()).unwrap();
     take_in(&store, message, now()).await;
     take_in(&store, repeat, now()).await;
     take_in(&store, captured(&held, payment), now()).await; // the same money in another message
-    assert_eq!(kinds_for(&store, "notifications").await, [kind::REGISTRATION_CONFIRMED]);
+    assert_eq!(
+        kinds_for(&store, "notifications").await,
+        [kind::REGISTRATION_CONFIRMED]
+    );
     assert_eq!(kinds_for(&store, "payments").await, Vec::<String>::new());
-    let claim = store.claim_seat(question(), command(event.id, user, now())).await.unwrap();
+    let claim = store
+        .claim_seat(question(), command(event.id, user, now()))
+        .await
+        .unwrap();
     assert_eq!((claim.confirmed, claim.payment_id), (true, Some(payment)));
     // A second payment for what is paid goes back.
     take_in(&store, captured(&held, PaymentId::new()), now()).await;
     assert_eq!(kinds_for(&store, "payments").await, [kind::PAYMENT_REFUSED]);
     let free = created(&store, draft(None, 0)).await;
-    let question = ClaimSeat { event_id: free.id, user_id: user };
+    let question = ClaimSeat {
+        event_id: free.id,
+        user_id: user,
+    };
     let refused = store.claim_seat(question, command(free.id, user, now())).await;
     assert!(matches!(refused, Err(RegisterError::NothingDue)));
 }
@@ -294,33 +490,71 @@ pub async fn capture_confirms_once(store: S) {
 pub async fn late_money_retakes_or_goes_back(store: S) {
     let event = created(&store, draft(Some(1), 100)).await;
     let (early, late) = (UserId::new(), UserId::new());
-    let held = register(&store, event.id, early, now()).await.unwrap().registration;
+    let held = register(&store, event.id, early, now())
+        .await
+        .unwrap()
+        .registration;
     let later = now() + TimeDelta::seconds(900);
     store.expire_holds(later, 10).await.unwrap();
     take_in(&store, captured(&held, PaymentId::new()), later).await;
-    assert_eq!(statuses(&store, early, later).await, ["confirmed"], "the seat was free");
+    assert_eq!(
+        statuses(&store, early, later).await,
+        ["confirmed"],
+        "the seat was free"
+    );
     let other = created(&store, draft(Some(1), 100)).await;
-    let held = register(&store, other.id, early, now()).await.unwrap().registration;
+    let held = register(&store, other.id, early, now())
+        .await
+        .unwrap()
+        .registration;
     register(&store, other.id, late, later).await.unwrap();
     take_in(&store, captured(&held, PaymentId::new()), later).await;
-    assert_eq!(kinds_for(&store, "payments").await, [kind::PAYMENT_REFUSED], "the seat was gone");
+    assert_eq!(
+        kinds_for(&store, "payments").await,
+        [kind::PAYMENT_REFUSED],
+        "the seat was gone"
+    );
     assert_eq!(seats(&store, other.id).await, 1);
 }
 
 pub async fn cancelling_frees_the_seat(store: S) {
     let event = created(&store, draft(Some(1), 0)).await;
     let user = UserId::new();
-    let id = register(&store, event.id, user, now()).await.unwrap().registration.id;
+    let id = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration
+        .id;
     let cancel = async |user, at| store.cancel_registration(id, user, at, plain()).await.map(done);
-    assert!(matches!(cancel(UserId::new(), now()).await, Err(CancelError::NoSuchRegistration)));
-    assert!(matches!(cancel(user, event.time.at).await, Err(CancelError::EventStarted)));
-    assert_eq!(cancel(user, now()).await.unwrap().registration.state, State::Cancelled);
-    assert!(matches!(cancel(user, now()).await, Err(CancelError::Ended(State::Cancelled))));
+    assert!(matches!(
+        cancel(UserId::new(), now()).await,
+        Err(CancelError::NoSuchRegistration)
+    ));
+    assert!(matches!(
+        cancel(user, event.time.at).await,
+        Err(CancelError::EventStarted)
+    ));
+    assert_eq!(
+        cancel(user, now()).await.unwrap().registration.state,
+        State::Cancelled
+    );
+    assert!(matches!(
+        cancel(user, now()).await,
+        Err(CancelError::Ended(State::Cancelled))
+    ));
     assert_eq!(seats(&store, event.id).await, 0);
     register(&store, event.id, user, now()).await.unwrap();
-    let live = store.registrations(user, StatusFilter::Live, first(10), now()).await.unwrap().0;
+    let live = store
+        .registrations(user, StatusFilter::Live, first(10), now())
+        .await
+        .unwrap()
+        .0;
     assert_eq!(live.len(), 1);
-    assert_eq!(statuses(&store, user, now()).await, ["confirmed", "cancelled"], "newest first");
+    assert_eq!(
+        statuses(&store, user, now()).await,
+        ["confirmed", "cancelled"],
+        "newest first"
+    );
 }
 
 pub async fn a_cancelled_event_ends_its_registrations(store: S) {
@@ -329,15 +563,35 @@ pub async fn a_cancelled_event_ends_its_registrations(store: S) {
     for user in &users {
         register(&store, event.id, *user, now()).await.unwrap();
     }
-    let cancel = async || store.cancel_event(event.id, event.organizer, now(), plain()).await.map(done);
+    let cancel = async || {
+        store
+            .cancel_event(event.id, event.organizer, now(), plain())
+            .await
+            .map(done)
+    };
     assert!(cancel().await.unwrap().cancelled);
-    assert!(matches!(cancel().await, Err(ChangeError::Refused(PatchError::Cancelled))));
-    assert_eq!(statuses(&store, users[4], now()).await, ["cancelled"], "from the first moment");
-    assert!(matches!(register(&store, event.id, UserId::new(), now()).await, Err(RegisterError::EventCancelled)));
+    assert!(matches!(
+        cancel().await,
+        Err(ChangeError::Refused(PatchError::Cancelled))
+    ));
+    assert_eq!(
+        statuses(&store, users[4], now()).await,
+        ["cancelled"],
+        "from the first moment"
+    );
+    assert!(matches!(
+        register(&store, event.id, UserId::new(), now()).await,
+        Err(RegisterError::EventCancelled)
+    ));
     while store.end_registrations(now(), 2).await.unwrap() > 0 {}
     assert_eq!(seats(&store, event.id).await, 0);
     let told = kinds_for(&store, "notifications").await;
-    assert_eq!(told.iter().filter(|kind| *kind == kind::REGISTRATION_ENDED).count(), 5);
+    assert_eq!(
+        told.iter()
+            .filter(|kind| *kind == kind::REGISTRATION_ENDED)
+            .count(),
+        5
+    );
 }
 
 pub async fn changes_are_owned_and_bounded(store: S) {
@@ -345,21 +599,65 @@ pub async fn changes_are_owned_and_bounded(store: S) {
     for _ in 0..3 {
         register(&store, event.id, UserId::new(), now()).await.unwrap();
     }
-    let update = async |organizer, patch| store.update_event(event.id, organizer, patch, now(), plain()).await.map(done);
-    let patch = Patch { name: Some("Evening of Go".to_owned()), ..Patch::default() };
-    assert!(matches!(update(UserId::new(), patch.clone()).await, Err(ChangeError::NoSuchEvent)));
-    let smaller = Patch { capacity: Some(Some(2)), ..Patch::default() };
+    let update = async |organizer, patch| {
+        store
+            .update_event(event.id, organizer, patch, now(), plain())
+            .await
+            .map(done)
+    };
+    let patch = Patch {
+        name: Some("Evening of Go".to_owned()),
+        ..Patch::default()
+    };
+    assert!(matches!(
+        update(UserId::new(), patch.clone()).await,
+        Err(ChangeError::NoSuchEvent)
+    ));
+    let smaller = Patch {
+        capacity: Some(Some(2)),
+        ..Patch::default()
+    };
     let refused = update(event.organizer, smaller).await;
-    assert!(matches!(refused, Err(ChangeError::Refused(PatchError::CapacityBelowRegistrations(3)))));
+    assert!(matches!(
+        refused,
+        Err(ChangeError::Refused(PatchError::CapacityBelowRegistrations(3)))
+    ));
     let changed = update(event.organizer, patch).await.unwrap();
     assert_eq!(store.event(event.id).await.unwrap(), Some(changed));
-    let search = |text| Search { words: crate::domain::words::searched(text), ..Search::default() };
-    assert_eq!(store.search_events(search("go"), first(10)).await.unwrap().events.len(), 1);
-    assert_eq!(store.search_events(search("rust"), first(10)).await.unwrap().events.len(), 0);
+    let search = |text| Search {
+        words: crate::domain::words::searched(text),
+        ..Search::default()
+    };
+    assert_eq!(
+        store
+            .search_events(search("go"), first(10))
+            .await
+            .unwrap()
+            .events
+            .len(),
+        1
+    );
+    assert_eq!(
+        store
+            .search_events(search("rust"), first(10))
+            .await
+            .unwrap()
+            .events
+            .len(),
+        0
+    );
     let told = kinds_for(&store, "notifications").await;
     assert_eq!(told.last().map(String::as_str), Some(kind::EVENT_CHANGED));
     // A new price is nothing that attendees must hear of.
-    update(event.organizer, Patch { fee: Some(Paise(100)), ..Patch::default() }).await.unwrap();
+    update(
+        event.organizer,
+        Patch {
+            fee: Some(Paise(100)),
+            ..Patch::default()
+        },
+    )
+    .await
+    .unwrap();
     assert_eq!(kinds_for(&store, "notifications").await.len(), told.len());
 }
 
@@ -375,7 +673,12 @@ pub async fn a_key_gives_one_effect_and_one_answer(store: S) {
     let answer: fn(&Registered) -> Answer = |made| Answer::json(StatusCode::CREATED, &made.registration.id);
     let tries = (0..20).map(|_| {
         let (store, key) = (store.clone(), Some(key("{}")));
-        tokio::spawn(async move { store.register(command(event.id, user, now()), Keyed { key, answer }).await.unwrap() })
+        tokio::spawn(async move {
+            store
+                .register(command(event.id, user, now()), Keyed { key, answer })
+                .await
+                .unwrap()
+        })
     });
     let mut answers = BTreeSet::new();
     let mut carried_out = 0;
@@ -389,20 +692,41 @@ pub async fn a_key_gives_one_effect_and_one_answer(store: S) {
             Outcome::Refused(refusal) => panic!("{refusal:?}"),
         }
     }
-    assert_eq!((carried_out, answers.len(), seats(&store, event.id).await), (1, 1, 1));
-    let other = Keyed { key: Some(key("{\"a\":1}")), answer };
-    let refused = store.register(command(event.id, user, now()), other).await.unwrap();
+    assert_eq!(
+        (carried_out, answers.len(), seats(&store, event.id).await),
+        (1, 1, 1)
+    );
+    let other = Keyed {
+        key: Some(key("{\"a\":1}")),
+        answer,
+    };
+    let refused = store
+        .register(command(event.id, user, now()), other)
+        .await
+        .unwrap();
     assert_eq!(refused, Outcome::Refused(Refusal::OtherBody));
     // A day later the key is free again, and the registration itself says what is what.
     let late = command(event.id, user, now() + TimeDelta::hours(25));
-    let retried = store.register(late, Keyed { key: Some(key("{}")), answer }).await;
+    let retried = store
+        .register(
+            late,
+            Keyed {
+                key: Some(key("{}")),
+                answer,
+            },
+        )
+        .await;
     assert!(matches!(retried, Err(RegisterError::Already(_))));
 }
 
 pub async fn outbox_keeps_order_and_fences(store: S) {
     let event = created(&store, draft(None, 0)).await;
     let user = UserId::new();
-    let id = register(&store, event.id, user, now()).await.unwrap().registration.id;
+    let id = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration
+        .id;
     register(&store, event.id, UserId::new(), now()).await.unwrap();
     store.cancel_registration(id, user, now(), plain()).await.unwrap();
     let outbox = store.outbox();
@@ -411,21 +735,56 @@ pub async fn outbox_keeps_order_and_fences(store: S) {
     assert_eq!(waiting.len(), 3);
     let (one, two) = (new_id(), new_id());
     let until = now() + TimeDelta::seconds(30);
-    let fence = outbox.lease("notifications", one, now(), until).await.unwrap().unwrap();
-    assert_eq!(outbox.lease("notifications", two, now(), until).await.unwrap(), None, "taken once");
+    let fence = outbox
+        .lease("notifications", one, now(), until)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        outbox.lease("notifications", two, now(), until).await.unwrap(),
+        None,
+        "taken once"
+    );
     // The first is refused for now: the later one of its subject waits with it, the other subject does not.
     let retry_at = Some(now() + TimeDelta::seconds(5));
-    let failed = vec![common::outbox::Failure { seq: waiting[0].seq, retry_at, why: "busy".to_owned() }];
-    assert!(outbox.settle("notifications", one, fence, vec![waiting[1].seq], failed).await.unwrap());
+    let failed = vec![common::outbox::Failure {
+        seq: waiting[0].seq,
+        retry_at,
+        why: "busy".to_owned(),
+    }];
+    assert!(
+        outbox
+            .settle("notifications", one, fence, vec![waiting[1].seq], failed)
+            .await
+            .unwrap()
+    );
     assert_eq!(due(now()).await.len(), 0);
     assert_eq!(due(now() + TimeDelta::seconds(5)).await.len(), 2);
     // A relay that lost its lease can settle nothing.
-    let newer = outbox.lease("notifications", two, until, until + TimeDelta::seconds(30)).await.unwrap().unwrap();
+    let newer = outbox
+        .lease("notifications", two, until, until + TimeDelta::seconds(30))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(newer > fence);
-    assert!(!outbox.settle("notifications", one, fence, vec![waiting[0].seq], vec![]).await.unwrap());
+    assert!(
+        !outbox
+            .settle("notifications", one, fence, vec![waiting[0].seq], vec![])
+            .await
+            .unwrap()
+    );
     assert_eq!(outbox.stats(now()).await.unwrap().pending, 2);
-    let dead = vec![common::outbox::Failure { seq: waiting[0].seq, retry_at: None, why: "never".to_owned() }];
-    assert!(outbox.settle("notifications", two, newer, vec![waiting[2].seq], dead).await.unwrap());
+    let dead = vec![common::outbox::Failure {
+        seq: waiting[0].seq,
+        retry_at: None,
+        why: "never".to_owned(),
+    }];
+    assert!(
+        outbox
+            .settle("notifications", two, newer, vec![waiting[2].seq], dead)
+            .await
+            .unwrap()
+    );
     let stats = outbox.stats(now()).await.unwrap();
     assert_eq!((stats.pending, stats.dead), (0, 1));
 }

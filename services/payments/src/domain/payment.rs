@@ -39,9 +39,15 @@ impl Status {
 
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Created, Self::Failed, Self::Authorized, Self::Captured, Self::Refunded]
-            .into_iter()
-            .find(|status| status.name() == text)
+        [
+            Self::Created,
+            Self::Failed,
+            Self::Authorized,
+            Self::Captured,
+            Self::Refunded,
+        ]
+        .into_iter()
+        .find(|status| status.name() == text)
     }
 
     /// The status after a report.

@@ -46,7 +46,12 @@ pub fn reason_name(reason: RefundReason) -> &'static str {
 
 /// Reads the name.
 pub fn parse_reason(text: &str) -> Option<RefundReason> {
-    [RefundReason::NoSeat, RefundReason::Attendee, RefundReason::EventCancelled, RefundReason::Duplicate]
-        .into_iter()
-        .find(|reason| reason_name(*reason) == text)
+    [
+        RefundReason::NoSeat,
+        RefundReason::Attendee,
+        RefundReason::EventCancelled,
+        RefundReason::Duplicate,
+    ]
+    .into_iter()
+    .find(|reason| reason_name(*reason) == text)
 }

@@ -30,11 +30,20 @@ use crate::{app::App, views::PaymentView};
     ),
     security(("bearer" = []))
 )]
-pub async fn list(State(app): State<App>, caller: Caller, mut params: Params, uri: Uri) -> Result<Response, ApiError> {
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    mut params: Params,
+    uri: Uri,
+) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
     params.finish()?;
     let (found, next) = app.store.statements(caller.id, page).await?;
-    Ok(page::respond(found.iter().map(PaymentView::from).collect(), next, &uri))
+    Ok(page::respond(
+        found.iter().map(PaymentView::from).collect(),
+        next,
+        &uri,
+    ))
 }
 
 /// One of your payments, with its failure or refund.
@@ -50,7 +59,11 @@ pub async fn list(State(app): State<App>, caller: Caller, mut params: Params, ur
     ),
     security(("bearer" = []))
 )]
-pub async fn one(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<PaymentView>, ApiError> {
+pub async fn one(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<PaymentView>, ApiError> {
     let found = app.store.statement(PaymentId::lenient(&id), caller.id).await?;
     found
         .map(|statement| Json(PaymentView::from(&statement)))

@@ -143,7 +143,10 @@ pub async fn process_payment(
     Unsafe { input, key }: Unsafe<ProcessPayment>,
 ) -> Result<Response, ApiError> {
     if input.user_id != caller.id {
-        return Err(ApiError::forbidden("not_your_payment", "You can pay for yourself only."));
+        return Err(ApiError::forbidden(
+            "not_your_payment",
+            "You can pay for yourself only.",
+        ));
     }
     let instrument = input.payment_details.unwrap_or_default();
     if !app.simulated && instrument != Instrument::default() {
@@ -158,7 +161,9 @@ pub async fn process_payment(
         instrument,
     };
     // On a task of its own: a payer who hangs up in the middle must not leave the payment there.
-    tokio::spawn(keyed(app, wish, key)).await.map_err(ApiError::internal)?
+    tokio::spawn(keyed(app, wish, key))
+        .await
+        .map_err(ApiError::internal)?
 }
 
 async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiError> {
@@ -174,7 +179,9 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
             let answer = answer(&statement);
             if let Some(key) = key {
                 // Kept with the capture already, unless an earlier request had captured it.
-                app.store.keep_answer(key, answer.clone(), app.clock.now()).await?;
+                app.store
+                    .keep_answer(key, answer.clone(), app.clock.now())
+                    .await?;
             }
             return Ok(answer.into_response());
         }
@@ -182,7 +189,11 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
         Err(error) => Err(error),
     };
     match (&waiting, key) {
-        (Ok(answer), Some(key)) => app.store.keep_answer(key, answer.clone(), app.clock.now()).await?,
+        (Ok(answer), Some(key)) => {
+            app.store
+                .keep_answer(key, answer.clone(), app.clock.now())
+                .await?
+        }
         (Err(_), Some(key)) => app.store.release_key(key).await?,
         (_, None) => {}
     }
@@ -192,7 +203,13 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
 /// The answer to a captured payment.
 pub fn answer(statement: &Statement) -> Answer {
     let payment = PaymentView::from(statement);
-    Answer::json(StatusCode::OK, &PaymentAnswer { message: "Payment processed successfully.", payment })
+    Answer::json(
+        StatusCode::OK,
+        &PaymentAnswer {
+            message: "Payment processed successfully.",
+            payment,
+        },
+    )
 }
 
 fn waiting(app: &App, order: Order, payment: Option<&Payment>, next: Vec<NextStep>) -> Answer {

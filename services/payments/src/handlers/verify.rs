@@ -33,7 +33,11 @@ impl FromFields for Verify {
         let order = fields.required("razorpay_order_id", id);
         let payment = fields.required("razorpay_payment_id", id);
         let signature = fields.required("razorpay_signature", |value| value.line(128));
-        Some(Self { razorpay_order_id: order?, razorpay_payment_id: payment?, razorpay_signature: signature? })
+        Some(Self {
+            razorpay_order_id: order?,
+            razorpay_payment_id: payment?,
+            razorpay_signature: signature?,
+        })
     }
 }
 
@@ -70,7 +74,12 @@ pub async fn verify(
         .ok_or_else(|| ApiError::not_found("order_not_found", "There is no such order."))?;
     let secret = &app.razorpay.keys().key_secret;
     let stored = order.razorpay_id.as_deref().unwrap_or_default();
-    if !signature::is_valid_checkout(stored, &input.razorpay_payment_id, &input.razorpay_signature, secret) {
+    if !signature::is_valid_checkout(
+        stored,
+        &input.razorpay_payment_id,
+        &input.razorpay_signature,
+        secret,
+    ) {
         tracing::warn!(order = %order.id, user = %caller.id, "a checkout came with a wrong signature");
         return Err(ApiError::new(
             axum::http::StatusCode::UNPROCESSABLE_ENTITY,

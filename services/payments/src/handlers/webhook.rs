@@ -27,23 +27,42 @@ use crate::{
         (status = 400, body = Problem, content_type = "application/problem+json", description = "Wrong signature, or no webhook"),
     )
 )]
-pub async fn webhook(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Json<Value>, ApiError> {
+pub async fn webhook(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, ApiError> {
     let raw = body_bytes(body, MAX_BODY).await?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = header("x-razorpay-signature").unwrap_or_default();
     // Before anything is parsed: nobody else's bytes are worth a look.
     if !signature::is_valid(&raw, signature, &app.razorpay.keys().webhook_secret) {
         tracing::warn!("a webhook came with a wrong signature");
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "signature_invalid", "The signature is not valid."));
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "signature_invalid",
+            "The signature is not valid.",
+        ));
     }
     let event_id = header("x-razorpay-event-id").filter(|id| (1..=128).contains(&id.len()));
     let event_id = event_id.ok_or_else(|| {
-        ApiError::new(StatusCode::BAD_REQUEST, "event_id_missing", "X-Razorpay-Event-Id is missing.")
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "event_id_missing",
+            "X-Razorpay-Event-Id is missing.",
+        )
     })?;
-    let envelope: WebhookEnvelope = serde_json::from_slice(&raw).map_err(|error| not_json().because(error))?;
-    let report = envelope.payload.payment.and_then(|payment| payment.entity.report());
+    let envelope: WebhookEnvelope =
+        serde_json::from_slice(&raw).map_err(|error| not_json().because(error))?;
+    let report = envelope
+        .payload
+        .payment
+        .and_then(|payment| payment.entity.report());
     let refund = envelope.payload.refund.map(|refund| refund.entity.id);
-    let first = app.store.take_webhook(event_id.to_owned(), report, refund, app.clock.now()).await?;
+    let first = app
+        .store
+        .take_webhook(event_id.to_owned(), report, refund, app.clock.now())
+        .await?;
     tracing::debug!(event = envelope.event, first, "a webhook");
     Ok(Json(json!({"status": "ok"})))
 }

@@ -73,7 +73,11 @@ impl Razorpay {
             .user_agent("organise-event")
             .build()
             .map_err(|error| format!("no HTTP client for Razorpay: {error}"))?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), keys })
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            keys,
+        })
     }
 
     /// The keys in use.
@@ -105,7 +109,10 @@ impl Razorpay {
         let path = format!("/v1/orders?receipt={receipt}&count=10");
         let found: Collection<OrderEntity> = self.call(Verb::GET, &path, None, None).await?;
         // An order of a deleted payment or another receipt would be somebody else's money: compare, do not trust.
-        Ok(found.items.into_iter().find(|item| item.receipt.as_deref() == Some(&receipt)))
+        Ok(found
+            .items
+            .into_iter()
+            .find(|item| item.receipt.as_deref() == Some(&receipt)))
     }
 
     /// Every payment of an order, in no particular order.
@@ -113,8 +120,9 @@ impl Razorpay {
     /// # Errors
     /// When they could not be fetched.
     pub async fn payments_of(&self, order: &str) -> Result<Vec<PaymentEntity>, RazorpayError> {
-        let found: Collection<PaymentEntity> =
-            self.call(Verb::GET, &format!("/v1/orders/{order}/payments"), None, None).await?;
+        let found: Collection<PaymentEntity> = self
+            .call(Verb::GET, &format!("/v1/orders/{order}/payments"), None, None)
+            .await?;
         Ok(found.items)
     }
 
@@ -123,7 +131,8 @@ impl Razorpay {
     /// # Errors
     /// When it could not be fetched.
     pub async fn payment(&self, id: &str) -> Result<PaymentEntity, RazorpayError> {
-        self.call(Verb::GET, &format!("/v1/payments/{id}"), None, None).await
+        self.call(Verb::GET, &format!("/v1/payments/{id}"), None, None)
+            .await
     }
 
     /// Starts a payment from our side (server to server). Only the simulator lets anybody do that without a contract.
@@ -149,7 +158,9 @@ impl Razorpay {
         });
         let or = |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
         match method {
-            Method::Upi => body["upi"] = json!({"flow": "collect", "vpa": or(&instrument.vpa, "success@razorpay")}),
+            Method::Upi => {
+                body["upi"] = json!({"flow": "collect", "vpa": or(&instrument.vpa, "success@razorpay")})
+            }
             Method::Netbanking => body["bank"] = json!(or(&instrument.bank, "HDFC")),
             Method::Wallet => body["wallet"] = json!(or(&instrument.wallet, "payzapp")),
             Method::Card => {
@@ -159,7 +170,8 @@ impl Razorpay {
                 });
             }
         }
-        self.call(Verb::POST, "/v1/payments/create/json", Some(body), None).await
+        self.call(Verb::POST, "/v1/payments/create/json", Some(body), None)
+            .await
     }
 
     /// Takes the money of an authorized payment.
@@ -168,16 +180,33 @@ impl Razorpay {
     /// When it was not taken, or that is not known.
     pub async fn capture(&self, id: &str, amount: Paise) -> Result<PaymentEntity, RazorpayError> {
         let body = json!({"amount": amount, "currency": "INR"});
-        self.call(Verb::POST, &format!("/v1/payments/{id}/capture"), Some(body), None).await
+        self.call(
+            Verb::POST,
+            &format!("/v1/payments/{id}/capture"),
+            Some(body),
+            None,
+        )
+        .await
     }
 
     /// Sends money back. The same key gives the same refund, however often it is asked for.
     ///
     /// # Errors
     /// When it was not accepted, or that is not known.
-    pub async fn refund(&self, payment: &str, amount: Paise, key: &str) -> Result<RefundEntity, RazorpayError> {
+    pub async fn refund(
+        &self,
+        payment: &str,
+        amount: Paise,
+        key: &str,
+    ) -> Result<RefundEntity, RazorpayError> {
         let path = format!("/v1/payments/{payment}/refund");
-        self.call(Verb::POST, &path, Some(json!({"amount": amount, "speed": "normal"})), Some(key)).await
+        self.call(
+            Verb::POST,
+            &path,
+            Some(json!({"amount": amount, "speed": "normal"})),
+            Some(key),
+        )
+        .await
     }
 
     /// One refund.
@@ -185,7 +214,8 @@ impl Razorpay {
     /// # Errors
     /// When it could not be fetched.
     pub async fn fetch_refund(&self, id: &str) -> Result<RefundEntity, RazorpayError> {
-        self.call(Verb::GET, &format!("/v1/refunds/{id}"), None, None).await
+        self.call(Verb::GET, &format!("/v1/refunds/{id}"), None, None)
+            .await
     }
 
     async fn call<T: DeserializeOwned>(
@@ -207,7 +237,9 @@ impl Razorpay {
         }
         // reqwest's errors name the URL, which holds no secret, but their sources say what really happened.
         let unclear = |error: reqwest::Error| {
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            let source = std::error::Error::source(&error)
+                .map(|source| format!(": {source}"))
+                .unwrap_or_default();
             RazorpayError::Unclear(format!("{}{source}", error.without_url()))
         };
         let response = request.send().await.map_err(unclear)?;
@@ -220,10 +252,19 @@ impl Razorpay {
             return Err(RazorpayError::Keys);
         }
         // Errors may come as HTML from something in between, and 409 and 429 mean "again, later".
-        let error = serde_json::from_slice::<ErrorBody>(&bytes).unwrap_or_default().error;
-        if status.is_server_error() || status == StatusCode::CONFLICT || status == StatusCode::TOO_MANY_REQUESTS {
+        let error = serde_json::from_slice::<ErrorBody>(&bytes)
+            .unwrap_or_default()
+            .error;
+        if status.is_server_error()
+            || status == StatusCode::CONFLICT
+            || status == StatusCode::TOO_MANY_REQUESTS
+        {
             return Err(RazorpayError::Unclear(format!("{status}: {}", error.description)));
         }
-        Err(RazorpayError::Refused { status, reason: error.reason, description: error.description })
+        Err(RazorpayError::Refused {
+            status,
+            reason: error.reason,
+            description: error.description,
+        })
     }
 }

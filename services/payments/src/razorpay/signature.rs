@@ -7,9 +7,16 @@ use subtle::ConstantTimeEq;
 
 /// Whether `signature` is that of `message`.
 pub fn is_valid(message: &[u8], signature: &str, key: &SecretString) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()) else { return false };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()) else {
+        return false;
+    };
     mac.update(message);
-    let expected: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected: String = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     expected.as_bytes().ct_eq(signature.as_bytes()).into()
 }
 
@@ -34,7 +41,17 @@ mod tests {
         assert!(!is_valid(body, "", &SecretString::from("123456")));
         let signature = "b2335e3b0801106b84a7faff035df56ecffde06918c9ddd1f0fafbb37a51cc89";
         let key = SecretString::from("key_secret");
-        assert!(is_valid_checkout("fake_order_id", "fake_payment_id", signature, &key));
-        assert!(!is_valid_checkout("other_order_id", "fake_payment_id", signature, &key));
+        assert!(is_valid_checkout(
+            "fake_order_id",
+            "fake_payment_id",
+            signature,
+            &key
+        ));
+        assert!(!is_valid_checkout(
+            "other_order_id",
+            "fake_payment_id",
+            signature,
+            &key
+        ));
     }
 }

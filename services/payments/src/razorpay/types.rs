@@ -51,8 +51,14 @@ impl PaymentEntity {
     pub fn report(&self) -> Option<Report> {
         let status = Status::parse(&self.status)?;
         let decline = (status == Status::Failed).then(|| Decline {
-            reason: self.error_reason.clone().unwrap_or_else(|| "payment_failed".to_owned()),
-            description: self.error_description.clone().unwrap_or_else(|| "The payment failed.".to_owned()),
+            reason: self
+                .error_reason
+                .clone()
+                .unwrap_or_else(|| "payment_failed".to_owned()),
+            description: self
+                .error_description
+                .clone()
+                .unwrap_or_else(|| "The payment failed.".to_owned()),
         });
         // An authorisation that ran out comes back as "refunded, never captured": no money moved.
         let status = match status {

@@ -63,7 +63,12 @@ fn order() -> Order {
 
 /// An order that Razorpay knows.
 async fn open(store: &S) -> (Order, Fence) {
-    let Opened::Ready { mut order, fence, fresh } = store.open_order(order(), now(), soon()).await.unwrap() else {
+    let Opened::Ready {
+        mut order,
+        fence,
+        fresh,
+    } = store.open_order(order(), now(), soon()).await.unwrap()
+    else {
         panic!("not ready");
     };
     assert!(fresh);
@@ -74,7 +79,10 @@ async fn open(store: &S) -> (Order, Fence) {
 }
 
 fn report(order: &Order, payment: &str, status: Status) -> Report {
-    let decline = Decline { reason: "insufficient_funds".to_owned(), description: "No money.".to_owned() };
+    let decline = Decline {
+        reason: "insufficient_funds".to_owned(),
+        description: "No money.".to_owned(),
+    };
     Report {
         order: order.razorpay_id.clone().unwrap(),
         payment: payment.to_owned(),
@@ -86,7 +94,10 @@ fn report(order: &Order, payment: &str, status: Status) -> Report {
 }
 
 fn answer(statement: &Statement) -> Answer {
-    Answer { status: 200, body: statement.payment.razorpay_id.clone().into_bytes() }
+    Answer {
+        status: 200,
+        body: statement.payment.razorpay_id.clone().into_bytes(),
+    }
 }
 
 async fn apply(store: &S, report: Report) -> Payment {
@@ -97,30 +108,60 @@ async fn apply(store: &S, report: Report) -> Payment {
 }
 
 async fn told(store: &S, destination: &str) -> Vec<String> {
-    store.outbox().due(destination, now(), 100).await.unwrap().into_iter().map(|waiting| waiting.event.kind).collect()
+    store
+        .outbox()
+        .due(destination, now(), 100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|waiting| waiting.event.kind)
+        .collect()
 }
 
 fn key(caller: UserId, body: &str) -> Key {
-    Key { caller, route: "POST /x".to_owned(), key: "k".to_owned(), fingerprint: Key::fingerprint(body.as_bytes()) }
+    Key {
+        caller,
+        route: "POST /x".to_owned(),
+        key: "k".to_owned(),
+        fingerprint: Key::fingerprint(body.as_bytes()),
+    }
 }
 
 pub async fn one_order_per_registration(store: S) {
     let (first, fence) = open(&store).await;
     store.close_order(first.id, fence, None).await.unwrap();
-    let again = Order { id: OrderId::new(), ..first.clone() };
+    let again = Order {
+        id: OrderId::new(),
+        ..first.clone()
+    };
     match store.open_order(again, now(), soon()).await.unwrap() {
         Opened::Ready { order, fresh, .. } => assert_eq!((order, fresh), (first.clone(), false)),
         other => panic!("{other:?}"),
     }
-    assert_eq!(store.order_by_razorpay_id(first.razorpay_id.clone().unwrap()).await.unwrap(), Some(first));
-    assert_eq!(store.order_by_razorpay_id("order_x".to_owned()).await.unwrap(), None);
+    assert_eq!(
+        store
+            .order_by_razorpay_id(first.razorpay_id.clone().unwrap())
+            .await
+            .unwrap(),
+        Some(first)
+    );
+    assert_eq!(
+        store.order_by_razorpay_id("order_x".to_owned()).await.unwrap(),
+        None
+    );
 }
 
 pub async fn an_order_is_worked_on_by_one(store: S) {
     let wanted = order();
     let tries: Vec<_> = (0..20)
         .map(|_| {
-            let (store, wanted) = (store.clone(), Order { id: OrderId::new(), ..wanted.clone() });
+            let (store, wanted) = (
+                store.clone(),
+                Order {
+                    id: OrderId::new(),
+                    ..wanted.clone()
+                },
+            );
             tokio::spawn(async move { store.open_order(wanted, now(), soon()).await.unwrap() })
         })
         .collect();
@@ -132,8 +173,14 @@ pub async fn an_order_is_worked_on_by_one(store: S) {
             Opened::Paid(_) => panic!("paid"),
         }
     }
-    let [(order, fence)] = ready.as_slice() else { panic!("{ready:?}") };
-    assert_eq!(store.due_orders(now(), soon(), 10).await.unwrap(), [], "it is being worked on");
+    let [(order, fence)] = ready.as_slice() else {
+        panic!("{ready:?}")
+    };
+    assert_eq!(
+        store.due_orders(now(), soon(), 10).await.unwrap(),
+        [],
+        "it is being worked on"
+    );
     // Its worker dies: the reconciler takes over, once, and the dead one's close is void.
     let later = soon() + TimeDelta::seconds(20);
     let due = store.due_orders(soon(), later, 10).await.unwrap();
@@ -141,7 +188,14 @@ pub async fn an_order_is_worked_on_by_one(store: S) {
     assert!(due[0].1 > *fence);
     assert_eq!(store.due_orders(soon(), later, 10).await.unwrap(), []);
     store.close_order(order.id, *fence, None).await.unwrap();
-    assert_eq!(store.due_orders(later, later + TimeDelta::seconds(20), 10).await.unwrap().len(), 1);
+    assert_eq!(
+        store
+            .due_orders(later, later + TimeDelta::seconds(20), 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 pub async fn any_order_of_reports_ends_the_same(store: S) {
@@ -161,14 +215,27 @@ pub async fn any_order_of_reports_ends_the_same(store: S) {
             payment = Some(apply(&store, report(&order, &id, *status)).await);
         }
         let payment = payment.unwrap();
-        assert_eq!((payment.status, payment.decline, payment.captured_at), (Captured, None, Some(now())));
+        assert_eq!(
+            (payment.status, payment.decline, payment.captured_at),
+            (Captured, None, Some(now()))
+        );
     }
-    assert_eq!(told(&store, "events").await.len(), orders.len(), "each capture is told once");
+    assert_eq!(
+        told(&store, "events").await.len(),
+        orders.len(),
+        "each capture is told once"
+    );
     let (order, _) = open(&store).await;
     let failed = apply(&store, report(&order, "pay_f", Failed)).await;
     assert_eq!(failed.decline.unwrap().reason, "insufficient_funds");
-    let unknown = Report { order: "order_of_another".to_owned(), ..report(&order, "pay_u", Captured) };
-    assert_eq!(store.apply(unknown, now(), (None, answer)).await.unwrap(), Applied::Unknown);
+    let unknown = Report {
+        order: "order_of_another".to_owned(),
+        ..report(&order, "pay_u", Captured)
+    };
+    assert_eq!(
+        store.apply(unknown, now(), (None, answer)).await.unwrap(),
+        Applied::Unknown
+    );
 }
 
 pub async fn the_first_capture_pays_and_a_second_goes_back(store: S) {
@@ -178,8 +245,14 @@ pub async fn the_first_capture_pays_and_a_second_goes_back(store: S) {
     assert_eq!(told(&store, "events").await, [kind::PAYMENT_CAPTURED]);
     let refunds = store.due_refunds(now(), soon(), 10).await.unwrap();
     assert_eq!(refunds.len(), 1);
-    assert_eq!((refunds[0].0.razorpay_payment_id.as_str(), refunds[0].0.reason), ("pay_2", RefundReason::Duplicate));
-    let opened = store.open_order(order, soon(), soon() + TimeDelta::seconds(20)).await.unwrap();
+    assert_eq!(
+        (refunds[0].0.razorpay_payment_id.as_str(), refunds[0].0.reason),
+        ("pay_2", RefundReason::Duplicate)
+    );
+    let opened = store
+        .open_order(order, soon(), soon() + TimeDelta::seconds(20))
+        .await
+        .unwrap();
     assert_eq!(opened, Opened::Paid(first.id));
 }
 
@@ -187,33 +260,84 @@ pub async fn a_webhook_counts_once(store: S) {
     let (order, fence) = open(&store).await;
     store.close_order(order.id, fence, Some(soon())).await.unwrap();
     let authorized = || Some(report(&order, "pay_1", Status::Authorized));
-    assert!(store.take_webhook("evt_1".to_owned(), authorized(), None, now()).await.unwrap());
-    assert!(!store.take_webhook("evt_1".to_owned(), authorized(), None, now()).await.unwrap());
-    assert_eq!(store.due_orders(now(), soon(), 10).await.unwrap().len(), 1, "money waits to be captured");
+    assert!(
+        store
+            .take_webhook("evt_1".to_owned(), authorized(), None, now())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .take_webhook("evt_1".to_owned(), authorized(), None, now())
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        store.due_orders(now(), soon(), 10).await.unwrap().len(),
+        1,
+        "money waits to be captured"
+    );
     let captured = || Some(report(&order, "pay_1", Status::Captured));
     for event in ["evt_2", "evt_2", "evt_3"] {
-        store.take_webhook(event.to_owned(), captured(), None, now()).await.unwrap();
+        store
+            .take_webhook(event.to_owned(), captured(), None, now())
+            .await
+            .unwrap();
     }
     assert_eq!(told(&store, "events").await, [kind::PAYMENT_CAPTURED]);
-    assert!(store.take_webhook("evt_4".to_owned(), None, Some("rfnd_unknown".to_owned()), now()).await.unwrap());
+    assert!(
+        store
+            .take_webhook("evt_4".to_owned(), None, Some("rfnd_unknown".to_owned()), now())
+            .await
+            .unwrap()
+    );
 }
 
 pub async fn keys_are_claimed_kept_and_given_back(store: S) {
     let (order, _) = open(&store).await;
     let key = |body| key(order.user_id, body);
     assert_eq!(store.claim_key(key("{}"), now(), soon()).await.unwrap(), None);
-    assert_eq!(store.claim_key(key("{}"), now(), soon()).await.unwrap(), Some(Refusal::InFlight));
-    assert_eq!(store.claim_key(key("{\"a\":1}"), now(), soon()).await.unwrap(), Some(Refusal::OtherBody));
+    assert_eq!(
+        store.claim_key(key("{}"), now(), soon()).await.unwrap(),
+        Some(Refusal::InFlight)
+    );
+    assert_eq!(
+        store.claim_key(key("{\"a\":1}"), now(), soon()).await.unwrap(),
+        Some(Refusal::OtherBody)
+    );
     store.release_key(key("{}")).await.unwrap();
     assert_eq!(store.claim_key(key("{}"), now(), soon()).await.unwrap(), None);
     // A claim whose process died is free again when it has run out.
-    assert_eq!(store.claim_key(key("{}"), soon(), soon() + TimeDelta::seconds(20)).await.unwrap(), None);
+    assert_eq!(
+        store
+            .claim_key(key("{}"), soon(), soon() + TimeDelta::seconds(20))
+            .await
+            .unwrap(),
+        None
+    );
     let captured = report(&order, "pay_1", Status::Captured);
-    store.apply(captured, now(), (Some(key("{}")), answer)).await.unwrap();
-    let kept = Refusal::Replay(Answer { status: 200, body: b"pay_1".to_vec() });
-    assert_eq!(store.claim_key(key("{}"), soon(), soon()).await.unwrap(), Some(kept), "in the commit of the capture");
+    store
+        .apply(captured, now(), (Some(key("{}")), answer))
+        .await
+        .unwrap();
+    let kept = Refusal::Replay(Answer {
+        status: 200,
+        body: b"pay_1".to_vec(),
+    });
+    assert_eq!(
+        store.claim_key(key("{}"), soon(), soon()).await.unwrap(),
+        Some(kept),
+        "in the commit of the capture"
+    );
     store.release_key(key("{}")).await.unwrap();
-    assert!(store.claim_key(key("{}"), soon(), soon()).await.unwrap().is_some(), "an answer is never given back");
+    assert!(
+        store
+            .claim_key(key("{}"), soon(), soon())
+            .await
+            .unwrap()
+            .is_some(),
+        "an answer is never given back"
+    );
 }
 
 fn facts(order: &Order) -> EventFacts {
@@ -245,7 +369,11 @@ pub async fn refunds_are_asked_for_once(store: S) {
     };
     let ended_message = |was| message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended(was));
     store.take_in(vec![ended_message(false)], now()).await.unwrap();
-    assert_eq!(store.due_refunds(now(), soon(), 10).await.unwrap(), [], "nothing was paid");
+    assert_eq!(
+        store.due_refunds(now(), soon(), 10).await.unwrap(),
+        [],
+        "nothing was paid"
+    );
     let payment = apply(&store, report(&order, "pay_1", Status::Captured)).await;
     let refused = PaymentRefused {
         payment_id: payment.id,
@@ -254,13 +382,27 @@ pub async fn refunds_are_asked_for_once(store: S) {
         reason: RefundReason::NoSeat,
     };
     let refused = message(kind::PAYMENT_REFUSED, payment.id.0, &refused);
-    let receipts = store.take_in(vec![refused, ended_message(true)], now()).await.unwrap();
-    assert!(receipts.iter().all(|receipt| receipt.status == ReceiptStatus::Accepted), "{receipts:?}");
+    let receipts = store
+        .take_in(vec![refused, ended_message(true)], now())
+        .await
+        .unwrap();
+    assert!(
+        receipts
+            .iter()
+            .all(|receipt| receipt.status == ReceiptStatus::Accepted),
+        "{receipts:?}"
+    );
     let refunds = store.due_refunds(now(), soon(), 10).await.unwrap();
     assert_eq!(refunds.len(), 1);
-    assert_eq!((refunds[0].0.amount, refunds[0].0.reason), (order.amount, RefundReason::NoSeat));
+    assert_eq!(
+        (refunds[0].0.amount, refunds[0].0.reason),
+        (order.amount, RefundReason::NoSeat)
+    );
     let nonsense = message("something.else", new_id(), &1);
-    assert_eq!(store.take_in(vec![nonsense], now()).await.unwrap()[0].status, ReceiptStatus::Rejected);
+    assert_eq!(
+        store.take_in(vec![nonsense], now()).await.unwrap()[0].status,
+        ReceiptStatus::Rejected
+    );
 }
 
 pub async fn a_refund_is_followed_under_a_fence(store: S) {
@@ -268,17 +410,38 @@ pub async fn a_refund_is_followed_under_a_fence(store: S) {
     apply(&store, report(&order, "pay_1", Status::Captured)).await;
     let second = apply(&store, report(&order, "pay_2", Status::Captured)).await;
     let (refund, old) = store.due_refunds(now(), soon(), 10).await.unwrap().remove(0);
-    assert_eq!(store.due_refunds(now(), soon(), 10).await.unwrap(), [], "taken once");
+    assert_eq!(
+        store.due_refunds(now(), soon(), 10).await.unwrap(),
+        [],
+        "taken once"
+    );
     let later = soon() + TimeDelta::seconds(20);
     let (_, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
     store.refund_done(refund.id, old, now()).await.unwrap();
-    assert_eq!(told(&store, "notifications").await, Vec::<String>::new(), "a worker that was replaced finishes nothing");
-    store.refund_retry(refund.id, fence, soon(), true, "failed".to_owned()).await.unwrap();
+    assert_eq!(
+        told(&store, "notifications").await,
+        Vec::<String>::new(),
+        "a worker that was replaced finishes nothing"
+    );
+    store
+        .refund_retry(refund.id, fence, soon(), true, "failed".to_owned())
+        .await
+        .unwrap();
     let (retried, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
-    assert_ne!(retried.key(), refund.key(), "Razorpay would answer the old key with the old failure");
-    store.refund_accepted(refund.id, fence, "rfnd_1".to_owned(), later).await.unwrap();
+    assert_ne!(
+        retried.key(),
+        refund.key(),
+        "Razorpay would answer the old key with the old failure"
+    );
+    store
+        .refund_accepted(refund.id, fence, "rfnd_1".to_owned(), later)
+        .await
+        .unwrap();
     assert_eq!(store.due_refunds(soon(), later, 10).await.unwrap(), []);
-    store.take_webhook("evt_r".to_owned(), None, Some("rfnd_1".to_owned()), soon()).await.unwrap();
+    store
+        .take_webhook("evt_r".to_owned(), None, Some("rfnd_1".to_owned()), soon())
+        .await
+        .unwrap();
     let (_, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
     for _ in 0..2 {
         store.refund_done(refund.id, fence, now()).await.unwrap();
@@ -293,12 +456,19 @@ pub async fn statements_page_and_are_private(store: S) {
     let (order, _) = open(&store).await;
     let mut ids = Vec::new();
     for index in 0..5 {
-        ids.push(apply(&store, report(&order, &format!("pay_{index}"), Status::Failed)).await.id);
+        ids.push(
+            apply(&store, report(&order, &format!("pay_{index}"), Status::Failed))
+                .await
+                .id,
+        );
     }
     ids.reverse();
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let (page, next) = store.statements(order.user_id, Page { limit: 2, after }).await.unwrap();
+        let (page, next) = store
+            .statements(order.user_id, Page { limit: 2, after })
+            .await
+            .unwrap();
         seen.extend(page.iter().map(|statement| statement.payment.id));
         after = next;
         if after.is_none() {
@@ -307,5 +477,18 @@ pub async fn statements_page_and_are_private(store: S) {
     }
     assert_eq!(seen, ids);
     assert_eq!(store.statement(ids[0], UserId::new()).await.unwrap(), None);
-    assert_eq!(store.statements(UserId::new(), Page { limit: 2, after: None }).await.unwrap().0, []);
+    assert_eq!(
+        store
+            .statements(
+                UserId::new(),
+                Page {
+                    limit: 2,
+                    after: None
+                }
+            )
+            .await
+            .unwrap()
+            .0,
+        []
+    );
 }

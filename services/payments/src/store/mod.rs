@@ -78,7 +78,12 @@ pub type Captured = (Option<Key>, fn(&Statement) -> Answer);
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Claims an idempotency key until `until`; `Some` when the request must not be carried out.
-    async fn claim_key(&self, key: Key, now: Timestamp, until: Timestamp) -> Result<Option<Refusal>, StoreError>;
+    async fn claim_key(
+        &self,
+        key: Key,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Refusal>, StoreError>;
     /// Gives a claimed key back.
     async fn release_key(&self, key: Key) -> Result<(), StoreError>;
     /// Keeps the answer to a request whose effect is stored already.
@@ -123,7 +128,11 @@ pub trait Store: Send + Sync {
     /// A payment of this payer.
     async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError>;
     /// A payer's payments, newest first.
-    async fn statements(&self, user: UserId, page: Page) -> Result<(Vec<Statement>, Option<Cursor>), StoreError>;
+    async fn statements(
+        &self,
+        user: UserId,
+        page: Page,
+    ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError>;
 
     /// Refunds whose time has come, with the right to work on them.
     async fn due_refunds(

@@ -8,12 +8,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{AT_ONCE, rounds};
-use crate::{
-    app::App,
-    domain::order::Order,
-    flow,
-    store::Fence,
-};
+use crate::{app::App, domain::order::Order, flow, store::Fence};
 
 /// Razorpay polls banks for up to five days; after that no money can come any more.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(6);
@@ -45,7 +40,12 @@ async fn look(app: &App, order: Order, fence: Fence) {
         }
         Ok(false) if age > GIVE_UP_AFTER => None,
         // A tenth of its age: seconds while the payer is at it, hours when a bank is slow.
-        Ok(false) => Some(age.to_std().unwrap_or_default().div_f64(10.0).clamp(app.lease, Duration::from_secs(3600))),
+        Ok(false) => Some(
+            age.to_std()
+                .unwrap_or_default()
+                .div_f64(10.0)
+                .clamp(app.lease, Duration::from_secs(3600)),
+        ),
         Err(error) => {
             tracing::warn!(order = %order.id, ?error, "an open order could not be looked at");
             Some(backoff(4))

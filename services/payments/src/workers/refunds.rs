@@ -42,7 +42,11 @@ async fn round(app: App) -> Result<usize, StoreError> {
 
 async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreError> {
     let answer = match &refund.razorpay_id {
-        None => app.razorpay.refund(&refund.razorpay_payment_id, refund.amount, &refund.key()).await,
+        None => {
+            app.razorpay
+                .refund(&refund.razorpay_payment_id, refund.amount, &refund.key())
+                .await
+        }
         Some(id) => app.razorpay.fetch_refund(id).await,
     };
     let now = app.clock.now();
@@ -54,17 +58,35 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
         Ok(RefundEntity { status, id }) if status == "failed" => {
             tracing::error!(refund = %refund.id, razorpay_id = id, "a refund failed at Razorpay; asking again");
             let why = "failed at Razorpay".to_owned();
-            app.store.refund_retry(refund.id, fence, later(refund.attempts + 4), true, why).await
+            app.store
+                .refund_retry(refund.id, fence, later(refund.attempts + 4), true, why)
+                .await
         }
         Ok(RefundEntity { id, .. }) => app.store.refund_accepted(refund.id, fence, id, now + AGAIN).await,
         Err(error @ RazorpayError::Refused { .. }) => {
             // Also the answer to a refund that was made by hand, which only a person can see.
             tracing::error!(refund = %refund.id, %error, "a refund was refused; trying again");
-            app.store.refund_retry(refund.id, fence, later(refund.attempts + 6), false, error.to_string()).await
+            app.store
+                .refund_retry(
+                    refund.id,
+                    fence,
+                    later(refund.attempts + 6),
+                    false,
+                    error.to_string(),
+                )
+                .await
         }
         Err(error) => {
             tracing::warn!(refund = %refund.id, %error, "a refund could not be asked for; trying again");
-            app.store.refund_retry(refund.id, fence, later(refund.attempts + 2), false, error.to_string()).await
+            app.store
+                .refund_retry(
+                    refund.id,
+                    fence,
+                    later(refund.attempts + 2),
+                    false,
+                    error.to_string(),
+                )
+                .await
         }
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
 }
 
 fn index_words(db: &Connection, event: &Event) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM event_words WHERE event_id = ?1")?.execute([event.id])?;
+    db.prepare_cached("DELETE FROM event_words WHERE event_id = ?1")?
+        .execute([event.id])?;
     let mut insert = db.prepare_cached("INSERT INTO event_words (event_id, word) VALUES (?1, ?2)")?;
     for word in words::of(&[&event.name, &event.address, &event.details]) {
         insert.execute(params![event.id, word])?;
@@ -68,8 +69,15 @@ pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Re
     let after = page.after.map(|cursor| cursor.id);
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query_map(params![organizer, after, page.limit as i64 + 1], rows::event)?;
-    let (events, next) = page.cut(rows.collect::<Result<Vec<_>, _>>()?, |event| Cursor { key: 0, id: event.id.0 });
-    Ok(EventPage { events, next, ..EventPage::default() })
+    let (events, next) = page.cut(rows.collect::<Result<Vec<_>, _>>()?, |event| Cursor {
+        key: 0,
+        id: event.id.0,
+    });
+    Ok(EventPage {
+        events,
+        next,
+        ..EventPage::default()
+    })
 }
 
 pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<EventPage, StoreError> {
@@ -100,20 +108,36 @@ pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<Eve
         None => {}
     }
     if let Some(Cursor { key, id }) = page.after {
-        let condition = if search.soonest_first { "(starts_at, id) > (?, ?)" } else { "(starts_at, id) < (?, ?)" };
+        let condition = if search.soonest_first {
+            "(starts_at, id) > (?, ?)"
+        } else {
+            "(starts_at, id) < (?, ?)"
+        };
         and(condition, vec![Box::new(key), Box::new(id)]);
     }
     let direction = if search.soonest_first { "ASC" } else { "DESC" };
-    sql.push_str(&format!(" ORDER BY starts_at {direction}, id {direction} LIMIT {}", page.limit + 1));
+    sql.push_str(&format!(
+        " ORDER BY starts_at {direction}, id {direction} LIMIT {}",
+        page.limit + 1
+    ));
     let mut statement = db.prepare_cached(&sql)?;
     let found = statement.query_map(rusqlite::params_from_iter(values), rows::event)?;
-    let place = |event: &Event| Cursor { key: event.time.at.timestamp_millis(), id: event.id.0 };
+    let place = |event: &Event| Cursor {
+        key: event.time.at.timestamp_millis(),
+        id: event.id.0,
+    };
     let (events, next) = page.cut(found.collect::<Result<Vec<_>, _>>()?, place);
-    Ok(EventPage { events, next, ..EventPage::default() })
+    Ok(EventPage {
+        events,
+        next,
+        ..EventPage::default()
+    })
 }
 
 fn owned(db: &Connection, id: EventId, organizer: UserId) -> Result<Event, ChangeError> {
-    find(db, id)?.filter(|event| event.organizer == organizer).ok_or(ChangeError::NoSuchEvent)
+    find(db, id)?
+        .filter(|event| event.organizer == organizer)
+        .ok_or(ChangeError::NoSuchEvent)
 }
 
 pub(super) fn update(
@@ -173,12 +197,23 @@ pub(super) fn cancel(
 }
 
 fn tell(db: &Connection, event: &Event, now: Timestamp) -> Result<(), StoreError> {
-    outbox::push(db, &NewMessage::new(service::NOTIFICATIONS, kind::EVENT_CHANGED, event.id, now, &event.facts()))?;
+    outbox::push(
+        db,
+        &NewMessage::new(
+            service::NOTIFICATIONS,
+            kind::EVENT_CHANGED,
+            event.id,
+            now,
+            &event.facts(),
+        ),
+    )?;
     Ok(())
 }
 
 pub(super) fn any_ending(db: &Connection) -> Result<bool, StoreError> {
-    Ok(db.prepare_cached("SELECT 1 FROM events WHERE ending = 1")?.exists([])?)
+    Ok(db
+        .prepare_cached("SELECT 1 FROM events WHERE ending = 1")?
+        .exists([])?)
 }
 
 /// The event of a registration that stands in the same file.

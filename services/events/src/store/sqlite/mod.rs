@@ -5,10 +5,7 @@ mod registrations;
 mod rows;
 mod take_in;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use common::{
@@ -34,7 +31,13 @@ use super::{
 use crate::domain::event::{Event, Patch};
 
 /// The schema, in the order of its making.
-pub const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), outbox::SCHEMA, inbox::SCHEMA, lease::SCHEMA, idempotency::SCHEMA];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    outbox::SCHEMA,
+    inbox::SCHEMA,
+    lease::SCHEMA,
+    idempotency::SCHEMA,
+];
 
 /// Pages kept; beyond this all are forgotten, which costs one read each.
 const PAGES: usize = 10_000;
@@ -53,7 +56,11 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// The store in `db`, opened with [`MIGRATIONS`].
     pub fn new(db: Sqlite) -> Self {
-        Self { db, bells: Bells::new(2), pages: Mutex::default() }
+        Self {
+            db,
+            bells: Bells::new(2),
+            pages: Mutex::default(),
+        }
     }
 }
 
@@ -83,7 +90,11 @@ impl Store for SqliteStore {
         {
             return Ok(found.clone());
         }
-        let found = Arc::new(self.db.read(move |db| events::of_organizer(db, organizer, page)).await?);
+        let found = Arc::new(
+            self.db
+                .read(move |db| events::of_organizer(db, organizer, page))
+                .await?,
+        );
         let mut pages = self.pages.lock();
         if pages.len() >= PAGES {
             pages.clear();
@@ -105,7 +116,9 @@ impl Store for SqliteStore {
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError> {
         let change = move |db: &rusqlite::Connection| {
-            with_key(db, &keyed, now, |db| events::update(db, id, organizer, &patch, now))
+            with_key(db, &keyed, now, |db| {
+                events::update(db, id, organizer, &patch, now)
+            })
         };
         self.telling(change).await
     }
@@ -117,7 +130,8 @@ impl Store for SqliteStore {
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError> {
-        self.telling(move |db| with_key(db, &keyed, now, |db| events::cancel(db, id, organizer, now))).await
+        self.telling(move |db| with_key(db, &keyed, now, |db| events::cancel(db, id, organizer, now)))
+            .await
     }
 
     async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
@@ -125,7 +139,8 @@ impl Store for SqliteStore {
         if !waiting {
             return Ok(0);
         }
-        self.telling(move |db| registrations::end_cancelled(db, now, limit)).await
+        self.telling(move |db| registrations::end_cancelled(db, now, limit))
+            .await
     }
 
     async fn register(
@@ -134,11 +149,14 @@ impl Store for SqliteStore {
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, RegisterError> {
         let now = command.now;
-        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::register(db, command))).await
+        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::register(db, command)))
+            .await
     }
 
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
-        self.db.write(move |db| registrations::claim(db, question, command)).await
+        self.db
+            .write(move |db| registrations::claim(db, question, command))
+            .await
     }
 
     async fn cancel_registration(
@@ -148,7 +166,8 @@ impl Store for SqliteStore {
         now: Timestamp,
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, CancelError> {
-        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::cancel(db, id, user, now))).await
+        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::cancel(db, id, user, now)))
+            .await
     }
 
     async fn registrations(
@@ -158,7 +177,9 @@ impl Store for SqliteStore {
         page: Page,
         now: Timestamp,
     ) -> Result<(Vec<Registered>, Option<Cursor>), StoreError> {
-        self.db.read(move |db| registrations::of_user(db, user, filter, page, now)).await
+        self.db
+            .read(move |db| registrations::of_user(db, user, filter, page, now))
+            .await
     }
 
     async fn registration(
@@ -167,16 +188,23 @@ impl Store for SqliteStore {
         user: UserId,
         now: Timestamp,
     ) -> Result<Option<Registered>, StoreError> {
-        self.db.read(move |db| registrations::of_user_by_id(db, id, user, now)).await
+        self.db
+            .read(move |db| registrations::of_user_by_id(db, id, user, now))
+            .await
     }
 
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         // The look is free; a commit every second of an idle system would not be.
-        let waiting = self.db.read(move |db| registrations::any_expired(db, now)).await?;
+        let waiting = self
+            .db
+            .read(move |db| registrations::any_expired(db, now))
+            .await?;
         if !waiting {
             return Ok(0);
         }
-        self.db.write(move |db| registrations::expire(db, now, limit)).await
+        self.db
+            .write(move |db| registrations::expire(db, now, limit))
+            .await
     }
 
     async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
@@ -189,7 +217,9 @@ impl Store for SqliteStore {
             let dropped = self
                 .db
                 .write(move |db| {
-                    Ok::<_, StoreError>(idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?))
+                    Ok::<_, StoreError>(
+                        idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?),
+                    )
                 })
                 .await?;
             if dropped < AT_ONCE {

@@ -30,7 +30,9 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
     }
     let state = match event.fee {
         Paise::ZERO => State::Confirmed { payment_id: None },
-        _ => State::PendingPayment { hold_expires_at: command.now + command.hold },
+        _ => State::PendingPayment {
+            hold_expires_at: command.now + command.hold,
+        },
     };
     let registration = Registration {
         id: command.id,
@@ -55,7 +57,11 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
         }
         _ => None,
     };
-    Ok(Registered { registration, event: Arc::new(event), ticket })
+    Ok(Registered {
+        registration,
+        event: Arc::new(event),
+        ticket,
+    })
 }
 
 /// Puts the row in; the unique index over live registrations decides. The user's own hold, once run out, makes way.
@@ -103,12 +109,22 @@ fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Reg
         rows::REGISTRATION,
         " FROM registrations AS r WHERE event_id = ?1 AND user_id = ?2 AND status IN ('pending_payment', 'confirmed')",
     ]);
-    Ok(db.prepare_cached(&sql)?.query_row(params![event, user], |row| rows::registration(row, 0)).optional()?)
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row(params![event, user], |row| rows::registration(row, 0))
+        .optional()?)
 }
 
 pub(super) fn find(db: &Connection, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
-    let sql = const_sql(&["SELECT ", rows::REGISTRATION, " FROM registrations AS r WHERE id = ?1"]);
-    Ok(db.prepare_cached(&sql)?.query_row([id], |row| rows::registration(row, 0)).optional()?)
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::REGISTRATION,
+        " FROM registrations AS r WHERE id = ?1",
+    ]);
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row([id], |row| rows::registration(row, 0))
+        .optional()?)
 }
 
 /// Takes one seat if there is one. When all are taken, holds that have run out give theirs back first.
@@ -154,8 +170,15 @@ fn issue(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // A registration that lost its seat and got it again may have had a ticket before.
-    db.prepare_cached("INSERT OR REPLACE INTO tickets (registration_id, id, code, issued_at) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![registration.id, ticket.id, ticket.code, now.timestamp_millis()])?;
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO tickets (registration_id, id, code, issued_at) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        registration.id,
+        ticket.id,
+        ticket.code,
+        now.timestamp_millis()
+    ])?;
     let told = RegistrationConfirmed {
         registration_id: registration.id,
         user_id: registration.user_id,
@@ -165,8 +188,13 @@ fn issue(
         paid: registration.amount,
         payment_id,
     };
-    let message =
-        NewMessage::new(service::NOTIFICATIONS, kind::REGISTRATION_CONFIRMED, registration.id, now, &told);
+    let message = NewMessage::new(
+        service::NOTIFICATIONS,
+        kind::REGISTRATION_CONFIRMED,
+        registration.id,
+        now,
+        &told,
+    );
     outbox::push(db, &message)?;
     Ok(())
 }
@@ -188,15 +216,26 @@ pub(super) fn confirm(
 }
 
 /// Gives an expired registration its seat back, if there is one and its user has not registered anew meanwhile.
-pub(super) fn retake(db: &Connection, registration: &Registration, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(find_live(db, registration.event_id, registration.user_id)?.is_none()
-        && take_seat(db, registration.event_id, now)?)
+pub(super) fn retake(
+    db: &Connection,
+    registration: &Registration,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(
+        find_live(db, registration.event_id, registration.user_id)?.is_none()
+            && take_seat(db, registration.event_id, now)?,
+    )
 }
 
-pub(super) fn claim(db: &Connection, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
+pub(super) fn claim(
+    db: &Connection,
+    question: ClaimSeat,
+    command: Register,
+) -> Result<SeatClaim, RegisterError> {
     let event = events::find(db, question.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
     let now = command.now;
-    let live = find_live(db, question.event_id, question.user_id)?.filter(|live| live.state.at(now) != State::Expired);
+    let live = find_live(db, question.event_id, question.user_id)?
+        .filter(|live| live.state.at(now) != State::Expired);
     let registration = match live {
         _ if event.cancelled => return Err(RegisterError::EventCancelled),
         Some(live) => live,
@@ -222,8 +261,9 @@ pub(super) fn cancel(
     user: UserId,
     now: Timestamp,
 ) -> Result<Registered, CancelError> {
-    let registration =
-        find(db, id)?.filter(|found| found.user_id == user).ok_or(CancelError::NoSuchRegistration)?;
+    let registration = find(db, id)?
+        .filter(|found| found.user_id == user)
+        .ok_or(CancelError::NoSuchRegistration)?;
     let event = events::known(db, registration.event_id)?;
     match registration.state.at(now) {
         _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
@@ -236,7 +276,11 @@ pub(super) fn cancel(
     }
     let ended = end_one(db, registration, &event, EndReason::Attendee, now)?;
     free_seats(db, event.id, 1)?;
-    Ok(Registered { registration: ended, event: Arc::new(event), ticket: None })
+    Ok(Registered {
+        registration: ended,
+        event: Arc::new(event),
+        ticket: None,
+    })
 }
 
 fn end_one(
@@ -247,7 +291,8 @@ fn end_one(
     now: Timestamp,
 ) -> Result<Registration, StoreError> {
     end(db, registration.id, State::Cancelled)?;
-    db.prepare_cached("UPDATE tickets SET void = 1 WHERE registration_id = ?1")?.execute([registration.id])?;
+    db.prepare_cached("UPDATE tickets SET void = 1 WHERE registration_id = ?1")?
+        .execute([registration.id])?;
     let told = RegistrationEnded {
         registration_id: registration.id,
         user_id: registration.user_id,
@@ -261,15 +306,24 @@ fn end_one(
         _ => &[service::NOTIFICATIONS, service::PAYMENTS],
     };
     for destination in destinations {
-        outbox::push(db, &NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told))?;
+        outbox::push(
+            db,
+            &NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told),
+        )?;
     }
     registration.state = State::Cancelled;
     Ok(registration)
 }
 
 pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-    let sql = const_sql(&["SELECT ", rows::EVENT, " FROM events AS e WHERE ending = 1 LIMIT 1"]);
-    let Some(event) = db.prepare_cached(&sql)?.query_row([], rows::event).optional()? else { return Ok(0) };
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::EVENT,
+        " FROM events AS e WHERE ending = 1 LIMIT 1",
+    ]);
+    let Some(event) = db.prepare_cached(&sql)?.query_row([], rows::event).optional()? else {
+        return Ok(0);
+    };
     let sql = const_sql(&[
         "SELECT ",
         rows::REGISTRATION,
@@ -285,7 +339,8 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
     }
     free_seats(db, event.id, ended)?;
     if ended < limit {
-        db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?.execute([event.id])?;
+        db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?
+            .execute([event.id])?;
     }
     Ok(ended.max(1)) // an event without registrations was work too, and there may be another
 }
@@ -324,8 +379,13 @@ pub(super) fn of_user(
     let after = page.after.map(|cursor| cursor.id);
     let values = params![user, now.timestamp_millis(), after, page.limit as i64 + 1];
     let mut statement = db.prepare_cached(&sql)?;
-    let found = statement.query_map(values, |row| rows::registered(row, now))?.collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(found, |registered| Cursor { key: 0, id: registered.registration.id.0 }))
+    let found = statement
+        .query_map(values, |row| rows::registered(row, now))?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(page.cut(found, |registered| Cursor {
+        key: 0,
+        id: registered.registration.id.0,
+    }))
 }
 
 pub(super) fn of_user_by_id(
@@ -334,13 +394,26 @@ pub(super) fn of_user_by_id(
     user: UserId,
     now: Timestamp,
 ) -> Result<Option<Registered>, StoreError> {
-    let sql = const_sql(&["SELECT ", rows::EVENT, ", ", rows::REGISTRATION, ", t.id, t.code", OF_USER, " AND r.id = ?2"]);
-    Ok(db.prepare_cached(&sql)?.query_row(params![user, id], |row| rows::registered(row, now)).optional()?)
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::EVENT,
+        ", ",
+        rows::REGISTRATION,
+        ", t.id, t.code",
+        OF_USER,
+        " AND r.id = ?2",
+    ]);
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row(params![user, id], |row| rows::registered(row, now))
+        .optional()?)
 }
 
 pub(super) fn any_expired(db: &Connection, now: Timestamp) -> Result<bool, StoreError> {
     Ok(db
-        .prepare_cached("SELECT 1 FROM registrations WHERE status = 'pending_payment' AND hold_expires_at <= ?1")?
+        .prepare_cached(
+            "SELECT 1 FROM registrations WHERE status = 'pending_payment' AND hold_expires_at <= ?1",
+        )?
         .exists([now.timestamp_millis()])?)
 }
 

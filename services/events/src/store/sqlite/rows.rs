@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// The columns that [`event`] reads.
-pub const EVENT: &str = "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
+pub const EVENT: &str =
+    "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
     e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at";
 /// How many they are.
 pub const EVENT_COLUMNS: usize = 16;
@@ -36,7 +37,10 @@ pub fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
         organizer: row.get(1)?,
         name: row.get(2)?,
         details: row.get(3)?,
-        time: EventTime { at: from_millis(row.get(4)?), zone },
+        time: EventTime {
+            at: from_millis(row.get(4)?),
+            zone,
+        },
         address: row.get(6)?,
         capacity: row.get(7)?,
         fee: row.get(8)?,
@@ -57,8 +61,12 @@ pub const REGISTRATION: &str =
 pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> {
     let status: String = row.get(at + 4)?;
     let state = match status.as_str() {
-        "pending_payment" => State::PendingPayment { hold_expires_at: from_millis(row.get(at + 5)?) },
-        "confirmed" => State::Confirmed { payment_id: row.get(at + 6)? },
+        "pending_payment" => State::PendingPayment {
+            hold_expires_at: from_millis(row.get(at + 5)?),
+        },
+        "confirmed" => State::Confirmed {
+            payment_id: row.get(at + 6)?,
+        },
         "expired" => State::Expired,
         _ => State::Cancelled,
     };
@@ -78,15 +86,27 @@ pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered>
     let event = event(row)?;
     let mut registration = registration(row, EVENT_COLUMNS)?;
     registration.state = registration.state.at(now);
-    if event.cancelled && matches!(registration.state, State::PendingPayment { .. } | State::Confirmed { .. }) {
+    if event.cancelled
+        && matches!(
+            registration.state,
+            State::PendingPayment { .. } | State::Confirmed { .. }
+        )
+    {
         // The worker that ends the registrations of a cancelled event may not have come to this one yet.
         registration.state = State::Cancelled;
     }
     let ticket = match registration.state {
-        State::Confirmed { .. } => Some(Ticket { id: row.get(TICKET)?, code: row.get(TICKET + 1)? }),
+        State::Confirmed { .. } => Some(Ticket {
+            id: row.get(TICKET)?,
+            code: row.get(TICKET + 1)?,
+        }),
         _ => None,
     };
-    Ok(Registered { registration, event: Arc::new(event), ticket })
+    Ok(Registered {
+        registration,
+        event: Arc::new(event),
+        ticket,
+    })
 }
 
 fn conversion(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {

@@ -12,13 +12,20 @@ use rusqlite::Connection;
 use super::{events, registrations};
 use crate::domain::registration::{OnCapture, on_capture};
 
-pub(super) fn take_in(db: &Connection, batch: &[CloudEvent], now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+pub(super) fn take_in(
+    db: &Connection,
+    batch: &[CloudEvent],
+    now: Timestamp,
+) -> Result<Vec<Receipt>, StoreError> {
     batch.iter().map(|event| take_one(db, event, now)).collect()
 }
 
 fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
     if event.kind != kind::PAYMENT_CAPTURED {
-        return Ok(Receipt::rejected(event.id, "events does not know this kind of message"));
+        return Ok(Receipt::rejected(
+            event.id,
+            "events does not know this kind of message",
+        ));
     }
     let captured: PaymentCaptured = match event.data() {
         Ok(captured) => captured,
@@ -51,7 +58,13 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
             event: of.facts(),
             reason,
         };
-        let message = NewMessage::new(service::PAYMENTS, kind::PAYMENT_REFUSED, captured.payment_id, now, &told);
+        let message = NewMessage::new(
+            service::PAYMENTS,
+            kind::PAYMENT_REFUSED,
+            captured.payment_id,
+            now,
+            &told,
+        );
         outbox::push(db, &message)?;
     }
     Ok(Receipt::accepted(event.id))

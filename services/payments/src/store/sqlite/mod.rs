@@ -27,8 +27,13 @@ use super::{Applied, Captured, Fence, Opened, Statement, Store};
 use crate::domain::{order::Order, payment::Report, refund::Refund};
 
 /// The schema, in the order of its making.
-pub const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), outbox::SCHEMA, inbox::SCHEMA, lease::SCHEMA, idempotency::SCHEMA];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    outbox::SCHEMA,
+    inbox::SCHEMA,
+    lease::SCHEMA,
+    idempotency::SCHEMA,
+];
 
 /// Razorpay sends a webhook again for 24 h, and on request for 15 days.
 const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
@@ -42,7 +47,10 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// The store in `db`, opened with [`MIGRATIONS`].
     pub fn new(db: Sqlite) -> Self {
-        Self { db, bells: Bells::new(4) }
+        Self {
+            db,
+            bells: Bells::new(4),
+        }
     }
 
     /// A change that may give others something to do.
@@ -60,14 +68,23 @@ impl SqliteStore {
 
     /// Whether a look would find anything; a commit on every round of an idle worker would wear the disk.
     async fn any_due(&self, sql: &'static str, now: Timestamp) -> Result<bool, StoreError> {
-        self.db.read(move |db| Ok(db.prepare_cached(sql)?.exists([now.timestamp_millis()])?)).await
+        self.db
+            .read(move |db| Ok(db.prepare_cached(sql)?.exists([now.timestamp_millis()])?))
+            .await
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn claim_key(&self, key: Key, now: Timestamp, until: Timestamp) -> Result<Option<Refusal>, StoreError> {
-        self.db.write(move |db| idempotency::claim(db, &key, now, until)).await
+    async fn claim_key(
+        &self,
+        key: Key,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Refusal>, StoreError> {
+        self.db
+            .write(move |db| idempotency::claim(db, &key, now, until))
+            .await
     }
 
     async fn release_key(&self, key: Key) -> Result<(), StoreError> {
@@ -75,17 +92,22 @@ impl Store for SqliteStore {
     }
 
     async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError> {
-        self.db.write(move |db| idempotency::store(db, &key, &answer, now)).await
+        self.db
+            .write(move |db| idempotency::store(db, &key, &answer, now))
+            .await
     }
 
     async fn open_order(&self, order: Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError> {
-        self.db.write(move |db| orders::open(db, &order, now, until)).await
+        self.db
+            .write(move |db| orders::open(db, &order, now, until))
+            .await
     }
 
     async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<(), StoreError> {
         self.db
             .write(move |db| {
-                db.prepare_cached("UPDATE orders SET razorpay_id = ?2 WHERE id = ?1")?.execute(params![id, razorpay_id])?;
+                db.prepare_cached("UPDATE orders SET razorpay_id = ?2 WHERE id = ?1")?
+                    .execute(params![id, razorpay_id])?;
                 Ok(())
             })
             .await
@@ -97,7 +119,9 @@ impl Store for SqliteStore {
         fence: Fence,
         reconcile_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        self.db.write(move |db| orders::close(db, id, fence, reconcile_at)).await
+        self.db
+            .write(move |db| orders::close(db, id, fence, reconcile_at))
+            .await
     }
 
     async fn due_orders(
@@ -113,11 +137,14 @@ impl Store for SqliteStore {
     }
 
     async fn order_by_razorpay_id(&self, razorpay_id: String) -> Result<Option<Order>, StoreError> {
-        self.db.read(move |db| orders::by_razorpay_id(db, &razorpay_id)).await
+        self.db
+            .read(move |db| orders::by_razorpay_id(db, &razorpay_id))
+            .await
     }
 
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError> {
-        self.telling(move |db| payments::apply(db, &report, now, answer)).await
+        self.telling(move |db| payments::apply(db, &report, now, answer))
+            .await
     }
 
     async fn take_webhook(
@@ -127,18 +154,29 @@ impl Store for SqliteStore {
         refund: Option<String>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.telling(move |db| take_in::webhook(db, &event_id, report.as_ref(), refund.as_deref(), now)).await
+        self.telling(move |db| take_in::webhook(db, &event_id, report.as_ref(), refund.as_deref(), now))
+            .await
     }
 
     async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
-        self.telling(move |db| batch.iter().map(|event| take_in::message(db, event, now)).collect()).await
+        self.telling(move |db| {
+            batch
+                .iter()
+                .map(|event| take_in::message(db, event, now))
+                .collect()
+        })
+        .await
     }
 
     async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError> {
         self.db.read(move |db| payments::statement(db, id, user)).await
     }
 
-    async fn statements(&self, user: UserId, page: Page) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
+    async fn statements(
+        &self,
+        user: UserId,
+        page: Page,
+    ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
         self.db.read(move |db| payments::statements(db, user, page)).await
     }
 
@@ -161,7 +199,9 @@ impl Store for SqliteStore {
         razorpay_id: String,
         again: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db.write(move |db| refunds::accepted(db, id, fence, &razorpay_id, again)).await
+        self.db
+            .write(move |db| refunds::accepted(db, id, fence, &razorpay_id, again))
+            .await
     }
 
     async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
@@ -176,7 +216,9 @@ impl Store for SqliteStore {
         new_key: bool,
         why: String,
     ) -> Result<(), StoreError> {
-        self.db.write(move |db| refunds::retry(db, id, fence, again, new_key, &why)).await
+        self.db
+            .write(move |db| refunds::retry(db, id, fence, again, new_key, &why))
+            .await
     }
 
     async fn stuck(&self) -> Result<(u64, u64), StoreError> {
@@ -187,8 +229,14 @@ impl Store for SqliteStore {
         self.db
             .read(move |db| {
                 Ok((
-                    count(db, "SELECT count(*) FROM orders WHERE reconcile_at IS NOT NULL AND looks > 3")?,
-                    count(db, "SELECT count(*) FROM refunds WHERE next_at IS NOT NULL AND attempts > 3")?,
+                    count(
+                        db,
+                        "SELECT count(*) FROM orders WHERE reconcile_at IS NOT NULL AND looks > 3",
+                    )?,
+                    count(
+                        db,
+                        "SELECT count(*) FROM refunds WHERE next_at IS NOT NULL AND attempts > 3",
+                    )?,
                 ))
             })
             .await
@@ -205,7 +253,10 @@ impl Store for SqliteStore {
                             "DELETE FROM webhook_events WHERE id IN
                              (SELECT id FROM webhook_events WHERE received_at <= ?1 LIMIT ?2)",
                         )?
-                        .execute(params![now.timestamp_millis() - WEBHOOKS_KEPT_MILLIS, AT_ONCE as i64])?;
+                        .execute(params![
+                            now.timestamp_millis() - WEBHOOKS_KEPT_MILLIS,
+                            AT_ONCE as i64
+                        ])?;
                     let rest = idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?);
                     Ok::<_, StoreError>(webhooks.max(rest))
                 })

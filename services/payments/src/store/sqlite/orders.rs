@@ -16,8 +16,7 @@ use crate::{
 pub(super) const ANY_DUE: &str = "SELECT 1 FROM orders WHERE reconcile_at <= ?1 AND worked_until <= ?1";
 
 /// The columns that [`read`] reads.
-pub(super) const COLUMNS: &str =
-    "o.id, o.registration_id, o.event_id, o.event_name, o.user_id, o.amount, o.razorpay_id, o.paid_by, o.created_at";
+pub(super) const COLUMNS: &str = "o.id, o.registration_id, o.event_id, o.event_name, o.user_id, o.amount, o.razorpay_id, o.paid_by, o.created_at";
 
 /// Reads an order from the columns that begin at `at`.
 pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Order> {
@@ -34,9 +33,14 @@ pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Order> {
     })
 }
 
-pub(super) fn open(db: &Connection, wanted: &Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError> {
-    let fresh = db
-        .prepare_cached(
+pub(super) fn open(
+    db: &Connection,
+    wanted: &Order,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Opened, StoreError> {
+    let fresh =
+        db.prepare_cached(
             "INSERT INTO orders (id, registration_id, event_id, event_name, user_id, amount, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (registration_id) DO NOTHING",
         )?
@@ -48,8 +52,7 @@ pub(super) fn open(db: &Connection, wanted: &Order, now: Timestamp, until: Times
             wanted.user_id,
             wanted.amount,
             wanted.created_at.timestamp_millis()
-        ])?
-        == 1;
+        ])? == 1;
     let order = by_registration(db, wanted.registration_id)?
         .ok_or_else(|| StoreError::Corrupt("an order that was just made is not there".to_owned()))?;
     if let Some(payment) = order.paid_by {
@@ -63,13 +66,21 @@ pub(super) fn open(db: &Connection, wanted: &Order, now: Timestamp, until: Times
 }
 
 /// Whoever works on an order also sets the time at which the reconciler would take over, should he die.
-fn claim(db: &Connection, id: OrderId, now: Timestamp, until: Timestamp) -> Result<Option<Fence>, StoreError> {
+fn claim(
+    db: &Connection,
+    id: OrderId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<Fence>, StoreError> {
     Ok(db
         .prepare_cached(
             "UPDATE orders SET worked_until = ?3, reconcile_at = ?3, fence = fence + 1
              WHERE id = ?1 AND worked_until <= ?2 RETURNING fence",
         )?
-        .query_row(params![id, now.timestamp_millis(), until.timestamp_millis()], |row| row.get(0))
+        .query_row(
+            params![id, now.timestamp_millis(), until.timestamp_millis()],
+            |row| row.get(0),
+        )
         .optional()?)
 }
 
@@ -111,15 +122,24 @@ pub(super) fn due(
 
 pub(super) fn by_registration(db: &Connection, id: RegistrationId) -> Result<Option<Order>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE registration_id = ?1");
-    Ok(db.prepare_cached(&sql)?.query_row([id], |row| read(row, 0)).optional()?)
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row([id], |row| read(row, 0))
+        .optional()?)
 }
 
 pub(super) fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Order>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE razorpay_id = ?1");
-    Ok(db.prepare_cached(&sql)?.query_row([id], |row| read(row, 0)).optional()?)
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row([id], |row| read(row, 0))
+        .optional()?)
 }
 
 pub(super) fn by_id(db: &Connection, id: OrderId) -> Result<Option<Order>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE id = ?1");
-    Ok(db.prepare_cached(&sql)?.query_row([id], |row| read(row, 0)).optional()?)
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row([id], |row| read(row, 0))
+        .optional()?)
 }

@@ -21,8 +21,7 @@ use crate::{
     store::{Applied, Captured, Statement},
 };
 
-const COLUMNS: &str =
-    "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at";
+const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at";
 const COUNT: usize = 10;
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
@@ -51,7 +50,9 @@ pub(super) fn apply(
     now: Timestamp,
     (key, answer): Captured,
 ) -> Result<Applied, StoreError> {
-    let Some(mut order) = orders::by_razorpay_id(db, &report.order)? else { return Ok(Applied::Unknown) };
+    let Some(mut order) = orders::by_razorpay_id(db, &report.order)? else {
+        return Ok(Applied::Unknown);
+    };
     let before = by_razorpay_id(db, &report.payment)?;
     let mut payment = before.clone().unwrap_or_else(|| Payment {
         id: PaymentId::new(),
@@ -69,7 +70,8 @@ pub(super) fn apply(
         payment.decline.clone_from(&report.decline);
     }
     let is_ours = |status| status >= Status::Captured;
-    let captured_now = is_ours(payment.status) && !before.as_ref().is_some_and(|before| is_ours(before.status));
+    let captured_now =
+        is_ours(payment.status) && !before.as_ref().is_some_and(|before| is_ours(before.status));
     if captured_now {
         payment.captured_at = Some(now);
     }
@@ -81,14 +83,27 @@ pub(super) fn apply(
         false => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
     };
     if let (Some(key), Status::Captured) = (key, payment.status) {
-        let statement = Statement { payment: payment.clone(), order: order.clone(), refund: None };
+        let statement = Statement {
+            payment: payment.clone(),
+            order: order.clone(),
+            refund: None,
+        };
         idempotency::store(db, &key, &answer(&statement), now)?;
     }
-    Ok(Applied::Known { order: Box::new(order), payment, message })
+    Ok(Applied::Known {
+        order: Box::new(order),
+        payment,
+        message,
+    })
 }
 
 /// Money has come in: the first pays the order, any further goes back.
-fn captured(db: &Connection, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<Option<i64>, StoreError> {
+fn captured(
+    db: &Connection,
+    order: &mut Order,
+    payment: &Payment,
+    now: Timestamp,
+) -> Result<Option<i64>, StoreError> {
     if order.paid_by.is_some() {
         refunds::request(db, payment, RefundReason::Duplicate, now)?;
         return Ok(None);
@@ -104,7 +119,11 @@ fn captured(db: &Connection, order: &mut Order, payment: &Payment, now: Timestam
         user_id: order.user_id,
         amount: payment.amount,
     };
-    outbox::push(db, &NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told)).map(Some)
+    outbox::push(
+        db,
+        &NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told),
+    )
+    .map(Some)
 }
 
 fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreError> {
@@ -141,25 +160,39 @@ pub(super) fn by_id(db: &Connection, id: PaymentId) -> Result<Option<Payment>, S
 }
 
 pub(super) fn refunded(db: &Connection, id: PaymentId) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE payments SET status = 'refunded' WHERE id = ?1")?.execute([id])?;
+    db.prepare_cached("UPDATE payments SET status = 'refunded' WHERE id = ?1")?
+        .execute([id])?;
     Ok(())
 }
 
-const FROM: &str =
-    "FROM payments AS p JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id WHERE p.user_id = ?1";
+const FROM: &str = "FROM payments AS p JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id WHERE p.user_id = ?1";
 
 fn read_statement(row: &Row<'_>) -> rusqlite::Result<Statement> {
     const ORDER_COUNT: usize = 9;
     let reason: Option<String> = row.get(COUNT + ORDER_COUNT)?;
     let done: bool = row.get(COUNT + ORDER_COUNT + 1)?;
-    let refund = reason.as_deref().and_then(parse_reason).map(|reason| (reason, done));
-    Ok(Statement { payment: read(row)?, order: orders::read(row, COUNT)?, refund })
+    let refund = reason
+        .as_deref()
+        .and_then(parse_reason)
+        .map(|reason| (reason, done));
+    Ok(Statement {
+        payment: read(row)?,
+        order: orders::read(row, COUNT)?,
+        refund,
+    })
 }
 
-pub(super) fn statement(db: &Connection, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError> {
+pub(super) fn statement(
+    db: &Connection,
+    id: PaymentId,
+    user: UserId,
+) -> Result<Option<Statement>, StoreError> {
     let order = orders::COLUMNS;
     let sql = format!("SELECT {COLUMNS}, {order}, f.reason, f.next_at IS NULL {FROM} AND p.id = ?2");
-    Ok(db.prepare_cached(&sql)?.query_row(params![user, id], read_statement).optional()?)
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row(params![user, id], read_statement)
+        .optional()?)
 }
 
 pub(super) fn statements(
@@ -176,5 +209,8 @@ pub(super) fn statements(
         .prepare_cached(&sql)?
         .query_map(params![user, after, page.limit as i64 + 1], read_statement)?
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(found, |statement| Cursor { key: 0, id: statement.payment.id.0 }))
+    Ok(page.cut(found, |statement| Cursor {
+        key: 0,
+        id: statement.payment.id.0,
+    }))
 }

@@ -37,7 +37,8 @@ pub(super) fn request(
     Ok(())
 }
 
-const COLUMNS: &str = "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.razorpay_id, f.generation, f.attempts";
+const COLUMNS: &str =
+    "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.razorpay_id, f.generation, f.attempts";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Refund> {
     let reason: String = row.get(4)?;
@@ -70,7 +71,9 @@ pub(super) fn due(
     let mut claimed = Vec::with_capacity(refunds.len());
     for refund in refunds {
         let fence = db
-            .prepare_cached("UPDATE refunds SET worked_until = ?2, fence = fence + 1 WHERE id = ?1 RETURNING fence")?
+            .prepare_cached(
+                "UPDATE refunds SET worked_until = ?2, fence = fence + 1 WHERE id = ?1 RETURNING fence",
+            )?
             .query_row(params![refund.id, until.timestamp_millis()], |row| row.get(0))?;
         claimed.push((refund, fence));
     }
@@ -117,7 +120,9 @@ pub(super) fn done(db: &Connection, id: RefundId, fence: Fence, now: Timestamp) 
         )?
         .query_row(params![id, fence], |row| Ok((row.get::<_, PaymentId>(0)?, row.get::<_, String>(1)?)))
         .optional()?;
-    let Some((payment_id, reason)) = finished else { return Ok(()) };
+    let Some((payment_id, reason)) = finished else {
+        return Ok(());
+    };
     payments::refunded(db, payment_id)?;
     let missing = || StoreError::Corrupt(format!("the payment or order of refund {id} is missing"));
     let payment = payments::by_id(db, payment_id)?.ok_or_else(missing)?;
@@ -131,6 +136,15 @@ pub(super) fn done(db: &Connection, id: RefundId, fence: Fence, now: Timestamp) 
         amount: payment.amount,
         reason: parse_reason(&reason).unwrap_or(RefundReason::NoSeat),
     };
-    outbox::push(db, &NewMessage::new(service::NOTIFICATIONS, kind::PAYMENT_REFUNDED, payment_id, now, &told))?;
+    outbox::push(
+        db,
+        &NewMessage::new(
+            service::NOTIFICATIONS,
+            kind::PAYMENT_REFUNDED,
+            payment_id,
+            now,
+            &told,
+        ),
+    )?;
     Ok(())
 }

@@ -32,12 +32,17 @@ pub(super) fn webhook(
     }
     if let Some(report) = report {
         // No answer hangs on a webhook, so there is none to keep.
-        let no_answer = |_: &Statement| common::idempotency::Answer { status: 200, body: Vec::new() };
+        let no_answer = |_: &Statement| common::idempotency::Answer {
+            status: 200,
+            body: Vec::new(),
+        };
         payments::apply(db, report, now, (None, no_answer))?;
         if report.status == Status::Authorized {
             // Money waits to be captured: the reconciler does that, unless the payer's own request is about to.
-            db.prepare_cached("UPDATE orders SET reconcile_at = ?2 WHERE razorpay_id = ?1 AND paid_by IS NULL")?
-                .execute(params![report.order, millis])?;
+            db.prepare_cached(
+                "UPDATE orders SET reconcile_at = ?2 WHERE razorpay_id = ?1 AND paid_by IS NULL",
+            )?
+            .execute(params![report.order, millis])?;
         }
     }
     if let Some(refund) = refund {
@@ -57,7 +62,12 @@ pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Re
             Ok(ended) => (paid_by(db, &ended)?, end_reason(ended.reason)),
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
-        _ => return Ok(Receipt::rejected(event.id, "payments does not know this kind of message")),
+        _ => {
+            return Ok(Receipt::rejected(
+                event.id,
+                "payments does not know this kind of message",
+            ));
+        }
     };
     if inbox::first_time(db, event.id, now)?
         && let Some(payment) = payment
