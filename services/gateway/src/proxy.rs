@@ -30,7 +30,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// The path map: whole segments, first match.
-const MAP: [(&str, Target); 8] = [
+const MAP: [(&str, Target); 9] = [
     ("/api/users", Target::Users),
     ("/api/organiser", Target::Events),
     ("/api/reg", Target::Events),
@@ -38,6 +38,7 @@ const MAP: [(&str, Target); 8] = [
     ("/api/live", Target::Events),
     ("/api/notifications", Target::Notifications),
     ("/dev/mailbox", Target::Notifications),
+    ("/dev/mailbox.json", Target::Notifications),
     ("/api/payment", Target::Payments),
 ];
 

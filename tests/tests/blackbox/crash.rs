@@ -131,6 +131,7 @@ async fn a_kill_in_a_paid_registration(topology: Topology) {
         Topology::One => &["organise-event"],
         Topology::Five => &["payments", "events", "razorpay-simulator", "gateway"],
     };
+    let mut everybody = 0;
     for run in 0..16 {
         let people: Vec<Person> = (0..4).map(|_| system.stranger(Role::User)).collect();
         let mut paying = tokio::task::JoinSet::new();
@@ -149,8 +150,30 @@ async fn a_kill_in_a_paid_registration(topology: Topology) {
         system.start_again().await;
         for (person, status) in answers {
             ends_right(&person, &event, status).await;
+            everybody += 1;
         }
     }
+    let captured = captured_at_razorpay(&system).await;
+    assert_eq!(captured, everybody, "Razorpay has taken as many payments as there are registrations");
+}
+
+/// How many captured payments Razorpay knows, ours or forgotten by us.
+async fn captured_at_razorpay(system: &System) -> usize {
+    let secret = std::fs::read_to_string(system.data().join("razorpay_key_secret")).unwrap();
+    let base = system.service_url("RAZORPAY_SIMULATOR_PORT");
+    let mut captured = 0;
+    for page in 0.. {
+        let url = format!("{base}/v1/payments?count=100&skip={}", page * 100);
+        let request = tests::people::http_client().get(url).basic_auth("rzp_test_simulator", Some(secret.trim()));
+        let text = request.send().await.unwrap().text().await.unwrap();
+        let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let items = found["items"].as_array().unwrap();
+        captured += items.iter().filter(|payment| payment["status"] == "captured").count();
+        if items.len() < 100 {
+            break;
+        }
+    }
+    captured
 }
 
 /// Whoever was told "200" is in. Whoever heard nothing pays again, as people do, and is in then; and nobody has paid
