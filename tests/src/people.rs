@@ -94,7 +94,8 @@ impl Answer {
     }
 }
 
-/// An HTTP client as the tests use it: no proxy, no redirects.
+/// An HTTP client as the tests use it: no proxy, no redirects, and a new connection for each request, because tests kill
+/// servers and a kept connection would be a dead one.
 pub fn http_client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
@@ -102,6 +103,7 @@ pub fn http_client() -> reqwest::Client {
     });
     reqwest::Client::builder()
         .no_proxy()
+        .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(std::time::Duration::from_secs(40))
         .build()

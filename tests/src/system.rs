@@ -82,6 +82,11 @@ impl System {
         for name in PORTS {
             settings.insert(name.to_owned(), free_port().to_string());
         }
+        let webhook = format!(
+            "http://127.0.0.1:{}/api/payment/webhook",
+            settings["GATEWAY_PORT"]
+        );
+        settings.insert("RAZORPAY_WEBHOOK_URL".to_owned(), webhook);
         settings.extend(options.settings);
         let dir = tempfile::Builder::new()
             .prefix("organise-event-")

@@ -44,10 +44,11 @@ impl Program {
         });
         let auto_complete = read(
             &mut wrong,
-            "SIMULATOR_AUTO_COMPLETE_MS",
-            "0",
-            "milliseconds, or off",
+            "SIMULATOR_AUTO_COMPLETE",
+            "on",
+            "on, off or milliseconds",
             |text| match text {
+                "on" => Some(Some(Duration::ZERO)),
                 "off" => Some(None),
                 millis => millis
                     .parse()

@@ -25,6 +25,8 @@ pub struct App {
     pub razorpay: Razorpay,
     /// Whether it is the simulator, which lets us make payments from our side.
     pub simulated: bool,
+    /// Whether the simulator takes the payer's step by itself.
+    pub step_by_itself: bool,
     /// How long a worker may work on an order or refund before another takes over.
     pub lease: Duration,
     /// Rung when messages to the events service have been delivered.

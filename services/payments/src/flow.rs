@@ -247,7 +247,13 @@ async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captur
             (started.razorpay_payment_id, started.next)
         }
     };
-    let payment = outcome(app, &payment_id, answer.clone()).await?;
+    // A payer who has a step to take elsewhere needs the way there now; UPI is decided on their phone while we wait.
+    let patience = if app.step_by_itself || wish.method == Method::Upi {
+        PATIENCE
+    } else {
+        Duration::ZERO
+    };
+    let payment = outcome(app, &payment_id, patience, answer.clone()).await?;
     match payment.status {
         Status::Authorized => {
             let payment = capture(app, &payment, answer).await?;
@@ -276,8 +282,8 @@ async fn find_order(app: &App, order: &Order) -> Result<Option<String>, Failed> 
 }
 
 /// Waits for the payer's bank.
-async fn outcome(app: &App, payment: &str, answer: Captured) -> Result<Payment, Failed> {
-    let deadline = Instant::now() + PATIENCE;
+async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured) -> Result<Payment, Failed> {
+    let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(5);
     loop {
         let entity = app.razorpay.payment(payment).await?;

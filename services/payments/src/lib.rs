@@ -53,6 +53,7 @@ pub fn build(
         users: InternalClient::new(users, auth.clone(), service::USERS),
         razorpay: Razorpay::new(razorpay, context.razorpay_keys().clone())?,
         simulated: context.settings.razorpay.keys.is_none(),
+        step_by_itself: context.settings.simulator_auto_complete,
         lease: context.settings.lease,
         told_events: Arc::default(),
         auth,

@@ -154,7 +154,10 @@ async fn a_kill_in_a_paid_registration(topology: Topology) {
         }
     }
     let captured = captured_at_razorpay(&system).await;
-    assert_eq!(captured, everybody, "Razorpay has taken as many payments as there are registrations");
+    assert_eq!(
+        captured, everybody,
+        "Razorpay has taken as many payments as there are registrations"
+    );
 }
 
 /// How many captured payments Razorpay knows, ours or forgotten by us.
@@ -164,11 +167,16 @@ async fn captured_at_razorpay(system: &System) -> usize {
     let mut captured = 0;
     for page in 0.. {
         let url = format!("{base}/v1/payments?count=100&skip={}", page * 100);
-        let request = tests::people::http_client().get(url).basic_auth("rzp_test_simulator", Some(secret.trim()));
+        let request = tests::people::http_client()
+            .get(url)
+            .basic_auth("rzp_test_simulator", Some(secret.trim()));
         let text = request.send().await.unwrap().text().await.unwrap();
         let found: serde_json::Value = serde_json::from_str(&text).unwrap();
         let items = found["items"].as_array().unwrap();
-        captured += items.iter().filter(|payment| payment["status"] == "captured").count();
+        captured += items
+            .iter()
+            .filter(|payment| payment["status"] == "captured")
+            .count();
         if items.len() < 100 {
             break;
         }

@@ -7,6 +7,7 @@
     reason = "tests fail loudly"
 )]
 
+mod checkout;
 mod crash;
 mod documents;
 mod errors;
@@ -15,6 +16,7 @@ mod limits;
 mod mail;
 mod postman;
 mod races;
+mod readme;
 mod refunds;
 mod start;
 mod story;

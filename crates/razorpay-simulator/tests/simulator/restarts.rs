@@ -79,7 +79,7 @@ impl Program {
             .env("RAZORPAY_KEY_SECRET", KEY_SECRET)
             .env("RAZORPAY_WEBHOOK_URL", webhook_url)
             .env("DATA_DIR", dir)
-            .env("SIMULATOR_AUTO_COMPLETE_MS", "1500")
+            .env("SIMULATOR_AUTO_COMPLETE", "1500")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

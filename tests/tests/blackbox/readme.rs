@@ -1,0 +1,35 @@
+//! The README's story works as it is printed, on a system that is new and on one that is not.
+
+use std::process::Command;
+
+use tests::{Options, System, Topology, process::root};
+
+use crate::both;
+
+both!(the_story_in_curl);
+
+async fn the_story_in_curl(topology: Topology) {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let story = readme
+        .split("```sh story\n")
+        .nth(1)
+        .expect("a block marked sh story")
+        .split("```")
+        .next()
+        .unwrap();
+    let system = System::start(topology, Options::default()).await;
+    for round in ["new", "used"] {
+        let told = Command::new("sh")
+            .args(["-euc", story])
+            .env("BASE", system.url())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&told.stdout);
+        assert!(
+            told.status.success(),
+            "{round}: {text}\n{}",
+            String::from_utf8_lossy(&told.stderr)
+        );
+        assert!(text.contains("\"status\":\"confirmed\""), "{round}: {text}");
+    }
+}
