@@ -1,6 +1,6 @@
-//! A read-through cache: one load per key at a time, entries of bounded age.
+//! A cache whose entries have a bounded age.
 
-use std::{future::Future, hash::Hash, sync::Arc, time::Duration};
+use std::{hash::Hash, time::Duration};
 
 use moka::future::Cache as Moka;
 
@@ -29,22 +29,5 @@ where
     /// Keeps a value.
     pub async fn put(&self, key: K, value: V) {
         self.0.insert(key, value).await;
-    }
-
-    /// The value of `key`, loaded by the first who asks while the others wait. A failed load is not kept.
-    ///
-    /// # Errors
-    /// What the load returns, shared among all who waited for it.
-    pub async fn get_or_load<E: Send + Sync + 'static>(
-        &self,
-        key: K,
-        load: impl Future<Output = Result<V, E>>,
-    ) -> Result<V, Arc<E>> {
-        self.0.try_get_with(key, load).await
-    }
-
-    /// Drops a value that has changed.
-    pub async fn forget(&self, key: &K) {
-        self.0.invalidate(key).await;
     }
 }

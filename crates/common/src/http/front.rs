@@ -14,9 +14,8 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -133,12 +132,4 @@ impl Service<Request> for Front {
         let front = self.clone();
         Box::pin(async move { Ok(front.handle(request).await) })
     }
-}
-
-/// Marks an answer as not to be kept by any cache: it is about one person.
-pub fn private(mut response: Response<Body>) -> Response<Body> {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

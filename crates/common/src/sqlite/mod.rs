@@ -8,6 +8,8 @@ pub mod idempotency;
 pub mod inbox;
 pub mod lease;
 pub mod outbox;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{

@@ -1,0 +1,118 @@
+//! What every service relies on: a change is whole or not there, and its caller knows which.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::Sqlite;
+use crate::store::StoreError;
+
+const SCHEMA: &[&str] = &["CREATE TABLE things (id INTEGER PRIMARY KEY, data BLOB)"];
+
+fn open() -> (Sqlite, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (Sqlite::open(&dir.path().join("test.db"), SCHEMA).unwrap(), dir)
+}
+
+fn add(db: &Connection, id: i64) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO things (id) VALUES (?1)")?
+        .execute([id])?;
+    Ok(())
+}
+
+async fn ids(db: &Sqlite) -> BTreeSet<i64> {
+    let read = |db: &Connection| -> Result<BTreeSet<i64>, StoreError> {
+        Ok(db
+            .prepare("SELECT id FROM things")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
+    };
+    db.read(read).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_fails_undoes_itself_and_no_other() {
+    let (db, _dir) = open();
+    let changes = (0..300_i64).map(|id| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            db.write(move |db| {
+                add(db, id)?;
+                match id % 3 {
+                    0 => Ok(()),
+                    1 => Err(StoreError::Corrupt("refused".to_owned())),
+                    _ => panic!("a change that panics"),
+                }
+            })
+            .await
+        })
+    });
+    let mut kept = BTreeSet::new();
+    for (id, change) in (0..).zip(changes.collect::<Vec<_>>()) {
+        match change.await.unwrap() {
+            Ok(()) => drop(kept.insert(id)),
+            Err(StoreError::Corrupt(_)) => assert_eq!(id % 3, 1),
+            Err(_) => assert_eq!(id % 3, 2),
+        }
+    }
+    assert_eq!(kept, (0..300).filter(|id| id % 3 == 0).collect());
+    assert_eq!(ids(&db).await, kept, "what was answered is what is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_an_error_and_not_an_end() {
+    let (db, _dir) = open();
+    db.write(|db| add(db, 1)).await.unwrap();
+    // The limit on pages is how SQLite itself plays a full disk: the same error, at the same places.
+    let limit = |db: &Connection, pages: i64| -> Result<(), StoreError> {
+        Ok(db.pragma_update(None, "max_page_count", pages)?)
+    };
+    db.write(move |db| limit(db, 20)).await.unwrap();
+    let large = |id: i64| {
+        move |db: &Connection| -> Result<(), StoreError> {
+            db.execute("INSERT INTO things VALUES (?1, zeroblob(1000000))", [id])?;
+            Ok(())
+        }
+    };
+    let tries: Vec<_> = (10..20)
+        .map(|id| {
+            let db = db.clone();
+            tokio::spawn(async move { db.write(large(id)).await })
+        })
+        .collect();
+    for tried in tries {
+        assert!(matches!(tried.await.unwrap(), Err(StoreError::Unavailable(_))));
+    }
+    assert_eq!(
+        ids(&db).await,
+        BTreeSet::from([1]),
+        "nothing of it is there, and reading goes on"
+    );
+    db.write(move |db| limit(db, 100_000)).await.unwrap();
+    db.write(large(30)).await.unwrap();
+    assert_eq!(
+        ids(&db).await,
+        BTreeSet::from([1, 30]),
+        "with room again, writing goes on"
+    );
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_refused() {
+    let (db, dir) = open();
+    drop(db);
+    let newer = [SCHEMA[0], "CREATE TABLE more (id INTEGER)"];
+    drop(Sqlite::open(&dir.path().join("test.db"), &newer).unwrap());
+    assert!(Sqlite::open(&dir.path().join("test.db"), SCHEMA).is_err());
+}
+
+#[tokio::test]
+async fn commits_are_counted_before_anybody_hears_of_them() {
+    let (db, _dir) = open();
+    for id in 0..50 {
+        let before = db.commits();
+        db.write(move |db| add(db, id)).await.unwrap();
+        assert!(db.commits() > before);
+    }
+}
