@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{ConnectInfo, FromRef, FromRequest, FromRequestParts, Query, Request},
+    extract::{ConnectInfo, FromRef, FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, HeaderName, header, request::Parts},
 };
 use bytes::Bytes;
@@ -155,6 +155,18 @@ where
             })
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Ok(Self(ip))
+    }
+}
+
+/// The `{id}` of a path, as text. What is no text at all is an id that nothing has, not an error of its own.
+pub struct PathId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let id = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(id.map(|Path(id)| id).unwrap_or_default()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A process from start to end: settings, logs, data directory, secrets, listeners, stop. What every `main` does.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
@@ -45,7 +46,12 @@ impl Context {
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
         let dir = &settings.data_dir;
         let trouble = |error| format!("The data directory {} cannot be used: {error}.", dir.display());
-        fs::create_dir_all(dir).map_err(trouble)?;
+        // Addresses, password hashes and tickets are nobody else's business on this machine.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(trouble)?;
         let jwt_secret = match &settings.jwt_secret {
             Some(secret) => secret.clone(),
             None => secrets::read_or_create(dir, "jwt_secret").map_err(trouble)?,
@@ -178,6 +184,11 @@ where
     runtime.block_on(async {
         let signals = Signals::take().map_err(|error| format!("signals cannot be handled: {error}."))?;
         let context = Context::new(settings, Clock::system())?;
+        if context.settings.is_production() {
+            tracing::warn!(
+                "production on SQLite: fine on one machine with backups; it cannot be spread over several"
+            );
+        }
         let workers = context.workers.clone();
         compose(context).await?;
         Ok(workers.run(signals, GRACE).await)

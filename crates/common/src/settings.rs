@@ -147,8 +147,14 @@ impl Settings {
     /// Everything that is wrong.
     pub fn from_env() -> Result<Self, SettingsError> {
         match dotenvy::dotenv() {
-            Err(error) if !error.not_found() => return Err(SettingsError(vec![format!(".env: {error}")])),
-            _ => {}
+            Ok(_) => {}
+            Err(error) if error.not_found() => {}
+            // The line itself is not shown: it may hold a secret.
+            Err(dotenvy::Error::LineParse(..)) => {
+                let why = ".env has a line that cannot be read; put values with spaces or # in quotes";
+                return Err(SettingsError(vec![why.to_owned()]));
+            }
+            Err(error) => return Err(SettingsError(vec![format!(".env: {error}")])),
         }
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }

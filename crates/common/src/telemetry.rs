@@ -1,5 +1,7 @@
 //! Logs: structured, to standard error, with the request id. `LOG` filters them, `LOG_FORMAT=json` is for machines.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// Starts logging for the process, and sends panics there too. Call once, in `main`.
@@ -24,6 +26,7 @@ pub fn start(filter: &str, json: bool) -> Result<(), String> {
                 fmt::layer()
                     .compact()
                     .with_target(false)
+                    .with_ansi(std::io::stderr().is_terminal())
                     .with_writer(std::io::stderr),
             )
             .try_init()

@@ -22,6 +22,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
+    if std::env::args().len() > 1 {
+        return Err(
+            "this takes no arguments; README.md and the library's documentation list its settings".to_owned(),
+        );
+    }
+    if dotenvy::dotenv().is_err_and(|error| !error.not_found()) {
+        return Err(".env has a line that cannot be read".to_owned());
+    }
     let program = Program::from_env()?;
     let filter =
         EnvFilter::try_new(&program.log).map_err(|error| format!("LOG is not a log filter: {error}."))?;

@@ -48,7 +48,7 @@ pub fn banner(settings: &Settings, addresses: &Addresses) -> String {
         None => row(
             "razorpay",
             settings.razorpay.base_url.as_deref().unwrap_or("-"),
-            "real payments",
+            "payments",
         ),
     }
     row(
@@ -56,12 +56,19 @@ pub fn banner(settings: &Settings, addresses: &Addresses) -> String {
         &settings.data_dir.display().to_string(),
         "SQLite files, secrets, mailbox",
     );
+    let _ = writeln!(
+        text,
+        "\nTry first:\n  {url}/docs              every call, to try out in the browser"
+    );
+    if !settings.is_production() {
+        let _ = writeln!(
+            text,
+            "  {url}/dev/mailbox       the e-mail and SMS that would have been sent"
+        );
+    }
     let _ = write!(
         text,
-        "\nTry first:\n\
-         \x20 {url}/docs              every call, to try out in the browser\n\
-         \x20 {url}/dev/mailbox       the e-mail and SMS that would have been sent\n\
-         \x20 curl {url}/api/users/register -H 'Content-Type: application/json' \\\n\
+        "\x20 curl {url}/api/users/register -H 'Content-Type: application/json' \\\n\
          \x20      -d '{{\"email\":\"me@example.org\",\"password\":\"a long sentence will do\",\"role\":\"organizer\"}}'\n\n\
          README.md tells the whole story. Ctrl-C stops everything; the data stay.\n\n"
     );

@@ -205,8 +205,7 @@ async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captur
         Some(id) => id,
         None => {
             let id = app.razorpay.create_order(&order).await?.id;
-            app.store.set_razorpay_order(order.id, id.clone()).await?;
-            id
+            app.store.set_razorpay_order(order.id, id).await?
         }
     };
     order.razorpay_id = Some(razorpay_id.clone());
@@ -277,8 +276,7 @@ async fn find_order(app: &App, order: &Order) -> Result<Option<String>, Failed> 
     let Some(found) = app.razorpay.order_by_receipt(order).await? else {
         return Ok(None);
     };
-    app.store.set_razorpay_order(order.id, found.id.clone()).await?;
-    Ok(Some(found.id))
+    Ok(Some(app.store.set_razorpay_order(order.id, found.id).await?))
 }
 
 /// Waits for the payer's bank.

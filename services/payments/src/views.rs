@@ -59,7 +59,7 @@ pub struct PaymentView {
 #[derive(Serialize, ToSchema)]
 pub struct FailureView {
     /// For programs.
-    #[schema(example = "insufficient_funds")]
+    #[schema(example = "insufficient_fund")]
     pub code: String,
     /// For people.
     pub description: String,

@@ -114,7 +114,7 @@ async fn fifty_kills_under_load(topology: Topology) {
     }
     system.terminate();
     for name in ["users", "events", "notifications", "payments"] {
-        let checked = std::process::Command::new("python3")
+        let checked = std::process::Command::new(std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
             .args(["-c", "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])"])
             .arg(system.data().join(format!("{name}.db")))
             .output()

@@ -197,7 +197,7 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
             "method_not_allowed",
         ),
         Case(Method::TRACE, "/api/events", "", &[], 405, "method_not_allowed"),
-        Case(Method::GET, "/api/events/%ff", "", &[], 400, ""),
+        Case(Method::GET, "/api/events/%ff", "", &[], 404, "event_not_found"),
         Case(
             Method::GET,
             "/api/events?limit=0",

@@ -15,7 +15,7 @@ use std::{
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderValue, StatusCode},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -132,4 +132,12 @@ impl Service<Request> for Front {
         let front = self.clone();
         Box::pin(async move { Ok(front.handle(request).await) })
     }
+}
+
+/// Marks an answer as not to be kept by any cache: it is about one person.
+pub fn private(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

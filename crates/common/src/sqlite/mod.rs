@@ -136,6 +136,9 @@ fn in_snapshot<T, E: From<StoreError>>(
 fn connect(path: &Path, writer: bool) -> Result<Connection, StoreError> {
     let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, writer);
+    if writer {
+        create_private(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    }
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(TURN)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -148,6 +151,17 @@ fn connect(path: &Path, writer: bool) -> Result<Connection, StoreError> {
         connection.execute_batch("PRAGMA query_only = ON")?;
     }
     Ok(connection)
+}
+
+/// Makes the file if it is not there, readable by its owner only; SQLite gives its companions the same mode.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {

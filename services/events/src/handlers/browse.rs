@@ -1,13 +1,8 @@
 //! `GET /api/events` and `GET /api/events/{id}`: what anybody may see.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::Uri,
-    response::Response,
-};
+use axum::{Json, extract::State, http::Uri, response::Response};
 use common::{
-    extract::Params,
+    extract::{Params, PathId},
     http::{Page, page},
     ids::EventId,
     problem::{ApiError, Problem},
@@ -85,7 +80,7 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such event"),
     )
 )]
-pub async fn event(State(app): State<App>, Path(id): Path<String>) -> Result<Json<EventView>, ApiError> {
+pub async fn event(State(app): State<App>, PathId(id): PathId) -> Result<Json<EventView>, ApiError> {
     let event = app
         .store
         .event(EventId::lenient(&id))

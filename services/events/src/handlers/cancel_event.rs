@@ -1,12 +1,8 @@
 //! `POST /api/organiser/events/{id}/cancel`
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{Organizer, Unsafe},
+    extract::{Organizer, PathId, Unsafe},
     idempotency::{Answer, Keyed},
     ids::EventId,
     problem::{ApiError, Problem},
@@ -40,7 +36,7 @@ use crate::{
 pub async fn cancel_event(
     State(app): State<App>,
     Organizer(caller): Organizer,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     Unsafe { input: (), key }: Unsafe<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer };

@@ -1,12 +1,8 @@
 //! `DELETE /api/reg/registrations/{id}`
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{Caller, Unsafe},
+    extract::{Caller, PathId, Unsafe},
     idempotency::{Answer, Keyed},
     ids::RegistrationId,
     problem::{ApiError, Problem},
@@ -40,7 +36,7 @@ use crate::{
 pub async fn cancel_registration(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     Unsafe { input: (), key }: Unsafe<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer };

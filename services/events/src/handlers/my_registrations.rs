@@ -1,14 +1,9 @@
 //! `GET /api/reg/get_registrevent` and `GET /api/reg/registrations/{id}`
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::Uri,
-    response::Response,
-};
+use axum::{Json, extract::State, http::Uri, response::Response};
 use common::{
     documented::NO_REGISTRATIONS,
-    extract::{Caller, Params},
+    extract::{Caller, Params, PathId},
     http::{Page, page},
     ids::RegistrationId,
     problem::{ApiError, Problem},
@@ -35,6 +30,7 @@ use crate::{
         (status = 200, description = "The registrations; the next page is in Link", body = Vec<RegistrationView>),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No registrations"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is wrong"),
     ),
     security(("bearer" = []))
 )]
@@ -86,7 +82,7 @@ pub async fn my_registrations(
 pub async fn my_registration(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<Json<RegistrationView>, ApiError> {
     let found = app
         .store

@@ -30,6 +30,7 @@ use crate::{app::App, store::EventPage, views::EventView};
         (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
         (status = 403, body = Problem, content_type = "application/problem+json", description = "Not an organizer"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No events yet"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is wrong"),
     ),
     security(("bearer" = []))
 )]

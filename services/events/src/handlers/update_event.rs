@@ -1,13 +1,9 @@
 //! `PATCH /api/organiser/events/{id}`
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use chrono_tz::Tz;
 use common::{
-    extract::{Organizer, Unsafe},
+    extract::{Organizer, PathId, Unsafe},
     fields::{Fields, FromFields, Value},
     idempotency::{Answer, Keyed},
     ids::EventId,
@@ -100,7 +96,7 @@ impl FromFields for UpdateEvent {
 pub async fn update_event(
     State(app): State<App>,
     Organizer(caller): Organizer,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     Unsafe { input, key }: Unsafe<UpdateEvent>,
 ) -> Result<Response, ApiError> {
     let patch = Patch {

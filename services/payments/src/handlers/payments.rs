@@ -1,13 +1,8 @@
 //! `GET /api/payment/payments` and `GET /api/payment/payments/{id}`
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::Uri,
-    response::Response,
-};
+use axum::{Json, extract::State, http::Uri, response::Response};
 use common::{
-    extract::{Caller, Params},
+    extract::{Caller, Params, PathId},
     http::{Page, page},
     ids::PaymentId,
     problem::{ApiError, Problem},
@@ -27,6 +22,7 @@ use crate::{app::App, views::PaymentView};
     responses(
         (status = 200, description = "The payments; the next page is in Link", body = Vec<PaymentView>),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is wrong"),
     ),
     security(("bearer" = []))
 )]
@@ -62,7 +58,7 @@ pub async fn list(
 pub async fn one(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<Json<PaymentView>, ApiError> {
     let found = app.store.statement(PaymentId::lenient(&id), caller.id).await?;
     found

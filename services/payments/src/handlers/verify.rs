@@ -56,7 +56,7 @@ impl FromFields for Verify {
         (status = 402, body = Problem, content_type = "application/problem+json", description = "The payment failed"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such order of yours"),
         (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "`payment_pending`: the payer has not finished; `already_paid`: by another payment"),
+            description = "`payment_pending`: the payer has not finished; `already_paid`: by another payment; `payment_mismatch`: of another order"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "Missing fields, or `signature_invalid`"),
     ),
     security(("bearer" = []))

@@ -92,8 +92,8 @@ pub trait Store: Send + Sync {
     /// The order of this registration, made if there is none, with the right to work on it until `until`. Should the
     /// worker die, the reconciler takes over then.
     async fn open_order(&self, order: Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError>;
-    /// Notes Razorpay's id of an order.
-    async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<(), StoreError>;
+    /// Notes Razorpay's id of an order, unless one was noted before; gives the one that counts.
+    async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<String, StoreError>;
     /// Ends the work on an order; the reconciler looks at it at `reconcile_at`, or never.
     async fn close_order(
         &self,

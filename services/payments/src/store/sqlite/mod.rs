@@ -103,13 +103,9 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<(), StoreError> {
+    async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<String, StoreError> {
         self.db
-            .write(move |db| {
-                db.prepare_cached("UPDATE orders SET razorpay_id = ?2 WHERE id = ?1")?
-                    .execute(params![id, razorpay_id])?;
-                Ok(())
-            })
+            .write(move |db| orders::set_razorpay_id(db, id, &razorpay_id))
             .await
     }
 

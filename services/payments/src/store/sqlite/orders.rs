@@ -143,3 +143,11 @@ pub(super) fn by_id(db: &Connection, id: OrderId) -> Result<Option<Order>, Store
         .query_row([id], |row| read(row, 0))
         .optional()?)
 }
+
+pub(super) fn set_razorpay_id(db: &Connection, id: OrderId, razorpay_id: &str) -> Result<String, StoreError> {
+    Ok(db
+        .prepare_cached(
+            "UPDATE orders SET razorpay_id = coalesce(razorpay_id, ?2) WHERE id = ?1 RETURNING razorpay_id",
+        )?
+        .query_row(params![id, razorpay_id], |row| row.get(0))?)
+}
