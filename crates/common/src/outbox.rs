@@ -31,7 +31,7 @@ const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(4);
 const BREATH: Duration = Duration::from_millis(10);
 /// A wake-up can be lost with the request that caused it; then this finds the message.
 const POLL: Duration = Duration::from_millis(250);
-/// Tries before a message that its subscriber keeps refusing becomes a dead letter: about a week of back-off.
+/// Tries before a message that its subscriber keeps refusing becomes a dead letter: about two days of back-off.
 const MAX_ATTEMPTS: u32 = 25;
 
 /// A message about to be stored.
@@ -396,7 +396,7 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<
     (delivered, failed)
 }
 
-/// Exponential with full jitter: 0 to 250 ms x 2^attempts, at most 6 hours.
+/// Exponential with jitter: half to all of 250 ms x 2^attempts, which is at most 6 hours.
 pub fn backoff(attempts: u32) -> Duration {
     let ceiling = Duration::from_millis(250 << attempts.min(17)).min(Duration::from_secs(6 * 3600));
     ceiling.mul_f64(rand::random_range(0.5..1.0))
@@ -407,6 +407,11 @@ pub fn backoff(attempts: u32) -> Duration {
 pub trait Subscriber: Send + Sync + 'static {
     /// Handles a batch in order. Every message's effect and its id are one commit, so that a repeat has none.
     async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt>;
+}
+
+/// The receipts of a batch that a store took in whole; all are to be sent again when it could not.
+pub fn receipts(ids: Vec<Uuid>, taken: Result<Vec<Receipt>, StoreError>) -> Vec<Receipt> {
+    taken.unwrap_or_else(|error| ids.into_iter().map(|id| Receipt::retry(id, &error)).collect())
 }
 
 /// The handler of [`PATH`].

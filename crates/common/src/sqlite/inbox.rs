@@ -14,7 +14,7 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_by_age ON inbox (received_at);
 ";
 
-/// How long ids are kept: longer than any relay goes on trying (7 days).
+/// How long ids are kept: longer than any relay goes on trying (two to three days) by a wide margin.
 const KEPT_FOR_MILLIS: i64 = 8 * 24 * 3600 * 1000;
 
 /// Notes a message id in the commit of its effect. `false`: it was there, so the effect must not happen again.

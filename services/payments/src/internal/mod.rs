@@ -13,11 +13,8 @@ use crate::app::App;
 #[async_trait]
 impl Subscriber for App {
     async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt> {
-        let ids: Vec<_> = batch.iter().map(|event| event.id).collect();
-        match self.store.take_in(batch, self.clock.now()).await {
-            Ok(receipts) => receipts,
-            Err(error) => ids.into_iter().map(|id| Receipt::retry(id, &error)).collect(),
-        }
+        let ids = batch.iter().map(|event| event.id).collect();
+        outbox::receipts(ids, self.store.take_in(batch, self.clock.now()).await)
     }
 }
 
