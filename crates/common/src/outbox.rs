@@ -239,6 +239,28 @@ pub trait OutboxStore: Send + Sync {
     async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError>;
 }
 
+/// One bell per relay or worker that waits for a store's changes; the store rings all of them after a commit that may
+/// have given them something to do.
+#[derive(Clone, Default)]
+pub struct Bells(Arc<Vec<Arc<Notify>>>);
+
+impl Bells {
+    /// As many bells as there are relays and workers.
+    pub fn new(count: usize) -> Self {
+        Self(Arc::new((0..count).map(|_| Arc::default()).collect()))
+    }
+
+    /// The bell of one of them.
+    pub fn bell(&self, index: usize) -> Arc<Notify> {
+        self.0.get(index).cloned().unwrap_or_default()
+    }
+
+    /// Tells all to look.
+    pub fn ring(&self) {
+        self.0.iter().for_each(|bell| bell.notify_one());
+    }
+}
+
 /// Delivers one service's messages to one subscriber.
 pub struct Relay {
     /// The outbox.

@@ -40,11 +40,13 @@ settings! {
     "CORS_ORIGINS" = "", "browser origins, comma-separated; default: localhost, any port, in development";
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
+    "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
+    "REDIS_URL" = "", "redis:// or rediss://; none: cache, rate limits and bus in this process only";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
     "TOKEN_LIFETIME_SECONDS" = "3600", "how long a sign-in lasts";
     "DEFAULT_TIMEZONE" = "Asia/Kolkata", "IANA zone of event times sent without one";
     "HOLD_SECONDS" = "900", "how long an unpaid registration keeps its seat";
-    "USERS_URL" = "", "where other processes find the users service; default http://127.0.0.1:USERS_PORT";
+    "USERS_URL" = "", "where other processes find the users service, replicas comma-separated; default http://127.0.0.1:USERS_PORT";
     "EVENTS_URL" = "", "likewise, the events service";
     "NOTIFICATIONS_URL" = "", "likewise, the notifications service";
     "PAYMENTS_URL" = "", "likewise, the payments service";
@@ -109,6 +111,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
+    pub mongodb_uri: Option<SecretString>,
+    pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
     pub token_lifetime: Duration,
     pub default_timezone: Tz,
@@ -217,6 +221,18 @@ impl Settings {
             }),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses", |text| text.parse().ok()),
             data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
+            mongodb_uri: r.optional(
+                "MONGODB_URI",
+                "mongodb:// or mongodb+srv:// with a host",
+                |text| {
+                    (text.starts_with("mongodb://") || text.starts_with("mongodb+srv://"))
+                        .then(|| SecretString::from(text))
+                },
+            ),
+            redis_url: r.optional("REDIS_URL", "redis:// or rediss:// with a host", |text| {
+                (text.starts_with("redis://") || text.starts_with("rediss://"))
+                    .then(|| SecretString::from(text))
+            }),
             jwt_secret: r.optional("JWT_SECRET", "32 bytes or more", |text| {
                 (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
             }),
@@ -251,12 +267,9 @@ impl Settings {
                 })
                 .unwrap_or(false),
         };
-        for name in ["MONGODB_URI", "REDIS_URL"] {
-            if lookup(name).is_some_and(|value| !value.is_empty()) {
-                reader.errors.push(format!(
-                    "{name} is set, but this version stores in SQLite and caches in-process only"
-                ));
-            }
+        if settings.has_replicas() && (settings.mongodb_uri.is_none() || settings.redis_url.is_none()) {
+            let why = "several replicas of a service need REDIS_URL and MONGODB_URI";
+            reader.errors.push(why.to_owned());
         }
         reader.errors.extend(settings.unfit_for_production());
         if reader.errors.is_empty() {
@@ -279,6 +292,18 @@ impl Settings {
             .base_url
             .clone()
             .unwrap_or_else(|| format!("http://127.0.0.1:{simulator_port}"))
+    }
+
+    /// Whether a service runs more than once.
+    fn has_replicas(&self) -> bool {
+        [
+            &self.users_url,
+            &self.events_url,
+            &self.notifications_url,
+            &self.payments_url,
+        ]
+        .iter()
+        .any(|urls| urls.contains(','))
     }
 
     /// Whether this is production.
@@ -468,10 +493,12 @@ mod tests {
             ("JWT_SECRET", "hunter2"),
             ("RAZORPAY_KEY_ID", "rzp_test_x"),
             ("USERS_PORT", "3102"),
-            ("REDIS_URL", "redis://localhost"),
+            ("REDIS_URL", "localhost:6379"),
+            ("MONGODB_URI", "mongo://x"),
+            ("EVENTS_URL", "http://a:1,http://b:2"),
         ])
         .unwrap_err();
-        assert_eq!(error.0.len(), 6, "{error}");
+        assert_eq!(error.0.len(), 8, "{error}");
         assert!(!error.to_string().contains("hunter2"));
     }
 

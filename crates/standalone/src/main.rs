@@ -37,16 +37,17 @@ async fn start(context: Context) -> Result<(), String> {
     let (events, events_slot) = Upstream::local();
     let (notifications, notifications_slot) = Upstream::local();
     let (payments, payments_slot) = Upstream::local();
-    let users_front = users::build(&context)?;
-    let events_front = events::build(&context, notifications.clone(), payments.clone())?;
-    let notifications_front = notifications::build(&context, users.clone())?;
+    let users_front = users::build(&context).await?;
+    let events_front = events::build(&context, notifications.clone(), payments.clone()).await?;
+    let notifications_front = notifications::build(&context, users.clone()).await?;
     let payments_front = payments::build(
         &context,
         users.clone(),
         events.clone(),
         notifications.clone(),
         &razorpay,
-    )?;
+    )
+    .await?;
     let upstreams = gateway::Upstreams {
         users,
         events,

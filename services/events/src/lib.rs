@@ -20,20 +20,14 @@ use common::{
     wire::service,
 };
 
-use crate::{
-    app::App,
-    store::{
-        Store,
-        sqlite::{MIGRATIONS, SqliteStore},
-    },
-};
+use crate::app::App;
 
 /// Builds the service and starts its workers.
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub fn build(context: &Context, notifications: Upstream, payments: Upstream) -> Result<Front, String> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite(service::EVENTS, MIGRATIONS)?));
+pub async fn build(context: &Context, notifications: Upstream, payments: Upstream) -> Result<Front, String> {
+    let store = store::open(context).await?;
     let app = App {
         auth: context.auth(service::EVENTS),
         store: store.clone(),

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             let settings = context.settings.clone();
             let notifications = context.remote(&settings.notifications_url)?;
             let payments = context.remote(&settings.payments_url)?;
-            let front = events::build(&context, notifications, payments)?;
+            let front = events::build(&context, notifications, payments).await?;
             let address = context.serve(settings.events_port, front).await?;
             println!("events: http://{address}");
             Ok(())

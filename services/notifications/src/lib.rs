@@ -38,10 +38,7 @@ use crate::{
     domain::letters::Reach,
     gauges::Queues,
     people::People,
-    store::{
-        Store,
-        sqlite::{MIGRATIONS, SqliteStore},
-    },
+    store::Store,
     words::Writer,
     workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
 };
@@ -50,15 +47,18 @@ use crate::{
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub fn build(context: &Context, users: Upstream) -> Result<Front, String> {
-    assemble(context, users, &Channels::new(context)?)
+pub async fn build(context: &Context, users: Upstream) -> Result<Front, String> {
+    let channels = Channels::new(context)?;
+    assemble(context, store::open(context).await?, users, &channels)
 }
 
-fn assemble(context: &Context, users: Upstream, channels: &Channels) -> Result<Front, String> {
+fn assemble(
+    context: &Context,
+    store: Arc<dyn Store>,
+    users: Upstream,
+    channels: &Channels,
+) -> Result<Front, String> {
     let broken = |error: minijinja::Error| format!("A template is wrong: {error}.");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(
-        context.sqlite(service::NOTIFICATIONS, MIGRATIONS)?,
-    ));
     let auth = context.auth(service::NOTIFICATIONS);
     let parts = Arc::new(Parts::new(
         store.clone(),

@@ -24,27 +24,20 @@ use common::{
     wire::service,
 };
 
-use crate::{
-    app::App,
-    razorpay::Razorpay,
-    store::{
-        Store,
-        sqlite::{MIGRATIONS, SqliteStore},
-    },
-};
+use crate::{app::App, razorpay::Razorpay, store::Store};
 
 /// Builds the service and starts its workers. `razorpay` is the base URL of Razorpay or its simulator.
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub fn build(
+pub async fn build(
     context: &Context,
     users: Upstream,
     events: Upstream,
     notifications: Upstream,
     razorpay: &str,
 ) -> Result<Front, String> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite(service::PAYMENTS, MIGRATIONS)?));
+    let store = store::open(context).await?;
     let auth = context.auth(service::PAYMENTS);
     let app = App {
         store: store.clone(),

@@ -30,18 +30,18 @@ use crate::{
     app::App,
     hashing::{Bounds, Hashing, HashingGauge},
     limits::Limits,
-    store::{Store, sqlite::SqliteStore},
+    store::Store,
 };
 
 /// Builds the service: opens its store, starts its hashing threads and puts its routes behind one front.
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub fn build(context: &Context) -> Result<Front, String> {
-    let store = SqliteStore::new(context.sqlite(service::USERS, store::sqlite::MIGRATIONS)?);
+pub async fn build(context: &Context) -> Result<Front, String> {
+    let store = store::open(context).await?;
     let hashing = Hashing::start(Bounds::default())
         .map_err(|error| format!("the threads that hash passwords could not be started: {error}."))?;
-    Ok(assemble(context, Arc::new(store), hashing))
+    Ok(assemble(context, store, hashing))
 }
 
 fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Front {

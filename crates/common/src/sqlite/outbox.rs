@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{Sqlite, lease};
@@ -86,28 +85,6 @@ impl SqliteOutbox {
     /// As the relay takes it.
     pub fn shared(db: Sqlite, service: &'static str) -> Arc<dyn OutboxStore> {
         Arc::new(Self { db, service })
-    }
-}
-
-/// One bell per relay or worker that waits for a store's changes; the store rings all of them after a commit that may
-/// have given them something to do.
-#[derive(Clone, Default)]
-pub struct Bells(Arc<Vec<Arc<Notify>>>);
-
-impl Bells {
-    /// As many bells as there are relays and workers.
-    pub fn new(count: usize) -> Self {
-        Self(Arc::new((0..count).map(|_| Arc::default()).collect()))
-    }
-
-    /// The bell of one of them.
-    pub fn bell(&self, index: usize) -> Arc<Notify> {
-        self.0.get(index).cloned().unwrap_or_default()
-    }
-
-    /// Tells all to look.
-    pub fn ring(&self) {
-        self.0.iter().for_each(|bell| bell.notify_one());
     }
 }
 

@@ -13,9 +13,10 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, RegistrationId, UserId},
-    outbox::{CloudEvent, OutboxStore, Receipt},
+    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    process::Context,
     store::StoreError,
-    wire::{ClaimSeat, SeatClaim},
+    wire::{ClaimSeat, SeatClaim, service},
 };
 
 use crate::domain::{
@@ -217,5 +218,14 @@ pub trait Store: Send + Sync {
     /// The messages to others.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
     /// Rung after a commit that may have stored messages.
-    fn bells(&self) -> common::sqlite::outbox::Bells;
+    fn bells(&self) -> Bells;
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    let db = context.sqlite(service::EVENTS, sqlite::MIGRATIONS)?;
+    Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

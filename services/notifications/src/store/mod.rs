@@ -12,8 +12,9 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::{EventId, MessageId, RegistrationId, UserId},
+    process::Context,
     store::StoreError,
-    wire::EventFacts,
+    wire::{EventFacts, service},
 };
 use uuid::Uuid;
 
@@ -286,4 +287,13 @@ pub trait Store: Send + Sync {
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    let db = context.sqlite(service::NOTIFICATIONS, sqlite::MIGRATIONS)?;
+    Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -131,7 +131,7 @@ async fn a_wrong_sender_stops_the_start() {
     ] {
         let context = lab.context(&[(setting, value)]);
         let (upstream, _slot) = common::http::Upstream::local();
-        let error = crate::build(&context, upstream).err().unwrap();
+        let error = crate::build(&context, upstream).await.err().unwrap();
         assert!(
             error.starts_with(setting) && !error.contains("hunter2"),
             "{error}"

@@ -76,7 +76,13 @@ impl Lab {
     /// The whole service.
     pub fn service_with(&self, settings: &[(&str, &str)]) -> Service {
         let context = self.context(settings);
-        let front = crate::build(&context, self.users.upstream(&context)).unwrap();
+        let channels = Channels::new(&context).unwrap();
+        self.assemble(context, &channels)
+    }
+
+    fn assemble(&self, context: Context, channels: &Channels) -> Service {
+        let front =
+            crate::assemble(&context, store(&context), self.users.upstream(&context), channels).unwrap();
         Service { front, context }
     }
 
@@ -87,14 +93,13 @@ impl Lab {
             email: mailer,
             sms: None,
         };
-        let front = crate::assemble(&context, self.users.upstream(&context), &channels).unwrap();
-        Service { front, context }
+        self.assemble(context, &channels)
     }
 
     /// What workers work with, and no worker.
     pub fn parts(&self) -> Arc<Parts> {
         let context = self.context(&[]);
-        let store = SqliteStore::new(context.sqlite(service::NOTIFICATIONS, MIGRATIONS).unwrap());
+        let store = store(&context);
         let client = InternalClient::new(
             self.users.upstream(&context),
             context.auth(service::NOTIFICATIONS),
@@ -102,7 +107,7 @@ impl Lab {
         );
         let (people, writer) = (People::new(client), Writer::new().unwrap());
         Arc::new(Parts::new(
-            Arc::new(store),
+            store,
             people,
             self.clock.clone(),
             Reach { sms: true },
@@ -268,4 +273,10 @@ pub fn end(fact: &RegistrationConfirmed, reason: EndReason) -> CloudEvent {
 
 pub fn change(facts: &EventFacts) -> CloudEvent {
     cloud_event(kind::EVENT_CHANGED, facts.event_id.0, facts)
+}
+
+fn store(context: &Context) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::new(
+        context.sqlite(service::NOTIFICATIONS, MIGRATIONS).unwrap(),
+    ))
 }

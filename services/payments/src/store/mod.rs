@@ -12,9 +12,10 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
-    outbox::{CloudEvent, OutboxStore, Receipt},
-    sqlite::outbox::Bells,
+    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    process::Context,
     store::StoreError,
+    wire::service,
 };
 
 use crate::domain::{
@@ -171,4 +172,13 @@ pub trait Store: Send + Sync {
     fn outbox(&self) -> Arc<dyn OutboxStore>;
     /// Rung after a commit that may have stored messages or made refunds.
     fn bells(&self) -> Bells;
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    let db = context.sqlite(service::PAYMENTS, sqlite::MIGRATIONS)?;
+    Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -6,8 +6,15 @@ pub mod sqlite;
 #[cfg(test)]
 pub mod contract;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use common::{ids::UserId, store::StoreError, wire::UserCard};
+use common::{
+    ids::UserId,
+    process::Context,
+    store::StoreError,
+    wire::{UserCard, service},
+};
 
 use crate::domain::{Account, Email, PasswordHash, User};
 
@@ -48,4 +55,13 @@ pub trait Store: Send + Sync {
 
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    let db = context.sqlite(service::USERS, sqlite::MIGRATIONS)?;
+    Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

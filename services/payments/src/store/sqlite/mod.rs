@@ -13,10 +13,10 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
-    outbox::{CloudEvent, OutboxStore, Receipt},
+    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
     sqlite::{
         Sqlite, idempotency, inbox, lease,
-        outbox::{self, Bells, SqliteOutbox},
+        outbox::{self, SqliteOutbox},
     },
     store::StoreError,
     wire::service,
