@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod metrics;
 pub mod money;
+pub mod mongo;
 pub mod outbox;
 pub mod problem;
 pub mod process;

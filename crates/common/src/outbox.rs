@@ -34,6 +34,10 @@ const POLL: Duration = Duration::from_millis(250);
 /// Tries before a message that its subscriber keeps refusing becomes a dead letter: about two days of back-off.
 const MAX_ATTEMPTS: u32 = 25;
 
+/// How long subscribers keep the ids of messages: longer than any relay goes on trying (two to three days) by a wide
+/// margin.
+pub const INBOX_KEPT_FOR_MILLIS: i64 = 8 * 24 * 3600 * 1000;
+
 /// A message about to be stored.
 pub struct NewMessage {
     /// Its id, by which the subscriber tells repeats.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, store::StoreError};
+use crate::{clock::Timestamp, outbox::INBOX_KEPT_FOR_MILLIS, store::StoreError};
 
 /// The table; part of the first migration of every service that receives messages.
 pub const SCHEMA: &str = "
@@ -13,9 +13,6 @@ CREATE TABLE inbox (
 ) WITHOUT ROWID;
 CREATE INDEX inbox_by_age ON inbox (received_at);
 ";
-
-/// How long ids are kept: longer than any relay goes on trying (two to three days) by a wide margin.
-const KEPT_FOR_MILLIS: i64 = 8 * 24 * 3600 * 1000;
 
 /// Notes a message id in the commit of its effect. `false`: it was there, so the effect must not happen again.
 ///
@@ -33,7 +30,7 @@ pub fn first_time(db: &Connection, id: Uuid, now: Timestamp) -> Result<bool, Sto
 /// # Errors
 /// The store's own trouble.
 pub fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-    let oldest = now.timestamp_millis() - KEPT_FOR_MILLIS;
+    let oldest = now.timestamp_millis() - INBOX_KEPT_FOR_MILLIS;
     Ok(db
         .prepare_cached(
             "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE received_at <= ?1 LIMIT ?2)",

@@ -30,7 +30,10 @@ use crate::{
     channels::{Channels, Mailer},
     domain::letters::Reach,
     people::People,
-    store::sqlite::{MIGRATIONS, SqliteStore},
+    store::{
+        Store,
+        sqlite::{MIGRATIONS, SqliteStore},
+    },
     words::Writer,
 };
 

@@ -126,14 +126,14 @@ fn context(settings: &[(&str, &str)]) -> (Context, TempDir) {
 }
 
 impl Service {
-    fn start() -> Self {
-        Self::with(&[])
+    async fn start() -> Self {
+        Self::with(&[]).await
     }
 
-    fn with(settings: &[(&str, &str)]) -> Self {
+    async fn with(settings: &[(&str, &str)]) -> Self {
         let (context, dir) = context(settings);
         Self {
-            front: build(&context).unwrap(),
+            front: build(&context).await.unwrap(),
             context,
             _dir: dir,
         }

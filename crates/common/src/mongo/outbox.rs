@@ -1,0 +1,252 @@
+//! The outbox in the service's own database, as in [`crate::sqlite::outbox`].
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use mongodb::bson::{Bson, Document, doc};
+use uuid::Uuid;
+
+use super::{Collection, Fields, Index, Mongo, Tx, date, lease, uuid};
+use crate::{
+    clock::Timestamp,
+    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting},
+    store::StoreError,
+};
+
+/// Part of the schema of every service that tells others something. `_id` is the place in the order.
+pub const SCHEMA: Collection = Collection {
+    name: NAME,
+    fields: MESSAGE,
+    check: None,
+    indexes: &[
+        Index::on(&[("destination", 1), ("_id", 1)]),
+        Index::on(&[("destination", 1), ("subject", 1), ("_id", 1)]),
+        // Those that wait for another try are few; the filter keeps the index small.
+        Index::on(&[("destination", 1), ("retry_at", 1)]).only(|| doc! {"retry_at": {"$exists": true}}),
+        Index::on(&[("time", 1)]),
+    ],
+};
+/// Likewise: messages that were given up.
+pub const DEAD_LETTERS: Collection = Collection {
+    name: DEAD,
+    fields: MESSAGE,
+    check: None,
+    indexes: &[],
+};
+const NAME: &str = "outbox";
+const DEAD: &str = "dead_letters";
+const MESSAGE: &[(&str, &str)] = &[
+    ("message_id", "binData"),
+    ("destination", "string"),
+    ("kind", "string"),
+    ("subject", "binData"),
+    ("time", "date"),
+    ("data", "string"),
+    ("attempts", "long"),
+    ("retry_at", "date?"),
+    ("why", "string?"),
+];
+/// Subjects that wait for another try, looked at in one round.
+const BLOCKED: usize = 1_000;
+
+/// Stores messages in the transaction of the change they tell of; gives the place of each.
+///
+/// Places are microseconds since 1970 in the upper bits and chance in the lower 10, and never below one given before by
+/// this process. Clocks of two processes may differ, so a message also comes after those of its subject that still
+/// wait: transactions that change the same subject meet there, so the look is safe.
+///
+/// # Errors
+/// The store's own trouble.
+pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, StoreError> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut after = 0;
+    for destination in ["users", "events", "notifications", "payments"] {
+        let subjects: Vec<Bson> = messages
+            .iter()
+            .filter(|message| message.destination == destination)
+            .map(|message| uuid(message.subject))
+            .collect();
+        if subjects.is_empty() {
+            continue;
+        }
+        let earlier = doc! {"destination": destination, "subject": {"$in": subjects}};
+        let last = tx.find(NAME, earlier, doc! {"_id": -1}, 1).await?;
+        after = last.first().map_or(Ok(0), |last| last.long("_id"))?.max(after);
+    }
+    let mut places = Vec::with_capacity(messages.len());
+    let mut documents = Vec::with_capacity(messages.len());
+    for message in messages {
+        let place = next_place(after);
+        after = place;
+        places.push(place);
+        documents.push(doc! {
+            "_id": place,
+            "message_id": uuid(message.id),
+            "destination": message.destination,
+            "kind": message.kind,
+            "subject": uuid(message.subject),
+            "time": date(message.time),
+            "data": &message.data,
+            "attempts": 0_i64,
+        });
+    }
+    tx.insert(NAME, documents).await?;
+    Ok(places)
+}
+
+fn next_place(after: i64) -> i64 {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+    let now = (micros << 10) | rand::random_range(0..1 << 10);
+    let step = |last: i64| Some(now.max(last + 1).max(after + 1));
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or_default();
+    now.max(last + 1).max(after + 1)
+}
+
+/// The place of the last message about `subject` to `destination` that has yet to be delivered.
+///
+/// # Errors
+/// The store's own trouble.
+pub async fn pending_about(tx: &mut Tx, destination: &str, subject: impl Into<Uuid>) -> Result<Option<i64>, StoreError> {
+    let about = doc! {"destination": destination, "subject": uuid(subject)};
+    let last = tx.find(NAME, about, doc! {"_id": -1}, 1).await?;
+    last.first().map(|last| last.long("_id")).transpose()
+}
+
+/// The outbox of the service called `service`.
+pub struct MongoOutbox {
+    /// The service's database.
+    pub db: Mongo,
+    /// The service's name, which becomes the messages' `source`.
+    pub service: &'static str,
+}
+
+impl MongoOutbox {
+    /// As the relay takes it.
+    pub fn shared(db: Mongo, service: &'static str) -> Arc<dyn OutboxStore> {
+        Arc::new(Self { db, service })
+    }
+
+    fn waiting(&self, message: &Document) -> Result<Waiting, StoreError> {
+        let seq = message.long("_id")?;
+        let event = CloudEvent::new(
+            self.service,
+            message.id("message_id")?,
+            message.text("kind")?,
+            message.id("subject")?,
+            message.time("time")?,
+            message.text("data")?,
+        )
+        .map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?;
+        Ok(Waiting {
+            seq,
+            attempts: u32::try_from(message.long("attempts")?).unwrap_or(u32::MAX),
+            event,
+        })
+    }
+}
+
+#[async_trait]
+impl OutboxStore for MongoOutbox {
+    async fn due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let mut tx = self.db.read();
+        let later = doc! {"destination": destination, "retry_at": {"$gt": date(now)}};
+        let blocked = tx.find(NAME, later, doc! {"retry_at": 1}, BLOCKED).await?;
+        let mut free = doc! {"destination": destination};
+        if !blocked.is_empty() {
+            let behind = |message: &Document| -> Result<Bson, StoreError> {
+                let subject = message.get("subject").cloned().unwrap_or(Bson::Null);
+                Ok(doc! {"subject": subject, "_id": {"$gte": message.long("_id")?}}.into())
+            };
+            free.insert("$nor", blocked.iter().map(behind).collect::<Result<Vec<_>, _>>()?);
+        }
+        let found = tx.find(NAME, free, doc! {"_id": 1}, limit).await?;
+        found.iter().map(|message| self.waiting(message)).collect()
+    }
+
+    async fn lease(
+        &self,
+        destination: &str,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        lease::acquire(&self.db, &name(destination), owner, now, until).await
+    }
+
+    async fn settle(
+        &self,
+        destination: &str,
+        owner: Uuid,
+        fence: i64,
+        delivered: Vec<i64>,
+        failed: Vec<Failure>,
+    ) -> Result<bool, StoreError> {
+        self.db
+            .write((name(destination), owner, fence, delivered, failed), |tx, (name, owner, fence, delivered, failed)| {
+                async move {
+                    if !lease::holds(tx, name, *owner, *fence).await? {
+                        return Ok(false);
+                    }
+                    if !delivered.is_empty() {
+                        tx.delete(NAME, doc! {"_id": {"$in": delivered}}).await?;
+                    }
+                    for failure in failed {
+                        fail(tx, failure).await?;
+                    }
+                    Ok(true)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn release(&self, destination: &str, owner: Uuid) -> Result<(), StoreError> {
+        lease::release(&self.db, &name(destination), owner).await
+    }
+
+    async fn is_pending(&self, seq: i64) -> Result<bool, StoreError> {
+        Ok(self.db.read().find_one(NAME, doc! {"_id": seq}).await?.is_some())
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError> {
+        let mut tx = self.db.read();
+        let oldest = tx.find(NAME, doc! {}, doc! {"time": 1}, 1).await?;
+        let age = |message: &Document| -> Result<u64, StoreError> {
+            Ok(u64::try_from((now - message.time("time")?).num_milliseconds()).unwrap_or(0))
+        };
+        Ok(OutboxStats {
+            // By the index; a plain count of everything would read the collection.
+            pending: tx.count(NAME, doc! {"destination": {"$gte": ""}}).await?,
+            dead: tx.count(DEAD, doc! {"_id": {"$gte": 0_i64}}).await?,
+            oldest_millis: oldest.first().map_or(Ok(0), age)?,
+        })
+    }
+}
+
+async fn fail(tx: &mut Tx, failure: &Failure) -> Result<(), StoreError> {
+    let this = doc! {"_id": failure.seq};
+    let mut set = doc! {"why": &failure.why};
+    set.put("retry_at", failure.retry_at.map(date));
+    tx.update(NAME, this.clone(), doc! {"$set": set, "$inc": {"attempts": 1_i64}}).await?;
+    if failure.retry_at.is_none()
+        && let Some(message) = tx.find_one(NAME, this.clone()).await?
+    {
+        tx.insert(DEAD, vec![message]).await?;
+        tx.delete(NAME, this).await?;
+    }
+    Ok(())
+}
+
+fn name(destination: &str) -> String {
+    format!("relay:{destination}")
+}
