@@ -1,6 +1,8 @@
 //! The driver's errors in our terms.
 
-use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure};
+use mongodb::error::{
+    Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
+};
 
 use crate::store::StoreError;
 
@@ -11,7 +13,9 @@ const CONFLICT: i32 = 112;
 
 pub(super) fn store(error: Error) -> StoreError {
     match *error.kind {
-        ErrorKind::BsonSerialization(..) | ErrorKind::BsonDeserialization(..) => StoreError::Corrupt(error.to_string()),
+        ErrorKind::BsonSerialization(..) | ErrorKind::BsonDeserialization(..) => {
+            StoreError::Corrupt(error.to_string())
+        }
         _ => StoreError::Unavailable(error.to_string()),
     }
 }

@@ -26,7 +26,10 @@ pub const SCHEMA: Collection = Collection {
 const NAME: &str = "idempotency_keys";
 
 fn bytes(bytes: &[u8]) -> Bson {
-    Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() })
+    Bson::Binary(Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: bytes.to_vec(),
+    })
 }
 
 fn id(key: &Key) -> Bson {
@@ -87,7 +90,12 @@ pub async fn find(tx: &mut Tx, key: &Key, now: Timestamp) -> Result<Option<Refus
 ///
 /// # Errors
 /// The store's own trouble.
-pub async fn claim(tx: &mut Tx, key: &Key, now: Timestamp, until: Timestamp) -> Result<Option<Refusal>, StoreError> {
+pub async fn claim(
+    tx: &mut Tx,
+    key: &Key,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<Refusal>, StoreError> {
     if let Some(refusal) = find(tx, key, now).await? {
         return Ok(Some(refusal));
     }
@@ -112,7 +120,13 @@ pub async fn store(tx: &mut Tx, key: &Key, answer: &Answer, now: Timestamp) -> R
     put(tx, key, Some(answer), now, now).await
 }
 
-async fn put(tx: &mut Tx, key: &Key, answer: Option<&Answer>, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+async fn put(
+    tx: &mut Tx,
+    key: &Key,
+    answer: Option<&Answer>,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
     let mut set: Document = doc! {
         "fingerprint": bytes(&key.fingerprint),
         "claimed_until": date(until),
@@ -134,5 +148,7 @@ async fn put(tx: &mut Tx, key: &Key, answer: Option<&Answer>, now: Timestamp, un
 pub async fn purge(db: &Mongo, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let oldest = date(from_millis(now.timestamp_millis() - KEPT_FOR_SECONDS * 1000));
     let old = doc! {"created_at": {"$lte": oldest}};
-    db.read().delete_some(NAME, old, doc! {"created_at": 1}, limit).await
+    db.read()
+        .delete_some(NAME, old, doc! {"created_at": 1}, limit)
+        .await
 }

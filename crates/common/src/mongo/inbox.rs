@@ -4,7 +4,11 @@ use mongodb::bson::doc;
 use uuid::Uuid;
 
 use super::{Collection, Index, Mongo, Tx, date, uuid};
-use crate::{clock::{Timestamp, from_millis}, outbox::INBOX_KEPT_FOR_MILLIS, store::StoreError};
+use crate::{
+    clock::{Timestamp, from_millis},
+    outbox::INBOX_KEPT_FOR_MILLIS,
+    store::StoreError,
+};
 
 /// Part of the schema of every service that receives messages.
 pub const SCHEMA: Collection = Collection {
@@ -24,7 +28,8 @@ pub async fn first_time(tx: &mut Tx, id: Uuid, now: Timestamp) -> Result<bool, S
     if tx.find_one(NAME, doc! {"_id": uuid(id)}).await?.is_some() {
         return Ok(false);
     }
-    tx.insert(NAME, vec![doc! {"_id": uuid(id), "received_at": date(now)}]).await?;
+    tx.insert(NAME, vec![doc! {"_id": uuid(id), "received_at": date(now)}])
+        .await?;
     Ok(true)
 }
 
@@ -35,5 +40,7 @@ pub async fn first_time(tx: &mut Tx, id: Uuid, now: Timestamp) -> Result<bool, S
 pub async fn purge(db: &Mongo, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let oldest = date(from_millis(now.timestamp_millis() - INBOX_KEPT_FOR_MILLIS));
     let old = doc! {"received_at": {"$lte": oldest}};
-    db.read().delete_some(NAME, old, doc! {"received_at": 1}, limit).await
+    db.read()
+        .delete_some(NAME, old, doc! {"received_at": 1}, limit)
+        .await
 }

@@ -37,7 +37,10 @@ pub async fn acquire(
         "until": date(until),
     }}];
     for _ in 0..2 {
-        if let Some(lease) = tx.find_and_update(NAME, free.clone(), doc! {}, take.clone()).await? {
+        if let Some(lease) = tx
+            .find_and_update(NAME, free.clone(), doc! {}, take.clone())
+            .await?
+        {
             return lease.long("fence").map(Some);
         }
         if tx.find_one(NAME, doc! {"_id": name}).await?.is_some() {
@@ -70,5 +73,8 @@ pub async fn holds(tx: &mut Tx, name: &str, owner: Uuid, fence: i64) -> Result<b
 /// The store's own trouble.
 pub async fn release(db: &Mongo, name: &str, owner: Uuid) -> Result<(), StoreError> {
     let until = doc! {"$set": {"until": date(from_millis(0))}};
-    db.read().update(NAME, doc! {"_id": name, "owner": uuid(owner)}, until).await.map(drop)
+    db.read()
+        .update(NAME, doc! {"_id": name, "owner": uuid(owner)}, until)
+        .await
+        .map(drop)
 }

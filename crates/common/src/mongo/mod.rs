@@ -61,7 +61,11 @@ impl Mongo {
     ///
     /// # Errors
     /// When the URI is not right, no server answers, or it is no replica set.
-    pub async fn open(uri: &SecretString, service: &str, collections: &[Collection]) -> Result<Self, StoreError> {
+    pub async fn open(
+        uri: &SecretString,
+        service: &str,
+        collections: &[Collection],
+    ) -> Result<Self, StoreError> {
         Self::open_watched(uri, service, collections, None).await
     }
 
@@ -77,7 +81,9 @@ impl Mongo {
             .await
             // The driver's message repeats the URI, which may hold a password.
             .map_err(|_| StoreError::Unavailable("MONGODB_URI cannot be read".to_owned()))?;
-        options.app_name.get_or_insert_with(|| format!("organise-event-{service}"));
+        options
+            .app_name
+            .get_or_insert_with(|| format!("organise-event-{service}"));
         options.server_selection_timeout = Some(SELECTION);
         options.connect_timeout = Some(CONNECT);
         options.max_pool_size.get_or_insert(CONNECTIONS);
@@ -86,10 +92,18 @@ impl Mongo {
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(
             mongodb::options::ReadPreference::Primary,
         ));
-        options.write_concern = Some(WriteConcern::builder().w(mongodb::options::Acknowledgment::Majority).w_timeout(OPERATION).build());
+        options.write_concern = Some(
+            WriteConcern::builder()
+                .w(mongodb::options::Acknowledgment::Majority)
+                .w_timeout(OPERATION)
+                .build(),
+        );
         options.read_concern = Some(ReadConcern::majority());
         options.command_event_handler = watch;
-        let name = options.default_database.clone().unwrap_or_else(|| NAME.to_owned());
+        let name = options
+            .default_database
+            .clone()
+            .unwrap_or_else(|| NAME.to_owned());
         let client = Client::with_options(options).map_err(error::store)?;
         let db = client.database(&format!("{name}_{service}"));
         let mongo = Self { client, db };
@@ -147,7 +161,10 @@ impl Mongo {
     /// When they cannot.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let set = doc! {"$set": {"at": mongodb::bson::DateTime::now()}};
-        self.read().upsert(schema::ALIVE, doc! {"_id": "alive"}, set).await.map(drop)
+        self.read()
+            .upsert(schema::ALIVE, doc! {"_id": "alive"}, set)
+            .await
+            .map(drop)
     }
 }
 

@@ -105,10 +105,14 @@ pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, Stor
 
 fn next_place(after: i64) -> i64 {
     static LAST: AtomicI64 = AtomicI64::new(0);
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+    let micros = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as i64);
     let now = (micros << 10) | rand::random_range(0..1 << 10);
     let step = |last: i64| Some(now.max(last + 1).max(after + 1));
-    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or_default();
+    let last = LAST
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
+        .unwrap_or_default();
     now.max(last + 1).max(after + 1)
 }
 
@@ -116,7 +120,11 @@ fn next_place(after: i64) -> i64 {
 ///
 /// # Errors
 /// The store's own trouble.
-pub async fn pending_about(tx: &mut Tx, destination: &str, subject: impl Into<Uuid>) -> Result<Option<i64>, StoreError> {
+pub async fn pending_about(
+    tx: &mut Tx,
+    destination: &str,
+    subject: impl Into<Uuid>,
+) -> Result<Option<i64>, StoreError> {
     let about = doc! {"destination": destination, "subject": uuid(subject)};
     let last = tx.find(NAME, about, doc! {"_id": -1}, 1).await?;
     last.first().map(|last| last.long("_id")).transpose()
@@ -192,21 +200,24 @@ impl OutboxStore for MongoOutbox {
         failed: Vec<Failure>,
     ) -> Result<bool, StoreError> {
         self.db
-            .write((name(destination), owner, fence, delivered, failed), |tx, (name, owner, fence, delivered, failed)| {
-                async move {
-                    if !lease::holds(tx, name, *owner, *fence).await? {
-                        return Ok(false);
+            .write(
+                (name(destination), owner, fence, delivered, failed),
+                |tx, (name, owner, fence, delivered, failed)| {
+                    async move {
+                        if !lease::holds(tx, name, *owner, *fence).await? {
+                            return Ok(false);
+                        }
+                        if !delivered.is_empty() {
+                            tx.delete(NAME, doc! {"_id": {"$in": delivered}}).await?;
+                        }
+                        for failure in failed {
+                            fail(tx, failure).await?;
+                        }
+                        Ok(true)
                     }
-                    if !delivered.is_empty() {
-                        tx.delete(NAME, doc! {"_id": {"$in": delivered}}).await?;
-                    }
-                    for failure in failed {
-                        fail(tx, failure).await?;
-                    }
-                    Ok(true)
-                }
-                .boxed()
-            })
+                    .boxed()
+                },
+            )
             .await
     }
 
@@ -237,7 +248,12 @@ async fn fail(tx: &mut Tx, failure: &Failure) -> Result<(), StoreError> {
     let this = doc! {"_id": failure.seq};
     let mut set = doc! {"why": &failure.why};
     set.put("retry_at", failure.retry_at.map(date));
-    tx.update(NAME, this.clone(), doc! {"$set": set, "$inc": {"attempts": 1_i64}}).await?;
+    tx.update(
+        NAME,
+        this.clone(),
+        doc! {"$set": set, "$inc": {"attempts": 1_i64}},
+    )
+    .await?;
     if failure.retry_at.is_none()
         && let Some(message) = tx.find_one(NAME, this.clone()).await?
     {

@@ -39,21 +39,37 @@ pub struct Index {
 impl Index {
     /// An index over all documents.
     pub const fn on(keys: &'static [(&'static str, i32)]) -> Self {
-        Self { keys, unique: false, only: None }
+        Self {
+            keys,
+            unique: false,
+            only: None,
+        }
     }
 
     /// An index over all documents that allows each key once.
     pub const fn unique(keys: &'static [(&'static str, i32)]) -> Self {
-        Self { keys, unique: true, only: None }
+        Self {
+            keys,
+            unique: true,
+            only: None,
+        }
     }
 
     /// The same, over documents that match only.
     pub const fn only(self, filter: fn() -> Document) -> Self {
-        Self { keys: self.keys, unique: self.unique, only: Some(filter) }
+        Self {
+            keys: self.keys,
+            unique: self.unique,
+            only: Some(filter),
+        }
     }
 
     fn model(&self) -> IndexModel {
-        let keys: Document = self.keys.iter().map(|(field, direction)| ((*field).to_owned(), (*direction).into())).collect();
+        let keys: Document = self
+            .keys
+            .iter()
+            .map(|(field, direction)| ((*field).to_owned(), (*direction).into()))
+            .collect();
         let options = IndexOptions::builder()
             .unique(self.unique.then_some(true))
             .partial_filter_expression(self.only.map(|only| only()))
@@ -72,7 +88,8 @@ impl Collection {
                 required.push(field);
             }
         }
-        let types = doc! {"$jsonSchema": {"bsonType": "object", "required": required, "properties": properties}};
+        let types =
+            doc! {"$jsonSchema": {"bsonType": "object", "required": required, "properties": properties}};
         match self.check {
             Some(check) => doc! {"$and": [types, check()]},
             None => types,
@@ -84,7 +101,8 @@ impl Collection {
         let validator = self.validator();
         match db.create_collection(self.name).validator(validator.clone()).await {
             Ok(()) => {}
-            Err(error) if matches!(&*error.kind, ErrorKind::Command(error) if error.code == NAMESPACE_EXISTS) => {
+            Err(error) if matches!(&*error.kind, ErrorKind::Command(error) if error.code == NAMESPACE_EXISTS) =>
+            {
                 bounded(db.run_command(doc! {"collMod": self.name, "validator": validator})).await?;
             }
             Err(error) => return Err(super::error::store(error)),

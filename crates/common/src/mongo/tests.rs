@@ -22,15 +22,26 @@ const THINGS: Collection = Collection {
 
 async fn fresh() -> Mongo {
     let uri = testing::fresh_uri();
-    Mongo::open(&uri, "tests", &[THINGS, outbox::SCHEMA, outbox::DEAD_LETTERS, lease::SCHEMA, inbox::SCHEMA])
-        .await
-        .unwrap()
+    Mongo::open(
+        &uri,
+        "tests",
+        &[
+            THINGS,
+            outbox::SCHEMA,
+            outbox::DEAD_LETTERS,
+            lease::SCHEMA,
+            inbox::SCHEMA,
+        ],
+    )
+    .await
+    .unwrap()
 }
 
 async fn count_up(tx: &mut Tx) -> Result<i64, StoreError> {
     let thing = tx.find_one("things", doc! {"_id": 1}).await?;
     let count = thing.map_or(Ok(0), |thing| thing.long("count"))?;
-    tx.upsert("things", doc! {"_id": 1}, doc! {"$set": {"count": count + 1}}).await?;
+    tx.upsert("things", doc! {"_id": 1}, doc! {"$set": {"count": count + 1}})
+        .await?;
     Ok(count + 1)
 }
 
@@ -38,7 +49,11 @@ async fn count_up(tx: &mut Tx) -> Result<i64, StoreError> {
 async fn changes_that_meet_are_made_one_after_the_other() {
     let db = fresh().await;
     let one = || db.write((), |tx, ()| count_up(tx).boxed());
-    let all: Vec<i64> = join_all((0..12).map(|_| one())).await.into_iter().map(Result::unwrap).collect();
+    let all: Vec<i64> = join_all((0..12).map(|_| one()))
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     let mut sorted = all.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, (1..=12).collect::<Vec<_>>());
@@ -64,18 +79,35 @@ async fn an_error_undoes_all() {
 async fn the_validator_and_the_unique_index_are_walls() {
     let db = fresh().await;
     let mut tx = db.read();
-    assert!(tx.insert("things", vec![doc! {"_id": 1, "count": "many"}]).await.is_err());
-    assert!(tx.insert("things", vec![doc! {"_id": 1, "count": 51_i64}]).await.is_err());
+    assert!(
+        tx.insert("things", vec![doc! {"_id": 1, "count": "many"}])
+            .await
+            .is_err()
+    );
+    assert!(
+        tx.insert("things", vec![doc! {"_id": 1, "count": 51_i64}])
+            .await
+            .is_err()
+    );
     assert!(!tx.met_duplicate());
-    tx.insert("things", vec![doc! {"_id": 1, "count": 1_i64, "name": "a"}]).await.unwrap();
-    assert!(tx.insert("things", vec![doc! {"_id": 2, "count": 1_i64, "name": "a"}]).await.is_err());
+    tx.insert("things", vec![doc! {"_id": 1, "count": 1_i64, "name": "a"}])
+        .await
+        .unwrap();
+    assert!(
+        tx.insert("things", vec![doc! {"_id": 2, "count": 1_i64, "name": "a"}])
+            .await
+            .is_err()
+    );
     assert!(tx.met_duplicate());
 }
 
 #[tokio::test]
 async fn a_duplicate_ends_a_change_that_does_not_look() {
     let db = fresh().await;
-    db.read().insert("things", vec![doc! {"_id": 1, "count": 1_i64}]).await.unwrap();
+    db.read()
+        .insert("things", vec![doc! {"_id": 1, "count": 1_i64}])
+        .await
+        .unwrap();
     let blind = db.write((), |tx, ()| {
         async move { tx.insert("things", vec![doc! {"_id": 1, "count": 2_i64}]).await }.boxed()
     });
@@ -88,39 +120,95 @@ async fn a_lease_has_one_owner_and_a_growing_fence() {
     let (a, b) = (new_id(), new_id());
     let now = from_millis(1_800_000_000_000);
     let later = now + TimeDelta::seconds(4);
-    let firsts = join_all([lease::acquire(&db, "x", a, now, later), lease::acquire(&db, "x", b, now, later)]).await;
+    let firsts = join_all([
+        lease::acquire(&db, "x", a, now, later),
+        lease::acquire(&db, "x", b, now, later),
+    ])
+    .await;
     let firsts: Vec<_> = firsts.into_iter().map(Result::unwrap).collect();
-    assert!(firsts == [Some(1), None] || firsts == [None, Some(1)], "{firsts:?}");
+    assert!(
+        firsts == [Some(1), None] || firsts == [None, Some(1)],
+        "{firsts:?}"
+    );
     let (holder, other) = if firsts[0].is_some() { (a, b) } else { (b, a) };
-    assert_eq!(lease::acquire(&db, "x", holder, now, later).await.unwrap(), Some(1));
-    assert_eq!(lease::acquire(&db, "x", other, later, later).await.unwrap(), Some(2));
+    assert_eq!(
+        lease::acquire(&db, "x", holder, now, later).await.unwrap(),
+        Some(1)
+    );
+    assert_eq!(
+        lease::acquire(&db, "x", other, later, later).await.unwrap(),
+        Some(2)
+    );
     lease::release(&db, "x", other).await.unwrap();
-    assert_eq!(lease::acquire(&db, "x", holder, now, later).await.unwrap(), Some(3));
+    assert_eq!(
+        lease::acquire(&db, "x", holder, now, later).await.unwrap(),
+        Some(3)
+    );
 }
 
 #[tokio::test]
 async fn the_outbox_keeps_the_order_of_a_subject_and_buries_the_dead() {
     let db = fresh().await;
-    let store = outbox::MongoOutbox { db: db.clone(), service: "events" };
+    let store = outbox::MongoOutbox {
+        db: db.clone(),
+        service: "events",
+    };
     let now = from_millis(1_800_000_000_000);
     let (x, y) = (new_id(), new_id());
     for subject in [x, x, y] {
         let message = NewMessage::new("payments", "k", subject, now, &"data");
-        db.write(message, |tx, message| outbox::push(tx, std::slice::from_ref(message)).boxed()).await.unwrap();
+        db.write(message, |tx, message| {
+            outbox::push(tx, std::slice::from_ref(message)).boxed()
+        })
+        .await
+        .unwrap();
     }
     let due = store.due("payments", now, 10).await.unwrap();
     assert_eq!(due.iter().map(|m| m.event.subject).collect::<Vec<_>>(), [x, x, y]);
     let owner = new_id();
-    let fence = store.lease("payments", owner, now, now + TimeDelta::seconds(4)).await.unwrap().unwrap();
+    let fence = store
+        .lease("payments", owner, now, now + TimeDelta::seconds(4))
+        .await
+        .unwrap()
+        .unwrap();
     let retry_at = Some(now + TimeDelta::seconds(9));
-    let failed = vec![Failure { seq: due[0].seq, retry_at, why: "busy".into() }];
-    assert!(!store.settle("payments", owner, fence + 1, vec![due[2].seq], vec![]).await.unwrap());
-    assert!(store.settle("payments", owner, fence, vec![due[2].seq], failed).await.unwrap());
-    assert!(store.due("payments", now, 10).await.unwrap().is_empty(), "the second waits for the first");
-    let again = store.due("payments", now + Duration::from_secs(9), 10).await.unwrap();
+    let failed = vec![Failure {
+        seq: due[0].seq,
+        retry_at,
+        why: "busy".into(),
+    }];
+    assert!(
+        !store
+            .settle("payments", owner, fence + 1, vec![due[2].seq], vec![])
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .settle("payments", owner, fence, vec![due[2].seq], failed)
+            .await
+            .unwrap()
+    );
+    assert!(
+        store.due("payments", now, 10).await.unwrap().is_empty(),
+        "the second waits for the first"
+    );
+    let again = store
+        .due("payments", now + Duration::from_secs(9), 10)
+        .await
+        .unwrap();
     assert_eq!((again.len(), again[0].attempts), (2, 1));
-    let dead = vec![Failure { seq: again[0].seq, retry_at: None, why: "no".into() }];
-    assert!(store.settle("payments", owner, fence, vec![again[1].seq], dead).await.unwrap());
+    let dead = vec![Failure {
+        seq: again[0].seq,
+        retry_at: None,
+        why: "no".into(),
+    }];
+    assert!(
+        store
+            .settle("payments", owner, fence, vec![again[1].seq], dead)
+            .await
+            .unwrap()
+    );
     let stats = store.stats(now).await.unwrap();
     assert_eq!((stats.pending, stats.dead), (0, 1));
 }
@@ -131,7 +219,13 @@ async fn a_message_counts_once_however_often_it_comes_at_once() {
     let id = new_id();
     let one = || db.write(id, |tx, id| inbox::first_time(tx, *id, from_millis(1)).boxed());
     let firsts = join_all((0..8).map(|_| one())).await;
-    assert_eq!(firsts.into_iter().filter(|first| *first.as_ref().unwrap()).count(), 1);
+    assert_eq!(
+        firsts
+            .into_iter()
+            .filter(|first| *first.as_ref().unwrap())
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -142,6 +236,8 @@ async fn a_scan_is_seen() {
     db.read().find_one("things", doc! {"_id": 1}).await.unwrap();
     watch.assert_no_scan(&db).await;
     db.read().find_one("things", doc! {"count": 1}).await.unwrap();
-    let seen = std::panic::AssertUnwindSafe(watch.assert_no_scan(&db)).catch_unwind().await;
+    let seen = std::panic::AssertUnwindSafe(watch.assert_no_scan(&db))
+        .catch_unwind()
+        .await;
     assert!(seen.is_err(), "nobody noticed");
 }

@@ -60,7 +60,10 @@ impl Tx {
         self.db.collection(name)
     }
 
-    fn note<T>(&mut self, outcome: Result<DriverResult<T>, tokio::time::error::Elapsed>) -> Result<T, StoreError> {
+    fn note<T>(
+        &mut self,
+        outcome: Result<DriverResult<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T, StoreError> {
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failed)) => {
@@ -85,7 +88,11 @@ impl Tx {
     ///
     /// # Errors
     /// The store's own trouble.
-    pub async fn find_one(&mut self, collection: &str, filter: Document) -> Result<Option<Document>, StoreError> {
+    pub async fn find_one(
+        &mut self,
+        collection: &str,
+        filter: Document,
+    ) -> Result<Option<Document>, StoreError> {
         let collection = self.collection(collection);
         run!(self, collection.find_one(filter).max_time(OPERATION))
     }
@@ -124,7 +131,11 @@ impl Tx {
     ///
     /// # Errors
     /// The store's own trouble.
-    pub async fn aggregate(&mut self, collection: &str, pipeline: Vec<Document>) -> Result<Vec<Document>, StoreError> {
+    pub async fn aggregate(
+        &mut self,
+        collection: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<Document>, StoreError> {
         let aggregate = self.collection(collection);
         let aggregate = aggregate.aggregate(pipeline).max_time(OPERATION);
         let outcome = match self.session.as_mut() {
@@ -218,7 +229,10 @@ impl Tx {
     ) -> Result<Option<Document>, StoreError> {
         let collection = self.collection(collection);
         let action = collection.find_one_and_update(filter, update).sort(sort);
-        run!(self, action.return_document(ReturnDocument::After).max_time(OPERATION))
+        run!(
+            self,
+            action.return_document(ReturnDocument::After).max_time(OPERATION)
+        )
     }
 
     /// Drops all documents that match; gives their number.
@@ -242,7 +256,10 @@ impl Tx {
         limit: usize,
     ) -> Result<usize, StoreError> {
         let found = self.find(collection, filter, sort, limit).await?;
-        let ids: Vec<_> = found.iter().filter_map(|found| found.get("_id").cloned()).collect();
+        let ids: Vec<_> = found
+            .iter()
+            .filter_map(|found| found.get("_id").cloned())
+            .collect();
         if ids.is_empty() {
             return Ok(0);
         }

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 pub mod contract;
+mod messages;
+pub mod mongo;
 pub mod sqlite;
 
 use std::{sync::Arc, sync::OnceLock, time::Duration};
@@ -226,6 +228,10 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    if let Some(uri) = &context.settings.mongodb_uri {
+        let db = common::mongo::open(uri, service::EVENTS, mongo::COLLECTIONS).await?;
+        return Ok(Arc::new(mongo::MongoStore::new(db)));
+    }
     let db = context.sqlite(service::EVENTS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -4,10 +4,8 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, UserId},
-    outbox::NewMessage,
     sqlite::outbox,
     store::StoreError,
-    wire::{kind, service},
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -17,7 +15,7 @@ use crate::{
         event::{Closing, Event, Patch, PatchError},
         words,
     },
-    store::{ChangeError, EventPage, Search},
+    store::{ChangeError, EventPage, Search, messages},
 };
 
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
@@ -172,7 +170,7 @@ pub(super) fn update(
     index_words(db, &event)?;
     let told = (&before.name, &before.address, before.time) != (&event.name, &event.address, event.time);
     if told {
-        tell(db, &event, now)?;
+        outbox::push(db, &messages::changed(&event, now))?;
     }
     Ok(event)
 }
@@ -192,22 +190,8 @@ pub(super) fn cancel(
     db.prepare_cached("UPDATE events SET cancelled = 1, version = ?2, ending = 1 WHERE id = ?1")
         .and_then(|mut update| update.execute(params![event.id, event.version]))
         .map_err(StoreError::from)?;
-    tell(db, &event, now)?;
+    outbox::push(db, &messages::changed(&event, now))?;
     Ok(event)
-}
-
-fn tell(db: &Connection, event: &Event, now: Timestamp) -> Result<(), StoreError> {
-    outbox::push(
-        db,
-        &NewMessage::new(
-            service::NOTIFICATIONS,
-            kind::EVENT_CHANGED,
-            event.id,
-            now,
-            &event.facts(),
-        ),
-    )?;
-    Ok(())
 }
 
 pub(super) fn any_ending(db: &Connection) -> Result<bool, StoreError> {

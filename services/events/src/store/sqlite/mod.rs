@@ -257,15 +257,20 @@ impl SqliteStore {
     }
 }
 
-/// A store in a folder of its own, which lasts as long as the test.
-#[cfg(test)]
-pub fn temporary() -> (Arc<dyn Store>, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let db = Sqlite::open(&dir.path().join("events.db"), MIGRATIONS).unwrap();
-    (Arc::new(SqliteStore::new(db)), dir)
-}
-
 #[cfg(test)]
 mod tests {
-    crate::store_contract!(super::temporary);
+    use crate::store::contract::Fresh;
+
+    use super::*;
+
+    async fn fresh() -> Fresh {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Sqlite::open(&dir.path().join("events.db"), MIGRATIONS).unwrap();
+        Fresh {
+            store: Arc::new(SqliteStore::new(db)),
+            finish: Box::new(move || Box::pin(async move { drop(dir) })),
+        }
+    }
+
+    crate::store_contract!(fresh);
 }

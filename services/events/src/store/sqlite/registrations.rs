@@ -7,10 +7,9 @@ use common::{
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
-    outbox::NewMessage,
     sqlite::outbox,
     store::{StoreError, is_duplicate},
-    wire::{ClaimSeat, EndReason, RegistrationConfirmed, RegistrationEnded, SeatClaim, kind, service},
+    wire::{ClaimSeat, EndReason, SeatClaim},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -20,7 +19,7 @@ use crate::{
         event::Event,
         registration::{Registration, State, Ticket},
     },
-    store::{CancelError, Register, RegisterError, Registered, StatusFilter},
+    store::{CancelError, Register, RegisterError, Registered, StatusFilter, messages},
 };
 
 pub(super) fn register(db: &Connection, command: Register) -> Result<Registered, RegisterError> {
@@ -179,23 +178,10 @@ fn issue(
         ticket.code,
         now.timestamp_millis()
     ])?;
-    let told = RegistrationConfirmed {
-        registration_id: registration.id,
-        user_id: registration.user_id,
-        event: event.facts(),
-        ticket_id: ticket.id,
-        ticket_code: ticket.code.clone(),
-        paid: registration.amount,
-        payment_id,
-    };
-    let message = NewMessage::new(
-        service::NOTIFICATIONS,
-        kind::REGISTRATION_CONFIRMED,
-        registration.id,
-        now,
-        &told,
-    );
-    outbox::push(db, &message)?;
+    outbox::push(
+        db,
+        &messages::confirmed(registration, event, ticket, payment_id, now),
+    )?;
     Ok(())
 }
 
@@ -293,23 +279,8 @@ fn end_one(
     end(db, registration.id, State::Cancelled)?;
     db.prepare_cached("UPDATE tickets SET void = 1 WHERE registration_id = ?1")?
         .execute([registration.id])?;
-    let told = RegistrationEnded {
-        registration_id: registration.id,
-        user_id: registration.user_id,
-        event: event.facts(),
-        was_confirmed: matches!(registration.state, State::Confirmed { .. }),
-        reason,
-    };
-    // Payments must hear of an unpaid one too: its payment may be on its way.
-    let destinations: &[&'static str] = match registration.amount {
-        Paise::ZERO => &[service::NOTIFICATIONS],
-        _ => &[service::NOTIFICATIONS, service::PAYMENTS],
-    };
-    for destination in destinations {
-        outbox::push(
-            db,
-            &NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told),
-        )?;
+    for message in messages::ended(&registration, event, reason, now) {
+        outbox::push(db, &message)?;
     }
     registration.state = State::Cancelled;
     Ok(registration)

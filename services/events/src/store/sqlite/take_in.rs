@@ -2,15 +2,18 @@
 
 use common::{
     clock::Timestamp,
-    outbox::{CloudEvent, NewMessage, Receipt},
+    outbox::{CloudEvent, Receipt},
     sqlite::{inbox, outbox},
     store::StoreError,
-    wire::{PaymentCaptured, PaymentRefused, RefundReason, kind, service},
+    wire::{PaymentCaptured, RefundReason, kind},
 };
 use rusqlite::Connection;
 
 use super::{events, registrations};
-use crate::domain::registration::{OnCapture, on_capture};
+use crate::{
+    domain::registration::{OnCapture, on_capture},
+    store::messages,
+};
 
 pub(super) fn take_in(
     db: &Connection,
@@ -52,20 +55,7 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
         OnCapture::Refund(reason) => Some(reason),
     };
     if let Some(reason) = refused {
-        let told = PaymentRefused {
-            payment_id: captured.payment_id,
-            registration_id: registration.id,
-            event: of.facts(),
-            reason,
-        };
-        let message = NewMessage::new(
-            service::PAYMENTS,
-            kind::PAYMENT_REFUSED,
-            captured.payment_id,
-            now,
-            &told,
-        );
-        outbox::push(db, &message)?;
+        outbox::push(db, &messages::refused(&captured, &of, reason, now))?;
     }
     Ok(Receipt::accepted(event.id))
 }

@@ -1,0 +1,103 @@
+//! What the others are told, the same from every adapter.
+
+use common::{
+    clock::Timestamp,
+    ids::PaymentId,
+    money::Paise,
+    outbox::NewMessage,
+    wire::{
+        EndReason, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed, RegistrationEnded,
+        kind, service,
+    },
+};
+
+use crate::domain::{
+    event::Event,
+    registration::{Registration, State, Ticket},
+};
+
+/// Somebody attends.
+pub(super) fn confirmed(
+    registration: &Registration,
+    event: &Event,
+    ticket: &Ticket,
+    payment_id: Option<PaymentId>,
+    now: Timestamp,
+) -> NewMessage {
+    let told = RegistrationConfirmed {
+        registration_id: registration.id,
+        user_id: registration.user_id,
+        event: event.facts(),
+        ticket_id: ticket.id,
+        ticket_code: ticket.code.clone(),
+        paid: registration.amount,
+        payment_id,
+    };
+    NewMessage::new(
+        service::NOTIFICATIONS,
+        kind::REGISTRATION_CONFIRMED,
+        registration.id,
+        now,
+        &told,
+    )
+}
+
+/// Somebody does not attend any more; `registration` as it was before.
+pub(super) fn ended(
+    registration: &Registration,
+    event: &Event,
+    reason: EndReason,
+    now: Timestamp,
+) -> Vec<NewMessage> {
+    let told = RegistrationEnded {
+        registration_id: registration.id,
+        user_id: registration.user_id,
+        event: event.facts(),
+        was_confirmed: matches!(registration.state, State::Confirmed { .. }),
+        reason,
+    };
+    // Payments must hear of an unpaid one too: its payment may be on its way.
+    let destinations: &[&'static str] = match registration.amount {
+        Paise::ZERO => &[service::NOTIFICATIONS],
+        _ => &[service::NOTIFICATIONS, service::PAYMENTS],
+    };
+    destinations
+        .iter()
+        .map(|destination| {
+            NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told)
+        })
+        .collect()
+}
+
+/// An event is different.
+pub(super) fn changed(event: &Event, now: Timestamp) -> NewMessage {
+    NewMessage::new(
+        service::NOTIFICATIONS,
+        kind::EVENT_CHANGED,
+        event.id,
+        now,
+        &event.facts(),
+    )
+}
+
+/// Money came for a seat that cannot be had.
+pub(super) fn refused(
+    captured: &PaymentCaptured,
+    event: &Event,
+    reason: RefundReason,
+    now: Timestamp,
+) -> NewMessage {
+    let told = PaymentRefused {
+        payment_id: captured.payment_id,
+        registration_id: captured.registration_id,
+        event: event.facts(),
+        reason,
+    };
+    NewMessage::new(
+        service::PAYMENTS,
+        kind::PAYMENT_REFUSED,
+        captured.payment_id,
+        now,
+        &told,
+    )
+}

@@ -1,0 +1,142 @@
+//! Documents to domain types and back.
+
+use common::{
+    money::Paise,
+    mongo::{Fields, date, uuid},
+    store::StoreError,
+    time::EventTime,
+};
+use mongodb::bson::{Document, doc};
+
+use crate::domain::{
+    event::{Closing, Event},
+    registration::{Registration, State, Ticket},
+    words,
+};
+
+/// An event's fields but `_id`, `seats_taken` and `ending`, which have ways of their own to change; those to be left
+/// out are in the second document, as `$unset` takes it.
+pub(super) fn event_fields(event: &Event) -> (Document, Document) {
+    let mut set = doc! {
+        "organizer": event.organizer,
+        "name": &event.name,
+        "details": &event.details,
+        "starts_at": date(event.time.at),
+        "zone": event.time.zone.name(),
+        "address": &event.address,
+        "fee": event.fee.0,
+        "cancelled": event.cancelled,
+        "closes_by_default": matches!(event.closes, Closing::Default(_)),
+        "version": event.version,
+        "schedule_version": event.schedule_version,
+        "created_at": date(event.created_at),
+        "words": words::of(&[&event.name, &event.address, &event.details]).into_iter().collect::<Vec<_>>(),
+    };
+    let mut unset = Document::new();
+    match event.capacity {
+        Some(capacity) => set.insert("capacity", i64::from(capacity)),
+        None => unset.insert("capacity", ""),
+    };
+    match event.closes.at() {
+        Some(at) => set.insert("closes_at", date(at)),
+        None => unset.insert("closes_at", ""),
+    };
+    (set, unset)
+}
+
+pub(super) fn event(found: &Document) -> Result<Event, StoreError> {
+    let zone = found.text("zone")?;
+    let zone = zone
+        .parse()
+        .map_err(|error| StoreError::Corrupt(format!("zone {zone}: {error}")))?;
+    let closes = match (found.flag("closes_by_default")?, found.maybe_time("closes_at")?) {
+        (false, Some(at)) => Closing::At(at),
+        (_, at) => Closing::Default(at),
+    };
+    Ok(Event {
+        id: found.id("_id")?,
+        organizer: found.id("organizer")?,
+        name: found.text("name")?,
+        details: found.text("details")?,
+        time: EventTime {
+            at: found.time("starts_at")?,
+            zone,
+        },
+        address: found.text("address")?,
+        capacity: found.maybe_long("capacity")?.map(count).transpose()?,
+        fee: Paise(found.long("fee")?),
+        cancelled: found.flag("cancelled")?,
+        closes,
+        seats_taken: count(found.long("seats_taken")?)?,
+        version: found.long("version")?,
+        schedule_version: found.long("schedule_version")?,
+        created_at: found.time("created_at")?,
+    })
+}
+
+fn count(number: i64) -> Result<u32, StoreError> {
+    u32::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is no number of seats")))
+}
+
+pub(super) fn of_registration(registration: &Registration) -> Document {
+    let mut document = doc! {
+        "_id": registration.id,
+        "event_id": registration.event_id,
+        "user_id": registration.user_id,
+        "amount": registration.amount.0,
+        "status": registration.state.name(),
+        "live": true,
+        "created_at": date(registration.created_at),
+    };
+    if let State::PendingPayment { hold_expires_at } = registration.state {
+        document.insert("hold_expires_at", date(hold_expires_at));
+    }
+    document
+}
+
+pub(super) fn registration(found: &Document) -> Result<Registration, StoreError> {
+    let state = match found.text("status")?.as_str() {
+        "pending_payment" => State::PendingPayment {
+            hold_expires_at: found.time("hold_expires_at")?,
+        },
+        "confirmed" => State::Confirmed {
+            payment_id: found.maybe_id("payment_id")?,
+        },
+        "expired" => State::Expired,
+        _ => State::Cancelled,
+    };
+    Ok(Registration {
+        id: found.id("_id")?,
+        event_id: found.id("event_id")?,
+        user_id: found.id("user_id")?,
+        amount: Paise(found.long("amount")?),
+        state,
+        created_at: found.time("created_at")?,
+    })
+}
+
+pub(super) fn ticket(found: &Document) -> Result<Ticket, StoreError> {
+    Ok(Ticket {
+        id: found.id("ticket_id")?,
+        code: found.text("code")?,
+    })
+}
+
+/// The update that ends a registration.
+pub(super) fn ending(state: State) -> Document {
+    doc! {"$set": {"status": state.name()}, "$unset": {"live": "", "hold_expires_at": ""}}
+}
+
+pub(super) fn of_ticket(
+    registration: &Registration,
+    ticket: &Ticket,
+    now: common::clock::Timestamp,
+) -> Document {
+    doc! {
+        "_id": registration.id,
+        "ticket_id": uuid(ticket.id),
+        "code": &ticket.code,
+        "issued_at": date(now),
+        "void": false,
+    }
+}

@@ -1,0 +1,176 @@
+//! Events.
+
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    ids::{EventId, UserId},
+    mongo::{Tx, date, outbox, uuid},
+    store::StoreError,
+};
+use mongodb::bson::{Bson, Document, doc};
+
+use super::{documents, schema::EVENTS};
+use crate::{
+    domain::event::{Event, Patch, PatchError},
+    store::{ChangeError, EventPage, Search, messages},
+};
+
+pub(super) async fn insert(tx: &mut Tx, event: &Event) -> Result<(), StoreError> {
+    let (mut document, _) = documents::event_fields(event);
+    document.insert("_id", event.id);
+    document.insert("seats_taken", i64::from(event.seats_taken));
+    tx.insert(EVENTS, vec![document]).await
+}
+
+pub(super) async fn find(tx: &mut Tx, id: EventId) -> Result<Option<Event>, StoreError> {
+    let found = tx.find_one(EVENTS, doc! {"_id": id}).await?;
+    found.as_ref().map(documents::event).transpose()
+}
+
+/// The event of a registration that stands in the same database.
+pub(super) async fn known(tx: &mut Tx, id: EventId) -> Result<Event, StoreError> {
+    find(tx, id)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt(format!("event {id} is missing")))
+}
+
+/// These events, in no particular order.
+pub(super) async fn all(tx: &mut Tx, ids: Vec<EventId>) -> Result<Vec<Event>, StoreError> {
+    let limit = ids.len();
+    let found = tx
+        .find(EVENTS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
+        .await?;
+    found.iter().map(documents::event).collect()
+}
+
+fn page_of(found: &[Document], page: Page, place: fn(&Event) -> Cursor) -> Result<EventPage, StoreError> {
+    let events = found
+        .iter()
+        .map(documents::event)
+        .collect::<Result<Vec<_>, _>>()?;
+    let (events, next) = page.cut(events, place);
+    Ok(EventPage {
+        events,
+        next,
+        ..EventPage::default()
+    })
+}
+
+pub(super) async fn of_organizer(
+    tx: &mut Tx,
+    organizer: UserId,
+    page: Page,
+) -> Result<EventPage, StoreError> {
+    let mut filter = doc! {"organizer": organizer};
+    if let Some(after) = page.after {
+        filter.insert("_id", doc! {"$lt": uuid(after.id)});
+    }
+    let found = tx.find(EVENTS, filter, doc! {"_id": -1}, page.limit + 1).await?;
+    page_of(&found, page, |event| Cursor {
+        key: 0,
+        id: event.id.0,
+    })
+}
+
+pub(super) async fn search(tx: &mut Tx, search: &Search, page: Page) -> Result<EventPage, StoreError> {
+    let mut all: Vec<Document> = Vec::new();
+    for word in &search.words {
+        // Every word that begins with it lies between it and it with the last character there is.
+        all.push(doc! {"words": {"$elemMatch": {"$gte": word, "$lt": format!("{word}\u{10FFFF}")}}});
+    }
+    if let Some(from) = search.from {
+        all.push(doc! {"starts_at": {"$gte": date(from)}});
+    }
+    if let Some(to) = search.to {
+        all.push(doc! {"starts_at": {"$lt": date(to)}});
+    }
+    match search.free {
+        Some(true) => all.push(doc! {"fee": 0_i64}),
+        Some(false) => all.push(doc! {"fee": {"$gt": 0_i64}}),
+        None => {}
+    }
+    if let Some(Cursor { key, id }) = page.after {
+        let beyond = if search.soonest_first { "$gt" } else { "$lt" };
+        let at = Bson::DateTime(mongodb::bson::DateTime::from_millis(key));
+        all.push(
+            doc! {"$or": [{"starts_at": {beyond: at.clone()}}, {"starts_at": at, "_id": {beyond: uuid(id)}}]},
+        );
+    }
+    let mut filter = doc! {"cancelled": false};
+    if !all.is_empty() {
+        filter.insert("$and", all);
+    }
+    let direction = if search.soonest_first { 1 } else { -1 };
+    let sort = doc! {"starts_at": direction, "_id": direction};
+    let found = tx.find(EVENTS, filter, sort, page.limit + 1).await?;
+    page_of(&found, page, |event| Cursor {
+        key: event.time.at.timestamp_millis(),
+        id: event.id.0,
+    })
+}
+
+async fn owned(tx: &mut Tx, id: EventId, organizer: UserId) -> Result<Event, ChangeError> {
+    let found = find(tx, id).await?;
+    found
+        .filter(|event| event.organizer == organizer)
+        .ok_or(ChangeError::NoSuchEvent)
+}
+
+pub(super) async fn update(
+    tx: &mut Tx,
+    id: EventId,
+    organizer: UserId,
+    patch: &Patch,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let before = owned(tx, id, organizer).await?;
+    let event = before.patched(patch, now).map_err(ChangeError::Refused)?;
+    let (set, unset) = documents::event_fields(&event);
+    let mut update = doc! {"$set": set};
+    if !unset.is_empty() {
+        update.insert("$unset", unset);
+    }
+    tx.update(EVENTS, doc! {"_id": id}, update).await?;
+    let told = (&before.name, &before.address, before.time) != (&event.name, &event.address, event.time);
+    if told {
+        outbox::push(tx, &[messages::changed(&event, now)]).await?;
+    }
+    Ok(event)
+}
+
+pub(super) async fn cancel(
+    tx: &mut Tx,
+    id: EventId,
+    organizer: UserId,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let mut event = owned(tx, id, organizer).await?;
+    if event.cancelled {
+        return Err(ChangeError::Refused(PatchError::Cancelled));
+    }
+    event.cancelled = true;
+    event.version += 1;
+    let update = doc! {"$set": {"cancelled": true, "version": event.version, "ending": true}};
+    tx.update(EVENTS, doc! {"_id": id}, update).await?;
+    outbox::push(tx, &[messages::changed(&event, now)]).await?;
+    Ok(event)
+}
+
+/// An event whose registrations are being ended.
+pub(super) async fn ending(tx: &mut Tx) -> Result<Option<Event>, StoreError> {
+    let found = tx.find_one(EVENTS, doc! {"ending": true}).await?;
+    found.as_ref().map(documents::event).transpose()
+}
+
+/// Takes `seats` if there are as many; less than none gives them back.
+pub(super) async fn take_seats(tx: &mut Tx, event: &Event, seats: i64) -> Result<bool, StoreError> {
+    if seats == 0 {
+        return Ok(true);
+    }
+    let mut room = doc! {"_id": event.id};
+    if let (Some(capacity), true) = (event.capacity, seats > 0) {
+        room.insert("seats_taken", doc! {"$lte": i64::from(capacity) - seats});
+    }
+    tx.update(EVENTS, room, doc! {"$inc": {"seats_taken": seats}})
+        .await
+}

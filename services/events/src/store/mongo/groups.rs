@@ -1,0 +1,105 @@
+//! Wishes for one event wait in line, and one transaction at a time decides on all that wait.
+//!
+//! Sixteen transactions that take seats of one event at once met each other 147 times in a trial; the line makes one
+//! of them. Transactions of other processes still meet this one's, and are run again.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use common::{ids::EventId, mongo::Mongo, outbox::Bells, store::StoreError};
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::register::{Answer, Wish, register};
+
+/// Decided on by one transaction. It costs a few round trips whatever its size, and must end within a few hundred
+/// milliseconds.
+const GROUP: usize = 200;
+/// Wishes that may wait for one event; beyond this a caller is told that the store is overloaded.
+const LINE: usize = 4096;
+
+type Line = VecDeque<(Wish, oneshot::Sender<Answer>)>;
+
+/// The lines of all events. An event has one while somebody waits.
+#[derive(Clone)]
+pub(super) struct Groups {
+    db: Mongo,
+    bells: Bells,
+    lines: Arc<Mutex<HashMap<EventId, Line>>>,
+}
+
+impl Groups {
+    pub(super) fn new(db: Mongo, bells: Bells) -> Self {
+        Self {
+            db,
+            bells,
+            lines: Arc::default(),
+        }
+    }
+
+    pub(super) async fn register(&self, wish: Wish) -> Answer {
+        let event = wish.0.event_id;
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut lines = self.lines.lock();
+            match lines.get_mut(&event) {
+                Some(line) if line.len() >= LINE => return Err(StoreError::Overloaded.into()),
+                Some(line) => line.push_back((wish, reply)),
+                None => {
+                    lines.insert(event, Line::from([(wish, reply)]));
+                    tokio::spawn(self.clone().work_off(event));
+                }
+            }
+        }
+        answer.await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("the group's worker has stopped".to_owned()).into())
+        })
+    }
+
+    async fn work_off(self, event: EventId) {
+        while let Some(group) = self.next(event) {
+            let (wishes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+            let count = wishes.len();
+            let decide = self.db.write((event, wishes), |tx, (event, wishes)| {
+                register(tx, *event, wishes).boxed()
+            });
+            // A panic must not leave the line behind without anybody who works it off.
+            let decided = std::panic::AssertUnwindSafe(decide).catch_unwind().await;
+            let decided =
+                decided.unwrap_or_else(|_| Err(StoreError::Unavailable("a change panicked".to_owned())));
+            if decided.is_ok() {
+                self.bells.ring();
+            }
+            let answers =
+                decided.unwrap_or_else(|error| (0..count).map(|_| Err(same(&error).into())).collect());
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// The next group, without those who gave up; the line goes when it is empty.
+    fn next(&self, event: EventId) -> Option<Line> {
+        let mut lines = self.lines.lock();
+        let line = lines.get_mut(&event)?;
+        line.retain(|(_, reply)| !reply.is_closed());
+        if line.is_empty() {
+            lines.remove(&event);
+            return None;
+        }
+        let size = line.len().min(GROUP);
+        Some(line.drain(..size).collect())
+    }
+}
+
+/// The same error for each of several callers.
+fn same(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Overloaded => StoreError::Overloaded,
+        StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
+        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
+    }
+}

@@ -1,0 +1,318 @@
+//! Production's adapter.
+
+mod documents;
+mod events;
+mod groups;
+mod register;
+mod registrations;
+mod schema;
+mod take_in;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    idempotency::{Answer, Keyed, Outcome},
+    ids::{EventId, RegistrationId, UserId},
+    money::Paise,
+    mongo::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox},
+    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    store::StoreError,
+    wire::{ClaimSeat, SeatClaim, service},
+};
+use futures_util::{FutureExt, future::BoxFuture};
+
+use self::groups::Groups;
+pub use self::schema::COLLECTIONS;
+use super::{
+    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+};
+use crate::domain::{
+    event::{Event, Patch},
+    registration::State,
+};
+
+/// Tries to claim a seat beside somebody who registers and cancels all the time.
+const CLAIMS: usize = 5;
+
+/// The events service's MongoDB database.
+pub struct MongoStore {
+    db: Mongo,
+    bells: Bells,
+    groups: Groups,
+}
+
+impl MongoStore {
+    /// The store in `db`, opened with [`COLLECTIONS`].
+    pub fn new(db: Mongo) -> Self {
+        let bells = Bells::new(2);
+        Self {
+            groups: Groups::new(db.clone(), bells.clone()),
+            db,
+            bells,
+        }
+    }
+
+    /// A change that may tell others something.
+    async fn telling<C, T, E>(
+        &self,
+        context: C,
+        change: for<'a> fn(&'a mut Tx, &'a C) -> BoxFuture<'a, Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        C: Send + Sync,
+        T: Send,
+        E: From<StoreError> + Send,
+    {
+        let result = self.db.write(context, change).await;
+        if result.is_ok() {
+            self.bells.ring();
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError> {
+        self.db
+            .write((event, keyed), |tx, (event, keyed)| {
+                async move {
+                    if let Some(refusal) = idempotency::check(tx, keyed, event.created_at).await? {
+                        return Ok(Outcome::Refused(refusal));
+                    }
+                    events::insert(tx, event).await?;
+                    idempotency::keep(tx, keyed, event, event.created_at).await?;
+                    Ok(Outcome::Done(event.clone()))
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        events::find(&mut self.db.read(), id).await
+    }
+
+    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<Arc<EventPage>, StoreError> {
+        events::of_organizer(&mut self.db.read(), organizer, page)
+            .await
+            .map(Arc::new)
+    }
+
+    async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError> {
+        events::search(&mut self.db.read(), &search, page).await
+    }
+
+    async fn update_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        patch: Patch,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        self.telling(
+            (id, organizer, patch, now, keyed),
+            |tx, (id, organizer, patch, now, keyed)| {
+                async move {
+                    if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
+                        return Ok(Outcome::Refused(refusal));
+                    }
+                    let event = events::update(tx, *id, *organizer, patch, *now).await?;
+                    idempotency::keep(tx, keyed, &event, *now).await?;
+                    Ok(Outcome::Done(event))
+                }
+                .boxed()
+            },
+        )
+        .await
+    }
+
+    async fn cancel_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        self.telling((id, organizer, now, keyed), |tx, (id, organizer, now, keyed)| {
+            async move {
+                if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
+                    return Ok(Outcome::Refused(refusal));
+                }
+                let event = events::cancel(tx, *id, *organizer, *now).await?;
+                idempotency::keep(tx, keyed, &event, *now).await?;
+                Ok(Outcome::Done(event))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        if events::ending(&mut self.db.read()).await?.is_none() {
+            return Ok(0);
+        }
+        self.telling((now, limit), |tx, (now, limit)| {
+            registrations::end_cancelled(tx, *now, *limit).boxed()
+        })
+        .await
+    }
+
+    async fn register(
+        &self,
+        command: Register,
+        keyed: Keyed<Registered>,
+    ) -> Result<Outcome<Registered>, RegisterError> {
+        self.groups.register((command, keyed)).await
+    }
+
+    async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
+        // What is read here is decided on by nobody: a hold is taken by the group, which looks again.
+        for _ in 0..CLAIMS {
+            let mut tx = self.db.read();
+            let event = events::find(&mut tx, question.event_id)
+                .await?
+                .ok_or(RegisterError::NoSuchEvent)?;
+            let live = registrations::find_live(&mut tx, question.event_id, question.user_id)
+                .await?
+                .filter(|live| live.state.at(command.now) != State::Expired);
+            let registration = match live {
+                _ if event.cancelled => return Err(RegisterError::EventCancelled),
+                Some(live) => live,
+                None if event.fee == Paise::ZERO => return Err(RegisterError::NothingDue),
+                None => match self
+                    .groups
+                    .register((
+                        command.clone(),
+                        Keyed::none(|_| Answer {
+                            status: 200,
+                            body: Vec::new(),
+                        }),
+                    ))
+                    .await
+                {
+                    Ok(Outcome::Done(registered)) => registered.registration,
+                    Ok(Outcome::Refused(_)) | Err(RegisterError::Already(_)) => continue,
+                    Err(error) => return Err(error),
+                },
+            };
+            let (confirmed, payment_id) = match registration.state {
+                State::Confirmed { payment_id } => (true, payment_id),
+                _ => (false, None),
+            };
+            return Ok(SeatClaim {
+                registration_id: registration.id,
+                confirmed,
+                amount: registration.amount,
+                payment_id,
+                event_name: event.name,
+            });
+        }
+        Err(StoreError::Overloaded.into())
+    }
+
+    async fn cancel_registration(
+        &self,
+        id: RegistrationId,
+        user: UserId,
+        now: Timestamp,
+        keyed: Keyed<Registered>,
+    ) -> Result<Outcome<Registered>, CancelError> {
+        self.telling((id, user, now, keyed), |tx, (id, user, now, keyed)| {
+            async move {
+                if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
+                    return Ok(Outcome::Refused(refusal));
+                }
+                let registered = registrations::cancel(tx, *id, *user, *now).await?;
+                idempotency::keep(tx, keyed, &registered, *now).await?;
+                Ok(Outcome::Done(registered))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn registrations(
+        &self,
+        user: UserId,
+        filter: StatusFilter,
+        page: Page,
+        now: Timestamp,
+    ) -> Result<(Vec<Registered>, Option<Cursor>), StoreError> {
+        registrations::of_user(&mut self.db.read(), user, filter, page, now).await
+    }
+
+    async fn registration(
+        &self,
+        id: RegistrationId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Registered>, StoreError> {
+        registrations::of_user_by_id(&mut self.db.read(), id, user, now).await
+    }
+
+    async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        if !registrations::any_expired(&mut self.db.read(), now).await? {
+            return Ok(0);
+        }
+        self.db
+            .write((now, limit), |tx, (now, limit)| {
+                registrations::expire(tx, *now, *limit).boxed()
+            })
+            .await
+    }
+
+    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+        let mut receipts = Vec::with_capacity(batch.len());
+        // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
+        for event in batch {
+            let taken = self.telling((event, now), |tx, (event, now)| {
+                take_in::take_one(tx, event, *now).boxed()
+            });
+            receipts.push(taken.await?);
+        }
+        Ok(receipts)
+    }
+
+    async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        const AT_ONCE: usize = 1_000;
+        while idempotency::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
+        while inbox::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        MongoOutbox::shared(self.db.clone(), service::EVENTS)
+    }
+
+    fn bells(&self) -> Bells {
+        self.bells.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::mongo::testing::{Watch, fresh_uri};
+
+    use super::*;
+    use crate::store::contract::Fresh;
+
+    async fn fresh() -> Fresh {
+        let watch = Watch::default();
+        let db = watch.open(&fresh_uri(), service::EVENTS, COLLECTIONS).await;
+        Fresh {
+            store: Arc::new(MongoStore::new(db.clone())),
+            finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
+        }
+    }
+
+    crate::store_contract!(fresh);
+}

@@ -1,0 +1,197 @@
+//! Registering, many at once: one transaction decides on all who wait for the same event.
+
+use std::{collections::HashMap, sync::Arc};
+
+use common::{
+    clock::Timestamp,
+    idempotency::{Keyed, Outcome},
+    ids::{EventId, UserId},
+    money::Paise,
+    mongo::{Tx, date, idempotency, outbox},
+    store::StoreError,
+};
+use mongodb::bson::doc;
+
+use super::{
+    documents, events,
+    schema::{REGISTRATIONS, TICKETS},
+};
+use crate::{
+    domain::{
+        event::Event,
+        registration::{Registration, State},
+    },
+    store::{Register, RegisterError, Registered, messages},
+};
+
+/// One who wants to register.
+pub(super) type Wish = (Register, Keyed<Registered>);
+/// What became of it.
+pub(super) type Answer = Result<Outcome<Registered>, RegisterError>;
+
+/// Decides on wishes for one event, in order. A unique index that is violated by somebody whom this transaction could
+/// not see makes it run again, and then it sees and leaves out whoever is registered already.
+pub(super) async fn register(
+    tx: &mut Tx,
+    event: EventId,
+    wishes: &[Wish],
+) -> Result<Vec<Answer>, StoreError> {
+    let Some(event) = events::find(tx, event).await? else {
+        return Ok(wishes.iter().map(|_| Err(RegisterError::NoSuchEvent)).collect());
+    };
+    let event = Arc::new(event);
+    let mut round = Round::begin(tx, event.clone(), wishes).await?;
+    let mut answers = Vec::with_capacity(wishes.len());
+    for (command, keyed) in wishes {
+        if let Some(refusal) = idempotency::check(tx, keyed, command.now).await? {
+            answers.push(Ok(Outcome::Refused(refusal)));
+            continue;
+        }
+        let decided = round.decide(tx, command).await?;
+        if let Ok(registered) = &decided {
+            idempotency::keep(tx, keyed, registered, command.now).await?;
+        }
+        answers.push(decided.map(Outcome::Done));
+    }
+    round.end(tx).await?;
+    Ok(answers)
+}
+
+/// The state of an event while wishes are decided on, and what is to be written at the end.
+struct Round {
+    event: Arc<Event>,
+    live: HashMap<UserId, Registration>,
+    /// Seats taken now; it differs from the event's by what this round does.
+    taken: i64,
+    swept: bool,
+    made: Vec<(Registration, Register)>,
+}
+
+impl Round {
+    async fn begin(tx: &mut Tx, event: Arc<Event>, wishes: &[Wish]) -> Result<Self, StoreError> {
+        let users: Vec<UserId> = wishes.iter().map(|(command, _)| command.user_id).collect();
+        let limit = users.len();
+        let theirs = doc! {"event_id": event.id, "user_id": {"$in": users}, "live": true};
+        let found = tx.find(REGISTRATIONS, theirs, doc! {}, limit).await?;
+        let live = found
+            .iter()
+            .map(|found| documents::registration(found).map(|live| (live.user_id, live)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            taken: i64::from(event.seats_taken),
+            event,
+            live,
+            swept: false,
+            made: Vec::new(),
+        })
+    }
+
+    async fn decide(
+        &mut self,
+        tx: &mut Tx,
+        command: &Register,
+    ) -> Result<Result<Registered, RegisterError>, StoreError> {
+        let (event, now) = (self.event.clone(), command.now);
+        if event.cancelled {
+            return Ok(Err(RegisterError::EventCancelled));
+        }
+        // Somebody who is registered hears that, even when registration has closed or the event is full.
+        let ran_out = match self.live.get(&command.user_id) {
+            Some(live) if live.state.at(now) != State::Expired => {
+                return Ok(Err(RegisterError::Already(live.clone())));
+            }
+            Some(live) => Some(live.id),
+            None => None,
+        };
+        if !event.is_open(now) {
+            return Ok(Err(RegisterError::Closed));
+        }
+        let own = i64::from(ran_out.is_some());
+        if !self.has_room(own) {
+            self.sweep(tx, now).await?;
+            // The sweep took the user's own hold with it.
+            if !self.has_room(0) {
+                return Ok(Err(RegisterError::Full));
+            }
+        } else if let Some(id) = ran_out {
+            tx.update(REGISTRATIONS, doc! {"_id": id}, documents::ending(State::Expired))
+                .await?;
+            self.taken -= 1;
+        }
+        self.taken += 1;
+        let state = match event.fee {
+            Paise::ZERO => State::Confirmed { payment_id: None },
+            _ => State::PendingPayment {
+                hold_expires_at: now + command.hold,
+            },
+        };
+        let registration = Registration {
+            id: command.id,
+            event_id: event.id,
+            user_id: command.user_id,
+            amount: event.fee,
+            state,
+            created_at: now,
+        };
+        self.live.insert(command.user_id, registration.clone());
+        self.made.push((registration.clone(), command.clone()));
+        let ticket = matches!(state, State::Confirmed { .. }).then(|| command.ticket.clone());
+        Ok(Ok(Registered {
+            registration,
+            event,
+            ticket,
+        }))
+    }
+
+    fn has_room(&self, own: i64) -> bool {
+        self.event
+            .capacity
+            .is_none_or(|capacity| self.taken - own < i64::from(capacity))
+    }
+
+    /// When all seats are taken, holds that have run out give theirs back; once a round is enough.
+    async fn sweep(&mut self, tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+        if !std::mem::replace(&mut self.swept, true) {
+            self.taken -= expire_holds(tx, self.event.id, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was decided.
+    async fn end(self, tx: &mut Tx) -> Result<(), StoreError> {
+        let seats = self.taken - i64::from(self.event.seats_taken);
+        if !events::take_seats(tx, &self.event, seats).await? {
+            return Err(StoreError::Corrupt(format!(
+                "event {} has not the seats it says",
+                self.event.id
+            )));
+        }
+        let (mut registrations, mut tickets, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        for (registration, command) in &self.made {
+            registrations.push(documents::of_registration(registration));
+            if let State::Confirmed { .. } = registration.state {
+                tickets.push(documents::of_ticket(registration, &command.ticket, command.now));
+                told.push(messages::confirmed(
+                    registration,
+                    &self.event,
+                    &command.ticket,
+                    None,
+                    command.now,
+                ));
+            }
+        }
+        tx.insert(REGISTRATIONS, registrations).await?;
+        tx.insert(TICKETS, tickets).await?;
+        outbox::push(tx, &told).await.map(drop)
+    }
+}
+
+/// Notes all holds of an event that have run out; gives their number. Their seats are the caller's to give back.
+pub(super) async fn expire_holds(tx: &mut Tx, event: EventId, now: Timestamp) -> Result<i64, StoreError> {
+    let run_out =
+        doc! {"event_id": event, "status": "pending_payment", "hold_expires_at": {"$lte": date(now)}};
+    let freed = tx
+        .update_all(REGISTRATIONS, run_out, documents::ending(State::Expired))
+        .await?;
+    Ok(i64::try_from(freed).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,314 @@
+//! What becomes of registrations once they are made.
+
+use std::{collections::HashMap, sync::Arc};
+
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
+    mongo::{Fields, Tx, date, outbox, uuid},
+    store::StoreError,
+    wire::EndReason,
+};
+use mongodb::bson::{Document, doc};
+
+use super::{
+    documents, events,
+    register::expire_holds,
+    schema::{EVENTS, REGISTRATIONS, TICKETS},
+};
+use crate::{
+    domain::{
+        event::Event,
+        registration::{Registration, State, Ticket},
+    },
+    store::{CancelError, Registered, StatusFilter, messages},
+};
+
+pub(super) async fn find(tx: &mut Tx, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
+    let found = tx.find_one(REGISTRATIONS, doc! {"_id": id}).await?;
+    found.as_ref().map(documents::registration).transpose()
+}
+
+pub(super) async fn find_live(
+    tx: &mut Tx,
+    event: EventId,
+    user: UserId,
+) -> Result<Option<Registration>, StoreError> {
+    let live = doc! {"event_id": event, "user_id": user, "live": true};
+    let found = tx.find_one(REGISTRATIONS, live).await?;
+    found.as_ref().map(documents::registration).transpose()
+}
+
+/// Confirms a registration that holds its seat.
+pub(super) async fn confirm(
+    tx: &mut Tx,
+    registration: &Registration,
+    event: &Event,
+    payment: PaymentId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let ticket = Ticket::issue().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let confirmed = doc! {
+        "$set": {"status": "confirmed", "live": true, "payment_id": payment},
+        "$unset": {"hold_expires_at": ""},
+    };
+    tx.update(REGISTRATIONS, doc! {"_id": registration.id}, confirmed)
+        .await?;
+    // A registration that lost its seat and got it again may have had a ticket before.
+    let mut fields = documents::of_ticket(registration, &ticket, now);
+    fields.remove("_id");
+    tx.upsert(TICKETS, doc! {"_id": registration.id}, doc! {"$set": fields})
+        .await?;
+    let told = messages::confirmed(registration, event, &ticket, Some(payment), now);
+    outbox::push(tx, &[told]).await.map(drop)
+}
+
+/// Gives an expired registration its seat back, if there is one and its user has not registered anew meanwhile.
+pub(super) async fn retake(
+    tx: &mut Tx,
+    registration: &Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if find_live(tx, registration.event_id, registration.user_id)
+        .await?
+        .is_some()
+    {
+        return Ok(false);
+    }
+    if events::take_seats(tx, event, 1).await? {
+        return Ok(true);
+    }
+    let freed = expire_holds(tx, event.id, now).await?;
+    events::take_seats(tx, event, -freed).await?;
+    Ok(freed > 0 && events::take_seats(tx, event, 1).await?)
+}
+
+pub(super) async fn cancel(
+    tx: &mut Tx,
+    id: RegistrationId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Registered, CancelError> {
+    let mut registration = find(tx, id)
+        .await?
+        .filter(|found| found.user_id == user)
+        .ok_or(CancelError::NoSuchRegistration)?;
+    let event = events::known(tx, registration.event_id).await?;
+    match registration.state.at(now) {
+        _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
+        state @ (State::Expired | State::Cancelled) => return Err(CancelError::Ended(state)),
+        State::PendingPayment { .. } | State::Confirmed { .. } => {}
+    }
+    // Who registered for a past event (a record, an import) may take that back at any time.
+    if registration.created_at < event.time.at && event.time.at <= now {
+        return Err(CancelError::EventStarted);
+    }
+    end(
+        tx,
+        std::slice::from_ref(&registration),
+        &event,
+        EndReason::Attendee,
+        now,
+    )
+    .await?;
+    registration.state = State::Cancelled;
+    Ok(Registered {
+        registration,
+        event: Arc::new(event),
+        ticket: None,
+    })
+}
+
+/// Ends live registrations of one event, gives their seats back and tells the others.
+async fn end(
+    tx: &mut Tx,
+    registrations: &[Registration],
+    event: &Event,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if registrations.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<RegistrationId> = registrations.iter().map(|registration| registration.id).collect();
+    let these = doc! {"_id": {"$in": ids}};
+    tx.update_all(REGISTRATIONS, these.clone(), documents::ending(State::Cancelled))
+        .await?;
+    tx.update_all(TICKETS, these, doc! {"$set": {"void": true}})
+        .await?;
+    let seats = i64::try_from(registrations.len()).unwrap_or(i64::MAX);
+    events::take_seats(tx, event, -seats).await?;
+    let told: Vec<_> = registrations
+        .iter()
+        .flat_map(|registration| messages::ended(registration, event, reason, now))
+        .collect();
+    outbox::push(tx, &told).await.map(drop)
+}
+
+pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    let Some(event) = events::ending(tx).await? else {
+        return Ok(0);
+    };
+    let live = doc! {"event_id": event.id, "live": true};
+    let found = tx.find(REGISTRATIONS, live, doc! {}, limit).await?;
+    let live = found
+        .iter()
+        .map(documents::registration)
+        .collect::<Result<Vec<_>, _>>()?;
+    end(tx, &live, &event, EndReason::EventCancelled, now).await?;
+    if live.len() < limit {
+        tx.update(EVENTS, doc! {"_id": event.id}, doc! {"$unset": {"ending": ""}})
+            .await?;
+    }
+    Ok(live.len().max(1)) // an event without registrations was work too, and there may be another
+}
+
+fn run_out(now: Timestamp) -> Document {
+    doc! {"status": "pending_payment", "hold_expires_at": {"$lte": date(now)}}
+}
+
+pub(super) async fn any_expired(tx: &mut Tx, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.find_one(REGISTRATIONS, run_out(now)).await?.is_some())
+}
+
+pub(super) async fn expire(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    let found = tx
+        .find(REGISTRATIONS, run_out(now), doc! {"hold_expires_at": 1}, limit)
+        .await?;
+    let mut freed: HashMap<EventId, i64> = HashMap::new();
+    let mut ids: Vec<RegistrationId> = Vec::with_capacity(found.len());
+    for hold in &found {
+        ids.push(hold.id("_id")?);
+        *freed.entry(hold.id("event_id")?).or_default() += 1;
+    }
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    tx.update_all(
+        REGISTRATIONS,
+        doc! {"_id": {"$in": ids}},
+        documents::ending(State::Expired),
+    )
+    .await?;
+    for (event, seats) in freed {
+        tx.update(
+            EVENTS,
+            doc! {"_id": event},
+            doc! {"$inc": {"seats_taken": -seats}},
+        )
+        .await?;
+    }
+    Ok(found.len())
+}
+
+pub(super) async fn of_user(
+    tx: &mut Tx,
+    user: UserId,
+    filter: StatusFilter,
+    page: Page,
+    now: Timestamp,
+) -> Result<(Vec<Registered>, Option<Cursor>), StoreError> {
+    let mut after = page.after.map(|cursor| cursor.id);
+    let at_once = page.limit + 1;
+    let mut wanted = Vec::new();
+    // The status depends on the time and the event, so those that do not count are left out here.
+    loop {
+        let mut theirs = doc! {"user_id": user};
+        if let Some(after) = after {
+            theirs.insert("_id", doc! {"$lt": uuid(after)});
+        }
+        let found = tx.find(REGISTRATIONS, theirs, doc! {"_id": -1}, at_once).await?;
+        let last = found.last().map(|last| last.id("_id")).transpose()?;
+        let more = found.len() == at_once;
+        let registered = with_events(tx, &found, now).await?;
+        wanted.extend(
+            registered
+                .into_iter()
+                .filter(|registered| matches(filter, registered)),
+        );
+        if wanted.len() >= at_once || !more {
+            break;
+        }
+        after = last;
+    }
+    wanted.truncate(at_once);
+    Ok(page.cut(wanted, |registered| Cursor {
+        key: 0,
+        id: registered.registration.id.0,
+    }))
+}
+
+fn matches(filter: StatusFilter, registered: &Registered) -> bool {
+    let state = registered.registration.state;
+    match filter {
+        StatusFilter::Live => matches!(state, State::PendingPayment { .. } | State::Confirmed { .. }),
+        StatusFilter::Only(status) => state.name() == status,
+        StatusFilter::All => true,
+    }
+}
+
+pub(super) async fn of_user_by_id(
+    tx: &mut Tx,
+    id: RegistrationId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<Registered>, StoreError> {
+    let found = tx
+        .find(REGISTRATIONS, doc! {"_id": id, "user_id": user}, doc! {}, 1)
+        .await?;
+    Ok(with_events(tx, &found, now).await?.pop())
+}
+
+/// Registrations with their events and valid tickets, as they stand at `now`.
+async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<Vec<Registered>, StoreError> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let registrations = found
+        .iter()
+        .map(documents::registration)
+        .collect::<Result<Vec<_>, _>>()?;
+    let events = events::all(tx, registrations.iter().map(|one| one.event_id).collect()).await?;
+    let events: HashMap<EventId, Arc<Event>> = events
+        .into_iter()
+        .map(|event| (event.id, Arc::new(event)))
+        .collect();
+    let ids: Vec<RegistrationId> = registrations.iter().map(|one| one.id).collect();
+    let limit = ids.len();
+    let tickets = tx
+        .find(TICKETS, doc! {"_id": {"$in": ids}, "void": false}, doc! {}, limit)
+        .await?;
+    let mut tickets: HashMap<RegistrationId, Ticket> = tickets
+        .iter()
+        .map(|ticket| Ok((ticket.id("_id")?, documents::ticket(ticket)?)))
+        .collect::<Result<_, StoreError>>()?;
+    registrations
+        .into_iter()
+        .map(|mut registration| {
+            let event = events
+                .get(&registration.event_id)
+                .cloned()
+                .ok_or_else(|| StoreError::Corrupt(format!("event {} is missing", registration.event_id)))?;
+            registration.state = registration.state.at(now);
+            let counts = matches!(
+                registration.state,
+                State::PendingPayment { .. } | State::Confirmed { .. }
+            );
+            if event.cancelled && counts {
+                // The worker that ends the registrations of a cancelled event may not have come to this one yet.
+                registration.state = State::Cancelled;
+            }
+            let ticket = match registration.state {
+                State::Confirmed { .. } => tickets.remove(&registration.id),
+                _ => None,
+            };
+            Ok(Registered {
+                registration,
+                event,
+                ticket,
+            })
+        })
+        .collect()
+}

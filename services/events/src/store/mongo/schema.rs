@@ -1,0 +1,84 @@
+//! The collections, as the SQLite tables of the same names.
+
+use common::mongo::{Collection, Index, idempotency, inbox, lease, outbox};
+use mongodb::bson::doc;
+
+pub(super) const EVENTS: &str = "events";
+pub(super) const REGISTRATIONS: &str = "registrations";
+pub(super) const TICKETS: &str = "tickets";
+
+/// Every collection of the service.
+pub const COLLECTIONS: &[Collection] = &[
+    Collection {
+        name: EVENTS,
+        fields: &[
+            ("organizer", "binData"),
+            ("name", "string"),
+            ("details", "string"),
+            ("starts_at", "date"),
+            ("zone", "string"),
+            ("address", "string"),
+            ("capacity", "long?"), // left out: unlimited
+            ("fee", "long"),
+            ("cancelled", "bool"),
+            ("closes_at", "date?"), // left out: never
+            ("closes_by_default", "bool"),
+            ("seats_taken", "long"),
+            ("version", "long"),
+            ("schedule_version", "long"),
+            ("created_at", "date"),
+            ("ending", "bool?"), // true: its registrations are being ended
+            ("words", "array"),
+        ],
+        // The second wall behind the guarded update: no bug can sell a seat twice.
+        check: Some(|| {
+            doc! {"seats_taken": {"$gte": 0_i64}, "$or": [
+                {"capacity": {"$exists": false}},
+                {"$expr": {"$lte": ["$seats_taken", "$capacity"]}},
+            ]}
+        }),
+        indexes: &[
+            Index::on(&[("organizer", 1), ("_id", 1)]),
+            Index::on(&[("cancelled", 1), ("starts_at", 1), ("_id", 1)]),
+            Index::on(&[("words", 1), ("starts_at", 1)]),
+            Index::on(&[("ending", 1)]).only(|| doc! {"ending": true}),
+        ],
+    },
+    Collection {
+        name: REGISTRATIONS,
+        fields: &[
+            ("event_id", "binData"),
+            ("user_id", "binData"),
+            ("amount", "long"),
+            ("status", "string"),
+            ("live", "bool?"), // true while pending or confirmed
+            ("hold_expires_at", "date?"),
+            ("payment_id", "binData?"),
+            ("created_at", "date"),
+        ],
+        check: Some(|| doc! {"status": {"$in": ["pending_payment", "confirmed", "expired", "cancelled"]}}),
+        indexes: &[
+            // At most one live registration per user and event: this decides, not a look beforehand.
+            Index::unique(&[("event_id", 1), ("user_id", 1)]).only(|| doc! {"live": true}),
+            Index::on(&[("user_id", 1), ("_id", 1)]),
+            Index::on(&[("event_id", 1), ("hold_expires_at", 1)]).only(|| doc! {"status": "pending_payment"}),
+            Index::on(&[("hold_expires_at", 1)]).only(|| doc! {"status": "pending_payment"}),
+        ],
+    },
+    Collection {
+        name: TICKETS, // `_id` is the registration's
+        fields: &[
+            ("ticket_id", "binData"),
+            ("code", "string"),
+            ("issued_at", "date"),
+            ("void", "bool"),
+        ],
+        check: None,
+        indexes: &[Index::unique(&[("code", 1)])],
+    },
+    outbox::SCHEMA,
+    outbox::DEAD_LETTERS,
+    inbox::SCHEMA,
+    lease::SCHEMA,
+    idempotency::SCHEMA,
+];

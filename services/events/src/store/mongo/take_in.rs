@@ -1,0 +1,52 @@
+//! Messages from payments: captured money confirms a registration, or goes back.
+
+use common::{
+    clock::Timestamp,
+    mongo::{Tx, inbox, outbox},
+    outbox::{CloudEvent, Receipt},
+    store::StoreError,
+    wire::{PaymentCaptured, RefundReason, kind},
+};
+
+use super::{events, registrations};
+use crate::{
+    domain::registration::{OnCapture, on_capture},
+    store::messages,
+};
+
+pub(super) async fn take_one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+    if event.kind != kind::PAYMENT_CAPTURED {
+        return Ok(Receipt::rejected(
+            event.id,
+            "events does not know this kind of message",
+        ));
+    }
+    let captured: PaymentCaptured = match event.data() {
+        Ok(captured) => captured,
+        Err(error) => return Ok(Receipt::rejected(event.id, error)),
+    };
+    let Some(registration) = registrations::find(tx, captured.registration_id).await? else {
+        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+    };
+    if !inbox::first_time(tx, event.id, now).await? {
+        return Ok(Receipt::accepted(event.id));
+    }
+    let of = events::known(tx, registration.event_id).await?;
+    let refused = match on_capture(&registration, captured.payment_id, captured.amount, of.cancelled) {
+        OnCapture::Known => None,
+        OnCapture::Confirm => {
+            registrations::confirm(tx, &registration, &of, captured.payment_id, now).await?;
+            None
+        }
+        OnCapture::Retake if registrations::retake(tx, &registration, &of, now).await? => {
+            registrations::confirm(tx, &registration, &of, captured.payment_id, now).await?;
+            None
+        }
+        OnCapture::Retake => Some(RefundReason::NoSeat),
+        OnCapture::Refund(reason) => Some(reason),
+    };
+    if let Some(reason) = refused {
+        outbox::push(tx, &[messages::refused(&captured, &of, reason, now)]).await?;
+    }
+    Ok(Receipt::accepted(event.id))
+}
