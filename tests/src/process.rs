@@ -48,11 +48,11 @@ pub fn root() -> PathBuf {
 }
 
 impl Process {
-    /// Starts a program with exactly these settings; nothing of the environment reaches it.
-    pub fn start(name: &str, settings: &BTreeMap<String, String>, dir: &Path) -> Self {
+    /// Starts a program, called `name` here, with exactly these settings; nothing of the environment reaches it.
+    pub fn start(name: &str, program: &str, settings: &BTreeMap<String, String>, dir: &Path) -> Self {
         let log = dir.join(format!("{name}.log"));
         let file = || File::options().append(true).create(true).open(&log).unwrap();
-        let child = Command::new(binary(name))
+        let child = Command::new(binary(program))
             .env_clear()
             .envs(settings)
             .current_dir(dir)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{auth::Auth, auth::Role, clock::Clock, ids::UserId};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
 use crate::{PATIENCE, Person, eventually, people, process::Process};
@@ -22,6 +22,10 @@ pub enum Topology {
     One,
     /// A process each.
     Five,
+    /// A process each, on MongoDB and Redis.
+    Production,
+    /// Two processes of each service behind one gateway, on MongoDB and Redis.
+    Replicas,
 }
 
 /// What differs from the defaults.
@@ -43,20 +47,19 @@ impl Options {
 pub struct System {
     /// How its parts are spread.
     pub topology: Topology,
-    processes: BTreeMap<&'static str, Process>,
+    processes: BTreeMap<String, Process>,
     settings: BTreeMap<String, String>,
     dir: TempDir,
     http: reqwest::Client,
 }
 
 const SECRET: &str = "a secret of the tests, long enough to sign with";
-const FIVE: [&str; 6] = [
-    "razorpay-simulator",
-    "users",
-    "events",
-    "notifications",
-    "payments",
-    "gateway",
+/// The domain services with the setting of their port and of their address.
+const SERVICES: [(&str, &str, &str); 4] = [
+    ("users", "USERS_PORT", "USERS_URL"),
+    ("events", "EVENTS_PORT", "EVENTS_URL"),
+    ("notifications", "NOTIFICATIONS_PORT", "NOTIFICATIONS_URL"),
+    ("payments", "PAYMENTS_PORT", "PAYMENTS_URL"),
 ];
 const PORTS: [&str; 6] = [
     "RAZORPAY_SIMULATOR_PORT",
@@ -82,11 +85,24 @@ impl System {
         for name in PORTS {
             settings.insert(name.to_owned(), free_port().to_string());
         }
+        if topology == Topology::Replicas {
+            for (_, port, url) in SERVICES {
+                settings.insert(second(port), free_port().to_string());
+                let (one, two) = (&settings[port], &settings[&second(port)]);
+                settings.insert(
+                    url.to_owned(),
+                    format!("http://127.0.0.1:{one},http://127.0.0.1:{two}"),
+                );
+            }
+        }
         let webhook = format!(
             "http://127.0.0.1:{}/api/payment/webhook",
             settings["GATEWAY_PORT"]
         );
         settings.insert("RAZORPAY_WEBHOOK_URL".to_owned(), webhook);
+        if matches!(topology, Topology::Production | Topology::Replicas) {
+            settings.insert("MONGODB_URI".to_owned(), fresh_database());
+        }
         settings.extend(options.settings);
         let dir = tempfile::Builder::new()
             .prefix("organise-event-")
@@ -105,21 +121,36 @@ impl System {
 
     /// Starts what is not running, and waits until all is ready.
     pub async fn start_again(&mut self) {
-        let names: &[&'static str] = match self.topology {
-            Topology::One => &["organise-event"],
-            Topology::Five => &FIVE,
-        };
-        for name in names {
-            if self
+        for (name, program, settings) in self.parts() {
+            let runs = self
                 .processes
-                .get_mut(name)
-                .is_none_or(|process| process.ended().is_some())
-            {
-                let process = Process::start(name, &self.settings, self.dir.path());
+                .get_mut(&name)
+                .is_some_and(|process| process.ended().is_none());
+            if !runs {
+                let process = Process::start(&name, program, &settings, self.dir.path());
                 self.processes.insert(name, process);
             }
         }
         self.ready().await;
+    }
+
+    /// Every process by name, with its program and settings.
+    fn parts(&self) -> Vec<(String, &'static str, BTreeMap<String, String>)> {
+        let part = |name: &'static str| (name.to_owned(), name, self.settings.clone());
+        if self.topology == Topology::One {
+            return vec![part("organise-event")];
+        }
+        let mut parts = vec![part("razorpay-simulator")];
+        parts.extend(SERVICES.map(|(name, ..)| part(name)));
+        if self.topology == Topology::Replicas {
+            for (name, port, _) in SERVICES {
+                let mut settings = self.settings.clone();
+                settings.insert(port.to_owned(), self.settings[&second(port)].clone());
+                parts.push((second(name), name, settings));
+            }
+        }
+        parts.push(part("gateway"));
+        parts
     }
 
     /// Waits until the gateway says that everything can be used.
@@ -156,7 +187,7 @@ impl System {
         } else {
             part
         };
-        self.processes.remove(name).expect("a running part");
+        drop(self.processes.remove(name).expect("a running part"));
     }
 
     /// SIGTERM for everything, and how each part ended.
@@ -241,4 +272,14 @@ fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// The second of two replicas, and what it has for itself.
+fn second(name: &str) -> String {
+    format!("{name}-2")
+}
+
+/// A MongoDB URI with a database name of its own.
+fn fresh_database() -> String {
+    common::mongo::testing::fresh_uri().expose_secret().to_owned()
 }

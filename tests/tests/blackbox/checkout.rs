@@ -4,9 +4,9 @@ use common::auth::Role;
 use serde_json::{Value, json};
 use tests::{Options, PATIENCE, Person, System, Topology, eventually};
 
-use crate::both;
+use crate::everywhere;
 
-both!(the_callback_finishes_it, the_webhook_finishes_it);
+everywhere!(the_callback_finishes_it, the_webhook_finishes_it);
 
 /// Starts a card payment that waits for the payer; gives the payer, the event and the answer.
 async fn waiting(system: &System) -> (Person, String, Value) {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tests::{Options, System, Topology};
 
-use crate::both;
+use crate::everywhere;
 
-both!(the_documents_are_whole);
+everywhere!(the_documents_are_whole);
 
 const DOCUMENTED: [(&str, &str); 17] = [
     ("/api/users/register", "post"),

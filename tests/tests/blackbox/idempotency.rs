@@ -6,9 +6,9 @@ use serde_json::json;
 use tests::{Options, Person, System, Topology};
 use tokio::task::JoinSet;
 
-use crate::both;
+use crate::everywhere;
 
-both!(a_repeat_gets_the_first_answer, fifty_at_once);
+everywhere!(a_repeat_gets_the_first_answer, fifty_at_once);
 
 async fn a_repeat_gets_the_first_answer(topology: Topology) {
     let mut system = System::start(topology, Options::default()).await;

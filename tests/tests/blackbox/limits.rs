@@ -9,9 +9,9 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::both;
+use crate::everywhere;
 
-both!(slow_clients_are_cut, failed_logins_are_throttled);
+everywhere!(slow_clients_are_cut, failed_logins_are_throttled);
 
 /// What a client sends to begin with, and then again and again.
 async fn cut_after(port: u16, first: &str, again: &str) -> Duration {

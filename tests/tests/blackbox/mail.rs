@@ -6,9 +6,9 @@ use common::{clock::Clock, time::utc};
 use serde_json::json;
 use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailServer};
 
-use crate::both;
+use crate::everywhere;
 
-both!(
+everywhere!(
     confirmations_tickets_and_reminders,
     mail_goes_through_smtp,
     moved_and_dropped

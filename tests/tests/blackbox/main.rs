@@ -21,8 +21,8 @@ mod refunds;
 mod start;
 mod story;
 
-/// Runs a story in both topologies.
-macro_rules! both {
+/// Runs a story in every topology but that with replicas.
+macro_rules! everywhere {
     ($($story:ident),+ $(,)?) => {
         mod one_process {
             $(#[tokio::test(flavor = "multi_thread")]
@@ -36,6 +36,12 @@ macro_rules! both {
                 super::$story(tests::Topology::Five).await;
             })+
         }
+        mod production {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(tests::Topology::Production).await;
+            })+
+        }
     };
 }
-pub(crate) use both;
+pub(crate) use everywhere;

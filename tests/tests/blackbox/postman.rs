@@ -4,9 +4,9 @@ use std::process::Command;
 
 use tests::{Options, System, Topology, process::root};
 
-use crate::both;
+use crate::everywhere;
 
-both!(the_collection_passes);
+everywhere!(the_collection_passes);
 
 async fn the_collection_passes(topology: Topology) {
     let variable = |name: &str| {

@@ -5,9 +5,9 @@ use serde_json::json;
 use tests::{Answer, Options, Person, System, Topology};
 use tokio::task::JoinSet;
 
-use crate::both;
+use crate::everywhere;
 
-both!(
+everywhere!(
     twenty_seats_for_two_hundred,
     the_same_user_fifty_times,
     one_payment_twice_at_once,

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use tests::{Options, System, Topology, process::root};
 
-use crate::both;
+use crate::everywhere;
 
-both!(the_story_in_curl);
+everywhere!(the_story_in_curl);
 
 async fn the_story_in_curl(topology: Topology) {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();

@@ -3,9 +3,9 @@
 use serde_json::json;
 use tests::{Options, PATIENCE, Person, System, Topology, eventually};
 
-use crate::both;
+use crate::everywhere;
 
-both!(
+everywhere!(
     cancelling_gives_the_money_back,
     a_cancelled_event_gives_all_money_back
 );

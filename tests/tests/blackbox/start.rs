@@ -8,9 +8,9 @@ use tests::{
     process::{Process, binary, root},
 };
 
-use crate::both;
+use crate::everywhere;
 
-both!(a_second_start_finds_the_data, requests_in_flight_are_finished);
+everywhere!(a_second_start_finds_the_data, requests_in_flight_are_finished);
 
 async fn a_second_start_finds_the_data(topology: Topology) {
     let mut system = System::start(topology, Options::default()).await;
@@ -100,7 +100,7 @@ fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// Starts the program, which must end by itself with one clear message.
 async fn fails(pairs: &[(&str, &str)]) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let mut process = Process::start("organise-event", &settings(pairs), dir.path());
+    let mut process = Process::start("organise-event", "organise-event", &settings(pairs), dir.path());
     let status = eventually("it gives up", PATIENCE, async || process.ended()).await;
     assert_eq!(status.code(), Some(1));
     let log = process.log();
@@ -146,7 +146,7 @@ async fn what_is_wrong_is_said_in_one_message() {
 #[tokio::test]
 async fn a_free_port_is_taken_and_printed() {
     let dir = tempfile::tempdir().unwrap();
-    let mut process = Process::start("organise-event", &settings(&[]), dir.path());
+    let mut process = Process::start("organise-event", "organise-event", &settings(&[]), dir.path());
     let url = eventually("the banner is printed", PATIENCE, async || {
         let log = process.log();
         log.split_whitespace()

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use tests::{Options, PATIENCE, System, Topology, eventually};
 
-use crate::both;
+use crate::everywhere;
 
-both!(the_documented_story, every_way_to_pay, browsing_and_changing);
+everywhere!(the_documented_story, every_way_to_pay, browsing_and_changing);
 
 async fn the_documented_story(topology: Topology) {
     let system = System::start(topology, Options::default()).await;

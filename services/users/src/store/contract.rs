@@ -29,10 +29,21 @@ macro_rules! store_contract {
     (@rules $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $rule() {
-            let (store, _kept) = $make().await;
+            let (store, kept) = $make().await;
             $crate::store::contract::$rule(&store).await;
+            $crate::store::contract::Kept::finish(kept).await;
         }
     )+};
+}
+
+/// What an adapter keeps beside a store while a rule runs.
+pub trait Kept {
+    /// What it has to say of the rule's run.
+    async fn finish(self);
+}
+
+impl Kept for tempfile::TempDir {
+    async fn finish(self) {}
 }
 
 fn email(text: &str) -> Email {

@@ -1,6 +1,7 @@
 //! Where the accounts are kept. A further adapter implements [`Store`] and joins the contract suite with one
 //! line.
 
+pub mod mongo;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -62,6 +63,10 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    if let Some(uri) = &context.settings.mongodb_uri {
+        let db = common::mongo::open(uri, service::USERS, mongo::COLLECTIONS).await?;
+        return Ok(Arc::new(mongo::MongoStore::new(db)));
+    }
     let db = context.sqlite(service::USERS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

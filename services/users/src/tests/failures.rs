@@ -9,7 +9,7 @@ const POSTS: [(&str, Option<&str>); 2] = [
 
 #[tokio::test]
 async fn the_whole_answer() {
-    let service = Service::start().await;
+    let service = Service::start();
     let mut request = post(
         "/api/users/register",
         &json!({"email": "asha@example.org", "role": "user"}),
@@ -35,7 +35,7 @@ async fn the_whole_answer() {
 
 #[tokio::test]
 async fn bodies_that_are_no_json_objects() {
-    let service = Service::start().await;
+    let service = Service::start();
     for (path, message) in POSTS {
         let check = |answer: Answer| {
             if let Some(message) = message {
@@ -89,7 +89,7 @@ async fn bodies_that_are_no_json_objects() {
 
 #[tokio::test]
 async fn addresses_and_methods_that_there_are_not() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.get("/api/users", "").await.fails(404, "route_not_found");
     service
         .get("/api/users/nobody", "")
@@ -108,7 +108,7 @@ async fn addresses_and_methods_that_there_are_not() {
 
 #[tokio::test]
 async fn a_store_that_fails_shows_nothing_of_itself() {
-    let service = Service::start().await;
+    let service = Service::start();
     let user_id = service
         .register("asha@example.org")
         .await
@@ -143,7 +143,7 @@ async fn a_store_that_fails_shows_nothing_of_itself() {
 
 #[tokio::test]
 async fn a_stored_hash_that_is_none_is_our_failure() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let other = rusqlite::Connection::open(service.context.data("users.db")).unwrap();
     other

@@ -8,7 +8,7 @@ const PATH: &str = "/api/users/login";
 
 #[tokio::test]
 async fn a_token_that_is_good_for_an_hour() {
-    let service = Service::start().await;
+    let service = Service::start();
     let user_id = service
         .register("asha@example.org")
         .await
@@ -30,7 +30,7 @@ async fn a_token_that_is_good_for_an_hour() {
 
 #[tokio::test]
 async fn the_lifetime_is_a_setting() {
-    let service = Service::with(&[("TOKEN_LIFETIME_SECONDS", "60")]).await;
+    let service = Service::with(&[("TOKEN_LIFETIME_SECONDS", "60")]);
     service.register("asha@example.org").await;
     let answer = service.login("asha@example.org", PASSWORD).await.is(200);
     assert_eq!(answer.body["expires_in"], 60);
@@ -43,7 +43,7 @@ async fn the_lifetime_is_a_setting() {
 
 #[tokio::test]
 async fn wrong_and_unknown_are_answered_alike() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let mut wrong = service
         .login("asha@example.org", "wrong")
@@ -68,7 +68,7 @@ async fn wrong_and_unknown_are_answered_alike() {
 
 #[tokio::test]
 async fn the_address_may_be_written_in_any_way_and_the_password_in_one() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     service.login(" ASHA@example.ORG ", PASSWORD).await.is(200);
     service
@@ -88,7 +88,7 @@ async fn the_address_may_be_written_in_any_way_and_the_password_in_one() {
 
 #[tokio::test]
 async fn all_that_is_wrong_is_listed() {
-    let service = Service::start().await;
+    let service = Service::start();
     let answer = service
         .post(PATH, &json!({}))
         .await
@@ -114,7 +114,7 @@ async fn all_that_is_wrong_is_listed() {
 
 #[tokio::test]
 async fn guessing_is_stopped_for_one_account_and_address() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     service.register("ben@example.org").await;
     let body = |email: &str, password: &str| json!({"email": email, "password": password});
@@ -165,7 +165,7 @@ async fn guessing_is_stopped_for_one_account_and_address() {
 
 #[tokio::test]
 async fn the_right_password_clears_the_count() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     for _ in 0..3 {
         for _ in 0..9 {
@@ -195,7 +195,7 @@ async fn guesses_sent_at_once_do_not_get_around_the_limit() {
 
 #[tokio::test]
 async fn many_right_logins_at_once_all_pass() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let answers =
         futures_util::future::join_all((0..60).map(|_| service.login("asha@example.org", PASSWORD))).await;
@@ -204,7 +204,7 @@ async fn many_right_logins_at_once_all_pass() {
 
 #[tokio::test]
 async fn limits_can_be_switched_off() {
-    let service = Service::with(&[("RATE_LIMITS", "off")]).await;
+    let service = Service::with(&[("RATE_LIMITS", "off")]);
     for _ in 0..15 {
         service
             .login("asha@example.org", "wrong")
@@ -239,7 +239,7 @@ async fn an_address_logs_in_five_hundred_times_a_minute_at_most() {
 
 #[tokio::test]
 async fn a_forged_client_address_counts_for_nothing() {
-    let service = Service::start().await;
+    let service = Service::start();
     let body = json!({"email": "asha@example.org", "password": "wrong"});
     for number in 0..11 {
         let mut request = post(PATH, &body);

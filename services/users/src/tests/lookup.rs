@@ -25,7 +25,7 @@ impl Service {
 
 #[tokio::test]
 async fn who_exists_is_found() {
-    let service = Service::start().await;
+    let service = Service::start();
     let body = json!({"email": "asha@example.org", "password": PASSWORD, "role": "user", "name": "Asha",
                       "phone": "+919876543210"});
     let asha = service
@@ -67,7 +67,7 @@ async fn who_exists_is_found() {
 
 #[tokio::test]
 async fn at_most_five_hundred() {
-    let service = Service::start().await;
+    let service = Service::start();
     let ids = |count| json!({"user_ids": (0..count).map(|_| UserId::new()).collect::<Vec<_>>()});
     service.look_up(&service.token(), &ids(500)).await.is(200);
     let answer = service
@@ -90,7 +90,7 @@ async fn at_most_five_hundred() {
 
 #[tokio::test]
 async fn services_only() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let user = service
         .login("asha@example.org", PASSWORD)

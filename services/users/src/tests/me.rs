@@ -6,7 +6,7 @@ const PATH: &str = "/api/users/me";
 
 #[tokio::test]
 async fn all_details() {
-    let service = Service::start().await;
+    let service = Service::start();
     let body = json!({"email": "Asha@Example.org", "password": PASSWORD, "role": "organiser", "name": "  Asha Rao ",
                       "phone": "+91 98765-43210", "timezone": "Asia/Kolkata", "locale": "en_in"});
     let user_id = service
@@ -32,7 +32,7 @@ async fn all_details() {
 
 #[tokio::test]
 async fn what_was_not_given_is_null() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let token = service
         .login("asha@example.org", PASSWORD)
@@ -47,7 +47,7 @@ async fn what_was_not_given_is_null() {
 
 #[tokio::test]
 async fn the_scheme_in_any_case_and_nothing_without_it() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let token = service
         .login("asha@example.org", PASSWORD)
@@ -89,7 +89,7 @@ async fn the_scheme_in_any_case_and_nothing_without_it() {
 
 #[tokio::test]
 async fn a_token_ends() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let token = service
         .login("asha@example.org", PASSWORD)
@@ -107,7 +107,7 @@ async fn a_token_ends() {
 
 #[tokio::test]
 async fn an_account_that_no_longer_exists() {
-    let service = Service::start().await;
+    let service = Service::start();
     let auth = service.service("users");
     let token = auth
         .user_token(UserId::new(), Role::User, Duration::from_secs(60))

@@ -126,17 +126,12 @@ fn context(settings: &[(&str, &str)]) -> (Context, TempDir) {
 }
 
 impl Service {
-    async fn start() -> Self {
-        Self::with(&[]).await
+    fn start() -> Self {
+        Self::with(&[])
     }
 
-    async fn with(settings: &[(&str, &str)]) -> Self {
-        let (context, dir) = context(settings);
-        Self {
-            front: build(&context).await.unwrap(),
-            context,
-            _dir: dir,
-        }
+    fn with(settings: &[(&str, &str)]) -> Self {
+        Self::with_settings_and_parts(settings, Bounds::default()).0
     }
 
     /// Production accepts only settings that are meant for it.
@@ -154,7 +149,11 @@ impl Service {
 
     /// With hashing threads, and a store, that the test holds too.
     fn with_parts(bounds: Bounds) -> (Self, Hashing, Arc<dyn Store>) {
-        let (context, dir) = context(&[]);
+        Self::with_settings_and_parts(&[], bounds)
+    }
+
+    fn with_settings_and_parts(settings: &[(&str, &str)], bounds: Bounds) -> (Self, Hashing, Arc<dyn Store>) {
+        let (context, dir) = context(settings);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite("users", MIGRATIONS).unwrap()));
         let hashing = Hashing::start(bounds).unwrap();
         let front = assemble(&context, store.clone(), hashing.clone());

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn it_is_alive_and_ready() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.get("/health/live", "").await.is(200);
     let answer = service.get("/health/ready", "").await.is(200);
     assert_eq!(
@@ -15,7 +15,7 @@ async fn it_is_alive_and_ready() {
 
 #[tokio::test]
 async fn the_line_before_hashing_can_be_watched() {
-    let service = Service::start().await;
+    let service = Service::start();
     let response = service
         .front
         .handle(Request::builder().uri("/metrics").body(Body::empty()).unwrap())

@@ -4,7 +4,7 @@ const PATH: &str = "/api/users/register";
 
 #[tokio::test]
 async fn the_documented_request() {
-    let service = Service::start().await;
+    let service = Service::start();
     let body = json!({"email": "asha@example.org", "password": "password123", "role": "organizer"});
     let answer = service.post(PATH, &body).await.is(201);
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
@@ -19,7 +19,7 @@ async fn the_documented_request() {
 
 #[tokio::test]
 async fn every_way_to_write_a_role() {
-    let service = Service::start().await;
+    let service = Service::start();
     for (number, (role, stored)) in [
         ("organizer", "organizer"),
         ("ORGANISER", "organizer"),
@@ -48,7 +48,7 @@ async fn every_way_to_write_a_role() {
 
 #[tokio::test]
 async fn an_address_is_taken_once_however_it_is_written() {
-    let service = Service::start().await;
+    let service = Service::start();
     service.register("asha@example.org").await;
     let body = json!({"email": "  ASHA@Example.org ", "password": "another password", "role": "user"});
     let answer = service.post(PATH, &body).await.fails(409, "email_taken");
@@ -58,7 +58,7 @@ async fn an_address_is_taken_once_however_it_is_written() {
 
 #[tokio::test]
 async fn the_same_sign_up_many_times_at_once_is_one_account() {
-    let service = Service::start().await;
+    let service = Service::start();
     let body = json!({"email": "asha@example.org", "password": PASSWORD, "role": "user"});
     let answers = futures_util::future::join_all((0..10).map(|_| service.post(PATH, &body))).await;
     let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
@@ -68,7 +68,7 @@ async fn the_same_sign_up_many_times_at_once_is_one_account() {
 
 #[tokio::test]
 async fn all_that_is_wrong_is_listed() {
-    let service = Service::start().await;
+    let service = Service::start();
     let answer = service
         .post(PATH, &json!({}))
         .await
@@ -98,7 +98,7 @@ async fn all_that_is_wrong_is_listed() {
 
 #[tokio::test]
 async fn what_is_not_asked_for_is_not_honoured() {
-    let service = Service::start().await;
+    let service = Service::start();
     let body = json!({"email": "asha@example.org", "password": PASSWORD, "role": "user", "user_id": "x",
                       "is_admin": true, "created_at": 0, "name": null});
     let answer = service.post(PATH, &body).await.is(201);
@@ -109,7 +109,7 @@ async fn what_is_not_asked_for_is_not_honoured() {
 #[tokio::test]
 async fn common_passwords_are_refused_in_production_only() {
     let body = json!({"email": "asha@example.org", "password": "Password123", "role": "user"});
-    Service::start().post(PATH, &body).await.is(201).await;
+    Service::start().post(PATH, &body).await.is(201);
     let service = Service::in_production();
     let answer = service.post(PATH, &body).await.fails(422, "validation_failed");
     assert_eq!(answer.fields(), ["password"]);
@@ -119,7 +119,7 @@ async fn common_passwords_are_refused_in_production_only() {
 
 #[tokio::test]
 async fn passwords_are_kept_as_they_are_typed() {
-    let service = Service::start().await;
+    let service = Service::start();
     let password = "  पासवर्ड ♥  ";
     let body = json!({"email": "asha@example.org", "password": password, "role": "user"});
     service.post(PATH, &body).await.is(201);
@@ -133,7 +133,7 @@ async fn passwords_are_kept_as_they_are_typed() {
 
 #[tokio::test]
 async fn no_password_and_no_hash_reaches_the_store_in_clear_or_the_answers() {
-    let service = Service::start().await;
+    let service = Service::start();
     let answer = service.register("asha@example.org").await;
     assert!(!answer.body.to_string().contains("argon2"));
     for file in std::fs::read_dir(&service.context.settings.data_dir).unwrap() {

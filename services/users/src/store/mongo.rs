@@ -1,0 +1,177 @@
+//! Production's store.
+
+use async_trait::async_trait;
+use chrono_tz::Tz;
+use common::{
+    auth::Role,
+    ids::UserId,
+    mongo::{Collection, Fields, Index, Mongo, date},
+    store::StoreError,
+    wire::UserCard,
+};
+use futures_util::FutureExt;
+use mongodb::bson::{Document, doc};
+
+use super::{InsertError, Store};
+use crate::domain::{Account, Email, Locale, PasswordHash, Phone, User};
+
+const USERS: &str = "users";
+
+/// Every collection of the service, as the SQLite tables of the same names.
+pub const COLLECTIONS: &[Collection] = &[Collection {
+    name: USERS,
+    fields: &[
+        ("email", "string"),
+        ("password_hash", "string"), // PHC string
+        ("role", "string"),
+        ("name", "string?"),
+        ("phone", "string?"),    // E.164
+        ("timezone", "string?"), // IANA
+        ("locale", "string?"),   // BCP 47
+        ("created_at", "date"),
+    ],
+    check: Some(|| doc! {"role": {"$in": ["organizer", "user"]}}),
+    indexes: &[Index::unique(&[("email", 1)])],
+}];
+
+/// Accounts in MongoDB.
+pub struct MongoStore(Mongo);
+
+impl MongoStore {
+    /// Keeps accounts in a database opened with [`COLLECTIONS`].
+    pub fn new(db: Mongo) -> Self {
+        Self(db)
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn insert(&self, account: Account) -> Result<(), InsertError> {
+        self.0
+            .write(account, |tx, account| {
+                async move {
+                    // Who comes at the same moment violates the index, looks again, and finds this one.
+                    if tx.find_one(USERS, by_email(&account.user.email)).await?.is_some() {
+                        return Err(InsertError::EmailTaken);
+                    }
+                    Ok(tx.insert(USERS, vec![document(account)]).await?)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        let found = self.0.read().find_one(USERS, by_email(email)).await?;
+        found
+            .map(|found| {
+                Ok(Account {
+                    user: user(&found)?,
+                    password_hash: PasswordHash::new(found.text("password_hash")?),
+                })
+            })
+            .transpose()
+    }
+
+    async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let found = self.0.read().find_one(USERS, doc! {"_id": id}).await?;
+        found.as_ref().map(user).transpose()
+    }
+
+    async fn cards(&self, mut users: Vec<UserId>) -> Result<Vec<UserCard>, StoreError> {
+        users.sort_unstable();
+        users.dedup();
+        let limit = users.len();
+        let these = doc! {"_id": {"$in": users}};
+        let found = self.0.read().find(USERS, these, doc! {}, limit).await?;
+        found
+            .iter()
+            .map(|found| {
+                Ok(UserCard {
+                    user_id: found.id("_id")?,
+                    email: found.text("email")?,
+                    name: found.maybe_text("name")?,
+                    phone: found.maybe_text("phone")?,
+                })
+            })
+            .collect()
+    }
+
+    async fn update_password_hash(
+        &self,
+        user: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, StoreError> {
+        let unchanged = doc! {"_id": user, "password_hash": old.as_str()};
+        let set = doc! {"$set": {"password_hash": new.as_str()}};
+        self.0.read().update(USERS, unchanged, set).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.0.ping().await
+    }
+}
+
+fn by_email(email: &Email) -> Document {
+    doc! {"email": email.as_str()}
+}
+
+fn document(Account { user, password_hash }: &Account) -> Document {
+    let mut document = doc! {
+        "_id": user.id,
+        "email": user.email.as_str(),
+        "password_hash": password_hash.as_str(),
+        "role": user.role.name(),
+        "created_at": date(user.created_at),
+    };
+    document.put("name", user.name.as_deref());
+    document.put("phone", user.phone.as_ref().map(Phone::as_str));
+    document.put("timezone", user.timezone.map(Tz::name));
+    document.put("locale", user.locale.as_ref().map(Locale::as_str));
+    document
+}
+
+fn user(found: &Document) -> Result<User, StoreError> {
+    let unreadable = |what: &str| StoreError::Corrupt(format!("a user with an unreadable {what}"));
+    let timezone = found.maybe_text("timezone")?;
+    Ok(User {
+        id: found.id("_id")?,
+        email: Email::stored(found.text("email")?),
+        role: Role::parse(&found.text("role")?).ok_or_else(|| unreadable("role"))?,
+        name: found.maybe_text("name")?,
+        phone: found.maybe_text("phone")?.map(Phone::stored),
+        timezone: timezone
+            .map(|name| name.parse::<Tz>().map_err(|_| unreadable("time zone")))
+            .transpose()?,
+        locale: found.maybe_text("locale")?.map(Locale::stored),
+        created_at: found.time("created_at")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{
+        mongo::testing::{Watch, fresh_uri},
+        wire::service,
+    };
+
+    use super::*;
+    use crate::store::contract::Kept;
+
+    struct Watched(Watch, Mongo);
+
+    impl Kept for Watched {
+        async fn finish(self) {
+            self.0.assert_no_scan(&self.1).await;
+        }
+    }
+
+    async fn fresh() -> (MongoStore, Watched) {
+        let watch = Watch::default();
+        let db = watch.open(&fresh_uri(), service::USERS, COLLECTIONS).await;
+        (MongoStore::new(db.clone()), Watched(watch, db))
+    }
+
+    crate::store_contract!(fresh);
+}
