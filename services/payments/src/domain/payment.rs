@@ -9,6 +9,8 @@ use common::{
     money::Paise,
 };
 
+use super::order::Order;
+
 /// Where a payment stands, in the order in which it moves. Money that was thought lost may still come (`Failed` to
 /// `Authorized` is legal at Razorpay, up to days later).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -86,6 +88,34 @@ pub struct Payment {
     pub created_at: Timestamp,
     /// When we heard that the money is ours.
     pub captured_at: Option<Timestamp>,
+}
+
+impl Payment {
+    /// The payment after a report, and whether the money became ours with it. `before`: the payment as it was known, if
+    /// it was.
+    pub fn reported(before: Option<&Self>, order: &Order, report: &Report, now: Timestamp) -> (Self, bool) {
+        let mut payment = before.cloned().unwrap_or_else(|| Self {
+            id: PaymentId::new(),
+            order_id: order.id,
+            razorpay_id: report.payment.clone(),
+            method: report.method.clone(),
+            amount: report.amount,
+            status: Status::Created,
+            decline: None,
+            created_at: now,
+            captured_at: None,
+        });
+        payment.status = payment.status.after(report.status);
+        if payment.status == report.status {
+            payment.decline.clone_from(&report.decline);
+        }
+        let is_ours = |status| status >= Status::Captured;
+        let captured_now = is_ours(payment.status) && !before.is_some_and(|before| is_ours(before.status));
+        if captured_now {
+            payment.captured_at = Some(now);
+        }
+        (payment, captured_now)
+    }
 }
 
 /// What somebody says of a payment.

@@ -15,6 +15,8 @@ use common::{
     wire::{EndReason, EventFacts, PaymentRefused, RefundReason, RegistrationEnded, kind},
 };
 
+use futures_util::future::BoxFuture;
+
 use super::*;
 use crate::domain::payment::{Decline, Status};
 
@@ -31,13 +33,21 @@ macro_rules! store_contract {
     (@rules $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test]
         async fn $rule() {
-            let (store, _keep) = $make();
-            $crate::store::contract::$rule(store).await;
+            let fresh: $crate::store::contract::Fresh = $make().await;
+            $crate::store::contract::$rule(fresh.store.clone()).await;
+            (fresh.finish)().await;
         }
     )+};
 }
 
 type S = Arc<dyn Store>;
+
+/// A new, empty store.
+pub struct Fresh {
+    pub store: S,
+    /// What the adapter has to say of a rule's run; keeps alive what the store needs.
+    pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
+}
 
 fn now() -> Timestamp {
     from_millis(1_800_000_000_123)

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 pub mod contract;
+mod messages;
+pub mod mongo;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -23,6 +25,9 @@ use crate::domain::{
     payment::{Payment, Report},
     refund::Refund,
 };
+
+/// Razorpay sends a webhook again for 24 h, and on request for 15 days.
+const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
 
 /// A worker's right to work on an order or refund. Whoever took over later has a higher one.
 pub type Fence = i64;
@@ -179,6 +184,10 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    if let Some(uri) = &context.settings.mongodb_uri {
+        let db = common::mongo::open(uri, service::PAYMENTS, mongo::COLLECTIONS).await?;
+        return Ok(Arc::new(mongo::MongoStore::new(db)));
+    }
     let db = context.sqlite(service::PAYMENTS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -23,7 +23,7 @@ use common::{
 };
 use rusqlite::{Connection, params};
 
-use super::{Applied, Captured, Fence, Opened, Statement, Store};
+use super::{Applied, Captured, Fence, Opened, Statement, Store, WEBHOOKS_KEPT_MILLIS};
 use crate::domain::{order::Order, payment::Report, refund::Refund};
 
 /// The schema, in the order of its making.
@@ -34,9 +34,6 @@ pub const MIGRATIONS: &[&str] = &[
     lease::SCHEMA,
     idempotency::SCHEMA,
 ];
-
-/// Razorpay sends a webhook again for 24 h, and on request for 15 days.
-const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
 
 /// The payments service's SQLite file.
 pub struct SqliteStore {
@@ -276,15 +273,20 @@ impl Store for SqliteStore {
     }
 }
 
-/// A store in a folder of its own, which lasts as long as the test.
-#[cfg(test)]
-pub fn temporary() -> (Arc<dyn Store>, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let db = Sqlite::open(&dir.path().join("payments.db"), MIGRATIONS).unwrap();
-    (Arc::new(SqliteStore::new(db)), dir)
-}
-
 #[cfg(test)]
 mod tests {
-    crate::store_contract!(super::temporary);
+    use crate::store::contract::Fresh;
+
+    use super::*;
+
+    async fn fresh() -> Fresh {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Sqlite::open(&dir.path().join("payments.db"), MIGRATIONS).unwrap();
+        Fresh {
+            store: Arc::new(SqliteStore::new(db)),
+            finish: Box::new(move || Box::pin(async move { drop(dir) })),
+        }
+    }
+
+    crate::store_contract!(fresh);
 }

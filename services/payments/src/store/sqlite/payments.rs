@@ -4,10 +4,9 @@ use common::{
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
     ids::{PaymentId, UserId},
-    outbox::NewMessage,
     sqlite::{idempotency, outbox},
     store::StoreError,
-    wire::{PaymentCaptured, RefundReason, kind, service},
+    wire::{RefundReason, service},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -18,7 +17,7 @@ use crate::{
         payment::{Decline, Payment, Report, Status},
         refund::parse_reason,
     },
-    store::{Applied, Captured, Statement},
+    store::{Applied, Captured, Statement, messages},
 };
 
 const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at";
@@ -54,27 +53,7 @@ pub(super) fn apply(
         return Ok(Applied::Unknown);
     };
     let before = by_razorpay_id(db, &report.payment)?;
-    let mut payment = before.clone().unwrap_or_else(|| Payment {
-        id: PaymentId::new(),
-        order_id: order.id,
-        razorpay_id: report.payment.clone(),
-        method: report.method.clone(),
-        amount: report.amount,
-        status: Status::Created,
-        decline: None,
-        created_at: now,
-        captured_at: None,
-    });
-    payment.status = payment.status.after(report.status);
-    if payment.status == report.status {
-        payment.decline.clone_from(&report.decline);
-    }
-    let is_ours = |status| status >= Status::Captured;
-    let captured_now =
-        is_ours(payment.status) && !before.as_ref().is_some_and(|before| is_ours(before.status));
-    if captured_now {
-        payment.captured_at = Some(now);
-    }
+    let (payment, captured_now) = Payment::reported(before.as_ref(), &order, report, now);
     if before.as_ref() != Some(&payment) {
         put(db, &payment, &order)?;
     }
@@ -111,19 +90,7 @@ fn captured(
     order.paid_by = Some(payment.id);
     db.prepare_cached("UPDATE orders SET paid_by = ?2, reconcile_at = NULL WHERE id = ?1")?
         .execute(params![order.id, payment.id])?;
-    let told = PaymentCaptured {
-        payment_id: payment.id,
-        order_id: order.id,
-        registration_id: order.registration_id,
-        event_id: order.event_id,
-        user_id: order.user_id,
-        amount: payment.amount,
-    };
-    outbox::push(
-        db,
-        &NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told),
-    )
-    .map(Some)
+    outbox::push(db, &messages::captured(order, payment, now)).map(Some)
 }
 
 fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreError> {

@@ -3,10 +3,9 @@
 use common::{
     clock::Timestamp,
     ids::{PaymentId, RefundId},
-    outbox::NewMessage,
     sqlite::outbox,
     store::StoreError,
-    wire::{PaymentRefunded, RefundReason, kind, service},
+    wire::RefundReason,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -16,7 +15,7 @@ use crate::{
         payment::Payment,
         refund::{Refund, parse_reason, reason_name},
     },
-    store::Fence,
+    store::{Fence, messages},
 };
 
 /// Whether [`due`] would find anything.
@@ -127,24 +126,6 @@ pub(super) fn done(db: &Connection, id: RefundId, fence: Fence, now: Timestamp) 
     let missing = || StoreError::Corrupt(format!("the payment or order of refund {id} is missing"));
     let payment = payments::by_id(db, payment_id)?.ok_or_else(missing)?;
     let order = orders::by_id(db, payment.order_id)?.ok_or_else(missing)?;
-    let told = PaymentRefunded {
-        payment_id,
-        registration_id: order.registration_id,
-        event_id: order.event_id,
-        event_name: order.event_name,
-        user_id: order.user_id,
-        amount: payment.amount,
-        reason: parse_reason(&reason).unwrap_or(RefundReason::NoSeat),
-    };
-    outbox::push(
-        db,
-        &NewMessage::new(
-            service::NOTIFICATIONS,
-            kind::PAYMENT_REFUNDED,
-            payment_id,
-            now,
-            &told,
-        ),
-    )?;
-    Ok(())
+    let reason = parse_reason(&reason).unwrap_or(RefundReason::NoSeat);
+    outbox::push(db, &messages::refunded(&order, &payment, reason, now)).map(drop)
 }

@@ -6,14 +6,14 @@ use common::{
     outbox::{CloudEvent, Receipt},
     sqlite::inbox,
     store::StoreError,
-    wire::{EndReason, PaymentRefused, RefundReason, RegistrationEnded, kind},
+    wire::{PaymentRefused, RegistrationEnded, kind},
 };
 use rusqlite::{Connection, params};
 
 use super::{orders, payments, refunds};
 use crate::{
     domain::payment::{Report, Status},
-    store::Statement,
+    store::{Statement, messages},
 };
 
 pub(super) fn webhook(
@@ -59,7 +59,7 @@ pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Re
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
-            Ok(ended) => (paid_by(db, &ended)?, end_reason(ended.reason)),
+            Ok(ended) => (paid_by(db, &ended)?, messages::end_reason(ended.reason)),
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         _ => {
@@ -84,11 +84,4 @@ pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Re
 /// by that way.
 fn paid_by(db: &Connection, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
     Ok(orders::by_registration(db, ended.registration_id)?.and_then(|order| order.paid_by))
-}
-
-fn end_reason(reason: EndReason) -> RefundReason {
-    match reason {
-        EndReason::Attendee => RefundReason::Attendee,
-        EndReason::EventCancelled => RefundReason::EventCancelled,
-    }
 }

@@ -1,0 +1,50 @@
+//! What the others are told and tell, the same for every adapter.
+
+use common::{
+    clock::Timestamp,
+    outbox::NewMessage,
+    wire::{EndReason, PaymentCaptured, PaymentRefunded, RefundReason, kind, service},
+};
+
+use crate::domain::{order::Order, payment::Payment};
+
+/// An order is paid.
+pub(super) fn captured(order: &Order, payment: &Payment, now: Timestamp) -> NewMessage {
+    let told = PaymentCaptured {
+        payment_id: payment.id,
+        order_id: order.id,
+        registration_id: order.registration_id,
+        event_id: order.event_id,
+        user_id: order.user_id,
+        amount: payment.amount,
+    };
+    NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told)
+}
+
+/// The money is back.
+pub(super) fn refunded(order: &Order, payment: &Payment, reason: RefundReason, now: Timestamp) -> NewMessage {
+    let told = PaymentRefunded {
+        payment_id: payment.id,
+        registration_id: order.registration_id,
+        event_id: order.event_id,
+        event_name: order.event_name.clone(),
+        user_id: order.user_id,
+        amount: payment.amount,
+        reason,
+    };
+    NewMessage::new(
+        service::NOTIFICATIONS,
+        kind::PAYMENT_REFUNDED,
+        payment.id,
+        now,
+        &told,
+    )
+}
+
+/// Why money goes back when a registration ends.
+pub(super) fn end_reason(reason: EndReason) -> RefundReason {
+    match reason {
+        EndReason::Attendee => RefundReason::Attendee,
+        EndReason::EventCancelled => RefundReason::EventCancelled,
+    }
+}

@@ -1,0 +1,302 @@
+//! Production's adapter.
+
+mod orders;
+mod payments;
+mod refunds;
+mod schema;
+mod take_in;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::{Timestamp, from_millis},
+    http::{Cursor, Page},
+    idempotency::{Answer, Key, Refusal},
+    ids::{OrderId, PaymentId, RefundId, UserId},
+    mongo::{Mongo, Tx, date, idempotency, inbox, outbox::MongoOutbox},
+    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    store::StoreError,
+    wire::service,
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use mongodb::bson::doc;
+
+pub use self::schema::COLLECTIONS;
+use self::schema::{ORDERS, REFUNDS, WEBHOOKS};
+use super::{Applied, Captured, Fence, Opened, Statement, Store, WEBHOOKS_KEPT_MILLIS};
+use crate::domain::{order::Order, payment::Report, refund::Refund};
+
+/// The payments service's MongoDB database.
+pub struct MongoStore {
+    db: Mongo,
+    bells: Bells,
+}
+
+impl MongoStore {
+    /// The store in `db`, opened with [`COLLECTIONS`].
+    pub fn new(db: Mongo) -> Self {
+        Self {
+            db,
+            bells: Bells::new(4),
+        }
+    }
+
+    /// A change that may give others something to do.
+    async fn telling<C, T>(
+        &self,
+        context: C,
+        change: for<'a> fn(&'a mut Tx, &'a C) -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<T, StoreError>
+    where
+        C: Send + Sync,
+        T: Send,
+    {
+        let result = self.db.write(context, change).await;
+        if result.is_ok() {
+            self.bells.ring();
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn claim_key(
+        &self,
+        key: Key,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Refusal>, StoreError> {
+        self.db
+            .write((key, now, until), |tx, (key, now, until)| {
+                idempotency::claim(tx, key, *now, *until).boxed()
+            })
+            .await
+    }
+
+    async fn release_key(&self, key: Key) -> Result<(), StoreError> {
+        self.db
+            .write(key, |tx, key| idempotency::release(tx, key).boxed())
+            .await
+    }
+
+    async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError> {
+        self.db
+            .write((key, answer, now), |tx, (key, answer, now)| {
+                idempotency::store(tx, key, answer, *now).boxed()
+            })
+            .await
+    }
+
+    async fn open_order(&self, order: Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError> {
+        self.db
+            .write((order, now, until), |tx, (order, now, until)| {
+                orders::open(tx, order, *now, *until).boxed()
+            })
+            .await
+    }
+
+    async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<String, StoreError> {
+        self.db
+            .write((id, razorpay_id), |tx, (id, razorpay_id)| {
+                orders::set_razorpay_id(tx, *id, razorpay_id).boxed()
+            })
+            .await
+    }
+
+    async fn close_order(
+        &self,
+        id: OrderId,
+        fence: Fence,
+        reconcile_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        orders::close(&mut self.db.read(), id, fence, reconcile_at).await
+    }
+
+    async fn due_orders(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Order, Fence)>, StoreError> {
+        if self
+            .db
+            .read()
+            .find_one(ORDERS, orders::due_now(now))
+            .await?
+            .is_none()
+        {
+            return Ok(Vec::new());
+        }
+        self.db
+            .write((now, until, limit), |tx, (now, until, limit)| {
+                orders::due(tx, *now, *until, *limit).boxed()
+            })
+            .await
+    }
+
+    async fn order_by_razorpay_id(&self, razorpay_id: String) -> Result<Option<Order>, StoreError> {
+        orders::by_razorpay_id(&mut self.db.read(), &razorpay_id).await
+    }
+
+    async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError> {
+        self.telling((report, now, answer), |tx, (report, now, answer)| {
+            payments::apply(tx, report, *now, answer).boxed()
+        })
+        .await
+    }
+
+    async fn take_webhook(
+        &self,
+        event_id: String,
+        report: Option<Report>,
+        refund: Option<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.telling(
+            (event_id, report, refund, now),
+            |tx, (event_id, report, refund, now)| {
+                take_in::webhook(tx, event_id, report.as_ref(), refund.as_deref(), *now).boxed()
+            },
+        )
+        .await
+    }
+
+    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+        let mut receipts = Vec::with_capacity(batch.len());
+        // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
+        for event in batch {
+            let taken = self.telling((event, now), |tx, (event, now)| {
+                take_in::message(tx, event, *now).boxed()
+            });
+            receipts.push(taken.await?);
+        }
+        Ok(receipts)
+    }
+
+    async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError> {
+        payments::statement(&mut self.db.read(), id, user).await
+    }
+
+    async fn statements(
+        &self,
+        user: UserId,
+        page: Page,
+    ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
+        payments::statements(&mut self.db.read(), user, page).await
+    }
+
+    async fn due_refunds(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Refund, Fence)>, StoreError> {
+        if self
+            .db
+            .read()
+            .find_one(REFUNDS, refunds::due_now(now))
+            .await?
+            .is_none()
+        {
+            return Ok(Vec::new());
+        }
+        self.db
+            .write((now, until, limit), |tx, (now, until, limit)| {
+                refunds::due(tx, *now, *until, *limit).boxed()
+            })
+            .await
+    }
+
+    async fn refund_accepted(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        razorpay_id: String,
+        again: Timestamp,
+    ) -> Result<(), StoreError> {
+        refunds::accepted(&mut self.db.read(), id, fence, &razorpay_id, again).await
+    }
+
+    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
+        self.telling((id, fence, now), |tx, (id, fence, now)| {
+            refunds::done(tx, *id, *fence, *now).boxed()
+        })
+        .await
+    }
+
+    async fn refund_retry(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        again: Timestamp,
+        new_key: bool,
+        why: String,
+    ) -> Result<(), StoreError> {
+        refunds::retry(&mut self.db.read(), id, fence, again, new_key, &why).await
+    }
+
+    async fn stuck(&self) -> Result<(u64, u64), StoreError> {
+        // What exists is after the beginning of time; said so, the index is used.
+        let open = doc! {"$exists": true, "$gt": date(from_millis(0))};
+        let mut tx = self.db.read();
+        Ok((
+            tx.count(
+                ORDERS,
+                doc! {"reconcile_at": open.clone(), "looks": {"$gt": 3_i64}},
+            )
+            .await?,
+            tx.count(REFUNDS, doc! {"next_at": open, "attempts": {"$gt": 3_i64}})
+                .await?,
+        ))
+    }
+
+    async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        const AT_ONCE: usize = 1_000;
+        let oldest = date(from_millis(now.timestamp_millis() - WEBHOOKS_KEPT_MILLIS));
+        let old = doc! {"received_at": {"$lte": oldest}};
+        let by_age = doc! {"received_at": 1};
+        while self
+            .db
+            .read()
+            .delete_some(WEBHOOKS, old.clone(), by_age.clone(), AT_ONCE)
+            .await?
+            == AT_ONCE
+        {}
+        while idempotency::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
+        while inbox::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        MongoOutbox::shared(self.db.clone(), service::PAYMENTS)
+    }
+
+    fn bells(&self) -> Bells {
+        self.bells.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::mongo::testing::{Watch, fresh_uri};
+
+    use super::*;
+    use crate::store::contract::Fresh;
+
+    async fn fresh() -> Fresh {
+        let watch = Watch::default();
+        let db = watch.open(&fresh_uri(), service::PAYMENTS, COLLECTIONS).await;
+        Fresh {
+            store: Arc::new(MongoStore::new(db.clone())),
+            finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
+        }
+    }
+
+    crate::store_contract!(fresh);
+}

@@ -1,0 +1,167 @@
+//! Orders.
+
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::{OrderId, RegistrationId},
+    money::Paise,
+    mongo::{Fields, Tx, date},
+    store::StoreError,
+};
+use mongodb::bson::{Document, doc};
+
+use super::schema::ORDERS;
+use crate::{
+    domain::order::Order,
+    store::{Fence, Opened},
+};
+
+/// Orders whose time has come and on which nobody works.
+pub(super) fn due_now(now: Timestamp) -> Document {
+    doc! {"reconcile_at": {"$exists": true, "$lte": date(now)}, "worked_until": {"$lte": date(now)}}
+}
+
+pub(super) fn read(found: &Document) -> Result<Order, StoreError> {
+    Ok(Order {
+        id: found.id("_id")?,
+        registration_id: found.id("registration_id")?,
+        event_id: found.id("event_id")?,
+        event_name: found.text("event_name")?,
+        user_id: found.id("user_id")?,
+        amount: Paise(found.long("amount")?),
+        razorpay_id: found.maybe_text("razorpay_id")?,
+        paid_by: found.maybe_id("paid_by")?,
+        created_at: found.time("created_at")?,
+    })
+}
+
+async fn one(tx: &mut Tx, filter: Document) -> Result<Option<Order>, StoreError> {
+    tx.find_one(ORDERS, filter).await?.as_ref().map(read).transpose()
+}
+
+pub(super) async fn by_registration(tx: &mut Tx, id: RegistrationId) -> Result<Option<Order>, StoreError> {
+    one(tx, doc! {"registration_id": id}).await
+}
+
+pub(super) async fn by_razorpay_id(tx: &mut Tx, id: &str) -> Result<Option<Order>, StoreError> {
+    one(tx, doc! {"razorpay_id": id}).await
+}
+
+pub(super) async fn by_id(tx: &mut Tx, id: OrderId) -> Result<Option<Order>, StoreError> {
+    one(tx, doc! {"_id": id}).await
+}
+
+pub(super) async fn open(
+    tx: &mut Tx,
+    wanted: &Order,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Opened, StoreError> {
+    let found = by_registration(tx, wanted.registration_id).await?;
+    let fresh = found.is_none();
+    let order = match found {
+        Some(order) => order,
+        None => {
+            let document = doc! {
+                "_id": wanted.id,
+                "registration_id": wanted.registration_id,
+                "event_id": wanted.event_id,
+                "event_name": &wanted.event_name,
+                "user_id": wanted.user_id,
+                "amount": wanted.amount.0,
+                "created_at": date(wanted.created_at),
+                "worked_until": date(from_millis(0)),
+                "fence": 0_i64,
+                "looks": 0_i64,
+            };
+            // Who comes at the same moment violates the index, looks again, and finds this one.
+            tx.insert(ORDERS, vec![document]).await?;
+            Order {
+                razorpay_id: None,
+                paid_by: None,
+                ..wanted.clone()
+            }
+        }
+    };
+    if let Some(payment) = order.paid_by {
+        return Ok(Opened::Paid(payment));
+    }
+    let fence = claim(tx, order.id, now, until).await?;
+    Ok(match fence {
+        Some(fence) => Opened::Ready { order, fence, fresh },
+        None => Opened::Busy,
+    })
+}
+
+/// Whoever works on an order also sets the time at which the reconciler would take over, should he die.
+async fn claim(
+    tx: &mut Tx,
+    id: OrderId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<Fence>, StoreError> {
+    let free = doc! {"_id": id, "worked_until": {"$lte": date(now)}};
+    let take =
+        doc! {"$set": {"worked_until": date(until), "reconcile_at": date(until)}, "$inc": {"fence": 1_i64}};
+    let claimed = tx.find_and_update(ORDERS, free, doc! {}, take).await?;
+    claimed.map(|claimed| claimed.long("fence")).transpose()
+}
+
+pub(super) async fn close(
+    tx: &mut Tx,
+    id: OrderId,
+    fence: Fence,
+    reconcile_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let again = match reconcile_at {
+        Some(at) => {
+            doc! {"$cond": [{"$eq": [{"$type": "$paid_by"}, "missing"]}, date(at), "$$REMOVE"]}.into()
+        }
+        None => mongodb::bson::Bson::from("$$REMOVE"),
+    };
+    let update = vec![doc! {"$set": {
+        "worked_until": date(from_millis(0)),
+        "looks": {"$add": ["$looks", 1_i64]},
+        "reconcile_at": again,
+    }}];
+    tx.update(ORDERS, doc! {"_id": id, "fence": fence}, update)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn due(
+    tx: &mut Tx,
+    now: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Order, Fence)>, StoreError> {
+    let found = tx
+        .find(ORDERS, due_now(now), doc! {"reconcile_at": 1}, limit)
+        .await?;
+    let mut claimed = Vec::with_capacity(found.len());
+    for order in &found {
+        let order = read(order)?;
+        if let Some(fence) = claim(tx, order.id, now, until).await? {
+            claimed.push((order, fence));
+        }
+    }
+    Ok(claimed)
+}
+
+pub(super) async fn set_razorpay_id(
+    tx: &mut Tx,
+    id: OrderId,
+    razorpay_id: &str,
+) -> Result<String, StoreError> {
+    let order = by_id(tx, id).await?;
+    let order = order.ok_or_else(|| StoreError::Corrupt(format!("order {id} is missing")))?;
+    if let Some(known) = order.razorpay_id {
+        return Ok(known);
+    }
+    tx.update(
+        ORDERS,
+        doc! {"_id": id},
+        doc! {"$set": {"razorpay_id": razorpay_id}},
+    )
+    .await?;
+    Ok(razorpay_id.to_owned())
+}

@@ -1,0 +1,212 @@
+//! Payments.
+
+use std::collections::HashMap;
+
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    ids::{OrderId, PaymentId, UserId},
+    money::Paise,
+    mongo::{Fields, Tx, date, idempotency, outbox, uuid},
+    store::StoreError,
+    wire::{RefundReason, service},
+};
+use mongodb::bson::{Document, doc};
+
+use super::{
+    orders, refunds,
+    schema::{ORDERS, PAYMENTS, REFUNDS},
+};
+use crate::{
+    domain::{
+        order::Order,
+        payment::{Decline, Payment, Report, Status},
+        refund::parse_reason,
+    },
+    store::{Applied, Captured, Statement, messages},
+};
+
+fn read(found: &Document) -> Result<Payment, StoreError> {
+    let decline = match (found.maybe_text("reason")?, found.maybe_text("description")?) {
+        (Some(reason), Some(description)) => Some(Decline { reason, description }),
+        _ => None,
+    };
+    Ok(Payment {
+        id: found.id("_id")?,
+        order_id: found.id("order_id")?,
+        razorpay_id: found.text("razorpay_id")?,
+        method: found.text("method")?,
+        amount: Paise(found.long("amount")?),
+        // The validator lets nothing else in.
+        status: Status::parse(&found.text("status")?).unwrap_or(Status::Created),
+        decline,
+        created_at: found.time("created_at")?,
+        captured_at: found.maybe_time("captured_at")?,
+    })
+}
+
+pub(super) async fn apply(
+    tx: &mut Tx,
+    report: &Report,
+    now: Timestamp,
+    (key, answer): &Captured,
+) -> Result<Applied, StoreError> {
+    let Some(mut order) = orders::by_razorpay_id(tx, &report.order).await? else {
+        return Ok(Applied::Unknown);
+    };
+    let before = tx
+        .find_one(PAYMENTS, doc! {"razorpay_id": &report.payment})
+        .await?;
+    let before = before.as_ref().map(read).transpose()?;
+    let (payment, captured_now) = Payment::reported(before.as_ref(), &order, report, now);
+    if before.as_ref() != Some(&payment) {
+        put(tx, &payment, &order).await?;
+    }
+    let message = match captured_now {
+        true => captured(tx, &mut order, &payment, now).await?,
+        false => outbox::pending_about(tx, service::EVENTS, payment.id).await?,
+    };
+    if let (Some(key), Status::Captured) = (key, payment.status) {
+        let statement = Statement {
+            payment: payment.clone(),
+            order: order.clone(),
+            refund: None,
+        };
+        idempotency::store(tx, key, &answer(&statement), now).await?;
+    }
+    Ok(Applied::Known {
+        order: Box::new(order),
+        payment,
+        message,
+    })
+}
+
+/// Money has come in: the first pays the order, any further goes back. Two at once meet at the order.
+async fn captured(
+    tx: &mut Tx,
+    order: &mut Order,
+    payment: &Payment,
+    now: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    if order.paid_by.is_some() {
+        refunds::request(tx, payment, RefundReason::Duplicate, now).await?;
+        return Ok(None);
+    }
+    order.paid_by = Some(payment.id);
+    let paid = doc! {"$set": {"paid_by": payment.id}, "$unset": {"reconcile_at": ""}};
+    tx.update(ORDERS, doc! {"_id": order.id}, paid).await?;
+    let places = outbox::push(tx, &[messages::captured(order, payment, now)]).await?;
+    Ok(places.last().copied())
+}
+
+async fn put(tx: &mut Tx, payment: &Payment, order: &Order) -> Result<(), StoreError> {
+    let mut set = doc! {
+        "order_id": payment.order_id,
+        "user_id": order.user_id,
+        "razorpay_id": &payment.razorpay_id,
+        "method": &payment.method,
+        "amount": payment.amount.0,
+        "status": payment.status.name(),
+        "created_at": date(payment.created_at),
+    };
+    set.put("captured_at", payment.captured_at.map(date));
+    let mut update = Document::new();
+    match &payment.decline {
+        Some(Decline { reason, description }) => {
+            set.insert("reason", reason);
+            set.insert("description", description);
+        }
+        None => {
+            update.insert("$unset", doc! {"reason": "", "description": ""});
+        }
+    }
+    update.insert("$set", set);
+    tx.upsert(PAYMENTS, doc! {"_id": payment.id}, update)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn by_id(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+    tx.find_one(PAYMENTS, doc! {"_id": id})
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(super) async fn refunded(tx: &mut Tx, id: PaymentId) -> Result<(), StoreError> {
+    tx.update(PAYMENTS, doc! {"_id": id}, doc! {"$set": {"status": "refunded"}})
+        .await
+        .map(drop)
+}
+
+pub(super) async fn statement(
+    tx: &mut Tx,
+    id: PaymentId,
+    user: UserId,
+) -> Result<Option<Statement>, StoreError> {
+    let found = tx
+        .find(PAYMENTS, doc! {"_id": id, "user_id": user}, doc! {}, 1)
+        .await?;
+    Ok(with_orders(tx, &found).await?.pop())
+}
+
+pub(super) async fn statements(
+    tx: &mut Tx,
+    user: UserId,
+    page: Page,
+) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
+    let mut theirs = doc! {"user_id": user};
+    if let Some(after) = page.after {
+        theirs.insert("_id", doc! {"$lt": uuid(after.id)});
+    }
+    let found = tx
+        .find(PAYMENTS, theirs, doc! {"_id": -1}, page.limit + 1)
+        .await?;
+    let statements = with_orders(tx, &found).await?;
+    Ok(page.cut(statements, |statement| Cursor {
+        key: 0,
+        id: statement.payment.id.0,
+    }))
+}
+
+/// Payments with what they pay and their refunds.
+async fn with_orders(tx: &mut Tx, found: &[Document]) -> Result<Vec<Statement>, StoreError> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let payments = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let limit = payments.len();
+    let ids: Vec<OrderId> = payments.iter().map(|payment| payment.order_id).collect();
+    let orders = tx
+        .find(ORDERS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
+        .await?;
+    let orders = orders.iter().map(orders::read).collect::<Result<Vec<_>, _>>()?;
+    let orders: HashMap<OrderId, Order> = orders.into_iter().map(|order| (order.id, order)).collect();
+    let ids: Vec<PaymentId> = payments.iter().map(|payment| payment.id).collect();
+    let found = tx
+        .find(REFUNDS, doc! {"payment_id": {"$in": ids}}, doc! {}, limit)
+        .await?;
+    let mut refunds: HashMap<PaymentId, (RefundReason, bool)> = HashMap::new();
+    for refund in &found {
+        if let Some(reason) = parse_reason(&refund.text("reason")?) {
+            refunds.insert(
+                refund.id("payment_id")?,
+                (reason, refund.maybe_time("next_at")?.is_none()),
+            );
+        }
+    }
+    payments
+        .into_iter()
+        .map(|payment| {
+            let order = orders.get(&payment.order_id).cloned();
+            let order =
+                order.ok_or_else(|| StoreError::Corrupt(format!("order {} is missing", payment.order_id)))?;
+            Ok(Statement {
+                refund: refunds.remove(&payment.id),
+                payment,
+                order,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,90 @@
+//! The collections, as the SQLite tables of the same names.
+
+use common::mongo::{Collection, Index, idempotency, inbox, lease, outbox};
+use mongodb::bson::doc;
+
+pub(super) const ORDERS: &str = "orders";
+pub(super) const PAYMENTS: &str = "payments";
+pub(super) const REFUNDS: &str = "refunds";
+pub(super) const WEBHOOKS: &str = "webhook_events";
+
+/// Every collection of the service.
+pub const COLLECTIONS: &[Collection] = &[
+    Collection {
+        name: ORDERS,
+        fields: &[
+            ("registration_id", "binData"),
+            ("event_id", "binData"),
+            ("event_name", "string"),
+            ("user_id", "binData"),
+            ("amount", "long"),
+            ("razorpay_id", "string?"),
+            ("paid_by", "binData?"), // the one payment that paid it
+            ("created_at", "date"),
+            ("worked_until", "date"), // somebody works on it until then
+            ("fence", "long"),
+            ("reconcile_at", "date?"), // left out: nothing more to find out
+            ("looks", "long"),
+        ],
+        check: Some(|| doc! {"amount": {"$gt": 0_i64}}),
+        indexes: &[
+            Index::unique(&[("registration_id", 1)]),
+            Index::unique(&[("razorpay_id", 1)]).only(|| doc! {"razorpay_id": {"$exists": true}}),
+            Index::on(&[("reconcile_at", 1)]).only(|| doc! {"reconcile_at": {"$exists": true}}),
+        ],
+    },
+    Collection {
+        name: PAYMENTS,
+        fields: &[
+            ("order_id", "binData"),
+            ("user_id", "binData"),
+            ("razorpay_id", "string"),
+            ("method", "string"),
+            ("amount", "long"),
+            ("status", "string"),
+            ("reason", "string?"),
+            ("description", "string?"),
+            ("created_at", "date"),
+            ("captured_at", "date?"),
+        ],
+        check: Some(|| doc! {"status": {"$in": ["created", "failed", "authorized", "captured", "refunded"]}}),
+        indexes: &[
+            Index::unique(&[("razorpay_id", 1)]),
+            Index::on(&[("user_id", 1), ("_id", 1)]),
+        ],
+    },
+    Collection {
+        name: REFUNDS,
+        fields: &[
+            ("payment_id", "binData"), // a payment goes back whole, and once
+            ("razorpay_payment_id", "string"),
+            ("amount", "long"),
+            ("reason", "string"),
+            ("razorpay_id", "string?"),
+            ("generation", "long"),
+            ("attempts", "long"),
+            ("next_at", "date?"), // left out: done
+            ("worked_until", "date"),
+            ("fence", "long"),
+            ("why", "string?"),
+            ("created_at", "date"),
+        ],
+        check: None,
+        indexes: &[
+            Index::unique(&[("payment_id", 1)]),
+            Index::unique(&[("razorpay_id", 1)]).only(|| doc! {"razorpay_id": {"$exists": true}}),
+            Index::on(&[("next_at", 1)]).only(|| doc! {"next_at": {"$exists": true}}),
+        ],
+    },
+    Collection {
+        name: WEBHOOKS,
+        fields: &[("received_at", "date")],
+        check: None,
+        indexes: &[Index::on(&[("received_at", 1)])],
+    },
+    outbox::SCHEMA,
+    outbox::DEAD_LETTERS,
+    inbox::SCHEMA,
+    lease::SCHEMA,
+    idempotency::SCHEMA,
+];

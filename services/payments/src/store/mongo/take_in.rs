@@ -1,0 +1,89 @@
+//! What others tell: Razorpay's webhooks, and the events service's messages.
+
+use common::{
+    clock::Timestamp,
+    mongo::{Tx, date, inbox},
+    outbox::{CloudEvent, Receipt},
+    store::StoreError,
+    wire::{PaymentRefused, RegistrationEnded, kind},
+};
+use mongodb::bson::doc;
+
+use super::{
+    orders, payments, refunds,
+    schema::{ORDERS, REFUNDS, WEBHOOKS},
+};
+use crate::{
+    domain::payment::{Report, Status},
+    store::{Statement, messages},
+};
+
+pub(super) async fn webhook(
+    tx: &mut Tx,
+    event_id: &str,
+    report: Option<&Report>,
+    refund: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if tx.find_one(WEBHOOKS, doc! {"_id": event_id}).await?.is_some() {
+        return Ok(false);
+    }
+    tx.insert(WEBHOOKS, vec![doc! {"_id": event_id, "received_at": date(now)}])
+        .await?;
+    if let Some(report) = report {
+        // No answer hangs on a webhook, so there is none to keep.
+        let no_answer = |_: &Statement| common::idempotency::Answer {
+            status: 200,
+            body: Vec::new(),
+        };
+        payments::apply(tx, report, now, &(None, no_answer)).await?;
+        if report.status == Status::Authorized {
+            // Money waits to be captured: the reconciler does that, unless the payer's own request is about to.
+            let unpaid = doc! {"razorpay_id": &report.order, "paid_by": {"$exists": false}};
+            tx.update(ORDERS, unpaid, doc! {"$set": {"reconcile_at": date(now)}})
+                .await?;
+        }
+    }
+    if let Some(refund) = refund {
+        let open = doc! {"razorpay_id": refund, "next_at": {"$exists": true}};
+        tx.update(REFUNDS, open, doc! {"$set": {"next_at": date(now)}})
+            .await?;
+    }
+    Ok(true)
+}
+
+pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+    let (payment, reason) = match event.kind.as_str() {
+        kind::PAYMENT_REFUSED => match event.data::<PaymentRefused>() {
+            Ok(refused) => (Some(refused.payment_id), refused.reason),
+            Err(error) => return Ok(Receipt::rejected(event.id, error)),
+        },
+        kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
+            Ok(ended) => {
+                // What was captured for it. Money that comes only now is refused by the events service, and goes back
+                // by that way.
+                let order = orders::by_registration(tx, ended.registration_id).await?;
+                (
+                    order.and_then(|order| order.paid_by),
+                    messages::end_reason(ended.reason),
+                )
+            }
+            Err(error) => return Ok(Receipt::rejected(event.id, error)),
+        },
+        _ => {
+            return Ok(Receipt::rejected(
+                event.id,
+                "payments does not know this kind of message",
+            ));
+        }
+    };
+    if inbox::first_time(tx, event.id, now).await?
+        && let Some(payment) = payment
+    {
+        match payments::by_id(tx, payment).await? {
+            Some(payment) => refunds::request(tx, &payment, reason, now).await?,
+            None => return Ok(Receipt::rejected(event.id, "there is no such payment")),
+        }
+    }
+    Ok(Receipt::accepted(event.id))
+}
