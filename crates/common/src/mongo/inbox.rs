@@ -1,9 +1,11 @@
 //! The inbox: which messages have had their effect, as in [`crate::sqlite::inbox`].
 
-use mongodb::bson::doc;
+use std::collections::HashSet;
+
+use mongodb::bson::{Bson, doc};
 use uuid::Uuid;
 
-use super::{Collection, Index, Mongo, Tx, date, uuid};
+use super::{Collection, Fields, Index, Mongo, Tx, date, uuid};
 use crate::{
     clock::{Timestamp, from_millis},
     outbox::INBOX_KEPT_FOR_MILLIS,
@@ -31,6 +33,30 @@ pub async fn first_time(tx: &mut Tx, id: Uuid, now: Timestamp) -> Result<bool, S
     tx.insert(NAME, vec![doc! {"_id": uuid(id), "received_at": date(now)}])
         .await?;
     Ok(true)
+}
+
+/// Notes several message ids in the transaction of their effects; gives those that were not there.
+///
+/// # Errors
+/// The store's own trouble.
+pub async fn first_times(
+    tx: &mut Tx,
+    ids: impl Iterator<Item = Uuid>,
+    now: Timestamp,
+) -> Result<HashSet<Uuid>, StoreError> {
+    let mut new: HashSet<Uuid> = ids.collect();
+    let all: Vec<Bson> = new.iter().map(|id| uuid(*id)).collect();
+    for known in tx
+        .find(NAME, doc! {"_id": {"$in": all}}, doc! {}, new.len())
+        .await?
+    {
+        new.remove(&known.id("_id")?);
+    }
+    let noted = new
+        .iter()
+        .map(|id| doc! {"_id": uuid(*id), "received_at": date(now)});
+    tx.insert(NAME, noted.collect()).await?;
+    Ok(new)
 }
 
 /// Drops ids that no relay will send again, at most `limit`; gives the number dropped.

@@ -111,7 +111,7 @@ impl Tx {
         if limit == 0 {
             return Ok(Vec::new()); // to MongoDB 0 means all
         }
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = i64::from(i32::try_from(limit).unwrap_or(i32::MAX));
         let find = self.collection(collection);
         let find = find.find(filter).sort(sort).limit(limit).max_time(OPERATION);
         let outcome = match self.session.as_mut() {

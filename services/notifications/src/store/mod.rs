@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 pub mod contract;
+pub mod mongo;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use common::{
 use uuid::Uuid;
 
 use crate::domain::message::{Channel, Draft, Kind, Message, Status};
+
+/// How long settled reminders are kept for whoever wonders: 30 days.
+const SETTLED_KEPT_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 
 /// A message from another service, with the letters it asks for.
 #[derive(Clone, Debug)]
@@ -294,6 +298,10 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    if let Some(uri) = &context.settings.mongodb_uri {
+        let db = common::mongo::open(uri, service::NOTIFICATIONS, mongo::COLLECTIONS).await?;
+        return Ok(Arc::new(mongo::MongoStore::new(db)));
+    }
     let db = context.sqlite(service::NOTIFICATIONS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

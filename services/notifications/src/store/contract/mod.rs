@@ -8,7 +8,9 @@ mod kit;
 mod lists;
 mod reminders;
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 
 pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*};
 use super::Store;
@@ -19,8 +21,8 @@ pub struct Fresh {
     pub store: Arc<dyn Store>,
     /// A second way to the same data, as another process has.
     pub other: Arc<dyn Store>,
-    /// What must outlive both.
-    pub _keep: Box<dyn Any + Send + Sync>,
+    /// What the adapter has to say of a test's run; keeps alive what the stores need.
+    pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }
 
 /// Lists every test once.
@@ -46,8 +48,9 @@ macro_rules! store_contract {
     ($make:path; $($test:ident),+ $(,)?) => {$(
         #[tokio::test]
         async fn $test() {
-            let fresh: $crate::store::contract::Fresh = $make();
+            let fresh: $crate::store::contract::Fresh = $make().await;
             $crate::store::contract::$test(&fresh).await;
+            (fresh.finish)().await;
         }
     )+};
 }

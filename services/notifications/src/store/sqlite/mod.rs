@@ -23,11 +23,11 @@ use rusqlite::params;
 use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
-use super::{Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, Stats, Step, Store};
+use super::{
+    Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, SETTLED_KEPT_MILLIS, Stats,
+    Step, Store,
+};
 use crate::domain::message::{Channel, Message};
-
-/// How long settled reminders are kept for whoever wonders: 30 days.
-const SETTLED_KEPT_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 
 /// The service's SQLite file.
 pub struct SqliteStore {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::store::contract::Fresh;
 
-    fn temp() -> Fresh {
+    async fn temp() -> Fresh {
         let dir = TempDir::new().unwrap();
         let open = {
             let path = dir.path().join("notifications.db");
@@ -151,7 +151,7 @@ mod tests {
         Fresh {
             store: open(),
             other: open(),
-            _keep: Box::new(dir),
+            finish: Box::new(move || Box::pin(async move { drop(dir) })),
         }
     }
 

@@ -1,0 +1,150 @@
+//! Messages on their way out: claimed, reported on.
+
+use common::{
+    clock::Timestamp,
+    ids::MessageId,
+    mongo::{Fields, Tx, date, uuid},
+    store::StoreError,
+};
+use mongodb::bson::{Document, doc};
+use uuid::Uuid;
+
+use super::{letters::Reader, schema::MESSAGES};
+use crate::{
+    domain::{
+        delivery::{Turn, after_failure, turn},
+        message::{Channel, Status},
+    },
+    store::{Claimed, Report, Tried},
+};
+
+fn attempts(found: &Document) -> Result<u32, StoreError> {
+    Ok(u32::try_from(found.long("attempts")?).unwrap_or(u32::MAX))
+}
+
+/// Two workers that claim at once meet at the first message that both want; the one that comes second looks again.
+pub(super) async fn claim(
+    tx: &mut Tx,
+    channel: Channel,
+    owner: Uuid,
+    now: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Claimed>, StoreError> {
+    let due = doc! {"channel": channel.name(), "due_at": {"$exists": true, "$lte": date(now)}};
+    let found = tx
+        .find(MESSAGES, due, doc! {"due_at": 1, "_id": 1}, limit)
+        .await?;
+    let (mut reader, mut taken) = (Reader::default(), Vec::with_capacity(found.len()));
+    for found in &found {
+        let attempts = attempts(found)?;
+        let verdict = turn(
+            attempts,
+            found.flag("withdrawn")?,
+            found.maybe_time("not_after")?,
+            now,
+        );
+        match verdict {
+            Turn::Take => {
+                let mut message = reader.read(tx, found).await?;
+                message.status = Status::Sending;
+                taken.push(Claimed {
+                    message,
+                    fence: found.long("fence")? + 1,
+                    attempts: attempts + 1,
+                });
+            }
+            Turn::Drop(why) => settle(tx, found.id("_id")?, Status::Dropped, why).await?,
+            Turn::GiveUp(why) => settle(tx, found.id("_id")?, Status::Failed, why).await?,
+        }
+    }
+    let ids: Vec<MessageId> = taken.iter().map(|claimed| claimed.message.id).collect();
+    if !ids.is_empty() {
+        let take = doc! {
+            "$set": {"status": "sending", "due_at": date(until), "lease_owner": uuid(owner)},
+            "$inc": {"fence": 1_i64, "attempts": 1_i64},
+        };
+        tx.update_all(MESSAGES, doc! {"_id": {"$in": ids}}, take).await?;
+    }
+    Ok(taken)
+}
+
+pub(super) async fn next(tx: &mut Tx, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+    let waiting = doc! {"channel": channel.name(), "due_at": {"$exists": true}};
+    let found = tx.find(MESSAGES, waiting, doc! {"due_at": 1}, 1).await?;
+    found.first().map(|found| found.time("due_at")).transpose()
+}
+
+pub(super) async fn report(tx: &mut Tx, reports: &[Report], now: Timestamp) -> Result<usize, StoreError> {
+    let mut held = 0;
+    for Report { id, fence, result } in reports {
+        let in_hand = doc! {"_id": id, "fence": fence, "status": "sending"};
+        held += usize::from(match result {
+            Tried::Sent {
+                provider,
+                provider_id,
+            } => {
+                let sent = doc! {
+                    "$set": {"status": "sent", "sent_at": date(now), "provider": provider, "provider_id": provider_id},
+                    "$unset": {"due_at": "", "lease_owner": "", "last_error": ""},
+                };
+                tx.update(MESSAGES, in_hand, sent).await?
+            }
+            Tried::Retry { at, why } => failed(tx, in_hand, Some(*at), why).await?,
+            Tried::Failed { why } => failed(tx, in_hand, None, why).await?,
+            Tried::Returned => returned(tx, in_hand, now).await?,
+        });
+    }
+    Ok(held)
+}
+
+async fn returned(tx: &mut Tx, in_hand: Document, now: Timestamp) -> Result<bool, StoreError> {
+    let Some(found) = tx.find_one(MESSAGES, in_hand.clone()).await? else {
+        return Ok(false);
+    };
+    let mut update = doc! {"$inc": {"attempts": -1_i64}};
+    if found.flag("withdrawn")? {
+        update.insert("$set", doc! {"status": "dropped"});
+        update.insert("$unset", doc! {"due_at": "", "lease_owner": ""});
+    } else {
+        update.insert("$set", doc! {"status": "queued", "due_at": date(now)});
+        update.insert("$unset", doc! {"lease_owner": ""});
+    }
+    tx.update(MESSAGES, in_hand, update).await
+}
+
+async fn failed(
+    tx: &mut Tx,
+    in_hand: Document,
+    at: Option<Timestamp>,
+    why: &str,
+) -> Result<bool, StoreError> {
+    let Some(found) = tx.find_one(MESSAGES, in_hand.clone()).await? else {
+        return Ok(false);
+    };
+    let (attempts, withdrawn) = (attempts(&found)?, found.flag("withdrawn")?);
+    let not_after = found.maybe_time("not_after")?;
+    let again = at.map(|at| (at, after_failure(attempts, withdrawn, not_after, at)));
+    match again {
+        Some((at, Status::Queued)) => {
+            let update = doc! {
+                "$set": {"status": "queued", "due_at": date(at), "last_error": why},
+                "$unset": {"lease_owner": ""},
+            };
+            tx.update(MESSAGES, in_hand, update).await
+        }
+        other => {
+            let status = other.map_or(Status::Failed, |(_, status)| status);
+            settle(tx, found.id("_id")?, status, why).await?;
+            Ok(true)
+        }
+    }
+}
+
+async fn settle(tx: &mut Tx, id: MessageId, status: Status, why: &str) -> Result<(), StoreError> {
+    let update = doc! {
+        "$set": {"status": status.name(), "last_error": why},
+        "$unset": {"due_at": "", "lease_owner": ""},
+    };
+    tx.update(MESSAGES, doc! {"_id": id}, update).await.map(drop)
+}

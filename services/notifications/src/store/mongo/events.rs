@@ -1,0 +1,134 @@
+//! What is known of events, by version.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use common::{
+    clock::Timestamp,
+    ids::EventId,
+    mongo::{Fields, Tx, date},
+    store::StoreError,
+    wire::EventFacts,
+};
+use mongodb::bson::{Document, doc};
+
+use super::schema::{ANNOUNCEMENTS, EVENTS};
+use crate::domain::change::compare;
+
+/// The newest facts of events, remembered for the length of one transaction or read.
+#[derive(Default)]
+pub(super) struct Newest {
+    known: HashMap<EventId, Arc<EventFacts>>,
+    relied_on: HashSet<EventId>,
+}
+
+impl Newest {
+    /// What is known of an event.
+    pub(super) async fn get(
+        &mut self,
+        tx: &mut Tx,
+        event: EventId,
+    ) -> Result<Option<Arc<EventFacts>>, StoreError> {
+        if let Some(known) = self.known.get(&event) {
+            return Ok(Some(known.clone()));
+        }
+        let found = tx
+            .find(EVENTS, doc! {"event_id": event}, doc! {"version": -1}, 1)
+            .await?;
+        let found = found.first().map(read).transpose()?.map(Arc::new);
+        if let Some(found) = &found {
+            self.known.insert(event, found.clone());
+        }
+        Ok(found)
+    }
+
+    /// Takes in facts from whatever message brings them; the highest version wins. What a newer version means for
+    /// attendees is announced from here on. Gives the newest facts.
+    ///
+    /// Both who relies on a version being the newest and who supersedes it touch its document, so that of two at the
+    /// same time one comes after the other: nobody joins by old facts behind the back of their announcement.
+    pub(super) async fn learn(
+        &mut self,
+        tx: &mut Tx,
+        facts: &EventFacts,
+        now: Timestamp,
+    ) -> Result<Arc<EventFacts>, StoreError> {
+        let known = self.get(tx, facts.event_id).await?;
+        if let Some(known) = &known {
+            if self.relied_on.insert(facts.event_id) {
+                let touched = doc! {"$inc": {"touched": 1_i64}};
+                tx.update(EVENTS, doc! {"_id": id(known.event_id, known.version)}, touched)
+                    .await?;
+            }
+            if known.version >= facts.version {
+                return Ok(known.clone());
+            }
+        }
+        insert(tx, facts).await?;
+        if known.is_some_and(|known| compare(&known, facts, now).any()) {
+            announce(tx, facts, now).await?;
+        }
+        let facts = Arc::new(facts.clone());
+        self.known.insert(facts.event_id, facts.clone());
+        Ok(facts)
+    }
+}
+
+fn id(event: EventId, version: i64) -> String {
+    format!("{event}:{version}")
+}
+
+/// One version of an event.
+pub(super) async fn at_version(
+    tx: &mut Tx,
+    event: EventId,
+    version: i64,
+) -> Result<Option<EventFacts>, StoreError> {
+    let found = tx.find_one(EVENTS, doc! {"_id": id(event, version)}).await?;
+    found.as_ref().map(read).transpose()
+}
+
+async fn insert(tx: &mut Tx, facts: &EventFacts) -> Result<(), StoreError> {
+    let document = doc! {
+        "_id": id(facts.event_id, facts.version),
+        "event_id": facts.event_id,
+        "version": facts.version,
+        "name": &facts.name,
+        "address": &facts.address,
+        "starts_at": date(facts.starts_at),
+        "zone": facts.zone.name(),
+        "schedule_version": facts.schedule_version,
+        "cancelled": facts.cancelled,
+    };
+    tx.insert(EVENTS, vec![document]).await
+}
+
+/// An announcement that is still under way starts again with the newer version.
+async fn announce(tx: &mut Tx, facts: &EventFacts, now: Timestamp) -> Result<(), StoreError> {
+    let start = doc! {
+        "$set": {"version": facts.version},
+        "$unset": {"cursor": ""},
+        "$setOnInsert": {"created_at": date(now)},
+    };
+    tx.upsert(ANNOUNCEMENTS, doc! {"_id": facts.event_id}, start)
+        .await
+        .map(drop)
+}
+
+fn read(found: &Document) -> Result<EventFacts, StoreError> {
+    let zone = found.text("zone")?;
+    Ok(EventFacts {
+        event_id: found.id("event_id")?,
+        name: found.text("name")?,
+        address: found.text("address")?,
+        starts_at: found.time("starts_at")?,
+        zone: zone
+            .parse()
+            .map_err(|error| StoreError::Corrupt(format!("zone {zone}: {error}")))?,
+        version: found.long("version")?,
+        schedule_version: found.long("schedule_version")?,
+        cancelled: found.flag("cancelled")?,
+    })
+}

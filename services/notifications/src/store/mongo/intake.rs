@@ -1,0 +1,158 @@
+//! Messages from other services, taken in with their effect.
+
+use std::collections::HashSet;
+
+use common::{
+    clock::Timestamp,
+    ids::{RegistrationId, UserId},
+    mongo::{Fields, Tx, inbox},
+    store::StoreError,
+    wire::EventFacts,
+};
+use mongodb::bson::{Document, doc};
+
+use super::{
+    events::Newest,
+    letters::{self, Letter},
+    reminders,
+    schema::{ATTENDANCES, SCHEDULES},
+};
+use crate::{
+    domain::message::{Draft, Kind},
+    store::{Change, Intake},
+};
+
+/// Takes in messages in order. What only adds is collected and written together at the end, which makes a transaction
+/// of many hardly longer than one of few.
+pub(super) async fn take(tx: &mut Tx, batch: &[Intake], now: Timestamp) -> Result<(), StoreError> {
+    let new = inbox::first_times(tx, batch.iter().map(|intake| intake.id), now).await?;
+    let mut writing = Writing::begin(tx, batch, now).await?;
+    let mut seen = HashSet::new();
+    for intake in batch {
+        if new.contains(&intake.id) && seen.insert(intake.id) {
+            writing.apply(tx, &intake.change).await?;
+        }
+    }
+    writing.flush(tx).await
+}
+
+struct Writing<'a> {
+    now: Timestamp,
+    newest: Newest,
+    /// Registrations of this batch that were heard of.
+    heard_of: HashSet<RegistrationId>,
+    attendances: Vec<Document>,
+    schedules: Vec<Document>,
+    letters: Vec<Letter<'a>>,
+}
+
+impl<'a> Writing<'a> {
+    async fn begin(tx: &mut Tx, batch: &[Intake], now: Timestamp) -> Result<Self, StoreError> {
+        let confirmed: Vec<RegistrationId> = batch
+            .iter()
+            .filter_map(|intake| match &intake.change {
+                Change::Confirmed { registration_id, .. } => Some(*registration_id),
+                _ => None,
+            })
+            .collect();
+        let limit = confirmed.len();
+        let found = tx
+            .find(ATTENDANCES, doc! {"_id": {"$in": confirmed}}, doc! {}, limit)
+            .await?;
+        Ok(Self {
+            now,
+            newest: Newest::default(),
+            heard_of: found
+                .iter()
+                .map(|found| found.id("_id"))
+                .collect::<Result<_, _>>()?,
+            attendances: Vec::new(),
+            schedules: Vec::new(),
+            letters: Vec::new(),
+        })
+    }
+
+    async fn apply(&mut self, tx: &mut Tx, change: &'a Change) -> Result<(), StoreError> {
+        match change {
+            Change::Confirmed {
+                registration_id,
+                user_id,
+                facts,
+                letters,
+            } => {
+                self.confirmed(tx, *registration_id, *user_id, facts, letters)
+                    .await
+            }
+            Change::Ended {
+                registration_id,
+                user_id,
+                facts,
+                letters,
+            } => self.ended(tx, *registration_id, *user_id, facts, letters).await,
+            Change::EventChanged(facts) => self.newest.learn(tx, facts, self.now).await.map(drop),
+            Change::Told { letters } => {
+                self.letters.extend(letters.iter().map(|letter| (letter, None)));
+                Ok(())
+            }
+            Change::Nothing => Ok(()),
+        }
+    }
+
+    async fn confirmed(
+        &mut self,
+        tx: &mut Tx,
+        registration: RegistrationId,
+        user: UserId,
+        facts: &EventFacts,
+        letters: &'a [Draft],
+    ) -> Result<(), StoreError> {
+        let facts = self.newest.learn(tx, facts, self.now).await?;
+        if !self.heard_of.insert(registration) {
+            return Ok(());
+        }
+        self.attendances.push(doc! {
+            "_id": registration,
+            "user_id": user,
+            "event_id": facts.event_id,
+            "told_version": facts.version,
+            "live": true,
+        });
+        self.schedules
+            .extend(reminders::planned(registration, &facts, self.now));
+        self.letters
+            .extend(letters.iter().map(|letter| (letter, Some(facts.version))));
+        Ok(())
+    }
+
+    async fn ended(
+        &mut self,
+        tx: &mut Tx,
+        registration: RegistrationId,
+        user: UserId,
+        facts: &EventFacts,
+        letters: &'a [Draft],
+    ) -> Result<(), StoreError> {
+        // What it ends may be among what is still to be written.
+        self.flush(tx).await?;
+        let facts = self.newest.learn(tx, facts, self.now).await?;
+        let end = doc! {
+            "$set": {"live": false},
+            "$setOnInsert": {"user_id": user, "event_id": facts.event_id, "told_version": facts.version},
+        };
+        tx.upsert(ATTENDANCES, doc! {"_id": registration}, end).await?;
+        self.heard_of.insert(registration);
+        reminders::drop_all(tx, registration).await?;
+        let kinds = [Kind::Reminder24h, Kind::Reminder3h, Kind::EventUpdated];
+        letters::withdraw(tx, registration, &kinds, i64::MAX).await?;
+        self.letters
+            .extend(letters.iter().map(|letter| (letter, Some(facts.version))));
+        Ok(())
+    }
+
+    async fn flush(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        tx.insert(ATTENDANCES, std::mem::take(&mut self.attendances))
+            .await?;
+        tx.insert(SCHEDULES, std::mem::take(&mut self.schedules)).await?;
+        letters::queue(tx, &std::mem::take(&mut self.letters), self.now).await
+    }
+}

@@ -1,0 +1,154 @@
+//! Message documents: written, withdrawn and read.
+
+use std::collections::{HashMap, HashSet};
+
+use common::{
+    clock::Timestamp,
+    ids::{EventId, RegistrationId},
+    mongo::{Fields, Tx, date, uuid},
+    store::StoreError,
+    wire::EventFacts,
+};
+use mongodb::bson::{Bson, Document, doc};
+use uuid::Uuid;
+
+use super::{events, schema::MESSAGES};
+use crate::domain::message::{Draft, Kind, Message};
+
+/// What makes a letter one that was written before.
+type Once = (Uuid, String, String, i64);
+
+/// A letter with the version of the event that it tells of.
+pub(super) type Letter<'a> = (&'a Draft, Option<i64>);
+
+/// Queues letters, except those whose readers were told already.
+pub(super) async fn queue(tx: &mut Tx, letters: &[Letter<'_>], now: Timestamp) -> Result<(), StoreError> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let occurrences: HashSet<Uuid> = letters.iter().map(|(letter, _)| letter.occurrence).collect();
+    let about: Vec<Bson> = occurrences.into_iter().map(uuid).collect();
+    // A registration has a few letters of each kind at most.
+    let found = tx
+        .find(MESSAGES, doc! {"occurrence": {"$in": about}}, doc! {}, usize::MAX)
+        .await?;
+    let mut told: HashSet<Once> = HashSet::with_capacity(found.len() + letters.len());
+    for found in &found {
+        told.insert((
+            found.id("occurrence")?,
+            found.text("kind")?,
+            found.text("channel")?,
+            found.long("schedule_version")?,
+        ));
+    }
+    let mut documents = Vec::with_capacity(letters.len());
+    for (letter, event_version) in letters {
+        let (kind, channel) = (letter.kind.name().to_owned(), letter.channel.name().to_owned());
+        if told.insert((letter.occurrence, kind, channel, letter.schedule_version)) {
+            documents.push(document(letter, *event_version, now)?);
+        }
+    }
+    tx.insert(MESSAGES, documents).await
+}
+
+fn document(letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
+    let details =
+        serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut document = doc! {
+        "_id": letter.id,
+        "user_id": letter.user_id,
+        "event_id": letter.event_id,
+        "occurrence": uuid(letter.occurrence),
+        "kind": letter.kind.name(),
+        "channel": letter.channel.name(),
+        "schedule_version": letter.schedule_version,
+        "address": &letter.address,
+        "details": details,
+        "status": "queued",
+        "due_at": date(now),
+        "withdrawn": false,
+        "attempts": 0_i64,
+        "fence": 0_i64,
+        "created_at": date(now),
+    };
+    document.put("event_version", event_version);
+    document.put("name", letter.name.as_deref());
+    document.put("not_after", letter.not_after.map(date));
+    Ok(document)
+}
+
+/// Withdraws unsent letters of some kinds about a registration, those of schedules before `schedule_version`. What a
+/// worker has in its hands cannot be called back, but is not tried again.
+pub(super) async fn withdraw(
+    tx: &mut Tx,
+    registration: RegistrationId,
+    kinds: &[Kind],
+    schedule_version: i64,
+) -> Result<(), StoreError> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let these = doc! {
+        "occurrence": registration,
+        "kind": {"$in": kinds},
+        "schedule_version": {"$lt": schedule_version},
+    };
+    let mut waiting = these.clone();
+    waiting.insert("status", "queued");
+    let drop = doc! {"$set": {"withdrawn": true, "status": "dropped"}, "$unset": {"due_at": ""}};
+    tx.update_all(MESSAGES, waiting, drop).await?;
+    let mut in_hand = these;
+    in_hand.insert("status", "sending");
+    tx.update_all(MESSAGES, in_hand, doc! {"$set": {"withdrawn": true}})
+        .await?;
+    Ok(())
+}
+
+/// Reads messages, and the facts of each event version once.
+#[derive(Default)]
+pub(super) struct Reader(HashMap<(EventId, i64), Option<EventFacts>>);
+
+impl Reader {
+    /// The message in a document.
+    pub(super) async fn read(&mut self, tx: &mut Tx, found: &Document) -> Result<Message, StoreError> {
+        let event_id = found.id("event_id")?;
+        let facts = match found.maybe_long("event_version")? {
+            Some(version) => self.facts(tx, event_id, version).await?,
+            None => None,
+        };
+        Ok(Message {
+            id: found.id("_id")?,
+            user_id: found.id("user_id")?,
+            event_id,
+            occurrence: found.id("occurrence")?,
+            kind: named(found, "kind", Kind::parse)?,
+            channel: named(found, "channel", crate::domain::message::Channel::parse)?,
+            address: found.text("address")?,
+            name: found.maybe_text("name")?,
+            details: serde_json::from_str(&found.text("details")?)
+                .map_err(|error| StoreError::Corrupt(format!("details of a message: {error}")))?,
+            facts,
+            status: named(found, "status", crate::domain::message::Status::parse)?,
+            created_at: found.time("created_at")?,
+            sent_at: found.maybe_time("sent_at")?,
+        })
+    }
+
+    async fn facts(
+        &mut self,
+        tx: &mut Tx,
+        event: EventId,
+        version: i64,
+    ) -> Result<Option<EventFacts>, StoreError> {
+        if let Some(known) = self.0.get(&(event, version)) {
+            return Ok(known.clone());
+        }
+        let found = events::at_version(tx, event, version).await?;
+        self.0.insert((event, version), found.clone());
+        Ok(found)
+    }
+}
+
+/// A field that holds one of a few names.
+pub(super) fn named<T>(found: &Document, field: &str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    let text = found.text(field)?;
+    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text} is no name we know")))
+}

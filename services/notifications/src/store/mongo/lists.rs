@@ -1,0 +1,94 @@
+//! Messages and figures for people to look at.
+
+use common::{
+    clock::{Timestamp, from_millis},
+    http::Page,
+    ids::{MessageId, UserId},
+    mongo::{Fields, Tx, date, uuid},
+    store::StoreError,
+};
+use mongodb::bson::{Document, doc};
+
+use super::{
+    delivery,
+    letters::{Reader, named},
+    schema::{MESSAGES, SCHEDULES},
+};
+use crate::{
+    domain::message::{Channel, Kind, Message, Status},
+    store::{Entry, Stats},
+};
+
+pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
+    let mut theirs = doc! {"user_id": user};
+    if let Some(after) = page.after {
+        let at = date(from_millis(after.key));
+        theirs.insert(
+            "$or",
+            vec![
+                doc! {"created_at": {"$lt": at.clone()}},
+                doc! {"created_at": at, "_id": {"$lt": uuid(after.id)}},
+            ],
+        );
+    }
+    let newest_first = doc! {"created_at": -1, "_id": -1};
+    let found = tx.find(MESSAGES, theirs, newest_first, page.limit + 1).await?;
+    found.iter().map(entry).collect()
+}
+
+fn entry(found: &Document) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        id: found.id("_id")?,
+        event_id: found.id("event_id")?,
+        kind: named(found, "kind", Kind::parse)?,
+        channel: named(found, "channel", Channel::parse)?,
+        status: named(found, "status", Status::parse)?,
+        created_at: found.time("created_at")?,
+        sent_at: found.maybe_time("sent_at")?,
+    })
+}
+
+pub(super) async fn taken_by(
+    tx: &mut Tx,
+    provider: &str,
+    address: Option<&str>,
+    page: Page,
+) -> Result<Vec<Message>, StoreError> {
+    let mut taken = doc! {"provider": provider};
+    taken.put("address", address);
+    if let Some(after) = page.after {
+        taken.insert("_id", doc! {"$lt": uuid(after.id)});
+    }
+    let found = tx.find(MESSAGES, taken, doc! {"_id": -1}, page.limit + 1).await?;
+    let (mut reader, mut messages) = (Reader::default(), Vec::with_capacity(found.len()));
+    for found in &found {
+        messages.push(reader.read(tx, found).await?);
+    }
+    Ok(messages)
+}
+
+pub(super) async fn find(tx: &mut Tx, provider: &str, id: MessageId) -> Result<Option<Message>, StoreError> {
+    match tx
+        .find_one(MESSAGES, doc! {"_id": id, "provider": provider})
+        .await?
+    {
+        Some(found) => Reader::default().read(tx, &found).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn stats(tx: &mut Tx, now: Timestamp) -> Result<Stats, StoreError> {
+    let mut oldest: Option<Timestamp> = None;
+    for channel in [Channel::Email, Channel::Sms] {
+        let next = delivery::next(tx, channel).await?;
+        oldest = oldest.into_iter().chain(next).min();
+    }
+    let channels = vec![Channel::Email.name(), Channel::Sms.name()];
+    let waiting = doc! {"channel": {"$in": channels}, "due_at": {"$exists": true}};
+    Ok(Stats {
+        queued: tx.count(MESSAGES, waiting).await?,
+        failed: tx.count(MESSAGES, doc! {"status": "failed"}).await?,
+        reminders_pending: tx.count(SCHEDULES, doc! {"status": "pending"}).await?,
+        overdue_millis: oldest.map_or(0, |at| u64::try_from((now - at).num_milliseconds()).unwrap_or(0)),
+    })
+}

@@ -1,0 +1,179 @@
+//! Production's store.
+
+mod announcements;
+mod delivery;
+mod events;
+mod intake;
+mod letters;
+mod lists;
+mod reminders;
+mod schema;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::Page,
+    ids::{MessageId, UserId},
+    mongo::{Mongo, inbox},
+    store::StoreError,
+};
+use futures_util::FutureExt;
+use uuid::Uuid;
+
+pub use self::schema::COLLECTIONS;
+use super::{
+    Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, SETTLED_KEPT_MILLIS, Stats,
+    Step, Store,
+};
+use crate::domain::message::{Channel, Message};
+
+/// Messages taken in by one transaction. The inbox drops what a repeat brings again, so that a batch may be several.
+const TAKEN_AT_ONCE: usize = 100;
+
+/// The service's MongoDB database.
+pub struct MongoStore {
+    db: Mongo,
+}
+
+impl MongoStore {
+    /// The store in a database that was opened with [`COLLECTIONS`].
+    pub fn new(db: Mongo) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn take(&self, batch: Arc<[Intake]>, now: Timestamp) -> Result<(), StoreError> {
+        for begin in (0..batch.len()).step_by(TAKEN_AT_ONCE) {
+            let end = (begin + TAKEN_AT_ONCE).min(batch.len());
+            self.db
+                .write((batch.clone(), begin..end, now), |tx, (batch, range, now)| {
+                    intake::take(tx, &batch[range.clone()], *now).boxed()
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<DueReminder>, StoreError> {
+        reminders::due(&mut self.db.read(), now, limit).await
+    }
+
+    async fn next_reminder(&self) -> Result<Option<Timestamp>, StoreError> {
+        reminders::next(&mut self.db.read()).await
+    }
+
+    async fn decide(&self, decided: Vec<DecidedReminder>, now: Timestamp) -> Result<usize, StoreError> {
+        self.db
+            .write((decided, now), |tx, (decided, now)| {
+                reminders::decide(tx, decided, *now).boxed()
+            })
+            .await
+    }
+
+    async fn announcement(&self, limit: usize) -> Result<Option<Announcement>, StoreError> {
+        announcements::next(&mut self.db.read(), limit).await
+    }
+
+    async fn announce(&self, step: Step, now: Timestamp) -> Result<bool, StoreError> {
+        self.db
+            .write((step, now), |tx, (step, now)| {
+                announcements::step(tx, step, *now).boxed()
+            })
+            .await
+    }
+
+    async fn claim(
+        &self,
+        channel: Channel,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        if delivery::next(&mut self.db.read(), channel)
+            .await?
+            .is_none_or(|next| next > now)
+        {
+            return Ok(Vec::new());
+        }
+        self.db
+            .write(
+                (channel, owner, now, until, limit),
+                |tx, (channel, owner, now, until, limit)| {
+                    delivery::claim(tx, *channel, *owner, *now, *until, *limit).boxed()
+                },
+            )
+            .await
+    }
+
+    async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+        delivery::next(&mut self.db.read(), channel).await
+    }
+
+    async fn report(&self, reports: Arc<[Report]>, now: Timestamp) -> Result<usize, StoreError> {
+        self.db
+            .write((reports, now), |tx, (reports, now)| {
+                delivery::report(tx, reports, *now).boxed()
+            })
+            .await
+    }
+
+    async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
+        lists::of_user(&mut self.db.read(), user, page).await
+    }
+
+    async fn taken_by(
+        &self,
+        provider: &'static str,
+        address: Option<String>,
+        page: Page,
+    ) -> Result<Vec<Message>, StoreError> {
+        lists::taken_by(&mut self.db.read(), provider, address.as_deref(), page).await
+    }
+
+    async fn find(&self, provider: &'static str, id: MessageId) -> Result<Option<Message>, StoreError> {
+        lists::find(&mut self.db.read(), provider, id).await
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {
+        lists::stats(&mut self.db.read(), now).await
+    }
+
+    async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let oldest = now.timestamp_millis() - SETTLED_KEPT_MILLIS;
+        let settled = reminders::purge(&mut self.db.read(), oldest, limit).await?;
+        Ok(settled + inbox::purge(&self.db, now, limit).await?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{
+        mongo::testing::{Watch, fresh_uri},
+        wire::service,
+    };
+
+    use super::*;
+    use crate::store::contract::Fresh;
+
+    async fn fresh() -> Fresh {
+        let (watch, uri) = (Watch::default(), fresh_uri());
+        let db = watch.open(&uri, service::NOTIFICATIONS, COLLECTIONS).await;
+        let other = watch.open(&uri, service::NOTIFICATIONS, COLLECTIONS).await;
+        Fresh {
+            store: Arc::new(MongoStore::new(db.clone())),
+            other: Arc::new(MongoStore::new(other)),
+            finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
+        }
+    }
+
+    crate::store_contract!(fresh);
+}

@@ -1,0 +1,114 @@
+//! The collections, as the SQLite tables of the same names.
+
+use common::mongo::{Collection, Index, inbox};
+use mongodb::bson::doc;
+
+pub(super) const EVENTS: &str = "events";
+pub(super) const ATTENDANCES: &str = "attendances";
+pub(super) const SCHEDULES: &str = "schedules";
+pub(super) const ANNOUNCEMENTS: &str = "announcements";
+pub(super) const MESSAGES: &str = "messages";
+
+/// Every collection of the service.
+pub const COLLECTIONS: &[Collection] = &[
+    inbox::SCHEMA,
+    // What is known of events. Every version that was heard of stays, so that a message says the same on every try.
+    Collection {
+        name: EVENTS, // `_id`: event and version
+        fields: &[
+            ("event_id", "binData"),
+            ("version", "long"),
+            ("name", "string"),
+            ("address", "string"),
+            ("starts_at", "date"),
+            ("zone", "string"),
+            ("schedule_version", "long"),
+            ("cancelled", "bool"),
+        ],
+        check: None,
+        indexes: &[Index::unique(&[("event_id", 1), ("version", -1)])],
+    },
+    // Who attends what. An ended registration stays, so that a late repeat cannot bring it back.
+    Collection {
+        name: ATTENDANCES, // `_id`: the registration
+        fields: &[
+            ("user_id", "binData"),
+            ("event_id", "binData"),
+            ("told_version", "long"),
+            ("live", "bool"),
+        ],
+        check: None,
+        indexes: &[Index::on(&[("event_id", 1), ("live", 1), ("_id", 1)])],
+    },
+    // Reminders to come and gone.
+    Collection {
+        name: SCHEDULES, // `_id`: registration and kind
+        fields: &[
+            ("registration_id", "binData"),
+            ("kind", "string"),
+            ("due_at", "date"),
+            ("schedule_version", "long"),
+            ("status", "string"),
+        ],
+        check: Some(|| doc! {"status": {"$in": ["pending", "done", "dropped", "skipped_late"]}}),
+        indexes: &[
+            Index::on(&[("status", 1), ("due_at", 1)]),
+            Index::on(&[("registration_id", 1)]),
+        ],
+    },
+    // Changes of events that have not reached all attendees.
+    Collection {
+        name: ANNOUNCEMENTS, // `_id`: the event
+        fields: &[
+            ("version", "long"),
+            ("cursor", "binData?"),
+            ("created_at", "date"),
+        ],
+        check: None,
+        indexes: &[Index::on(&[("created_at", 1)])],
+    },
+    // One document per recipient, kind and channel.
+    Collection {
+        name: MESSAGES,
+        fields: &[
+            ("user_id", "binData"),
+            ("event_id", "binData"),
+            ("event_version", "long?"), // what it says of the event; left out: all it says is in details
+            ("occurrence", "binData"),  // the registration or payment it is about
+            ("kind", "string"),
+            ("channel", "string"),
+            ("schedule_version", "long"),
+            ("address", "string"),
+            ("name", "string?"),
+            ("details", "string"), // JSON
+            ("status", "string"),
+            // When a worker may take it: the next try, or the end of the lease of the worker that has it. Left out: settled.
+            ("due_at", "date?"),
+            ("not_after", "date?"),
+            ("withdrawn", "bool"), // void, but a worker had it when it became so
+            ("attempts", "long"),
+            ("lease_owner", "binData?"),
+            ("fence", "long"), // grows with every claim
+            ("last_error", "string?"),
+            ("created_at", "date"),
+            ("sent_at", "date?"),
+            ("provider", "string?"),
+            ("provider_id", "string?"),
+        ],
+        check: Some(|| doc! {"status": {"$in": ["queued", "sending", "sent", "failed", "dropped"]}}),
+        indexes: &[
+            // Nobody is told the same thing twice.
+            Index::unique(&[
+                ("occurrence", 1),
+                ("kind", 1),
+                ("channel", 1),
+                ("schedule_version", 1),
+            ]),
+            Index::on(&[("channel", 1), ("due_at", 1), ("_id", 1)])
+                .only(|| doc! {"due_at": {"$exists": true}}),
+            Index::on(&[("user_id", 1), ("created_at", -1), ("_id", -1)]),
+            Index::on(&[("provider", 1), ("_id", -1)]).only(|| doc! {"provider": {"$exists": true}}),
+            Index::on(&[("status", 1)]).only(|| doc! {"status": "failed"}),
+        ],
+    },
+];
