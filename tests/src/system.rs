@@ -22,9 +22,9 @@ pub enum Topology {
     One,
     /// A process each.
     Five,
-    /// A process each, on MongoDB and Redis.
+    /// A process each, on MongoDB.
     Production,
-    /// Two processes of each service behind one gateway, on MongoDB and Redis.
+    /// Two processes of each service behind one gateway, on MongoDB.
     Replicas,
 }
 
@@ -164,11 +164,21 @@ impl System {
                 process.log()
             );
         }
-        eventually("the system is ready", PATIENCE, async || {
-            let answer = http.get(&url).send().await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
+        let mut urls = vec![url];
+        if self.topology == Topology::Replicas {
+            // The gateway asks one of two; a story may need both.
+            let ports = SERVICES
+                .iter()
+                .flat_map(|(_, port, _)| [(*port).to_owned(), second(port)]);
+            urls.extend(ports.map(|port| format!("http://127.0.0.1:{}/health/ready", self.settings[&port])));
+        }
+        for url in urls {
+            eventually("the system is ready", PATIENCE, async || {
+                let answer = http.get(&url).send().await.ok()?;
+                answer.status().is_success().then_some(())
+            })
+            .await;
+        }
     }
 
     /// kill -9 of everything.

@@ -184,7 +184,7 @@ where
     runtime.block_on(async {
         let signals = Signals::take().map_err(|error| format!("signals cannot be handled: {error}."))?;
         let context = Context::new(settings, Clock::system())?;
-        if context.settings.is_production() {
+        if context.settings.is_production() && context.settings.mongodb_uri.is_none() {
             tracing::warn!(
                 "production on SQLite: fine on one machine with backups; it cannot be spread over several"
             );

@@ -41,7 +41,6 @@ settings! {
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
-    "REDIS_URL" = "", "redis:// or rediss://; none: cache, rate limits and bus in this process only";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
     "TOKEN_LIFETIME_SECONDS" = "3600", "how long a sign-in lasts";
     "DEFAULT_TIMEZONE" = "Asia/Kolkata", "IANA zone of event times sent without one";
@@ -112,7 +111,6 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
     pub mongodb_uri: Option<SecretString>,
-    pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
     pub token_lifetime: Duration,
     pub default_timezone: Tz,
@@ -229,10 +227,6 @@ impl Settings {
                         .then(|| SecretString::from(text))
                 },
             ),
-            redis_url: r.optional("REDIS_URL", "redis:// or rediss:// with a host", |text| {
-                (text.starts_with("redis://") || text.starts_with("rediss://"))
-                    .then(|| SecretString::from(text))
-            }),
             jwt_secret: r.optional("JWT_SECRET", "32 bytes or more", |text| {
                 (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
             }),
@@ -267,8 +261,12 @@ impl Settings {
                 })
                 .unwrap_or(false),
         };
-        if settings.has_replicas() && (settings.mongodb_uri.is_none() || settings.redis_url.is_none()) {
-            let why = "several replicas of a service need REDIS_URL and MONGODB_URI";
+        if settings.has_replicas() && settings.mongodb_uri.is_none() {
+            let why = "several replicas of a service need MONGODB_URI: a SQLite file belongs to one process";
+            reader.errors.push(why.to_owned());
+        }
+        if lookup("REDIS_URL").is_some_and(|value| !value.is_empty()) {
+            let why = "REDIS_URL is set, but this version caches and counts in each process";
             reader.errors.push(why.to_owned());
         }
         reader.errors.extend(settings.unfit_for_production());

@@ -40,6 +40,8 @@ const POOL_IDLE: Duration = Duration::from_secs(5);
 /// Failures in a row after which a replica is left alone for [`REST`].
 const STRIKES: u64 = 3;
 const REST: Duration = Duration::from_secs(1);
+/// The largest body that is kept for a repeat, in bytes. Bodies of the API are a few kilobytes.
+const MAX_REPEATED: usize = 64 * 1024;
 /// The largest answer to an internal question, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -121,8 +123,8 @@ impl Upstream {
         matches!(self.0, Kind::Local(_))
     }
 
-    /// Sends a request on. Only its path and query count; a safe one without a body is tried again on another
-    /// connection when the first breaks.
+    /// Sends a request on. Only its path and query count; a safe one without a body, and one with an
+    /// idempotency key, is tried again on another connection when the first breaks.
     ///
     /// # Errors
     /// When no answer came.
@@ -136,14 +138,20 @@ impl Upstream {
 
 impl Remote {
     async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
-        let repeatable = request.method().is_safe() && http_body::Body::is_end_stream(request.body());
-        if !repeatable {
+        if !may_be_repeated(&request) {
             return self.once(request).await;
         }
-        let (parts, _) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let body = match Limited::new(body, MAX_REPEATED).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Err(UpstreamError::Broken(format!("the request's own body: {error}"))),
+        };
         let mut error = None;
         for _ in 0..self.replicas.len() + 1 {
-            match self.once(Request::from_parts(parts.clone(), Body::empty())).await {
+            match self
+                .once(Request::from_parts(parts.clone(), Body::from(body.clone())))
+                .await
+            {
                 Err(UpstreamError::Timeout) => return Err(UpstreamError::Timeout),
                 Err(failed) => error = Some(failed),
                 answer => return answer,
@@ -170,12 +178,14 @@ impl Remote {
                 Ok(response.map(Body::new))
             }
             Ok(Err(error)) => {
-                if !is_of_request(&error) {
-                    self.strike(replica);
-                }
                 if error.is_connect() {
+                    // Nobody listens there; whoever comes next need not find that out again.
+                    self.rest(replica);
                     Err(UpstreamError::Unreachable(replica.authority.to_string()))
                 } else {
+                    if !is_of_request(&error) {
+                        self.strike(replica);
+                    }
                     let source = std::error::Error::source(&error).map(ToString::to_string);
                     Err(UpstreamError::Broken(source.unwrap_or_else(|| error.to_string())))
                 }
@@ -198,15 +208,34 @@ impl Remote {
 
     fn strike(&self, replica: &Replica) {
         if replica.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES {
-            replica
-                .rests_until
-                .store(self.now() + REST.as_millis() as u64, Ordering::Relaxed);
+            self.rest(replica);
+        }
+    }
+
+    fn rest(&self, replica: &Replica) {
+        let until = self.now() + REST.as_millis() as u64;
+        // The only one there is cannot be spared: asking it costs a refused connection.
+        if self.replicas.len() > 1 {
+            replica.rests_until.store(until, Ordering::Relaxed);
         }
     }
 
     fn now(&self) -> u64 {
         self.born.elapsed().as_millis() as u64
     }
+}
+
+/// Whether a request may be sent again after a broken connection: it changes nothing, or its key makes the repeat of a
+/// change its first answer. Sign-up, login and logout ignore the key.
+fn may_be_repeated(request: &Request) -> bool {
+    let size = http_body::Body::size_hint(request.body());
+    let small = size.upper().is_some_and(|size| size <= MAX_REPEATED as u64);
+    if request.method().is_safe() {
+        return http_body::Body::is_end_stream(request.body());
+    }
+    small
+        && request.headers().contains_key("idempotency-key")
+        && !request.uri().path().starts_with("/api/users/")
 }
 
 /// Whether the request's own body failed, because the client went away or sent too much. That says nothing about the

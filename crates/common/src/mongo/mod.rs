@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod lease;
 pub mod outbox;
 mod schema;
+mod sessions;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]
@@ -52,6 +53,7 @@ const NAME: &str = "organise";
 pub struct Mongo {
     client: Client,
     db: Database,
+    sessions: sessions::Sessions,
 }
 
 impl Mongo {
@@ -106,25 +108,12 @@ impl Mongo {
             .unwrap_or_else(|| NAME.to_owned());
         let client = Client::with_options(options).map_err(error::store)?;
         let db = client.database(&format!("{name}_{service}"));
-        let mongo = Self { client, db };
-        mongo.require_replica_set().await?;
-        for collection in collections {
-            collection.ensure(&mongo.db).await?;
+        require_replica_set(&db).await?;
+        for collection in collections.iter().chain([&sessions::SCHEMA]) {
+            collection.ensure(&db).await?;
         }
-        Ok(mongo)
-    }
-
-    /// Transactions and majority writes exist on a replica set only; a mongos stands before several.
-    async fn require_replica_set(&self) -> Result<(), StoreError> {
-        let hello = self.command(doc! {"hello": 1}).await?;
-        if hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable(
-            "the server is not a replica set, without which there are no transactions; one node will do: start mongod \
-             with --replSet rs0 and run rs.initiate() once"
-                .to_owned(),
-        ))
+        let sessions = sessions::Sessions::start(db.clone());
+        Ok(Self { client, db, sessions })
     }
 
     async fn command(&self, command: Document) -> Result<Document, StoreError> {
@@ -166,6 +155,19 @@ impl Mongo {
             .await
             .map(drop)
     }
+}
+
+/// Transactions and majority writes exist on a replica set only; a mongos stands before several.
+async fn require_replica_set(db: &Database) -> Result<(), StoreError> {
+    let hello = bounded(db.run_command(doc! {"hello": 1})).await?;
+    if hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(
+        "the server is not a replica set, without which there are no transactions; one node will do: start mongod with \
+         --replSet rs0 and run rs.initiate() once"
+            .to_owned(),
+    ))
 }
 
 /// An operation with its timeout.

@@ -115,6 +115,28 @@ async fn a_duplicate_ends_a_change_that_does_not_look() {
 }
 
 #[tokio::test]
+async fn what_a_dead_process_had_locked_is_free_again_soon() {
+    let uri = testing::fresh_uri();
+    let (dead, alive) = (
+        Mongo::open(&uri, "tests", &[THINGS]).await.unwrap(),
+        Mongo::open(&uri, "tests", &[THINGS]).await.unwrap(),
+    );
+    dead.read()
+        .insert("things", vec![doc! {"_id": 1, "count": 0_i64}])
+        .await
+        .unwrap();
+    // It dies in the middle of a change: no abort, no more beats.
+    let tx = transaction::begin(&dead).await.map(|mut tx| async move {
+        count_up(&mut tx).await.unwrap();
+        tx
+    });
+    std::mem::forget(tx.unwrap().await);
+    drop(dead);
+    let counted = alive.write((), |tx, ()| count_up(tx).boxed()).await.unwrap();
+    assert_eq!(counted, 1, "what the dead one did never happened");
+}
+
+#[tokio::test]
 async fn a_lease_has_one_owner_and_a_growing_fence() {
     let db = fresh().await;
     let (a, b) = (new_id(), new_id());

@@ -15,8 +15,9 @@ use mongodb::{
 use super::{Mongo, OPERATION, error};
 use crate::store::StoreError;
 
-/// For how long a change is tried again when it meets others.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For how long a change is tried again when it meets others: several times what it takes until a dead process's
+/// transaction is ended ([`super::sessions`]), and less than a request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Tries after violations of a unique index. The second look sees what was in the way, unless the code that decides
 /// is wrong; then this ends it.
 const DUPLICATES: u32 = 8;
@@ -315,8 +316,9 @@ fn pause(tries: u32) -> Duration {
     ceiling.mul_f64(rand::random_range(0.1..1.0))
 }
 
-async fn begin(mongo: &Mongo) -> Result<Tx, StoreError> {
+pub(super) async fn begin(mongo: &Mongo) -> Result<Tx, StoreError> {
     let mut session = super::bounded(mongo.client.start_session()).await?;
+    mongo.sessions.note(&session).await?;
     let options = TransactionOptions::builder()
         .read_concern(ReadConcern::snapshot())
         .write_concern(WriteConcern::builder().w(Acknowledgment::Majority).build())

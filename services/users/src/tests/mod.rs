@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    assemble, build,
+    assemble,
     hashing::{Bounds, Hashing},
     store::{
         Store,
