@@ -3,7 +3,14 @@
 //! others end the sessions of one that has been silent. One that was only slow finds its transaction gone and runs it
 //! again.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use mongodb::{
     ClientSession, Database,
@@ -27,6 +34,8 @@ const NAME: &str = "processes";
 const BEAT: Duration = Duration::from_secs(1);
 /// After this much silence a process counts as dead.
 const SILENCE_MILLIS: i64 = 4_000;
+/// Who could not keep its own beat looks after nobody: it is the server that is slow, and the others are as silent.
+const REGULAR_MILLIS: i64 = 2_000;
 /// Dead processes looked after in one beat.
 const AT_ONCE: usize = 100;
 
@@ -38,6 +47,8 @@ struct Inner {
     db: Database,
     process: Uuid,
     noted: Mutex<HashSet<Uuid>>,
+    /// When the server last saw this process, in milliseconds.
+    last: AtomicI64,
 }
 
 impl Sessions {
@@ -46,6 +57,7 @@ impl Sessions {
             db,
             process: new_id(),
             noted: Mutex::default(),
+            last: AtomicI64::new(0),
         });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
@@ -95,7 +107,11 @@ impl Inner {
             self.noted.lock().clear();
             return tx.upsert(NAME, me, alive).await.map(drop);
         };
-        let oldest = seen.time("seen_at")?.timestamp_millis() - SILENCE_MILLIS;
+        let seen = seen.time("seen_at")?.timestamp_millis();
+        if seen - self.last.swap(seen, Ordering::Relaxed) > REGULAR_MILLIS {
+            return Ok(());
+        }
+        let oldest = seen - SILENCE_MILLIS;
         let silent = doc! {"seen_at": {"$lt": DateTime::from_millis(oldest)}};
         for process in tx.find(NAME, silent, doc! {"seen_at": 1}, AT_ONCE).await? {
             self.bury(&mut tx, &process).await?;
