@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     clock::{Clock, Timestamp},
     ids::{UserId, new_id},
+    sessions::Ended,
 };
 
 /// `iss` and `aud` of user tokens.
@@ -103,6 +104,9 @@ pub enum TokenError {
     /// It was valid once.
     #[error("the token has expired")]
     Expired,
+    /// Its session has ended.
+    #[error("the token's session has ended")]
+    Ended,
 }
 
 /// Makes and checks tokens for one service. Cheap to clone.
@@ -112,6 +116,7 @@ pub struct Auth(Arc<Inner>);
 struct Inner {
     service: &'static str,
     clock: Clock,
+    ended: Ended,
     user_sign: EncodingKey,
     user_verify: DecodingKey,
     user_rules: Validation,
@@ -130,6 +135,11 @@ impl fmt::Debug for Auth {
 impl Auth {
     /// `service` is the name in this process's service tokens (`users`, `gateway`, ...).
     pub fn new(service: &'static str, secret: &SecretString, clock: Clock) -> Self {
+        Self::with_ended(service, secret, clock, Ended::default())
+    }
+
+    /// The same, refusing the tokens of these sessions.
+    pub fn with_ended(service: &'static str, secret: &SecretString, clock: Clock, ended: Ended) -> Self {
         let secret = secret.expose_secret().as_bytes();
         let mut derived = [0u8; 32];
         // 32 bytes is always a valid length for HKDF-SHA256, whose limit is 255 x 32.
@@ -137,6 +147,7 @@ impl Auth {
         Self(Arc::new(Inner {
             service,
             clock,
+            ended,
             user_sign: EncodingKey::from_secret(secret),
             user_verify: DecodingKey::from_secret(secret),
             user_rules: rules(Some(ISSUER), ISSUER, &["exp", "iss", "aud", "sub"]),
@@ -179,6 +190,9 @@ impl Auth {
     pub fn verify_user(&self, token: &str) -> Result<Claims, TokenError> {
         let claims: Claims = decode(token, &self.0.user_verify, &self.0.user_rules)?;
         self.check_times(claims.iat, claims.exp)?;
+        if self.0.ended.contains(claims.sid) {
+            return Err(TokenError::Ended);
+        }
         Ok(claims)
     }
 

@@ -13,9 +13,11 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use uuid::Uuid;
 
 use crate::{
     auth::{Auth, Claims, Role, TokenError},
+    clock::{Timestamp, from_millis},
     fields::{Fields, FromFields},
     idempotency::Key,
     ids::UserId,
@@ -38,6 +40,10 @@ pub struct Caller {
     pub id: UserId,
     /// Its role when the token was made.
     pub role: Role,
+    /// The session of the token.
+    pub session: Uuid,
+    /// When the token runs out by itself.
+    pub until: Timestamp,
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -58,6 +64,8 @@ where
         let caller = Self {
             id: claims.sub,
             role: claims.role,
+            session: claims.sid,
+            until: from_millis(claims.exp.saturating_mul(1000)),
         };
         parts.extensions.insert(caller);
         Ok(caller)
@@ -70,6 +78,10 @@ fn refused(error: TokenError) -> ApiError {
         TokenError::Expired => {
             ApiError::unauthorized("token_expired", "The bearer token has expired; please sign in.")
         }
+        TokenError::Ended => ApiError::unauthorized(
+            "session_ended",
+            "This session has been signed out; please sign in.",
+        ),
     }
 }
 

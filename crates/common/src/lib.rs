@@ -1,5 +1,5 @@
 //! What the four services and the gateway share: identity, errors, settings, money, time, HTTP, the storage
-//! engine and the messages between services.
+//! engine, the messages between services, and what all processes share in Redis.
 //!
 //! A thing belongs here when two services use it. Domain types stay in their service; only types that cross a
 //! service boundary live in [`wire`].
@@ -17,11 +17,14 @@ pub mod metrics;
 pub mod money;
 pub mod mongo;
 pub mod outbox;
+pub mod people;
 pub mod problem;
 pub mod process;
 pub mod ratelimit;
 pub mod secrets;
+pub mod sessions;
 pub mod settings;
+pub mod shared;
 pub mod sqlite;
 pub mod store;
 pub mod telemetry;

@@ -15,14 +15,57 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// Upper bounds of the latency histogram, in milliseconds.
-const BUCKETS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000];
+/// Upper bounds of latency histograms, in microseconds.
+const BUCKETS: [u64; 11] = [
+    250, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
+];
 
 /// Something that knows a figure when asked, such as the length of a queue.
 #[async_trait]
 pub trait Gauge: Send + Sync {
-    /// Name, help text and value of each figure; none when they cannot be had right now.
+    /// Name, help text and value of each figure; none when they cannot be had right now. A figure that only grows has
+    /// a name that ends in `_total`.
     async fn read(&self) -> Vec<(&'static str, &'static str, f64)>;
+
+    /// Name and help text of each histogram.
+    fn histograms(&self) -> Vec<(&'static str, &'static str, &Histogram)> {
+        Vec::new()
+    }
+}
+
+/// How long something takes.
+#[derive(Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+    micros: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one.
+    pub fn observe(&self, took: Duration) {
+        let micros = took.as_micros() as u64;
+        let bucket = BUCKETS.iter().position(|bound| micros <= *bound);
+        self.buckets[bucket.unwrap_or(BUCKETS.len())].fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn write(&self, text: &mut String, service: &str, name: &str, help: &str) {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
+        let mut total = 0;
+        for (index, count) in self.buckets.iter().enumerate() {
+            total += count.load(Ordering::Relaxed);
+            let bound = BUCKETS
+                .get(index)
+                .map_or("+Inf".to_owned(), |micros| (*micros as f64 / 1e6).to_string());
+            let _ = writeln!(
+                text,
+                "{name}_bucket{{service=\"{service}\",le=\"{bound}\"}} {total}"
+            );
+        }
+        let seconds = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
+        let _ = writeln!(text, "{name}_sum{{service=\"{service}\"}} {seconds}");
+        let _ = writeln!(text, "{name}_count{{service=\"{service}\"}} {total}");
+    }
 }
 
 /// One service's figures. Cheap to clone.
@@ -33,8 +76,7 @@ struct Inner {
     service: &'static str,
     /// By the first digit of the status.
     requests: [AtomicU64; 6],
-    buckets: [AtomicU64; BUCKETS.len() + 1],
-    micros: AtomicU64,
+    took: Histogram,
     gauges: Vec<Box<dyn Gauge>>,
 }
 
@@ -44,8 +86,7 @@ impl Metrics {
         Self(Arc::new(Inner {
             service,
             requests: Default::default(),
-            buckets: Default::default(),
-            micros: AtomicU64::new(0),
+            took: Histogram::default(),
             gauges,
         }))
     }
@@ -54,13 +95,7 @@ impl Metrics {
     pub fn request(&self, status: u16, took: Duration) {
         let inner = &self.0;
         inner.requests[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
-        let millis = took.as_millis() as u64;
-        let bucket = BUCKETS
-            .iter()
-            .position(|bound| millis < *bound)
-            .unwrap_or(BUCKETS.len());
-        inner.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        inner.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        inner.took.observe(took);
     }
 
     /// All figures.
@@ -75,33 +110,24 @@ impl Metrics {
                 "http_requests_total{{service=\"{service}\",status=\"{class}xx\"}} {count}"
             );
         }
-        text.push_str("# HELP http_request_seconds Time until the head of the answer.\n# TYPE http_request_seconds histogram\n");
-        let mut total = 0;
-        for (index, count) in self.0.buckets.iter().enumerate() {
-            total += count.load(Ordering::Relaxed);
-            let bound = BUCKETS
-                .get(index)
-                .map_or("+Inf".to_owned(), |millis| (*millis as f64 / 1000.0).to_string());
-            let _ = writeln!(
-                text,
-                "http_request_seconds_bucket{{service=\"{service}\",le=\"{bound}\"}} {total}"
-            );
-        }
-        let seconds = self.0.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        let _ = writeln!(
-            text,
-            "http_request_seconds_sum{{service=\"{service}\"}} {seconds}"
-        );
-        let _ = writeln!(
-            text,
-            "http_request_seconds_count{{service=\"{service}\"}} {total}"
-        );
+        let help = "Time until the head of the answer.";
+        self.0
+            .took
+            .write(&mut text, service, "http_request_seconds", help);
         for gauge in &self.0.gauges {
             for (name, help, value) in gauge.read().await {
+                let kind = if name.ends_with("_total") {
+                    "counter"
+                } else {
+                    "gauge"
+                };
                 let _ = writeln!(
                     text,
-                    "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{service=\"{service}\"}} {value}"
+                    "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{service=\"{service}\"}} {value}"
                 );
+            }
+            for (name, help, histogram) in gauge.histograms() {
+                histogram.write(&mut text, service, name, help);
             }
         }
         (

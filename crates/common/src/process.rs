@@ -10,11 +10,13 @@ use crate::{
     auth::Auth,
     clock::Clock,
     http::{
-        Front, Upstream,
+        Front, InternalClient, Upstream,
         serve::{self, Limits},
     },
     secrets,
+    sessions::{Ended, Follower},
     settings::{Razorpay, RazorpayKeys, Settings, help},
+    shared::Shared,
     sqlite::Sqlite,
     telemetry,
     workers::{Signals, Workers},
@@ -34,6 +36,10 @@ pub struct Context {
     pub clock: Clock,
     /// Background tasks, and the stop signal.
     pub workers: Workers,
+    /// What all processes share beside their stores.
+    pub shared: Shared,
+    /// The sessions whose tokens are refused.
+    pub ended: Ended,
     jwt_secret: SecretString,
     razorpay: RazorpayKeys,
 }
@@ -64,10 +70,16 @@ impl Context {
                 webhook_secret: secrets::read_or_create(dir, "razorpay_webhook_secret").map_err(trouble)?,
             },
         };
+        let shared = match &settings.redis_url {
+            Some(urls) => Shared::redis(urls)?,
+            None => Shared::in_process(),
+        };
         Ok(Self {
             settings: Arc::new(settings),
             clock,
             workers: Workers::new(),
+            shared,
+            ended: Ended::default(),
             jwt_secret,
             razorpay,
         })
@@ -75,7 +87,20 @@ impl Context {
 
     /// Makes and checks tokens as `service`.
     pub fn auth(&self, service: &'static str) -> Auth {
-        Auth::new(service, &self.jwt_secret, self.clock.clone())
+        Auth::with_ended(service, &self.jwt_secret, self.clock.clone(), self.ended.clone())
+    }
+
+    /// Keeps the list of ended sessions up to date, by asking the users service through `users`. One process has one
+    /// list: the users service keeps it, and where that is elsewhere, the service that is here instead.
+    pub async fn follow_sessions(&self, users: InternalClient) {
+        let follower = Follower {
+            list: self.ended.clone(),
+            shared: self.shared.clone(),
+            users,
+            clock: self.clock.clone(),
+        };
+        let work = follower.start(self.workers.stop_token()).await;
+        self.workers.spawn("ended sessions", work);
     }
 
     /// Razorpay's keys: the set ones, or those made for the simulator.

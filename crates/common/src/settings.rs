@@ -41,6 +41,7 @@ settings! {
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
+    "REDIS_URL" = "", "redis:// or rediss://, or the nodes of a cluster, comma-separated; none: each process caches and counts for itself";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
     "TOKEN_LIFETIME_SECONDS" = "3600", "how long a sign-in lasts";
     "DEFAULT_TIMEZONE" = "Asia/Kolkata", "IANA zone of event times sent without one";
@@ -111,6 +112,7 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
     pub mongodb_uri: Option<SecretString>,
+    pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
     pub token_lifetime: Duration,
     pub default_timezone: Tz,
@@ -227,6 +229,12 @@ impl Settings {
                         .then(|| SecretString::from(text))
                 },
             ),
+            redis_url: r.optional("REDIS_URL", "redis:// or rediss:// with a host", |text| {
+                let is_one = |url: &str| url.starts_with("redis://") || url.starts_with("rediss://");
+                text.split(',')
+                    .all(|url| is_one(url.trim()))
+                    .then(|| SecretString::from(text))
+            }),
             jwt_secret: r.optional("JWT_SECRET", "32 bytes or more", |text| {
                 (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
             }),
@@ -261,13 +269,23 @@ impl Settings {
                 })
                 .unwrap_or(false),
         };
-        if settings.has_replicas() && settings.mongodb_uri.is_none() {
-            let why = "several replicas of a service need MONGODB_URI: a SQLite file belongs to one process";
-            reader.errors.push(why.to_owned());
-        }
-        if lookup("REDIS_URL").is_some_and(|value| !value.is_empty()) {
-            let why = "REDIS_URL is set, but this version caches and counts in each process";
-            reader.errors.push(why.to_owned());
+        if settings.has_replicas() {
+            for (setting, why) in [
+                (
+                    &settings.mongodb_uri,
+                    "MONGODB_URI: a SQLite file belongs to one process",
+                ),
+                (
+                    &settings.redis_url,
+                    "REDIS_URL: caches, limits and sessions are for all of them",
+                ),
+            ] {
+                if setting.is_none() {
+                    reader
+                        .errors
+                        .push(format!("several replicas of a service need {why}"));
+                }
+            }
         }
         reader.errors.extend(settings.unfit_for_production());
         if reader.errors.is_empty() {
@@ -496,7 +514,7 @@ mod tests {
             ("EVENTS_URL", "http://a:1,http://b:2"),
         ])
         .unwrap_err();
-        assert_eq!(error.0.len(), 8, "{error}");
+        assert_eq!(error.0.len(), 9, "{error}");
         assert!(!error.to_string().contains("hunter2"));
     }
 

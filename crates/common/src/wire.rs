@@ -2,6 +2,7 @@
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
@@ -61,6 +62,33 @@ pub struct UserCard {
     pub name: Option<String>,
     /// E.164.
     pub phone: Option<String>,
+}
+
+/// `POST /internal/users/ended_sessions` (users): whose tokens are to be refused?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListEndedSessions {
+    /// Those that ended then or later.
+    pub since: Timestamp,
+    /// Only those after this one, in the order of time and id: the last of the page before.
+    pub after: Option<(Timestamp, Uuid)>,
+}
+
+/// The answer: at most 1,000, in the order of time and id. Those whose tokens have all run out may be missing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndedSessions {
+    /// The sessions.
+    pub sessions: Vec<EndedSession>,
+}
+
+/// A session that has ended; also the message on the bus that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedSession {
+    /// The session.
+    pub session_id: Uuid,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// When the last of its tokens will have run out by itself.
+    pub until: Timestamp,
 }
 
 /// `POST /internal/registrations/claim` (events): what does this user owe for this event? Takes a hold when the user

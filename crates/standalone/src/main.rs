@@ -38,7 +38,8 @@ async fn start(context: Context) -> Result<(), String> {
     let (notifications, notifications_slot) = Upstream::local();
     let (payments, payments_slot) = Upstream::local();
     let users_front = users::build(&context).await?;
-    let events_front = events::build(&context, notifications.clone(), payments.clone()).await?;
+    let events_front =
+        events::build(&context, users.clone(), notifications.clone(), payments.clone()).await?;
     let notifications_front = notifications::build(&context, users.clone()).await?;
     let payments_front = payments::build(
         &context,

@@ -26,28 +26,37 @@ use crate::app::App;
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn build(context: &Context, notifications: Upstream, payments: Upstream) -> Result<Front, String> {
+pub async fn build(
+    context: &Context,
+    users: Upstream,
+    notifications: Upstream,
+    payments: Upstream,
+) -> Result<Front, String> {
     let store = store::open(context).await?;
+    let auth = context.auth(service::EVENTS);
+    if !users.is_local() {
+        let users = InternalClient::new(users, auth.clone(), service::USERS);
+        context.follow_sessions(users).await;
+    }
     let app = App {
-        auth: context.auth(service::EVENTS),
+        auth,
         store: store.clone(),
         clock: context.clock.clone(),
         hold: context.settings.hold,
         default_timezone: context.settings.default_timezone,
     };
     start_workers(context, &app, notifications, payments);
-    let metrics = Metrics::new(
-        service::EVENTS,
-        vec![Box::new(OutboxGauge {
-            store: store.outbox(),
-            clock: context.clock.clone(),
-        })],
-    );
+    let outbox = OutboxGauge {
+        store: store.outbox(),
+        clock: context.clock.clone(),
+    };
+    let gauges = [Some(Box::new(outbox) as _), context.shared.gauge()];
+    let metrics = Metrics::new(service::EVENTS, gauges.into_iter().flatten().collect());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::EVENTS, ping, context.workers.stop_token());
+    let health = health::of_store(service::EVENTS, ping, context);
     let (router, document) = routes::routes(app);
     Ok(Front::new(
         service::EVENTS,

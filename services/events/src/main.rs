@@ -11,9 +11,10 @@ fn main() -> ExitCode {
         "Events, registrations, seats and tickets.",
         |context| async move {
             let settings = context.settings.clone();
+            let users = context.remote(&settings.users_url)?;
             let notifications = context.remote(&settings.notifications_url)?;
             let payments = context.remote(&settings.payments_url)?;
-            let front = events::build(&context, notifications, payments).await?;
+            let front = events::build(&context, users, notifications, payments).await?;
             let address = context.serve(settings.events_port, front).await?;
             println!("events: http://{address}");
             Ok(())

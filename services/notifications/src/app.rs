@@ -3,13 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock};
+use common::{auth::Auth, clock::Clock, people::People};
 use tokio::sync::Notify;
 
 use crate::{
     dev::Pages,
     domain::{letters::Reach, message::Channel},
-    people::People,
     store::Store,
     words::Writer,
 };

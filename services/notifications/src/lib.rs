@@ -12,7 +12,6 @@ mod domain;
 mod gauges;
 mod handlers;
 mod internal;
-mod people;
 mod routes;
 mod store;
 mod words;
@@ -26,6 +25,7 @@ use std::sync::Arc;
 use common::{
     http::{Front, InternalClient, Upstream, document, health},
     metrics::Metrics,
+    people::People,
     process::Context,
     store::Ping,
     wire::service,
@@ -37,7 +37,6 @@ use crate::{
     dev::Pages,
     domain::letters::Reach,
     gauges::Queues,
-    people::People,
     store::Store,
     words::Writer,
     workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
@@ -49,7 +48,13 @@ use crate::{
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context, users: Upstream) -> Result<Front, String> {
     let channels = Channels::new(context)?;
-    assemble(context, store::open(context).await?, users, &channels)
+    let store = store::open(context).await?;
+    if !users.is_local() {
+        let auth = context.auth(service::NOTIFICATIONS);
+        let users = InternalClient::new(users.clone(), auth, service::USERS);
+        context.follow_sessions(users).await;
+    }
+    assemble(context, store, users, &channels)
 }
 
 fn assemble(
@@ -62,7 +67,11 @@ fn assemble(
     let auth = context.auth(service::NOTIFICATIONS);
     let parts = Arc::new(Parts::new(
         store.clone(),
-        People::new(InternalClient::new(users, auth.clone(), service::USERS)),
+        People::new(
+            InternalClient::new(users, auth.clone(), service::USERS),
+            context.shared.clone(),
+            context.clock.clone(),
+        ),
         context.clock.clone(),
         Reach {
             sms: channels.sms.is_some(),
@@ -70,12 +79,17 @@ fn assemble(
         Writer::new().map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
-    let metrics = Metrics::new(service::NOTIFICATIONS, vec![Box::new(Queues(parts.clone()))]);
+    let gauges = [
+        Some(Box::new(Queues(parts.clone())) as _),
+        Some(parts.people.gauge()),
+        context.shared.gauge(),
+    ];
+    let metrics = Metrics::new(service::NOTIFICATIONS, gauges.into_iter().flatten().collect());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::NOTIFICATIONS, ping, context.workers.stop_token());
+    let health = health::of_store(service::NOTIFICATIONS, ping, context);
     let app = App {
         auth,
         parts,

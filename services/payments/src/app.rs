@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, http::InternalClient};
+use common::{auth::Auth, clock::Clock, http::InternalClient, people::People};
 use tokio::sync::Notify;
 
 use crate::{razorpay::Razorpay, store::Store};
@@ -19,8 +19,8 @@ pub struct App {
     pub clock: Clock,
     /// The events service.
     pub events: InternalClient,
-    /// The users service.
-    pub users: InternalClient,
+    /// Who the payers are.
+    pub people: People,
     /// Razorpay, or its simulator.
     pub razorpay: Razorpay,
     /// Whether it is the simulator, which lets us make payments from our side.

@@ -7,12 +7,11 @@
 use std::time::Duration;
 
 use common::{
-    http::CallError,
     ids::{EventId, OrderId, UserId},
     money::Paise,
     outbox,
     problem::ApiError,
-    wire::{ClaimSeat, FoundUsers, LookupUsers, SeatClaim},
+    wire::{ClaimSeat, SeatClaim},
 };
 use tokio::time::{Instant, sleep};
 
@@ -350,15 +349,14 @@ async fn captured(app: &App, order: Order, payment: Payment) -> Result<Paid, Fai
 
 /// Whom Razorpay should note. It asks for an address and a number; where we have none it gets its own stand-ins.
 async fn payer(app: &App, user: UserId) -> Payer {
-    let question = LookupUsers { user_ids: vec![user] };
-    let found: Result<FoundUsers, CallError> = app.users.post("/internal/users/lookup", &question).await;
-    let card = found.ok().and_then(|found| found.users.into_iter().next());
+    let found = app.people.find([user]).await;
+    let card = found.ok().and_then(|mut found| found.remove(&user));
     Payer {
         email: card
             .as_ref()
             .map_or_else(|| "void@razorpay.com".to_owned(), |card| card.email.clone()),
         contact: card
-            .and_then(|card| card.phone)
+            .and_then(|card| card.phone.clone())
             .unwrap_or_else(|| "+919999999999".to_owned()),
     }
 }

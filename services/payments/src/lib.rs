@@ -19,6 +19,7 @@ use common::{
     http::{Front, InternalClient, Upstream, health},
     metrics::{Gauge, Metrics, OutboxGauge},
     outbox::Relay,
+    people::People,
     process::Context,
     store::Ping,
     wire::service,
@@ -39,11 +40,15 @@ pub async fn build(
 ) -> Result<Front, String> {
     let store = store::open(context).await?;
     let auth = context.auth(service::PAYMENTS);
+    let users = InternalClient::new(users, auth.clone(), service::USERS);
+    if !users.is_local() {
+        context.follow_sessions(users.clone()).await;
+    }
     let app = App {
         store: store.clone(),
         clock: context.clock.clone(),
         events: InternalClient::new(events, auth.clone(), service::EVENTS),
-        users: InternalClient::new(users, auth.clone(), service::USERS),
+        people: People::new(users, context.shared.clone(), context.clock.clone()),
         razorpay: Razorpay::new(razorpay, context.razorpay_keys().clone())?,
         simulated: context.settings.razorpay.keys.is_none(),
         step_by_itself: context.settings.simulator_auto_complete,
@@ -52,21 +57,22 @@ pub async fn build(
         auth,
     };
     start_workers(context, &app, notifications);
-    let metrics = Metrics::new(
-        service::PAYMENTS,
-        vec![
-            Box::new(OutboxGauge {
-                store: store.outbox(),
-                clock: context.clock.clone(),
-            }),
-            Box::new(Stuck(store.clone())),
-        ],
-    );
+    let outbox = OutboxGauge {
+        store: store.outbox(),
+        clock: context.clock.clone(),
+    };
+    let gauges = [
+        Some(Box::new(outbox) as _),
+        Some(Box::new(Stuck(store.clone())) as _),
+        Some(app.people.gauge()),
+        context.shared.gauge(),
+    ];
+    let metrics = Metrics::new(service::PAYMENTS, gauges.into_iter().flatten().collect());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::PAYMENTS, ping, context.workers.stop_token());
+    let health = health::of_store(service::PAYMENTS, ping, context);
     let (router, document) = routes::routes(app);
     let router = router
         .merge(health::routes(health, metrics.clone()))

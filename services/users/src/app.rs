@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock};
+use common::{auth::Auth, clock::Clock, sessions::Ended, shared::Shared};
 
 use crate::{hashing::Hashing, limits::Limits, store::Store};
 
@@ -16,6 +16,10 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
+    /// What all processes share.
+    pub shared: Shared,
+    /// The sessions whose tokens are refused.
+    pub ended: Ended,
     /// How often one may sign up, log in and fail.
     pub limits: Limits,
     /// Hashes passwords.

@@ -1,4 +1,4 @@
-//! Accounts: sign-up, login, the caller's own details, and look-ups for the other services.
+//! Accounts: sign-up, login and logout, the caller's own details, and look-ups for the other services.
 //!
 //! The service owns the passwords. They are hashed with Argon2id on threads of their own (`hashing`), so that
 //! nothing else waits for them; who guesses is slowed down by `limits`.
@@ -19,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    http::{self, Front, health},
+    http::{self, Front, InternalClient, Upstream, health},
     metrics::Metrics,
     process::Context,
     store::Ping,
@@ -41,7 +41,14 @@ pub async fn build(context: &Context) -> Result<Front, String> {
     let store = store::open(context).await?;
     let hashing = Hashing::start(Bounds::default())
         .map_err(|error| format!("the threads that hash passwords could not be started: {error}."))?;
-    Ok(assemble(context, store, hashing))
+    let front = assemble(context, store, hashing);
+    // Another process of this service may end sessions too, so it asks itself as the other services ask it.
+    let (me, slot) = Upstream::local();
+    // The slot is new and set here only.
+    let _ = slot.set(front.clone());
+    let me = InternalClient::new(me, context.auth(service::USERS), service::USERS);
+    context.follow_sessions(me).await;
+    Ok(front)
 }
 
 fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Front {
@@ -50,8 +57,10 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Front
         auth: context.auth(service::USERS),
         store: store.clone(),
         clock: context.clock.clone(),
+        shared: context.shared.clone(),
+        ended: context.ended.clone(),
         limits: if settings.rate_limits {
-            Limits::on()
+            Limits::on(&context.shared)
         } else {
             Limits::off()
         },
@@ -59,12 +68,13 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Front
         token_lifetime: settings.token_lifetime,
         refuse_common_passwords: settings.is_production(),
     };
-    let metrics = Metrics::new(service::USERS, vec![Box::new(HashingGauge(hashing))]);
+    let gauges = [Some(Box::new(HashingGauge(hashing)) as _), context.shared.gauge()];
+    let metrics = Metrics::new(service::USERS, gauges.into_iter().flatten().collect());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::USERS, ping, context.workers.stop_token());
+    let health = health::of_store(service::USERS, ping, context);
     let (router, document) = routes::router(app);
     let router = router
         .merge(health::routes(health, metrics.clone()))

@@ -1,6 +1,7 @@
 //! The table of routes.
 
 use axum::{Router, routing::post};
+use common::{people, sessions};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -11,11 +12,13 @@ pub fn router(app: App) -> (Router, OpenApi) {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(handlers::register::register))
         .routes(routes!(handlers::login::login))
-        .routes(routes!(handlers::me::me))
+        .routes(routes!(handlers::logout::logout))
+        .routes(routes!(handlers::me::me, handlers::update_me::update_me))
         .split_for_parts();
     (
         router
-            .route("/internal/users/lookup", post(internal::lookup::lookup))
+            .route(people::PATH, post(internal::lookup::lookup))
+            .route(sessions::PATH, post(internal::ended_sessions::ended_sessions))
             .with_state(app),
         document,
     )

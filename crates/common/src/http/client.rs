@@ -266,7 +266,7 @@ impl Replica {
 }
 
 /// Why an internal question was not answered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
     /// The service gave one of our problem documents.
     #[error("{service} answered {status} {code}: {detail}")]
@@ -308,6 +308,11 @@ impl InternalClient {
             auth,
             audience,
         }
+    }
+
+    /// Whether the service is in this process.
+    pub fn is_local(&self) -> bool {
+        self.upstream.is_local()
     }
 
     /// The service that is called.

@@ -12,7 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, problem::ApiError, store::Ping};
+use crate::{metrics::Metrics, problem::ApiError, process::Context, shared::Shared, store::Ping};
 
 /// How long a dependency may take to answer before it counts as down.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -108,9 +108,26 @@ impl Check for StoreCheck {
     }
 }
 
-/// Readiness of a service that cannot do without its store, and needs nothing else.
-pub fn of_store(service: &'static str, ping: Ping, stop: CancellationToken) -> Health {
-    Health::new(service, vec![Box::new(StoreCheck(ping))], stop)
+struct RedisCheck(Shared);
+
+#[async_trait]
+impl Check for RedisCheck {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn check(&self) -> Status {
+        self.0.status().await.unwrap_or(Status::Up)
+    }
+}
+
+/// Readiness of a service that cannot do without its store, and is only slower without Redis, when it uses that.
+pub fn of_store(service: &'static str, ping: Ping, context: &Context) -> Health {
+    let mut checks: Vec<Box<dyn Check>> = vec![Box::new(StoreCheck(ping))];
+    if !context.shared.is_in_process() {
+        checks.push(Box::new(RedisCheck(context.shared.clone())));
+    }
+    Health::new(service, checks, context.workers.stop_token())
 }
 
 /// `/health/live`, `/health/ready`, and `/metrics`.

@@ -15,8 +15,10 @@ use common::{
     ids::{EventId, RegistrationId, TicketId, UserId, new_id},
     money::Paise,
     outbox::{self, CloudEvent, Receipt, ReceiptStatus},
+    people::People,
     process::Context,
     settings::Settings,
+    shared::Shared,
     wire::{EndReason, EventFacts, RegistrationConfirmed, RegistrationEnded, kind, service},
 };
 use serde::Serialize;
@@ -29,7 +31,6 @@ use crate::{
     app::Parts,
     channels::{Channels, Mailer},
     domain::letters::Reach,
-    people::People,
     store::{
         Store,
         sqlite::{MIGRATIONS, SqliteStore},
@@ -108,7 +109,10 @@ impl Lab {
             context.auth(service::NOTIFICATIONS),
             service::USERS,
         );
-        let (people, writer) = (People::new(client), Writer::new().unwrap());
+        let (people, writer) = (
+            People::new(client, Shared::in_process(), self.clock.clone()),
+            Writer::new().unwrap(),
+        );
         Arc::new(Parts::new(
             store,
             people,

@@ -34,3 +34,16 @@ pub struct Account {
     /// Their password, hashed.
     pub password_hash: PasswordHash,
 }
+
+/// A change of what users may change themselves: `None` leaves it, `Some(None)` takes it away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// What to call them.
+    pub name: Option<Option<String>>,
+    /// Where they get text messages.
+    pub phone: Option<Option<Phone>>,
+    /// The zone they live in.
+    pub timezone: Option<Option<Tz>>,
+    /// The language they read.
+    pub locale: Option<Option<Locale>>,
+}

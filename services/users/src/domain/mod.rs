@@ -6,7 +6,7 @@ mod locale;
 mod password;
 mod phone;
 
-pub use account::{Account, User};
+pub use account::{Account, Details, User};
 pub use email::Email;
 pub use locale::Locale;
 pub use password::{Password, PasswordHash};

@@ -95,9 +95,9 @@ pub async fn login(
     ClientIp(address): ClientIp,
     extract::Json(input): extract::Json<Login>,
 ) -> Result<Response, ApiError> {
-    app.limits.login(address)?;
-    let guesses = app.limits.guesses(input.email.clone(), address);
-    guesses.check()?;
+    app.limits.login(address).await?;
+    let guesses = app.limits.guesses(&input.email, address);
+    guesses.check().await?;
     let account = app.store.by_email(&input.email).await?;
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let password = input.password;
@@ -126,7 +126,7 @@ fn judge(
     password: &Password,
     hash: Option<&PasswordHash>,
 ) -> Result<Verdict, KernelError> {
-    if let Err(error) = guesses.check() {
+    if let Err(error) = guesses.check_here() {
         return Ok(Verdict::Refused(error));
     }
     let right = match hash {

@@ -78,11 +78,14 @@ impl From<User> for Me {
     ),
 )]
 pub async fn me(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
-    let user = app.store.by_id(caller.id).await?.ok_or_else(|| {
-        ApiError::unauthorized(
-            "account_gone",
-            "The account that this token was made for no longer exists.",
-        )
-    })?;
+    let user = app.store.by_id(caller.id).await?.ok_or_else(account_gone)?;
     Ok(private(Json(Me::from(user)).into_response()))
+}
+
+/// The token outlived its account.
+pub fn account_gone() -> ApiError {
+    ApiError::unauthorized(
+        "account_gone",
+        "The account that this token was made for no longer exists.",
+    )
 }

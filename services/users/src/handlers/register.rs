@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The longest name, in characters.
-const MAX_NAME: usize = 200;
+pub const MAX_NAME: usize = 200;
 
 /// What one signs up with.
 #[derive(ToSchema)]
@@ -111,7 +111,7 @@ pub async fn register(
     ClientIp(address): ClientIp,
     extract::Json(input): extract::Json<RegisterUser>,
 ) -> Result<Response, ApiError> {
-    app.limits.register(address)?;
+    app.limits.register(address).await?;
     if app.refuse_common_passwords && input.password.is_common() {
         return Err(ApiError::invalid_field(
             "password",

@@ -5,14 +5,12 @@ use common::{
     extract,
     fields::{Fields, FromFields},
     ids::UserId,
+    people::AT_ONCE,
     problem::ApiError,
     wire::FoundUsers,
 };
 
 use crate::app::App;
-
-/// Accounts asked for at once.
-const MOST: usize = 500;
 
 /// The question, read by hand from [`common::wire::LookupUsers`]' form to bound it.
 pub struct Lookup {
@@ -23,10 +21,10 @@ impl FromFields for Lookup {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         let user_ids = fields.required("user_ids", |value| {
             let ids: Vec<UserId> = value.object().map_err(|_| "must be a list of ids".to_owned())?;
-            if ids.len() <= MOST {
+            if ids.len() <= AT_ONCE {
                 Ok(ids)
             } else {
-                Err(format!("must be at most {MOST} ids"))
+                Err(format!("must be at most {AT_ONCE} ids"))
             }
         });
         Some(Self { user_ids: user_ids? })

@@ -2,11 +2,16 @@
 //! function that gives an empty store and something to keep alive beside it.
 
 use chrono_tz::Asia::Kolkata;
-use common::{auth::Role, clock::from_millis, ids::UserId, wire::UserCard};
+use common::{
+    auth::Role,
+    clock::{Timestamp, from_millis},
+    ids::{UserId, new_id},
+    wire::{EndedSession, UserCard},
+};
 use futures_util::future::join_all;
 
 use super::{InsertError, Store};
-use crate::domain::{Account, Email, Locale, PasswordHash, Phone, User};
+use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
 
 /// Lists every rule once.
 #[macro_export]
@@ -23,6 +28,11 @@ macro_rules! store_contract {
             cards_are_given_once_each_and_only_for_who_exists,
             a_password_hash_is_replaced_only_by_who_knows_it,
             of_two_renewals_one_counts,
+            details_change_one_by_one,
+            nobody_has_no_details,
+            ended_sessions_are_listed_in_order,
+            a_session_ends_once,
+            ended_sessions_go_when_their_tokens_have,
             a_store_answers,
         );
     };
@@ -248,4 +258,99 @@ pub async fn of_two_renewals_one_counts(store: &dyn Store) {
 
 pub async fn a_store_answers(store: &dyn Store) {
     store.ping().await.unwrap();
+}
+
+pub async fn details_change_one_by_one(store: &dyn Store) {
+    let account = account("asha@example.org");
+    add(store, &account).await;
+    let mut expected = account.user.clone();
+    let change = |details| async move { store.update_details(account.user.id, details).await.unwrap() };
+    expected.name = Some("Asha".to_owned());
+    let name = Details {
+        name: Some(expected.name.clone()),
+        ..Details::default()
+    };
+    assert_eq!(change(name).await.as_ref(), Some(&expected));
+    (expected.phone, expected.timezone) = (None, Some(chrono_tz::Europe::Berlin));
+    let two = Details {
+        phone: Some(None),
+        timezone: Some(expected.timezone),
+        ..Details::default()
+    };
+    assert_eq!(change(two).await.as_ref(), Some(&expected));
+    (expected.locale, expected.timezone) = (None, None);
+    let gone = Details {
+        locale: Some(None),
+        timezone: Some(None),
+        ..Details::default()
+    };
+    assert_eq!(change(gone).await.as_ref(), Some(&expected));
+    assert_eq!(store.by_id(expected.id).await.unwrap().as_ref(), Some(&expected));
+    let account = store.by_email(&expected.email).await.unwrap().unwrap();
+    assert_eq!((account.user, account.password_hash), (expected, hash("")));
+}
+
+pub async fn nobody_has_no_details(store: &dyn Store) {
+    let details = Details {
+        name: Some(None),
+        ..Details::default()
+    };
+    assert_eq!(store.update_details(UserId::new(), details).await.unwrap(), None);
+}
+
+fn session(ended_at: i64, until: i64) -> EndedSession {
+    EndedSession {
+        session_id: new_id(),
+        ended_at: from_millis(ended_at),
+        until: from_millis(until),
+    }
+}
+
+async fn ended(store: &dyn Store, since: Timestamp) -> Vec<EndedSession> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.ended_sessions(since, after, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { return all };
+        after = Some((last.ended_at, last.session_id));
+        all.extend(page);
+    }
+}
+
+pub async fn ended_sessions_are_listed_in_order(store: &dyn Store) {
+    let mut sessions: Vec<EndedSession> = [3_000, 1_000, 2_000, 2_000, 2_000, 2_000, 2_000]
+        .map(|at| session(at, 100_000))
+        .into();
+    for session in &sessions {
+        store.end_session(session.clone()).await.unwrap();
+    }
+    sessions.sort_by_key(|session| (session.ended_at, session.session_id));
+    assert_eq!(ended(store, from_millis(-1)).await, sessions);
+    assert_eq!(ended(store, from_millis(2_000)).await, sessions[1..]);
+    assert_eq!(ended(store, from_millis(2_001)).await, sessions[6..]);
+    assert_eq!(ended(store, from_millis(3_001)).await, []);
+}
+
+pub async fn a_session_ends_once(store: &dyn Store) {
+    let first = session(1_000, 100_000);
+    store.end_session(first.clone()).await.unwrap();
+    let again = EndedSession {
+        ended_at: from_millis(2_000),
+        ..first.clone()
+    };
+    let many = (0..8).map(|_| store.end_session(again.clone()));
+    for result in join_all(many).await {
+        result.unwrap();
+    }
+    assert_eq!(ended(store, from_millis(0)).await, [first]);
+}
+
+pub async fn ended_sessions_go_when_their_tokens_have(store: &dyn Store) {
+    let (over, lasts) = (session(1_000, 5_000), session(1_000, 5_001));
+    for session in [&over, &lasts] {
+        store.end_session(session.clone()).await.unwrap();
+    }
+    let later = session(5_001, 9_000);
+    store.end_session(later.clone()).await.unwrap();
+    assert_eq!(ended(store, from_millis(0)).await, [lasts, later]);
 }

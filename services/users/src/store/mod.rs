@@ -11,13 +11,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
+    clock::Timestamp,
     ids::UserId,
     process::Context,
     store::StoreError,
-    wire::{UserCard, service},
+    wire::{EndedSession, UserCard, service},
 };
+use uuid::Uuid;
 
-use crate::domain::{Account, Email, PasswordHash, User};
+use crate::domain::{Account, Details, Email, PasswordHash, User};
+
+/// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up.
+const TIDIED: usize = 100;
 
 /// Why an account was not added.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,21 @@ pub trait Store: Send + Sync {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<bool, StoreError>;
+
+    /// Changes a user's details; gives the user as it is now, if there is one.
+    async fn update_details(&self, user: UserId, details: Details) -> Result<Option<User>, StoreError>;
+
+    /// Notes that a session has ended. Again is fine: the first time counts.
+    async fn end_session(&self, session: EndedSession) -> Result<(), StoreError>;
+
+    /// Sessions that ended at `since` or later, in the order of time and id, those after `after` only. Sessions whose
+    /// tokens ran out before another one ended may be missing.
+    async fn ended_sessions(
+        &self,
+        since: Timestamp,
+        after: Option<(Timestamp, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<EndedSession>, StoreError>;
 
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -4,35 +4,49 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
     auth::Role,
+    clock::Timestamp,
     ids::UserId,
-    mongo::{Collection, Fields, Index, Mongo, date},
+    mongo::{Collection, Fields, Index, Mongo, date, uuid},
     store::StoreError,
-    wire::UserCard,
+    wire::{EndedSession, UserCard},
 };
 use futures_util::FutureExt;
 use mongodb::bson::{Document, doc};
+use uuid::Uuid;
 
-use super::{InsertError, Store};
-use crate::domain::{Account, Email, Locale, PasswordHash, Phone, User};
+use super::{InsertError, Store, TIDIED};
+use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
 
 const USERS: &str = "users";
+const ENDED_SESSIONS: &str = "ended_sessions";
 
 /// Every collection of the service, as the SQLite tables of the same names.
-pub const COLLECTIONS: &[Collection] = &[Collection {
-    name: USERS,
-    fields: &[
-        ("email", "string"),
-        ("password_hash", "string"), // PHC string
-        ("role", "string"),
-        ("name", "string?"),
-        ("phone", "string?"),    // E.164
-        ("timezone", "string?"), // IANA
-        ("locale", "string?"),   // BCP 47
-        ("created_at", "date"),
-    ],
-    check: Some(|| doc! {"role": {"$in": ["organizer", "user"]}}),
-    indexes: &[Index::unique(&[("email", 1)])],
-}];
+pub const COLLECTIONS: &[Collection] = &[
+    Collection {
+        name: USERS,
+        fields: &[
+            ("email", "string"),
+            ("password_hash", "string"), // PHC string
+            ("role", "string"),
+            ("name", "string?"),
+            ("phone", "string?"),    // E.164
+            ("timezone", "string?"), // IANA
+            ("locale", "string?"),   // BCP 47
+            ("created_at", "date"),
+        ],
+        check: Some(|| doc! {"role": {"$in": ["organizer", "user"]}}),
+        indexes: &[Index::unique(&[("email", 1)])],
+    },
+    Collection {
+        name: ENDED_SESSIONS,
+        fields: &[("ended_at", "date"), ("until", "date")],
+        check: None,
+        indexes: &[
+            Index::on(&[("ended_at", 1), ("_id", 1)]),
+            Index::on(&[("until", 1)]),
+        ],
+    },
+];
 
 /// Accounts in MongoDB.
 pub struct MongoStore(Mongo);
@@ -106,6 +120,83 @@ impl Store for MongoStore {
         let unchanged = doc! {"_id": user, "password_hash": old.as_str()};
         let set = doc! {"$set": {"password_hash": new.as_str()}};
         self.0.read().update(USERS, unchanged, set).await
+    }
+
+    async fn update_details(&self, id: UserId, details: Details) -> Result<Option<User>, StoreError> {
+        let (mut set, mut unset) = (doc! {}, doc! {});
+        let mut change = |name: &str, value: Option<Option<String>>| match value {
+            Some(Some(value)) => drop(set.insert(name, value)),
+            Some(None) => drop(unset.insert(name, "")),
+            None => {}
+        };
+        let text = |value: &str| value.to_owned();
+        change("name", details.name);
+        change(
+            "phone",
+            details
+                .phone
+                .map(|phone| phone.as_ref().map(Phone::as_str).map(text)),
+        );
+        change(
+            "timezone",
+            details.timezone.map(|zone| zone.map(Tz::name).map(text)),
+        );
+        change(
+            "locale",
+            details
+                .locale
+                .map(|locale| locale.as_ref().map(Locale::as_str).map(text)),
+        );
+        let mut update = doc! {};
+        for (operator, fields) in [("$set", set), ("$unset", unset)] {
+            if !fields.is_empty() {
+                update.insert(operator, fields);
+            }
+        }
+        let changed = self
+            .0
+            .read()
+            .find_and_update(USERS, doc! {"_id": id}, doc! {}, update)
+            .await?;
+        changed.as_ref().map(user).transpose()
+    }
+
+    async fn end_session(&self, session: EndedSession) -> Result<(), StoreError> {
+        let mut tx = self.0.read();
+        let over = doc! {"until": {"$lt": date(session.ended_at)}};
+        tx.delete_some(ENDED_SESSIONS, over, doc! {"until": 1}, TIDIED)
+            .await?;
+        let first = doc! {"$setOnInsert": {"ended_at": date(session.ended_at), "until": date(session.until)}};
+        tx.upsert(ENDED_SESSIONS, doc! {"_id": uuid(session.session_id)}, first)
+            .await
+            .map(drop)
+    }
+
+    async fn ended_sessions(
+        &self,
+        since: Timestamp,
+        after: Option<(Timestamp, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<EndedSession>, StoreError> {
+        let filter = match after {
+            None => doc! {"ended_at": {"$gte": date(since)}},
+            Some((at, id)) => doc! {
+                "ended_at": {"$gte": date(at.max(since))},
+                "$or": [{"ended_at": {"$gt": date(at)}}, {"_id": {"$gt": uuid(id)}}],
+            },
+        };
+        let order = doc! {"ended_at": 1, "_id": 1};
+        let found = self.0.read().find(ENDED_SESSIONS, filter, order, limit).await?;
+        found
+            .iter()
+            .map(|found| {
+                Ok(EndedSession {
+                    session_id: found.id("_id")?,
+                    ended_at: found.time("ended_at")?,
+                    until: found.time("until")?,
+                })
+            })
+            .collect()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -5,15 +5,22 @@ use std::error::Error;
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
-    auth::Role, clock::from_millis, ids::UserId, sqlite::Sqlite, store::StoreError, wire::UserCard,
+    auth::Role,
+    clock::{Timestamp, from_millis},
+    ids::UserId,
+    sqlite::Sqlite,
+    store::StoreError,
+    wire::{EndedSession, UserCard},
 };
 use rusqlite::{OptionalExtension, Row, params, types::Type};
+use uuid::Uuid;
 
-use super::{InsertError, Store};
-use crate::domain::{Account, Email, Locale, PasswordHash, Phone, User};
+use super::{InsertError, Store, TIDIED};
+use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
 
 /// The schema, script by script. One that has been released never changes.
-pub const MIGRATIONS: &[&str] = &["
+pub const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE users (
     id            BLOB    NOT NULL PRIMARY KEY,
     email         TEXT    NOT NULL,
@@ -26,7 +33,18 @@ CREATE TABLE users (
     created_at    INTEGER NOT NULL              -- ms
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX users_by_email ON users (email);
-"];
+",
+    "
+-- Sessions that ended before their tokens ran out.
+CREATE TABLE ended_sessions (
+    id       BLOB    NOT NULL PRIMARY KEY,
+    ended_at INTEGER NOT NULL,                  -- ms
+    until    INTEGER NOT NULL                   -- ms; the last token runs out
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ended_sessions_by_time ON ended_sessions (ended_at, id);
+CREATE INDEX ended_sessions_by_until ON ended_sessions (until);
+",
+];
 
 /// Accounts in SQLite.
 pub struct SqliteStore(Sqlite);
@@ -143,6 +161,91 @@ impl Store for SqliteStore {
                     )?
                     .execute(params![user, old.as_str(), new.as_str()])?;
                 Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn update_details(&self, user: UserId, details: Details) -> Result<Option<User>, StoreError> {
+        self.0
+            .write(move |db| {
+                let Details {
+                    name,
+                    phone,
+                    timezone,
+                    locale,
+                } = details;
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE users SET name = iif(?2, ?3, name), phone = iif(?4, ?5, phone),
+                             timezone = iif(?6, ?7, timezone), locale = iif(?8, ?9, locale)
+                         WHERE id = ?1
+                         RETURNING id, email, role, name, phone, timezone, locale, created_at",
+                    )?
+                    .query_row(
+                        params![
+                            user,
+                            name.is_some(),
+                            name.flatten(),
+                            phone.is_some(),
+                            phone.flatten().as_ref().map(Phone::as_str),
+                            timezone.is_some(),
+                            timezone.flatten().map(Tz::name),
+                            locale.is_some(),
+                            locale.flatten().as_ref().map(Locale::as_str),
+                        ],
+                        self::user,
+                    )
+                    .optional()?;
+                Ok(changed)
+            })
+            .await
+    }
+
+    async fn end_session(&self, session: EndedSession) -> Result<(), StoreError> {
+        self.0
+            .write(move |db| {
+                let ended_at = session.ended_at.timestamp_millis();
+                db.prepare_cached(
+                    "DELETE FROM ended_sessions WHERE id IN
+                         (SELECT id FROM ended_sessions WHERE until < ?1 ORDER BY until LIMIT ?2)",
+                )?
+                .execute(params![ended_at, TIDIED as i64])?;
+                db.prepare_cached(
+                    "INSERT INTO ended_sessions (id, ended_at, until) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (id) DO NOTHING",
+                )?
+                .execute(params![
+                    session.session_id,
+                    ended_at,
+                    session.until.timestamp_millis()
+                ])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn ended_sessions(
+        &self,
+        since: Timestamp,
+        after: Option<(Timestamp, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<EndedSession>, StoreError> {
+        self.0
+            .read(move |db| {
+                let (from, beyond) = after.unwrap_or((since, Uuid::nil()));
+                let from = from.max(since).timestamp_millis();
+                let mut find = db.prepare_cached(
+                    "SELECT id, ended_at, until FROM ended_sessions WHERE (ended_at, id) > (?1, ?2)
+                     ORDER BY ended_at, id LIMIT ?3",
+                )?;
+                let found = find.query_map(params![from, beyond, limit as i64], |row| {
+                    Ok(EndedSession {
+                        session_id: row.get(0)?,
+                        ended_at: from_millis(row.get(1)?),
+                        until: from_millis(row.get(2)?),
+                    })
+                })?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
             })
             .await
     }

@@ -2,10 +2,12 @@
 
 mod failures;
 mod login;
+mod logout;
 mod lookup;
 mod me;
 mod operations;
 mod register;
+mod update_me;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -214,6 +216,18 @@ impl Service {
     async fn register(&self, email: &str) -> Answer {
         let body = json!({"email": email, "password": PASSWORD, "role": "organizer"});
         self.post("/api/users/register", &body).await.is(201)
+    }
+
+    /// Signs somebody up and in; gives the value of their `Authorization`.
+    async fn signed_in(&self, email: &str) -> String {
+        self.register(email).await;
+        format!("Bearer {}", self.login(email, PASSWORD).await.text("token"))
+    }
+
+    async fn as_somebody(&self, authorization: &str, mut request: Request) -> Answer {
+        let value = authorization.parse().unwrap();
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+        self.send(request).await
     }
 
     async fn login(&self, email: &str, password: &str) -> Answer {
