@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{auth::Auth, auth::Role, clock::Clock, ids::UserId};
+use common::{auth::Auth, auth::Role, clock::Clock, ids::UserId, shared::testing::RedisServer};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
@@ -22,9 +22,9 @@ pub enum Topology {
     One,
     /// A process each.
     Five,
-    /// A process each, on MongoDB.
+    /// A process each, on MongoDB and Redis.
     Production,
-    /// Two processes of each service behind one gateway, on MongoDB.
+    /// Two processes of each service behind one gateway, on MongoDB and Redis.
     Replicas,
 }
 
@@ -49,6 +49,7 @@ pub struct System {
     pub topology: Topology,
     processes: BTreeMap<String, Process>,
     settings: BTreeMap<String, String>,
+    redis: Option<RedisServer>,
     dir: TempDir,
     http: reqwest::Client,
 }
@@ -100,8 +101,11 @@ impl System {
             settings["GATEWAY_PORT"]
         );
         settings.insert("RAZORPAY_WEBHOOK_URL".to_owned(), webhook);
+        let mut redis = None;
         if matches!(topology, Topology::Production | Topology::Replicas) {
             settings.insert("MONGODB_URI".to_owned(), fresh_database());
+            let server = redis.insert(RedisServer::start());
+            settings.insert("REDIS_URL".to_owned(), server.url());
         }
         settings.extend(options.settings);
         let dir = tempfile::Builder::new()
@@ -112,6 +116,7 @@ impl System {
             topology,
             processes: BTreeMap::new(),
             settings,
+            redis,
             dir,
             http: people::http_client(),
         };
@@ -198,6 +203,17 @@ impl System {
             part
         };
         drop(self.processes.remove(name).expect("a running part"));
+    }
+
+    /// kill -9 of a part and, when there are two of it, of the second too.
+    pub fn kill_every(&mut self, part: &str) {
+        self.kill(part);
+        self.processes.remove(&second(part));
+    }
+
+    /// Its Redis, when it has one.
+    pub fn redis(&mut self) -> &mut RedisServer {
+        self.redis.as_mut().expect("a topology with Redis")
     }
 
     /// SIGTERM for everything, and how each part ended.

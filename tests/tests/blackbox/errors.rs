@@ -308,7 +308,7 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
 
     if topology != Topology::One {
         for victim in ["events", "payments", "users"] {
-            system.kill(victim);
+            system.kill_every(victim);
         }
         for (path, message) in [
             ("/api/users/register", "Error registering user."),

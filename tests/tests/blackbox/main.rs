@@ -17,11 +17,13 @@ mod mail;
 mod postman;
 mod races;
 mod readme;
+mod redis;
 mod refunds;
+mod sessions;
 mod start;
 mod story;
 
-/// Runs a story in every topology but that with replicas.
+/// Runs a story in every topology.
 macro_rules! everywhere {
     ($($story:ident),+ $(,)?) => {
         mod one_process {
@@ -40,6 +42,12 @@ macro_rules! everywhere {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $story() {
                 super::$story(tests::Topology::Production).await;
+            })+
+        }
+        mod replicas {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(tests::Topology::Replicas).await;
             })+
         }
     };

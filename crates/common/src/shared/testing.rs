@@ -98,6 +98,23 @@ impl RedisServer {
     }
 }
 
+/// Makes a server answer nothing for half a second, ten milliseconds apart, for about so long.
+pub fn keep_busy(url: &str, long: Duration) {
+    let until = Instant::now() + long;
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client
+        .get_connection_with_timeout(Duration::from_secs(5))
+        .unwrap();
+    while Instant::now() < until {
+        redis::cmd("DEBUG")
+            .arg("SLEEP")
+            .arg("0.5")
+            .query::<redis::Value>(&mut connection)
+            .unwrap();
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();

@@ -1,0 +1,82 @@
+//! Signing out, and changing one's details: what one service knows reaches all.
+
+use serde_json::json;
+use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailServer};
+
+use crate::everywhere;
+
+everywhere!(a_session_ends_everywhere, a_new_name_is_used_at_once);
+
+/// A call of each service that needs a token.
+const CALLS: [&str; 4] = [
+    "/api/users/me",
+    "/api/reg/get_registrevent?status=all",
+    "/api/payment/payments",
+    "/api/notifications",
+];
+
+/// Waits until every process refuses the token. With replicas the gateway asks them in turn, so each call is made often.
+pub async fn refused_everywhere(person: &Person) {
+    for path in CALLS {
+        eventually("an ended session is refused", PATIENCE, async || {
+            for _ in 0..4 {
+                let answer = person.get(path).await;
+                if answer.status != 401 {
+                    return None;
+                }
+                answer.problem(401, "session_ended");
+            }
+            Some(())
+        })
+        .await;
+    }
+}
+
+async fn a_session_ends_everywhere(topology: Topology) {
+    let mut system = System::start(topology, Options::default()).await;
+    let person = system.person("user").await;
+    let login = json!({"email": person.email, "password": "a good one"});
+    let again = system.anyone().post("/api/users/login", login).await.expect(200);
+    let mut other = person.clone();
+    other.token = again["token"].as_str().map(str::to_owned);
+    for path in CALLS {
+        person.get(path).await.expect(200);
+    }
+    person.post("/api/users/logout", json!({})).await.expect(200);
+    refused_everywhere(&person).await;
+    for path in CALLS {
+        other.get(path).await.expect(200);
+    }
+    // Whoever starts later knows of it too.
+    system.kill_all();
+    system.start_again().await;
+    refused_everywhere(&person).await;
+    other.get("/api/users/me").await.expect(200);
+}
+
+async fn a_new_name_is_used_at_once(topology: Topology) {
+    let server = MailServer::start().await;
+    let system = System::start(topology, Options::default().with("SMTP_URL", server.url())).await;
+    let organizer = system.person("organizer").await;
+    let person = system.person_with("user", &[("name", "Old Name")]).await;
+    for (name, events) in [("Old Name", 1), ("New Name", 2)] {
+        let change = json!({"name": name});
+        let path = "/api/users/me";
+        let changed = person.send(reqwest::Method::PATCH, path, Some(change), &[]).await;
+        changed.unwrap().expect(200);
+        let event = organizer.create_event(json!(null), json!(0)).await;
+        person.register(&event).await.expect(201);
+        eventually("the mails are there", PATIENCE, async || {
+            (server.counts().len() == 2 * events).then_some(())
+        })
+        .await;
+        let mails = server.mails();
+        let newest = &mails[mails.len() - 2..];
+        // Where nothing is shared, a look-up lives for up to five seconds.
+        if events == 1 || topology != Topology::Five {
+            for mail in newest {
+                assert!(mail.text.contains(&format!("Hello {name}")), "{}", mail.text);
+            }
+        }
+    }
+}
