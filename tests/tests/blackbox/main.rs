@@ -19,6 +19,7 @@ mod races;
 mod readme;
 mod redis;
 mod refunds;
+mod replicas;
 mod sessions;
 mod start;
 mod story;

@@ -40,6 +40,8 @@ const POOL_IDLE: Duration = Duration::from_secs(5);
 /// Failures in a row after which a replica is left alone for [`REST`].
 const STRIKES: u64 = 3;
 const REST: Duration = Duration::from_secs(1);
+/// How long a repeat waits for the first try to end. Longer than the default of `LEASE_SECONDS`, shorter than [`HEAD`].
+const IN_FLIGHT: Duration = Duration::from_secs(25);
 /// The largest body that is kept for a repeat, in bytes. Bodies of the API are a few kilobytes.
 const MAX_REPEATED: usize = 64 * 1024;
 /// The largest answer to an internal question, in bytes.
@@ -48,7 +50,7 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// Why an upstream gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// No connection could be made, or every replica is resting. The request has had no effect.
+    /// No connection could be made. The request has had no effect.
     #[error("no connection to {0}")]
     Unreachable(String),
     /// The connection broke before the answer came. The request may have had its effect.
@@ -123,8 +125,8 @@ impl Upstream {
         matches!(self.0, Kind::Local(_))
     }
 
-    /// Sends a request on. Only its path and query count; a safe one without a body, and one with an
-    /// idempotency key, is tried again on another connection when the first breaks.
+    /// Sends a request on. Only its path and query count. Any with a small body is tried at another replica when
+    /// nothing listens at the first; a safe one, and one with an idempotency key, also when the connection breaks.
     ///
     /// # Errors
     /// When no answer came.
@@ -137,8 +139,11 @@ impl Upstream {
 }
 
 impl Remote {
+    /// Sends a request, and again to another replica when that can do no harm: nothing listened at the first, or the
+    /// connection broke and the request [may be repeated](may_be_repeated).
     async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
-        if !may_be_repeated(&request) {
+        let repeatable = may_be_repeated(&request);
+        if !is_small(request.body()) {
             return self.once(request).await;
         }
         let (parts, body) = request.into_parts();
@@ -146,24 +151,34 @@ impl Remote {
             Ok(body) => body.to_bytes(),
             Err(error) => return Err(UpstreamError::Broken(format!("the request's own body: {error}"))),
         };
-        let mut error = None;
-        for _ in 0..self.replicas.len() + 1 {
-            match self
-                .once(Request::from_parts(parts.clone(), Body::from(body.clone())))
-                .await
-            {
-                Err(UpstreamError::Timeout) => return Err(UpstreamError::Timeout),
-                Err(failed) => error = Some(failed),
-                answer => return answer,
+        let started = Instant::now();
+        let (mut tries, mut broke) = (0, false);
+        loop {
+            let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
+            let answer = match self.once(request).await {
+                Ok(answer) if repeatable => whole(answer).await,
+                answer => answer,
+            };
+            tries += 1;
+            let again = match &answer {
+                // The first try may still be at work, in a process that died even until its lease runs out.
+                Ok(answer) => broke && is_in_flight(answer) && started.elapsed() < IN_FLIGHT,
+                Err(UpstreamError::Unreachable(_)) => tries <= self.replicas.len(),
+                Err(UpstreamError::Broken(_)) => repeatable && tries <= self.replicas.len(),
+                Err(UpstreamError::Timeout) => false,
+            };
+            if !again {
+                return answer;
+            }
+            broke |= matches!(answer, Err(UpstreamError::Broken(_)));
+            if answer.is_ok() {
+                tokio::time::sleep(REST / 2).await;
             }
         }
-        Err(error.unwrap_or(UpstreamError::Timeout))
     }
 
     async fn once(&self, mut request: Request) -> Result<Response, UpstreamError> {
-        let replica = self
-            .pick()
-            .ok_or_else(|| UpstreamError::Unreachable("any replica".to_owned()))?;
+        let replica = self.pick();
         let mut target = std::mem::take(request.uri_mut()).into_parts();
         target.scheme = Some(uri::Scheme::HTTP);
         target.authority = Some(replica.authority.clone());
@@ -197,13 +212,20 @@ impl Remote {
         }
     }
 
-    /// The next replica in turn that is not resting.
-    fn pick(&self) -> Option<&Replica> {
+    /// The next replica in turn that is not resting; when all are, the one that has rested longest, because asking it
+    /// costs no more than a refused connection.
+    fn pick(&self) -> &Replica {
         let now = self.now();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        (0..self.replicas.len())
-            .map(|offset| &self.replicas[(first + offset) % self.replicas.len()])
-            .find(|replica| replica.rests_until.load(Ordering::Relaxed) <= now)
+        let rest = |replica: &Replica| replica.rests_until.load(Ordering::Relaxed).saturating_sub(now);
+        let mut best = &self.replicas[first % self.replicas.len()];
+        for offset in 1..self.replicas.len() {
+            let other = &self.replicas[(first + offset) % self.replicas.len()];
+            if rest(other) < rest(best) {
+                best = other;
+            }
+        }
+        best
     }
 
     fn strike(&self, replica: &Replica) {
@@ -214,10 +236,7 @@ impl Remote {
 
     fn rest(&self, replica: &Replica) {
         let until = self.now() + REST.as_millis() as u64;
-        // The only one there is cannot be spared: asking it costs a refused connection.
-        if self.replicas.len() > 1 {
-            replica.rests_until.store(until, Ordering::Relaxed);
-        }
+        replica.rests_until.store(until, Ordering::Relaxed);
     }
 
     fn now(&self) -> u64 {
@@ -228,14 +247,33 @@ impl Remote {
 /// Whether a request may be sent again after a broken connection: it changes nothing, or its key makes the repeat of a
 /// change its first answer. Sign-up, login and logout ignore the key.
 fn may_be_repeated(request: &Request) -> bool {
-    let size = http_body::Body::size_hint(request.body());
-    let small = size.upper().is_some_and(|size| size <= MAX_REPEATED as u64);
     if request.method().is_safe() {
         return http_body::Body::is_end_stream(request.body());
     }
-    small
-        && request.headers().contains_key("idempotency-key")
-        && !request.uri().path().starts_with("/api/users/")
+    request.headers().contains_key("idempotency-key") && !request.uri().path().starts_with("/api/users/")
+}
+
+fn is_small(body: &Body) -> bool {
+    let upper = http_body::Body::size_hint(body).upper();
+    upper.is_some_and(|size| size <= MAX_REPEATED as u64)
+}
+
+/// An answer with all of its body, when that is small, so that one that breaks off can be asked for again.
+async fn whole(answer: Response) -> Result<Response, UpstreamError> {
+    if !is_small(answer.body()) {
+        return Ok(answer);
+    }
+    let (parts, body) = answer.into_parts();
+    match tokio::time::timeout(HEAD, body.collect()).await {
+        Ok(Ok(body)) => Ok(Response::from_parts(parts, Body::from(body.to_bytes()))),
+        Ok(Err(error)) => Err(UpstreamError::Broken(error.to_string())),
+        Err(_) => Err(UpstreamError::Timeout),
+    }
+}
+
+/// Whether a service says that the first request with this key is still being worked on.
+fn is_in_flight(answer: &Response) -> bool {
+    answer.status() == StatusCode::CONFLICT && answer.headers().contains_key(header::RETRY_AFTER)
 }
 
 /// Whether the request's own body failed, because the client went away or sent too much. That says nothing about the
