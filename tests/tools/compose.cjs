@@ -5,9 +5,14 @@ const path = require('node:path');
 const Ajv = require('ajv').default;
 const YAML = require('yaml');
 
-const document = YAML.parseDocument(fs.readFileSync(process.argv[2], 'utf8'), { merge: true, uniqueKeys: true });
+const document = YAML.parseDocument(fs.readFileSync(process.argv[2], 'utf8'), { merge: true });
 const wrong = [...document.errors, ...document.warnings].map((problem) => problem.message);
-const compose = document.toJS();
+let compose;
+try {
+  compose = document.toJS();
+} catch (error) {
+  wrong.push(error.message); // an anchor that is not there
+}
 
 // The schema is the official one; dclint carries a copy of it. Strict mode would complain of the schema itself.
 const dclint = path.dirname(require.resolve('dclint/package.json'));
@@ -15,7 +20,7 @@ const schema = JSON.parse(fs.readFileSync(path.join(dclint, 'schemas/compose.sch
 // It says draft 7 by an address that ajv does not know; ajv's own is draft 7.
 delete schema.$schema;
 const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false });
-if (!ajv.validate(schema, compose)) {
+if (compose && !ajv.validate(schema, compose)) {
   wrong.push(...ajv.errors.map((error) => `${error.instancePath} ${error.message} ${JSON.stringify(error.params)}`));
 }
 if (wrong.length) {
