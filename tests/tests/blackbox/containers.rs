@@ -18,6 +18,9 @@ async fn the_story_passes_in_containers() {
     nothing_can_be_written(&containers);
     without_privileges(&containers);
     told_with_mail(&containers, &mail).await;
+    let count = ["redis-cli", "-p", &containers.port("redis").to_string(), "dbsize"].map(str::to_owned);
+    let kept = containers.run("redis", &count).stdout;
+    assert!(kept != b"0\n" && kept.ends_with(b"\n"), "they use Redis");
     let secret = std::fs::metadata(containers.data().join("jwt_secret")).unwrap();
     assert_eq!(secret.permissions().mode() & 0o777, 0o600);
     // A health check that cannot fail says nothing.
@@ -63,8 +66,17 @@ async fn the_story_passes_with_two_of_each() {
         }
     }
     containers.kill("events");
+    containers.kill("redis");
     for _ in 0..8 {
-        assert_eq!(ask(&containers, "/api/events").await, 200, "one of two is enough");
+        let status = ask(&containers, "/api/events").await;
+        assert_eq!(status, 200, "one of two is enough, and Redis can be missed");
+    }
+    for name in ["users", "events-2", "gateway"] {
+        let health = containers.health(name);
+        assert!(
+            health.status.success(),
+            "{name} is of use, so docker leaves it alone"
+        );
     }
 }
 
