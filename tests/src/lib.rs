@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test kit fails loudly")]
 
+pub mod compose;
+pub mod containers;
 pub mod people;
 pub mod process;
 pub mod smtp;

@@ -50,12 +50,16 @@ pub fn root() -> PathBuf {
 impl Process {
     /// Starts a program, called `name` here, with exactly these settings; nothing of the environment reaches it.
     pub fn start(name: &str, program: &str, settings: &BTreeMap<String, String>, dir: &Path) -> Self {
+        let mut command = Command::new(binary(program));
+        command.env_clear().envs(settings).current_dir(dir);
+        Self::spawn(name, command, dir)
+    }
+
+    /// Starts a command, called `name` here. Its log is in `dir`.
+    pub fn spawn(name: &str, mut command: Command, dir: &Path) -> Self {
         let log = dir.join(format!("{name}.log"));
         let file = || File::options().append(true).create(true).open(&log).unwrap();
-        let child = Command::new(binary(program))
-            .env_clear()
-            .envs(settings)
-            .current_dir(dir)
+        let child = command
             .stdin(Stdio::null())
             .stdout(file())
             .stderr(file())
@@ -66,6 +70,14 @@ impl Process {
             child,
             log,
         }
+    }
+
+    /// What the kernel says of it: a line of `/proc/PID/status`.
+    pub fn status(&self, field: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let prefix = format!("{field}:");
+        let line = status.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.unwrap().trim().to_owned()
     }
 
     /// kill -9.

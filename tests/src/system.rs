@@ -289,7 +289,7 @@ impl System {
 
 /// A port that nothing listens on. Each is given out once per run, below the range the kernel takes ports from for
 /// clients, so that two systems never meet.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 10_000 + (std::process::id() % 100) as u16 * 200;
     loop {
@@ -306,6 +306,6 @@ fn second(name: &str) -> String {
 }
 
 /// A MongoDB URI with a database name of its own.
-fn fresh_database() -> String {
+pub(crate) fn fresh_database() -> String {
     common::mongo::testing::fresh_uri().expose_secret().to_owned()
 }

@@ -8,6 +8,8 @@
 )]
 
 mod checkout;
+mod compose;
+mod containers;
 mod crash;
 mod documents;
 mod errors;

@@ -1,6 +1,6 @@
 //! The Postman collection, run by newman against the system as a newcomer would run it.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use tests::{Options, System, Topology, process::root};
 
@@ -13,7 +13,8 @@ async fn the_collection_passes(topology: Topology) {
         std::env::var_os(name)
             .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings newman"))
     };
-    let (node, newman) = (variable("ORGANISE_NODE"), variable("ORGANISE_NEWMAN"));
+    let (node, modules) = (variable("ORGANISE_NODE"), variable("ORGANISE_NODE_MODULES"));
+    let newman = Path::new(&modules).join("newman/bin/newman.js");
     let system = System::start(topology, Options::default()).await;
     for round in ["fresh", "used"] {
         let output = Command::new(&node)

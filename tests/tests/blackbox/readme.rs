@@ -9,6 +9,14 @@ use crate::everywhere;
 everywhere!(the_story_in_curl);
 
 async fn the_story_in_curl(topology: Topology) {
+    let system = System::start(topology, Options::default()).await;
+    for round in ["new", "used"] {
+        tell(round, &system.url());
+    }
+}
+
+/// Tells the README's story to a gateway; gives what it printed.
+pub(crate) fn tell(round: &str, url: &str) -> String {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let story = readme
         .split("```sh story\n")
@@ -17,19 +25,17 @@ async fn the_story_in_curl(topology: Topology) {
         .split("```")
         .next()
         .unwrap();
-    let system = System::start(topology, Options::default()).await;
-    for round in ["new", "used"] {
-        let told = Command::new("sh")
-            .args(["-euc", story])
-            .env("BASE", system.url())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&told.stdout);
-        assert!(
-            told.status.success(),
-            "{round}: {text}\n{}",
-            String::from_utf8_lossy(&told.stderr)
-        );
-        assert!(text.contains("\"status\":\"confirmed\""), "{round}: {text}");
-    }
+    let told = Command::new("sh")
+        .args(["-euc", story])
+        .env("BASE", url)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.status.success(),
+        "{round}: {text}\n{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
+    assert!(text.contains("\"status\":\"confirmed\""), "{round}: {text}");
+    text
 }
