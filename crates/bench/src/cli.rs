@@ -15,13 +15,17 @@ bytes, measures every path, prints a table. At most 3 minutes, building not coun
 Usage: cargo run --release -p bench [-- OPTIONS]
 
   --only NAMES          phases to run, separated by commas: start, list, hot, spread, login, paid, mail;
-                        and build, a cold release build, which is run only when named
+                        and, run only when named: build, a cold release build, and reminders, to as many
+                        people as --users says
   --seconds N           measured seconds per path and program (default 10, fractions allowed)
   --connections N       keep-alive connections (default 64)
   --users N             people signed up for real in the mail phase (default 500)
   --threads N           threads of the load generator (default 1, so that the server has the rest)
   --data-dir DIR        where data directories are made (default: bench-data beside the build);
                         on a RAM disk, durable commits would cost nothing
+  --five                a process for each service, with sockets between them
+  --redis-url URL       what REDIS_URL is set to
+  --mongodb-uri URI     what MONGODB_URI is set to; its speed is what is measured then
   --no-build            use the binaries that are there
   --markdown            print the table as Markdown, with the machine
   --self-test           run the generator against its own stand-in for the system
@@ -44,6 +48,10 @@ pub struct Options {
     pub threads: usize,
     /// Where data directories are made; `None` = beside the build.
     pub data_dir: Option<PathBuf>,
+    /// Whether the services are processes of their own.
+    pub five: bool,
+    /// Settings that name backends, with their values.
+    pub backends: Vec<(&'static str, String)>,
     /// Whether to build first.
     pub build: bool,
     /// Whether the table is Markdown.
@@ -59,13 +67,15 @@ impl Default for Options {
         Self {
             phases: Phase::ALL
                 .into_iter()
-                .filter(|phase| *phase != Phase::Build)
+                .filter(|phase| !phase.only_when_named())
                 .collect(),
             time: Duration::from_secs(10),
             connections: 64,
             users: 500,
             threads: 1,
             data_dir: None,
+            five: false,
+            backends: Vec::new(),
             build: true,
             markdown: false,
             self_test: false,
@@ -105,6 +115,9 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Outcome<Option<Options>
             "--users" => options.users = count(&name, &value()?, 20_000)?,
             "--threads" => options.threads = count(&name, &value()?, 64)?,
             "--data-dir" => options.data_dir = Some(value()?.into()),
+            "--five" => options.five = true,
+            "--redis-url" => options.backends.push(("REDIS_URL", value()?)),
+            "--mongodb-uri" => options.backends.push(("MONGODB_URI", value()?)),
             "--no-build" => options.build = false,
             "--markdown" => options.markdown = true,
             "--self-test" => options.self_test = true,

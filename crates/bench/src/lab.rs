@@ -150,6 +150,22 @@ impl Lab {
         create_event(self.doors.gateway, &self.stage.token, name, capacity, fees).await
     }
 
+    /// Creates a free event of the stage's organizer that starts then, and returns its id.
+    pub async fn event_at(&self, name: &str, start: SystemTime) -> Outcome<String> {
+        create_event_at(self.doors.gateway, &self.stage.token, name, start, PLENTY, 0).await
+    }
+
+    /// A figure of the notifications service, by its name; 0 when it does not say.
+    pub async fn notifications_figure(&self, name: &str) -> Outcome<f64> {
+        let answer = ask(self.doors.notifications, Template::get("/metrics")?, 200).await?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(name) && line[name.len()..].starts_with('{'));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        Ok(value.unwrap_or_default())
+    }
+
     /// A user of whom only the token's signature knows: id and token.
     pub fn stranger(&self) -> Outcome<(String, String)> {
         minted(&self.minter)
@@ -265,7 +281,19 @@ async fn create_event(
     fees: u32,
 ) -> Outcome<String> {
     // Far enough ahead that no reminder falls due.
-    let time = chrono::DateTime::<chrono::Utc>::from(SystemTime::now()) + chrono::Duration::days(30);
+    let start = SystemTime::now() + Duration::from_secs(30 * 24 * 3600);
+    create_event_at(gateway, token, name, start, capacity, fees).await
+}
+
+async fn create_event_at(
+    gateway: SocketAddr,
+    token: &str,
+    name: &str,
+    start: SystemTime,
+    capacity: u32,
+    fees: u32,
+) -> Outcome<String> {
+    let time = chrono::DateTime::<chrono::Utc>::from(start);
     let body = json!({
         "e_name": name,
         "e_details": "An evening of talks about what happens between a request and its answer.",

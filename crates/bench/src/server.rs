@@ -28,6 +28,7 @@ pub struct Server {
     child: Child,
     log: PathBuf,
     spawned: Instant,
+    companions: Vec<Server>,
 }
 
 impl Server {
@@ -59,7 +60,14 @@ impl Server {
             child,
             log,
             spawned,
+            companions: Vec::new(),
         })
+    }
+
+    /// The same with others that it cannot work without, and that stop after it.
+    pub fn with(mut self, companions: Vec<Self>) -> Self {
+        self.companions = companions;
+        self
     }
 
     /// The process id.
@@ -103,6 +111,15 @@ impl Server {
     /// # Errors
     /// When it does not stop in time, or not with exit code 0.
     pub async fn stop(mut self) -> Outcome<Duration> {
+        let companions = std::mem::take(&mut self.companions);
+        let mut took = self.stop_alone().await?;
+        for mut companion in companions {
+            took += companion.stop_alone().await?;
+        }
+        Ok(took)
+    }
+
+    async fn stop_alone(&mut self) -> Outcome<Duration> {
         let asked = Instant::now();
         // The standard library can only kill; the shell knows how to ask.
         Command::new("sh")

@@ -18,6 +18,14 @@ use crate::{
 
 /// The system's release binary.
 const SYSTEM: &str = "organise-event";
+/// What it is made of as processes of their own, but for the gateway.
+const PARTS: [&str; 5] = [
+    "razorpay-simulator",
+    "users",
+    "events",
+    "notifications",
+    "payments",
+];
 
 /// The programs to measure.
 pub struct Programs {
@@ -27,6 +35,8 @@ pub struct Programs {
     pub bare: PathBuf,
     stand_in: bool,
     fault: Option<String>,
+    five: bool,
+    backends: Vec<(&'static str, String)>,
 }
 
 impl Programs {
@@ -42,6 +52,11 @@ impl Programs {
             // exactly the binary that `cargo run --release` makes.
             if !options.self_test {
                 cargo(&["build", "--release", "--locked", "-p", "standalone"])?;
+                if options.five {
+                    let mut build = vec!["build", "--release", "--locked", "-p", "gateway"];
+                    build.extend(PARTS.iter().flat_map(|part| ["-p", part]));
+                    cargo(&build)?;
+                }
             }
             cargo(&["build", "--release", "--locked", "-p", "bench", "--bin", "bare"])?;
         }
@@ -62,10 +77,13 @@ impl Programs {
             bare,
             stand_in: options.self_test,
             fault: options.fault.clone(),
+            five: options.five,
+            backends: options.backends.clone(),
         })
     }
 
-    /// Starts the system on its embedded default, with its data in `data`, and returns it with its doors.
+    /// Starts the system, by default as one process on its embedded default, with its data in `data`, and returns it
+    /// with its doors.
     pub fn start_system(&self, data: &Path, secret: &str) -> Outcome<(Server, Doors)> {
         let [gateway, users, events, notifications, payments, simulator] = free_ports()?;
         let mut environment = inherited();
@@ -81,22 +99,39 @@ impl Programs {
             ("JWT_SECRET", secret.to_owned()),
             ("RATE_LIMITS", "off".to_owned()),
         ]);
+        environment.extend(self.backends.iter().cloned());
         if self.stand_in {
             environment.push((
                 "BARE_STAND_IN",
                 self.fault.clone().unwrap_or_else(|| "faultless".into()),
             ));
         }
-        let server = Server::spawn(
-            "the system",
-            &self.system,
-            &environment,
-            data.with_extension("log"),
-        )?;
+        let start = |name, binary: &Path, environment: &[_]| {
+            Server::spawn(
+                name,
+                binary,
+                environment,
+                data.with_extension(format!("{name}.log")),
+            )
+        };
+        let server = if self.five {
+            let webhook = format!("http://{}/api/payment/webhook", local(gateway));
+            environment.push(("RAZORPAY_WEBHOOK_URL", webhook));
+            let beside = |name: &str| {
+                self.system
+                    .with_file_name(format!("{name}{}", env::consts::EXE_SUFFIX))
+            };
+            let parts = PARTS.map(|part| start(part, &beside(part), &environment));
+            let parts = parts.into_iter().collect::<Outcome<Vec<_>>>()?;
+            start("gateway", &beside("gateway"), &environment)?.with(parts)
+        } else {
+            start("system", &self.system, &environment)?
+        };
         let doors = Doors {
             gateway: local(gateway),
             events: local(events),
             payments: local(payments),
+            notifications: local(notifications),
         };
         Ok((server, doors))
     }
@@ -137,6 +172,8 @@ pub struct Doors {
     pub events: SocketAddr,
     /// The payments service itself, for its metrics.
     pub payments: SocketAddr,
+    /// The notifications service itself, for its metrics.
+    pub notifications: SocketAddr,
 }
 
 /// The directory of this program's own build profile, where the others are too.

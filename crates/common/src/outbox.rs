@@ -15,6 +15,10 @@ use crate::{
     clock::{Clock, Timestamp},
     http::client::InternalClient,
     ids::new_id,
+    shared::{
+        Shared,
+        bus::{Heard, Topic},
+    },
     store::StoreError,
 };
 
@@ -273,8 +277,8 @@ pub struct Relay {
     pub client: InternalClient,
     /// Rung when a message has been stored.
     pub wake: Arc<Notify>,
-    /// Rung for all who wait for messages to be delivered.
-    pub settled: Arc<Notify>,
+    /// For those who wait for messages to be delivered.
+    pub deliveries: Deliveries,
     /// The time.
     pub clock: Clock,
 }
@@ -375,26 +379,79 @@ impl Relay {
         {
             *held = None; // another relay took over while this one was slow; the inbox drops what it repeats
         }
-        self.settled.notify_waiters();
+        self.deliveries.settled().await;
         Ok(Some(sent))
     }
 }
 
-/// Waits until a message has been delivered, at most for `patience`: so that what somebody is told next already shows
-/// its effect. The message is safe either way.
-pub async fn delivered(store: &dyn OutboxStore, settled: &Notify, seq: i64, patience: Duration) {
-    let wait = async {
+/// Brings together who waits for a message to be delivered and the relay, which may be in another process. Cheap to
+/// clone.
+#[derive(Clone, Default)]
+pub struct Deliveries {
+    settled: Arc<Notify>,
+    /// The bus to the other processes and its topic; `None`: there are none.
+    others: Option<(Shared, Topic)>,
+}
+
+/// On the bus: somebody waits.
+const WAITING: &str = "waiting";
+/// On the bus: messages have been delivered.
+const SETTLED: &str = "settled";
+
+impl Deliveries {
+    /// Among all processes of a service, which share `topic`.
+    pub fn new(shared: &Shared, topic: Topic) -> Self {
+        Self {
+            settled: Arc::default(),
+            others: (!shared.is_in_process()).then(|| (shared.clone(), topic)),
+        }
+    }
+
+    /// Waits until a message has been delivered, at most for `patience`: so that what somebody is told next already
+    /// shows its effect. The message is safe either way.
+    pub async fn wait(&self, store: &dyn OutboxStore, seq: i64, patience: Duration) {
+        let wait = async {
+            self.tell(WAITING).await;
+            loop {
+                let settled = self.settled.notified();
+                tokio::pin!(settled);
+                settled.as_mut().enable();
+                match store.is_pending(seq).await {
+                    Ok(true) => settled.await,
+                    _ => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(patience, wait).await;
+    }
+
+    async fn settled(&self) {
+        self.settled.notify_waiters();
+        self.tell(SETTLED).await;
+    }
+
+    async fn tell(&self, what: &str) {
+        if let Some((shared, topic)) = &self.others {
+            shared.publish(*topic, what).await;
+        }
+    }
+
+    /// Passes on what the other processes say, until `stop`: rings the relays' bells when somebody there waits.
+    pub async fn hear(self, bells: Bells, stop: CancellationToken) {
+        let Some((shared, topic)) = &self.others else {
+            return stop.cancelled().await;
+        };
+        let mut bus = shared.subscribe(*topic);
         loop {
-            let settled = settled.notified();
-            tokio::pin!(settled);
-            settled.as_mut().enable();
-            match store.is_pending(seq).await {
-                Ok(true) => settled.await,
-                _ => return,
+            tokio::select! {
+                () = stop.cancelled() => return,
+                heard = bus.next() => match heard {
+                    Heard::Message(what) if &*what == WAITING => bells.ring(),
+                    Heard::Message(_) | Heard::Gap => self.settled.notify_waiters(),
+                },
             }
         }
-    };
-    let _ = tokio::time::timeout(patience, wait).await;
+    }
 }
 
 fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<i64>, Vec<Failure>) {

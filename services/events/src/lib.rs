@@ -9,12 +9,10 @@ pub mod store;
 pub mod views;
 pub mod workers;
 
-use std::sync::Arc;
-
 use common::{
     http::{Front, InternalClient, Upstream, health},
     metrics::{Metrics, OutboxGauge},
-    outbox::Relay,
+    outbox::{Deliveries, Relay},
     process::Context,
     store::Ping,
     wire::service,
@@ -87,7 +85,7 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream, payments
             store: app.store.outbox(),
             client: InternalClient::new(upstream, app.auth.clone(), audience),
             wake: bells.bell(index),
-            settled: Arc::default(),
+            deliveries: Deliveries::default(),
             clock: app.clock.clone(),
         };
         workers.spawn("relay from events", relay.run(stop()));

@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, http::InternalClient, people::People};
-use tokio::sync::Notify;
+use common::{auth::Auth, clock::Clock, http::InternalClient, outbox::Deliveries, people::People};
 
 use crate::{razorpay::Razorpay, store::Store};
 
@@ -29,8 +28,8 @@ pub struct App {
     pub step_by_itself: bool,
     /// How long a worker may work on an order or refund before another takes over.
     pub lease: Duration,
-    /// Rung when messages to the events service have been delivered.
-    pub told_events: Arc<Notify>,
+    /// For who waits until the events service has been told.
+    pub told_events: Deliveries,
 }
 
 impl FromRef<App> for Auth {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use common::{
     ids::{EventId, OrderId, UserId},
     money::Paise,
-    outbox,
     problem::ApiError,
     wire::{ClaimSeat, SeatClaim},
 };
@@ -329,7 +328,9 @@ async fn take(
             message,
         } => {
             if let Some(seq) = message {
-                outbox::delivered(app.store.outbox().as_ref(), &app.told_events, seq, TELLING).await;
+                app.told_events
+                    .wait(app.store.outbox().as_ref(), seq, TELLING)
+                    .await;
             }
             Ok(Some((*order, payment)))
         }

@@ -18,9 +18,10 @@ use async_trait::async_trait;
 use common::{
     http::{Front, InternalClient, Upstream, health},
     metrics::{Gauge, Metrics, OutboxGauge},
-    outbox::Relay,
+    outbox::{Deliveries, Relay},
     people::People,
     process::Context,
+    shared::bus::Topic,
     store::Ping,
     wire::service,
 };
@@ -53,7 +54,7 @@ pub async fn build(
         simulated: context.settings.razorpay.keys.is_none(),
         step_by_itself: context.settings.simulator_auto_complete,
         lease: context.settings.lease,
-        told_events: Arc::default(),
+        told_events: Deliveries::new(&context.shared, Topic::Payments),
         auth,
     };
     start_workers(context, &app, notifications);
@@ -83,11 +84,11 @@ pub async fn build(
 fn start_workers(context: &Context, app: &App, notifications: Upstream) {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     let bells = app.store.bells();
-    let relay = |client: InternalClient, index, settled| Relay {
+    let relay = |client: InternalClient, index, deliveries| Relay {
         store: app.store.outbox(),
         client,
         wake: bells.bell(index),
-        settled,
+        deliveries,
         clock: app.clock.clone(),
     };
     workers.spawn(
@@ -97,7 +98,11 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream) {
     let notifications = InternalClient::new(notifications, app.auth.clone(), service::NOTIFICATIONS);
     workers.spawn(
         "payments to notifications",
-        relay(notifications, 1, Arc::default()).run(stop()),
+        relay(notifications, 1, Deliveries::default()).run(stop()),
+    );
+    workers.spawn(
+        "payments to each other",
+        app.told_events.clone().hear(bells.clone(), stop()),
     );
     workers.spawn(
         "reconciler",

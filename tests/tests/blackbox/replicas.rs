@@ -14,7 +14,7 @@ use serde_json::json;
 use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailServer};
 use tokio::task::JoinSet;
 
-/// Sent in all, by [`CLIENTS`] at a time. One in six is a keyed registration, the others are GETs.
+/// Sent in all, by [`CLIENTS`] at a time. One in sixteen is a keyed registration, the others are GETs.
 const REQUESTS: usize = 10_000;
 const CLIENTS: usize = 16;
 const VICTIMS: [&str; 4] = ["events-2", "users", "notifications", "payments-2"];
@@ -50,7 +50,7 @@ async fn nobody_misses_a_replica_that_is_killed() {
     let tally = Arc::new(Tally::default());
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
-        let people: Vec<Person> = (0..=REQUESTS / CLIENTS / 6)
+        let people: Vec<Person> = (0..=REQUESTS / CLIENTS / (1 + 3 * READS.len()))
             .map(|_| system.stranger(Role::User))
             .collect();
         clients.spawn(send(
@@ -119,7 +119,7 @@ async fn send(people: Vec<Person>, reader: Person, event: String, tally: Arc<Tal
         if tally.note("register_event", 201, sent) {
             tally.registered.lock().push((person, event.clone()));
         }
-        for path in READS {
+        for path in [READS; 3].concat() {
             let sent = reader.send(Method::GET, path, None, &[]).await;
             tally.note(path, 200, sent);
         }

@@ -27,7 +27,7 @@ use crate::{
 /// How long the mailbox must not change to count as complete.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long mail may take.
+/// How long mail may take after the last has come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two looks at the directory.
@@ -81,13 +81,13 @@ pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
 }
 
 /// The directory that messages are written to.
-struct Mailbox {
+pub(super) struct Mailbox {
     path: PathBuf,
-    seen: HashSet<OsString>,
+    pub(super) seen: HashSet<OsString>,
 }
 
 impl Mailbox {
-    fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
             seen: HashSet::new(),
@@ -95,7 +95,7 @@ impl Mailbox {
     }
 
     /// Waits until everyone in `missing` has mail and no more comes; says when the last was seen to come.
-    async fn settle(&mut self, missing: &BTreeSet<String>) -> Outcome<Instant> {
+    pub(super) async fn settle(&mut self, missing: &BTreeSet<String>) -> Outcome<Instant> {
         let mut missing = missing.clone();
         let began = Instant::now();
         let mut last = began;
@@ -109,7 +109,7 @@ impl Mailbox {
             if missing.is_empty() && last.elapsed() > QUIET {
                 return Ok(last);
             }
-            if began.elapsed() > PATIENCE {
+            if last.elapsed() > PATIENCE {
                 return Err(match missing.len() {
                     0 => Failure::new("the mailbox does not come to rest"),
                     count => Failure::new(format!(

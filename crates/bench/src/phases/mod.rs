@@ -6,6 +6,7 @@ mod login;
 mod mail;
 mod paid;
 mod register;
+mod reminders;
 mod start;
 
 use crate::{
@@ -32,11 +33,13 @@ pub enum Phase {
     Paid,
     /// Registrations until the mail is out.
     Mail,
+    /// Reminders to all who come to one event.
+    Reminders,
 }
 
 impl Phase {
     /// All of them, in the order in which they run: those that leave the fewest traces first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Build,
         Self::Start,
         Self::List,
@@ -45,6 +48,7 @@ impl Phase {
         Self::Login,
         Self::Paid,
         Self::Mail,
+        Self::Reminders,
     ];
 
     /// Its name on the command line.
@@ -58,7 +62,13 @@ impl Phase {
             Self::Login => "login",
             Self::Paid => "paid",
             Self::Mail => "mail",
+            Self::Reminders => "reminders",
         }
+    }
+
+    /// Whether it takes so long that it is run only for who asks for it.
+    pub fn only_when_named(self) -> bool {
+        matches!(self, Self::Build | Self::Reminders)
     }
 
     /// Whether it needs the system up and furnished.
@@ -90,6 +100,7 @@ impl Phase {
             Self::Login => login::run(lab, report).await,
             Self::Paid => paid::run(lab, report).await,
             Self::Mail => mail::run(lab, report).await,
+            Self::Reminders => reminders::run(lab, report).await,
         }
     }
 }

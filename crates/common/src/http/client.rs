@@ -32,6 +32,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long an upstream may take until the head of its answer. Longer than a handler's own bound, which gives the
 /// better answer.
 const HEAD: Duration = Duration::from_secs(35);
+/// How long the first of several replicas may take to answer what changes nothing, before another is asked. Longer than
+/// one operation of a store may take.
+const READ: Duration = Duration::from_secs(12);
 /// How long an internal question may take in all.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Idle connections are dropped by us before the other side does ([`super::serve::Limits::head`]), so that a request
@@ -142,9 +145,9 @@ impl Remote {
     /// Sends a request, and again to another replica when that can do no harm: nothing listened at the first, or the
     /// connection broke and the request [may be repeated](may_be_repeated).
     async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
-        let repeatable = may_be_repeated(&request);
+        let (safe, repeatable) = (request.method().is_safe(), may_be_repeated(&request));
         if !is_small(request.body()) {
-            return self.once(request).await;
+            return self.once(request, HEAD).await;
         }
         let (parts, body) = request.into_parts();
         let body = match Limited::new(body, MAX_REPEATED).collect().await {
@@ -155,17 +158,24 @@ impl Remote {
         let (mut tries, mut broke) = (0, false);
         loop {
             let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
-            let answer = match self.once(request).await {
+            tries += 1;
+            let others = tries <= self.replicas.len();
+            // A replica that is frozen, or lost with its machine, breaks no connection.
+            let patience = if safe && repeatable && tries < self.replicas.len() {
+                READ
+            } else {
+                HEAD
+            };
+            let answer = match self.once(request, patience).await {
                 Ok(answer) if repeatable => whole(answer).await,
                 answer => answer,
             };
-            tries += 1;
             let again = match &answer {
                 // The first try may still be at work, in a process that died even until its lease runs out.
                 Ok(answer) => broke && is_in_flight(answer) && started.elapsed() < IN_FLIGHT,
-                Err(UpstreamError::Unreachable(_)) => tries <= self.replicas.len(),
-                Err(UpstreamError::Broken(_)) => repeatable && tries <= self.replicas.len(),
-                Err(UpstreamError::Timeout) => false,
+                Err(UpstreamError::Unreachable(_)) => others,
+                Err(UpstreamError::Broken(_)) => repeatable && others,
+                Err(UpstreamError::Timeout) => patience < HEAD,
             };
             if !again {
                 return answer;
@@ -177,7 +187,7 @@ impl Remote {
         }
     }
 
-    async fn once(&self, mut request: Request) -> Result<Response, UpstreamError> {
+    async fn once(&self, mut request: Request, patience: Duration) -> Result<Response, UpstreamError> {
         let replica = self.pick();
         let mut target = std::mem::take(request.uri_mut()).into_parts();
         target.scheme = Some(uri::Scheme::HTTP);
@@ -187,7 +197,7 @@ impl Remote {
             .get_or_insert_with(|| uri::PathAndQuery::from_static("/"));
         *request.uri_mut() =
             Uri::from_parts(target).map_err(|error| UpstreamError::Broken(error.to_string()))?;
-        match tokio::time::timeout(HEAD, self.client.request(request)).await {
+        match tokio::time::timeout(patience, self.client.request(request)).await {
             Ok(Ok(response)) => {
                 replica.strikes.store(0, Ordering::Relaxed);
                 Ok(response.map(Body::new))
@@ -245,12 +255,15 @@ impl Remote {
 }
 
 /// Whether a request may be sent again after a broken connection: it changes nothing, or its key makes the repeat of a
-/// change its first answer. Sign-up, login and logout ignore the key.
+/// change its first answer. Sign-up, login and logout ignore the key. What services ask and tell each other is made to
+/// be repeated: questions, claims of a seat that is there once, messages that are taken in once.
 fn may_be_repeated(request: &Request) -> bool {
     if request.method().is_safe() {
         return http_body::Body::is_end_stream(request.body());
     }
-    request.headers().contains_key("idempotency-key") && !request.uri().path().starts_with("/api/users/")
+    let path = request.uri().path();
+    let keyed = request.headers().contains_key("idempotency-key") && !path.starts_with("/api/users/");
+    keyed || path.starts_with("/internal/")
 }
 
 fn is_small(body: &Body) -> bool {
@@ -412,3 +425,7 @@ impl InternalClient {
             .unwrap_or_else(|_| Err(unavailable("no answer in time".to_owned())))
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

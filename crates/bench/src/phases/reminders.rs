@@ -1,0 +1,111 @@
+//! Everybody who comes to one event is reminded of it: the clock runs from the moment the reminders fall due until the
+//! last lies in the mailbox. How the looking up of the recipients went is told beside it.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde_json::json;
+
+use super::mail::Mailbox;
+use crate::{
+    failure::Outcome,
+    lab::Lab,
+    load::{
+        run::{Plan, run as load},
+        template::Template,
+        work::{Once, Step},
+    },
+    phases::CONFIRMED,
+    report::{Report, Row},
+    stats::{rate, thousands},
+};
+
+/// The first reminder comes this long before the start.
+const AHEAD: Duration = Duration::from_secs(24 * 3600);
+/// From the creation of the event until its reminders fall due: longer than the registrations and their mail take.
+const MARGIN: Duration = Duration::from_secs(5);
+/// More of it for each person.
+const MARGIN_EACH: Duration = Duration::from_micros(2500);
+
+/// Figures of the look-ups, before and after.
+const FIGURES: [&str; 6] = [
+    "user_lookup_hits_total",
+    "user_lookup_misses_total",
+    "user_lookup_load_seconds_count",
+    "user_lookup_load_seconds_sum",
+    "redis_call_seconds_count",
+    "redis_call_seconds_sum",
+];
+
+/// Measures it.
+pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
+    let users = lab.options.users;
+    lab.progress.say(&format!("reminders, signing up {users} people"));
+    let accounts = lab.sign_up(users).await?;
+    let due = SystemTime::now() + MARGIN + MARGIN_EACH * u32::try_from(users).unwrap_or(u32::MAX);
+    let event = lab.event_at("Reminders", due + AHEAD).await?;
+    let body = Template::post("/api/reg/register_event", &json!({ "event_id": event }))?;
+    let mut stories = Vec::with_capacity(users);
+    for account in &accounts {
+        stories.push(vec![Step {
+            request: body.clone().bearer(&account.token)?,
+            expected: CONFIRMED,
+        }]);
+    }
+    let plan = Plan {
+        title: "reminders, register".into(),
+        target: lab.doors.gateway,
+        connections: lab.options.connections.min(users),
+        time: None,
+        stories: users,
+    };
+    let recording = load(plan, Arc::new(Once(stories)), &lab.progress).await?;
+    report.failures("reminders", &recording.failures);
+    let everyone: BTreeSet<String> = accounts.iter().map(|account| account.email.clone()).collect();
+    lab.progress
+        .say("reminders, waiting for the mail of the registrations");
+    let mut mailbox = Mailbox::new(lab.data.join("mailbox"));
+    mailbox.settle(&everyone).await?;
+    let confirmed = mailbox.seen.len();
+    let before = figures(lab).await?;
+    let Ok(left) = due.duration_since(SystemTime::now()) else {
+        report.error("reminders: they fell due before the mail of the registrations was out");
+        return Ok(());
+    };
+    lab.progress.say("reminders, waiting for them to fall due");
+    tokio::time::sleep(left).await;
+    let began = Instant::now();
+    let last = mailbox.settle(&everyone).await?;
+    let seconds = last.saturating_duration_since(began).as_secs_f64();
+    let messages = mailbox.seen.len() - confirmed;
+    report.row(Row {
+        path: format!("reminders to {} people", thousands(users as u64)),
+        result: format!(
+            "all {} after {seconds:.1} s, {}",
+            thousands(messages as u64),
+            rate(messages as f64 / seconds)
+        ),
+        ..Row::default()
+    });
+    let after = figures(lab).await?;
+    let [hits, misses, loads, load_seconds, calls, call_seconds] =
+        std::array::from_fn(|index| after[index] - before[index]);
+    report.note(format!(
+        "reminders: of the look-ups {hits} were in the cache and {misses} were not; the users service was asked {loads} \
+         times, {:.0} ms in all; Redis {calls} times, {:.0} ms in all.",
+        load_seconds * 1000.0,
+        call_seconds * 1000.0
+    ));
+    Ok(())
+}
+
+async fn figures(lab: &Lab) -> Outcome<[f64; 6]> {
+    let mut values = [0.0; 6];
+    for (value, name) in values.iter_mut().zip(FIGURES) {
+        *value = lab.notifications_figure(name).await?;
+    }
+    Ok(values)
+}
