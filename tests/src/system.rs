@@ -12,6 +12,7 @@ use std::{
 use common::{auth::Auth, auth::Role, clock::Clock, ids::UserId, shared::testing::RedisServer};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{PATIENCE, Person, eventually, people, process::Process};
 
@@ -52,6 +53,17 @@ pub struct System {
     redis: Option<RedisServer>,
     dir: TempDir,
     http: reqwest::Client,
+    _quiet: Quiet,
+}
+
+/// Systems run side by side, except one that needs the whole machine.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+/// Held while a system runs.
+#[expect(dead_code, reason = "held for its drop")]
+enum Quiet {
+    Beside(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
 }
 
 const SECRET: &str = "a secret of the tests, long enough to sign with";
@@ -74,6 +86,22 @@ const PORTS: [&str; 6] = [
 impl System {
     /// Starts a system and waits until it is ready.
     pub async fn start(topology: Topology, options: Options) -> Self {
+        let quiet = Quiet::Beside(MACHINE.read().await);
+        Self::start_in(quiet, topology, options).await
+    }
+
+    /// Starts a system once no other runs, and lets none start before it ends: for a load under which the others would
+    /// miss their deadlines.
+    pub async fn start_alone(topology: Topology, options: Options) -> Self {
+        // Not in line: who waits there holds up the second system of a test that has one already.
+        let machine = eventually("no other system runs", 40 * PATIENCE, async || {
+            MACHINE.try_write().ok()
+        })
+        .await;
+        Self::start_in(Quiet::Alone(machine), topology, options).await
+    }
+
+    async fn start_in(quiet: Quiet, topology: Topology, options: Options) -> Self {
         let mut settings: BTreeMap<String, String> = [
             ("JWT_SECRET", SECRET),
             ("RATE_LIMITS", "off"),
@@ -119,6 +147,7 @@ impl System {
             redis,
             dir,
             http: people::http_client(),
+            _quiet: quiet,
         };
         system.start_again().await;
         system

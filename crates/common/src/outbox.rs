@@ -33,8 +33,8 @@ pub const MAX_DELIVERY: usize = 8 * 1024 * 1024;
 const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(4);
 /// Between two deliveries under load: a batch of many costs little more than a batch of few.
 const BREATH: Duration = Duration::from_millis(10);
-/// A wake-up can be lost with the request that caused it; then this finds the message.
-const POLL: Duration = Duration::from_millis(250);
+/// A wake-up can be lost with the request that caused it, or be rung in another process; then this finds the message.
+const POLL: Duration = Duration::from_millis(500);
 /// Tries before a message that its subscriber keeps refusing becomes a dead letter: about two days of back-off.
 const MAX_ATTEMPTS: u32 = 25;
 

@@ -39,7 +39,7 @@ struct Tally {
 async fn nobody_misses_a_replica_that_is_killed() {
     let mail = MailServer::start().await;
     let options = Options::default().with("SMTP_URL", mail.url());
-    let mut system = System::start(Topology::Replicas, options).await;
+    let mut system = System::start_alone(Topology::Replicas, options).await;
     let organizer = system.person("organizer").await;
     let reader = system.person("user").await;
     let mut events = Vec::new();

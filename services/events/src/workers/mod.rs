@@ -8,7 +8,7 @@ use crate::app::App;
 
 /// How often holds and cancelled events are looked for. Neither is urgent: holds also expire when a seat is asked for,
 /// and a cancelled event shows as cancelled from the first moment.
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_secs(1);
 /// Rows in one change, so that others get their turn.
 const AT_ONCE: usize = 500;
 /// How often what has been kept long enough is dropped.

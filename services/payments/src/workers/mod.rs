@@ -12,7 +12,7 @@ pub use self::{reconciler::reconcile_orders, refunds::make_refunds};
 use crate::app::App;
 
 /// A bell can be lost with the request that rang it; then this finds the work.
-const POLL: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_secs(1);
 /// Orders or refunds at once.
 const AT_ONCE: usize = 20;
 /// How often what has been kept long enough is dropped.
