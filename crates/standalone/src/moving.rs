@@ -26,14 +26,19 @@ pub async fn run(settings: Settings) -> Result<(), String> {
         return Err("MONGODB_URI must name the MongoDB to move to; docs/mongodb.md tells how.".to_owned());
     };
     if !settings.data_dir.is_dir() {
-        return Err(format!("DATA_DIR, {}, is not there.", settings.data_dir.display()));
+        return Err(format!(
+            "DATA_DIR, {}, is not there.",
+            settings.data_dir.display()
+        ));
     }
     let shown = Shown::new();
     let outcome = moving::run(SERVICES, &settings.data_dir, uri, &Clock::system(), &shown).await;
     shown.bar.finish_and_clear();
     match outcome? {
         Outcome::MovedBefore => {
-            println!("All of it was moved before, and the SQLite files have not changed since. Nothing to do.");
+            println!(
+                "All of it was moved before, and the SQLite files have not changed since. Nothing to do."
+            );
             Ok(())
         }
         Outcome::Compared(tables) => {
@@ -103,7 +108,9 @@ impl Shown {
             false => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template("{msg:<36} [{bar:30.cyan/blue}] {percent:>3} %, {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg:<36} [{bar:30.cyan/blue}] {percent:>3} %, {eta} left")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
         Self {

@@ -93,7 +93,10 @@ impl Target {
     /// The store's own trouble.
     pub async fn is_used(&self) -> Result<bool, StoreError> {
         let seen = async || -> Result<HashMap<String, Option<Bson>>, StoreError> {
-            let found = self.tx().find(sessions::NAME, doc! {}, doc! {}, PROCESSES).await?;
+            let found = self
+                .tx()
+                .find(sessions::NAME, doc! {}, doc! {}, PROCESSES)
+                .await?;
             let processes = found.iter().map(|process| {
                 let id = process.get("_id").map(ToString::to_string).unwrap_or_default();
                 (id, process.get("seen_at").cloned())
@@ -150,7 +153,10 @@ impl Target {
         if self.tx().update(mark::NAME, mark::this(), update).await? {
             return Ok(());
         }
-        Err(StoreError::Corrupt(format!("the mark in {} is gone", self.name())))
+        Err(StoreError::Corrupt(format!(
+            "the mark in {} is gone",
+            self.name()
+        )))
     }
 
     /// Takes the mark away.

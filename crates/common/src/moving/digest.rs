@@ -69,7 +69,11 @@ mod tests {
         let both = of(&[one.clone(), two.clone()]);
         assert_eq!(both, of(&[two.clone(), doc! {"a": "x", "_id": 1}]));
         assert_ne!(both, of(&[one.clone(), doc! {"_id": 3}]));
-        assert_ne!(both, of(&[doc! {"_id": 1_i64, "a": "x"}, two.clone()]), "another type");
+        assert_ne!(
+            both,
+            of(&[doc! {"_id": 1_i64, "a": "x"}, two.clone()]),
+            "another type"
+        );
         assert_ne!(both.to_string(), of(&[one.clone()]).to_string());
         assert_ne!(of(&[one.clone(), one.clone(), two]), both, "twice is not once");
         assert_eq!(both.count(), 2);

@@ -17,16 +17,18 @@ mod part;
 mod table;
 #[doc(hidden)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use self::part::{Part, Standing, in_mongodb};
 pub use self::{
     digest::Digest,
     table::{DEAD_LETTERS, IDEMPOTENCY_KEYS, INBOX, Id, LEASES, OUTBOX, Table},
 };
-use self::part::{Part, Standing, in_mongodb};
 use crate::{
     clock::Clock,
     mongo::{Collection, moving::Server},

@@ -65,7 +65,10 @@ impl Part {
             held: Vec::new(),
         };
         for table in service.tables {
-            part.rows += part.source.count(table.name).map_err(|error| part.in_sqlite(error))?;
+            part.rows += part
+                .source
+                .count(table.name)
+                .map_err(|error| part.in_sqlite(error))?;
         }
         Ok(part)
     }
@@ -99,13 +102,19 @@ impl Part {
             self.held.push(digest);
         }
         if rows != self.rows {
-            return Err(self.in_sqlite(StoreError::Corrupt(format!("{rows} rows instead of {}", self.rows))));
+            return Err(self.in_sqlite(StoreError::Corrupt(format!(
+                "{rows} rows instead of {}",
+                self.rows
+            ))));
         }
         Ok(())
     }
 
     /// The rows of a table as documents, some at a time.
-    fn documents(&self, table: &'static Table) -> Result<mpsc::Receiver<Result<Vec<Document>, StoreError>>, String> {
+    fn documents(
+        &self,
+        table: &'static Table,
+    ) -> Result<mpsc::Receiver<Result<Vec<Document>, StoreError>>, String> {
         let collection = self.collection(table)?;
         let (sender, receiver) = mpsc::channel(2);
         let source = self.source.clone();

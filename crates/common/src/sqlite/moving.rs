@@ -131,7 +131,9 @@ mod tests {
         assert!(refusal(&path).contains("in use"), "{}", refusal(&path));
         // A reader is enough.
         let reader = Connection::open(&path).unwrap();
-        reader.query_row("SELECT count(*) FROM things", [], |_| Ok(())).unwrap();
+        reader
+            .query_row("SELECT count(*) FROM things", [], |_| Ok(()))
+            .unwrap();
         drop(db);
         assert!(refusal(&path).contains("in use"));
         drop(reader);
@@ -140,7 +142,9 @@ mod tests {
         assert_eq!(source.count("things").unwrap(), 0);
         assert!(refusal(&path).contains("in use"), "a second move");
         let other = Connection::open(&path).unwrap();
-        other.query_row("SELECT count(*) FROM things", [], |_| Ok(())).unwrap_err();
+        other
+            .query_row("SELECT count(*) FROM things", [], |_| Ok(()))
+            .unwrap_err();
         drop((source, other));
         drop(Sqlite::open(&path, SCHEMA).unwrap());
     }
@@ -151,7 +155,11 @@ mod tests {
         let path = dir.path().join("test.db");
         assert!(refusal(&path).contains("not there"));
         assert!(!path.exists());
-        std::fs::write(&path, "this is no database, but long enough to look at it twice".repeat(50)).unwrap();
+        std::fs::write(
+            &path,
+            "this is no database, but long enough to look at it twice".repeat(50),
+        )
+        .unwrap();
         assert!(refusal(&path).contains("no database"));
         std::fs::remove_file(&path).unwrap();
         Connection::open(&path)
@@ -162,6 +170,11 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         drop(Sqlite::open(&path, &[SCHEMA[0], "CREATE TABLE more (id INTEGER)"]).unwrap());
         assert!(refusal(&path).contains("newer"));
-        assert!(Source::open(&path, 3, ["things"].into_iter()).err().unwrap().contains("older"));
+        assert!(
+            Source::open(&path, 3, ["things"].into_iter())
+                .err()
+                .unwrap()
+                .contains("older")
+        );
     }
 }

@@ -27,7 +27,10 @@ pub const MOVE: Service = Service {
         Table::with(
             "registrations",
             Id::Is("id"),
-            &[("live", "CASE WHEN status IN ('pending_payment', 'confirmed') THEN 1 END")],
+            &[(
+                "live",
+                "CASE WHEN status IN ('pending_payment', 'confirmed') THEN 1 END",
+            )],
         ),
         Table::with("tickets", Id::Is("registration_id"), &[("ticket_id", "id")]),
         OUTBOX,
