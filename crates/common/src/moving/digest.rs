@@ -74,7 +74,7 @@ mod tests {
             of(&[doc! {"_id": 1_i64, "a": "x"}, two.clone()]),
             "another type"
         );
-        assert_ne!(both.to_string(), of(&[one.clone()]).to_string());
+        assert_ne!(both.to_string(), of(std::slice::from_ref(&one)).to_string());
         assert_ne!(of(&[one.clone(), one.clone(), two]), both, "twice is not once");
         assert_eq!(both.count(), 2);
     }
