@@ -15,7 +15,7 @@ use crate::{
     ids::{UserId, new_id},
     mongo::{self, Index, Mongo, testing::fresh_uri},
     outbox::{Failure, NewMessage},
-    sqlite::{self, Sqlite},
+    sqlite::{self, Sqlite, moving::Source},
     store::StoreError,
 };
 
@@ -101,6 +101,19 @@ impl World {
             Ok(())
         });
         added.await.unwrap();
+        drop(db);
+        self.released();
+    }
+
+    /// Waits until whoever had the file has closed it: threads do so, a moment after what they belong to is dropped.
+    fn released(&self) {
+        let path = self.dir.path().join("tests.db");
+        let open = || Source::open(&path, SERVICE.migrations.len(), std::iter::empty());
+        let mut tries = 0;
+        while let Err(refused) = open() {
+            tries += 1;
+            assert!(tries < 30, "{refused}");
+        }
     }
 
     async fn run(&self, steps: &Steps) -> Result<Outcome, String> {
@@ -121,6 +134,7 @@ impl World {
             ended = self.run(&steps) => panic!("it was not interrupted: {ended:?}"),
             () = steps.stop.notified() => {}
         }
+        self.released();
     }
 
     /// Goes through to the end; gives what was compared.
@@ -216,6 +230,7 @@ async fn files_that_changed_meanwhile_are_moved_as_they_are_now() {
     });
     changed.await.unwrap();
     drop(db);
+    world.released();
     assert_same(&world.whole().await, THINGS / 2);
     assert_eq!(world.things().await, THINGS / 2);
 }
@@ -329,6 +344,7 @@ async fn messages_and_keys_go_on_where_they_were() {
         .await
         .unwrap();
     drop((outbox, db));
+    world.released();
     assert_same(&world.whole().await, THINGS);
 
     let mongo = world.mongo().await.unwrap();
