@@ -143,6 +143,10 @@ impl System {
     pub async fn start_again_as(&mut self, topology: Topology, more: Options) {
         assert!(self.processes.is_empty(), "it still runs");
         self.topology = topology;
+        if matches!(topology, Topology::Production | Topology::Replicas) {
+            let server = self.redis.get_or_insert_with(RedisServer::start);
+            self.settings.insert("REDIS_URL".to_owned(), server.url());
+        }
         self.settings.extend(more.settings);
         self.start_again().await;
     }

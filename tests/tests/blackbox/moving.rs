@@ -150,6 +150,8 @@ async fn everybody_finds_everything_again() {
         system.person("user").await,
         system.person("user").await,
     );
+    let signed_out = system.person("user").await;
+    signed_out.post("/api/users/logout", json!({})).await.expect(200);
     let everybody = [&organizer, &ravi, &pending, &gone, &back];
 
     let create = json!({"e_name": "A lasting evening", "e_details": "Things that stay: ß, 東京, 🦀.", "event_add": "Hall 7",
@@ -215,6 +217,7 @@ async fn everybody_finds_everything_again() {
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before, after);
     }
+    signed_out.get("/api/users/me").await.problem(401, "");
     let of = |name: &str| after.iter().filter(|(at, _)| at.contains(name)).count();
     assert_eq!(of("/api/payment/payments"), 5);
 

@@ -12,7 +12,10 @@ pub const MOVE: Service = Service {
     name: service::USERS,
     migrations: sqlite::MIGRATIONS,
     collections: mongo::COLLECTIONS,
-    tables: &[Table::new("users", Id::Is("id"))],
+    tables: &[
+        Table::new("users", Id::Is("id")),
+        Table::new("ended_sessions", Id::Is("id")),
+    ],
     left: &[],
 };
 
