@@ -18,6 +18,8 @@ use crate::{clock::Timestamp, store::StoreError};
 
 /// What processes leave behind that have run on an empty database. It is no data.
 const TRACES: &[&str] = &[schema::ALIVE, sessions::NAME, mark::NAME, super::lease::NAME];
+/// Looks at one batch.
+const TRIES: u32 = 10;
 /// Processes that may ever have run on a database that is empty.
 const PROCESSES: usize = 1_000;
 
@@ -199,19 +201,26 @@ impl Target {
         mut documents: Vec<Document>,
         looks: bool,
     ) -> Result<(), StoreError> {
-        let mut tx = self.tx();
-        if looks && !documents.is_empty() {
-            let ids: Vec<Bson> = documents
-                .iter()
-                .filter_map(|document| document.get("_id").cloned())
-                .collect();
-            let these = doc! {"_id": {"$in": ids}};
-            let found = tx.find(collection, these, doc! {}, documents.len()).await?;
-            let key = |document: &Document| document.get("_id").map(ToString::to_string);
-            let known: HashSet<Option<String>> = found.iter().map(key).collect();
-            documents.retain(|document| !known.contains(&key(document)));
+        // A document that a killed run had sent may arrive between the look and the insert; the next look sees it.
+        for _ in 0..TRIES {
+            let mut tx = self.tx();
+            if looks && !documents.is_empty() {
+                let ids: Vec<Bson> = documents
+                    .iter()
+                    .filter_map(|document| document.get("_id").cloned())
+                    .collect();
+                let these = doc! {"_id": {"$in": ids}};
+                let found = tx.find(collection, these, doc! {}, documents.len()).await?;
+                let key = |document: &Document| document.get("_id").map(ToString::to_string);
+                let known: HashSet<Option<String>> = found.iter().map(key).collect();
+                documents.retain(|document| !known.contains(&key(document)));
+            }
+            match tx.insert(collection, documents.clone()).await {
+                Err(_) if looks && tx.met_duplicate() => {}
+                ended => return ended,
+            }
         }
-        tx.insert(collection, documents).await
+        Err(StoreError::Unavailable("somebody else writes there".to_owned()))
     }
 
     /// Goes through all documents of a collection.

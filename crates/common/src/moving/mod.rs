@@ -126,8 +126,8 @@ pub async fn run(
         part.begin(&server, *standing, directory.expose_secret(), clock)
             .await?;
     }
-    for (part, _) in &parts {
-        part.copy(&server, progress).await?;
+    for (part, standing) in &parts {
+        part.copy(&server, *standing, progress).await?;
     }
     let mut compared = Vec::new();
     for (part, _) in &parts {

@@ -1,6 +1,9 @@
 //! One service's share of a move.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use mongodb::bson::Document;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +23,9 @@ use crate::{
 
 /// Documents written in one go: few round trips, and far below the size of a message.
 const BATCH: usize = 500;
+
+/// How long a database that was emptied must stay so: the server carries out what a dead process sent within moments.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What a database holds of the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -213,7 +219,14 @@ impl Part {
                 }
                 Standing::Outdated => {
                     // The mark last: killed in between, this begins again.
-                    target.drop_all(self.service.collections).await?;
+                    // What the killed run had sent may still arrive; when it stays empty, nothing is under way.
+                    loop {
+                        target.drop_all(self.service.collections).await?;
+                        tokio::time::sleep(QUIET).await;
+                        if target.anything().await?.is_none() {
+                            break;
+                        }
+                    }
                     target.renew(&mark).await?;
                 }
                 Standing::Some | Standing::Done => {}
@@ -232,12 +245,17 @@ impl Part {
     }
 
     /// Adds what is not there yet.
-    pub(super) async fn copy(&self, server: &Server, progress: &dyn Progress) -> Result<(), String> {
+    pub(super) async fn copy(
+        &self,
+        server: &Server,
+        standing: Standing,
+        progress: &dyn Progress,
+    ) -> Result<(), String> {
+        let looks = standing == Standing::Some;
         let target = self.target(server);
         for table in self.service.tables {
             progress.doing(&format!("copying {}", self.name(table)));
             let in_table = |error: StoreError| format!("{} in MongoDB: {error}.", self.name(table));
-            let looks = target.is_begun(table.name).await.map_err(in_table)?;
             let mut documents = self.documents(table)?;
             while let Some(batch) = documents.recv().await {
                 let batch = batch.map_err(|error| self.in_sqlite(error))?;
