@@ -8,7 +8,7 @@
 //! - Every database has a mark ([`crate::mongo::mark`]) before it has a document, and the mark says "done" only when all
 //!   has been compared. Services do not start on one that is not done.
 //! - The mark names the data directory and what its file held. Found again unchanged, the move goes on and adds what is
-//!   not there yet, by `_id`; changed, it drops what it had copied and begins anew; of another directory, it refuses.
+//!   not there yet, by `_id`; changed, it deletes what it had copied and begins anew; of another directory, it refuses.
 //! - What is compared at the end, by count and checksum, has been read from each side by itself: from SQLite before
 //!   anything was copied, under the same lock, and from MongoDB after.
 

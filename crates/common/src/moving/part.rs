@@ -221,7 +221,7 @@ impl Part {
                     // The mark last: killed in between, this begins again.
                     // What the killed run had sent may still arrive; when it stays empty, nothing is under way.
                     loop {
-                        target.drop_all(self.service.collections).await?;
+                        target.empty(self.service.collections).await?;
                         tokio::time::sleep(QUIET).await;
                         if target.anything().await?.is_none() {
                             break;
