@@ -168,6 +168,18 @@ impl System {
         self.ready().await;
     }
 
+    /// Starts on the same data directory and ports, spread otherwise and with these settings more. Nothing of it may run.
+    pub async fn start_again_as(&mut self, topology: Topology, more: Options) {
+        assert!(self.processes.is_empty(), "it still runs");
+        self.topology = topology;
+        if matches!(topology, Topology::Production | Topology::Replicas) {
+            let server = self.redis.get_or_insert_with(RedisServer::start);
+            self.settings.insert("REDIS_URL".to_owned(), server.url());
+        }
+        self.settings.extend(more.settings);
+        self.start_again().await;
+    }
+
     /// Every process by name, with its program and settings.
     fn parts(&self) -> Vec<(String, &'static str, BTreeMap<String, String>)> {
         let part = |name: &'static str| (name.to_owned(), name, self.settings.clone());
@@ -335,6 +347,6 @@ fn second(name: &str) -> String {
 }
 
 /// A MongoDB URI with a database name of its own.
-pub(crate) fn fresh_database() -> String {
+pub fn fresh_database() -> String {
     common::mongo::testing::fresh_uri().expose_secret().to_owned()
 }

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod metrics;
 pub mod money;
 pub mod mongo;
+pub mod moving;
 pub mod outbox;
 pub mod people;
 pub mod problem;

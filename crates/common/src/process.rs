@@ -3,8 +3,9 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::{
     auth::Auth,
@@ -163,6 +164,16 @@ impl Context {
     }
 }
 
+/// Something that a program can do instead of serving, named by its first argument.
+pub struct Command {
+    /// The argument.
+    pub name: &'static str,
+    /// What it does, for `--help`.
+    pub about: &'static str,
+    /// Does it. It gets the settings only: what a [`Context`] makes (a data directory, secrets) it may not want.
+    pub run: fn(Settings) -> BoxFuture<'static, Result<(), String>>,
+}
+
 /// Runs a program: answers `--help` and `--version`, reads the settings, calls `compose` and waits for the end.
 /// Everything that is wrong at start is one message and exit code 1, not a backtrace.
 pub fn run<F, Fut>(program: &str, about: &str, compose: F) -> ExitCode
@@ -170,10 +181,27 @@ where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = Result<(), String>>,
 {
-    match std::env::args().nth(1).as_deref() {
-        None => {}
+    run_with(program, about, &[], compose)
+}
+
+/// Likewise, for a program that has commands.
+pub fn run_with<F, Fut>(program: &str, about: &str, commands: &[Command], compose: F) -> ExitCode
+where
+    F: FnOnce(Context) -> Fut,
+    Fut: Future<Output = Result<(), String>>,
+{
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let first = arguments.first().map(String::as_str);
+    let command = commands.iter().find(|command| Some(command.name) == first);
+    let known = usize::from(command.is_some());
+    let outcome = match arguments.get(known).map(String::as_str) {
+        None => match command {
+            Some(command) => run_command(command),
+            None => start(compose),
+        },
         Some("--help" | "-h") => {
-            print!("{}", help(program, about));
+            let commands = commands.iter().map(|command| (command.name, command.about));
+            print!("{}", help(program, about, commands));
             return ExitCode::SUCCESS;
         }
         Some("--version" | "-V") => {
@@ -184,8 +212,8 @@ where
             eprintln!("{program}: unknown argument {other}; see {program} --help");
             return ExitCode::FAILURE;
         }
-    }
-    match start(compose) {
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(message) => {
@@ -195,17 +223,27 @@ where
     }
 }
 
-fn start<F, Fut>(compose: F) -> Result<bool, String>
-where
-    F: FnOnce(Context) -> Fut,
-    Fut: Future<Output = Result<(), String>>,
-{
+fn prepare() -> Result<(Settings, Runtime), String> {
     let settings = Settings::from_env().map_err(|error| error.to_string())?;
     telemetry::start(&settings.log, settings.log_json)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("no threads could be started: {error}."))?;
+    Ok((settings, runtime))
+}
+
+fn run_command(command: &Command) -> Result<bool, String> {
+    let (settings, runtime) = prepare()?;
+    runtime.block_on((command.run)(settings)).map(|()| true)
+}
+
+fn start<F, Fut>(compose: F) -> Result<bool, String>
+where
+    F: FnOnce(Context) -> Fut,
+    Fut: Future<Output = Result<(), String>>,
+{
+    let (settings, runtime) = prepare()?;
     runtime.block_on(async {
         let signals = Signals::take().map_err(|error| format!("signals cannot be handled: {error}."))?;
         let context = Context::new(settings, Clock::system())?;

@@ -4,10 +4,15 @@
 //! sockets between them. Each still listens on its own port. Razorpay's simulator runs beside them unless keys are set.
 
 mod banner;
+mod moving;
 
 use std::{process::ExitCode, time::Duration};
 
-use common::{http::Upstream, process::Context};
+use common::{
+    http::Upstream,
+    process::{Command, Context},
+};
+use futures_util::FutureExt;
 use razorpay_simulator::Simulator;
 
 use crate::banner::Addresses;
@@ -18,9 +23,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How long a simulated bank thinks: long enough to be a step of its own, short enough not to be noticed.
 const BANK: Duration = Duration::from_millis(1);
 
+/// What it can do instead of starting the system.
+const COMMANDS: &[Command] = &[Command {
+    name: "move-to-mongodb",
+    about: "copies what DATA_DIR holds in SQLite into the databases of MONGODB_URI",
+    run: |settings| moving::run(settings).boxed(),
+}];
+
 fn main() -> ExitCode {
     let about = "Organise Event: events, registrations, payments and reminders, whole and on one machine.";
-    common::process::run("organise-event", about, start)
+    common::process::run_with("organise-event", about, COMMANDS, start)
 }
 
 async fn start(context: Context) -> Result<(), String> {

@@ -20,6 +20,8 @@ use common::{
 
 use crate::app::App;
 
+pub use crate::store::moving::MOVE;
+
 /// Builds the service and starts its workers.
 ///
 /// # Errors

@@ -42,6 +42,8 @@ use crate::{
     workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
 };
 
+pub use crate::store::moving::MOVE;
+
 /// Builds the service and starts its workers.
 ///
 /// # Errors

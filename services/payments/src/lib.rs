@@ -28,6 +28,8 @@ use common::{
 
 use crate::{app::App, razorpay::Razorpay, store::Store};
 
+pub use crate::store::moving::MOVE;
+
 /// Builds the service and starts its workers. `razorpay` is the base URL of Razorpay or its simulator.
 ///
 /// # Errors

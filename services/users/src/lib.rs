@@ -33,6 +33,8 @@ use crate::{
     store::Store,
 };
 
+pub use crate::store::moving::MOVE;
+
 /// Builds the service: opens its store, starts its hashing threads and puts its routes behind one front.
 ///
 /// # Errors

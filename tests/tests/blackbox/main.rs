@@ -16,6 +16,7 @@ mod errors;
 mod idempotency;
 mod limits;
 mod mail;
+mod moving;
 mod postman;
 mod races;
 mod readme;

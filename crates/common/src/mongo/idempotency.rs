@@ -7,6 +7,7 @@ use super::{Collection, Fields, Index, Mongo, Tx, date};
 use crate::{
     clock::{Timestamp, from_millis},
     idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Refusal},
+    ids::UserId,
     store::StoreError,
 };
 
@@ -32,12 +33,17 @@ fn bytes(bytes: &[u8]) -> Bson {
     })
 }
 
-fn id(key: &Key) -> Bson {
+fn id_of(key: &Key) -> Bson {
+    id(key.caller, &key.route, &key.key)
+}
+
+/// `_id` of a key.
+pub(crate) fn id(caller: UserId, route: &str, key: &str) -> Bson {
     let mut hash = Sha256::new();
-    hash.update(key.caller.0.as_bytes());
-    hash.update((key.route.len() as u64).to_be_bytes());
-    hash.update(&key.route);
-    hash.update(&key.key);
+    hash.update(caller.0.as_bytes());
+    hash.update((route.len() as u64).to_be_bytes());
+    hash.update(route);
+    hash.update(key);
     bytes(&hash.finalize())
 }
 
@@ -69,7 +75,7 @@ pub async fn keep<T>(tx: &mut Tx, keyed: &Keyed<T>, value: &T, now: Timestamp) -
 /// The store's own trouble.
 pub async fn find(tx: &mut Tx, key: &Key, now: Timestamp) -> Result<Option<Refusal>, StoreError> {
     let oldest = date(from_millis(now.timestamp_millis() - KEPT_FOR_SECONDS * 1000));
-    let kept = doc! {"_id": id(key), "created_at": {"$gt": oldest}};
+    let kept = doc! {"_id": id_of(key), "created_at": {"$gt": oldest}};
     let Some(found) = tx.find_one(NAME, kept).await? else {
         return Ok(None);
     };
@@ -108,7 +114,7 @@ pub async fn claim(
 /// # Errors
 /// The store's own trouble.
 pub async fn release(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
-    let claimed = doc! {"_id": id(key), "status": {"$exists": false}};
+    let claimed = doc! {"_id": id_of(key), "status": {"$exists": false}};
     tx.delete(NAME, claimed).await.map(drop)
 }
 
@@ -138,7 +144,7 @@ async fn put(
     if answer.is_none() {
         update.insert("$unset", doc! {"status": "", "body": ""});
     }
-    tx.upsert(NAME, doc! {"_id": id(key)}, update).await.map(drop)
+    tx.upsert(NAME, doc! {"_id": id_of(key)}, update).await.map(drop)
 }
 
 /// Drops keys past their 24 hours, at most `limit`; gives the number dropped.

@@ -16,7 +16,7 @@ pub const SCHEMA: Collection = Collection {
     check: None,
     indexes: &[],
 };
-const NAME: &str = "leases";
+pub(super) const NAME: &str = "leases";
 
 /// Takes or renews a lease until `until`; gives its fence, or `None` while another owner holds it.
 ///

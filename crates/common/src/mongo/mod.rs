@@ -9,6 +9,8 @@ mod error;
 pub mod idempotency;
 pub mod inbox;
 pub mod lease;
+pub mod mark;
+pub mod moving;
 pub mod outbox;
 mod schema;
 mod sessions;
@@ -62,7 +64,7 @@ impl Mongo {
     /// the service: `organise_users`.
     ///
     /// # Errors
-    /// When the URI is not right, no server answers, or it is no replica set.
+    /// When the URI is not right, no server answers, it is no replica set, or a move into the database has not ended.
     pub async fn open(
         uri: &SecretString,
         service: &str,
@@ -77,39 +79,12 @@ impl Mongo {
         collections: &[Collection],
         watch: Option<EventHandler<CommandEvent>>,
     ) -> Result<Self, StoreError> {
-        // TLS to the server needs a provider of cryptography; the first one to be named stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut options = ClientOptions::parse(uri.expose_secret())
-            .await
-            // The driver's message repeats the URI, which may hold a password.
-            .map_err(|_| StoreError::Unavailable("MONGODB_URI cannot be read".to_owned()))?;
-        options
-            .app_name
-            .get_or_insert_with(|| format!("organise-event-{service}"));
-        options.server_selection_timeout = Some(SELECTION);
-        options.connect_timeout = Some(CONNECT);
-        options.max_pool_size.get_or_insert(CONNECTIONS);
-        options.retry_writes = Some(true);
-        options.retry_reads = Some(true);
-        options.selection_criteria = Some(SelectionCriteria::ReadPreference(
-            mongodb::options::ReadPreference::Primary,
-        ));
-        options.write_concern = Some(
-            WriteConcern::builder()
-                .w(mongodb::options::Acknowledgment::Majority)
-                .w_timeout(OPERATION)
-                .build(),
-        );
-        options.read_concern = Some(ReadConcern::majority());
-        options.command_event_handler = watch;
-        let name = options
-            .default_database
-            .clone()
-            .unwrap_or_else(|| NAME.to_owned());
-        let client = Client::with_options(options).map_err(error::store)?;
+        let (client, name) = connect(uri, service, watch).await?;
         let db = client.database(&format!("{name}_{service}"));
         require_replica_set(&db).await?;
-        for collection in collections.iter().chain([&sessions::SCHEMA]) {
+        mark::require_done(Tx::without_session(db.clone())).await?;
+        let own = [&sessions::SCHEMA, &mark::SCHEMA];
+        for collection in collections.iter().chain(own) {
             collection.ensure(&db).await?;
         }
         let sessions = sessions::Sessions::start(db.clone());
@@ -155,6 +130,45 @@ impl Mongo {
             .await
             .map(drop)
     }
+}
+
+/// A client, and the databases' common name.
+async fn connect(
+    uri: &SecretString,
+    purpose: &str,
+    watch: Option<EventHandler<CommandEvent>>,
+) -> Result<(Client, String), StoreError> {
+    // TLS to the server needs a provider of cryptography; the first one to be named stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut options = ClientOptions::parse(uri.expose_secret())
+        .await
+        // The driver's message repeats the URI, which may hold a password.
+        .map_err(|_| StoreError::Unavailable("MONGODB_URI cannot be read".to_owned()))?;
+    options
+        .app_name
+        .get_or_insert_with(|| format!("organise-event-{purpose}"));
+    options.server_selection_timeout = Some(SELECTION);
+    options.connect_timeout = Some(CONNECT);
+    options.max_pool_size.get_or_insert(CONNECTIONS);
+    options.retry_writes = Some(true);
+    options.retry_reads = Some(true);
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(
+        mongodb::options::ReadPreference::Primary,
+    ));
+    options.write_concern = Some(
+        WriteConcern::builder()
+            .w(mongodb::options::Acknowledgment::Majority)
+            .w_timeout(OPERATION)
+            .build(),
+    );
+    options.read_concern = Some(ReadConcern::majority());
+    options.command_event_handler = watch;
+    let name = options
+        .default_database
+        .clone()
+        .unwrap_or_else(|| NAME.to_owned());
+    let client = Client::with_options(options).map_err(error::store)?;
+    Ok((client, name))
 }
 
 /// Transactions and majority writes exist on a replica set only; a mongos stands before several.

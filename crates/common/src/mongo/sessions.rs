@@ -29,9 +29,9 @@ pub(super) const SCHEMA: Collection = Collection {
     check: None,
     indexes: &[super::Index::on(&[("seen_at", 1)])],
 };
-const NAME: &str = "processes";
+pub(super) const NAME: &str = "processes";
 /// How often a process says that it is alive, and looks for those that are not.
-const BEAT: Duration = Duration::from_secs(1);
+pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// After this much silence a process counts as dead.
 const SILENCE_MILLIS: i64 = 4_000;
 /// Who could not keep its own beat looks after nobody: it is the server that is slow, and the others are as silent.

@@ -7,6 +7,7 @@
 pub mod idempotency;
 pub mod inbox;
 pub mod lease;
+pub mod moving;
 pub mod outbox;
 #[cfg(test)]
 mod tests;

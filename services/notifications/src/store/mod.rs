@@ -4,6 +4,7 @@
 #[cfg(test)]
 pub mod contract;
 pub mod mongo;
+pub mod moving;
 pub mod sqlite;
 
 use std::sync::Arc;

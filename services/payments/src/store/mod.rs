@@ -4,6 +4,7 @@
 pub mod contract;
 mod messages;
 pub mod mongo;
+pub mod moving;
 pub mod sqlite;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! line.
 
 pub mod mongo;
+pub mod moving;
 pub mod sqlite;
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ impl Newest {
     }
 }
 
-fn id(event: EventId, version: i64) -> String {
+/// `_id` of one version of an event.
+pub fn id(event: EventId, version: i64) -> String {
     format!("{event}:{version}")
 }
 

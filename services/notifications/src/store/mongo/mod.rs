@@ -22,7 +22,7 @@ use common::{
 use futures_util::FutureExt;
 use uuid::Uuid;
 
-pub use self::schema::COLLECTIONS;
+pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
 use super::{
     Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, SETTLED_KEPT_MILLIS, Stats,
     Step, Store,

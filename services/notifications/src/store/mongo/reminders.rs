@@ -28,7 +28,12 @@ use crate::{
 const KINDS: usize = 16;
 
 fn id(registration: RegistrationId, kind: Kind) -> String {
-    format!("{registration}:{}", kind.name())
+    schedule_id(registration, kind.name())
+}
+
+/// `_id` of a reminder.
+pub fn schedule_id(registration: RegistrationId, kind: &str) -> String {
+    format!("{registration}:{kind}")
 }
 
 /// The reminders of a registration that has none yet.
