@@ -60,12 +60,16 @@ struct Inner<K, V, S: Source<K, V>> {
     clock: Clock,
     name: &'static str,
     source: S,
-    flights: Mutex<HashMap<K, watch::Receiver<Landed<V, S::Error>>>>,
+    flights: Mutex<HashMap<K, Flight<V, S::Error>>>,
     stats: Arc<Stats>,
 }
 
 /// What came of a look-up under way; `None`: nothing yet.
 type Landed<V, E> = Option<Result<Option<V>, E>>;
+/// A look-up under way, for who waits for it.
+type Flight<V, E> = watch::Receiver<Landed<V, E>>;
+/// The same for who carries it out.
+type Land<V, E> = watch::Sender<Landed<V, E>>;
 
 #[derive(Default)]
 struct Stats {
@@ -248,7 +252,7 @@ fn read<V: DeserializeOwned>(bytes: &[u8], now: Timestamp) -> Option<Option<V>> 
 /// What one caller loads for all. However it ends, nobody waits for it afterwards.
 struct Flights<'a, K: Eq + Hash, V, S: Source<K, V>> {
     inner: &'a Inner<K, V, S>,
-    taken: Vec<(K, watch::Sender<Landed<V, S::Error>>)>,
+    taken: Vec<(K, Land<V, S::Error>)>,
 }
 
 impl<K: Eq + Hash, V, S: Source<K, V>> Flights<'_, K, V, S> {

@@ -77,7 +77,7 @@ async fn nobody_misses_a_replica_that_is_killed() {
     while let Some(ended) = clients.join_next().await {
         ended.unwrap();
     }
-    let failed = tally.failed.lock();
+    let failed = tally.failed.lock().clone();
     let sent = tally.sent.load(Ordering::Relaxed);
     assert!(sent >= REQUESTS, "{sent} were sent");
     assert_eq!(
@@ -87,7 +87,7 @@ async fn nobody_misses_a_replica_that_is_killed() {
         &failed[..failed.len().min(20)]
     );
     // Once each, although the gateway sent some again.
-    let registered = tally.registered.lock();
+    let registered = tally.registered.lock().clone();
     let mut shown = 0;
     for event in &events {
         let event = system
