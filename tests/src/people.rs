@@ -250,6 +250,15 @@ impl Person {
             .unwrap_or_default()
     }
 
+    /// Waits until this person's registration for an event is confirmed. After a payment that was answered it is so at
+    /// once as a rule; the answer waits for it, but a second at most.
+    pub async fn is_confirmed(&self, event: &str) {
+        crate::eventually("the registration is confirmed", crate::PATIENCE, async || {
+            (self.status(event).await == "confirmed").then_some(())
+        })
+        .await;
+    }
+
     /// The messages sent to this person, as (kind, channel, status).
     pub async fn messages(&self) -> Vec<(String, String, String)> {
         let list = self.get("/api/notifications?limit=100").await.expect(200);

@@ -90,7 +90,7 @@ async fn the_callback_finishes_it(topology: Topology) {
         (&paid["status"], &paid["amount"]),
         (&json!("captured"), &json!(500))
     );
-    assert_eq!(person.status(&event).await, "confirmed");
+    person.is_confirmed(&event).await;
     assert_eq!(
         person.post(verify, callback).await.expect(200)["payment_id"],
         paid["payment_id"],

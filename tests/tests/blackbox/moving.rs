@@ -236,7 +236,7 @@ async fn everybody_finds_everything_again() {
 
     // What was under way goes on.
     pending.pay(&paid, json!(499.5)).await.expect(200);
-    assert_eq!(pending.status(&paid).await, "confirmed");
+    pending.is_confirmed(&paid).await;
     told(&pending, 2).await;
     gone.register(&free).await.expect(201);
     told(&ravi, 18).await; // the reminder, by two channels

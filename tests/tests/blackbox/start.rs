@@ -22,7 +22,7 @@ async fn a_second_start_finds_the_data(topology: Topology) {
         assert!(ended.success(), "{ended}");
     }
     system.start_again().await;
-    assert_eq!(person.status(&event).await, "confirmed");
+    person.is_confirmed(&event).await;
     let login = json!({"email": person.email, "password": "a good one"});
     system.anyone().post("/api/users/login", login).await.expect(200);
     assert_eq!(

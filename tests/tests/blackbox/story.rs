@@ -104,7 +104,10 @@ async fn the_documented_story(topology: Topology) {
         (&paid["status"], &paid["amount"], &paid["payment_method"]),
         (&json!("captured"), &json!(500), &json!("upi"))
     );
-    // The answer waited until the events service had heard of it.
+    // The answer waited until the events service had heard of it: for a second, which a slow database may exceed.
+    if matches!(topology, Topology::Production | Topology::Replicas) {
+        ravi.is_confirmed(id).await;
+    }
     let mine = ravi.get("/api/reg/get_registrevent").await.expect(200);
     assert_eq!(
         (&mine[0]["event_id"], &mine[0]["event_name"]),
@@ -163,11 +166,7 @@ async fn every_way_to_pay(topology: Topology) {
         let (person, answer) = payer(method, Value::Null).await;
         let paid = answer.expect(200);
         assert_eq!(paid["amount"], json!(499.99), "{method}");
-        assert_eq!(
-            person.status(&event).await,
-            "confirmed",
-            "{method}: the hold was taken first"
-        );
+        person.is_confirmed(&event).await; // the hold was taken first
     }
     let (person, answer) = payer("upi", json!({"vpa": "failure@razorpay"})).await;
     let declined = answer.problem(402, "");
