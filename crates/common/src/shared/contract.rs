@@ -360,8 +360,7 @@ async fn redis_frozen_and_thawed() {
         server.freeze();
         goes_on_without(&shared).await;
         // A frozen server drops no connection; the beat of the subscription finds out.
-        let noticed = async { sleep(Duration::from_secs(7)).await };
-        noticed.await;
+        sleep(Duration::from_secs(7)).await;
         server.thaw();
         comes_back(&shared).await;
         assert_eq!(hear(&mut bus).await, Heard::Gap);
