@@ -299,9 +299,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The query string, field by field. Unknown parameters are ignored; of a repeated one the last counts.
+/// The query string, field by field. What is asked for by [`Params::get`] is known; anything else is refused, because
+/// a filter that is not obeyed looks like an answer to it. Names that begin with `_` or `utm_` pass: caches and
+/// campaigns add those to any address.
 pub struct Params {
     values: BTreeMap<String, String>,
+    known: Vec<String>,
     errors: Vec<FieldError>,
 }
 
@@ -311,34 +314,69 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Query(values) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_| ApiError::invalid_field("query", "is not a valid query string"))?;
-        Ok(Self {
-            values: values.into_iter().collect(),
+        let mut params = Self {
+            values: BTreeMap::new(),
+            known: Vec::new(),
             errors: Vec::new(),
-        })
+        };
+        for (name, value) in values {
+            if let Some(first) = params.values.insert(name.clone(), value)
+                && first != params.values[&name]
+            {
+                params.error(&name, "is given twice".to_owned());
+            }
+        }
+        Ok(params)
     }
 }
 
 impl Params {
-    /// A parameter, when it is there and not empty.
+    /// A parameter, when it is there and not empty: forms send the fields that nobody filled in.
     pub fn get<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.values.get(name).filter(|text| !text.is_empty())?;
-        match parse(text) {
+        if self.values.get(name).is_some_and(String::is_empty) {
+            self.known.push(name.to_owned());
+            return None;
+        }
+        self.given(name, parse)
+    }
+
+    /// A parameter, when it is there at all.
+    pub fn given<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.known.push(name.to_owned());
+        match parse(self.values.get(name)?) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.errors.push(FieldError {
-                    field: name.to_owned(),
-                    message,
-                });
+                self.error(name, message);
                 None
             }
         }
     }
 
+    fn error(&mut self, name: &str, message: String) {
+        self.errors.push(FieldError {
+            field: name.to_owned(),
+            message,
+        });
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
-    /// 422 naming every parameter that was wrong.
-    pub fn finish(self) -> Result<(), ApiError> {
+    /// 422 naming every parameter that was wrong or is not known.
+    pub fn finish(mut self) -> Result<(), ApiError> {
+        let passes = |name: &str| name.starts_with('_') || name.starts_with("utm_");
+        let unknown: Vec<String> = self
+            .values
+            .keys()
+            .filter(|name| !passes(name) && !self.known.contains(name))
+            .cloned()
+            .collect();
+        for name in unknown {
+            self.error(
+                &name,
+                format!("is not known here; there are {}", self.known.join(", ")),
+            );
+        }
         if self.errors.is_empty() {
             Ok(())
         } else {

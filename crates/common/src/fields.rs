@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     money::Paise,
     problem::{ApiError, FieldError, not_json},
+    text,
 };
 
 /// A request body that can be read from [`Fields`].
@@ -133,43 +134,55 @@ impl<'a> Value<'a> {
     /// Any string.
     ///
     /// # Errors
-    /// When it is not a JSON string.
+    /// When it is not a JSON string, or one with half of a surrogate pair.
     pub fn string(self) -> Parsed<String> {
-        serde_json::from_str(self.0).map_err(|_| "must be a string".to_owned())
+        serde_json::from_str(self.0).map_err(|_| {
+            // The body was read as JSON before, so only an escape that stands for no character is left.
+            let why = if self.0.starts_with('"') {
+                "is not valid Unicode"
+            } else {
+                "must be a string"
+            };
+            why.to_owned()
+        })
     }
 
-    /// One line of text, trimmed: not empty, at most `max` characters, no control characters (which would let a
-    /// name add lines to a letter or a log).
+    /// One line of text, trimmed: something to see, at most `max` characters, and nothing that would let a name add
+    /// lines to a letter or a log, or turn the reading direction of what follows it.
     ///
     /// # Errors
     /// When it is none.
     pub fn line(self, max: usize) -> Parsed<String> {
         let text = self.string()?;
-        bounded(text.trim(), max, |c| !c.is_control())
+        bounded(&text, max, |c| !text::breaks_a_line(c))
     }
 
-    /// Text of several lines, trimmed: not empty, at most `max` characters.
+    /// Text of several lines, trimmed: something to see, at most `max` characters.
     ///
     /// # Errors
     /// When it is none.
     pub fn text(self, max: usize) -> Parsed<String> {
         let text = self.string()?;
-        bounded(text.trim(), max, |c| {
-            !c.is_control() || matches!(c, '\n' | '\r' | '\t')
+        bounded(&text, max, |c| {
+            matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}') || !text::breaks_a_line(c)
         })
     }
 
-    /// A whole number between two bounds, both included. `5.0` is none: JSON numbers keep their form here.
+    /// A whole number between two bounds, both included, as a number or a decimal string: `10`, `10.0` and `"10"`.
     ///
     /// # Errors
     /// When it is none.
     pub fn integer(self, min: i64, max: i64) -> Parsed<i64> {
-        if self.0.starts_with('"') || !self.0.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
-            return Err("must be a whole number".to_owned());
+        const FORM: &str = "must be a whole number";
+        let text = self.number().ok_or(FORM)?;
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
+        let digits = whole.strip_prefix('-').unwrap_or(whole);
+        let is = |text: &str, byte: fn(u8) -> bool| !text.is_empty() && text.bytes().all(byte);
+        if !is(digits, |b| b.is_ascii_digit()) || !is(fraction, |b| b == b'0') {
+            return Err(FORM.to_owned());
         }
-        match self.0.parse::<i64>() {
+        match whole.parse::<i64>() {
             Ok(n) if (min..=max).contains(&n) => Ok(n),
-            Err(_) if self.0.contains(['.', 'e', 'E']) => Err("must be a whole number".to_owned()),
             _ => Err(format!("must be between {min} and {max}")),
         }
     }
@@ -179,12 +192,20 @@ impl<'a> Value<'a> {
     /// # Errors
     /// When it is no amount.
     pub fn rupees(self) -> Parsed<Paise> {
-        let text = match self.0.chars().next() {
-            Some('"') => self.string()?,
-            Some(c) if c.is_ascii_digit() || c == '-' => self.0.to_owned(),
-            _ => return Err("must be an amount in rupees, as a number or a string".to_owned()),
-        };
+        let text = self
+            .number()
+            .ok_or("must be an amount in rupees, as a number or a string")?;
         Paise::from_rupees(&text).map_err(str::to_owned)
+    }
+
+    /// The text of a number, or of a string that may hold one: the one rule for every field that takes a number.
+    /// The text itself, because money must not pass a float.
+    fn number(self) -> Option<String> {
+        match self.0.chars().next()? {
+            '"' => self.string().ok().map(|text| text.trim().to_owned()),
+            c if c.is_ascii_digit() || c == '-' => Some(self.0.to_owned()),
+            _ => None,
+        }
     }
 
     /// An IANA time zone name.
@@ -192,9 +213,8 @@ impl<'a> Value<'a> {
     /// # Errors
     /// When there is no such zone.
     pub fn zone(self) -> Parsed<Tz> {
-        self.string()?
-            .parse()
-            .map_err(|_| "must be an IANA time zone such as Asia/Kolkata".to_owned())
+        crate::time::zone(&self.string()?)
+            .ok_or_else(|| "must be an IANA time zone such as Asia/Kolkata".to_owned())
     }
 
     /// A JSON object, read into fields of its own by serde.
@@ -207,14 +227,97 @@ impl<'a> Value<'a> {
 }
 
 fn bounded(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Parsed<String> {
+    let text = text::trimmed(text);
     if text.is_empty() {
         return Err("must not be empty".to_owned());
+    }
+    if !text::is_visible(text) {
+        return Err("must have something to see in it".to_owned());
     }
     if text.chars().count() > max {
         return Err(format!("must be at most {max} characters"));
     }
     if !text.chars().all(allowed) {
-        return Err("must not contain control characters".to_owned());
+        return Err(
+            "must not contain control characters, or marks that turn the reading direction".to_owned(),
+        );
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_can_be_seen_and_reads_as_it_is_stored() {
+        for (text, line) in [
+            (r#""  Asha Rao\n""#, "Asha Rao"),
+            (r#""\ufeffAsha\u200b""#, "Asha"),
+            (
+                r#""\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645""#,
+                "می\u{200c}خواهم",
+            ),
+            (r#""\ud83d\ude00""#, "😀"),
+        ] {
+            assert_eq!(Value(text).line(200).as_deref(), Ok(line), "{text}");
+        }
+        for (text, why) in [
+            (r#""""#, "must not be empty"),
+            (r#"" \u200b""#, "must not be empty"),
+            (r#""\u3164""#, "must have something to see in it"),
+            (r#""\u2800""#, "must have something to see in it"),
+            (r#""\ud83d""#, "is not valid Unicode"),
+            (r#""\ude00x""#, "is not valid Unicode"),
+            ("7", "must be a string"),
+        ] {
+            assert_eq!(Value(text).line(200), Err(why.to_owned()), "{text}");
+            assert_eq!(Value(text).text(200), Err(why.to_owned()), "{text}");
+        }
+        for text in [
+            r#""a\u202eb""#,
+            r#""a\u2066b""#,
+            r#""a\u2028b""#,
+            r#""a\nb""#,
+            r#""a\u0000b""#,
+        ] {
+            assert!(Value(text).line(200).is_err(), "{text}");
+        }
+        assert!(Value(r#""a\u2028b\nc""#).text(200).is_ok());
+        assert!(Value(r#""a\u202eb""#).text(200).is_err());
+    }
+
+    #[test]
+    fn one_rule_for_numbers() {
+        for text in ["10", "10.0", "10.00", "\"10\"", "\" 10.0 \""] {
+            assert_eq!(Value(text).integer(1, 100), Ok(10), "{text}");
+            assert_eq!(Value(text).rupees(), Ok(Paise(1000)), "{text}");
+        }
+        for text in [
+            "10.5",
+            "1e1",
+            "\"1e1\"",
+            "\"\"",
+            "\"ten\"",
+            "true",
+            "[]",
+            "\"10.\"",
+            "\"+10\"",
+            "\"१०\"",
+            "{}",
+        ] {
+            assert_eq!(
+                Value(text).integer(1, 100),
+                Err("must be a whole number".to_owned()),
+                "{text}"
+            );
+        }
+        for text in ["0", "-3", "-3.0", "101", "99999999999999999999"] {
+            assert_eq!(
+                Value(text).integer(1, 100),
+                Err("must be between 1 and 100".to_owned()),
+                "{text}"
+            );
+        }
+    }
 }

@@ -29,6 +29,7 @@ pub mod shared;
 pub mod sqlite;
 pub mod store;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod wire;
 pub mod workers;

@@ -243,7 +243,7 @@ impl Settings {
                 .parse(
                     "DEFAULT_TIMEZONE",
                     "an IANA time zone such as Asia/Kolkata",
-                    |text| text.parse().ok(),
+                    crate::time::zone,
                 )
                 .unwrap_or(Tz::Asia__Kolkata),
             hold: r.seconds("HOLD_SECONDS", 1, 24 * 3600),

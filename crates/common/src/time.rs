@@ -1,7 +1,7 @@
 //! Event times: an instant together with the zone its organiser thinks in.
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone};
-use chrono_tz::Tz;
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone};
+use chrono_tz::{TZ_VARIANTS, Tz};
 
 use crate::clock::Timestamp;
 
@@ -14,7 +14,18 @@ pub struct EventTime {
     pub zone: Tz,
 }
 
+/// Which end of a day a date stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Day {
+    /// Its first instant.
+    Begins,
+    /// The first instant after it.
+    Ends,
+}
+
 impl EventTime {
+    const FORM: &str = "must be a time such as 2030-01-31T18:30:00+05:30 or 2030-01-31T18:30:00";
+
     /// Reads RFC 3339 (`2030-01-01T10:00:00+05:30`), or the documented local form without offset
     /// (`2024-11-22T18:44:06.000`), which is a wall-clock time in `zone`.
     ///
@@ -24,7 +35,7 @@ impl EventTime {
     /// # Errors
     /// A sentence for the person who sent it.
     pub fn parse(text: &str, zone: Tz) -> Result<Self, &'static str> {
-        const FORM: &str = "must be a time such as 2030-01-31T18:30:00+05:30 or 2030-01-31T18:30:00";
+        const FORM: &str = EventTime::FORM;
         let at = match DateTime::parse_from_rfc3339(text) {
             Ok(at) => at.to_utc(),
             Err(_) => {
@@ -44,6 +55,43 @@ impl EventTime {
         })
     }
 
+    /// Reads a time from a query string: what [`EventTime::parse`] reads, also when the `+` of its offset was sent
+    /// unescaped and so arrived as a blank; or a date (`2031-01-31`), which is its whole day in `zone`.
+    ///
+    /// # Errors
+    /// A sentence for the person who sent it.
+    pub fn parse_query(text: &str, zone: Tz, day: Day) -> Result<Self, &'static str> {
+        const FORM: &str = "must be a time such as 2030-01-31T18:30:00+05:30 or 2030-01-31T18:30:00, or a date such as 2030-01-31";
+        let text = text.trim();
+        if let Some(date) = date(text) {
+            let date = match day {
+                Day::Begins => date,
+                Day::Ends => date.succ_opt().ok_or(FORM)?,
+            };
+            return Self::parse(&date.format("%Y-%m-%dT00:00:00").to_string(), zone);
+        }
+        // Only an offset has a sign there, and a blank is no sign.
+        let repaired = match text.rsplit_once(' ') {
+            Some((time, offset)) if time.contains(['T', 't']) => format!("{time}+{offset}"),
+            _ => text.to_owned(),
+        };
+        Self::parse(&repaired, zone).map_err(|why| if why == Self::FORM { FORM } else { why })
+    }
+
+    /// The same wall-clock time in another zone. Of one that occurs twice there, it is the occurrence with today's
+    /// offset, so that naming the same zone by another name moves nothing.
+    ///
+    /// # Errors
+    /// As [`EventTime::parse`].
+    pub fn in_zone(self, zone: Tz) -> Result<Self, &'static str> {
+        let local = self.at.with_timezone(&self.zone);
+        let moved = match zone.from_local_datetime(&local.naive_local()) {
+            LocalResult::Ambiguous(_, second) if second.to_utc() == self.at => self.at,
+            _ => return Self::parse(&local.format("%Y-%m-%dT%H:%M:%S%.3f").to_string(), zone),
+        };
+        Ok(Self { at: moved, zone })
+    }
+
     /// As the public API shows it: local time with milliseconds and offset,
     /// `2024-11-22T18:44:06.000+05:30`.
     pub fn rfc3339(self) -> String {
@@ -59,6 +107,30 @@ impl EventTime {
             .format("%A, %-d %B %Y, %H:%M %Z")
             .to_string()
     }
+}
+
+/// `2031-01-31`, and nothing looser: chrono's `%Y` also takes signs and any number of digits.
+fn date(text: &str) -> Option<NaiveDate> {
+    let digits =
+        |range: std::ops::Range<usize>| text.get(range)?.bytes().all(|b| b.is_ascii_digit()).then_some(());
+    let shape = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+    digits(0..4)
+        .and(digits(5..7))
+        .and(digits(8..10))
+        .filter(|()| shape)?;
+    text.parse().ok()
+}
+
+/// A zone by its IANA name, in any case and with blanks around it.
+pub fn zone(name: &str) -> Option<Tz> {
+    let name = name.trim();
+    let in_any_case = || {
+        TZ_VARIANTS
+            .iter()
+            .find(|zone| zone.name().eq_ignore_ascii_case(name))
+            .copied()
+    };
+    name.parse().ok().or_else(in_any_case)
 }
 
 fn resolve(local: NaiveDateTime, zone: Tz) -> Option<Timestamp> {
@@ -113,6 +185,67 @@ mod tests {
             shown("2024-11-03T01:30:00", New_York),
             "2024-11-03T01:30:00.000-04:00"
         );
+    }
+
+    #[test]
+    fn query_strings() {
+        let read = |text, day| EventTime::parse_query(text, Kolkata, day).map(EventTime::rfc3339);
+        let shown = "2031-01-01T10:00:00.000+05:30";
+        for text in [
+            "2031-01-01T10:00:00+05:30",
+            "2031-01-01T10:00:00 05:30",
+            "2031-01-01T04:30:00Z",
+            "2031-01-01T10:00",
+            " 2031-01-01T10:00 ",
+        ] {
+            assert_eq!(read(text, Day::Begins).as_deref(), Ok(shown), "{text}");
+        }
+        assert_eq!(
+            read("2031-01-01", Day::Begins).unwrap(),
+            "2031-01-01T00:00:00.000+05:30"
+        );
+        assert_eq!(
+            read("2031-12-31", Day::Ends).unwrap(),
+            "2032-01-01T00:00:00.000+05:30"
+        );
+        // Midnight of 8 September 2030 does not exist in Santiago.
+        let day = EventTime::parse_query("2024-09-08", chrono_tz::America::Santiago, Day::Begins).unwrap();
+        assert_eq!(day.rfc3339(), "2024-09-08T01:00:00.000-03:00");
+        for text in [
+            "2031-02-30",
+            "2031-1-1",
+            "+2031-1-01",
+            "01-01-2031",
+            "2031-01-01 +",
+            "9999-12-31T",
+            "आज",
+        ] {
+            assert!(read(text, Day::Ends).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_name_of_the_same_zone_moves_nothing() {
+        // The second 01:30 of 7 November 2027.
+        let second = EventTime::parse("2027-11-07T01:30:00-05:00", New_York).unwrap();
+        for zone in [New_York, chrono_tz::US::Eastern, chrono_tz::America::Toronto] {
+            assert_eq!(second.in_zone(zone).unwrap().at, second.at, "{zone}");
+        }
+        let first = EventTime::parse("2027-11-07T01:30:00-04:00", New_York).unwrap();
+        assert_eq!(first.in_zone(New_York).unwrap().at, first.at);
+        let moved = second.in_zone(Kolkata).unwrap();
+        assert_eq!(moved.rfc3339(), "2027-11-07T01:30:00.000+05:30");
+    }
+
+    #[test]
+    fn zones_in_any_case() {
+        for name in ["Asia/Kolkata", "asia/kolkata", "  ASIA/KOLKATA\n"] {
+            assert_eq!(zone(name), Some(Kolkata), "{name}");
+        }
+        assert_eq!(zone("utc"), Some(Tz::UTC));
+        for name in ["", "Asia", "Asia /Kolkata", "IST+5"] {
+            assert_eq!(zone(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream, payments
         workers::end_registrations(app.clone(), stop()),
     );
     workers.spawn("tidy events", workers::tidy(app.clone(), stop()));
+    workers.spawn("index events", workers::index_events(app.clone(), stop()));
     let bells = app.store.bells();
     for (index, (upstream, audience)) in [
         (notifications, service::NOTIFICATIONS),

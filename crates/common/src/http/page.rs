@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -58,11 +58,11 @@ pub struct Page {
 impl Page {
     /// Reads the two parameters.
     pub fn read(params: &mut Params) -> Self {
-        let limit = params.get("limit", |text| match text.parse() {
+        let limit = params.given("limit", |text| match text.parse() {
             Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
             _ => Err(format!("must be between 1 and {MAX_LIMIT}")),
         });
-        let after = params.get("cursor", |text| {
+        let after = params.given("cursor", |text| {
             Cursor::decode(text).ok_or_else(|| "must come from a Link header of this list".to_owned())
         });
         Self {
@@ -101,14 +101,35 @@ pub fn link(next: Cursor, uri: &Uri) -> Option<HeaderValue> {
         .unwrap_or_default()
         .split('&')
         .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("cursor"))
-        // What came in a URL may still hold characters that end the <...> of a Link.
-        .map(|pair| pair.replace('<', "%3C").replace('>', "%3E"))
+        .map(encoded)
         .collect();
     query.push(format!(
         "cursor={}",
         utf8_percent_encode(&next.encode(), NON_ALPHANUMERIC)
     ));
-    HeaderValue::from_str(&format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))).ok()
+    HeaderValue::from_str(&format!(
+        "<{}?{}>; rel=\"next\"",
+        encoded(uri.path()),
+        query.join("&")
+    ))
+    .ok()
+}
+
+/// A part of an address as RFC 3986 writes it. What was sent may hold raw UTF-8, and characters that end the `<...>` of
+/// a Link.
+fn encoded(part: &str) -> String {
+    const NOT_IN_ADDRESSES: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    utf8_percent_encode(part, NOT_IN_ADDRESSES).to_string()
 }
 
 #[cfg(test)]
@@ -137,5 +158,22 @@ mod tests {
         let link = link.to_str().unwrap();
         assert!(link.starts_with("</api/events?q=a%20b&limit=2&cursor="), "{link}");
         assert!(!link.contains("old"));
+    }
+
+    #[test]
+    fn the_next_page_is_an_address() {
+        let cursor = Cursor {
+            key: 1,
+            id: Uuid::nil(),
+        };
+        let uri: Uri = "/api/events?q=m\u{fc}sli&from=2031-01-01T00:00:00+05:30&x=%3C"
+            .parse()
+            .unwrap();
+        let link = link(cursor, &uri).unwrap();
+        let link = link.to_str().unwrap();
+        assert!(
+            link.starts_with("</api/events?q=m%C3%BCsli&from=2031-01-01T00:00:00+05:30&x=%3C&cursor="),
+            "{link}"
+        );
     }
 }

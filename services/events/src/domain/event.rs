@@ -60,6 +60,28 @@ impl Closing {
         Self::Default((start > now).then_some(start))
     }
 
+    /// The closing of an event whose start moves from `before` to `after`. A default follows the start. It never turns
+    /// into "never": registration for what has started stays closed until the start lies ahead again or the organizer
+    /// names a closing.
+    fn moved(self, before: Timestamp, after: Timestamp, now: Timestamp) -> Result<Self, PatchError> {
+        match self {
+            Self::Default(Some(_)) => Ok(Self::Default(Some(after))),
+            Self::Default(None) => Ok(Self::by_default(after, now)),
+            // Who wanted sales to go on after the start has said so; here they would, and nobody has.
+            Self::At(at) if at <= before && at > after && at > now => Err(PatchError::Time(
+                "registration_closes_at",
+                "would lie after the new start; send the one that is meant along, or null to close at the start",
+            )),
+            Self::At(_) => Ok(self),
+        }
+    }
+
+    /// The default in place of what its organizer named before: as if there had been none. Whether the start lay ahead
+    /// when it was set is known of the event's making only.
+    fn forgotten(event: &Event, after: Timestamp, now: Timestamp) -> Self {
+        Self::Default((after > now || event.time.at > event.created_at).then_some(after))
+    }
+
     /// The instant, if there is one.
     pub fn at(self) -> Option<Timestamp> {
         match self {
@@ -122,7 +144,7 @@ pub struct Patch {
     pub details: Option<String>,
     /// New start: its text, read in the event's zone.
     pub time: Option<String>,
-    /// New zone; without a new start, the wall-clock time stays and the instant moves.
+    /// New zone; without a new start, the wall-clock time stays and the instant moves, unless both zones agree on it.
     pub zone: Option<Tz>,
     /// New place.
     pub address: Option<String>,
@@ -155,6 +177,11 @@ impl Event {
     pub fn seats_left(&self) -> Option<u32> {
         self.capacity
             .map(|capacity| capacity.saturating_sub(self.seats_taken))
+    }
+
+    /// Whether a change shows outside: in name, place, or what clocks and calendars say of the start.
+    pub fn differs_for_others(&self, after: &Self) -> bool {
+        (&self.name, &self.address, self.time) != (&after.name, &after.address, after.time)
     }
 
     /// What other services need to know of it.
@@ -197,15 +224,19 @@ impl Event {
             event.capacity = capacity;
         }
         event.time = self.moved(patch)?;
-        if event.time.at != self.time.at {
+        let (before, after) = (self.time.at, event.time.at);
+        if before != after {
             event.schedule_version += 1;
-            if let Closing::Default(_) = event.closes {
-                event.closes = Closing::by_default(event.time.at, now);
-            }
         }
         match &patch.closes_at {
-            None => {}
-            Some(None) => event.closes = Closing::by_default(event.time.at, now),
+            None if before == after => {}
+            None => event.closes = self.closes.moved(before, after, now)?,
+            Some(None) => {
+                event.closes = match self.closes {
+                    Closing::Default(_) => self.closes.moved(before, after, now)?,
+                    Closing::At(_) => Closing::forgotten(self, after, now),
+                };
+            }
             Some(Some(text)) => {
                 let at = EventTime::parse(text, event.time.zone)
                     .map_err(|why| PatchError::Time("registration_closes_at", why))?;
@@ -217,21 +248,15 @@ impl Event {
 
     fn moved(&self, patch: &Patch) -> Result<EventTime, PatchError> {
         let zone = patch.zone.unwrap_or(self.time.zone);
-        let wall_clock = || {
-            self.time
-                .at
-                .with_timezone(&self.time.zone)
-                .format("%Y-%m-%dT%H:%M:%S%.3f")
-                .to_string()
-        };
         match (&patch.time, patch.zone) {
             (None, None) => Ok(self.time),
             (Some(text), _) => {
                 EventTime::parse(text, zone).map_err(|why| PatchError::Time("event_time", why))
             }
-            (None, Some(_)) => {
-                EventTime::parse(&wall_clock(), zone).map_err(|why| PatchError::Time("timezone", why))
-            }
+            (None, Some(_)) => self
+                .time
+                .in_zone(zone)
+                .map_err(|why| PatchError::Time("timezone", why)),
         }
     }
 }
@@ -290,6 +315,115 @@ mod tests {
             )
             .unwrap();
         assert_eq!((renamed.version, renamed.schedule_version), (2, 1));
+    }
+
+    #[test]
+    fn a_started_event_stays_closed() {
+        let now = from_millis(1_900_000_000_000);
+        let hours = |hours| now + TimeDelta::hours(hours);
+        let set = |event: &Event, start: i64, closes: Option<Option<i64>>, at: i64| {
+            let text = |hour: i64| hours(hour).to_rfc3339();
+            let patch = Patch {
+                time: Some(text(start)),
+                closes_at: closes.map(|closes| closes.map(text)),
+                ..Patch::default()
+            };
+            event
+                .patched(&patch, hours(at))
+                .map(|event| event.is_open(hours(at)))
+        };
+        let upcoming = event(hours(1), now);
+        let past = event(hours(-1), now);
+        // (event, new start, closing named, at this hour, open afterwards)
+        for (event, start, closes, at, open) in [
+            (&upcoming, 1, None, 2, false),          // nothing moves
+            (&upcoming, -5, None, 2, false),         // another past second
+            (&upcoming, 2, None, 2, false),          // this very second
+            (&upcoming, 3, None, 2, true),           // postponed
+            (&upcoming, -5, Some(None), 2, false),   // back to the default: as it was made, it lay ahead
+            (&upcoming, -5, Some(Some(9)), 2, true), // the organizer says otherwise
+            (&past, -5, None, 2, true),              // a record stays open
+            (&past, 9, None, 2, true),               // and closes at its start once that lies ahead
+            (&past, -5, Some(None), 2, true),
+            (&past, -5, Some(Some(1)), 2, false),
+        ] {
+            assert_eq!(set(event, start, closes, at), Ok(open), "{start} {closes:?} {at}");
+        }
+    }
+
+    #[test]
+    fn a_named_closing_does_not_slip_behind_an_earlier_start() {
+        let now = from_millis(1_900_000_000_000);
+        let hours = |hours| now + TimeDelta::hours(hours);
+        let patched = |closes: i64, start: i64, named: Option<Option<i64>>, at: i64| {
+            let event = Event {
+                closes: Closing::At(hours(closes)),
+                ..event(hours(10), now)
+            };
+            let text = |hour: i64| hours(hour).to_rfc3339();
+            let patch = Patch {
+                time: Some(text(start)),
+                closes_at: named.map(|named| named.map(text)),
+                ..Patch::default()
+            };
+            event.patched(&patch, hours(at)).map(|event| event.closes.at())
+        };
+        assert!(matches!(
+            patched(9, 5, None, 0),
+            Err(PatchError::Time("registration_closes_at", _))
+        ));
+        assert_eq!(patched(9, 5, Some(None), 0), Ok(Some(hours(5))));
+        assert_eq!(patched(9, 5, Some(Some(5)), 0), Ok(Some(hours(5))));
+        assert_eq!(
+            patched(9, 5, Some(Some(7)), 0),
+            Ok(Some(hours(7))),
+            "its organizer says so"
+        );
+        assert_eq!(
+            patched(9, 9, None, 0),
+            Ok(Some(hours(9))),
+            "at the start is not after it"
+        );
+        assert_eq!(
+            patched(12, 5, None, 0),
+            Ok(Some(hours(12))),
+            "sales went on after the start before"
+        );
+        assert_eq!(patched(9, 20, None, 0), Ok(Some(hours(9))), "a later start");
+        assert_eq!(patched(2, 1, None, 3), Ok(Some(hours(2))), "closed long ago");
+    }
+
+    #[test]
+    fn naming_the_same_zone_moves_nothing() {
+        let now = from_millis(1_900_000_000_000);
+        // The second 01:30 of 7 November 2027 in New York.
+        let start = EventTime::parse("2027-11-07T01:30:00-05:00", chrono_tz::America::New_York).unwrap();
+        for (event, zone) in [
+            (
+                Event {
+                    time: start,
+                    ..event(start.at, now)
+                },
+                chrono_tz::America::New_York,
+            ),
+            (
+                Event {
+                    time: start,
+                    ..event(start.at, now)
+                },
+                chrono_tz::US::Eastern,
+            ),
+            (event(start.at, now), chrono_tz::Asia::Calcutta),
+        ] {
+            let patch = Patch {
+                details: Some("x".into()),
+                zone: Some(zone),
+                ..Patch::default()
+            };
+            let patched = event.patched(&patch, now).unwrap();
+            assert_eq!(patched.time.rfc3339(), event.time.rfc3339(), "{zone}");
+            assert_eq!(patched.schedule_version, event.schedule_version, "{zone}");
+        }
     }
 
     #[test]

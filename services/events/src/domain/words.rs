@@ -2,25 +2,149 @@
 
 use std::collections::BTreeSet;
 
-/// Longer words are cut: nobody types more.
-const LENGTH: usize = 32;
-/// Words kept of one event.
-const COUNT: usize = 500;
-/// Words of one search that count.
-const SEARCHED: usize = 8;
+use common::text::{folded, is_mark, is_of_a_word};
 
-/// The words of some texts, lower-case and once each.
+/// Grows when [`of`] finds other words in the same texts. Events that were indexed by an earlier one are indexed anew
+/// after the start.
+pub const VERSION: i64 = 2;
+/// Longer words are cut, here and in searches alike.
+const LENGTH: usize = 64;
+/// Scripts that put no blanks between words are found by any part; this much of it is compared.
+const UNSPACED_LENGTH: usize = 8;
+/// Words of one search.
+const SEARCHED: usize = 32;
+
+/// The words of some texts, folded, each once.
 pub fn of(texts: &[&str]) -> BTreeSet<String> {
-    texts.iter().flat_map(|text| split(text)).take(COUNT).collect()
+    let mut words = BTreeSet::new();
+    for text in texts {
+        for (word, unspaced) in split(&folded(text)) {
+            if unspaced {
+                let starts = word.char_indices().filter(|(_, c)| !is_mark(*c));
+                words.extend(starts.map(|(at, _)| cut(&word[at..], UNSPACED_LENGTH)));
+            } else {
+                words.insert(cut(word, LENGTH));
+            }
+        }
+    }
+    words
 }
 
-/// The words of a search. An event is found when each begins one of its own.
-pub fn searched(text: &str) -> Vec<String> {
-    split(text).take(SEARCHED).collect()
+/// The words of a search. An event is found when each begins one of its own. None: there is nothing to search for.
+///
+/// # Errors
+/// The rest of the sentence "`q` ..." when they are too many.
+pub fn searched(text: &str) -> Result<Vec<String>, String> {
+    let folded = folded(text);
+    let words: BTreeSet<String> = split(&folded)
+        .map(|(word, unspaced)| cut(word, if unspaced { UNSPACED_LENGTH } else { LENGTH }))
+        .collect();
+    if words.len() > SEARCHED {
+        return Err(format!("must be at most {SEARCHED} words"));
+    }
+    Ok(words.into_iter().collect())
 }
 
-fn split(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(|word| word.chars().take(LENGTH).flat_map(char::to_lowercase).collect())
+fn cut(word: &str, length: usize) -> String {
+    word.chars().take(length).collect()
+}
+
+/// The runs of letters and digits in a text, each with whether its script has no blanks between words.
+fn split(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    text.split(|c: char| !is_of_a_word(c)).flat_map(|run| {
+        let mut runs = Vec::new();
+        let mut rest = run;
+        while let Some(first) = rest.chars().next() {
+            let unspaced = is_unspaced(first);
+            // A mark belongs to the character before it, whatever script it is of.
+            let end = rest
+                .find(|c: char| !is_mark(c) && is_unspaced(c) != unspaced)
+                .unwrap_or(rest.len());
+            runs.push((&rest[..end], unspaced));
+            rest = &rest[end..];
+        }
+        runs
+    })
+}
+
+/// Thai, Lao, Burmese, Khmer, kana and Han.
+fn is_unspaced(c: char) -> bool {
+    matches!(c,
+        '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}'
+        | '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn finds(query: &str, text: &str) -> bool {
+        let words = of(&[text]);
+        let searched = searched(query).unwrap();
+        !searched.is_empty()
+            && searched
+                .iter()
+                .all(|word| words.iter().any(|own| own.starts_with(word.as_str())))
+    }
+
+    #[test]
+    fn what_is_found() {
+        for (query, text) in [
+            ("istanbul", "Yazılım Buluşması, İstanbul"),
+            ("müsli", "Mu\u{308}sli am Morgen"),
+            ("οδος", "ΟΔΟΣ ΑΘΗΝΑΣ"),
+            ("cafe", "Café Lumière"),
+            ("CAFÉ", "cafe"),
+            ("strasse", "Lange Straße 7"),
+            ("क्षे", "क्षेत्र सभा"),
+            ("国際", "東京国際フォーラム"),
+            ("フォーラム", "東京国際フォーラム"),
+            ("ดนตรี", "เทศกาลดนตรี"),
+            ("東京国際フォーラムのホール", "会場は東京国際フォーラムのホール"),
+            ("o'reilly", "Conference by O’Reilly"),
+            ("wide", "ＷＩＤＥ open"),
+        ] {
+            assert!(finds(query, text), "{query} in {text}");
+        }
+        for (query, text) in [
+            ("ust", "Rust"),
+            ("!!!", "!!!"),
+            ("की", "कि"),
+            ("京東", "東京"),
+            ("\u{301}", "é"),
+        ] {
+            assert!(!finds(query, text), "{query} in {text}");
+        }
+    }
+
+    #[test]
+    fn no_word_of_long_details_is_left_out() {
+        let words: Vec<String> = (0..1500).map(|n| format!("w{n}")).collect();
+        let text = format!("{} {}", "and ".repeat(500), words.join(" "));
+        assert!(finds("w1499 and w0", &text));
+    }
+
+    #[test]
+    fn a_search_of_too_many_words_is_refused() {
+        let words = |n: usize| (0..n).map(|n| format!("w{n} ")).collect::<String>();
+        assert_eq!(searched(&words(32)).map(|words| words.len()), Ok(32));
+        assert!(searched(&words(33)).is_err());
+        assert_eq!(searched(&"again ".repeat(99)).map(|words| words.len()), Ok(1));
+    }
+
+    proptest! {
+        #[test]
+        fn any_word_of_a_text_finds_it(text in "\\PC{1,60}", from in 0usize..60, length in 1usize..20) {
+            let part: String = text.chars().skip(from).take(length).collect();
+            // A whole word, so that it begins where one of the text begins.
+            for word in part.split_whitespace().filter(|word| text.split_whitespace().any(|own| own == *word)) {
+                if !searched(word).unwrap().is_empty() {
+                    prop_assert!(finds(word, &text), "{word:?} in {text:?}");
+                }
+            }
+        }
+    }
 }

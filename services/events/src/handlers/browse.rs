@@ -6,7 +6,7 @@ use common::{
     http::{Page, page},
     ids::EventId,
     problem::{ApiError, Problem},
-    time::EventTime,
+    time::{Day, EventTime},
 };
 
 use super::no_such_event;
@@ -18,10 +18,10 @@ use crate::{app::App, domain::words, store::Search, views::EventView};
     path = "/api/events",
     tag = "events",
     params(
-        ("q" = Option<String>, Query, description = "Words; each must begin a word of the name, address or details"),
-        ("from" = Option<String>, Query, description = "Starting at this time or later"),
-        ("to" = Option<String>, Query, description = "Starting before this time"),
-        ("when" = Option<String>, Query, description = "`upcoming` (soonest first), `past`, or `all` (default; latest first)"),
+        ("q" = Option<String>, Query, description = "Words, in any case and with or without accents; each must begin a word of the name, address or details. At most 32"),
+        ("from" = Option<String>, Query, description = "Starting at this time or later; a date is its first instant in the default zone"),
+        ("to" = Option<String>, Query, description = "Starting before this time; a date is the whole day, so it is included"),
+        ("when" = Option<String>, Query, description = "`upcoming` (soonest first), `past`, or `all` (latest first). Default: `all` with `q`, `from` or `to`, else `upcoming`"),
         ("price" = Option<String>, Query, description = "`free` or `paid`"),
         ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
         ("cursor" = Option<String>, Query, description = "From the Link header of the page before"),
@@ -34,13 +34,12 @@ use crate::{app::App, domain::words, store::Search, views::EventView};
 pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
     let now = app.clock.now();
-    let time = |text: &str| Ok(EventTime::parse(text, app.default_timezone)?.at);
+    let time = |text: &str, day| Ok(EventTime::parse_query(text, app.default_timezone, day)?.at);
+    let words = params.get("q", words::searched);
     let mut search = Search {
-        words: params
-            .get("q", |text| Ok(words::searched(text)))
-            .unwrap_or_default(),
-        from: params.get("from", time),
-        to: params.get("to", time),
+        words: words.clone().unwrap_or_default(),
+        from: params.get("from", |text| time(text, Day::Begins)),
+        to: params.get("to", |text| time(text, Day::Ends)),
         soonest_first: false,
         free: params.get("price", |text| match text {
             "free" => Ok(true),
@@ -53,12 +52,20 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
         _ => Err("must be upcoming, past or all".to_owned()),
     });
     params.finish()?;
-    match when.as_deref() {
-        Some("upcoming") => {
+    if words.is_some_and(|words| words.is_empty()) {
+        // Something was searched for that no event can have.
+        return Ok(page::respond::<EventView>(Vec::new(), None, &uri));
+    }
+    let narrowed = !search.words.is_empty() || search.from.is_some() || search.to.is_some();
+    match when
+        .as_deref()
+        .unwrap_or(if narrowed { "all" } else { "upcoming" })
+    {
+        "upcoming" => {
             search.from = Some(search.from.map_or(now, |from| from.max(now)));
             search.soonest_first = true;
         }
-        Some("past") => search.to = Some(search.to.map_or(now, |to| to.min(now))),
+        "past" => search.to = Some(search.to.map_or(now, |to| to.min(now))),
         _ => {}
     }
     let found = app.store.search_events(search, page).await?;

@@ -214,6 +214,8 @@ pub trait Store: Send + Sync {
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Takes messages in, each once: captured payments confirm registrations or go back.
     async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+    /// Finds the words of up to `limit` events anew that an earlier release indexed; gives the number.
+    async fn index_events(&self, limit: usize) -> Result<usize, StoreError>;
     /// Drops what has been kept long enough.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
     /// Whether changes can be made.

@@ -42,6 +42,29 @@ pub async fn end_registrations(app: App, stop: CancellationToken) {
     }
 }
 
+/// Finds the words anew of events that an earlier release indexed. Until it is through, those are found by their old
+/// words.
+pub async fn index_events(app: App, stop: CancellationToken) {
+    let mut done = 0;
+    while !stop.is_cancelled() {
+        match app.store.index_events(AT_ONCE).await {
+            Ok(0) => break,
+            Ok(number) => done += number,
+            Err(error) => {
+                tracing::warn!(%error, "events could not be indexed anew");
+                pause(EVERY * 4, &stop).await;
+            }
+        }
+    }
+    if done > 0 {
+        tracing::info!(
+            events = done,
+            "events of an earlier release were indexed anew for search"
+        );
+    }
+    stop.cancelled().await;
+}
+
 /// Drops what has been kept long enough.
 pub async fn tidy(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {

@@ -30,8 +30,8 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
         "version": event.version,
         "schedule_version": event.schedule_version,
         "created_at": date(event.created_at),
-        "words": words::of(&[&event.name, &event.address, &event.details]).into_iter().collect::<Vec<_>>(),
     };
+    set.extend(words([&event.name, &event.address, &event.details]));
     let mut unset = Document::new();
     match event.capacity {
         Some(capacity) => set.insert("capacity", i64::from(capacity)),
@@ -42,6 +42,14 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
         None => unset.insert("closes_at", ""),
     };
     (set, unset)
+}
+
+/// The words by which an event is found.
+pub(super) fn words(texts: [&str; 3]) -> Document {
+    doc! {
+        "words": words::of(&texts).into_iter().collect::<Vec<_>>(),
+        "words_version": words::VERSION,
+    }
 }
 
 pub(super) fn event(found: &Document) -> Result<Event, StoreError> {

@@ -4,14 +4,17 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, UserId},
-    mongo::{Tx, date, outbox, uuid},
+    mongo::{Fields, Tx, date, outbox, uuid},
     store::StoreError,
 };
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{documents, schema::EVENTS};
 use crate::{
-    domain::event::{Event, Patch, PatchError},
+    domain::{
+        event::{Event, Patch, PatchError},
+        words,
+    },
     store::{ChangeError, EventPage, Search, messages},
 };
 
@@ -131,8 +134,7 @@ pub(super) async fn update(
         update.insert("$unset", unset);
     }
     tx.update(EVENTS, doc! {"_id": id}, update).await?;
-    let told = (&before.name, &before.address, before.time) != (&event.name, &event.address, event.time);
-    if told {
+    if before.differs_for_others(&event) {
         outbox::push(tx, &[messages::changed(&event, now)]).await?;
     }
     Ok(event)
@@ -154,6 +156,31 @@ pub(super) async fn cancel(
     tx.update(EVENTS, doc! {"_id": id}, update).await?;
     outbox::push(tx, &[messages::changed(&event, now)]).await?;
     Ok(event)
+}
+
+/// Events that an earlier release indexed.
+pub(super) async fn to_index(tx: &mut Tx, limit: usize) -> Result<Vec<Document>, StoreError> {
+    let unmarked = tx
+        .find(EVENTS, doc! {"words_version": null}, doc! {}, limit)
+        .await?;
+    if !unmarked.is_empty() {
+        return Ok(unmarked);
+    }
+    let earlier = doc! {"words_version": {"$lt": words::VERSION}};
+    tx.find(EVENTS, earlier, doc! {}, limit).await
+}
+
+/// Finds the words of an event anew, unless it has changed since it was read.
+pub(super) async fn index(tx: &mut Tx, event: &Document) -> Result<(), StoreError> {
+    let unchanged = doc! {"_id": event.get("_id"), "version": event.get("version")};
+    let texts = [
+        event.text("name")?,
+        event.text("address")?,
+        event.text("details")?,
+    ];
+    let set = documents::words(texts.each_ref().map(String::as_str));
+    tx.update(EVENTS, unchanged, doc! {"$set": set}).await?;
+    Ok(())
 }
 
 /// An event whose registrations are being ended.

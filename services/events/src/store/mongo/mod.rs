@@ -278,6 +278,17 @@ impl Store for MongoStore {
         Ok(receipts)
     }
 
+    async fn index_events(&self, limit: usize) -> Result<usize, StoreError> {
+        let found = events::to_index(&mut self.db.read(), limit).await?;
+        for event in &found {
+            let event = event.clone();
+            self.db
+                .write(event, |tx, event| events::index(tx, event).boxed())
+                .await?;
+        }
+        Ok(found.len())
+    }
+
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         const AT_ONCE: usize = 1_000;
         while idempotency::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
@@ -301,6 +312,7 @@ impl Store for MongoStore {
 #[cfg(test)]
 mod tests {
     use common::mongo::testing::{Watch, fresh_uri};
+    use mongodb::bson::doc;
 
     use super::*;
     use crate::store::contract::Fresh;
@@ -315,4 +327,21 @@ mod tests {
     }
 
     crate::store_contract!(fresh);
+
+    #[tokio::test]
+    async fn events_of_an_earlier_release_are_indexed_anew() {
+        let watch = Watch::default();
+        let db = watch.open(&fresh_uri(), service::EVENTS, COLLECTIONS).await;
+        let store: Arc<dyn Store> = Arc::new(MongoStore::new(db.clone()));
+        crate::store::contract::indexed_anew(&store, async |id: EventId| {
+            let old = doc! {"$set": {"words": ["i\u{307}stanbul"]}, "$unset": {"words_version": ""}};
+            db.write((id, old), |tx, (id, old)| {
+                tx.update(schema::EVENTS, doc! {"_id": *id}, old.clone()).boxed()
+            })
+            .await
+            .unwrap();
+        })
+        .await;
+        watch.assert_no_scan(&db).await;
+    }
 }

@@ -29,6 +29,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("created_at", "date"),
             ("ending", "bool?"), // true: its registrations are being ended
             ("words", "array"),
+            ("words_version", "long?"), // left out: indexed before there were versions
         ],
         // The second wall behind the guarded update: no bug can sell a seat twice.
         check: Some(|| {
@@ -41,6 +42,7 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("organizer", 1), ("_id", 1)]),
             Index::on(&[("cancelled", 1), ("starts_at", 1), ("_id", 1)]),
             Index::on(&[("words", 1), ("starts_at", 1)]),
+            Index::on(&[("words_version", 1)]),
             Index::on(&[("ending", 1)]).only(|| doc! {"ending": true}),
         ],
     },

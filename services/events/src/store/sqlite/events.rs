@@ -40,17 +40,41 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
         event.schedule_version,
         event.created_at.timestamp_millis(),
     ])?;
-    index_words(db, event)
+    index_words(db, event.id, [&event.name, &event.address, &event.details])
 }
 
-fn index_words(db: &Connection, event: &Event) -> Result<(), StoreError> {
+fn index_words(db: &Connection, id: EventId, texts: [&str; 3]) -> Result<(), StoreError> {
     db.prepare_cached("DELETE FROM event_words WHERE event_id = ?1")?
-        .execute([event.id])?;
+        .execute([id])?;
     let mut insert = db.prepare_cached("INSERT INTO event_words (event_id, word) VALUES (?1, ?2)")?;
-    for word in words::of(&[&event.name, &event.address, &event.details]) {
-        insert.execute(params![event.id, word])?;
+    for word in words::of(&texts) {
+        insert.execute(params![id, word])?;
     }
+    db.prepare_cached("UPDATE events SET words_version = ?2 WHERE id = ?1")?
+        .execute(params![id, words::VERSION])?;
     Ok(())
+}
+
+const TO_INDEX: &str = "FROM events WHERE words_version IS NULL OR words_version < ?1";
+
+pub(super) fn any_to_index(db: &Connection) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare(&const_sql(&["SELECT 1 ", TO_INDEX]))?
+        .exists([words::VERSION])?)
+}
+
+pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> {
+    let sql = const_sql(&["SELECT id, name, address, details ", TO_INDEX, " LIMIT ?2"]);
+    let found: Vec<(EventId, String, String, String)> = db
+        .prepare(&sql)?
+        .query_map(params![words::VERSION, limit as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (id, name, address, details) in &found {
+        index_words(db, *id, [name, address, details])?;
+    }
+    Ok(found.len())
 }
 
 pub(super) fn find(db: &Connection, id: EventId) -> Result<Option<Event>, StoreError> {
@@ -167,9 +191,8 @@ pub(super) fn update(
         event.schedule_version,
     ])
     .map_err(StoreError::from)?;
-    index_words(db, &event)?;
-    let told = (&before.name, &before.address, before.time) != (&event.name, &event.address, event.time);
-    if told {
+    index_words(db, event.id, [&event.name, &event.address, &event.details])?;
+    if before.differs_for_others(&event) {
         outbox::push(db, &messages::changed(&event, now))?;
     }
     Ok(event)

@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[&str] = &[
     inbox::SCHEMA,
     lease::SCHEMA,
     idempotency::SCHEMA,
+    include_str!("words_version.sql"),
 ];
 
 /// Pages kept; beyond this all are forgotten, which costs one read each.
@@ -211,6 +212,13 @@ impl Store for SqliteStore {
         self.telling(move |db| take_in::take_in(db, &batch, now)).await
     }
 
+    async fn index_events(&self, limit: usize) -> Result<usize, StoreError> {
+        if !self.db.read(events::any_to_index).await? {
+            return Ok(0);
+        }
+        self.db.write(move |db| events::index(db, limit)).await
+    }
+
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         const AT_ONCE: usize = 1_000;
         loop {
@@ -273,4 +281,25 @@ mod tests {
     }
 
     crate::store_contract!(fresh);
+
+    #[tokio::test]
+    async fn events_of_an_earlier_release_are_indexed_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Sqlite::open(&dir.path().join("events.db"), MIGRATIONS).unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::new(db.clone()));
+        crate::store::contract::indexed_anew(&store, async |id: EventId| {
+            db.write(move |db| {
+                db.execute("DELETE FROM event_words WHERE event_id = ?1", [id])?;
+                db.execute(
+                    "INSERT INTO event_words (event_id, word) VALUES (?1, 'i\u{307}stanbul')",
+                    [id],
+                )?;
+                db.execute("UPDATE events SET words_version = NULL WHERE id = ?1", [id])?;
+                Ok::<_, StoreError>(())
+            })
+            .await
+            .unwrap();
+        })
+        .await;
+    }
 }
