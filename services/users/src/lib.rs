@@ -3,6 +3,7 @@
 //! The service owns the passwords. They are hashed with Argon2id on threads of their own (`hashing`), so that
 //! nothing else waits for them; who guesses is slowed down by `limits`.
 
+mod addresses;
 mod app;
 mod docs;
 mod domain;
@@ -41,6 +42,10 @@ pub use crate::store::moving::MOVE;
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context) -> Result<Front, String> {
     let store = store::open(context).await?;
+    if let Err(error) = addresses::unify(&*store).await {
+        // Sign-in finds them in their earlier form too; the next start tries again.
+        tracing::warn!(%error, "addresses of an earlier release could not be brought into one form");
+    }
     let hashing = Hashing::start(Bounds::default())
         .map_err(|error| format!("the threads that hash passwords could not be started: {error}."))?;
     let front = assemble(context, store, hashing);

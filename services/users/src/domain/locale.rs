@@ -20,6 +20,8 @@ impl Locale {
             return Err(FORM);
         }
         let mut tag = String::with_capacity(text.len());
+        // A part of one character begins an extension or what is for private use: all in lower case from there on.
+        let mut extension = false;
         for (index, part) in text.split(['-', '_']).enumerate() {
             let alphabetic = part.bytes().all(|b| b.is_ascii_alphabetic());
             let well_formed = match index {
@@ -31,8 +33,9 @@ impl Locale {
             }
             let mut part = part.to_ascii_lowercase();
             match part.len() {
-                2 if index > 0 && alphabetic => part.make_ascii_uppercase(),
-                4 if index > 0 && alphabetic => part[..1].make_ascii_uppercase(),
+                1 => extension = true,
+                2 if index > 0 && alphabetic && !extension => part.make_ascii_uppercase(),
+                4 if index > 0 && alphabetic && !extension => part[..1].make_ascii_uppercase(),
                 _ => {}
             }
             if index > 0 {
@@ -40,12 +43,21 @@ impl Locale {
             }
             tag.push_str(&part);
         }
+        // Something must follow what such a part begins.
+        if tag
+            .rsplit('-')
+            .next()
+            .is_some_and(|last| last.len() == 1 && last.bytes().all(|b| b.is_ascii_alphabetic()))
+        {
+            return Err(FORM);
+        }
         Ok(Self(tag))
     }
 
-    /// A tag that [`Locale::parse`] has accepted before, as a store keeps it.
+    /// A tag that [`Locale::parse`] has accepted before, as a store keeps it. Earlier releases gave extensions the case
+    /// of regions.
     pub fn stored(text: String) -> Self {
-        Self(text)
+        Self::parse(&text).unwrap_or(Self(text))
     }
 
     /// The tag as text.
@@ -67,6 +79,14 @@ mod tests {
             ("ZH-hANT-tw", "zh-Hant-TW"),
             ("es-419", "es-419"),
             ("de-CH-1996", "de-CH-1996"),
+            ("en-US-u-ca-gregory", "en-US-u-ca-gregory"),
+            ("EN-us-U-CA-GREGORY", "en-US-u-ca-gregory"),
+            ("en_us_posix", "en-US-posix"),
+            ("ta-Taml-in-u-nu-tamldec", "ta-Taml-IN-u-nu-tamldec"),
+            ("zh-cmn-hans-cn", "zh-cmn-Hans-CN"),
+            ("sl-rozaj-biske-1994", "sl-rozaj-biske-1994"),
+            ("en-x-AB-Cdef", "en-x-ab-cdef"),
+            ("de-t-EN-us", "de-t-en-us"),
         ] {
             assert_eq!(Locale::parse(text).unwrap().as_str(), tag);
         }
@@ -81,6 +101,8 @@ mod tests {
             "en-",
             "-IN",
             "en--IN",
+            "en-u",
+            "en-IN-x",
             "e1",
             "english-ininininin",
             "en IN",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use common::text::nfkc;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Fewest and most characters of a password. The least is that of NIST SP 800-63B (2020, 5.1.1.2), the most
@@ -13,8 +14,14 @@ const MAX_CHARS: usize = 256;
 /// line.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// A password as typed. Never trimmed, never shown, overwritten in memory when dropped.
-pub struct Password(SecretString);
+/// A password. Never trimmed, never shown, overwritten in memory when dropped.
+///
+/// Keyboards differ in how they write `ü`, so it is brought into one form: NFKC (RFC 8265, 4.2; NIST SP 800-63B, 3.1.1.2).
+pub struct Password {
+    normal: SecretString,
+    /// As typed, where that differs.
+    typed: Option<SecretString>,
+}
 
 impl Password {
     /// A password for a new account.
@@ -22,7 +29,7 @@ impl Password {
     /// # Errors
     /// The rest of the sentence "`password` ...".
     pub fn chosen(text: String) -> Result<Self, &'static str> {
-        let password = Self(SecretString::from(text));
+        let password = Self::claimed(text);
         if (MIN_CHARS..=MAX_CHARS).contains(&password.expose().chars().count()) {
             Ok(password)
         } else {
@@ -32,7 +39,20 @@ impl Password {
 
     /// A password that is claimed to be an account's. One that no account can have is merely wrong.
     pub fn claimed(text: String) -> Self {
-        Self(SecretString::from(text))
+        let normal = nfkc(&text);
+        let typed = (normal != text).then(|| SecretString::from(text));
+        Self {
+            normal: SecretString::from(normal),
+            typed,
+        }
+    }
+
+    /// The password as earlier releases hashed it, where that differs: without a common form.
+    pub fn as_typed(&self) -> Option<Self> {
+        Some(Self {
+            normal: self.typed.clone()?,
+            typed: None,
+        })
     }
 
     /// Whether it is among the first that anybody would guess, in whatever case.
@@ -44,7 +64,7 @@ impl Password {
 
     /// The text, for hashing.
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.normal.expose_secret()
     }
 }
 
@@ -97,6 +117,20 @@ mod tests {
         for text in ["", "1234567", "é234567", &"a".repeat(257)] {
             assert!(Password::chosen(text.to_owned()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn one_password_however_it_is_typed() {
+        let composed = Password::claimed("Gr\u{fc}\u{df}e-caf\u{e9}-1".to_owned());
+        let decomposed = Password::claimed("Gru\u{308}\u{df}e-cafe\u{301}-1".to_owned());
+        assert_eq!(composed.expose(), decomposed.expose());
+        assert!(composed.as_typed().is_none());
+        let typed = decomposed.as_typed().unwrap();
+        assert_eq!(typed.expose(), "Gru\u{308}\u{df}e-cafe\u{301}-1");
+        assert!(
+            Password::chosen("e\u{301}".repeat(7)).is_err(),
+            "seven characters"
+        );
     }
 
     #[test]

@@ -2,17 +2,35 @@
 
 use std::fmt;
 
+use common::text::{is_invisible, nfkc};
+
 /// A telephone number in E.164: `+`, then 8 to 15 digits that begin with a country code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phone(String);
 
 impl Phone {
-    /// Reads a number; spaces and hyphens in it are dropped.
+    /// Reads a number as people write and paste it: blanks, marks that are not seen, and separators are dropped, a
+    /// leading `00` is a `+`, and digits may be of any script. `(0)` is the zero that callers from abroad leave out.
     ///
     /// # Errors
     /// The rest of the sentence "`phone` ...".
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let number: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+        let is_separator = |c: char| {
+            is_invisible(c)
+                || matches!(
+                    c,
+                    '-' | '.' | '(' | ')' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}'
+                )
+        };
+        let mut number: String = nfkc(text)
+            .replace("(0)", "")
+            .chars()
+            .filter(|c| !is_separator(*c))
+            .map(ascii_digit)
+            .collect();
+        if number.starts_with("00") {
+            number.replace_range(..2, "+");
+        }
         let digits = number.strip_prefix('+').unwrap_or_default();
         // No country code begins with 0.
         let well_formed = (8..=15).contains(&digits.len())
@@ -36,6 +54,17 @@ impl Phone {
     }
 }
 
+/// A decimal digit of the scripts in use where phones are, as ASCII; anything else as it is.
+fn ascii_digit(c: char) -> char {
+    const ZEROS: [u32; 13] = [
+        0x660, 0x6f0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0x1040,
+    ];
+    let value = ZEROS
+        .iter()
+        .find_map(|zero| (c as u32).checked_sub(*zero).filter(|n| *n < 10));
+    value.and_then(|value| char::from_digit(value, 10)).unwrap_or(c)
+}
+
 /// Numbers are personal and logs are read by many, so `{:?}` does not show it.
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,8 +78,27 @@ mod tests {
 
     #[test]
     fn one_form() {
-        for text in ["+919876543210", "+91 98765-43210", " +91-9876543210 "] {
-            assert_eq!(Phone::parse(text).unwrap().as_str(), "+919876543210");
+        for text in [
+            "+919876543210",
+            "+91 98765-43210",
+            " +91-9876543210 ",
+            "+91 (98765) 43210",
+            "+91.98765.43210",
+            "+91\u{a0}98765\u{2011}43210",
+            "0091 98765 43210",
+            "+919876543210\n",
+            "+91\n9876543210",
+            "\u{202a}+91 98765 43210\u{202c}",
+            "+91 98765/43210",
+            "+91 (0) 98765 43210",
+            "+९१९८७६५४३२१०",
+            "＋９１９８７６５４３２１０",
+        ] {
+            assert_eq!(
+                Phone::parse(text).map(|phone| phone.0).as_deref(),
+                Ok("+919876543210"),
+                "{text:?}"
+            );
         }
         assert!(Phone::parse("+12345678").is_ok());
         assert!(Phone::parse("+123456789012345").is_ok());
@@ -67,8 +115,12 @@ mod tests {
             "+0123456789",
             "+91 98765 4321x",
             "++9198765432",
-            "+91\n9876543210",
-            "+९१९८७६५४३२१०",
+            "0",
+            "00",
+            "000919876543210",
+            "+91 98765 43210 x12",
+            "+91 98765 43210, +91 98765 43211",
+            "+91 98765+43210",
         ] {
             assert!(Phone::parse(text).is_err(), "{text:?}");
         }

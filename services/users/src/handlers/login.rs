@@ -31,16 +31,24 @@ use crate::{
 pub struct Login {
     #[schema(value_type = String, format = "email", example = "asha@example.org")]
     email: Email,
+    /// The form in which an earlier release may have kept the address.
+    #[schema(ignore)]
+    earlier: Option<Email>,
     #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
     password: Password,
 }
 
 impl FromFields for Login {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        let email = fields.required("email", |value| Ok(Email::parse(&value.string()?)?));
+        let email = fields.required("email", |value| {
+            let text = value.string()?;
+            Ok((Email::parse(&text)?, Email::as_typed(&text)))
+        });
         let password = fields.required("password", |value| value.string().map(Password::claimed));
+        let (email, earlier) = email?;
         Some(Self {
-            email: email?,
+            email,
+            earlier,
             password: password?,
         })
     }
@@ -69,7 +77,7 @@ enum Verdict {
     Refused(ApiError),
     Wrong,
     Right {
-        /// The password hashed anew, when the stored hash was made at another cost.
+        /// The password hashed anew, when the stored hash was made at another cost or of another form of it.
         renewed: Option<PasswordHash>,
     },
 }
@@ -98,7 +106,15 @@ pub async fn login(
     app.limits.login(address).await?;
     let guesses = app.limits.guesses(&input.email, address);
     guesses.check().await?;
-    let account = app.store.by_email(&input.email).await?;
+    // Two accounts of an earlier release may be one mailbox: each is reached by what its holder has always typed.
+    let earlier = match &input.earlier {
+        Some(earlier) => app.store.by_email(earlier).await?,
+        None => None,
+    };
+    let account = match earlier {
+        Some(account) => Some(account),
+        None => app.store.by_email(&input.email).await?,
+    };
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let password = input.password;
     let verdict = app
@@ -129,20 +145,22 @@ fn judge(
     if let Err(error) = guesses.check_here() {
         return Ok(Verdict::Refused(error));
     }
-    let right = match hash {
-        Some(hash) => kernel.verify(password, hash)?,
-        None => {
-            kernel.verify_nobody(password)?;
-            false
-        }
+    let mut is = |password: &Password| match hash {
+        Some(hash) => kernel.verify(password, hash),
+        None => kernel.verify_nobody(password).map(|()| false),
     };
-    if !right {
+    // Earlier releases hashed passwords as they were typed.
+    let as_typed = match password.as_typed() {
+        Some(typed) => is(&typed)?,
+        None => false,
+    };
+    if !(is(password)? || as_typed) {
         guesses.failed();
         return Ok(Verdict::Wrong);
     }
     guesses.succeeded();
     let renewed = match hash {
-        Some(hash) if Kernel::is_outdated(hash)? => Some(kernel.hash(password)?),
+        Some(hash) if as_typed || Kernel::is_outdated(hash)? => Some(kernel.hash(password)?),
         _ => None,
     };
     Ok(Verdict::Right { renewed })

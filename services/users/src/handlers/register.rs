@@ -31,7 +31,7 @@ pub const MAX_NAME: usize = 200;
 /// What one signs up with.
 #[derive(ToSchema)]
 pub struct RegisterUser {
-    /// Trimmed and kept in lower case.
+    /// Kept in one form: trimmed, in lower case, its domain as UTS 46 maps it.
     #[schema(value_type = String, format = "email", max_length = 254, example = "asha@example.org")]
     email: Email,
     /// 8 to 256 characters. In production the most common ones are refused.
@@ -43,7 +43,7 @@ pub struct RegisterUser {
     /// What to call you.
     #[schema(max_length = 200, example = "Asha Rao")]
     name: Option<String>,
-    /// E.164; spaces and hyphens are dropped. Text messages go there.
+    /// With country code. Blanks, hyphens, dots and parentheses are dropped, a leading `00` is `+`; kept as E.164. Text messages go there.
     #[schema(value_type = Option<String>, example = "+919876543210")]
     phone: Option<Phone>,
     /// IANA time zone.

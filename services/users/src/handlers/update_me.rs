@@ -33,7 +33,7 @@ pub struct UpdateMe {
     /// What to call you.
     #[schema(max_length = 200, example = "Asha Rao")]
     name: Option<String>,
-    /// E.164; spaces and hyphens are dropped. Text messages go there.
+    /// With country code. Blanks, hyphens, dots and parentheses are dropped, a leading `00` is `+`; kept as E.164. Text messages go there.
     #[schema(value_type = Option<String>, example = "+919876543210")]
     phone: Option<Phone>,
     /// IANA time zone.
@@ -49,6 +49,12 @@ impl FromFields for Details {
         const ALL: [&str; 4] = ["name", "phone", "timezone", "locale"];
         if !ALL.iter().any(|name| fields.has(name)) {
             fields.error("body", format!("must change at least one of {}", ALL.join(", ")));
+        }
+        // Obeying nothing of a request to change one's password would look like having changed it.
+        for name in ["email", "password", "role"] {
+            if fields.has(name) {
+                fields.error(name, "cannot be changed here: it stays as it was at sign-up");
+            }
         }
         Some(Self {
             name: fields.nullable("name", |value| value.line(MAX_NAME)),

@@ -33,6 +33,7 @@ macro_rules! store_contract {
             ended_sessions_are_listed_in_order,
             a_session_ends_once,
             ended_sessions_go_when_their_tokens_have,
+            an_address_gets_its_one_form,
             a_store_answers,
         );
     };
@@ -58,6 +59,48 @@ impl Kept for tempfile::TempDir {
 
 fn email(text: &str) -> Email {
     Email::parse(text).unwrap()
+}
+
+pub async fn an_address_gets_its_one_form(store: &impl Store) {
+    let kept = |text: &str| {
+        let mut account = account("x@example.org");
+        account.user.email = Email::stored(text.to_owned());
+        account
+    };
+    let (plain, punycode) = (kept("plain@example.org"), kept("a@xn--mnchen-3ya.de"));
+    let (decomposed, canonical) = (kept("b@mu\u{308}nchen.de"), kept("b@münchen.de"));
+    for account in [&plain, &punycode, &decomposed, &canonical] {
+        store.insert(account.clone()).await.unwrap();
+    }
+    let first = store.of_many_forms(None, 2).await.unwrap();
+    let rest = store
+        .of_many_forms(first.last().map(|(_, email)| email), 2)
+        .await
+        .unwrap();
+    let found: Vec<UserId> = first.iter().chain(&rest).map(|(user, _)| *user).collect();
+    assert_eq!(found, [punycode.user.id, decomposed.user.id, canonical.user.id]);
+    crate::addresses::unify(store).await.unwrap();
+    let of = async |email: &str| {
+        let email = Email::stored(email.to_owned());
+        store
+            .by_email(&email)
+            .await
+            .unwrap()
+            .map(|account| account.user.id)
+    };
+    assert_eq!(of("a@münchen.de").await, Some(punycode.user.id));
+    assert_eq!(of("a@xn--mnchen-3ya.de").await, None);
+    assert_eq!(
+        of("b@münchen.de").await,
+        Some(canonical.user.id),
+        "who has it keeps it"
+    );
+    assert_eq!(
+        of("b@mu\u{308}nchen.de").await,
+        Some(decomposed.user.id),
+        "the other stays as it was"
+    );
+    crate::addresses::unify(store).await.unwrap();
 }
 
 fn hash(text: &str) -> PasswordHash {

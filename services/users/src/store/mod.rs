@@ -45,6 +45,17 @@ pub trait Store: Send + Sync {
     /// The account of an address.
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError>;
 
+    /// Up to `limit` accounts whose address is not plain ASCII, in the order of the addresses, beyond `after`: only
+    /// those may have more than one form.
+    async fn of_many_forms(
+        &self,
+        after: Option<&Email>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, Email)>, StoreError>;
+
+    /// Gives an account the other form of its address; `false` when another account has that.
+    async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError>;
+
     /// A user.
     async fn by_id(&self, user: UserId) -> Result<Option<User>, StoreError>;
 

@@ -87,6 +87,36 @@ impl Store for MongoStore {
             .transpose()
     }
 
+    async fn of_many_forms(
+        &self,
+        after: Option<&Email>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, Email)>, StoreError> {
+        let after = after.map_or("", Email::as_str);
+        let odd = doc! {"email": {"$gt": after, "$regex": "[^ -~]|xn--"}};
+        let found = self.0.read().find(USERS, odd, doc! {"email": 1}, limit).await?;
+        found
+            .iter()
+            .map(|found| Ok((found.id("_id")?, Email::stored(found.text("email")?))))
+            .collect()
+    }
+
+    async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError> {
+        self.0
+            .write((user, from.clone(), to.clone()), |tx, (user, from, to)| {
+                async move {
+                    if tx.find_one(USERS, by_email(to)).await?.is_some() {
+                        return Ok(false);
+                    }
+                    let this = doc! {"_id": *user, "email": from.as_str()};
+                    tx.update(USERS, this, doc! {"$set": {"email": to.as_str()}})
+                        .await
+                }
+                .boxed()
+            })
+            .await
+    }
+
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let found = self.0.read().find_one(USERS, doc! {"_id": id}).await?;
         found.as_ref().map(user).transpose()

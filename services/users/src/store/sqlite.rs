@@ -111,6 +111,41 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn of_many_forms(
+        &self,
+        after: Option<&Email>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, Email)>, StoreError> {
+        let after = after.map_or_else(String::new, |email| email.as_str().to_owned());
+        self.0
+            .read(move |db| {
+                let mut select = db.prepare_cached(
+                    "SELECT id, email FROM users
+                     WHERE email > ?1 AND (email GLOB '*[^ -~]*' OR email LIKE '%xn--%') ORDER BY email LIMIT ?2",
+                )?;
+                let found = select.query_map(params![after, limit as i64], |row| {
+                    Ok((row.get(0)?, Email::stored(row.get(1)?)))
+                })?;
+                Ok(found.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.0
+            .write(move |db| {
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE users SET email = ?3 WHERE id = ?1 AND email = ?2
+                            AND NOT EXISTS (SELECT 1 FROM users WHERE email = ?3)",
+                    )?
+                    .execute(params![user, from.as_str(), to.as_str()])?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.0
             .read(move |db| {

@@ -290,3 +290,71 @@ async fn a_hash_of_another_cost_is_renewed() {
     service.login("asha@example.org", PASSWORD).await.is(200);
     assert_eq!(stored().await, new, "and only once");
 }
+
+#[tokio::test]
+async fn a_password_opens_however_it_is_typed() {
+    let (service, _, store) = Service::with_parts(Bounds::default());
+    let (composed, decomposed) = ("Gr\u{fc}\u{df}e-caf\u{e9}-1", "Gru\u{308}\u{df}e-cafe\u{301}-1");
+    let body = json!({"email": "new@example.org", "password": decomposed, "role": "user"});
+    service.send(post("/api/users/register", &body)).await.is(201);
+    for typed in [composed, decomposed, "\u{ff27}r\u{fc}\u{df}e-caf\u{e9}-1"] {
+        service.login("new@example.org", typed).await.is(200);
+    }
+    service.login("new@example.org", "Grusse-cafe-1").await.is(401);
+
+    // An earlier release hashed what was typed.
+    let hash = |text: &str| {
+        PasswordHash::new(
+            Argon2::default()
+                .hash_password(text.as_bytes())
+                .unwrap()
+                .to_string(),
+        )
+    };
+    let account = |email: &str, text: &str| Account {
+        user: User {
+            id: UserId::new(),
+            email: Email::stored(email.to_owned()),
+            role: Role::User,
+            name: None,
+            phone: None,
+            timezone: None,
+            locale: None,
+            created_at: from_millis(NOW),
+        },
+        password_hash: hash(text),
+    };
+    store
+        .insert(account("old@example.org", decomposed))
+        .await
+        .unwrap();
+    service.login("old@example.org", composed).await.is(401);
+    service.login("old@example.org", decomposed).await.is(200);
+    service.login("old@example.org", composed).await.is(200);
+    service.login("old@example.org", "wrong\u{308}").await.is(401);
+    service.login("nobody@example.org", "wrong\u{308}").await.is(401);
+
+    // It also let one mailbox have two accounts. Each opens with the address that was always typed.
+    store
+        .insert(account("two@m\u{fc}nchen.de", "password one"))
+        .await
+        .unwrap();
+    store
+        .insert(account("two@xn--mnchen-3ya.de", "password two"))
+        .await
+        .unwrap();
+    service.login("two@M\u{dc}NCHEN.de", "password one").await.is(200);
+    service
+        .login("two@XN--MNCHEN-3YA.DE", "password two")
+        .await
+        .is(200);
+    service
+        .login("two@xn--mnchen-3ya.de", "password one")
+        .await
+        .is(401);
+    let body = json!({"email": "two@mu\u{308}nchen.de", "password": PASSWORD, "role": "user"});
+    service
+        .send(post("/api/users/register", &body))
+        .await
+        .fails(409, "email_taken");
+}
