@@ -8,7 +8,10 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::{
     channels::{Parcel, Words, mime::one_line},
-    domain::message::{Channel, Kind, Message},
+    domain::{
+        message::{Channel, Kind, Message},
+        name::holds_link,
+    },
 };
 
 /// The most characters of a text message: three parts of 160. More is cut by carriers as they please.
@@ -160,7 +163,7 @@ fn changes(before: &EventFacts, now: &EventFacts) -> Value {
     let differs = |old: String, new: String| (old != new).then_some(old);
     context! {
         name => differs(one_line(&before.name), one_line(&now.name)),
-        when => differs(when(before), when(now)),
+        when => (before.time().rfc3339() != now.time().rfc3339()).then(|| when(before)),
         place => differs(one_line(&before.address), one_line(&now.address)),
     }
 }
@@ -179,14 +182,10 @@ fn why(reason: RefundReason) -> &'static str {
     }
 }
 
-/// A name fit to be addressed by. Anybody can sign up with anybody's address, so a name must not be a way to send
-/// people links: what looks like one is left out.
+/// A name fit to be addressed by: one that holds a link is left out.
 fn presentable(name: &str) -> Option<String> {
     let name = one_line(name);
-    let mut pairs = name.chars().zip(name.chars().skip(1));
-    let link = pairs.any(|(dot, next)| dot == '.' && next.is_alphanumeric())
-        || name.contains(['/', '\\', ':', '@', '<', '>', '\u{3002}', '\u{ff0e}', '\u{ff61}']);
-    (!link && !name.is_empty() && name.chars().count() <= NAME_CHARACTERS).then_some(name)
+    (!holds_link(&name) && !name.is_empty() && name.chars().count() <= NAME_CHARACTERS).then_some(name)
 }
 
 fn cut(text: &str, characters: usize) -> String {

@@ -41,9 +41,11 @@ impl Sender {
     /// # Errors
     /// One sentence for the person who started the program.
     pub fn new(mail_from: &str) -> Result<Self, String> {
-        mail_from.parse().map(Self).map_err(|_| {
-            "MAIL_FROM must be an address such as Organise Event <no-reply@example.org>.".to_owned()
-        })
+        let wrong =
+            || "MAIL_FROM must be an address such as Organise Event <no-reply@example.org>.".to_owned();
+        let mailbox: Mailbox = mail_from.parse().map_err(|_| wrong())?;
+        let email = in_ascii(mailbox.email).map_err(|_| wrong())?;
+        Ok(Self(Mailbox::new(mailbox.name, email)))
     }
 
     /// Puts a letter into form. The same letter takes the same form every time, byte for byte.
@@ -53,6 +55,7 @@ impl Sender {
     pub fn message(&self, letter: Letter<'_>) -> Result<Message, MailError> {
         let refuse = |error: &dyn std::fmt::Display| MailError::Permanent(error.to_string());
         let address: Address = letter.address.parse().map_err(|error| refuse(&error))?;
+        let address = in_ascii(address)?;
         let name = letter.name.map(one_line).filter(|name| !name.is_empty());
         // Nobody can guess it before the message is written, so no text can hold it.
         let boundary = format!("organise-event-{}", letter.id.0.simple());
@@ -75,6 +78,15 @@ impl Sender {
             )
             .map_err(|error| refuse(&error))
     }
+}
+
+/// The address with its domain as DNS knows it, in A-labels: so it goes through servers without SMTPUTF8 too.
+fn in_ascii(address: Address) -> Result<Address, MailError> {
+    let domain =
+        idna::domain_to_ascii_cow(address.domain().as_bytes(), idna::AsciiDenyList::URL).map_err(|_| {
+            MailError::Permanent("the domain of the address is none that DNS can know".to_owned())
+        })?;
+    Address::new(address.user(), &*domain).map_err(|error| MailError::Permanent(error.to_string()))
 }
 
 /// Text for a header or a line of its own: whatever could end the line becomes a space.
@@ -126,6 +138,34 @@ mod tests {
         }
         assert!(form.is_ascii());
         assert_eq!(form.matches('\n').count(), form.matches("\r\n").count());
+    }
+
+    #[test]
+    fn a_domain_goes_out_in_ascii() {
+        for address in [
+            "asha@münchen.de",
+            "asha@mu\u{308}nchen.de",
+            "asha@xn--mnchen-3ya.de",
+            "asha@क्षेत्र.भारत",
+        ] {
+            let letter = Letter {
+                id: MessageId::lenient("019309a2-0000-7000-8000-000000000001"),
+                created_at: from_millis(1_732_281_246_000),
+                address,
+                name: Some("Jürgen"),
+                subject: "x",
+                text: "x\n".into(),
+                html: "x".into(),
+            };
+            let message = Sender::new("Büro <buero@exämple.org>")
+                .unwrap()
+                .message(letter)
+                .unwrap();
+            let (from, to) = (message.envelope().from().unwrap(), &message.envelope().to()[0]);
+            assert_eq!(from.to_string(), "buero@xn--exmple-cua.org");
+            assert!(to.to_string().is_ascii() && to.domain().contains("xn--"), "{to}");
+            assert!(message.formatted().is_ascii());
+        }
     }
 
     #[test]

@@ -20,8 +20,9 @@ impl Consequence {
 
 /// Compares two versions of an event. A cancellation is told with each registration that it ends, not here.
 pub fn compare(before: &EventFacts, after: &EventFacts, now: Timestamp) -> Consequence {
-    let different = before.starts_at != after.starts_at
-        || before.zone != after.zone
+    // What people would see: the local time and its offset. Asia/Calcutta and Asia/Kolkata, or Berlin and Paris, show
+    // the same.
+    let different = before.time().rfc3339() != after.time().rfc3339()
         || before.address != after.address
         || before.name != after.name;
     // Corrections of an event that is over interest nobody's mailbox.
@@ -107,6 +108,11 @@ mod tests {
                 }
             );
         }
+        let alias = EventFacts {
+            zone: Tz::Asia__Calcutta,
+            ..after.clone()
+        };
+        assert!(!compare(&before, &alias, now).any());
         let cancelled = EventFacts {
             cancelled: true,
             address: "none".into(),

@@ -4,4 +4,5 @@ pub mod change;
 pub mod delivery;
 pub mod letters;
 pub mod message;
+pub mod name;
 pub mod reminder;
