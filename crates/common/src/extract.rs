@@ -256,11 +256,34 @@ async fn json_bytes<T: FromFields>(headers: &HeaderMap, body: Body) -> Result<By
         return Err(problem::body_too_large());
     }
     let bytes = body_bytes(body, MAX_BODY).await?;
-    let absent = bytes.is_empty() && T::EMPTY_BODY_ALLOWED;
-    if !absent && !is_json(headers) {
+    if bytes.is_empty() && T::EMPTY_BODY_ALLOWED {
+        return Ok(bytes);
+    }
+    if !is_json(headers) {
         return Err(problem::unsupported_media_type());
     }
-    Ok(bytes)
+    if is_encoded(headers) {
+        return Err(problem::unsupported_content_encoding());
+    }
+    // RFC 8259, 8.1: no sender may add a byte order mark, and a reader may ignore one.
+    Ok(match bytes.strip_prefix("\u{feff}".as_bytes()) {
+        Some(rest) => bytes.slice_ref(rest),
+        None => bytes,
+    })
+}
+
+/// Whether the body is compressed. It would have to be unpacked within bounds, and what is small enough to be taken is
+/// not worth packing.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().any(|value| {
+        value.to_str().map_or(true, |value| {
+            let mut codings = value
+                .split(',')
+                .map(str::trim)
+                .filter(|coding| !coding.is_empty());
+            codings.any(|coding| !coding.eq_ignore_ascii_case("identity"))
+        })
+    })
 }
 
 /// Reads a whole body.
@@ -290,13 +313,21 @@ fn is_json(headers: &HeaderMap) -> bool {
     else {
         return false;
     };
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    // JSON is UTF-8 (RFC 8259, 8.1); who says otherwise has sent something else.
+    let in_utf8 = parts
+        .filter_map(|part| part.split_once('='))
+        .all(|(name, value)| {
+            let value = value.trim().trim_matches('"');
+            !name.trim().eq_ignore_ascii_case("charset")
+                || ["utf-8", "utf8", "us-ascii"]
+                    .iter()
+                    .any(|known| value.eq_ignore_ascii_case(known))
+        });
+    in_utf8
+        && (essence == "application/json"
+            || (essence.starts_with("application/") && essence.ends_with("+json")))
 }
 
 /// The query string, field by field. What is asked for by [`Params::get`] is known; anything else is refused, because

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod money;
 pub mod mongo;
 pub mod moving;
+pub mod origin;
 pub mod outbox;
 pub mod people;
 pub mod problem;

@@ -305,6 +305,11 @@ fn by_status(status: StatusCode) -> ApiError {
         StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => unsupported_media_type(),
         StatusCode::REQUEST_TIMEOUT => request_timeout(),
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED => ApiError::new(
+            status,
+            "http_version_not_supported",
+            "Only HTTP/1.1 is spoken here. HTTP/2 is for the proxy that ends TLS before this.",
+        ),
         StatusCode::URI_TOO_LONG => uri_too_long(),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ApiError::new(
             status,
@@ -329,11 +334,7 @@ fn by_status(status: StatusCode) -> ApiError {
 /// The document for a request that could not even be parsed, of which nothing but the status is known.
 pub(crate) fn unparsed(status: StatusCode, request_id: &str) -> Vec<u8> {
     let error = match status {
-        StatusCode::BAD_REQUEST => ApiError::new(
-            status,
-            "malformed_request",
-            "This is not a well-formed HTTP request.",
-        ),
+        StatusCode::BAD_REQUEST => malformed_request("This is not a well-formed HTTP request."),
         status => by_status(status),
     };
     error.body(None, request_id)
@@ -362,8 +363,23 @@ pub fn unsupported_media_type() -> ApiError {
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        "Send the body as JSON, with Content-Type: application/json.",
+        "Send the body as JSON in UTF-8, with Content-Type: application/json.",
     )
+}
+
+/// 415 for a body that is compressed. RFC 9110, 15.5.16 names the header that says what is taken.
+pub fn unsupported_content_encoding() -> ApiError {
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_content_encoding",
+        "Send the body as it is, without Content-Encoding.",
+    )
+    .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+}
+
+/// 400: the request breaks a rule of HTTP itself.
+pub fn malformed_request(detail: &'static str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", detail)
 }
 
 /// 408: the body did not arrive within its deadline.

@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 use chrono_tz::Tz;
 use secrecy::SecretString;
 
-use crate::auth::MIN_SECRET_BYTES;
+use crate::{auth::MIN_SECRET_BYTES, origin::Origin};
 
 /// One setting.
 pub struct Setting {
@@ -37,7 +37,7 @@ settings! {
     "PAYMENTS_PORT" = "3104", "payments service";
     "RAZORPAY_SIMULATOR_PORT" = "3199", "Razorpay simulator";
     "PUBLIC_URL" = "", "how the world reaches the gateway; default http://localhost:GATEWAY_PORT";
-    "CORS_ORIGINS" = "", "browser origins, comma-separated; default: localhost, any port, in development";
+    "CORS_ORIGINS" = "", "browser and app origins, comma-separated: https://app.example.org, capacitor://localhost, https://*.example.org for any one label; in development localhost on any port too";
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
@@ -108,7 +108,7 @@ pub struct Settings {
     pub payments_port: u16,
     pub simulator_port: u16,
     pub public_url: Option<String>,
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<Origin>,
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
     pub mongodb_uri: Option<SecretString>,
@@ -215,10 +215,11 @@ impl Settings {
                 (text.starts_with("http://") || text.starts_with("https://"))
                     .then(|| text.trim_end_matches('/').to_owned())
             }),
-            cors_origins: r.list("CORS_ORIGINS", "origins such as https://example.org", |text| {
-                ((text.starts_with("http://") || text.starts_with("https://")) && !text.ends_with('/'))
-                    .then(|| text.to_owned())
-            }),
+            cors_origins: r.list(
+                "CORS_ORIGINS",
+                "origins such as https://example.org, https://*.example.org or capacitor://localhost, without a path",
+                Origin::parse,
+            ),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses", |text| text.parse().ok()),
             data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
             mongodb_uri: r.optional(
@@ -514,6 +515,7 @@ mod tests {
     fn all_mistakes_are_named_and_no_value_is_shown() {
         let error = read(&[
             ("GATEWAY_PORT", "x"),
+            ("CORS_ORIGINS", "https://example.org, https://example.org/app"),
             ("DEFAULT_TIMEZONE", "Mars/Olympus"),
             ("JWT_SECRET", "hunter2"),
             ("RAZORPAY_KEY_ID", "rzp_test_x"),
@@ -523,7 +525,7 @@ mod tests {
             ("EVENTS_URL", "http://a:1,http://b:2"),
         ])
         .unwrap_err();
-        assert_eq!(error.0.len(), 9, "{error}");
+        assert_eq!(error.0.len(), 10, "{error}");
         assert!(!error.to_string().contains("hunter2"));
     }
 

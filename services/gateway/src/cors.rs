@@ -5,11 +5,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use common::settings::Settings;
+use common::{origin::Origin, settings::Settings};
 
 /// The allowed origins.
 pub struct Cors {
-    origins: Vec<HeaderValue>,
+    origins: Vec<Origin>,
     /// Any port of this machine, for developers' pages.
     local: bool,
 }
@@ -18,11 +18,7 @@ impl Cors {
     /// `CORS_ORIGINS`, and in development this machine.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            origins: settings
-                .cors_origins
-                .iter()
-                .filter_map(|origin| HeaderValue::from_str(origin).ok())
-                .collect(),
+            origins: settings.cors_origins.clone(),
             local: !settings.is_production(),
         }
     }
@@ -38,6 +34,10 @@ impl Cors {
     /// The answer to that. Without the headers, which a foreign origin does not get, the browser takes it for a no.
     pub fn preflight(&self, origin: &HeaderValue) -> Response {
         if !self.allows(origin) {
+            tracing::debug!(
+                ?origin,
+                "a page of an origin that CORS_ORIGINS does not name asked whether it may call"
+            );
             return StatusCode::NO_CONTENT.into_response();
         }
         let fixed = [
@@ -61,6 +61,10 @@ impl Cors {
     /// Marks an answer for the page that asked. The origin is named, never `*`, so that nothing is ever open to all.
     pub fn mark(&self, origin: HeaderValue, headers: &mut HeaderMap) {
         if !self.allows(&origin) {
+            tracing::debug!(
+                ?origin,
+                "a page of an origin that CORS_ORIGINS does not name called"
+            );
             return;
         }
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -71,7 +75,9 @@ impl Cors {
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
-        self.origins.contains(origin) || (self.local && origin.to_str().is_ok_and(is_local))
+        origin.to_str().is_ok_and(|origin| {
+            self.origins.iter().any(|allowed| allowed.allows(origin)) || (self.local && is_local(origin))
+        })
     }
 }
 

@@ -17,10 +17,17 @@ use axum::{
 use common::problem::{ApiError, uri_too_long};
 use tower::ServiceExt;
 
-use crate::{compression, cors::Cors, pages, proxy::Proxy};
+use crate::{
+    compression,
+    cors::Cors,
+    pages,
+    proxy::{Proxy, Target},
+};
 
 /// The longest path with query. RFC 9110, 4.1 asks for 8,000 octets at least.
 const MAX_URI: usize = 8 * 1024;
+/// What is said to be allowed where no service says it.
+const EVERY_METHOD: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 /// How long a browser is to remember that this address is https only.
 const A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
@@ -88,8 +95,8 @@ impl Edge {
     }
 
     async fn route(&self, mut request: Request) -> Result<Response, ApiError> {
-        if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
-            return Err(method_not_allowed());
+        if request.method() == Method::CONNECT {
+            return Err(method_not_allowed(EVERY_METHOD));
         }
         if request
             .uri()
@@ -103,6 +110,7 @@ impl Edge {
             drop_trailing_slash(request.uri_mut())?;
         }
         match Proxy::target(request.uri().path()) {
+            Some(target) if request.method() == Method::TRACE => self.traced(target, request).await,
             Some(target) => self.proxy.pass(target, request).await,
             None => match self.pages.clone().oneshot(request).await {
                 Ok(response) => Ok(response),
@@ -112,16 +120,26 @@ impl Edge {
     }
 }
 
-fn method_not_allowed() -> ApiError {
+impl Edge {
+    /// A TRACE is never passed on: it would show what we add. The service says what is allowed in its place.
+    async fn traced(&self, target: Target, mut request: Request) -> Result<Response, ApiError> {
+        *request.method_mut() = Method::OPTIONS;
+        let told = self.proxy.pass(target, request).await?;
+        if told.status().is_success() {
+            let allowed = told.headers().get(header::ALLOW).cloned();
+            return Err(method_not_allowed(allowed.unwrap_or(EVERY_METHOD)));
+        }
+        Ok(told)
+    }
+}
+
+fn method_not_allowed(allowed: HeaderValue) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "This method is not taken here.",
     )
-    .header(
-        header::ALLOW,
-        HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-    )
+    .header(header::ALLOW, allowed)
 }
 
 fn drop_trailing_slash(uri: &mut Uri) -> Result<(), ApiError> {

@@ -199,6 +199,105 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
         Case(Method::TRACE, "/api/events", "", &[], 405, "method_not_allowed"),
         Case(Method::GET, "/api/events/%ff", "", &[], 404, "event_not_found"),
         Case(
+            Method::POST,
+            REGISTER,
+            "{}",
+            &[("content-type", "application/json; charset=iso-8859-1")],
+            415,
+            "unsupported_media_type",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{}",
+            &[JSON, ("content-encoding", "gzip")],
+            415,
+            "unsupported_content_encoding",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "\u{1f}\u{8b}",
+            &[JSON, ("content-encoding", "identity, deflate")],
+            415,
+            "unsupported_content_encoding",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "\u{feff}{}",
+            &[
+                ("content-type", "application/json; Charset=\"UTF-8\""),
+                ("content-encoding", "identity"),
+            ],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::POST,
+            REGISTER,
+            "{\"event_id\":\"\\ud83d\"}",
+            &[JSON],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/events?city=Pune",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/events?limit=",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/events?limit=1&limit=2",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/organiser/events?status=all",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/reg/get_registrevent?q=x",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/notifications?kind=ticket",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
+            Method::GET,
+            "/api/payment/payments?page=2",
+            "",
+            &[],
+            422,
+            "validation_failed",
+        ),
+        Case(
             Method::GET,
             "/api/events?limit=0",
             "",
@@ -261,6 +360,35 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
     ];
     let cases: Vec<Case<'_>> = cases.into_iter().filter(|case| case.5 != "skip").collect();
     try_all(&user, &cases).await;
+
+    // Whoever asks in whatever way what an address takes is told the same.
+    for (path, allow) in [
+        ("/api/events", "GET, HEAD, OPTIONS"),
+        (REGISTER, "POST, OPTIONS"),
+        ("/api/users/me", "GET, HEAD, PATCH, OPTIONS"),
+        ("/health", "GET, HEAD, OPTIONS"),
+    ] {
+        for (method, status) in [
+            ("OPTIONS", 204),
+            ("TRACE", 405),
+            ("PROPFIND", 405),
+            ("DELETE", 405),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let request =
+                tests::people::http_client().request(method.clone(), format!("{}{path}", user.url()));
+            let answer = request.send().await.unwrap();
+            let mut told: Vec<&str> = answer.headers()["allow"].to_str().unwrap().split(", ").collect();
+            let mut wanted: Vec<&str> = allow.split(", ").collect();
+            told.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(
+                (answer.status().as_u16(), told),
+                (status, wanted),
+                "{method} {path}"
+            );
+        }
+    }
 
     let all_wrong = json!({"e_name": "", "e_details": 5, "event_time": "soon", "capacity": 0, "fees": "0.5"});
     let problem = organizer

@@ -15,7 +15,7 @@ use std::{
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -64,6 +64,20 @@ impl Front {
         self.service
     }
 
+    /// Answers a request that no handler is to see.
+    pub fn refuse(&self, mut request: Request, error: ApiError) -> Response {
+        let id = request_id(request.headers_mut());
+        let mut response = self.failed(error.into_response(), request.method(), request.uri().path(), &id);
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        self.metrics.request(response.status().as_u16(), Duration::ZERO);
+        response
+    }
+
     /// Handles one request.
     pub async fn handle(&self, mut request: Request) -> Response {
         let started = Instant::now();
@@ -84,6 +98,9 @@ impl Front {
             )
             .into_response(),
         };
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            response = allowing_options(response, &method);
+        }
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             response = self.failed(response, &method, uri.path(), &id);
@@ -132,6 +149,29 @@ impl Service<Request> for Front {
         let front = self.clone();
         Box::pin(async move { Ok(front.handle(request).await) })
     }
+}
+
+/// axum knows which methods an address has; that OPTIONS is answered everywhere, by the same list, it does not.
+fn allowing_options(mut response: Response, method: &Method) -> Response {
+    let allow = response
+        .headers()
+        .get(header::ALLOW)
+        .and_then(|allow| allow.to_str().ok());
+    let Some(allow) = allow.filter(|allow| !allow.is_empty()) else {
+        return response;
+    };
+    let mut methods: Vec<&str> = allow.split(',').map(str::trim).collect();
+    if !methods.contains(&"OPTIONS") {
+        methods.push("OPTIONS");
+    }
+    let Ok(allow) = HeaderValue::from_str(&methods.join(", ")) else {
+        return response;
+    };
+    if method == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response();
+    }
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
 }
 
 /// Marks an answer as not to be kept by any cache: it is about one person.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::ConnectInfo};
+use axum::{body::Body, extract::ConnectInfo, http::header};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -24,6 +24,7 @@ use super::{
     Front,
     socket::{Answer, Socket, Turn},
 };
+use crate::problem;
 
 /// The largest request head, in bytes. hyper reads more than a buffer's size when it comes at once, so both are set.
 const MAX_HEAD: usize = 64 * 1024;
@@ -141,7 +142,12 @@ async fn connection(
         async move {
             let mut request = request.map(|body| deadline(body, body_time, &turn));
             request.extensions_mut().insert(ConnectInfo(peer));
-            let response = front.handle(request).await;
+            let response = if has_one_host(&request) {
+                front.handle(request).await
+            } else {
+                let detail = "A request names its host in one Host header (RFC 9112, 3.2).";
+                front.refuse(request, problem::malformed_request(detail))
+            };
             Ok::<http::Response<Answer>, Infallible>(turn.answer(response))
         }
     });
@@ -155,6 +161,20 @@ async fn connection(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+    }
+}
+
+/// RFC 9112, 3.2: one `Host`, which HTTP/1.0 may leave out. Two are how a request means one thing to a proxy and another
+/// to us.
+fn has_one_host<B>(request: &http::Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host
+            .as_bytes()
+            .iter()
+            .all(|b| b.is_ascii_graphic() && !b",/?#@".contains(b)),
+        (None, _) => request.version() == http::Version::HTTP_10,
+        (Some(_), Some(_)) => false,
     }
 }
 

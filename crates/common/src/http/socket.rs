@@ -40,6 +40,11 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a client may take nothing of what is written to it.
 const STALL: Duration = Duration::from_secs(30);
 
+/// How a client begins that takes us for an HTTP/2 server (RFC 9113, 3.4), up to the version.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// Where the version's first digit is in it.
+const VERSION_DIGIT: usize = 11;
+
 /// Nothing is owed to the client: what is written now is hyper's own answer.
 const PARSER: u8 = 0;
 /// A request is with the front, or its answer is being made.
@@ -129,6 +134,8 @@ impl Drop for Answer {
 pub(super) struct Socket {
     stream: TcpStream,
     turn: Arc<Turn>,
+    /// How much of HTTP/2's preface the connection began with; `None` once it is something else.
+    preface: Option<usize>,
     /// What is still to be written in place of hyper's own answer.
     own: Bytes,
     stall: Option<Pin<Box<Sleep>>>,
@@ -141,6 +148,7 @@ impl Socket {
         Self {
             stream,
             turn,
+            preface: Some(0),
             own: Bytes::new(),
             stall: None,
             linger: None,
@@ -153,7 +161,7 @@ impl Socket {
         if !self.turn.is(PARSER) {
             return None;
         }
-        self.own = own_answer(bytes)?;
+        self.own = own_answer(bytes, self.preface == Some(PREFACE.len()))?;
         self.turn.left_unread();
         Some(bytes.len())
     }
@@ -183,13 +191,38 @@ impl Socket {
     }
 }
 
+/// Follows HTTP/2's preface through the first bytes of a connection. hyper hangs up on it without a word; with another
+/// version in its place it answers, and [`own_answer`] puts that right.
+fn disguise_preface(matched: usize, bytes: &mut [u8]) -> Option<usize> {
+    let wanted = PREFACE[matched..].iter();
+    let same = bytes.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+    let matched = matched + same;
+    if matched < PREFACE.len() {
+        return (same == bytes.len()).then_some(matched);
+    }
+    // The version's digit is the third byte from the end, and the end is in these bytes.
+    let digit = (same + VERSION_DIGIT).checked_sub(PREFACE.len())?;
+    *bytes.get_mut(digit)? = b'9';
+    Some(matched)
+}
+
 /// hyper's own answer with a body of ours. `None`: these bytes are not such an answer.
-fn own_answer(bytes: &[u8]) -> Option<Bytes> {
+fn own_answer(bytes: &[u8], is_http2: bool) -> Option<Bytes> {
     const NO_BODY: &str = "content-length: 0\r\n";
     let head = std::str::from_utf8(bytes)
         .ok()
         .filter(|head| head.ends_with("\r\n\r\n") && head.contains(NO_BODY))?;
-    let status = StatusCode::from_bytes(head.strip_prefix("HTTP/1.1 ")?.get(..3)?.as_bytes()).ok()?;
+    let status_line = head.lines().next()?;
+    let status = StatusCode::from_bytes(status_line.strip_prefix("HTTP/1.1 ")?.get(..3)?.as_bytes()).ok()?;
+    let (status, head) = if is_http2 {
+        let other = "HTTP/1.1 505 HTTP Version Not Supported";
+        (
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            head.replacen(status_line, other, 1),
+        )
+    } else {
+        (status, head.to_owned())
+    };
     let id = new_request_id();
     let id = id.to_str().unwrap_or_default();
     let body = problem::unparsed(status, id);
@@ -210,7 +243,12 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
+        if let Some(matched) = self.preface.filter(|matched| *matched < PREFACE.len()) {
+            self.preface = disguise_preface(matched, &mut into.filled_mut()[before..]);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -10,7 +10,10 @@ async fn production() -> World {
     let settings = [
         ("APP_ENV", "production"),
         ("PUBLIC_URL", "https://events.example"),
-        ("CORS_ORIGINS", "https://app.example, https://admin.example:8443"),
+        (
+            "CORS_ORIGINS",
+            "https://App.Example:443/, https://admin.example:8443, https://*.previews.example, capacitor://localhost",
+        ),
         ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
         ("RAZORPAY_KEY_ID", "rzp_live_x"),
         ("RAZORPAY_KEY_SECRET", "x"),
@@ -26,6 +29,11 @@ async fn only_listed_origins_are_let_in() {
     for (origin, in_production, in_development) in [
         ("https://app.example", true, false),
         ("https://admin.example:8443", true, false),
+        ("https://pr-7.previews.example", true, false),
+        ("https://a.b.previews.example", false, false),
+        ("https://previews.example", false, false),
+        ("capacitor://localhost", true, false),
+        ("ionic://localhost", false, false),
         ("http://localhost:5173", false, true),
         ("https://localhost", false, true),
         ("http://127.0.0.1:8080", false, true),

@@ -79,6 +79,57 @@ async fn requests_that_are_not_http_get_the_one_shape() {
     }
 }
 
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    for topology in BOTH {
+        let world = World::new(topology).await;
+        let address = world.listen().await;
+        let get = |version: &str, hosts: &str| {
+            format!("GET /api/events/long HTTP/{version}\r\n{hosts}connection: close\r\n\r\n")
+        };
+        for (version, hosts) in [
+            ("1.1", "host: x\r\n"),
+            ("1.1", "Host: [::1]:3003\r\n"),
+            ("1.0", ""),
+            ("1.0", "host: x\r\n"),
+        ] {
+            let answer = Answer::parse(&exchange(address, get(version, hosts).as_bytes()).await);
+            assert_eq!(answer.status, 200, "{version} {hosts}");
+        }
+        for (version, hosts) in [
+            ("1.1", ""),
+            ("1.1", "host:\r\nx: y\r\nhost: x\r\n"),
+            ("1.1", "host: a\r\nhost: b\r\n"),
+            ("1.1", "host: a\r\nhost: a\r\n"),
+            ("1.0", "host: a\r\nhost: b\r\n"),
+            ("1.1", "host: a, b\r\n"),
+            ("1.1", "host: a b\r\n"),
+            ("1.1", "host: me@a\r\n"),
+            ("1.1", "host: a/b\r\n"),
+        ] {
+            let answer = Answer::parse(&exchange(address, get(version, hosts).as_bytes()).await);
+            answer.problem(400, "malformed_request");
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_2_is_refused_with_a_line() {
+    let world = World::new(Topology::OneProcess).await;
+    let address = world.listen().await;
+    let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let answer = exchange(address, settings).await;
+    assert!(answer.starts_with(b"HTTP/1.1 505 HTTP Version Not Supported\r\n"));
+    Answer::parse(&answer).problem(505, "http_version_not_supported");
+    // What only begins like it is what it is.
+    let answer = exchange(
+        address,
+        b"PRINT /api HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    Answer::parse(&answer).problem(404, "route_not_found");
+}
+
 /// A body that does not hold together is found out by whoever reads it.
 #[tokio::test]
 async fn bodies_that_do_not_hold_together_get_the_one_shape() {

@@ -42,7 +42,16 @@ async fn other_methods_are_told_what_is_allowed() {
     ] {
         let answer = world.send(request(Method::DELETE, path, &[])).await;
         answer.problem(405, "method_not_allowed");
-        assert_eq!(answer.header("allow"), "GET,HEAD", "{path}");
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS", "{path}");
+        let answer = world.send(request(Method::OPTIONS, path, &[])).await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (204, "GET, HEAD, OPTIONS"),
+            "{path}"
+        );
+        let answer = world.send(request(Method::TRACE, path, &[])).await;
+        answer.problem(405, "method_not_allowed");
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS", "{path}");
     }
 }
 
