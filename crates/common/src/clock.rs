@@ -51,3 +51,12 @@ impl Clock {
 pub fn from_millis(millis: i64) -> Timestamp {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
+
+/// The latest end that a lease from `now` until `until` can meet in a row written by a clock that agrees with ours: twice
+/// its length from now. A later one was written before the clock was put back, by somebody who has had his time.
+///
+/// Two processes whose clocks differ by less than a lease's length never take each other's leases for such; and fences
+/// make it harmless if they do.
+pub fn latest_end(now: Timestamp, until: Timestamp) -> Timestamp {
+    until + (until - now)
+}

@@ -11,7 +11,11 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{ids::UserId, problem::ApiError};
+use crate::{
+    clock::{Timestamp, latest_end},
+    ids::UserId,
+    problem::ApiError,
+};
 
 /// How long an answer is kept, in seconds.
 pub const KEPT_FOR_SECONDS: i64 = 24 * 3600;
@@ -150,6 +154,43 @@ impl<T> Outcome<T> {
         match self {
             Self::Done(value) => answer(&value).into_response(),
             Self::Refused(refusal) => refusal.into_response(),
+        }
+    }
+}
+
+/// Whether the request that claimed its key at `since` until `until` may still be at work. A claim whose end is further
+/// ahead than [`latest_end`] was made before the clock was put back.
+pub fn is_in_flight(since: Timestamp, until: Timestamp, now: Timestamp) -> bool {
+    now < until && until <= latest_end(now, now + (until - since))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::clock::from_millis;
+
+    #[test]
+    fn a_claim_never_outlasts_its_length() {
+        let since = from_millis(1_800_000_000_000);
+        let until = since + TimeDelta::seconds(20);
+        for (seconds, in_flight) in [
+            (0, true),
+            (19, true),
+            (20, false),
+            (3600, false),
+            (-1, true), // clocks of two machines
+            (-19, true),
+            (-21, false), // the clock was put back
+            (-3600, false),
+            (-86_400, false),
+        ] {
+            assert_eq!(
+                is_in_flight(since, until, since + TimeDelta::seconds(seconds)),
+                in_flight,
+                "{seconds}"
+            );
         }
     }
 }

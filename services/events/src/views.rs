@@ -128,7 +128,7 @@ pub struct RegistrationView {
     pub amount_due: Rupees,
     /// Until when the seat is held unpaid, UTC.
     pub hold_expires_at: Option<String>,
-    /// The payment that confirmed it.
+    /// The payment that confirmed it; stays when the registration has ended.
     #[schema(value_type = Option<String>, format = Uuid)]
     pub payment_id: Option<PaymentId>,
     /// The ticket, while it is confirmed.
@@ -140,10 +140,9 @@ pub struct RegistrationView {
 impl From<&Registered> for RegistrationView {
     fn from(registered: &Registered) -> Self {
         let (registration, event) = (&registered.registration, &registered.event);
-        let (hold_expires_at, payment_id) = match registration.state {
-            State::PendingPayment { hold_expires_at } => (Some(utc(hold_expires_at)), None),
-            State::Confirmed { payment_id } => (None, payment_id),
-            State::Expired | State::Cancelled => (None, None),
+        let hold_expires_at = match registration.state {
+            State::PendingPayment { hold_expires_at } => Some(utc(hold_expires_at)),
+            State::Confirmed { .. } | State::Expired | State::Cancelled => None,
         };
         Self {
             registration_id: registration.id,
@@ -154,7 +153,7 @@ impl From<&Registered> for RegistrationView {
             status: registration.state.name(),
             amount_due: registration.amount_due().into(),
             hold_expires_at,
-            payment_id,
+            payment_id: registration.payment_id,
             ticket: registered.ticket.as_ref().map(TicketView::from),
             registered_at: utc(registration.created_at),
         }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
+    clock::Clock,
     http::{Front, InternalClient, Upstream, health},
     metrics::{Gauge, Metrics, OutboxGauge},
     outbox::{Deliveries, Relay},
@@ -66,7 +67,10 @@ pub async fn build(
     };
     let gauges = [
         Some(Box::new(outbox) as _),
-        Some(Box::new(Stuck(store.clone())) as _),
+        Some(Box::new(Stuck {
+            store: store.clone(),
+            clock: context.clock.clone(),
+        }) as _),
         Some(app.people.gauge()),
         context.shared.gauge(),
     ];
@@ -118,19 +122,26 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream) {
 }
 
 /// What a person should look at.
-struct Stuck(Arc<dyn Store>);
+struct Stuck {
+    store: Arc<dyn Store>,
+    clock: Clock,
+}
+
+/// A capture takes seconds; after this somebody should look.
+const STUCK_AFTER: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 
 #[async_trait]
 impl Gauge for Stuck {
     async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
-        let Ok((orders, refunds)) = self.0.stuck().await else {
+        let since = self.clock.now() - STUCK_AFTER;
+        let Ok((payments, refunds)) = self.store.stuck(since).await else {
             return Vec::new();
         };
         vec![
             (
                 "payments_stuck",
-                "Open orders looked at in vain more than three times.",
-                orders as f64,
+                "Payments authorized for more than five minutes and neither captured nor released.",
+                payments as f64,
             ),
             (
                 "refunds_stuck",

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{Collection, Fields, Index, Mongo, Tx, date};
 use crate::{
     clock::{Timestamp, from_millis},
-    idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Refusal},
+    idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Refusal, is_in_flight},
     ids::UserId,
     store::StoreError,
 };
@@ -87,7 +87,9 @@ pub async fn find(tx: &mut Tx, key: &Key, now: Timestamp) -> Result<Option<Refus
             status: u16::try_from(status).map_err(|_| StoreError::Corrupt(format!("status {status}")))?,
             body: found.maybe_bytes("body")?.unwrap_or_default(),
         })),
-        None if found.time("claimed_until")? > now => Some(Refusal::InFlight),
+        None if is_in_flight(found.time("created_at")?, found.time("claimed_until")?, now) => {
+            Some(Refusal::InFlight)
+        }
         None => None,
     })
 }

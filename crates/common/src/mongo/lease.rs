@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Collection, Fields, Mongo, Tx, date, uuid};
 use crate::{
-    clock::{Timestamp, from_millis},
+    clock::{Timestamp, from_millis, latest_end},
     store::StoreError,
 };
 
@@ -30,7 +30,8 @@ pub async fn acquire(
     until: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
     let mut tx = db.read();
-    let free = doc! {"_id": name, "$or": [{"owner": uuid(owner)}, {"until": {"$lte": date(now)}}]};
+    let free = doc! {"_id": name, "$or": [{"owner": uuid(owner)}, {"until": {"$lte": date(now)}},
+    {"until": {"$gt": date(latest_end(now, until))}}]};
     let take = vec![doc! {"$set": {
         "fence": {"$cond": [{"$eq": ["$owner", uuid(owner)]}, "$fence", {"$add": ["$fence", 1_i64]}]},
         "owner": uuid(owner),

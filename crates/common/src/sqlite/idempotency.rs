@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    clock::Timestamp,
-    idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Outcome, Refusal},
+    clock::{Timestamp, from_millis},
+    idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Outcome, Refusal, is_in_flight},
     store::StoreError,
 };
 
@@ -54,7 +54,7 @@ pub fn find(db: &Connection, key: &Key, now: Timestamp) -> Result<Option<Refusal
     let oldest = now.timestamp_millis() - KEPT_FOR_SECONDS * 1000;
     let found = db
         .prepare_cached(
-            "SELECT fingerprint, status, body, claimed_until FROM idempotency_keys
+            "SELECT fingerprint, status, body, claimed_until, created_at FROM idempotency_keys
              WHERE caller = ?1 AND route = ?2 AND key = ?3 AND created_at > ?4",
         )?
         .query_row(params![key.caller, key.route, key.key, oldest], |row| {
@@ -62,18 +62,19 @@ pub fn find(db: &Connection, key: &Key, now: Timestamp) -> Result<Option<Refusal
                 row.get::<_, Vec<u8>>(0)?,
                 row.get::<_, Option<u16>>(1)?,
                 row.get::<_, Option<Vec<u8>>>(2)?,
-                row.get::<_, i64>(3)?,
+                from_millis(row.get(3)?),
+                from_millis(row.get(4)?),
             ))
         })
         .optional()?;
     Ok(match found {
         None => None,
         Some((fingerprint, ..)) if fingerprint != key.fingerprint => Some(Refusal::OtherBody),
-        Some((_, Some(status), body, _)) => Some(Refusal::Replay(Answer {
+        Some((_, Some(status), body, ..)) => Some(Refusal::Replay(Answer {
             status,
             body: body.unwrap_or_default(),
         })),
-        Some((_, None, _, until)) if until > now.timestamp_millis() => Some(Refusal::InFlight),
+        Some((_, None, _, until, since)) if is_in_flight(since, until, now) => Some(Refusal::InFlight),
         Some(_) => None,
     })
 }

@@ -3,7 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, store::StoreError};
+use crate::{
+    clock::{Timestamp, latest_end},
+    store::StoreError,
+};
 
 /// The table; part of the first migration of every service with workers.
 pub const SCHEMA: &str = "
@@ -31,11 +34,17 @@ pub fn acquire(
             "INSERT INTO leases (name, owner, fence, until) VALUES (?1, ?2, 1, ?4)
              ON CONFLICT (name) DO UPDATE SET
                 fence = fence + (owner <> excluded.owner), owner = excluded.owner, until = excluded.until
-             WHERE owner = excluded.owner OR until <= ?3
+             WHERE owner = excluded.owner OR until <= ?3 OR until > ?5
              RETURNING fence",
         )?
         .query_row(
-            params![name, owner, now.timestamp_millis(), until.timestamp_millis()],
+            params![
+                name,
+                owner,
+                now.timestamp_millis(),
+                until.timestamp_millis(),
+                latest_end(now, until).timestamp_millis()
+            ],
             |row| row.get(0),
         )
         .optional()?)

@@ -20,6 +20,8 @@ pub struct Registration {
     pub amount: Paise,
     /// Where it stands.
     pub state: State,
+    /// The payment that confirmed it; stays known when it has ended.
+    pub payment_id: Option<PaymentId>,
     /// When it was made.
     pub created_at: Timestamp,
 }

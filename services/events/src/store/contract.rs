@@ -508,6 +508,11 @@ pub async fn capture_confirms_once(store: S) {
     let repeat: CloudEvent = serde_json::from_str(&serde_json::to_string(&message).unwrap()).unwrap();
     take_in(&store, message, now()).await;
     take_in(&store, repeat, now()).await;
+    let of = async || {
+        let found = store.registration(held.id, user, now()).await.unwrap().unwrap();
+        found.registration.payment_id
+    };
+    assert_eq!(of().await, Some(payment));
     take_in(&store, captured(&held, payment), now()).await; // the same money in another message
     assert_eq!(
         kinds_for(&store, "notifications").await,
@@ -529,6 +534,11 @@ pub async fn capture_confirms_once(store: S) {
     };
     let refused = store.claim_seat(question, command(free.id, user, now())).await;
     assert!(matches!(refused, Err(RegisterError::NothingDue)));
+    store
+        .cancel_registration(held.id, user, now(), plain())
+        .await
+        .unwrap();
+    assert_eq!(of().await, Some(payment), "what paid for it stays known");
 }
 
 pub async fn late_money_retakes_or_goes_back(store: S) {
@@ -804,6 +814,19 @@ pub async fn outbox_keeps_order_and_fences(store: S) {
     );
     assert_eq!(due(now()).await.len(), 0);
     assert_eq!(due(now() + TimeDelta::seconds(5)).await.len(), 2);
+    // The clock is put back: a lease that outlasts its length is no longer one, a slightly fast clock's is.
+    let back = |seconds| {
+        let at = now() - TimeDelta::seconds(seconds);
+        outbox.lease("notifications", two, at, at + TimeDelta::seconds(30))
+    };
+    assert_eq!(back(29).await.unwrap(), None);
+    let taken = back(3600).await.unwrap();
+    assert_eq!(taken, Some(fence + 1));
+    let fence = outbox
+        .lease("notifications", one, now(), until)
+        .await
+        .unwrap()
+        .unwrap();
     // A relay that lost its lease can settle nothing.
     let newer = outbox
         .lease("notifications", two, until, until + TimeDelta::seconds(30))

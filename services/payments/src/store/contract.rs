@@ -27,6 +27,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             one_order_per_registration, an_order_is_worked_on_by_one, any_order_of_reports_ends_the_same,
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
+            a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, statements_page_and_are_private,
         );
     };
@@ -264,6 +265,107 @@ pub async fn the_first_capture_pays_and_a_second_goes_back(store: S) {
         .await
         .unwrap();
     assert_eq!(opened, Opened::Paid(first.id));
+}
+
+pub async fn a_clock_put_back_takes_nothing_away(store: S) {
+    let hour = TimeDelta::hours(1);
+    let back = || now() - hour;
+    let (order, _) = open(&store).await;
+    let again = async |at: Timestamp| {
+        let wanted = Order {
+            id: OrderId::new(),
+            ..order.clone()
+        };
+        let opened = store.open_order(wanted, at, at + TimeDelta::seconds(20)).await;
+        matches!(opened.unwrap(), Opened::Ready { .. })
+    };
+    assert!(
+        !again(now() - TimeDelta::seconds(5)).await,
+        "clocks of two machines"
+    );
+    assert!(again(back()).await, "its worker has had his time");
+    assert!(!again(back()).await);
+    let (taken, _) = open(&store).await;
+    let due = store
+        .due_orders(back(), back() + TimeDelta::seconds(20), 10)
+        .await
+        .unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].0.id, taken.id);
+    assert_eq!(
+        store
+            .due_orders(back(), back() + TimeDelta::seconds(20), 10)
+            .await
+            .unwrap(),
+        []
+    );
+
+    apply(&store, report(&order, "pay_1", Status::Captured)).await;
+    apply(&store, report(&order, "pay_2", Status::Captured)).await;
+    assert_eq!(store.due_refunds(now(), soon(), 10).await.unwrap().len(), 1);
+    let due = async || {
+        store
+            .due_refunds(back(), back() + TimeDelta::seconds(20), 10)
+            .await
+            .unwrap()
+    };
+    assert_eq!(due().await.len(), 1);
+    assert_eq!(due().await.len(), 0);
+
+    let caller = UserId::new();
+    let claim = async |at: Timestamp| {
+        store
+            .claim_key(key(caller, "{}"), at, at + TimeDelta::seconds(20))
+            .await
+            .unwrap()
+    };
+    assert_eq!(claim(now()).await, None);
+    assert_eq!(claim(now()).await, Some(Refusal::InFlight));
+    assert_eq!(claim(back()).await, None);
+}
+
+pub async fn what_goes_back_leaves_no_answer(store: S) {
+    let (order, _) = open(&store).await;
+    apply(&store, report(&order, "pay_1", Status::Captured)).await;
+    let key = key(order.user_id, "{}");
+    assert_eq!(store.claim_key(key.clone(), now(), soon()).await.unwrap(), None);
+    store
+        .apply(
+            report(&order, "pay_2", Status::Captured),
+            now(),
+            (Some(key.clone()), answer),
+        )
+        .await
+        .unwrap();
+    store.release_key(key.clone()).await.unwrap();
+    assert_eq!(
+        store.claim_key(key, now(), soon()).await.unwrap(),
+        None,
+        "409 was answered, so nothing is replayed"
+    );
+}
+
+pub async fn money_in_limbo_is_counted(store: S) {
+    let (order, fence) = open(&store).await;
+    for _ in 0..5 {
+        store.close_order(order.id, fence, Some(now())).await.unwrap();
+        store.due_orders(now(), soon(), 10).await.unwrap();
+    }
+    apply(&store, report(&order, "pay_1", Status::Failed)).await;
+    assert_eq!(
+        store.stuck(now()).await.unwrap(),
+        (0, 0),
+        "an abandoned checkout is no money"
+    );
+    apply(&store, report(&order, "pay_2", Status::Authorized)).await;
+    assert_eq!(
+        store.stuck(now() - TimeDelta::seconds(1)).await.unwrap(),
+        (0, 0),
+        "not yet"
+    );
+    assert_eq!(store.stuck(now()).await.unwrap(), (1, 0));
+    apply(&store, report(&order, "pay_2", Status::Captured)).await;
+    assert_eq!(store.stuck(now()).await.unwrap(), (0, 0));
 }
 
 pub async fn a_webhook_counts_once(store: S) {

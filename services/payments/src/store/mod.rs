@@ -168,8 +168,9 @@ pub trait Store: Send + Sync {
         why: String,
     ) -> Result<(), StoreError>;
 
-    /// Open orders and refunds that have been looked at in vain before: figures for those who watch.
-    async fn stuck(&self) -> Result<(u64, u64), StoreError>;
+    /// Money in limbo: payments that were authorized by `since` at the latest and are neither captured nor released, and
+    /// refunds that were tried in vain before.
+    async fn stuck(&self, since: Timestamp) -> Result<(u64, u64), StoreError>;
     /// Drops what has been kept long enough.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
     /// Whether changes can be made.

@@ -119,6 +119,7 @@ pub(super) fn registration(found: &Document) -> Result<Registration, StoreError>
         user_id: found.id("user_id")?,
         amount: Paise(found.long("amount")?),
         state,
+        payment_id: found.maybe_id("payment_id")?,
         created_at: found.time("created_at")?,
     })
 }

@@ -131,6 +131,7 @@ impl Round {
             user_id: command.user_id,
             amount: event.fee,
             state,
+            payment_id: None,
             created_at: now,
         };
         self.live.insert(command.user_id, registration.clone());

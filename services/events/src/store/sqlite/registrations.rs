@@ -39,6 +39,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
         user_id: command.user_id,
         amount: event.fee,
         state,
+        payment_id: None,
         created_at: command.now,
     };
     // Somebody who is registered hears that, even when registration has closed or the event is full.

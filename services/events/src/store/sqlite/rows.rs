@@ -76,6 +76,7 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
         user_id: row.get(at + 2)?,
         amount: row.get(at + 3)?,
         state,
+        payment_id: row.get(at + 6)?,
         created_at: from_millis(row.get(at + 7)?),
     })
 }

@@ -49,6 +49,21 @@ pub async fn an_expired_lease_is_taken_over(fresh: &Fresh) {
     assert!(second.fence > first.fence && second.attempts == 2);
 }
 
+pub async fn a_clock_put_back_holds_no_message(fresh: &Fresh) {
+    let store = &fresh.store;
+    queue(store, 1).await;
+    let first = claim(store, now(), 8).await.remove(0);
+    assert!(
+        claim(&fresh.other, at(TimeDelta::seconds(-5)), 8)
+            .await
+            .is_empty()
+    );
+    let mut taken = claim(&fresh.other, at(TimeDelta::hours(-1)), 8).await;
+    taken.extend(claim(&fresh.other, at(TimeDelta::hours(-1)), 8).await);
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].message.id == first.message.id && taken[0].fence > first.fence);
+}
+
 pub async fn a_late_report_is_refused(fresh: &Fresh) {
     let store = &fresh.store;
     let people = queue(store, 1).await;

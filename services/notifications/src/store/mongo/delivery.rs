@@ -1,7 +1,7 @@
 //! Messages on their way out: claimed, reported on.
 
 use common::{
-    clock::Timestamp,
+    clock::{Timestamp, latest_end},
     ids::MessageId,
     mongo::{Fields, Tx, date, uuid},
     store::StoreError,
@@ -17,6 +17,21 @@ use crate::{
     },
     store::{Claimed, Report, Tried},
 };
+
+/// Lets go of claims that outlast themselves: they were made before the clock was put back.
+pub(super) async fn let_go(
+    tx: &mut Tx,
+    channel: Channel,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let latest = date(latest_end(now, until));
+    let outlasted =
+        doc! {"channel": channel.name(), "due_at": {"$exists": true, "$gt": latest}, "status": "sending"};
+    tx.update_all(MESSAGES, outlasted, doc! {"$set": {"due_at": date(now)}})
+        .await
+        .map(drop)
+}
 
 fn attempts(found: &Document) -> Result<u32, StoreError> {
     Ok(u32::try_from(found.long("attempts")?).unwrap_or(u32::MAX))

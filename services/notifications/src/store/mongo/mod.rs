@@ -94,11 +94,14 @@ impl Store for MongoStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Claimed>, StoreError> {
-        if delivery::next(&mut self.db.read(), channel)
-            .await?
-            .is_none_or(|next| next > now)
-        {
-            return Ok(Vec::new());
+        let next = delivery::next(&mut self.db.read(), channel).await?;
+        match next {
+            None => return Ok(Vec::new()),
+            Some(next) if next > now => {
+                delivery::let_go(&mut self.db.read(), channel, now, until).await?;
+                return Ok(Vec::new());
+            }
+            Some(_) => {}
         }
         self.db
             .write(

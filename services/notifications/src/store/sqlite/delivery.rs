@@ -1,7 +1,7 @@
 //! Messages on their way out: claimed, reported on.
 
 use common::{
-    clock::{Timestamp, from_millis},
+    clock::{Timestamp, from_millis, latest_end},
     ids::MessageId,
     store::StoreError,
 };
@@ -25,6 +25,15 @@ pub fn claim(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Claimed>, StoreError> {
+    // Claims that outlast themselves were made before the clock was put back.
+    db.prepare_cached(
+        "UPDATE messages SET due_at = ?2 WHERE channel = ?1 AND due_at > ?3 AND status = 'sending'",
+    )?
+    .execute(params![
+        channel.name(),
+        now.timestamp_millis(),
+        latest_end(now, until).timestamp_millis()
+    ])?;
     let sql = format!(
         "SELECT {COLUMNS}, fence, attempts, withdrawn, not_after FROM messages
          WHERE channel = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"

@@ -23,7 +23,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use mongodb::bson::doc;
 
 pub use self::schema::COLLECTIONS;
-use self::schema::{ORDERS, REFUNDS, WEBHOOKS};
+use self::schema::{ORDERS, PAYMENTS, REFUNDS, WEBHOOKS};
 use super::{Applied, Captured, Fence, Opened, Statement, Store, WEBHOOKS_KEPT_MILLIS};
 use crate::domain::{order::Order, payment::Report, refund::Refund};
 
@@ -120,12 +120,12 @@ impl Store for MongoStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Order, Fence)>, StoreError> {
-        if self
-            .db
-            .read()
-            .find_one(ORDERS, orders::due_now(now))
-            .await?
-            .is_none()
+        let mut db = self.db.read();
+        if db.find_one(ORDERS, orders::due_now(now)).await?.is_none()
+            && db
+                .find_one(ORDERS, orders::outlasted(now, until))
+                .await?
+                .is_none()
         {
             return Ok(Vec::new());
         }
@@ -193,12 +193,12 @@ impl Store for MongoStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Refund, Fence)>, StoreError> {
-        if self
-            .db
-            .read()
-            .find_one(REFUNDS, refunds::due_now(now))
-            .await?
-            .is_none()
+        let mut db = self.db.read();
+        if db.find_one(REFUNDS, refunds::due_now(now)).await?.is_none()
+            && db
+                .find_one(REFUNDS, refunds::outlasted(now, until))
+                .await?
+                .is_none()
         {
             return Ok(Vec::new());
         }
@@ -237,14 +237,14 @@ impl Store for MongoStore {
         refunds::retry(&mut self.db.read(), id, fence, again, new_key, &why).await
     }
 
-    async fn stuck(&self) -> Result<(u64, u64), StoreError> {
+    async fn stuck(&self, since: Timestamp) -> Result<(u64, u64), StoreError> {
         // What exists is after the beginning of time; said so, the index is used.
         let open = doc! {"$exists": true, "$gt": date(from_millis(0))};
         let mut tx = self.db.read();
         Ok((
             tx.count(
-                ORDERS,
-                doc! {"reconcile_at": open.clone(), "looks": {"$gt": 3_i64}},
+                PAYMENTS,
+                doc! {"status": "authorized", "created_at": {"$lte": date(since)}},
             )
             .await?,
             tx.count(REFUNDS, doc! {"next_at": open, "attempts": {"$gt": 3_i64}})

@@ -1,7 +1,7 @@
 //! Orders.
 
 use common::{
-    clock::{Timestamp, from_millis},
+    clock::{Timestamp, from_millis, latest_end},
     ids::{OrderId, RegistrationId},
     money::Paise,
     mongo::{Fields, Tx, date},
@@ -18,6 +18,12 @@ use crate::{
 /// Orders whose time has come and on which nobody works.
 pub(super) fn due_now(now: Timestamp) -> Document {
     doc! {"reconcile_at": {"$exists": true, "$lte": date(now)}, "worked_until": {"$lte": date(now)}}
+}
+
+/// Orders on which somebody works for longer than anybody may: before the clock was put back.
+pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
+    let latest = date(latest_end(now, until));
+    doc! {"reconcile_at": {"$exists": true, "$gt": latest.clone()}, "worked_until": {"$gt": latest}}
 }
 
 pub(super) fn read(found: &Document) -> Result<Order, StoreError> {
@@ -99,7 +105,9 @@ async fn claim(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<Fence>, StoreError> {
-    let free = doc! {"_id": id, "worked_until": {"$lte": date(now)}};
+    let latest = date(latest_end(now, until));
+    let free =
+        doc! {"_id": id, "$or": [{"worked_until": {"$lte": date(now)}}, {"worked_until": {"$gt": latest}}]};
     let take =
         doc! {"$set": {"worked_until": date(until), "reconcile_at": date(until)}, "$inc": {"fence": 1_i64}};
     let claimed = tx.find_and_update(ORDERS, free, doc! {}, take).await?;
@@ -134,9 +142,11 @@ pub(super) async fn due(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<(Order, Fence)>, StoreError> {
-    let found = tx
-        .find(ORDERS, due_now(now), doc! {"reconcile_at": 1}, limit)
-        .await?;
+    let by_time = doc! {"reconcile_at": 1};
+    let mut found = tx.find(ORDERS, due_now(now), by_time.clone(), limit).await?;
+    if found.is_empty() {
+        found = tx.find(ORDERS, outlasted(now, until), by_time, limit).await?;
+    }
     let mut claimed = Vec::with_capacity(found.len());
     for order in &found {
         let order = read(order)?;

@@ -66,7 +66,11 @@ pub(super) async fn apply(
         true => captured(tx, &mut order, &payment, now).await?,
         false => outbox::pending_about(tx, service::EVENTS, payment.id).await?,
     };
-    if let (Some(key), Status::Captured) = (key, payment.status) {
+    // What is kept under a key is what will be answered: money beside the order's one payment goes back.
+    if let Some(key) = key
+        && payment.status == Status::Captured
+        && order.paid_by == Some(payment.id)
+    {
         let statement = Statement {
             payment: payment.clone(),
             order: order.clone(),

@@ -1,7 +1,7 @@
 //! Refunds.
 
 use common::{
-    clock::{Timestamp, from_millis},
+    clock::{Timestamp, from_millis, latest_end},
     ids::{PaymentId, RefundId},
     money::Paise,
     mongo::{Fields, Tx, date, outbox},
@@ -22,6 +22,12 @@ use crate::{
 /// Refunds whose time has come and on which nobody works.
 pub(super) fn due_now(now: Timestamp) -> Document {
     doc! {"next_at": {"$exists": true, "$lte": date(now)}, "worked_until": {"$lte": date(now)}}
+}
+
+/// Refunds on which somebody works for longer than anybody may: before the clock was put back.
+pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
+    let latest = date(latest_end(now, until));
+    doc! {"next_at": {"$exists": true, "$gt": date(from_millis(0))}, "worked_until": {"$gt": latest}}
 }
 
 /// Has a payment sent back, once however often it is asked for.
@@ -73,7 +79,11 @@ pub(super) async fn due(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<(Refund, Fence)>, StoreError> {
-    let found = tx.find(REFUNDS, due_now(now), doc! {"next_at": 1}, limit).await?;
+    let by_time = doc! {"next_at": 1};
+    let mut found = tx.find(REFUNDS, due_now(now), by_time.clone(), limit).await?;
+    if found.is_empty() {
+        found = tx.find(REFUNDS, outlasted(now, until), by_time, limit).await?;
+    }
     let mut claimed = Vec::with_capacity(found.len());
     for refund in &found {
         let refund = read(refund)?;

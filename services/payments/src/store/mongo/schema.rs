@@ -51,6 +51,7 @@ pub const COLLECTIONS: &[Collection] = &[
         indexes: &[
             Index::unique(&[("razorpay_id", 1)]),
             Index::on(&[("user_id", 1), ("_id", 1)]),
+            Index::on(&[("status", 1), ("created_at", 1)]).only(|| doc! {"status": "authorized"}),
         ],
     },
     Collection {

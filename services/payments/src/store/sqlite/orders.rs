@@ -1,7 +1,7 @@
 //! Orders.
 
 use common::{
-    clock::{Timestamp, from_millis},
+    clock::{Timestamp, from_millis, latest_end},
     ids::{OrderId, RegistrationId},
     store::StoreError,
 };
@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Whether [`due`] would find anything.
-pub(super) const ANY_DUE: &str = "SELECT 1 FROM orders WHERE reconcile_at <= ?1 AND worked_until <= ?1";
+pub(super) const ANY_DUE: &str = "SELECT 1 FROM orders WHERE (reconcile_at <= ?1 AND worked_until <= ?1)
+    OR (reconcile_at > ?2 AND worked_until > ?2)";
 
 /// The columns that [`read`] reads.
 pub(super) const COLUMNS: &str = "o.id, o.registration_id, o.event_id, o.event_name, o.user_id, o.amount, o.razorpay_id, o.paid_by, o.created_at";
@@ -75,10 +76,15 @@ fn claim(
     Ok(db
         .prepare_cached(
             "UPDATE orders SET worked_until = ?3, reconcile_at = ?3, fence = fence + 1
-             WHERE id = ?1 AND worked_until <= ?2 RETURNING fence",
+             WHERE id = ?1 AND (worked_until <= ?2 OR worked_until > ?4) RETURNING fence",
         )?
         .query_row(
-            params![id, now.timestamp_millis(), until.timestamp_millis()],
+            params![
+                id,
+                now.timestamp_millis(),
+                until.timestamp_millis(),
+                latest_end(now, until).timestamp_millis()
+            ],
             |row| row.get(0),
         )
         .optional()?)
@@ -105,11 +111,15 @@ pub(super) fn due(
     limit: usize,
 ) -> Result<Vec<(Order, Fence)>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM orders AS o WHERE reconcile_at <= ?1 AND worked_until <= ?1 ORDER BY reconcile_at LIMIT ?2"
+        "SELECT {COLUMNS} FROM orders AS o WHERE (reconcile_at <= ?1 AND worked_until <= ?1)
+            OR (reconcile_at > ?3 AND worked_until > ?3) ORDER BY reconcile_at LIMIT ?2"
     );
+    let latest = latest_end(now, until).timestamp_millis();
     let orders = db
         .prepare_cached(&sql)?
-        .query_map(params![now.timestamp_millis(), limit as i64], |row| read(row, 0))?
+        .query_map(params![now.timestamp_millis(), limit as i64, latest], |row| {
+            read(row, 0)
+        })?
         .collect::<Result<Vec<_>, _>>()?;
     let mut claimed = Vec::with_capacity(orders.len());
     for order in orders {

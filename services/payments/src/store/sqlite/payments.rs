@@ -61,7 +61,11 @@ pub(super) fn apply(
         true => captured(db, &mut order, &payment, now)?,
         false => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
     };
-    if let (Some(key), Status::Captured) = (key, payment.status) {
+    // What is kept under a key is what will be answered: money beside the order's one payment goes back.
+    if let Some(key) = key
+        && payment.status == Status::Captured
+        && order.paid_by == Some(payment.id)
+    {
         let statement = Statement {
             payment: payment.clone(),
             order: order.clone(),

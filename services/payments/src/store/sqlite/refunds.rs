@@ -1,7 +1,7 @@
 //! Refunds.
 
 use common::{
-    clock::Timestamp,
+    clock::{Timestamp, latest_end},
     ids::{PaymentId, RefundId},
     sqlite::outbox,
     store::StoreError,
@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Whether [`due`] would find anything.
-pub(super) const ANY_DUE: &str = "SELECT 1 FROM refunds WHERE next_at <= ?1 AND worked_until <= ?1";
+pub(super) const ANY_DUE: &str = "SELECT 1 FROM refunds WHERE (next_at <= ?1 AND worked_until <= ?1)
+    OR (next_at IS NOT NULL AND worked_until > ?2)";
 
 /// Has a payment sent back, once however often it is asked for.
 pub(super) fn request(
@@ -61,11 +62,13 @@ pub(super) fn due(
 ) -> Result<Vec<(Refund, Fence)>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM refunds AS f JOIN payments AS p ON p.id = f.payment_id
-         WHERE f.next_at <= ?1 AND f.worked_until <= ?1 ORDER BY f.next_at LIMIT ?2"
+         WHERE (f.next_at <= ?1 AND f.worked_until <= ?1) OR (f.next_at IS NOT NULL AND f.worked_until > ?3)
+         ORDER BY f.next_at LIMIT ?2"
     );
+    let latest = latest_end(now, until).timestamp_millis();
     let refunds = db
         .prepare_cached(&sql)?
-        .query_map(params![now.timestamp_millis(), limit as i64], read)?
+        .query_map(params![now.timestamp_millis(), limit as i64, latest], read)?
         .collect::<Result<Vec<_>, _>>()?;
     let mut claimed = Vec::with_capacity(refunds.len());
     for refund in refunds {
