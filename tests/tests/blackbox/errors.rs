@@ -267,14 +267,6 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
         ),
         Case(
             Method::GET,
-            "/api/organiser/events?status=all",
-            "",
-            &[],
-            422,
-            "validation_failed",
-        ),
-        Case(
-            Method::GET,
             "/api/reg/get_registrevent?q=x",
             "",
             &[],
