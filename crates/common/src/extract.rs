@@ -19,6 +19,7 @@ use crate::{
     auth::{Auth, Claims, Role, TokenError},
     clock::{Timestamp, from_millis},
     fields::{Fields, FromFields},
+    http::context::note_user,
     idempotency::Key,
     ids::UserId,
     problem::{self, ApiError, FieldError},
@@ -68,6 +69,7 @@ where
             until: from_millis(claims.exp.saturating_mul(1000)),
         };
         parts.extensions.insert(caller);
+        note_user(caller.id);
         Ok(caller)
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::{Clock, Timestamp},
-    http::client::InternalClient,
+    http::{client::InternalClient, context::request_id_text},
     ids::new_id,
     shared::{
         Shared,
@@ -56,6 +56,8 @@ pub struct NewMessage {
     pub time: Timestamp,
     /// The facts, as JSON.
     pub data: String,
+    /// The request that caused it, for the log.
+    pub request_id: Option<String>,
 }
 
 impl NewMessage {
@@ -76,6 +78,7 @@ impl NewMessage {
             subject: subject.into(),
             time,
             data,
+            request_id: request_id_text(),
         }
     }
 }
@@ -95,6 +98,9 @@ pub struct CloudEvent {
     /// When.
     pub time: Timestamp,
     datacontenttype: String,
+    /// The request that caused it. An extension attribute, so its name has no underscore.
+    #[serde(rename = "requestid", default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     data: Box<RawValue>,
 }
 
@@ -119,8 +125,16 @@ impl CloudEvent {
             subject,
             time,
             datacontenttype: "application/json".to_owned(),
+            request_id: None,
             data: RawValue::from_string(data)?,
         })
+    }
+
+    /// The event with the request that caused it.
+    #[must_use]
+    pub fn caused_by(mut self, request_id: Option<String>) -> Self {
+        self.request_id = request_id;
+        self
     }
 
     /// Reads the facts.
@@ -139,7 +153,7 @@ pub struct Receipt {
     pub id: Uuid,
     /// What became of it.
     pub status: ReceiptStatus,
-    /// Why it was not taken.
+    /// What came of it, or why it was not taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -157,6 +171,14 @@ pub enum ReceiptStatus {
 }
 
 impl Receipt {
+    /// Taken, with what came of it.
+    pub fn with_effect(id: Uuid, effect: &str) -> Self {
+        Self {
+            detail: Some(effect.to_owned()),
+            ..Self::accepted(id)
+        }
+    }
+
     /// Taken.
     pub fn accepted(id: Uuid) -> Self {
         Self {
@@ -514,5 +536,34 @@ pub async fn receive(
         )
         .because(error)
     })?;
-    Ok(axum::Json(subscriber.receive(batch).await))
+    let told: Vec<_> = batch
+        .iter()
+        .map(|event| {
+            (
+                event.id,
+                event.kind.clone(),
+                event.subject,
+                event.request_id.clone(),
+            )
+        })
+        .collect();
+    let receipts = subscriber.receive(batch).await;
+    for (message_id, kind, subject, request_id) in told {
+        let Some(receipt) = receipts.iter().find(|receipt| receipt.id == message_id) else {
+            continue;
+        };
+        let effect = receipt.detail.as_deref();
+        match receipt.status {
+            ReceiptStatus::Accepted => {
+                tracing::info!(%message_id, kind, %subject, request_id, effect, "message consumed")
+            }
+            ReceiptStatus::Retry => {
+                tracing::warn!(%message_id, kind, %subject, request_id, why = effect, "message not consumed; it will be sent again");
+            }
+            ReceiptStatus::Rejected => {
+                tracing::error!(%message_id, kind, %subject, request_id, why = effect, "message rejected");
+            }
+        }
+    }
+    Ok(axum::Json(receipts))
 }

@@ -17,6 +17,7 @@ pub fn start(filter: &str, json: bool) -> Result<(), String> {
                 fmt::layer()
                     .json()
                     .flatten_event(true)
+                    .with_span_list(false)
                     .with_writer(std::io::stderr),
             )
             .try_init()

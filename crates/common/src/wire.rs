@@ -253,3 +253,15 @@ pub enum RefundReason {
     /// The order had been paid by another payment already.
     Duplicate,
 }
+
+impl RefundReason {
+    /// Its name in stores, answers and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoSeat => "no_seat",
+            Self::Attendee => "attendee",
+            Self::EventCancelled => "event_cancelled",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}

@@ -61,5 +61,7 @@ pub fn build(context: &Context, upstreams: Upstreams) -> Result<Front, String> {
         proxy: Proxy::new(context, upstreams),
     };
     let router = Router::new().fallback_service(edge::Service(Arc::new(edge)));
-    Ok(Front::new(service::GATEWAY, router, metrics).patience(PATIENCE))
+    Ok(Front::new(service::GATEWAY, router, metrics)
+        .patience(PATIENCE)
+        .door())
 }

@@ -12,7 +12,8 @@ use axum::{
 };
 use common::{
     extract::{CLIENT_IP, GATEWAY_TOKEN, MAX_BODY},
-    http::{Upstream, client::UpstreamError},
+    http::{Upstream, client::UpstreamError, context},
+    ids::UserId,
     problem::{ApiError, body_too_large},
     process::Context,
     wire::service,
@@ -148,6 +149,7 @@ impl Proxy {
 
     fn prepare(&self, route: &Route, request: &mut Request) -> Result<(), ApiError> {
         let address = self.client.address(request);
+        context::note_client(address);
         // What axum noted of the address is from before the trailing slash was dropped.
         request.extensions_mut().remove::<OriginalUri>();
         // A client of HTTP/1.0 is no reason to speak it to our own services.
@@ -163,6 +165,7 @@ impl Proxy {
             headers.insert(FORWARDED_HOST, host);
         }
         headers.insert(GATEWAY_TOKEN, route.pass.value()?);
+        context::mark(headers);
         Ok(())
     }
 }
@@ -171,6 +174,10 @@ fn answer(answered: Result<Response, UpstreamError>) -> Result<Response, ApiErro
     let mut response = answered.map_err(upstream_problem)?;
     *response.version_mut() = Version::HTTP_11;
     headers::clean_answer(response.headers_mut());
+    if let Some(user) = response.headers_mut().remove(context::LOG_USER) {
+        let user = user.to_str().ok().and_then(|user| user.parse().ok());
+        user.into_iter().for_each(|user| context::note_user(UserId(user)));
+    }
     Ok(response)
 }
 

@@ -327,6 +327,7 @@ async fn take(
             payment,
             message,
         } => {
+            told(&order, &payment);
             if let Some(seq) = message {
                 app.told_events
                     .wait(app.store.outbox().as_ref(), seq, TELLING)
@@ -335,6 +336,18 @@ async fn take(
             Ok(Some((*order, payment)))
         }
     }
+}
+
+/// The line in the log about what is known of a payment. A report that comes twice is told twice.
+fn told(order: &Order, payment: &Payment) {
+    let (payment_id, order_id, registration_id) = (payment.id, order.id, order.registration_id);
+    let (event_id, user_id, razorpay_id) = (order.event_id, order.user_id, &payment.razorpay_id);
+    let (method, amount_paise, status) = (&payment.method, payment.amount.0, payment.status.name());
+    let reason = payment.decline.as_ref().map(|decline| decline.reason.as_str());
+    tracing::info!(
+        %payment_id, %order_id, %registration_id, %event_id, %user_id, razorpay_id, method, amount_paise, reason,
+        "payment {status}"
+    );
 }
 
 async fn captured(app: &App, order: Order, payment: Payment) -> Result<Paid, Failed> {

@@ -15,6 +15,7 @@ mod documents;
 mod errors;
 mod idempotency;
 mod limits;
+mod log;
 mod mail;
 mod moving;
 mod postman;

@@ -24,7 +24,7 @@ use hyper_util::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::SetOnce;
 
-use super::{Front, REQUEST_ID, current_request_id};
+use super::{Front, context};
 use crate::auth::Auth;
 
 /// How long a connection may take to be made.
@@ -387,14 +387,14 @@ impl InternalClient {
             .service_token(service)
             .map_err(|error| unavailable(error.to_string()))?;
         let body = serde_json::to_vec(body).map_err(|error| unavailable(error.to_string()))?;
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(path)
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
-            .header(REQUEST_ID, current_request_id())
             .body(Body::from(body))
             .map_err(|error| unavailable(error.to_string()))?;
+        context::mark(request.headers_mut());
         let ask = async {
             let response = self
                 .upstream

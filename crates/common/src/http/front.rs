@@ -21,8 +21,12 @@ use axum::{
 use futures_util::FutureExt;
 use tower::{Service, ServiceExt};
 
-use super::{CURRENT, REQUEST_ID, request_id};
+use super::{
+    REQUEST_ID,
+    context::{self, Context as RequestContext, LOG_CODE, LOG_USER},
+};
 use crate::{
+    extract::GATEWAY_TOKEN,
     metrics::Metrics,
     problem::{self, ApiError},
 };
@@ -39,6 +43,7 @@ pub struct Front {
     router: Router,
     metrics: Metrics,
     patience: Duration,
+    door: bool,
 }
 
 impl Front {
@@ -49,6 +54,7 @@ impl Front {
             router,
             metrics,
             patience: HANDLER_TIME,
+            door: false,
         }
     }
 
@@ -59,6 +65,12 @@ impl Front {
         self
     }
 
+    /// Makes it the public door, which writes a line for each request.
+    pub fn door(mut self) -> Self {
+        self.door = true;
+        self
+    }
+
     /// The service's name.
     pub fn service(&self) -> &'static str {
         self.service
@@ -66,8 +78,19 @@ impl Front {
 
     /// Answers a request that no handler is to see.
     pub fn refuse(&self, mut request: Request, error: ApiError) -> Response {
-        let id = request_id(request.headers_mut());
+        let started = Instant::now();
+        let context = RequestContext::of(request.headers_mut());
+        let id = context.id().clone();
         let mut response = self.failed(error.into_response(), request.method(), request.uri().path(), &id);
+        if self.door {
+            self.line(
+                &context,
+                request.method(),
+                request.uri().path(),
+                &mut response,
+                started,
+            );
+        }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);
         headers.insert(
@@ -81,10 +104,12 @@ impl Front {
     /// Handles one request.
     pub async fn handle(&self, mut request: Request) -> Response {
         let started = Instant::now();
-        let id = request_id(request.headers_mut());
+        let context = RequestContext::of(request.headers_mut());
+        let id = context.id().clone();
+        let for_gateway = request.headers().contains_key(GATEWAY_TOKEN);
         // Only a failed answer needs these, but then the request is gone. Method and Uri are cheap to clone.
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let call = CURRENT.scope(id.clone(), self.router.clone().oneshot(request));
+        let call = context.clone().scope(self.router.clone().oneshot(request));
         let call = tokio::time::timeout(self.patience, AssertUnwindSafe(call).catch_unwind());
         let mut response = match call.await {
             Ok(Ok(Ok(response))) => response,
@@ -105,14 +130,49 @@ impl Front {
         if status.is_client_error() || status.is_server_error() {
             response = self.failed(response, &method, uri.path(), &id);
         }
+        if self.door {
+            self.line(&context, &method, uri.path(), &mut response, started);
+        } else if let Some(user) = context.user().filter(|_| for_gateway)
+            && let Ok(user) = HeaderValue::try_from(user.to_string())
+        {
+            response.headers_mut().insert(LOG_USER, user);
+        }
         response.headers_mut().insert(REQUEST_ID, id.clone());
         let took = started.elapsed();
         self.metrics.request(status.as_u16(), took);
-        if took > SLOW {
+        if took > SLOW && !self.door {
             let (id, millis) = (id.to_str().unwrap_or_default(), took.as_millis());
             tracing::info!(service = self.service, request_id = id, %method, path = uri.path(), millis, "a slow request");
         }
         response
+    }
+
+    /// The line of a request in the log: who asked what, and what came of it. No query, which may name people.
+    fn line(
+        &self,
+        context: &RequestContext,
+        method: &Method,
+        path: &str,
+        response: &mut Response,
+        started: Instant,
+    ) {
+        let code = response.headers_mut().remove(LOG_CODE);
+        let code = code.as_ref().and_then(|code| code.to_str().ok());
+        let (request_id, route, status) = (context.text(), context::route(path), response.status().as_u16());
+        let user = context.user().map(tracing::field::display);
+        let client = context.client().map(tracing::field::display);
+        let millis = started.elapsed().as_millis() as u64;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(request_id, %method, route, status, code, user_id = user, millis, client, "request")
+            };
+        }
+        match status {
+            500.. => line!(warn),
+            // Asked every few seconds by whoever watches.
+            _ if path.starts_with("/health") => line!(debug),
+            _ => line!(info),
+        }
     }
 
     fn failed(
@@ -126,7 +186,10 @@ impl Front {
         if problem::is_problem(&response) {
             return response; // written, and logged, by the service behind this one
         }
-        let (response, error) = problem::render(response, method, path, id);
+        let (mut response, error) = problem::render(response, method, path, id);
+        if let Ok(code) = HeaderValue::from_str(error.code()) {
+            response.headers_mut().insert(LOG_CODE, code);
+        }
         if error.status().is_server_error() {
             tracing::error!(service = self.service, request_id = id, %method, path, ?error, "a request failed");
         } else {

@@ -2,6 +2,7 @@
 //! and health.
 
 pub mod client;
+pub mod context;
 pub mod front;
 pub mod health;
 pub mod page;
@@ -9,6 +10,7 @@ pub mod serve;
 mod socket;
 
 pub use client::{CallError, InternalClient, Upstream};
+pub use context::current_request_id;
 pub use front::Front;
 pub use page::{Cursor, Page};
 
@@ -33,26 +35,14 @@ pub fn document(document: OpenApi) -> Router {
     )
 }
 
-tokio::task_local! {
-    /// The id of the request being handled, for the calls made on its behalf.
-    static CURRENT: HeaderValue;
-}
-
-/// The request's id: the one it came with, when it is well formed, else a new one, which is then put in.
-pub fn request_id(headers: &mut HeaderMap) -> HeaderValue {
+/// The request's id: the one it came with, when it is well formed, else another, which is then put in.
+fn request_id_or(headers: &mut HeaderMap, other: impl FnOnce() -> Option<HeaderValue>) -> HeaderValue {
     if let Some(id) = headers.get(REQUEST_ID).filter(|id| is_well_formed(id)) {
         return id.clone();
     }
-    let id = new_request_id();
+    let id = other().unwrap_or_else(new_request_id);
     headers.insert(REQUEST_ID, id.clone());
     id
-}
-
-/// The id of the request this task works for, or a new one for work that no request asked for.
-pub fn current_request_id() -> HeaderValue {
-    CURRENT
-        .try_with(HeaderValue::clone)
-        .unwrap_or_else(|_| new_request_id())
 }
 
 fn new_request_id() -> HeaderValue {

@@ -52,6 +52,7 @@ const MESSAGE: &[(&str, &str)] = &[
     ("attempts", "long"),
     ("retry_at", "date?"),
     ("why", "string?"),
+    ("request_id", "string?"),
 ];
 /// Subjects that wait for another try, looked at in one round.
 const BLOCKED: usize = 1_000;
@@ -88,7 +89,7 @@ pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, Stor
         let place = next_place(after);
         after = place;
         places.push(place);
-        documents.push(doc! {
+        let mut document = doc! {
             "_id": place,
             "message_id": uuid(message.id),
             "destination": message.destination,
@@ -97,7 +98,9 @@ pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, Stor
             "time": date(message.time),
             "data": &message.data,
             "attempts": 0_i64,
-        });
+        };
+        document.put("request_id", message.request_id.as_deref());
+        documents.push(document);
     }
     tx.insert(NAME, documents).await?;
     Ok(places)
@@ -154,7 +157,8 @@ impl MongoOutbox {
             message.time("time")?,
             message.text("data")?,
         )
-        .map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?;
+        .map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?
+        .caused_by(message.maybe_text("request_id")?);
         Ok(Waiting {
             seq,
             attempts: u32::try_from(message.long("attempts")?).unwrap_or(u32::MAX),

@@ -27,6 +27,7 @@ const SERVICE: Service = Service {
         sqlite::inbox::SCHEMA,
         sqlite::lease::SCHEMA,
         sqlite::idempotency::SCHEMA,
+        sqlite::outbox::REQUEST_IDS,
     ],
     collections: &[
         Collection {
@@ -295,6 +296,7 @@ fn message(subject: Uuid, time: i64) -> NewMessage {
         subject,
         time: from_millis(time),
         data: format!("{{\"at\":{time}}}"),
+        request_id: Some("r".to_owned()),
     }
 }
 

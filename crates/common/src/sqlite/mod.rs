@@ -24,7 +24,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use self::writer::Writer;
-use crate::store::StoreError;
+use crate::{http::context::Carried, store::StoreError};
 
 /// How long a caller waits for its turn, read or write, before it is told that the store is overloaded.
 const TURN: Duration = Duration::from_secs(5);
@@ -72,7 +72,12 @@ impl Sqlite {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.0.writer.run(change).await
+        // The change's messages name the request that asked for it.
+        let carried = Carried::now();
+        self.0
+            .writer
+            .run(move |db: &Connection| carried.enter(|| change(db)))
+            .await
     }
 
     /// Reads a consistent snapshot.

@@ -42,6 +42,12 @@ CREATE TABLE dead_letters (
 ) WITHOUT ROWID;
 ";
 
+/// What later releases have added; a migration of its own.
+pub const REQUEST_IDS: &str = "
+ALTER TABLE outbox ADD COLUMN request_id TEXT;
+ALTER TABLE dead_letters ADD COLUMN request_id TEXT;
+";
+
 /// Stores a message in the commit of the change it tells of, and gives its place. Ring the outbox's bell after the
 /// commit.
 ///
@@ -49,7 +55,7 @@ CREATE TABLE dead_letters (
 /// The store's own trouble.
 pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
     db.prepare_cached(
-        "INSERT INTO outbox (id, destination, kind, subject, time, data) VALUES (?1,?2,?3,?4,?5,?6)",
+        "INSERT INTO outbox (id, destination, kind, subject, time, data, request_id) VALUES (?1,?2,?3,?4,?5,?6,?7)",
     )?
     .execute(params![
         message.id,
@@ -57,7 +63,8 @@ pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
         message.kind,
         message.subject,
         message.time.timestamp_millis(),
-        message.data
+        message.data,
+        message.request_id
     ])?;
     Ok(db.last_insert_rowid())
 }
@@ -95,7 +102,7 @@ impl OutboxStore for SqliteOutbox {
         self.db
             .read(move |db| {
                 let mut statement = db.prepare_cached(
-                    "SELECT seq, attempts, id, kind, subject, time, data FROM outbox AS o
+                    "SELECT seq, attempts, id, kind, subject, time, data, request_id FROM outbox AS o
                      WHERE destination = ?1 AND NOT EXISTS (
                         SELECT 1 FROM outbox AS r WHERE r.attempts > 0 AND r.destination = ?1
                         AND r.subject = o.subject AND r.seq <= o.seq AND r.retry_at > ?2)
@@ -106,10 +113,12 @@ impl OutboxStore for SqliteOutbox {
                     |row| {
                         let (id, kind, subject, time, data) =
                             (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+                        let request_id = row.get(7)?;
                         Ok((
                             row.get(0)?,
                             row.get(1)?,
-                            CloudEvent::new(service, id, kind, subject, from_millis(time), data),
+                            CloudEvent::new(service, id, kind, subject, from_millis(time), data)
+                                .map(|event| event.caused_by(request_id)),
                         ))
                     },
                 )?;
@@ -208,7 +217,9 @@ fn fail(db: &Connection, failure: &Failure) -> Result<(), StoreError> {
         }
         None => {
             db.prepare_cached(
-                "INSERT OR REPLACE INTO dead_letters SELECT id, destination, kind, subject, time, data, attempts + 1, ?2
+                "INSERT OR REPLACE INTO dead_letters
+                    (id, destination, kind, subject, time, data, attempts, why, request_id)
+                 SELECT id, destination, kind, subject, time, data, attempts + 1, ?2, request_id
                  FROM outbox WHERE seq = ?1",
             )?
             .execute(params![failure.seq, failure.why])?;

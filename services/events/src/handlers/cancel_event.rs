@@ -44,7 +44,9 @@ pub async fn cancel_event(
         .store
         .cancel_event(EventId::lenient(&id), caller.id, app.clock.now(), keyed)
         .await;
-    Ok(cancelled.map_err(change_problem)?.respond(answer))
+    let cancelled = cancelled.map_err(change_problem)?;
+    super::told_of_event("event cancelled", &cancelled);
+    Ok(cancelled.respond(answer))
 }
 
 fn answer(event: &Event) -> Answer {

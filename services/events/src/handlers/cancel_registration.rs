@@ -45,7 +45,9 @@ pub async fn cancel_registration(
         .store
         .cancel_registration(id, caller.id, app.clock.now(), keyed)
         .await;
-    Ok(cancelled.map_err(cancel_problem)?.respond(answer))
+    let cancelled = cancelled.map_err(cancel_problem)?;
+    super::told_of_registration("registration cancelled", &cancelled);
+    Ok(cancelled.respond(answer))
 }
 
 fn answer(registered: &Registered) -> Answer {

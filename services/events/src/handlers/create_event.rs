@@ -148,11 +148,9 @@ pub async fn create_event(
         },
     };
     let event = draft.into_event(EventId::new(), caller.id, app.clock.now());
-    Ok(app
-        .store
-        .create_event(event, Keyed { key, answer })
-        .await?
-        .respond(answer))
+    let created = app.store.create_event(event, Keyed { key, answer }).await?;
+    super::told_of_event("event created", &created);
+    Ok(created.respond(answer))
 }
 
 fn answer(event: &Event) -> Answer {

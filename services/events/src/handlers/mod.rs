@@ -9,11 +9,14 @@ pub mod organiser_events;
 pub mod register_event;
 pub mod update_event;
 
-use common::problem::ApiError;
+use common::{idempotency::Outcome, problem::ApiError};
 
 use crate::{
-    domain::{event::PatchError, registration::State},
-    store::{CancelError, ChangeError, RegisterError},
+    domain::{
+        event::{Event, PatchError},
+        registration::State,
+    },
+    store::{CancelError, ChangeError, RegisterError, Registered},
 };
 
 /// 404 for an event that is not there, or that the caller may not know of.
@@ -77,5 +80,26 @@ pub fn cancel_problem(error: CancelError) -> ApiError {
         }
         CancelError::EventStarted => ApiError::conflict("event_started", "The event has started."),
         CancelError::Store(error) => error.into(),
+    }
+}
+
+/// The line in the log about an event that was made or changed. Nothing about a repeat, which changed nothing.
+pub fn told_of_event(what: &'static str, outcome: &Outcome<Event>) {
+    if let Outcome::Done(event) = outcome {
+        let (event_id, user_id, version) = (event.id, event.organizer, event.version);
+        tracing::info!(%event_id, %user_id, version, "{what}");
+    }
+}
+
+/// The line in the log about a registration that was made or ended.
+pub fn told_of_registration(what: &'static str, outcome: &Outcome<Registered>) {
+    if let Outcome::Done(Registered { registration, .. }) = outcome {
+        tracing::info!(
+            registration_id = %registration.id,
+            event_id = %registration.event_id,
+            user_id = %registration.user_id,
+            status = registration.state.name(),
+            "{what}"
+        );
     }
 }

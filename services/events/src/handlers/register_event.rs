@@ -60,7 +60,9 @@ pub async fn register_event(
 ) -> Result<Response, ApiError> {
     let command = command(&app, input.event_id, caller.id)?;
     let registered = app.store.register(command, Keyed { key, answer }).await;
-    Ok(registered.map_err(register_problem)?.respond(answer))
+    let registered = registered.map_err(register_problem)?;
+    super::told_of_registration("registration made", &registered);
+    Ok(registered.respond(answer))
 }
 
 /// A registration to be made now.
@@ -75,6 +77,7 @@ pub fn command(app: &App, event_id: EventId, user_id: common::ids::UserId) -> Re
         ticket: Ticket::issue().map_err(ApiError::internal)?,
         now: app.clock.now(),
         hold: app.hold,
+        request_id: common::http::context::request_id_text(),
     })
 }
 

@@ -114,7 +114,9 @@ pub async fn update_event(
         .store
         .update_event(EventId::lenient(&id), caller.id, patch, app.clock.now(), keyed)
         .await;
-    Ok(changed.map_err(change_problem)?.respond(answer))
+    let changed = changed.map_err(change_problem)?;
+    super::told_of_event("event changed", &changed);
+    Ok(changed.respond(answer))
 }
 
 fn answer(event: &Event) -> Answer {

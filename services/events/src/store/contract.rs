@@ -101,6 +101,7 @@ fn command(event: EventId, user: UserId, now: Timestamp) -> Register {
         ticket: Ticket::issue().unwrap(),
         now,
         hold: Duration::from_secs(900),
+        request_id: None,
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Register {
     pub now: Timestamp,
     /// How long a seat is held unpaid.
     pub hold: Duration,
+    /// The request that asks for it: decisions are made in groups, and what is told of each names its own.
+    pub request_id: Option<String>,
 }
 
 /// A registration with its event and ticket.

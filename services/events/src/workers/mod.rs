@@ -18,8 +18,13 @@ const TIDY_EVERY: Duration = Duration::from_secs(600);
 pub async fn expire_holds(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match app.store.expire_holds(app.clock.now(), AT_ONCE).await {
-            Ok(AT_ONCE) => {}
-            Ok(_) => pause(EVERY, &stop).await,
+            Ok(0) => pause(EVERY, &stop).await,
+            Ok(holds) => {
+                tracing::info!(holds, "holds expired");
+                if holds < AT_ONCE {
+                    pause(EVERY, &stop).await;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "holds could not be expired");
                 pause(EVERY * 4, &stop).await;
@@ -33,7 +38,7 @@ pub async fn end_registrations(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match app.store.end_registrations(app.clock.now(), AT_ONCE).await {
             Ok(0) => pause(EVERY, &stop).await,
-            Ok(_) => {}
+            Ok(registrations) => tracing::info!(registrations, "registrations of a cancelled event ended"),
             Err(error) => {
                 tracing::warn!(%error, "registrations of a cancelled event could not be ended");
                 pause(EVERY * 4, &stop).await;

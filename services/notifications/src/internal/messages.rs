@@ -123,7 +123,7 @@ impl Subscriber for Parts {
             let reader = fact.reader();
             let card = reader.and_then(|id| people.get(&id));
             if let (Some(user), None) = (reader, card) {
-                tracing::debug!(%user, message = %id, "there is no such user; nobody is told");
+                tracing::debug!(%user, message_id = %id, "there is no such user; nobody is told");
             }
             Intake {
                 id,
@@ -166,7 +166,7 @@ impl Parts {
     }
 
     fn refused(&self, id: Uuid, error: &StoreError) -> Receipt {
-        tracing::warn!(message = %id, %error, "a message could not be taken in");
+        tracing::warn!(message_id = %id, %error, "a message could not be taken in");
         // The sender is told no more than it needs; the cause is in the log here.
         Receipt::retry(id, "the notifications service could not store it")
     }

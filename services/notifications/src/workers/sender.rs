@@ -209,6 +209,17 @@ impl Sender {
         let tried = tokio::time::timeout(patience, self.mailer.send(parcel)).await;
         let error = match tried {
             Ok(Ok(provider_id)) => {
+                tracing::info!(
+                    message_id = %id,
+                    kind = message.kind.name(),
+                    channel,
+                    provider = self.mailer.name(),
+                    answer = kept(&provider_id),
+                    attempts = claim.attempts,
+                    user_id = %message.user_id,
+                    about = %message.occurrence,
+                    "message sent"
+                );
                 return Tried::Sent {
                     provider: self.mailer.name(),
                     provider_id: kept(&provider_id),

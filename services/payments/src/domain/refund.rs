@@ -36,12 +36,7 @@ impl Refund {
 
 /// The reason's name, in stores and answers.
 pub fn reason_name(reason: RefundReason) -> &'static str {
-    match reason {
-        RefundReason::NoSeat => "no_seat",
-        RefundReason::Attendee => "attendee",
-        RefundReason::EventCancelled => "event_cancelled",
-        RefundReason::Duplicate => "duplicate",
-    }
+    reason.name()
 }
 
 /// Reads the name.

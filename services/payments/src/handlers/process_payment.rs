@@ -8,6 +8,7 @@ use axum::{
 use common::{
     extract::{Caller, Unsafe},
     fields::{Fields, FromFields, Value},
+    http::context,
     idempotency::{Answer, Key},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::{Paise, Rupees},
@@ -161,7 +162,7 @@ pub async fn process_payment(
         instrument,
     };
     // On a task of its own: a payer who hangs up in the middle must not leave the payment there.
-    tokio::spawn(keyed(app, wish, key))
+    context::spawn(keyed(app, wish, key))
         .await
         .map_err(ApiError::internal)?
 }

@@ -7,6 +7,7 @@ use axum::{
 use common::{
     extract::{Caller, Unsafe},
     fields::{Fields, FromFields, Value},
+    http::context,
     problem::{ApiError, Problem},
 };
 use utoipa::ToSchema;
@@ -87,7 +88,7 @@ pub async fn verify(
             "The signature does not belong to this order and payment.",
         ));
     }
-    let task = tokio::spawn(async move { flow::settle(&app, &order, &input.razorpay_payment_id).await });
+    let task = context::spawn(async move { flow::settle(&app, &order, &input.razorpay_payment_id).await });
     let statement = task.await.map_err(ApiError::internal)??;
     Ok(answer(&statement).into_response())
 }

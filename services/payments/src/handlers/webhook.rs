@@ -63,6 +63,11 @@ pub async fn webhook(
         .store
         .take_webhook(event_id.to_owned(), report, refund, app.clock.now())
         .await?;
-    tracing::debug!(event = envelope.event, first, "a webhook");
+    tracing::info!(
+        event = envelope.event,
+        webhook_id = event_id,
+        first,
+        "webhook consumed"
+    );
     Ok(Json(json!({"status": "ok"})))
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use common::{outbox::backoff, store::StoreError};
+use common::{http::context, outbox::backoff, store::StoreError};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,9 @@ async fn round(app: App) -> Result<usize, StoreError> {
     let mut looks = JoinSet::new();
     for (order, fence) in due {
         let app = app.clone();
-        looks.spawn(async move { look(&app, order, fence).await });
+        looks.spawn(context::on_behalf_of(None, async move {
+            look(&app, order, fence).await
+        }));
     }
     looks.join_all().await;
     Ok(found)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use common::{outbox::backoff, store::StoreError};
+use common::{http::context, outbox::backoff, store::StoreError};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ async fn round(app: App) -> Result<usize, StoreError> {
     for (refund, fence) in due {
         let app = app.clone();
         tries.spawn(async move {
-            if let Err(error) = advance(&app, &refund, fence).await {
+            if let Err(error) = context::on_behalf_of(None, advance(&app, &refund, fence)).await {
                 tracing::warn!(refund = %refund.id, %error, "a refund's state could not be stored; it will be looked at again");
             }
         });
@@ -53,7 +53,9 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
     let later = |attempts: u32| now + backoff(attempts.min(12));
     match answer {
         Ok(RefundEntity { status, .. }) if status == "processed" => {
-            app.store.refund_done(refund.id, fence, now).await
+            app.store.refund_done(refund.id, fence, now).await?;
+            told(refund, "refund processed");
+            Ok(())
         }
         Ok(RefundEntity { status, id }) if status == "failed" => {
             tracing::error!(refund = %refund.id, razorpay_id = id, "a refund failed at Razorpay; asking again");
@@ -62,7 +64,15 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
                 .refund_retry(refund.id, fence, later(refund.attempts + 4), true, why)
                 .await
         }
-        Ok(RefundEntity { id, .. }) => app.store.refund_accepted(refund.id, fence, id, now + AGAIN).await,
+        Ok(RefundEntity { id, .. }) => {
+            app.store
+                .refund_accepted(refund.id, fence, id, now + AGAIN)
+                .await?;
+            if refund.razorpay_id.is_none() {
+                told(refund, "refund asked for");
+            }
+            Ok(())
+        }
         Err(error @ RazorpayError::Refused { .. }) => {
             // Also the answer to a refund that was made by hand, which only a person can see.
             tracing::error!(refund = %refund.id, %error, "a refund was refused; trying again");
@@ -89,4 +99,10 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
                 .await
         }
     }
+}
+
+/// The line in the log about a refund that got on.
+fn told(refund: &Refund, what: &'static str) {
+    let (refund_id, payment_id, amount_paise) = (refund.id, refund.payment_id, refund.amount.0);
+    tracing::info!(%refund_id, %payment_id, amount_paise, reason = refund.reason.name(), "{what}");
 }

@@ -11,7 +11,7 @@ use common::{
     documented::INVALID_CREDENTIALS,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
-    http::front::private,
+    http::{context, front::private},
     ids::UserId,
     problem::{ApiError, Problem},
 };
@@ -178,6 +178,8 @@ fn logged_in(app: &App, user: &User) -> Result<Response, ApiError> {
         .auth
         .user_token(user.id, user.role, app.token_lifetime)
         .map_err(ApiError::internal)?;
+    context::note_user(user.id);
+    tracing::info!(user_id = %user.id, "signed in");
     let answer = LoggedIn {
         message: "Login successful.",
         token,

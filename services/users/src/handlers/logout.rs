@@ -47,6 +47,7 @@ pub async fn logout(State(app): State<App>, caller: Caller) -> Result<Response, 
     };
     app.store.end_session(session.clone()).await?;
     sessions::ended(&app.shared, &app.ended, session).await;
+    tracing::info!(user_id = %caller.id, session_id = %caller.session, "signed out");
     let answer = LoggedOut {
         message: "Logged out.",
     };

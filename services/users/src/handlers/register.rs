@@ -11,7 +11,7 @@ use common::{
     auth::Role,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
-    http::front::private,
+    http::{context, front::private},
     ids::UserId,
     problem::{ApiError, Problem},
 };
@@ -146,5 +146,7 @@ pub async fn register(
             ),
             InsertError::Store(error) => error.into(),
         })?;
+    context::note_user(answer.user_id);
+    tracing::info!(user_id = %answer.user_id, role = answer.role.name(), "account created");
     Ok(private((StatusCode::CREATED, Json(answer)).into_response()))
 }

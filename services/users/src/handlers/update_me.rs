@@ -97,6 +97,7 @@ pub async fn update_me(
 ) -> Result<Response, ApiError> {
     let changed = app.store.update_details(caller.id, details).await?;
     let user = changed.ok_or_else(account_gone)?;
+    tracing::info!(user_id = %user.id, "account changed");
     people::changed(&app.shared, user.id).await;
     let answer = UpdatedMe {
         message: "User updated successfully.",

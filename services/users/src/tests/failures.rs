@@ -42,14 +42,7 @@ async fn bodies_that_are_no_json_objects() {
                 assert_eq!(answer.body["message"], message);
             }
         };
-        for body in [
-            "",
-            "{",
-            "email=a",
-            "{\"email\": \"a\u{0}\"}",
-            "{} {}",
-            "\u{feff}",
-        ] {
+        for body in ["", "{", "email=a", "{\"email\": \"a\u{0}\"}", "{} {}", "\u{feff}"] {
             let answer = service
                 .send(request(Method::POST, path, "application/json", body))
                 .await;

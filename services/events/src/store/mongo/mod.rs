@@ -13,7 +13,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::{
     clock::Timestamp,
-    http::{Cursor, Page},
+    http::{
+        Cursor, Page,
+        context::{on_behalf_of, request_id_text},
+    },
     idempotency::{Answer, Keyed, Outcome},
     ids::{EventId, RegistrationId, UserId},
     money::Paise,
@@ -270,10 +273,11 @@ impl Store for MongoStore {
         let mut receipts = Vec::with_capacity(batch.len());
         // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
         for event in batch {
+            let request_id = event.request_id.clone().or_else(request_id_text);
             let taken = self.telling((event, now), |tx, (event, now)| {
                 take_in::take_one(tx, event, *now).boxed()
             });
-            receipts.push(taken.await?);
+            receipts.push(on_behalf_of(request_id.as_deref(), taken).await?);
         }
         Ok(receipts)
     }

@@ -8,6 +8,7 @@ use common::{
     ids::{EventId, UserId},
     money::Paise,
     mongo::{Tx, date, idempotency, outbox},
+    outbox::NewMessage,
     store::StoreError,
 };
 use mongodb::bson::doc;
@@ -172,13 +173,12 @@ impl Round {
             registrations.push(documents::of_registration(registration));
             if let State::Confirmed { .. } = registration.state {
                 tickets.push(documents::of_ticket(registration, &command.ticket, command.now));
-                told.push(messages::confirmed(
-                    registration,
-                    &self.event,
-                    &command.ticket,
-                    None,
-                    command.now,
-                ));
+                let message =
+                    messages::confirmed(registration, &self.event, &command.ticket, None, command.now);
+                told.push(NewMessage {
+                    request_id: command.request_id.clone(),
+                    ..message
+                });
             }
         }
         tx.insert(REGISTRATIONS, registrations).await?;

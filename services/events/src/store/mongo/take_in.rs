@@ -33,7 +33,7 @@ pub(super) async fn take_one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) ->
     }
     let of = events::known(tx, registration.event_id).await?;
     let refused = match on_capture(&registration, captured.payment_id, captured.amount, of.cancelled) {
-        OnCapture::Known => None,
+        OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
         OnCapture::Confirm => {
             registrations::confirm(tx, &registration, &of, captured.payment_id, now).await?;
             None
@@ -45,8 +45,9 @@ pub(super) async fn take_one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) ->
         OnCapture::Retake => Some(RefundReason::NoSeat),
         OnCapture::Refund(reason) => Some(reason),
     };
+    let effect = refused.map_or("confirmed", RefundReason::name);
     if let Some(reason) = refused {
         outbox::push(tx, &[messages::refused(&captured, &of, reason, now)]).await?;
     }
-    Ok(Receipt::accepted(event.id))
+    Ok(Receipt::with_effect(event.id, effect))
 }

@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[&str] = &[
     lease::SCHEMA,
     idempotency::SCHEMA,
     include_str!("words_version.sql"),
+    outbox::REQUEST_IDS,
 ];
 
 /// Pages kept; beyond this all are forgotten, which costs one read each.

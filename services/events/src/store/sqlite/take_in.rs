@@ -2,6 +2,7 @@
 
 use common::{
     clock::Timestamp,
+    http::context::Carried,
     outbox::{CloudEvent, Receipt},
     sqlite::{inbox, outbox},
     store::StoreError,
@@ -20,7 +21,10 @@ pub(super) fn take_in(
     batch: &[CloudEvent],
     now: Timestamp,
 ) -> Result<Vec<Receipt>, StoreError> {
-    batch.iter().map(|event| take_one(db, event, now)).collect()
+    batch
+        .iter()
+        .map(|event| Carried::causing(event.request_id.as_deref()).enter(|| take_one(db, event, now)))
+        .collect()
 }
 
 fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
@@ -42,7 +46,7 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
     }
     let of = events::known(db, registration.event_id)?;
     let refused = match on_capture(&registration, captured.payment_id, captured.amount, of.cancelled) {
-        OnCapture::Known => None,
+        OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
         OnCapture::Confirm => {
             registrations::confirm(db, &registration, &of, captured.payment_id, now)?;
             None
@@ -54,8 +58,9 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
         OnCapture::Retake => Some(RefundReason::NoSeat),
         OnCapture::Refund(reason) => Some(reason),
     };
+    let effect = refused.map_or("confirmed", RefundReason::name);
     if let Some(reason) = refused {
         outbox::push(db, &messages::refused(&captured, &of, reason, now))?;
     }
-    Ok(Receipt::accepted(event.id))
+    Ok(Receipt::with_effect(event.id, effect))
 }

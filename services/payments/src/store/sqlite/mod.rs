@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[&str] = &[
     idempotency::SCHEMA,
     // Money set aside and not taken: few at any time, and asked for by whoever watches.
     "CREATE INDEX payments_authorized ON payments (created_at) WHERE status = 'authorized';",
+    outbox::REQUEST_IDS,
 ];
 
 /// The payments service's SQLite file.

@@ -1,0 +1,286 @@
+//! The request that a task works for: its id and its place in a trace, which go along wherever work goes: to other
+//! services, to spawned tasks, to the writer's thread, and into the messages that a change tells of.
+
+use std::{future::Future, net::IpAddr, sync::Arc};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::{REQUEST_ID, new_request_id};
+use crate::ids::UserId;
+
+/// W3C Trace Context.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// How a service tells the gateway whose request it was, for the log.
+pub const LOG_USER: HeaderName = HeaderName::from_static("x-log-user");
+/// How a service tells the gateway which problem it gave, for the log.
+pub const LOG_CODE: HeaderName = HeaderName::from_static("x-log-code");
+
+tokio::task_local! {
+    static CURRENT: Arc<Context>;
+}
+
+/// One request.
+pub struct Context {
+    id: HeaderValue,
+    /// What calls made on its behalf send as `traceparent`.
+    trace: Option<HeaderValue>,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Default)]
+struct Noted {
+    user: Option<UserId>,
+    client: Option<IpAddr>,
+}
+
+impl Context {
+    /// The context of a request that comes in. In one process the gateway's request goes on to a service as the same
+    /// one.
+    pub(super) fn of(headers: &mut HeaderMap) -> Arc<Self> {
+        let trace = headers
+            .get(TRACEPARENT)
+            .filter(|value| trace_id(value).is_some())
+            .cloned();
+        // Who sends a trace and no request id knows the request by its trace.
+        let traced = || HeaderValue::from_str(trace.as_ref().and_then(trace_id)?).ok();
+        let id = super::request_id_or(headers, traced);
+        if let Ok(current) = CURRENT.try_with(Arc::clone)
+            && current.id == id
+        {
+            return current;
+        }
+        let trace = trace.or_else(|| traceparent(&id));
+        Arc::new(Self {
+            id,
+            trace,
+            noted: Mutex::default(),
+        })
+    }
+
+    fn named(id: HeaderValue) -> Arc<Self> {
+        let trace = traceparent(&id);
+        Arc::new(Self {
+            id,
+            trace,
+            noted: Mutex::default(),
+        })
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> &HeaderValue {
+        &self.id
+    }
+
+    /// Its id as text.
+    pub(super) fn text(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    pub(super) fn user(&self) -> Option<UserId> {
+        self.noted.lock().user
+    }
+
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.noted.lock().client
+    }
+
+    /// Runs `work` as work for this request.
+    pub(super) async fn scope<F: Future>(self: Arc<Self>, work: F) -> F::Output {
+        if CURRENT
+            .try_with(|current| Arc::ptr_eq(current, &self))
+            .unwrap_or(false)
+        {
+            return work.await;
+        }
+        let span = tracing::info_span!("request", request_id = self.text());
+        CURRENT.scope(self, work.instrument(span)).await
+    }
+}
+
+/// The trace id in a `traceparent` of version 00 (W3C Trace Context, 3.2.2). `None`: it is none.
+fn trace_id(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    let hex = |text: &str, length: usize| {
+        text.len() == length
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            && text.bytes().any(|b| b != b'0')
+    };
+    let mut parts = text.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let fits =
+        version == "00" && hex(trace, 32) && hex(parent, 16) && flags.len() == 2 && parts.next().is_none();
+    fits.then_some(trace)
+}
+
+/// The trace of a request that came without one: where its id can be a trace's, they are the same.
+fn traceparent(id: &HeaderValue) -> Option<HeaderValue> {
+    let text = id.to_str().ok()?;
+    let own = format!("00-{text}-{}-01", text.get(16..)?);
+    let value = HeaderValue::from_str(&own).ok()?;
+    trace_id(&value).is_some().then_some(value)
+}
+
+/// The id of the request this task works for, or a new one for work that no request asked for.
+pub fn current_request_id() -> HeaderValue {
+    CURRENT
+        .try_with(|current| current.id.clone())
+        .unwrap_or_else(|_| new_request_id())
+}
+
+/// The id of the request this task works for, to be kept with what comes of it.
+pub fn request_id_text() -> Option<String> {
+    CURRENT.try_with(|current| current.text().to_owned()).ok()
+}
+
+/// Marks a request to another service as made on behalf of the current one.
+pub fn mark(headers: &mut HeaderMap) {
+    headers.insert(REQUEST_ID, current_request_id());
+    if let Ok(Some(trace)) = CURRENT.try_with(|current| current.trace.clone()) {
+        headers.insert(TRACEPARENT, trace);
+    }
+}
+
+/// Notes who is calling, for the line in the log.
+pub fn note_user(user: UserId) {
+    let _ = CURRENT.try_with(|current| current.noted.lock().user = Some(user));
+}
+
+/// Notes where the call came from, for the line in the log.
+pub fn note_client(client: IpAddr) {
+    let _ = CURRENT.try_with(|current| current.noted.lock().client = Some(client));
+}
+
+/// Spawns work that goes on for the current request whatever becomes of it.
+pub fn spawn<F>(work: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match CURRENT.try_with(Arc::clone) {
+        Ok(current) => tokio::spawn(CURRENT.scope(current, work.in_current_span())),
+        Err(_) => tokio::spawn(work),
+    }
+}
+
+/// Does work that no request asked for, such as a worker's for one row, under an id of its own; or under that of the
+/// request that caused it, when that is known.
+pub async fn on_behalf_of<F: Future>(request_id: Option<&str>, work: F) -> F::Output {
+    let id = request_id
+        .and_then(|id| HeaderValue::from_str(id).ok())
+        .unwrap_or_else(new_request_id);
+    Context::named(id).scope(work).await
+}
+
+/// The current request, taken along to another thread.
+pub struct Carried(Option<Arc<Context>>);
+
+impl Carried {
+    /// What this task works for.
+    pub fn now() -> Self {
+        Self(CURRENT.try_with(Arc::clone).ok())
+    }
+
+    /// The request that caused a message; this task's when that is not known.
+    pub fn causing(request_id: Option<&str>) -> Self {
+        let id = request_id.and_then(|id| HeaderValue::from_str(id).ok());
+        id.map_or_else(Self::now, |id| Self(Some(Context::named(id))))
+    }
+
+    /// Runs `work` as work for it.
+    pub fn enter<R>(self, work: impl FnOnce() -> R) -> R {
+        match self.0 {
+            Some(current) => CURRENT.sync_scope(current, work),
+            None => work(),
+        }
+    }
+}
+
+/// A path as a template: ids and other long segments are left out, so that lines of one kind are alike.
+pub(super) fn route(path: &str) -> String {
+    let mut route = String::with_capacity(path.len());
+    for segment in path.split('/').skip(1).take(12) {
+        route.push('/');
+        let is_id = segment.len() > 24 || segment.parse::<uuid::Uuid>().is_ok();
+        route.push_str(if is_id { "{id}" } else { segment });
+    }
+    route
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(pairs: &[(&'static str, &str)]) -> (Arc<Context>, HeaderMap) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        (Context::of(&mut headers), headers)
+    }
+
+    #[test]
+    fn ids_and_traces() {
+        const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let (both, _) = context(&[("x-request-id", "mine"), ("traceparent", TRACE)]);
+        assert_eq!(both.text(), "mine");
+        assert_eq!(both.trace.as_ref().unwrap(), TRACE);
+        let (traced, headers) = context(&[("traceparent", TRACE)]);
+        assert_eq!(traced.text(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(headers[REQUEST_ID], "4bf92f3577b34da6a3ce929d0e0e4736");
+        let (plain, _) = context(&[("x-request-id", "mine")]);
+        assert_eq!(plain.trace, None);
+        let (new, _) = context(&[]);
+        let trace = new.trace.clone().unwrap();
+        assert_eq!(trace_id(&trace), Some(new.text()));
+        for wrong in [
+            "",
+            "00",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            let (made, _) = context(&[("traceparent", wrong)]);
+            assert_ne!(made.text(), "4bf92f3577b34da6a3ce929d0e0e4736", "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn work_takes_its_request_along() {
+        let (mine, _) = context(&[("x-request-id", "mine")]);
+        let told = async || {
+            let spawned = spawn(async { request_id_text() }).await.unwrap();
+            let carried = Carried::now();
+            let on_a_thread = std::thread::spawn(move || carried.enter(request_id_text))
+                .join()
+                .unwrap();
+            (request_id_text(), spawned, on_a_thread)
+        };
+        let id = || Some("mine".to_owned());
+        assert_eq!(mine.scope(told()).await, (id(), id(), id()));
+        assert_eq!(told().await, (None, None, None));
+        assert_eq!(on_behalf_of(Some("mine"), told()).await, (id(), id(), id()));
+        assert!(on_behalf_of(None, told()).await.0.is_some());
+    }
+
+    #[test]
+    fn routes_are_templates() {
+        for (path, template) in [
+            ("/api/events", "/api/events"),
+            (
+                "/api/events/019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a",
+                "/api/events/{id}",
+            ),
+            ("/api/events/short", "/api/events/short"),
+            ("/", "/"),
+        ] {
+            assert_eq!(route(path), template);
+        }
+    }
+}
