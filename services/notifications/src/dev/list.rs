@@ -72,7 +72,8 @@ async fn find(
     mut params: Params,
 ) -> Result<(Vec<Message>, Option<Cursor>, Option<String>), ApiError> {
     let page = Page::read(&mut params);
-    let address = params.get("to", |text| Ok(text.to_owned()));
+    // An address has no blank: one was a plus that was sent unescaped. Addresses are kept in lower case.
+    let address = params.get("to", |text| Ok(text.trim().replace(' ', "+").to_lowercase()));
     params.finish()?;
     let messages = app.parts.store.taken_by(NAME, address.clone(), page).await?;
     let (messages, next) = page.cut(messages, |message| Cursor {
