@@ -53,7 +53,7 @@ pub fn from_millis(millis: i64) -> Timestamp {
 }
 
 /// The latest end that a lease from `now` until `until` can meet in a row written by a clock that agrees with ours: twice
-/// its length from now. A later one was written before the clock was put back, by somebody who has had his time.
+/// its length from now. A later one was written before the clock was put back, and its time is over.
 ///
 /// Two processes whose clocks differ by less than a lease's length never take each other's leases for such; and fences
 /// make it harmless if they do.

@@ -1,14 +1,15 @@
 //! Text as people type it: what of it can be seen, and forms in which the ways of writing one thing are equal.
 
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_normalization::UnicodeNormalization;
+pub use unicode_normalization::char::is_combining_mark;
 
 /// NFKC: composed and decomposed letters, full-width and half-width forms are one.
 pub fn nfkc(text: &str) -> String {
     text.nfkc().collect()
 }
 
-/// Whether somebody who looks at the character sees nothing: blanks, controls, and what Unicode calls default
-/// ignorable (DerivedCoreProperties.txt of Unicode 16), with the empty Braille cell and Hangul's fillers.
+/// Whether somebody who looks at the character sees nothing: blanks, controls, what Unicode calls
+/// default ignorable, annotation marks, the empty Braille cell and Hangul's fillers.
 pub fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -81,11 +82,6 @@ fn is_accent(c: char) -> bool {
 /// Whether the character is part of a word: letters, digits, and the marks on them.
 pub fn is_of_a_word(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c)
-}
-
-/// Whether it is a mark on the character before it.
-pub fn is_mark(c: char) -> bool {
-    is_combining_mark(c)
 }
 
 #[cfg(test)]

@@ -35,14 +35,13 @@ impl EventTime {
     /// # Errors
     /// A sentence for the person who sent it.
     pub fn parse(text: &str, zone: Tz) -> Result<Self, &'static str> {
-        const FORM: &str = EventTime::FORM;
         let at = match DateTime::parse_from_rfc3339(text) {
             Ok(at) => at.to_utc(),
             Err(_) => {
                 let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
                     .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M"))
-                    .map_err(|_| FORM)?;
-                resolve(local, zone).ok_or(FORM)?
+                    .map_err(|_| Self::FORM)?;
+                resolve(local, zone).ok_or(Self::FORM)?
             }
         };
         // Years beyond four digits do not survive RFC 3339, and times before 1970 are typing errors.

@@ -142,7 +142,7 @@ impl From<&Registered> for RegistrationView {
         let (registration, event) = (&registered.registration, &registered.event);
         let hold_expires_at = match registration.state {
             State::PendingPayment { hold_expires_at } => Some(utc(hold_expires_at)),
-            State::Confirmed { .. } | State::Expired | State::Cancelled => None,
+            State::Confirmed | State::Expired | State::Cancelled => None,
         };
         Self {
             registration_id: registration.id,

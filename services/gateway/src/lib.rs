@@ -63,5 +63,5 @@ pub fn build(context: &Context, upstreams: Upstreams) -> Result<Front, String> {
     let router = Router::new().fallback_service(edge::Service(Arc::new(edge)));
     Ok(Front::new(service::GATEWAY, router, metrics)
         .patience(PATIENCE)
-        .door())
+        .with_access_log())
 }

@@ -13,7 +13,6 @@ use axum::{
 use common::{
     extract::{CLIENT_IP, GATEWAY_TOKEN, MAX_BODY},
     http::{Upstream, client::UpstreamError, context},
-    ids::UserId,
     problem::{ApiError, body_too_large},
     process::Context,
     wire::service,
@@ -174,10 +173,6 @@ fn answer(answered: Result<Response, UpstreamError>) -> Result<Response, ApiErro
     let mut response = answered.map_err(upstream_problem)?;
     *response.version_mut() = Version::HTTP_11;
     headers::clean_answer(response.headers_mut());
-    if let Some(user) = response.headers_mut().remove(context::LOG_USER) {
-        let user = user.to_str().ok().and_then(|user| user.parse().ok());
-        user.into_iter().for_each(|user| context::note_user(UserId(user)));
-    }
     Ok(response)
 }
 

@@ -327,7 +327,7 @@ async fn take(
             payment,
             message,
         } => {
-            told(&order, &payment);
+            log_payment(&order, &payment);
             if let Some(seq) = message {
                 app.told_events
                     .wait(app.store.outbox().as_ref(), seq, TELLING)
@@ -338,8 +338,8 @@ async fn take(
     }
 }
 
-/// The line in the log about what is known of a payment. A report that comes twice is told twice.
-fn told(order: &Order, payment: &Payment) {
+/// The line in the log about what is known of a payment. A report that comes twice is logged twice.
+fn log_payment(order: &Order, payment: &Payment) {
     let (payment_id, order_id, registration_id) = (payment.id, order.id, order.registration_id);
     let (event_id, user_id, razorpay_id) = (order.event_id, order.user_id, &payment.razorpay_id);
     let (method, amount_paise, status) = (&payment.method, payment.amount.0, payment.status.name());

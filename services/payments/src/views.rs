@@ -8,7 +8,7 @@ use common::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{domain::refund::reason_name, store::Statement};
+use crate::store::Statement;
 
 /// A payment.
 #[derive(Serialize, ToSchema)]
@@ -97,7 +97,7 @@ impl From<&Statement> for PaymentView {
             }),
             refund: statement.refund.map(|(reason, done)| RefundView {
                 status: if done { "processed" } else { "pending" },
-                reason: reason_name(reason),
+                reason: reason.name(),
             }),
             created_at: utc(payment.created_at),
             captured_at: payment.captured_at.map(utc),

@@ -8,7 +8,7 @@ use crate::{domain::Email, store::Store};
 const AT_ONCE: usize = 500;
 
 /// Gives every account the one form of its address. Where two accounts turn out to be one mailbox, the one that has
-/// that form keeps it and the other keeps what it has: its holder signs in with what he has always typed. Safe to
+/// that form keeps it and the other keeps what it has: it is signed in to with what was always typed. Safe to
 /// repeat, and to do in several processes at once.
 ///
 /// # Errors

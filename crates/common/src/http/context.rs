@@ -126,7 +126,7 @@ fn traceparent(id: &HeaderValue) -> Option<HeaderValue> {
 }
 
 /// The id of the request this task works for, or a new one for work that no request asked for.
-pub fn current_request_id() -> HeaderValue {
+fn current_request_id() -> HeaderValue {
     CURRENT
         .try_with(|current| current.id.clone())
         .unwrap_or_else(|_| new_request_id())

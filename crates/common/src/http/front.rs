@@ -43,7 +43,7 @@ pub struct Front {
     router: Router,
     metrics: Metrics,
     patience: Duration,
-    door: bool,
+    access_log: bool,
 }
 
 impl Front {
@@ -54,7 +54,7 @@ impl Front {
             router,
             metrics,
             patience: HANDLER_TIME,
-            door: false,
+            access_log: false,
         }
     }
 
@@ -65,9 +65,9 @@ impl Front {
         self
     }
 
-    /// Makes it the public door, which writes a line for each request.
-    pub fn door(mut self) -> Self {
-        self.door = true;
+    /// Has it write a line for each request. For the one front that every request from outside passes.
+    pub fn with_access_log(mut self) -> Self {
+        self.access_log = true;
         self
     }
 
@@ -82,8 +82,8 @@ impl Front {
         let context = RequestContext::of(request.headers_mut());
         let id = context.id().clone();
         let mut response = self.failed(error.into_response(), request.method(), request.uri().path(), &id);
-        if self.door {
-            self.line(
+        if self.access_log {
+            self.log_request(
                 &context,
                 request.method(),
                 request.uri().path(),
@@ -130,8 +130,8 @@ impl Front {
         if status.is_client_error() || status.is_server_error() {
             response = self.failed(response, &method, uri.path(), &id);
         }
-        if self.door {
-            self.line(&context, &method, uri.path(), &mut response, started);
+        if self.access_log {
+            self.log_request(&context, &method, uri.path(), &mut response, started);
         } else if let Some(user) = context.user().filter(|_| for_gateway)
             && let Ok(user) = HeaderValue::try_from(user.to_string())
         {
@@ -140,7 +140,7 @@ impl Front {
         response.headers_mut().insert(REQUEST_ID, id.clone());
         let took = started.elapsed();
         self.metrics.request(status.as_u16(), took);
-        if took > SLOW && !self.door {
+        if took > SLOW && !self.access_log {
             let (id, millis) = (id.to_str().unwrap_or_default(), took.as_millis());
             tracing::info!(service = self.service, request_id = id, %method, path = uri.path(), millis, "a slow request");
         }
@@ -148,7 +148,7 @@ impl Front {
     }
 
     /// The line of a request in the log: who asked what, and what came of it. No query, which may name people.
-    fn line(
+    fn log_request(
         &self,
         context: &RequestContext,
         method: &Method,
@@ -156,15 +156,19 @@ impl Front {
         response: &mut Response,
         started: Instant,
     ) {
-        let code = response.headers_mut().remove(LOG_CODE);
+        // What the service behind it has said of the request is for the log alone.
+        let headers = response.headers_mut();
+        let (code, user) = (headers.remove(LOG_CODE), headers.remove(LOG_USER));
         let code = code.as_ref().and_then(|code| code.to_str().ok());
-        let (request_id, route, status) = (context.text(), context::route(path), response.status().as_u16());
-        let user = context.user().map(tracing::field::display);
+        let user = user.as_ref().and_then(|user| user.to_str().ok());
+        let (request_id, status) = (context.text(), response.status().as_u16());
         let client = context.client().map(tracing::field::display);
         let millis = started.elapsed().as_millis() as u64;
         macro_rules! line {
             ($level:ident) => {
-                tracing::$level!(request_id, %method, route, status, code, user_id = user, millis, client, "request")
+                tracing::$level!(
+                    request_id, %method, route = context::route(path), status, code, user_id = user, millis, client, "request"
+                )
             };
         }
         match status {

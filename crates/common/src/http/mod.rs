@@ -10,7 +10,6 @@ pub mod serve;
 mod socket;
 
 pub use client::{CallError, InternalClient, Upstream};
-pub use context::current_request_id;
 pub use front::Front;
 pub use page::{Cursor, Page};
 

@@ -78,7 +78,7 @@ impl Closing {
 
     /// The default in place of what its organizer named before: as if there had been none. Whether the start lay ahead
     /// when it was set is known of the event's making only.
-    fn forgotten(event: &Event, after: Timestamp, now: Timestamp) -> Self {
+    fn reset(event: &Event, after: Timestamp, now: Timestamp) -> Self {
         Self::Default((after > now || event.time.at > event.created_at).then_some(after))
     }
 
@@ -234,7 +234,7 @@ impl Event {
             Some(None) => {
                 event.closes = match self.closes {
                     Closing::Default(_) => self.closes.moved(before, after, now)?,
-                    Closing::At(_) => Closing::forgotten(self, after, now),
+                    Closing::At(_) => Closing::reset(self, after, now),
                 };
             }
             Some(Some(text)) => {

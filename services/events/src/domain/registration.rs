@@ -20,7 +20,7 @@ pub struct Registration {
     pub amount: Paise,
     /// Where it stands.
     pub state: State,
-    /// The payment that confirmed it; stays known when it has ended.
+    /// The payment that confirmed it; none while it is unpaid or when it was free. Stays known when it has ended.
     pub payment_id: Option<PaymentId>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -36,10 +36,7 @@ pub enum State {
         hold_expires_at: Timestamp,
     },
     /// It is certain.
-    Confirmed {
-        /// What paid for it; none when it was free.
-        payment_id: Option<PaymentId>,
-    },
+    Confirmed,
     /// The hold ended unpaid.
     Expired,
     /// Its holder or the organizer cancelled it.
@@ -59,7 +56,7 @@ impl State {
     pub fn name(self) -> &'static str {
         match self {
             Self::PendingPayment { .. } => "pending_payment",
-            Self::Confirmed { .. } => "confirmed",
+            Self::Confirmed => "confirmed",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
         }
@@ -131,10 +128,8 @@ pub fn on_capture(
 ) -> OnCapture {
     use common::wire::RefundReason;
     match registration.state {
-        State::Confirmed {
-            payment_id: Some(known),
-        } if known == payment => OnCapture::Known,
-        State::Confirmed { .. } => OnCapture::Refund(RefundReason::Duplicate),
+        State::Confirmed if registration.payment_id == Some(payment) => OnCapture::Known,
+        State::Confirmed => OnCapture::Refund(RefundReason::Duplicate),
         _ if event_cancelled => OnCapture::Refund(RefundReason::EventCancelled),
         State::Cancelled => OnCapture::Refund(RefundReason::Attendee),
         // An order is made for the amount due, so another amount belongs to another order.

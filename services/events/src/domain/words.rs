@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::text::{folded, is_mark, is_of_a_word};
+use common::text::{folded, is_combining_mark, is_of_a_word};
 
 /// Grows when [`of`] finds other words in the same texts. Events that were indexed by an earlier one are indexed anew
 /// after the start.
@@ -20,7 +20,9 @@ pub fn of(texts: &[&str]) -> BTreeSet<String> {
     for text in texts {
         for (word, unspaced) in split(&folded(text)) {
             if unspaced {
-                let starts = word.char_indices().filter(|(_, c)| !is_mark(*c));
+                let starts = word
+                    .char_indices()
+                    .filter(|(at, c)| *at == 0 || !is_combining_mark(*c));
                 words.extend(starts.map(|(at, _)| cut(&word[at..], UNSPACED_LENGTH)));
             } else {
                 words.insert(cut(word, LENGTH));
@@ -58,7 +60,7 @@ fn split(text: &str) -> impl Iterator<Item = (&str, bool)> {
             let unspaced = is_unspaced(first);
             // A mark belongs to the character before it, whatever script it is of.
             let end = rest
-                .find(|c: char| !is_mark(c) && is_unspaced(c) != unspaced)
+                .find(|c: char| !is_combining_mark(c) && is_unspaced(c) != unspaced)
                 .unwrap_or(rest.len());
             runs.push((&rest[..end], unspaced));
             rest = &rest[end..];
@@ -106,6 +108,7 @@ mod tests {
             ("東京国際フォーラムのホール", "会場は東京国際フォーラムのホール"),
             ("o'reilly", "Conference by O’Reilly"),
             ("wide", "ＷＩＤＥ open"),
+            ("\u{17b6}", "\u{17b6}"), // a vowel sign without its letter
         ] {
             assert!(finds(query, text), "{query} in {text}");
         }
@@ -137,10 +140,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_word_of_a_text_finds_it(text in "\\PC{1,60}", from in 0usize..60, length in 1usize..20) {
-            let part: String = text.chars().skip(from).take(length).collect();
-            // A whole word, so that it begins where one of the text begins.
-            for word in part.split_whitespace().filter(|word| text.split_whitespace().any(|own| own == *word)) {
+        fn any_word_of_a_text_finds_it(text in "\\PC{1,60}") {
+            for word in text.split_whitespace() {
                 if !searched(word).unwrap().is_empty() {
                     prop_assert!(finds(word, &text), "{word:?} in {text:?}");
                 }

@@ -45,7 +45,7 @@ pub async fn cancel_event(
         .cancel_event(EventId::lenient(&id), caller.id, app.clock.now(), keyed)
         .await;
     let cancelled = cancelled.map_err(change_problem)?;
-    super::told_of_event("event cancelled", &cancelled);
+    super::log_event("event cancelled", &cancelled);
     Ok(cancelled.respond(answer))
 }
 

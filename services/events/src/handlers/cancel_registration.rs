@@ -46,7 +46,7 @@ pub async fn cancel_registration(
         .cancel_registration(id, caller.id, app.clock.now(), keyed)
         .await;
     let cancelled = cancelled.map_err(cancel_problem)?;
-    super::told_of_registration("registration cancelled", &cancelled);
+    super::log_registration("registration cancelled", &cancelled);
     Ok(cancelled.respond(answer))
 }
 

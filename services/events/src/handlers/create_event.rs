@@ -149,7 +149,7 @@ pub async fn create_event(
     };
     let event = draft.into_event(EventId::new(), caller.id, app.clock.now());
     let created = app.store.create_event(event, Keyed { key, answer }).await?;
-    super::told_of_event("event created", &created);
+    super::log_event("event created", &created);
     Ok(created.respond(answer))
 }
 

@@ -84,7 +84,7 @@ pub fn cancel_problem(error: CancelError) -> ApiError {
 }
 
 /// The line in the log about an event that was made or changed. Nothing about a repeat, which changed nothing.
-pub fn told_of_event(what: &'static str, outcome: &Outcome<Event>) {
+pub fn log_event(what: &'static str, outcome: &Outcome<Event>) {
     if let Outcome::Done(event) = outcome {
         let (event_id, user_id, version) = (event.id, event.organizer, event.version);
         tracing::info!(%event_id, %user_id, version, "{what}");
@@ -92,7 +92,7 @@ pub fn told_of_event(what: &'static str, outcome: &Outcome<Event>) {
 }
 
 /// The line in the log about a registration that was made or ended.
-pub fn told_of_registration(what: &'static str, outcome: &Outcome<Registered>) {
+pub fn log_registration(what: &'static str, outcome: &Outcome<Registered>) {
     if let Outcome::Done(Registered { registration, .. }) = outcome {
         tracing::info!(
             registration_id = %registration.id,

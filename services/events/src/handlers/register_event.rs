@@ -61,7 +61,7 @@ pub async fn register_event(
     let command = command(&app, input.event_id, caller.id)?;
     let registered = app.store.register(command, Keyed { key, answer }).await;
     let registered = registered.map_err(register_problem)?;
-    super::told_of_registration("registration made", &registered);
+    super::log_registration("registration made", &registered);
     Ok(registered.respond(answer))
 }
 

@@ -115,7 +115,7 @@ pub async fn update_event(
         .update_event(EventId::lenient(&id), caller.id, patch, app.clock.now(), keyed)
         .await;
     let changed = changed.map_err(change_problem)?;
-    super::told_of_event("event changed", &changed);
+    super::log_event("event changed", &changed);
     Ok(changed.respond(answer))
 }
 

@@ -53,7 +53,7 @@ pub(super) fn ended(
         registration_id: registration.id,
         user_id: registration.user_id,
         event: event.facts(),
-        was_confirmed: matches!(registration.state, State::Confirmed { .. }),
+        was_confirmed: matches!(registration.state, State::Confirmed),
         reason,
     };
     // Payments must hear of an unpaid one too: its payment may be on its way.

@@ -72,8 +72,7 @@ async fn find(
     mut params: Params,
 ) -> Result<(Vec<Message>, Option<Cursor>, Option<String>), ApiError> {
     let page = Page::read(&mut params);
-    // An address has no blank: one was a plus that was sent unescaped. Addresses are kept in lower case.
-    let address = params.get("to", |text| Ok(text.trim().replace(' ', "+").to_lowercase()));
+    let address = params.get("to", |text| Ok(repaired(text)));
     params.finish()?;
     let messages = app.parts.store.taken_by(NAME, address.clone(), page).await?;
     let (messages, next) = page.cut(messages, |message| Cursor {
@@ -81,6 +80,16 @@ async fn find(
         id: message.id.0,
     });
     Ok((messages, next, address))
+}
+
+/// An address or phone number as it is kept. Neither has a blank: one was a plus that was sent unescaped, which at the
+/// beginning of a phone number cannot be told from a blank before it.
+fn repaired(to: &str) -> String {
+    let to = to.trim();
+    if to.bytes().all(|b| b.is_ascii_digit()) {
+        return format!("+{to}");
+    }
+    to.replace(' ', "+").to_lowercase()
 }
 
 fn item(app: &App, message: &Message) -> Result<Item, ApiError> {

@@ -170,6 +170,13 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
         assert_eq!(to.as_array().unwrap().len(), 2);
         assert_eq!(to[0]["to"], "ravi+test@example.com");
     }
+    let called = lab.users.add(None, "phone@example.com", Some("+919876543210"));
+    service.accepts(&[confirmation(&confirmed(called, &facts))]).await;
+    service.mailbox(12).await;
+    for to in ["+919876543210", "%2B919876543210", "919876543210"] {
+        let to = service.get(&format!("/dev/mailbox.json?to={to}")).await.json();
+        assert_eq!(to.as_array().unwrap().len(), 2, "{to}");
+    }
     let ravi = service.get("/dev/mailbox.json?to=ravi@example.com").await.json();
     assert!(
         ravi.as_array()

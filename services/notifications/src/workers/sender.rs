@@ -214,7 +214,7 @@ impl Sender {
                     kind = message.kind.name(),
                     channel,
                     provider = self.mailer.name(),
-                    answer = kept(&provider_id),
+                    answer = without_addresses(&provider_id),
                     attempts = claim.attempts,
                     user_id = %message.user_id,
                     about = %message.occurrence,
@@ -229,18 +229,19 @@ impl Sender {
             Err(_) => MailError::Temporary("no answer in time".to_owned()),
         };
         let why = kept(&error.to_string());
+        let logged = without_addresses(&why);
         match error {
             MailError::Permanent(_) => {
-                tracing::warn!(%id, channel, attempts = claim.attempts, why, "a message was refused for good");
+                tracing::warn!(%id, channel, attempts = claim.attempts, why = logged, "a message was refused for good");
                 return Tried::Failed { why };
             }
             MailError::Unreachable(_) => unreachable.store(true, Ordering::Relaxed),
             MailError::Temporary(_) => {}
         }
         if claim.attempts >= delivery::MAX_ATTEMPTS {
-            tracing::warn!(%id, channel, attempts = claim.attempts, why, "a message is given up");
+            tracing::warn!(%id, channel, attempts = claim.attempts, why = logged, "a message is given up");
         } else {
-            tracing::debug!(%id, channel, attempts = claim.attempts, why, "a message did not go out; trying later");
+            tracing::debug!(%id, channel, attempts = claim.attempts, why = logged, "a message did not go out; trying later");
         }
         let after = delivery::retry_after(claim.attempts, rand::random_range(0.0..1.0));
         Tried::Retry {
@@ -301,4 +302,27 @@ fn kept(why: &str) -> String {
         .chars()
         .take(WHY_CHARACTERS)
         .collect()
+}
+
+/// What a provider says, as the log may have it: mail servers like to repeat whom they refuse.
+fn without_addresses(said: &str) -> String {
+    let hidden = |word: &str| if word.contains('@') { "(address)" } else { word }.to_owned();
+    kept(said).split(' ').map(hidden).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_addresses;
+
+    #[test]
+    fn the_log_names_nobody() {
+        assert_eq!(
+            without_addresses("permanent error (550): 5.1.1 <ravi@example.org>: Recipient\r\nunknown"),
+            "permanent error (550): 5.1.1 (address) Recipient unknown"
+        );
+        assert_eq!(
+            without_addresses("2.0.0 Ok: queued as 4F2A"),
+            "2.0.0 Ok: queued as 4F2A"
+        );
+    }
 }

@@ -34,11 +34,6 @@ impl Refund {
     }
 }
 
-/// The reason's name, in stores and answers.
-pub fn reason_name(reason: RefundReason) -> &'static str {
-    reason.name()
-}
-
 /// Reads the name.
 pub fn parse_reason(text: &str) -> Option<RefundReason> {
     [
@@ -48,5 +43,5 @@ pub fn parse_reason(text: &str) -> Option<RefundReason> {
         RefundReason::Duplicate,
     ]
     .into_iter()
-    .find(|reason| reason_name(*reason) == text)
+    .find(|reason| reason.name() == text)
 }

@@ -54,7 +54,7 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
     match answer {
         Ok(RefundEntity { status, .. }) if status == "processed" => {
             app.store.refund_done(refund.id, fence, now).await?;
-            told(refund, "refund processed");
+            log_refund(refund, "refund processed");
             Ok(())
         }
         Ok(RefundEntity { status, id }) if status == "failed" => {
@@ -69,7 +69,7 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
                 .refund_accepted(refund.id, fence, id, now + AGAIN)
                 .await?;
             if refund.razorpay_id.is_none() {
-                told(refund, "refund asked for");
+                log_refund(refund, "refund asked for");
             }
             Ok(())
         }
@@ -102,7 +102,7 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
 }
 
 /// The line in the log about a refund that got on.
-fn told(refund: &Refund, what: &'static str) {
+fn log_refund(refund: &Refund, what: &'static str) {
     let (refund_id, payment_id, amount_paise) = (refund.id, refund.payment_id, refund.amount.0);
     tracing::info!(%refund_id, %payment_id, amount_paise, reason = refund.reason.name(), "{what}");
 }

@@ -16,7 +16,8 @@ const COMMON: &str = include_str!("common_passwords.txt");
 
 /// A password. Never trimmed, never shown, overwritten in memory when dropped.
 ///
-/// Keyboards differ in how they write `ü`, so it is brought into one form: NFKC (RFC 8265, 4.2; NIST SP 800-63B, 3.1.1.2).
+/// Keyboards differ in how they write `ü`, so it is brought into one form: NFKC, one of the two that NIST SP 800-63B
+/// allows.
 pub struct Password {
     normal: SecretString,
     /// As typed, where that differs.

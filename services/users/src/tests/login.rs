@@ -254,6 +254,23 @@ async fn a_forged_client_address_counts_for_nothing() {
     }
 }
 
+/// An account as a store keeps it.
+fn account(email: &str, password_hash: PasswordHash) -> Account {
+    Account {
+        user: User {
+            id: UserId::new(),
+            email: Email::stored(email.to_owned()),
+            role: Role::User,
+            name: None,
+            phone: None,
+            timezone: None,
+            locale: None,
+            created_at: from_millis(NOW),
+        },
+        password_hash,
+    }
+}
+
 #[tokio::test]
 async fn a_hash_of_another_cost_is_renewed() {
     let (service, _, store) = Service::with_parts(Bounds::default());
@@ -263,24 +280,8 @@ async fn a_hash_of_another_cost_is_renewed() {
         Params::new(64, 1, 1, None).unwrap(),
     );
     let email = Email::parse("asha@example.org").unwrap();
-    let user = User {
-        id: UserId::new(),
-        email: email.clone(),
-        role: Role::User,
-        name: None,
-        phone: None,
-        timezone: None,
-        locale: None,
-        created_at: from_millis(NOW),
-    };
     let old = PasswordHash::new(cheap.hash_password(PASSWORD.as_bytes()).unwrap().to_string());
-    store
-        .insert(Account {
-            user,
-            password_hash: old.clone(),
-        })
-        .await
-        .unwrap();
+    store.insert(account(email.as_str(), old.clone())).await.unwrap();
     let stored = async || store.by_email(&email).await.unwrap().unwrap().password_hash;
     service.login("asha@example.org", "wrong").await.is(401);
     assert_eq!(stored().await, old);
@@ -311,21 +312,8 @@ async fn a_password_opens_however_it_is_typed() {
                 .to_string(),
         )
     };
-    let account = |email: &str, text: &str| Account {
-        user: User {
-            id: UserId::new(),
-            email: Email::stored(email.to_owned()),
-            role: Role::User,
-            name: None,
-            phone: None,
-            timezone: None,
-            locale: None,
-            created_at: from_millis(NOW),
-        },
-        password_hash: hash(text),
-    };
     store
-        .insert(account("old@example.org", decomposed))
+        .insert(account("old@example.org", hash(decomposed)))
         .await
         .unwrap();
     service.login("old@example.org", composed).await.is(401);
@@ -336,11 +324,11 @@ async fn a_password_opens_however_it_is_typed() {
 
     // It also let one mailbox have two accounts. Each opens with the address that was always typed.
     store
-        .insert(account("two@m\u{fc}nchen.de", "password one"))
+        .insert(account("two@m\u{fc}nchen.de", hash("password one")))
         .await
         .unwrap();
     store
-        .insert(account("two@xn--mnchen-3ya.de", "password two"))
+        .insert(account("two@xn--mnchen-3ya.de", hash("password two")))
         .await
         .unwrap();
     service.login("two@M\u{dc}NCHEN.de", "password one").await.is(200);

@@ -107,9 +107,7 @@ pub(super) fn registration(found: &Document) -> Result<Registration, StoreError>
         "pending_payment" => State::PendingPayment {
             hold_expires_at: found.time("hold_expires_at")?,
         },
-        "confirmed" => State::Confirmed {
-            payment_id: found.maybe_id("payment_id")?,
-        },
+        "confirmed" => State::Confirmed,
         "expired" => State::Expired,
         _ => State::Cancelled,
     };

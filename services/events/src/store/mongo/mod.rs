@@ -203,15 +203,11 @@ impl Store for MongoStore {
                     Err(error) => return Err(error),
                 },
             };
-            let (confirmed, payment_id) = match registration.state {
-                State::Confirmed { payment_id } => (true, payment_id),
-                _ => (false, None),
-            };
             return Ok(SeatClaim {
                 registration_id: registration.id,
-                confirmed,
+                confirmed: registration.state == State::Confirmed,
                 amount: registration.amount,
-                payment_id,
+                payment_id: registration.payment_id,
                 event_name: event.name,
             });
         }

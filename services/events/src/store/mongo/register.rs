@@ -121,7 +121,7 @@ impl Round {
         }
         self.taken += 1;
         let state = match event.fee {
-            Paise::ZERO => State::Confirmed { payment_id: None },
+            Paise::ZERO => State::Confirmed,
             _ => State::PendingPayment {
                 hold_expires_at: now + command.hold,
             },
@@ -137,7 +137,7 @@ impl Round {
         };
         self.live.insert(command.user_id, registration.clone());
         self.made.push((registration.clone(), command.clone()));
-        let ticket = matches!(state, State::Confirmed { .. }).then(|| command.ticket.clone());
+        let ticket = matches!(state, State::Confirmed).then(|| command.ticket.clone());
         Ok(Ok(Registered {
             registration,
             event,
@@ -171,7 +171,7 @@ impl Round {
         let (mut registrations, mut tickets, mut told) = (Vec::new(), Vec::new(), Vec::new());
         for (registration, command) in &self.made {
             registrations.push(documents::of_registration(registration));
-            if let State::Confirmed { .. } = registration.state {
+            if let State::Confirmed = registration.state {
                 tickets.push(documents::of_ticket(registration, &command.ticket, command.now));
                 let message =
                     messages::confirmed(registration, &self.event, &command.ticket, None, command.now);

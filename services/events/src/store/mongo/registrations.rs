@@ -99,7 +99,7 @@ pub(super) async fn cancel(
     match registration.state.at(now) {
         _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
         state @ (State::Expired | State::Cancelled) => return Err(CancelError::Ended(state)),
-        State::PendingPayment { .. } | State::Confirmed { .. } => {}
+        State::PendingPayment { .. } | State::Confirmed => {}
     }
     // Who registered for a past event (a record, an import) may take that back at any time.
     if registration.created_at < event.time.at && event.time.at <= now {
@@ -243,7 +243,7 @@ pub(super) async fn of_user(
 fn matches(filter: StatusFilter, registered: &Registered) -> bool {
     let state = registered.registration.state;
     match filter {
-        StatusFilter::Live => matches!(state, State::PendingPayment { .. } | State::Confirmed { .. }),
+        StatusFilter::Live => matches!(state, State::PendingPayment { .. } | State::Confirmed),
         StatusFilter::Only(status) => state.name() == status,
         StatusFilter::All => true,
     }
@@ -294,14 +294,14 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
             registration.state = registration.state.at(now);
             let counts = matches!(
                 registration.state,
-                State::PendingPayment { .. } | State::Confirmed { .. }
+                State::PendingPayment { .. } | State::Confirmed
             );
             if event.cancelled && counts {
                 // The worker that ends the registrations of a cancelled event may not have come to this one yet.
                 registration.state = State::Cancelled;
             }
             let ticket = match registration.state {
-                State::Confirmed { .. } => tickets.remove(&registration.id),
+                State::Confirmed => tickets.remove(&registration.id),
                 _ => None,
             };
             Ok(Registered {

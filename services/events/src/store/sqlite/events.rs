@@ -21,8 +21,8 @@ use crate::{
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO events (id, organizer, name, details, starts_at, zone, address, capacity, fee, closes_at,
-            closes_by_default, version, schedule_version, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            closes_by_default, version, schedule_version, created_at, words_version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         event.id,
@@ -39,6 +39,7 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
         event.version,
         event.schedule_version,
         event.created_at.timestamp_millis(),
+        words::VERSION,
     ])?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])
 }
@@ -50,8 +51,6 @@ fn index_words(db: &Connection, id: EventId, texts: [&str; 3]) -> Result<(), Sto
     for word in words::of(&texts) {
         insert.execute(params![id, word])?;
     }
-    db.prepare_cached("UPDATE events SET words_version = ?2 WHERE id = ?1")?
-        .execute(params![id, words::VERSION])?;
     Ok(())
 }
 
@@ -73,6 +72,8 @@ pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> 
         .collect::<Result<_, _>>()?;
     for (id, name, address, details) in &found {
         index_words(db, *id, [name, address, details])?;
+        db.prepare_cached("UPDATE events SET words_version = ?2 WHERE id = ?1")?
+            .execute(params![id, words::VERSION])?;
     }
     Ok(found.len())
 }
@@ -173,7 +174,8 @@ pub(super) fn update(
     let event = before.patched(patch, now).map_err(ChangeError::Refused)?;
     db.prepare_cached(
         "UPDATE events SET name = ?2, details = ?3, starts_at = ?4, zone = ?5, address = ?6, capacity = ?7, fee = ?8,
-            closes_at = ?9, closes_by_default = ?10, version = ?11, schedule_version = ?12 WHERE id = ?1",
+            closes_at = ?9, closes_by_default = ?10, version = ?11, schedule_version = ?12, words_version = ?13
+         WHERE id = ?1",
     )
     .map_err(StoreError::from)?
     .execute(params![
@@ -189,6 +191,7 @@ pub(super) fn update(
         matches!(event.closes, Closing::Default(_)),
         event.version,
         event.schedule_version,
+        words::VERSION,
     ])
     .map_err(StoreError::from)?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])?;

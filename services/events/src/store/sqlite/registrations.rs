@@ -28,7 +28,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
         return Err(RegisterError::EventCancelled);
     }
     let state = match event.fee {
-        Paise::ZERO => State::Confirmed { payment_id: None },
+        Paise::ZERO => State::Confirmed,
         _ => State::PendingPayment {
             hold_expires_at: command.now + command.hold,
         },
@@ -51,7 +51,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
         return Err(RegisterError::Full);
     }
     let ticket = match state {
-        State::Confirmed { .. } => {
+        State::Confirmed => {
             issue(db, &registration, &event, &command.ticket, None, command.now)?;
             Some(command.ticket)
         }
@@ -229,15 +229,11 @@ pub(super) fn claim(
         None if event.fee == Paise::ZERO => return Err(RegisterError::NothingDue),
         None => register(db, command)?.registration,
     };
-    let (confirmed, payment_id) = match registration.state {
-        State::Confirmed { payment_id } => (true, payment_id),
-        _ => (false, None),
-    };
     Ok(SeatClaim {
         registration_id: registration.id,
-        confirmed,
+        confirmed: registration.state == State::Confirmed,
         amount: registration.amount,
-        payment_id,
+        payment_id: registration.payment_id,
         event_name: event.name,
     })
 }
@@ -255,7 +251,7 @@ pub(super) fn cancel(
     match registration.state.at(now) {
         _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
         state @ (State::Expired | State::Cancelled) => return Err(CancelError::Ended(state)),
-        State::PendingPayment { .. } | State::Confirmed { .. } => {}
+        State::PendingPayment { .. } | State::Confirmed => {}
     }
     // Who registered for a past event (a record, an import) may take that back at any time.
     if registration.created_at < event.time.at && event.time.at <= now {

@@ -64,9 +64,7 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
         "pending_payment" => State::PendingPayment {
             hold_expires_at: from_millis(row.get(at + 5)?),
         },
-        "confirmed" => State::Confirmed {
-            payment_id: row.get(at + 6)?,
-        },
+        "confirmed" => State::Confirmed,
         "expired" => State::Expired,
         _ => State::Cancelled,
     };
@@ -90,14 +88,14 @@ pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered>
     if event.cancelled
         && matches!(
             registration.state,
-            State::PendingPayment { .. } | State::Confirmed { .. }
+            State::PendingPayment { .. } | State::Confirmed
         )
     {
         // The worker that ends the registrations of a cancelled event may not have come to this one yet.
         registration.state = State::Cancelled;
     }
     let ticket = match registration.state {
-        State::Confirmed { .. } => Some(Ticket {
+        State::Confirmed => Some(Ticket {
             id: row.get(TICKET)?,
             code: row.get(TICKET + 1)?,
         }),

@@ -18,8 +18,8 @@ use crate::{
     store::{Claimed, Report, Tried},
 };
 
-/// Lets go of claims that outlast themselves: they were made before the clock was put back.
-pub(super) async fn let_go(
+/// Releases claims that outlast themselves: they were made before the clock was put back.
+pub(super) async fn release_outlasted(
     tx: &mut Tx,
     channel: Channel,
     now: Timestamp,

@@ -98,7 +98,7 @@ impl Store for MongoStore {
         match next {
             None => return Ok(Vec::new()),
             Some(next) if next > now => {
-                delivery::let_go(&mut self.db.read(), channel, now, until).await?;
+                delivery::release_outlasted(&mut self.db.read(), channel, now, until).await?;
                 return Ok(Vec::new());
             }
             Some(_) => {}

@@ -14,7 +14,7 @@ use super::{orders, payments, schema::REFUNDS};
 use crate::{
     domain::{
         payment::Payment,
-        refund::{Refund, parse_reason, reason_name},
+        refund::{Refund, parse_reason},
     },
     store::{Fence, messages},
 };
@@ -49,7 +49,7 @@ pub(super) async fn request(
         "payment_id": payment.id,
         "razorpay_payment_id": &payment.razorpay_id,
         "amount": payment.amount.0,
-        "reason": reason_name(reason),
+        "reason": reason.name(),
         "generation": 0_i64,
         "attempts": 0_i64,
         "next_at": date(now),

@@ -219,26 +219,20 @@ impl Store for SqliteStore {
     }
 
     async fn stuck(&self, since: Timestamp) -> Result<(u64, u64), StoreError> {
-        let count = move |db: &Connection, sql| -> Result<u64, StoreError> {
-            let count: i64 = db
-                .prepare_cached(sql)?
-                .query_row([since.timestamp_millis()], |row| row.get(0))?;
-            Ok(u64::try_from(count).unwrap_or(0))
-        };
-        self.db
+        const STUCK: &str = "SELECT
+            (SELECT count(*) FROM payments WHERE status = 'authorized' AND created_at <= ?1),
+            (SELECT count(*) FROM refunds WHERE next_at IS NOT NULL AND attempts > 3)";
+        let (payments, refunds): (i64, i64) = self
+            .db
             .read(move |db| {
-                Ok((
-                    count(
-                        db,
-                        "SELECT count(*) FROM payments WHERE status = 'authorized' AND created_at <= ?1",
-                    )?,
-                    count(
-                        db,
-                        "SELECT count(*) FROM refunds WHERE next_at IS NOT NULL AND attempts > 3 AND ?1 NOT NULL",
-                    )?,
-                ))
+                let mut count = db.prepare_cached(STUCK)?;
+                Ok::<_, StoreError>(
+                    count.query_row([since.timestamp_millis()], |row| Ok((row.get(0)?, row.get(1)?)))?,
+                )
             })
-            .await
+            .await?;
+        let count = |number| u64::try_from(number).unwrap_or(0);
+        Ok((count(payments), count(refunds)))
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {

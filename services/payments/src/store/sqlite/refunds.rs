@@ -13,7 +13,7 @@ use super::{orders, payments};
 use crate::{
     domain::{
         payment::Payment,
-        refund::{Refund, parse_reason, reason_name},
+        refund::{Refund, parse_reason},
     },
     store::{Fence, messages},
 };
@@ -33,7 +33,7 @@ pub(super) fn request(
         "INSERT INTO refunds (id, payment_id, amount, reason, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
          ON CONFLICT (payment_id) DO NOTHING",
     )?
-    .execute(params![RefundId::new(), payment.id, payment.amount, reason_name(reason), now.timestamp_millis()])?;
+    .execute(params![RefundId::new(), payment.id, payment.amount, reason.name(), now.timestamp_millis()])?;
     Ok(())
 }
 
