@@ -38,7 +38,7 @@ pub enum Role {
 impl Role {
     /// Reads `organizer`, `organiser` or `user`, in any case.
     pub fn parse(text: &str) -> Option<Self> {
-        match text.trim().to_ascii_lowercase().as_str() {
+        match crate::text::trimmed(text).to_ascii_lowercase().as_str() {
             "organizer" | "organiser" => Some(Self::Organizer),
             "user" => Some(Self::User),
             _ => None,

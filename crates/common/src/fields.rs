@@ -55,7 +55,9 @@ impl<'a> Fields<'a> {
             if !raw.get().starts_with('{') {
                 return Err(ApiError::invalid_field("body", "must be a JSON object"));
             }
-            serde_json::from_str(raw.get()).map_err(|_| not_json())?
+            // The whole was read as JSON before; only the names of its fields have become text now.
+            serde_json::from_str(raw.get())
+                .map_err(|_| ApiError::invalid_field("body", "has a field whose name is not valid Unicode"))?
         };
         let mut fields = Self {
             values,
@@ -222,15 +224,23 @@ impl<'a> Value<'a> {
     /// # Errors
     /// When it does not have that form.
     pub fn object<T: serde::de::DeserializeOwned>(self) -> Parsed<T> {
-        serde_json::from_str(self.0).map_err(|_| "must be an object of strings".to_owned())
+        serde_json::from_str(self.0).map_err(|error| {
+            // The body was read as JSON before, so this is no matter of syntax but of an escape in a string.
+            let why = if error.is_syntax() {
+                "has text that is not valid Unicode"
+            } else {
+                "must be an object of strings"
+            };
+            why.to_owned()
+        })
     }
 }
 
 fn bounded(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Parsed<String> {
-    let text = text::trimmed(text);
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err("must not be empty".to_owned());
     }
+    let text = text::trimmed(text);
     if !text::is_visible(text) {
         return Err("must have something to see in it".to_owned());
     }
@@ -249,6 +259,16 @@ fn bounded(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Parsed<Str
 mod tests {
     use super::*;
 
+    struct Both;
+
+    impl FromFields for Both {
+        fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+            fields.optional("name", |value| value.line(200));
+            fields.optional("pay", Value::object::<BTreeMap<String, String>>);
+            Some(Self)
+        }
+    }
+
     #[test]
     fn a_line_can_be_seen_and_reads_as_it_is_stored() {
         for (text, line) in [
@@ -259,12 +279,17 @@ mod tests {
                 "می\u{200c}خواهم",
             ),
             (r#""\ud83d\ude00""#, "😀"),
+            (r#""\ud83d\udc69\u200d\ud83d\udcbb\u3164""#, "👩\u{200d}💻"),
+            (r#""\u0915\u094d\u200d\u0937""#, "\u{915}\u{94d}\u{200d}\u{937}"),
         ] {
             assert_eq!(Value(text).line(200).as_deref(), Ok(line), "{text}");
         }
         for (text, why) in [
             (r#""""#, "must not be empty"),
-            (r#"" \u200b""#, "must not be empty"),
+            (r#"" \u00a0\n""#, "must not be empty"),
+            (r#"" \u200b""#, "must have something to see in it"),
+            (r#""\u00ad""#, "must have something to see in it"),
+            (r#""\ufe0f\u0301""#, "must have something to see in it"),
             (r#""\u3164""#, "must have something to see in it"),
             (r#""\u2800""#, "must have something to see in it"),
             (r#""\ud83d""#, "is not valid Unicode"),
@@ -285,6 +310,28 @@ mod tests {
         }
         assert!(Value(r#""a\u2028b\nc""#).text(200).is_ok());
         assert!(Value(r#""a\u202eb""#).text(200).is_err());
+    }
+
+    #[test]
+    fn half_a_character_is_named() {
+        for (body, said) in [
+            (r#"{"name": "\ud83d"}"#, "name is not valid Unicode."),
+            (r#"{"name": "Asha \udc69\ud83d"}"#, "name is not valid Unicode."),
+            (
+                r#"{"pay": {"vpa": "\ud83d"}}"#,
+                "pay has text that is not valid Unicode.",
+            ),
+            (r#"{"pay": {"vpa": 1}}"#, "pay must be an object of strings."),
+            (
+                r#"{"\ud83d": 1}"#,
+                "body has a field whose name is not valid Unicode.",
+            ),
+        ] {
+            let error = Fields::read::<Both>(body.as_bytes()).err().unwrap();
+            assert_eq!(error.to_string(), said, "{body}");
+        }
+        // What nobody asks for is ignored.
+        assert!(Fields::read::<Both>(br#"{"other": "\ud83d"}"#).is_ok());
     }
 
     #[test]

@@ -28,20 +28,28 @@ pub fn is_visible(text: &str) -> bool {
 /// Whether the character ends a line or turns the reading direction of what follows, so that one line does not read
 /// as it is stored. The joiners and the marks U+200E and U+200F stay: names are spelled with them.
 pub fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || turns_the_direction(c)
 }
 
-/// Without blanks and invisible marks at both ends. What belongs to the character before it, such as the variation
-/// selector of an emoji, stays.
+/// Whether the character embeds, overrides or isolates the reading direction of what follows.
+pub fn turns_the_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Without blanks and invisible marks at both ends. What belongs to the character before it stays at the end: joiners,
+/// the variation selector of an emoji, the tags of a flag. Controls and marks that turn the reading direction are not
+/// trimmed, but for others to refuse.
 pub fn trimmed(text: &str) -> &str {
     let goes = |c: char| {
         c.is_whitespace()
-            || matches!(
-                c,
-                '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}'
-            )
+            || matches!(c,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}'..='\u{2064}'
+                | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}')
     };
+    let follows =
+        |c: char| matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}');
     text.trim_matches(goes)
+        .trim_start_matches(|c| goes(c) || follows(c))
 }
 
 /// The form in which texts are compared for search: without case, without accents, without marks that are not seen.
@@ -132,7 +140,18 @@ mod tests {
         {
             assert!(is_visible(text) && trimmed(text) == text, "{text:?}");
         }
-        assert_eq!(trimmed("\u{feff} \u{200b}Asha\u{a0}\u{200e}\n"), "Asha");
+        for text in [
+            "\u{feff} \u{200b}Asha\u{a0}\u{200e}\n",
+            "\u{200d}Asha\u{3164}\u{2800}",
+            "\u{3000}\u{fe0f}Asha\u{2064} \u{61c}",
+        ] {
+            assert_eq!(trimmed(text), "Asha", "{text:?}");
+        }
+        // An eyelash form, an emoji's selector, the flag of Scotland.
+        let flag = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}";
+        for text in ["र\u{94d}\u{200d}", "❤\u{fe0f}", flag] {
+            assert_eq!(trimmed(&format!(" {text} ")), text);
+        }
     }
 
     proptest! {

@@ -22,7 +22,7 @@ impl Method {
     /// # Errors
     /// Lists the methods.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match text.trim().to_ascii_lowercase().as_str() {
+        match common::text::trimmed(text).to_ascii_lowercase().as_str() {
             "upi" => Ok(Self::Upi),
             "card" | "credit_card" | "debit_card" => Ok(Self::Card),
             "netbanking" => Ok(Self::Netbanking),
