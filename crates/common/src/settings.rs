@@ -512,6 +512,14 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_taken_in_any_case() {
+        for zone in ["asia/kolkata", " Asia/Kolkata\n", "ASIA/KOLKATA"] {
+            let settings = read(&[("DEFAULT_TIMEZONE", zone)]).unwrap();
+            assert_eq!(settings.default_timezone, Tz::Asia__Kolkata, "{zone}");
+        }
+    }
+
+    #[test]
     fn all_mistakes_are_named_and_no_value_is_shown() {
         let error = read(&[
             ("GATEWAY_PORT", "x"),

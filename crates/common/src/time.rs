@@ -3,7 +3,7 @@
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, text::trimmed};
 
 /// When an event takes place: the instant, and the IANA zone it is shown in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +35,7 @@ impl EventTime {
     /// # Errors
     /// A sentence for the person who sent it.
     pub fn parse(text: &str, zone: Tz) -> Result<Self, &'static str> {
+        let text = trimmed(text);
         let at = match DateTime::parse_from_rfc3339(text) {
             Ok(at) => at.to_utc(),
             Err(_) => {
@@ -61,7 +62,7 @@ impl EventTime {
     /// A sentence for the person who sent it.
     pub fn parse_query(text: &str, zone: Tz, day: Day) -> Result<Self, &'static str> {
         const FORM: &str = "must be a time such as 2030-01-31T18:30:00+05:30 or 2030-01-31T18:30:00, or a date such as 2030-01-31";
-        let text = text.trim();
+        let text = trimmed(text);
         if let Some(date) = date(text) {
             let date = match day {
                 Day::Begins => date,
@@ -120,13 +121,13 @@ fn date(text: &str) -> Option<NaiveDate> {
     text.parse().ok()
 }
 
-/// A zone by its IANA name, in any case and with blanks around it.
+/// A zone by its IANA name, in any case, with blanks around it or for its underscores (`America/New York`).
 pub fn zone(name: &str) -> Option<Tz> {
-    let name = name.trim();
+    let name = trimmed(name).replace([' ', '\u{a0}'], "_");
     let in_any_case = || {
         TZ_VARIANTS
             .iter()
-            .find(|zone| zone.name().eq_ignore_ascii_case(name))
+            .find(|zone| zone.name().eq_ignore_ascii_case(&name))
             .copied()
     };
     name.parse().ok().or_else(in_any_case)
@@ -171,6 +172,16 @@ mod tests {
             shown("2024-11-22T18:44:06Z", Kolkata),
             "2024-11-23T00:14:06.000+05:30"
         );
+    }
+
+    #[test]
+    fn blanks_around_a_time_go() {
+        for text in [
+            "2024-11-22T18:44:06.000\n",
+            "\u{a0}2024-11-22T18:44:06+05:30\u{200b}",
+        ] {
+            assert_eq!(shown(text, Kolkata), "2024-11-22T18:44:06.000+05:30", "{text:?}");
+        }
     }
 
     #[test]
@@ -241,7 +252,17 @@ mod tests {
         for name in ["Asia/Kolkata", "asia/kolkata", "  ASIA/KOLKATA\n"] {
             assert_eq!(zone(name), Some(Kolkata), "{name}");
         }
-        assert_eq!(zone("utc"), Some(Tz::UTC));
+        for name in ["utc", "UTC", "Utc\u{200b}"] {
+            assert_eq!(zone(name), Some(Tz::UTC), "{name}");
+        }
+        for name in [
+            "America/New_York",
+            "america/new york",
+            "\u{a0}America/New\u{a0}York ",
+        ] {
+            assert_eq!(zone(name), Some(New_York), "{name}");
+        }
+        assert_eq!(zone("asia/CALCUTTA"), Some(chrono_tz::Asia::Calcutta));
         for name in ["", "Asia", "Asia /Kolkata", "IST+5"] {
             assert_eq!(zone(name), None, "{name}");
         }
