@@ -15,13 +15,14 @@ impl Locale {
     /// The rest of the sentence "`locale` ...".
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const FORM: &str = "must be a language tag such as en-IN";
-        let text = text.trim();
+        let text = common::text::trimmed(text);
         if text.len() > MAX_BYTES {
             return Err(FORM);
         }
         let mut tag = String::with_capacity(text.len());
-        // A part of one character begins an extension or what is for private use: all in lower case from there on.
-        let mut extension = false;
+        // A part of one character begins an extension, and `x` what is for private use: all in lower case from there on.
+        // Something must follow it.
+        let (mut extension, mut private, mut open) = (false, false, false);
         for (index, part) in text.split(['-', '_']).enumerate() {
             let alphabetic = part.bytes().all(|b| b.is_ascii_alphabetic());
             let well_formed = match index {
@@ -32,8 +33,14 @@ impl Locale {
                 return Err(FORM);
             }
             let mut part = part.to_ascii_lowercase();
+            let begins = index > 0 && part.len() == 1 && !private;
+            if begins && open {
+                return Err(FORM);
+            }
+            open = begins;
+            private |= begins && part == "x";
+            extension |= begins;
             match part.len() {
-                1 => extension = true,
                 2 if index > 0 && alphabetic && !extension => part.make_ascii_uppercase(),
                 4 if index > 0 && alphabetic && !extension => part[..1].make_ascii_uppercase(),
                 _ => {}
@@ -43,15 +50,7 @@ impl Locale {
             }
             tag.push_str(&part);
         }
-        // Something must follow what such a part begins.
-        if tag
-            .rsplit('-')
-            .next()
-            .is_some_and(|last| last.len() == 1 && last.bytes().all(|b| b.is_ascii_alphabetic()))
-        {
-            return Err(FORM);
-        }
-        Ok(Self(tag))
+        if open { Err(FORM) } else { Ok(Self(tag)) }
     }
 
     /// A tag that [`Locale::parse`] has accepted before, as a store keeps it. Earlier releases gave extensions the case
@@ -87,6 +86,10 @@ mod tests {
             ("sl-rozaj-biske-1994", "sl-rozaj-biske-1994"),
             ("en-x-AB-Cdef", "en-x-ab-cdef"),
             ("de-t-EN-us", "de-t-en-us"),
+            ("EN-x-A-B-IN-Latn", "en-x-a-b-in-latn"),
+            ("en-IN-U-nu-DEVA-X-Mine", "en-IN-u-nu-deva-x-mine"),
+            ("hi-0-AB-u-NU-latn", "hi-0-ab-u-nu-latn"),
+            ("\u{feff}en-in\n", "en-IN"),
         ] {
             assert_eq!(Locale::parse(text).unwrap().as_str(), tag);
         }
@@ -103,6 +106,9 @@ mod tests {
             "en--IN",
             "en-u",
             "en-IN-x",
+            "en-1",
+            "en-u-x-private",
+            "en-a-b-cc",
             "e1",
             "english-ininininin",
             "en IN",
