@@ -17,7 +17,7 @@ const COMMON: &str = include_str!("common_passwords.txt");
 /// A password. Never trimmed, never shown, overwritten in memory when dropped.
 ///
 /// Keyboards differ in how they write `ü`, so it is brought into one form: NFKC, one of the two that NIST SP 800-63B
-/// allows.
+/// allows. Lengths are counted in that form, so that they do not depend on the keyboard either.
 pub struct Password {
     normal: SecretString,
     /// As typed, where that differs.
@@ -40,11 +40,13 @@ impl Password {
 
     /// A password that is claimed to be an account's. One that no account can have is merely wrong.
     pub fn claimed(text: String) -> Self {
-        let normal = nfkc(&text);
-        let typed = (normal != text).then(|| SecretString::from(text));
+        // Both are overwritten when dropped, the one that is not kept too.
+        let typed = SecretString::from(text);
+        let normal = SecretString::from(nfkc(typed.expose_secret()));
+        let differs = normal.expose_secret() != typed.expose_secret();
         Self {
-            normal: SecretString::from(normal),
-            typed,
+            normal,
+            typed: differs.then_some(typed),
         }
     }
 
@@ -132,6 +134,19 @@ mod tests {
             Password::chosen("e\u{301}".repeat(7)).is_err(),
             "seven characters"
         );
+        assert!(Password::chosen("e\u{301}".repeat(256)).is_ok(), "256 characters");
+        for (one, other) in [
+            ("ｐａｓｓ１２３４５", "pass12345"),
+            ("of\u{fb01}ce-1234", "office-1234"),
+            (
+                "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}\u{110b}\u{1165}-1234-xy",
+                "한국어-1234-xy",
+            ),
+            ("a\u{a0}b\u{3000}c-1234", "a b c-1234"),
+        ] {
+            let [one, other] = [one, other].map(|text| Password::claimed(text.to_owned()));
+            assert_eq!(one.expose(), other.expose());
+        }
     }
 
     #[test]
@@ -151,7 +166,14 @@ mod tests {
 
     #[test]
     fn common_ones_in_any_case() {
-        for text in ["password", "PassWord", "12345678", "qwertyuiop", "Iloveyou1"] {
+        for text in [
+            "password",
+            "PassWord",
+            "ｐａｓｓｗｏｒｄ",
+            "12345678",
+            "qwertyuiop",
+            "Iloveyou1",
+        ] {
             assert!(Password::claimed(text.to_owned()).is_common(), "{text}");
         }
         assert!(!Password::claimed("correct horse battery staple".to_owned()).is_common());

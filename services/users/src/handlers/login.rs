@@ -149,12 +149,13 @@ fn judge(
         Some(hash) => kernel.verify(password, hash),
         None => kernel.verify_nobody(password).map(|()| false),
     };
-    // Earlier releases hashed passwords as they were typed.
+    let right = is(password)?;
+    // Earlier releases hashed passwords as they were typed. For an account that does not exist it takes as long.
     let as_typed = match password.as_typed() {
-        Some(typed) => is(&typed)?,
-        None => false,
+        Some(typed) if !right => is(&typed)?,
+        _ => false,
     };
-    if !(is(password)? || as_typed) {
+    if !(right || as_typed) {
         guesses.failed();
         return Ok(Verdict::Wrong);
     }
