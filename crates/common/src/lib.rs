@@ -4,6 +4,7 @@
 //! A thing belongs here when two services use it. Domain types stay in their service; only types that cross a
 //! service boundary live in [`wire`].
 
+pub mod address;
 pub mod auth;
 pub mod cache;
 pub mod clock;

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use common::{
+    address::canonical,
     clock::Timestamp,
     extract::Params,
     http::{Cursor, Page, page},
@@ -83,13 +84,14 @@ async fn find(
 }
 
 /// An address or phone number as it is kept. Neither has a blank: one was a plus that was sent unescaped, which at the
-/// beginning of a phone number cannot be told from a blank before it.
+/// beginning of a phone number cannot be told from a blank before it. An address has one form, however it is written.
 fn repaired(to: &str) -> String {
     let to = to.trim();
     if to.bytes().all(|b| b.is_ascii_digit()) {
         return format!("+{to}");
     }
-    to.replace(' ', "+").to_lowercase()
+    let to = to.replace(' ', "+");
+    canonical(&to).unwrap_or_else(|_| to.to_lowercase())
 }
 
 fn item(app: &App, message: &Message) -> Result<Item, ApiError> {

@@ -170,12 +170,19 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
         assert_eq!(to.as_array().unwrap().len(), 2);
         assert_eq!(to[0]["to"], "ravi+test@example.com");
     }
-    let called = lab.users.add(None, "phone@example.com", Some("+919876543210"));
-    service.accepts(&[confirmation(&confirmed(called, &facts))]).await;
+    let abroad = lab.users.add(None, "zoe@münchen.de", Some("+491234567"));
+    service.accepts(&[confirmation(&confirmed(abroad, &facts))]).await;
     service.mailbox(12).await;
-    for to in ["+919876543210", "%2B919876543210", "919876543210"] {
-        let to = service.get(&format!("/dev/mailbox.json?to={to}")).await.json();
-        assert_eq!(to.as_array().unwrap().len(), 2, "{to}");
+    for (to, kept) in [
+        ("zoe@m%C3%BCnchen.de", "zoe@münchen.de"),
+        ("Zoe@xn--mnchen-3ya.de", "zoe@münchen.de"),
+        ("zoe@mu%CC%88nchen.de", "zoe@münchen.de"),
+        ("+491234567", "+491234567"),
+        ("%2B491234567", "+491234567"),
+    ] {
+        let found = service.get(&format!("/dev/mailbox.json?to={to}")).await.json();
+        assert_eq!(found.as_array().unwrap().len(), 2, "{to}");
+        assert_eq!(found[0]["to"], kept);
     }
     let ravi = service.get("/dev/mailbox.json?to=ravi@example.com").await.json();
     assert!(

@@ -42,7 +42,11 @@ impl FromFields for Login {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         let email = fields.required("email", |value| {
             let text = value.string()?;
-            Ok((Email::parse(&text)?, Email::as_typed(&text)))
+            match (Email::parse(&text), Email::as_typed(&text)) {
+                (Ok(email), earlier) => Ok((email, earlier)),
+                (Err(_), Some(earlier)) => Ok((earlier.clone(), Some(earlier))),
+                (Err(why), None) => Err(why.to_owned()),
+            }
         });
         let password = fields.required("password", |value| value.string().map(Password::claimed));
         let (email, earlier) = email?;

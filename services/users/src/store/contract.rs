@@ -69,16 +69,30 @@ pub async fn an_address_gets_its_one_form(store: &impl Store) {
     };
     let (plain, punycode) = (kept("plain@example.org"), kept("a@xn--mnchen-3ya.de"));
     let (decomposed, canonical) = (kept("b@mu\u{308}nchen.de"), kept("b@münchen.de"));
-    for account in [&plain, &punycode, &decomposed, &canonical] {
+    // Older and younger, the younger before in the order of addresses.
+    let (older, younger) = (kept("c@xn--mnchen-3ya.de"), kept("c@mu\u{308}nchen.de"));
+    let no_name = kept("d@xn--a.org");
+    for account in [
+        &plain,
+        &punycode,
+        &decomposed,
+        &canonical,
+        &older,
+        &younger,
+        &no_name,
+    ] {
         store.insert(account.clone()).await.unwrap();
     }
-    let first = store.of_many_forms(None, 2).await.unwrap();
-    let rest = store
-        .of_many_forms(first.last().map(|(_, email)| email), 2)
-        .await
-        .unwrap();
-    let found: Vec<UserId> = first.iter().chain(&rest).map(|(user, _)| *user).collect();
-    assert_eq!(found, [punycode.user.id, decomposed.user.id, canonical.user.id]);
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let some = store.of_many_forms(after.as_ref(), 2).await.unwrap();
+        let Some((_, last)) = some.last() else { break };
+        assert!(some.len() <= 2);
+        after = Some(last.clone());
+        found.extend(some.iter().map(|(user, _)| *user));
+    }
+    let all = [&punycode, &decomposed, &canonical, &younger, &older, &no_name];
+    assert_eq!(found, all.map(|account| account.user.id));
     crate::addresses::unify(store).await.unwrap();
     let of = async |email: &str| {
         let email = Email::stored(email.to_owned());
@@ -100,6 +114,16 @@ pub async fn an_address_gets_its_one_form(store: &impl Store) {
         Some(decomposed.user.id),
         "the other stays as it was"
     );
+    assert_eq!(of("c@münchen.de").await, Some(older.user.id), "the older gets it");
+    assert_eq!(of("c@mu\u{308}nchen.de").await, Some(younger.user.id));
+    assert_eq!(of("d@xn--a.org").await, Some(no_name.user.id));
+    assert_eq!(of("plain@example.org").await, Some(plain.user.id));
+    // Another process was faster.
+    let (from, to) = (
+        Email::stored("a@xn--mnchen-3ya.de".to_owned()),
+        Email::stored("e@münchen.de".to_owned()),
+    );
+    assert!(!store.readdress(punycode.user.id, &from, &to).await.unwrap());
     crate::addresses::unify(store).await.unwrap();
 }
 

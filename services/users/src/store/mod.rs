@@ -45,15 +45,16 @@ pub trait Store: Send + Sync {
     /// The account of an address.
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError>;
 
-    /// Up to `limit` accounts whose address is not plain ASCII, in the order of the addresses, beyond `after`: only
-    /// those may have more than one form.
+    /// Up to `limit` accounts whose address is not plain ASCII, or has a label in punycode, in the order of the
+    /// addresses, beyond `after`: only those may have more than one form.
     async fn of_many_forms(
         &self,
         after: Option<&Email>,
         limit: usize,
     ) -> Result<Vec<(UserId, Email)>, StoreError>;
 
-    /// Gives an account the other form of its address; `false` when another account has that.
+    /// Gives an account the other form of its address; `false` when another account has that, or the account no
+    /// longer has `from`.
     async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError>;
 
     /// A user.
