@@ -2,7 +2,12 @@
 
 use std::time::SystemTime;
 
-use common::{clock::Timestamp, ids::MessageId};
+use common::{
+    address::domain_in_ascii,
+    clock::Timestamp,
+    ids::MessageId,
+    text::{breaks_a_line, turns_the_direction},
+};
 use lettre::{
     Address, Message,
     message::{Mailbox, MultiPart, header},
@@ -82,17 +87,17 @@ impl Sender {
 
 /// The address with its domain as DNS knows it, in A-labels: so it goes through servers without SMTPUTF8 too.
 fn in_ascii(address: Address) -> Result<Address, MailError> {
-    let domain =
-        idna::domain_to_ascii_cow(address.domain().as_bytes(), idna::AsciiDenyList::URL).map_err(|_| {
-            MailError::Permanent("the domain of the address is none that DNS can know".to_owned())
-        })?;
-    Address::new(address.user(), &*domain).map_err(|error| MailError::Permanent(error.to_string()))
+    let domain = domain_in_ascii(address.domain()).ok_or_else(|| {
+        MailError::Permanent("the domain of the address is none that DNS can know".to_owned())
+    })?;
+    Address::new(address.user(), domain).map_err(|error| MailError::Permanent(error.to_string()))
 }
 
-/// Text for a header or a line of its own: whatever could end the line becomes a space.
+/// Text for a header or a line of its own: whatever could end the line becomes a space, and what turns the reading
+/// direction of the rest of it goes. Today's releases take neither, but earlier ones did.
 pub fn one_line(text: &str) -> String {
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    text.split(|c: char| breaks(c) || c.is_whitespace())
+    let text = text.replace(turns_the_direction, "");
+    text.split(|c: char| breaks_a_line(c) || c.is_whitespace())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
@@ -165,6 +170,17 @@ mod tests {
             assert_eq!(from.to_string(), "buero@xn--exmple-cua.org");
             assert!(to.to_string().is_ascii() && to.domain().contains("xn--"), "{to}");
             assert!(message.formatted().is_ascii());
+        }
+    }
+
+    #[test]
+    fn a_line_reads_as_it_is_written() {
+        for (text, line) in [
+            ("a\u{202e}b\u{2028}c", "ab c"),
+            ("\u{2066}Asha\u{2069}\r\nRao", "Asha Rao"),
+            ("می\u{200c}خواهم 👩\u{200d}💻", "می\u{200c}خواهم 👩\u{200d}💻"),
+        ] {
+            assert_eq!(one_line(text), line, "{text:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use lettre::transport::smtp::{
     Error,
     authentication::{Credentials, DEFAULT_MECHANISMS},
     client::{AsyncSmtpConnection, TlsParameters},
-    extension::ClientId,
+    extension::{ClientId, Extension},
 };
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
@@ -24,6 +24,9 @@ use super::{
 /// Its name as a provider.
 pub const NAME: &str = "smtp";
 const CONNECT: Duration = Duration::from_secs(5);
+/// Domains go out in A-labels, but for a name before the `@` there is no form in ASCII (RFC 6531).
+const NO_SMTPUTF8: &str =
+    "the name before the @ of an address is not ASCII, and the mail server has no SMTPUTF8";
 /// How long a polite goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -80,6 +83,10 @@ impl Smtp {
             .await
             .map_err(|error| MailError::Unreachable(error.to_string()))
     }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        self.idle.lock().push((connection, Instant::now()));
+    }
 }
 
 #[async_trait]
@@ -113,12 +120,20 @@ impl Mailer for Smtp {
         })?;
         // Owned by this future: when it is dropped half way, the connection is closed with it.
         let mut connection = self.connection().await?;
+        let envelope = message.envelope();
+        let mut addresses = envelope.from().into_iter().chain(envelope.to());
+        let international = addresses.any(|address| !address.user().is_ascii());
+        let server = connection.server_info();
+        if international && !server.supports_feature(Extension::SmtpUtfEight) {
+            self.keep(connection);
+            return Err(MailError::Permanent(NO_SMTPUTF8.to_owned()));
+        }
         let answer = connection
-            .send(message.envelope(), &message.formatted())
+            .send(envelope, &message.formatted())
             .await
             .map_err(refused)?;
         if !connection.has_broken() {
-            self.idle.lock().push((connection, Instant::now()));
+            self.keep(connection);
         }
         Ok(answer.message().collect::<Vec<_>>().join(" "))
     }

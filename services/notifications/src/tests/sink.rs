@@ -46,14 +46,30 @@ struct State {
     /// Moods by message; the rest are taken.
     moods: Mutex<Vec<Mood>>,
     connections: AtomicUsize,
+    /// Takes addresses beyond ASCII (RFC 6531).
+    international: bool,
 }
 
 impl Sink {
+    /// One as most are: without SMTPUTF8.
     pub async fn start() -> Self {
+        Self::with(State::default()).await
+    }
+
+    /// One with SMTPUTF8.
+    pub async fn international() -> Self {
+        let state = State {
+            international: true,
+            ..State::default()
+        };
+        Self::with(state).await
+    }
+
+    async fn with(state: State) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sink = Self {
             address: listener.local_addr().unwrap(),
-            state: Arc::default(),
+            state: Arc::new(state),
         };
         let state = sink.state.clone();
         tokio::spawn(async move {
@@ -102,7 +118,11 @@ async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
             .to_ascii_uppercase()
             .as_str()
         {
+            "EHLO" if state.international => "250-sink\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n",
             "EHLO" => "250-sink\r\n250 8BITMIME\r\n",
+            "MAIL" | "RCPT" if !state.international && !command.is_ascii() => {
+                "553 5.6.7 addresses are in ASCII\r\n"
+            }
             "MAIL" => {
                 mail = Mail {
                     from: command.to_owned(),

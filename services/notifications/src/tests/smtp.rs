@@ -109,6 +109,80 @@ async fn refusals_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_domain_of_another_script_needs_nothing_of_the_server() {
+    let sink = Sink::start().await;
+    let smtp = smtp(&sink);
+    for address in [
+        "asha@münchen.de",
+        "asha@mu\u{308}nchen.de",
+        "asha@xn--mnchen-3ya.de",
+    ] {
+        smtp.send(parcel(address)).await.unwrap();
+        let mail = sink.mails().pop().unwrap();
+        assert_eq!(mail.to, ["RCPT TO:<asha@xn--mnchen-3ya.de>"], "{address}");
+        assert!(
+            mail.data.contains("<asha@xn--mnchen-3ya.de>\r\n"),
+            "{}",
+            mail.data
+        );
+        assert!(mail.data.is_ascii(), "{}", mail.data);
+        assert!(!mail.from.contains("SMTPUTF8"), "{}", mail.from);
+    }
+    assert_eq!(sink.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_name_of_another_script_needs_smtputf8() {
+    let sink = Sink::start().await;
+    let old = smtp(&sink);
+    for _ in 0..2 {
+        let why = old.send(parcel("आशा@example.com")).await.err().unwrap();
+        assert!(
+            matches!(&why, MailError::Permanent(why) if why.contains("SMTPUTF8")),
+            "{why:?}"
+        );
+    }
+    old.send(parcel("asha@example.com")).await.unwrap();
+    assert_eq!(
+        sink.connections(),
+        1,
+        "nothing was said on it that could disturb the next"
+    );
+
+    let sink = Sink::international().await;
+    smtp(&sink).send(parcel("आशा@मेल.भारत")).await.unwrap();
+    let mail = sink.mails().pop().unwrap();
+    assert!(mail.from.contains(" SMTPUTF8"), "{}", mail.from);
+    assert_eq!(mail.to, ["RCPT TO:<आशा@xn--r2bi6d.xn--h2brj9c>"]);
+    assert!(
+        mail.data.contains("<आशा@xn--r2bi6d.xn--h2brj9c>\r\n"),
+        "{}",
+        mail.data
+    );
+}
+
+#[tokio::test]
+async fn what_the_server_cannot_carry_fails_at_once() {
+    let lab = Lab::new();
+    let parts = lab.parts();
+    let user = lab.users.add(Some("Asha"), "आशा@example.com", None);
+    parts
+        .receive(vec![confirmation(&confirmed(user, &event(TimeDelta::hours(-1))))])
+        .await;
+    let sink = Sink::start().await;
+    let worker = Sender::new(
+        parts.clone(),
+        Channel::Email,
+        Arc::new(smtp(&sink)),
+        Duration::from_secs(20),
+    );
+    while worker.round(&CancellationToken::new()).await.unwrap() != Round::Idle {}
+    let stats = parts.store.stats(parts.clock.now()).await.unwrap();
+    assert_eq!((stats.queued, stats.failed), (0, 2));
+    assert!(sink.mails().is_empty());
+}
+
+#[tokio::test]
 async fn nobody_there_is_unreachable() {
     let sink = Sink::start().await;
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
