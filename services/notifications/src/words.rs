@@ -2,6 +2,7 @@
 
 use common::{
     money::Paise,
+    text::is_visible,
     wire::{EventFacts, RefundReason},
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -182,10 +183,10 @@ fn why(reason: RefundReason) -> &'static str {
     }
 }
 
-/// A name fit to be addressed by: one that holds a link is left out.
+/// A name fit to be addressed by: one that holds a link, or nothing to see, is left out.
 fn presentable(name: &str) -> Option<String> {
     let name = one_line(name);
-    (!holds_link(&name) && !name.is_empty() && name.chars().count() <= NAME_CHARACTERS).then_some(name)
+    (!holds_link(&name) && is_visible(&name) && name.chars().count() <= NAME_CHARACTERS).then_some(name)
 }
 
 fn cut(text: &str, characters: usize) -> String {

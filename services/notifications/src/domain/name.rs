@@ -1,11 +1,11 @@
 //! Names fit to be addressed by.
 
-use common::text::nfkc;
+use common::text::{is_invisible, nfkc};
 
 /// The top-level domains of IANA's root zone, one per line (from the npm package `tlds` 1.261.0, MIT).
 const TOP_LEVEL_DOMAINS: &str = include_str!("tlds.txt");
-/// Ways to begin a link that mail programs make clickable.
-const SCHEMES: [&str; 7] = [
+/// Ways to begin a link that mail programs make clickable; with something after it.
+const SCHEMES: [&str; 10] = [
     "http:",
     "https:",
     "ftp:",
@@ -13,13 +13,19 @@ const SCHEMES: [&str; 7] = [
     "tel:",
     "sms:",
     "javascript:",
+    "data:",
+    "upi:",
+    "whatsapp:",
 ];
 
 /// Whether mail programs would make a link of something in the text. Anybody can sign up with anybody's address, so a
 /// name must not be a way to send people links. Initials and saints (`A.P.J. Abdul Kalam`, `St.John`) are none: a link
 /// has a scheme, begins with `www.`, is an address, or is a host under a real top-level domain with something after it.
+/// What is not seen does not hide one.
 pub fn holds_link(text: &str) -> bool {
-    let text = nfkc(text).replace(['\u{3002}', '\u{ff61}'], ".").to_lowercase();
+    let seen = |c: &char| c.is_whitespace() || !is_invisible(*c);
+    let text: String = nfkc(text).chars().filter(seen).collect();
+    let text = text.replace(['\u{3002}', '\u{ff61}'], ".").to_lowercase();
     text.contains("://")
         || text.contains(['@', '<', '>', '\\'])
         || text
@@ -28,14 +34,30 @@ pub fn holds_link(text: &str) -> bool {
 }
 
 fn is_link(word: &str) -> bool {
-    if SCHEMES.iter().any(|scheme| word.contains(scheme)) || word.contains("www.") {
+    if SCHEMES.iter().any(|scheme| begins_one(word, scheme)) || begins_one(word, "www.") {
         return true;
     }
-    let Some((host, _)) = word.split_once(['/', '?', '#', ':']) else {
+    let Some(end) = word.find(['/', '?', '#', ':']) else {
         return false;
     };
-    host.rsplit_once('.')
-        .is_some_and(|(before, last)| !before.is_empty() && (last.starts_with("xn--") || is_top_level(last)))
+    let (host, rest) = word.split_at(end);
+    // A colon is for a port; names have it too (`Dr.Me: Rao`).
+    let goes_on = !rest.starts_with(':') || rest[1..].starts_with(|c: char| c.is_ascii_digit());
+    goes_on
+        && host
+            .trim_end_matches('.')
+            .rsplit_once('.')
+            .is_some_and(|(before, last)| {
+                !before.is_empty() && (last.starts_with("xn--") || is_top_level(last))
+            })
+}
+
+/// Whether `start` begins a word within the word, and goes on: `-www.x` does, `Patel:x` is not `tel:`.
+fn begins_one(word: &str, start: &str) -> bool {
+    word.match_indices(start).any(|(at, _)| {
+        let goes_on = word.len() > at + start.len();
+        goes_on && !word[..at].ends_with(char::is_alphanumeric)
+    })
 }
 
 fn is_top_level(label: &str) -> bool {
@@ -63,6 +85,14 @@ mod tests {
             "आशा रा. राव",
             "Node.js",
             "O'Neil.in",
+            "Patel: Ravi",
+            "Hotel:Taj",
+            "Dr.Me: Rao",
+            "Mr./Mrs. Rao",
+            "K.V./Rao",
+            "Anna.Maria/Rosa",
+            "Data: the android",
+            "10:30 Rao",
         ] {
             assert!(!holds_link(name), "{name}");
         }
@@ -87,6 +117,15 @@ mod tests {
             "evil.xn--h2brj9c/x",
             "(evil.zip/x)",
             "hxxp://evil",
+            "tel:+911234567890",
+            "(tel:1234)",
+            "upi:pay",
+            "evil.com./x",
+            "ev\u{ad}il.c\u{200b}om/x",
+            "www\u{2060}.evil.com",
+            "Asha,evil.com/x",
+            "Rao/www.evil.com",
+            "-mailto:x",
             "<a href",
         ] {
             assert!(holds_link(name), "{name}");
