@@ -33,5 +33,6 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod time;
+pub mod unreadable;
 pub mod wire;
 pub mod workers;

@@ -15,6 +15,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use crate::unreadable;
+
 /// Upper bounds of latency histograms, in microseconds.
 const BUCKETS: [u64; 11] = [
     250, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
@@ -129,6 +131,15 @@ impl Metrics {
             for (name, help, histogram) in gauge.histograms() {
                 histogram.write(&mut text, service, name, help);
             }
+        }
+        for (index, (table, count)) in unreadable::counts(service).into_iter().enumerate() {
+            if index == 0 {
+                text.push_str("# HELP unreadable_rows_total Times that a row could not be read, by table.\n# TYPE unreadable_rows_total counter\n");
+            }
+            let _ = writeln!(
+                text,
+                "unreadable_rows_total{{service=\"{service}\",table=\"{table}\"}} {count}"
+            );
         }
         (
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

@@ -20,6 +20,7 @@ use crate::{
         bus::{Heard, Topic},
     },
     store::StoreError,
+    wire::service,
 };
 
 /// Where every subscriber takes messages.
@@ -80,6 +81,16 @@ impl NewMessage {
             data,
             request_id: request_id_text(),
         }
+    }
+}
+
+/// The outbox of a service as logs and figures name it.
+pub(crate) fn table_of(service: &str) -> &'static str {
+    match service {
+        service::USERS => "users.outbox",
+        service::EVENTS => "events.outbox",
+        service::PAYMENTS => "payments.outbox",
+        _ => "notifications.outbox",
     }
 }
 
@@ -203,6 +214,18 @@ impl Receipt {
             id,
             status: ReceiptStatus::Rejected,
             detail: Some(why.to_string()),
+        }
+    }
+
+    /// The receipt of a message that was taken in or met a row that cannot be read, which is no trouble of the others
+    /// in its batch.
+    ///
+    /// # Errors
+    /// The store's own trouble.
+    pub fn unless_unreadable(id: Uuid, taken: Result<Self, StoreError>) -> Result<Self, StoreError> {
+        match taken {
+            Err(error @ StoreError::Corrupt(_)) => Ok(Self::retry(id, error)),
+            taken => taken,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod mark;
 pub mod moving;
 pub mod outbox;
+mod rows;
 mod schema;
 mod sessions;
 #[doc(hidden)]
@@ -34,6 +35,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
     document::{Fields, date, uuid},
+    rows::{Key, sift},
     schema::{Collection, Index},
     transaction::Tx,
 };

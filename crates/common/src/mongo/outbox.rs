@@ -13,11 +13,12 @@ use futures_util::FutureExt;
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
-use super::{Collection, Fields, Index, Mongo, Tx, date, lease, uuid};
+use super::{Collection, Fields, Index, Key, Mongo, Tx, date, lease, sift, uuid};
 use crate::{
-    clock::Timestamp,
-    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting},
+    clock::{Timestamp, from_millis},
+    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting, table_of},
     store::StoreError,
+    unreadable::{not_json, set_aside},
 };
 
 /// Part of the schema of every service that tells others something. `_id` is the place in the order.
@@ -157,7 +158,7 @@ impl MongoOutbox {
             message.time("time")?,
             message.text("data")?,
         )
-        .map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?
+        .map_err(|error| not_json("data", &error))?
         .caused_by(message.maybe_text("request_id")?);
         Ok(Waiting {
             seq,
@@ -165,6 +166,43 @@ impl MongoOutbox {
             event,
         })
     }
+
+    /// What cannot be read will not be read tomorrow: it becomes a dead letter.
+    async fn give_up_unreadable(&self, key: Key, why: String) -> Result<(), StoreError> {
+        set_aside(table_of(self.service), &key, &why);
+        self.db
+            .write((Bson::from(key), why), |tx, (id, why)| {
+                async move {
+                    let this = doc! {"_id": id.clone()};
+                    if let Some(message) = tx.find_one(NAME, this.clone()).await? {
+                        tx.insert(DEAD, vec![remains(&message, why)]).await?;
+                        tx.delete(NAME, this).await?;
+                    }
+                    Ok(())
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+/// A dead letter of what can be read of a message, and the whole of it as text where its data are none.
+fn remains(message: &Document, why: &str) -> Document {
+    let id = |name: &str| message.id::<Uuid>(name).unwrap_or_default();
+    let text = |name: &str| message.text(name).unwrap_or_default();
+    let mut remains = doc! {
+        "_id": message.get("_id"),
+        "message_id": uuid(id("message_id")),
+        "destination": text("destination"),
+        "kind": text("kind"),
+        "subject": uuid(id("subject")),
+        "time": date(message.time("time").unwrap_or_else(|_| from_millis(0))),
+        "data": message.text("data").unwrap_or_else(|_| message.to_string()),
+        "attempts": message.long("attempts").unwrap_or_default(),
+        "why": why,
+    };
+    remains.put("request_id", message.maybe_text("request_id").ok().flatten());
+    remains
 }
 
 #[async_trait]
@@ -182,7 +220,11 @@ impl OutboxStore for MongoOutbox {
             free.insert("$nor", blocked.iter().map(behind).collect::<Result<Vec<_>, _>>()?);
         }
         let found = tx.find(NAME, free, doc! {"_id": 1}, limit).await?;
-        found.iter().map(|message| self.waiting(message)).collect()
+        let sifted = sift(&found, |message| self.waiting(message))?;
+        for (key, why) in sifted.unreadable {
+            self.give_up_unreadable(key, why).await?;
+        }
+        Ok(sifted.rows)
     }
 
     async fn lease(
@@ -236,14 +278,17 @@ impl OutboxStore for MongoOutbox {
     async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError> {
         let mut tx = self.db.read();
         let oldest = tx.find(NAME, doc! {}, doc! {"time": 1}, 1).await?;
-        let age = |message: &Document| -> Result<u64, StoreError> {
-            Ok(u64::try_from((now - message.time("time")?).num_milliseconds()).unwrap_or(0))
+        let age = |message: &Document| {
+            let since = message
+                .time("time")
+                .map_or(0, |time| (now - time).num_milliseconds());
+            u64::try_from(since).unwrap_or(0)
         };
         Ok(OutboxStats {
             // By the index; a plain count of everything would read the collection.
             pending: tx.count(NAME, doc! {"destination": {"$gte": ""}}).await?,
             dead: tx.count(DEAD, doc! {"_id": {"$gte": 0_i64}}).await?,
-            oldest_millis: oldest.first().map_or(Ok(0), age)?,
+            oldest_millis: oldest.first().map_or(0, age),
         })
     }
 }

@@ -9,8 +9,11 @@ use mongodb::{
 use parking_lot::Mutex;
 use secrecy::SecretString;
 
-use super::{Collection, Mongo};
-use crate::ids::new_id;
+use super::{Collection, Mongo, uuid};
+use crate::{
+    ids::new_id,
+    unreadable::testing::{Bad, Vandal},
+};
 
 /// Names the server that tests use; `./test` sets it.
 pub const VARIABLE: &str = "ORGANISE_MONGODB_URI";
@@ -25,6 +28,34 @@ pub fn fresh_uri() -> SecretString {
     let (address, query) = uri.split_once('?').unwrap_or((&uri, ""));
     let hosts = address.trim_end_matches('/');
     SecretString::from(format!("{hosts}/t{}?{query}", new_id().simple()))
+}
+
+/// Damages documents of a database, past its validators.
+pub fn vandal(mongo: &Mongo) -> Vandal {
+    let mongo = mongo.clone();
+    Box::new(move |damage| {
+        let mongo = mongo.clone();
+        Box::pin(async move {
+            ask(&mongo, doc! {"collMod": damage.table, "validator": {}}).await;
+            let (mut tx, these) = (mongo.read(), doc! {damage.key.1: uuid(damage.id)});
+            let bad = match damage.to {
+                Bad::Text(text) => Bson::from(text),
+                Bad::Type => Bson::Double(0.5),
+                Bad::Gone => {
+                    assert!(tx.delete(damage.table, these).await.unwrap_or_default() > 0);
+                    return;
+                }
+            };
+            let done = tx
+                .update_all(damage.table, these, doc! {"$set": {damage.field: bad}})
+                .await;
+            assert!(
+                done.unwrap_or_default() > 0,
+                "nothing was damaged in {}",
+                damage.table
+            );
+        })
+    })
 }
 
 /// The commands sent to one database, one of each form.

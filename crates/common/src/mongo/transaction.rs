@@ -188,6 +188,22 @@ impl Tx {
         Ok(result.matched_count == 1)
     }
 
+    /// As [`Tx::update`], past the validator: for a document that may break its rules already.
+    ///
+    /// # Errors
+    /// The store's own trouble.
+    pub async fn update_unchecked(
+        &mut self,
+        collection: &str,
+        filter: Document,
+        update: Document,
+    ) -> Result<bool, StoreError> {
+        let collection = self.collection(collection);
+        let update = collection.update_one(filter, update);
+        let result = run!(self, update.bypass_document_validation(true))?;
+        Ok(result.matched_count == 1)
+    }
+
     /// Changes all documents that match; gives their number.
     ///
     /// # Errors

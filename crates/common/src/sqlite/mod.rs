@@ -9,6 +9,9 @@ pub mod inbox;
 pub mod lease;
 pub mod moving;
 pub mod outbox;
+pub mod rows;
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -24,7 +27,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use self::writer::Writer;
-use crate::{http::context::Carried, store::StoreError};
+use crate::{http::context::Carried, outbox::Receipt, store::StoreError};
 
 /// How long a caller waits for its turn, read or write, before it is told that the store is overloaded.
 const TURN: Duration = Duration::from_secs(5);
@@ -137,6 +140,25 @@ fn in_snapshot<T, E: From<StoreError>>(
 ) -> Result<T, E> {
     let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
     read(&transaction)
+}
+
+/// Takes in one message of a batch. One that meets a row which cannot be read is undone and to be sent again, in case
+/// somebody mends the row, until it becomes a dead letter; the others do not wait for it.
+///
+/// # Errors
+/// The store's own trouble.
+pub fn receipt(
+    db: &Connection,
+    id: uuid::Uuid,
+    take: impl FnOnce(&Connection) -> Result<Receipt, StoreError>,
+) -> Result<Receipt, StoreError> {
+    db.execute_batch("SAVEPOINT message")?;
+    let taken = take(db);
+    if taken.is_err() {
+        db.execute_batch("ROLLBACK TO message")?;
+    }
+    db.execute_batch("RELEASE message")?;
+    Receipt::unless_unreadable(id, taken)
 }
 
 fn connect(path: &Path, writer: bool) -> Result<Connection, StoreError> {

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::{Sqlite, lease};
+use super::{
+    Sqlite, lease,
+    rows::{Key, sift},
+};
 use crate::{
     clock::{Timestamp, from_millis},
-    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting},
+    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting, table_of},
     store::StoreError,
+    unreadable::{not_json, set_aside},
 };
 
 /// The tables; part of the first migration of every service that sends messages. Needs [`lease::SCHEMA`].
@@ -99,7 +103,8 @@ impl SqliteOutbox {
 impl OutboxStore for SqliteOutbox {
     async fn due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
         let (destination, service) = (destination.to_owned(), self.service);
-        self.db
+        let found = self
+            .db
             .read(move |db| {
                 let mut statement = db.prepare_cached(
                     "SELECT seq, attempts, id, kind, subject, time, data, request_id FROM outbox AS o
@@ -108,29 +113,17 @@ impl OutboxStore for SqliteOutbox {
                         AND r.subject = o.subject AND r.seq <= o.seq AND r.retry_at > ?2)
                      ORDER BY seq LIMIT ?3",
                 )?;
-                let rows = statement.query_map(
-                    params![destination, now.timestamp_millis(), limit as i64],
-                    |row| {
-                        let (id, kind, subject, time, data) =
-                            (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
-                        let request_id = row.get(7)?;
-                        Ok((
-                            row.get(0)?,
-                            row.get(1)?,
-                            CloudEvent::new(service, id, kind, subject, from_millis(time), data)
-                                .map(|event| event.caused_by(request_id)),
-                        ))
-                    },
-                )?;
-                rows.map(|row| {
-                    let (seq, attempts, event) = row?;
-                    let event =
-                        event.map_err(|error| StoreError::Corrupt(format!("outbox {seq}: {error}")))?;
-                    Ok(Waiting { seq, attempts, event })
-                })
-                .collect()
+                let rows = statement.query(params![destination, now.timestamp_millis(), limit as i64])?;
+                sift(rows, 0, |row| waiting(row, service))
             })
-            .await
+            .await?;
+        if !found.unreadable.is_empty() {
+            let (table, unreadable) = (table_of(service), found.unreadable);
+            self.db
+                .write(move |db| give_up_unreadable(db, table, &unreadable))
+                .await?;
+        }
+        Ok(found.rows)
     }
 
     async fn lease(
@@ -205,6 +198,37 @@ impl OutboxStore for SqliteOutbox {
             })
             .await
     }
+}
+
+fn waiting(row: &Row<'_>, service: &str) -> Result<Waiting, StoreError> {
+    let (id, kind, subject, time, data): (_, _, _, _, String) =
+        (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+    let event = CloudEvent::new(service, id, kind, subject, from_millis(time), data)
+        .map_err(|error| not_json("data", &error))?;
+    Ok(Waiting {
+        seq: row.get(0)?,
+        attempts: row.get(1)?,
+        event: event.caused_by(row.get(7)?),
+    })
+}
+
+/// What cannot be read will not be read tomorrow: it becomes a dead letter as it is.
+fn give_up_unreadable(
+    db: &Connection,
+    table: &'static str,
+    rows: &[(Key, String)],
+) -> Result<(), StoreError> {
+    for (seq, why) in rows {
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO dead_letters (id, destination, kind, subject, time, data, attempts, why, request_id)
+             SELECT id, destination, kind, subject, time, data, attempts, ?2, request_id FROM outbox WHERE seq = ?1",
+        )?
+        .execute(params![seq, why])?;
+        db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?
+            .execute([seq])?;
+        set_aside(table, seq, why);
+    }
+    Ok(())
 }
 
 fn fail(db: &Connection, failure: &Failure) -> Result<(), StoreError> {

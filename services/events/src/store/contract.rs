@@ -20,7 +20,12 @@ use common::{
     wire::{ClaimSeat, PaymentCaptured, kind},
 };
 
+use common::unreadable::testing::Vandal;
 use futures_util::future::BoxFuture;
+
+mod unreadable;
+
+pub use self::unreadable::*;
 
 use super::*;
 use crate::domain::event::Draft;
@@ -35,6 +40,14 @@ macro_rules! store_contract {
             late_money_retakes_or_goes_back, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
         );
+        $crate::store_contract!(@damage $make:
+            an_unreadable_event_is_left_out_of_lists,
+            an_unreadable_registration_is_left_out_and_ended_with_the_others,
+            an_unreadable_event_does_not_stop_the_ending_of_others,
+            holds_run_out_beside_an_unreadable_one,
+            captured_money_of_others_is_taken_in_beside_an_unreadable_row,
+            an_unreadable_message_becomes_a_dead_letter,
+        );
     };
     (@rules $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test]
@@ -44,6 +57,14 @@ macro_rules! store_contract {
             (fresh.finish)().await;
         }
     )+};
+    // What is damaged is looked at with other forms of queries than any that are planned for: no look at their plans.
+    (@damage $make:path: $($rule:ident),+ $(,)?) => {$(
+        #[tokio::test]
+        async fn $rule() {
+            let fresh: $crate::store::contract::Fresh = $make().await;
+            $crate::store::contract::$rule(fresh).await;
+        }
+    )+};
 }
 
 type S = Arc<dyn Store>;
@@ -51,6 +72,8 @@ type S = Arc<dyn Store>;
 /// A new, empty store.
 pub struct Fresh {
     pub store: S,
+    /// Damages rows.
+    pub vandal: Vandal,
     /// What the adapter has to say of a rule's run; keeps alive what the store needs.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }

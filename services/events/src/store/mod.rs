@@ -27,6 +27,13 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
+/// The tables as the log and figures name them.
+mod table {
+    pub const EVENTS: &str = "events.events";
+    pub const REGISTRATIONS: &str = "events.registrations";
+    pub const TICKETS: &str = "events.tickets";
+}
+
 /// A page of events.
 #[derive(Debug, Default)]
 pub struct EventPage {

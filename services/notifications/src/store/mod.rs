@@ -22,6 +22,14 @@ use uuid::Uuid;
 
 use crate::domain::message::{Channel, Draft, Kind, Message, Status};
 
+/// The tables as the log and figures name them.
+mod table {
+    pub const ANNOUNCEMENTS: &str = "notifications.announcements";
+    pub const ATTENDANCES: &str = "notifications.attendances";
+    pub const MESSAGES: &str = "notifications.messages";
+    pub const SCHEDULES: &str = "notifications.schedules";
+}
+
 /// How long settled reminders are kept for whoever wonders: 30 days.
 const SETTLED_KEPT_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 
@@ -141,8 +149,8 @@ pub struct Attendee {
     pub registration_id: RegistrationId,
     /// Whose.
     pub user_id: UserId,
-    /// The event as this person knows it.
-    pub known: Arc<EventFacts>,
+    /// The event as this person knows it; `None` when that can no longer be told.
+    pub known: Option<Arc<EventFacts>>,
 }
 
 /// A step of an announcement.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use common::wire::EventFacts;
 use tokio_util::sync::CancellationToken;
 
 use super::{CHUNK, POLL, backoff, reminders::RoundError, wait};
@@ -47,11 +48,11 @@ impl Announcements {
             return Ok(false);
         };
         let facts = announcement.facts;
-        let tell = |known| compare(known, &facts, now).tell;
+        let tell = |known: &EventFacts| compare(known, &facts, now).tell;
         let to_tell = announcement
             .attendees
             .iter()
-            .filter(|attendee| tell(&attendee.known));
+            .filter(|attendee| attendee.known.as_deref().is_some_and(tell));
         let people = parts
             .people
             .find(to_tell.map(|attendee| attendee.user_id))
@@ -60,9 +61,10 @@ impl Announcements {
             .attendees
             .iter()
             .map(|attendee| {
-                let known = &attendee.known;
-                let letters = match people.get(&attendee.user_id) {
-                    Some(card) if tell(known) => {
+                // Whose last news cannot be told cannot be told what is different either, but keeps in step.
+                let known = attendee.known.as_deref().filter(|known| tell(known));
+                let letters = match (people.get(&attendee.user_id), known) {
+                    (Some(card), Some(known)) => {
                         parts.reach.updated(attendee.registration_id, &facts, known, card)
                     }
                     _ => Vec::new(),

@@ -15,7 +15,12 @@ use common::{
     wire::{EndReason, EventFacts, PaymentRefused, RefundReason, RegistrationEnded, kind},
 };
 
+use common::unreadable::testing::Vandal;
 use futures_util::future::BoxFuture;
+
+mod unreadable;
+
+pub use self::unreadable::*;
 
 use super::*;
 use crate::domain::payment::{Decline, Status};
@@ -30,6 +35,13 @@ macro_rules! store_contract {
             a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, statements_page_and_are_private,
         );
+        $crate::store_contract!(@damage $make:
+            an_unreadable_order_is_set_aside_for_a_day,
+            an_unreadable_refund_is_set_aside_for_a_day,
+            a_refund_without_its_payment_is_set_aside,
+            statements_leave_out_what_they_cannot_read,
+            messages_are_taken_in_beside_an_unreadable_row,
+        );
     };
     (@rules $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test]
@@ -39,6 +51,14 @@ macro_rules! store_contract {
             (fresh.finish)().await;
         }
     )+};
+    // What is damaged is looked at with other forms of queries than any that are planned for: no look at their plans.
+    (@damage $make:path: $($rule:ident),+ $(,)?) => {$(
+        #[tokio::test]
+        async fn $rule() {
+            let fresh: $crate::store::contract::Fresh = $make().await;
+            $crate::store::contract::$rule(fresh).await;
+        }
+    )+};
 }
 
 type S = Arc<dyn Store>;
@@ -46,6 +66,8 @@ type S = Arc<dyn Store>;
 /// A new, empty store.
 pub struct Fresh {
     pub store: S,
+    /// Damages rows.
+    pub vandal: Vandal,
     /// What the adapter has to say of a rule's run; keeps alive what the store needs.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }

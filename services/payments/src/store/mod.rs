@@ -10,6 +10,7 @@ pub mod sqlite;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
     http::{Cursor, Page},
@@ -26,6 +27,16 @@ use crate::domain::{
     payment::{Payment, Report},
     refund::Refund,
 };
+
+/// The tables as the log and figures name them.
+mod table {
+    pub const ORDERS: &str = "payments.orders";
+    pub const PAYMENTS: &str = "payments.payments";
+    pub const REFUNDS: &str = "payments.refunds";
+}
+
+/// When an order or refund that cannot be read is looked at again, in case somebody has mended it: money hangs on it.
+const UNREADABLE_AGAIN: TimeDelta = TimeDelta::days(1);
 
 /// Razorpay sends a webhook again for 24 h, and on request for 15 days.
 const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;

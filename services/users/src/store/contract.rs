@@ -6,6 +6,7 @@ use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
     ids::{UserId, new_id},
+    unreadable::testing::{Bad, Damage, Vandal},
     wire::{EndedSession, UserCard},
 };
 use futures_util::future::join_all;
@@ -37,23 +38,47 @@ macro_rules! store_contract {
             a_store_answers,
         );
     };
-    (@rules $make:path: $($rule:ident),+ $(,)?) => {$(
+    (@rules $make:path: $($rule:ident),+ $(,)?) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn an_unreadable_account_is_left_out_of_lists() {
+            let (store, kept) = $make().await;
+            $crate::store::contract::an_unreadable_account_is_left_out_of_lists(
+                &store,
+                $crate::store::contract::Kept::vandal(&kept),
+            )
+            .await;
+            $crate::store::contract::Kept::finish(kept).await;
+        }
+        $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $rule() {
             let (store, kept) = $make().await;
             $crate::store::contract::$rule(&store).await;
             $crate::store::contract::Kept::finish(kept).await;
         }
-    )+};
+        )+
+    };
 }
 
 /// What an adapter keeps beside a store while a rule runs.
 pub trait Kept {
+    /// Damages rows.
+    fn vandal(&self) -> &Vandal;
     /// What it has to say of the rule's run.
     async fn finish(self);
 }
 
-impl Kept for tempfile::TempDir {
+/// The folder of a SQLite file, and what damages the file.
+pub struct File {
+    pub _folder: tempfile::TempDir,
+    pub vandal: Vandal,
+}
+
+impl Kept for File {
+    fn vandal(&self) -> &Vandal {
+        &self.vandal
+    }
+
     async fn finish(self) {}
 }
 
@@ -420,4 +445,39 @@ pub async fn ended_sessions_go_when_their_tokens_have(store: &dyn Store) {
     let later = session(5_001, 9_000);
     store.end_session(later.clone()).await.unwrap();
     assert_eq!(ended(store, from_millis(0)).await, [lasts, later]);
+}
+
+pub async fn an_unreadable_account_is_left_out_of_lists(store: &dyn Store, vandal: &Vandal) {
+    let mut users = Vec::new();
+    for name in ["one", "two", "three"] {
+        let account = account(&format!("{name}@m\u{fc}nchen.de"));
+        store.insert(account.clone()).await.unwrap();
+        users.push(account.user.id);
+    }
+    vandal(Damage {
+        table: "users",
+        key: ("id", "_id"),
+        id: users[1].0,
+        field: "name",
+        to: Bad::Type,
+    })
+    .await;
+    let mut cards = store.cards(users.clone()).await.unwrap();
+    cards.sort_by_key(|card| card.user_id);
+    let found: Vec<UserId> = cards.iter().map(|card| card.user_id).collect();
+    let mut wanted = vec![users[0], users[2]];
+    wanted.sort();
+    assert_eq!(found, wanted);
+    assert!(store.by_id(users[1]).await.is_err());
+    vandal(Damage {
+        table: "users",
+        key: ("id", "_id"),
+        id: users[0].0,
+        field: "email",
+        to: Bad::Type,
+    })
+    .await;
+    let found = store.of_many_forms(None, 10).await.unwrap();
+    assert!(found.iter().any(|(user, _)| *user == users[2]));
+    assert!(found.iter().all(|(user, _)| *user != users[0]));
 }

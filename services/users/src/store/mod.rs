@@ -25,6 +25,12 @@ use crate::domain::{Account, Details, Email, PasswordHash, User};
 /// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up.
 const TIDIED: usize = 100;
 
+/// The tables as the log and figures name them.
+mod table {
+    pub const ENDED_SESSIONS: &str = "users.ended_sessions";
+    pub const USERS: &str = "users.users";
+}
+
 /// Why an account was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum InsertError {

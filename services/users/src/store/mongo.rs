@@ -6,7 +6,7 @@ use common::{
     auth::Role,
     clock::Timestamp,
     ids::UserId,
-    mongo::{Collection, Fields, Index, Mongo, date, uuid},
+    mongo::{Collection, Fields, Index, Mongo, date, sift, uuid},
     store::StoreError,
     wire::{EndedSession, UserCard},
 };
@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
-use super::{InsertError, Store, TIDIED};
+use super::{InsertError, Store, TIDIED, table};
 use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
 
 const USERS: &str = "users";
@@ -95,10 +95,10 @@ impl Store for MongoStore {
         let after = after.map_or("", Email::as_str);
         let odd = doc! {"email": {"$gt": after, "$regex": "[^ -~]|xn--"}};
         let found = self.0.read().find(USERS, odd, doc! {"email": 1}, limit).await?;
-        found
-            .iter()
-            .map(|found| Ok((found.id("_id")?, Email::stored(found.text("email")?))))
-            .collect()
+        let found = sift(&found, |found| {
+            Ok((found.id("_id")?, Email::stored(found.text("email")?)))
+        })?;
+        Ok(found.left_out(table::USERS))
     }
 
     async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError> {
@@ -128,17 +128,15 @@ impl Store for MongoStore {
         let limit = users.len();
         let these = doc! {"_id": {"$in": users}};
         let found = self.0.read().find(USERS, these, doc! {}, limit).await?;
-        found
-            .iter()
-            .map(|found| {
-                Ok(UserCard {
-                    user_id: found.id("_id")?,
-                    email: found.text("email")?,
-                    name: found.maybe_text("name")?,
-                    phone: found.maybe_text("phone")?,
-                })
+        let found = sift(&found, |found| {
+            Ok(UserCard {
+                user_id: found.id("_id")?,
+                email: found.text("email")?,
+                name: found.maybe_text("name")?,
+                phone: found.maybe_text("phone")?,
             })
-            .collect()
+        })?;
+        Ok(found.left_out(table::USERS))
     }
 
     async fn update_password_hash(
@@ -217,16 +215,14 @@ impl Store for MongoStore {
         };
         let order = doc! {"ended_at": 1, "_id": 1};
         let found = self.0.read().find(ENDED_SESSIONS, filter, order, limit).await?;
-        found
-            .iter()
-            .map(|found| {
-                Ok(EndedSession {
-                    session_id: found.id("_id")?,
-                    ended_at: found.time("ended_at")?,
-                    until: found.time("until")?,
-                })
+        let found = sift(&found, |found| {
+            Ok(EndedSession {
+                session_id: found.id("_id")?,
+                ended_at: found.time("ended_at")?,
+                until: found.time("until")?,
             })
-            .collect()
+        })?;
+        Ok(found.left_out(table::ENDED_SESSIONS))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -273,16 +269,21 @@ fn user(found: &Document) -> Result<User, StoreError> {
 #[cfg(test)]
 mod tests {
     use common::{
-        mongo::testing::{Watch, fresh_uri},
+        mongo::testing::{Watch, fresh_uri, vandal},
+        unreadable::testing::Vandal,
         wire::service,
     };
 
     use super::*;
     use crate::store::contract::Kept;
 
-    struct Watched(Watch, Mongo);
+    struct Watched(Watch, Mongo, Vandal);
 
     impl Kept for Watched {
+        fn vandal(&self) -> &Vandal {
+            &self.2
+        }
+
         async fn finish(self) {
             self.0.assert_no_scan(&self.1).await;
         }
@@ -291,7 +292,10 @@ mod tests {
     async fn fresh() -> (MongoStore, Watched) {
         let watch = Watch::default();
         let db = watch.open(&fresh_uri(), service::USERS, COLLECTIONS).await;
-        (MongoStore::new(db.clone()), Watched(watch, db))
+        (
+            MongoStore::new(db.clone()),
+            Watched(watch, db.clone(), vandal(&db)),
+        )
     }
 
     crate::store_contract!(fresh);

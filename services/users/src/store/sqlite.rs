@@ -8,14 +8,14 @@ use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
     ids::UserId,
-    sqlite::Sqlite,
+    sqlite::{Sqlite, rows::sift},
     store::StoreError,
     wire::{EndedSession, UserCard},
 };
 use rusqlite::{OptionalExtension, Row, params, types::Type};
 use uuid::Uuid;
 
-use super::{InsertError, Store, TIDIED};
+use super::{InsertError, Store, TIDIED, table};
 use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
 
 /// The schema, script by script. One that has been released never changes.
@@ -123,10 +123,11 @@ impl Store for SqliteStore {
                     "SELECT id, email FROM users
                      WHERE email > ?1 AND (email GLOB '*[^ -~]*' OR email LIKE '%xn--%') ORDER BY email LIMIT ?2",
                 )?;
-                let found = select.query_map(params![after, limit as i64], |row| {
-                    Ok((row.get(0)?, Email::stored(row.get(1)?)))
+                let rows = select.query(params![after, limit as i64])?;
+                let found = sift(rows, 0, |row| {
+                    Ok::<_, rusqlite::Error>((row.get(0)?, Email::stored(row.get(1)?)))
                 })?;
-                Ok(found.collect::<Result<_, _>>()?)
+                Ok(found.left_out(table::USERS))
             })
             .await
     }
@@ -164,18 +165,18 @@ impl Store for SqliteStore {
         users.dedup();
         self.0
             .read(move |db| {
-                let mut find = db.prepare_cached("SELECT email, name, phone FROM users WHERE id = ?1")?;
+                let mut find = db.prepare_cached("SELECT id, email, name, phone FROM users WHERE id = ?1")?;
                 let mut cards = Vec::with_capacity(users.len());
                 for user_id in users {
-                    let card = find.query_row([user_id], |row| {
-                        Ok(UserCard {
+                    let card = sift(find.query([user_id])?, 0, |row| {
+                        Ok::<_, rusqlite::Error>(UserCard {
                             user_id,
-                            email: row.get(0)?,
-                            name: row.get(1)?,
-                            phone: row.get(2)?,
+                            email: row.get(1)?,
+                            name: row.get(2)?,
+                            phone: row.get(3)?,
                         })
-                    });
-                    cards.extend(card.optional()?);
+                    })?;
+                    cards.extend(card.left_out(table::USERS));
                 }
                 Ok(cards)
             })
@@ -273,14 +274,15 @@ impl Store for SqliteStore {
                     "SELECT id, ended_at, until FROM ended_sessions WHERE (ended_at, id) > (?1, ?2)
                      ORDER BY ended_at, id LIMIT ?3",
                 )?;
-                let found = find.query_map(params![from, beyond, limit as i64], |row| {
-                    Ok(EndedSession {
+                let rows = find.query(params![from, beyond, limit as i64])?;
+                let found = sift(rows, 0, |row| {
+                    Ok::<_, rusqlite::Error>(EndedSession {
                         session_id: row.get(0)?,
                         ended_at: from_millis(row.get(1)?),
                         until: from_millis(row.get(2)?),
                     })
                 })?;
-                Ok(found.collect::<rusqlite::Result<_>>()?)
+                Ok(found.left_out(table::ENDED_SESSIONS))
             })
             .await
     }
@@ -320,10 +322,14 @@ fn unreadable(column: usize, why: &str) -> rusqlite::Error {
 
 /// A store in a file of its own, which is gone when the second half is dropped.
 #[cfg(test)]
-pub async fn temp() -> (SqliteStore, tempfile::TempDir) {
+pub async fn temp() -> (SqliteStore, super::contract::File) {
     let dir = tempfile::tempdir().unwrap();
     let db = Sqlite::open(&dir.path().join("users.db"), MIGRATIONS).unwrap();
-    (SqliteStore::new(db), dir)
+    let vandal = common::sqlite::testing::vandal(&db);
+    (
+        SqliteStore::new(db),
+        super::contract::File { _folder: dir, vandal },
+    )
 }
 
 #[cfg(test)]

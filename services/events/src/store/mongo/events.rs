@@ -4,8 +4,9 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, UserId},
-    mongo::{Fields, Tx, date, outbox, uuid},
+    mongo::{Fields, Key, Tx, date, outbox, sift, uuid},
     store::StoreError,
+    unreadable::set_aside,
 };
 use mongodb::bson::{Bson, Document, doc};
 
@@ -15,7 +16,7 @@ use crate::{
         event::{Event, Patch, PatchError},
         words,
     },
-    store::{ChangeError, EventPage, Search, messages},
+    store::{ChangeError, EventPage, Search, messages, table},
 };
 
 pub(super) async fn insert(tx: &mut Tx, event: &Event) -> Result<(), StoreError> {
@@ -37,21 +38,33 @@ pub(super) async fn known(tx: &mut Tx, id: EventId) -> Result<Event, StoreError>
         .ok_or_else(|| StoreError::Corrupt(format!("event {id} is missing")))
 }
 
-/// These events, in no particular order.
+/// These events, as far as they can be read, in no particular order.
 pub(super) async fn all(tx: &mut Tx, ids: Vec<EventId>) -> Result<Vec<Event>, StoreError> {
     let limit = ids.len();
     let found = tx
         .find(EVENTS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
         .await?;
-    found.iter().map(documents::event).collect()
+    Ok(sift(&found, documents::event)?.left_out(table::EVENTS))
 }
 
-fn page_of(found: &[Document], page: Page, place: fn(&Event) -> Cursor) -> Result<EventPage, StoreError> {
-    let events = found
-        .iter()
-        .map(documents::event)
-        .collect::<Result<Vec<_>, _>>()?;
-    let (events, next) = page.cut(events, place);
+async fn page_of(
+    tx: &mut Tx,
+    filter: Document,
+    sort: Document,
+    page: Page,
+    place: fn(&Event) -> Cursor,
+) -> Result<EventPage, StoreError> {
+    let wanted = page.limit + 1;
+    let mut asked = wanted;
+    let found = loop {
+        let found = tx.find(EVENTS, filter.clone(), sort.clone(), asked).await?;
+        let found = sift(&found, documents::event)?;
+        match found.ask_again(wanted, asked) {
+            Some(more) => asked = more,
+            None => break found,
+        }
+    };
+    let (events, next) = page.cut(found.left_out(table::EVENTS), place);
     Ok(EventPage {
         events,
         next,
@@ -68,11 +81,11 @@ pub(super) async fn of_organizer(
     if let Some(after) = page.after {
         filter.insert("_id", doc! {"$lt": uuid(after.id)});
     }
-    let found = tx.find(EVENTS, filter, doc! {"_id": -1}, page.limit + 1).await?;
-    page_of(&found, page, |event| Cursor {
+    page_of(tx, filter, doc! {"_id": -1}, page, |event| Cursor {
         key: 0,
         id: event.id.0,
     })
+    .await
 }
 
 pub(super) async fn search(tx: &mut Tx, search: &Search, page: Page) -> Result<EventPage, StoreError> {
@@ -105,11 +118,11 @@ pub(super) async fn search(tx: &mut Tx, search: &Search, page: Page) -> Result<E
     }
     let direction = if search.soonest_first { 1 } else { -1 };
     let sort = doc! {"starts_at": direction, "_id": direction};
-    let found = tx.find(EVENTS, filter, sort, page.limit + 1).await?;
-    page_of(&found, page, |event| Cursor {
+    page_of(tx, filter, sort, page, |event| Cursor {
         key: event.time.at.timestamp_millis(),
         id: event.id.0,
     })
+    .await
 }
 
 async fn owned(tx: &mut Tx, id: EventId, organizer: UserId) -> Result<Event, ChangeError> {
@@ -173,20 +186,22 @@ pub(super) async fn to_index(tx: &mut Tx, limit: usize) -> Result<Vec<Document>,
 /// Finds the words of an event anew, unless it has changed since it was read.
 pub(super) async fn index(tx: &mut Tx, event: &Document) -> Result<(), StoreError> {
     let unchanged = doc! {"_id": event.get("_id"), "version": event.get("version")};
-    let texts = [
-        event.text("name")?,
-        event.text("address")?,
-        event.text("details")?,
-    ];
-    let set = documents::words(texts.each_ref().map(String::as_str));
-    tx.update(EVENTS, unchanged, doc! {"$set": set}).await?;
-    Ok(())
+    let text = |name| event.text(name);
+    let texts = text("name").and_then(|name| Ok([name, text("address")?, text("details")?]));
+    let words = match &texts {
+        Ok(texts) => texts.each_ref().map(String::as_str),
+        Err(why) => {
+            set_aside(table::EVENTS, &Key::of(event), &why.to_string());
+            [""; 3]
+        }
+    };
+    let set = doc! {"$set": documents::words(words)};
+    tx.update_unchecked(EVENTS, unchanged, set).await.map(drop)
 }
 
 /// An event whose registrations are being ended.
-pub(super) async fn ending(tx: &mut Tx) -> Result<Option<Event>, StoreError> {
-    let found = tx.find_one(EVENTS, doc! {"ending": true}).await?;
-    found.as_ref().map(documents::event).transpose()
+pub(super) async fn ending(tx: &mut Tx) -> Result<Option<Document>, StoreError> {
+    tx.find_one(EVENTS, doc! {"ending": true}).await
 }
 
 /// Takes `seats` if there are as many; less than none gives them back.

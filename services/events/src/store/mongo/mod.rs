@@ -269,11 +269,13 @@ impl Store for MongoStore {
         let mut receipts = Vec::with_capacity(batch.len());
         // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
         for event in batch {
+            let id = event.id;
             let request_id = event.request_id.clone().or_else(request_id_text);
             let taken = self.telling((event, now), |tx, (event, now)| {
                 take_in::take_one(tx, event, *now).boxed()
             });
-            receipts.push(on_behalf_of(request_id.as_deref(), taken).await?);
+            let taken = on_behalf_of(request_id.as_deref(), taken).await;
+            receipts.push(Receipt::unless_unreadable(id, taken)?);
         }
         Ok(receipts)
     }
@@ -311,7 +313,7 @@ impl Store for MongoStore {
 
 #[cfg(test)]
 mod tests {
-    use common::mongo::testing::{Watch, fresh_uri};
+    use common::mongo::testing::{Watch, fresh_uri, vandal};
     use mongodb::bson::doc;
 
     use super::*;
@@ -321,6 +323,7 @@ mod tests {
         let watch = Watch::default();
         let db = watch.open(&fresh_uri(), service::EVENTS, COLLECTIONS).await;
         Fresh {
+            vandal: vandal(&db),
             store: Arc::new(MongoStore::new(db.clone())),
             finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
         }

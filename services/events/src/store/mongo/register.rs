@@ -7,7 +7,7 @@ use common::{
     idempotency::{Keyed, Outcome},
     ids::{EventId, UserId},
     money::Paise,
-    mongo::{Tx, date, idempotency, outbox},
+    mongo::{Fields, Tx, date, idempotency, outbox},
     outbox::NewMessage,
     store::StoreError,
 };
@@ -61,7 +61,8 @@ pub(super) async fn register(
 /// The state of an event while wishes are decided on, and what is to be written at the end.
 struct Round {
     event: Arc<Event>,
-    live: HashMap<UserId, Registration>,
+    /// Those who are registered; one whose registration cannot be read is told so, and nobody else.
+    live: HashMap<UserId, Result<Registration, StoreError>>,
     /// Seats taken now; it differs from the event's by what this round does.
     taken: i64,
     swept: bool,
@@ -76,8 +77,8 @@ impl Round {
         let found = tx.find(REGISTRATIONS, theirs, doc! {}, limit).await?;
         let live = found
             .iter()
-            .map(|found| documents::registration(found).map(|live| (live.user_id, live)))
-            .collect::<Result<_, _>>()?;
+            .map(|found| Ok((found.id("user_id")?, documents::registration(found))))
+            .collect::<Result<_, StoreError>>()?;
         Ok(Self {
             taken: i64::from(event.seats_taken),
             event,
@@ -98,10 +99,11 @@ impl Round {
         }
         // Somebody who is registered hears that, even when registration has closed or the event is full.
         let ran_out = match self.live.get(&command.user_id) {
-            Some(live) if live.state.at(now) != State::Expired => {
+            Some(Ok(live)) if live.state.at(now) != State::Expired => {
                 return Ok(Err(RegisterError::Already(live.clone())));
             }
-            Some(live) => Some(live.id),
+            Some(Ok(live)) => Some(live.id),
+            Some(Err(why)) => return Ok(Err(StoreError::Corrupt(why.to_string()).into())),
             None => None,
         };
         if !event.is_open(now) {
@@ -135,7 +137,7 @@ impl Round {
             payment_id: None,
             created_at: now,
         };
-        self.live.insert(command.user_id, registration.clone());
+        self.live.insert(command.user_id, Ok(registration.clone()));
         self.made.push((registration.clone(), command.clone()));
         let ticket = matches!(state, State::Confirmed).then(|| command.ticket.clone());
         Ok(Ok(Registered {

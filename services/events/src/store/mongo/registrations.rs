@@ -6,11 +6,12 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    mongo::{Fields, Tx, date, outbox, uuid},
+    mongo::{Fields, Key, Tx, date, outbox, sift, uuid},
     store::StoreError,
+    unreadable::{left_out, set_aside},
     wire::EndReason,
 };
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     documents, events,
@@ -22,7 +23,7 @@ use crate::{
         event::Event,
         registration::{Registration, State, Ticket},
     },
-    store::{CancelError, Registered, StatusFilter, messages},
+    store::{CancelError, Registered, StatusFilter, messages, table},
 };
 
 pub(super) async fn find(tx: &mut Tx, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
@@ -148,21 +149,36 @@ async fn end(
 }
 
 pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-    let Some(event) = events::ending(tx).await? else {
+    let Some(found) = events::ending(tx).await? else {
         return Ok(0);
+    };
+    let ended = doc! {"$unset": {"ending": ""}};
+    let event = match documents::event(&found) {
+        Err(StoreError::Corrupt(why)) => {
+            set_aside(table::EVENTS, &Key::of(&found), &why);
+            tx.update_unchecked(EVENTS, doc! {"_id": found.get("_id")}, ended)
+                .await?;
+            return Ok(1);
+        }
+        event => event?,
     };
     let live = doc! {"event_id": event.id, "live": true};
     let found = tx.find(REGISTRATIONS, live, doc! {}, limit).await?;
-    let live = found
-        .iter()
-        .map(documents::registration)
-        .collect::<Result<Vec<_>, _>>()?;
-    end(tx, &live, &event, EndReason::EventCancelled, now).await?;
-    if live.len() < limit {
-        tx.update(EVENTS, doc! {"_id": event.id}, doc! {"$unset": {"ending": ""}})
+    let live = sift(&found, documents::registration)?;
+    end(tx, &live.rows, &event, EndReason::EventCancelled, now).await?;
+    // Nobody can be told of these.
+    let seats = i64::try_from(live.unreadable.len()).unwrap_or(i64::MAX);
+    events::take_seats(tx, &event, -seats).await?;
+    for (key, why) in live.unreadable {
+        set_aside(table::REGISTRATIONS, &key, &why);
+        let this = doc! {"_id": Bson::from(key)};
+        tx.update_unchecked(REGISTRATIONS, this, documents::ending(State::Cancelled))
             .await?;
     }
-    Ok(live.len().max(1)) // an event without registrations was work too, and there may be another
+    if found.len() < limit {
+        tx.update(EVENTS, doc! {"_id": event.id}, ended).await?;
+    }
+    Ok(found.len().max(1)) // an event without registrations was work too, and there may be another
 }
 
 fn run_out(now: Timestamp) -> Document {
@@ -179,19 +195,29 @@ pub(super) async fn expire(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<
         .await?;
     let mut freed: HashMap<EventId, i64> = HashMap::new();
     let mut ids: Vec<RegistrationId> = Vec::with_capacity(found.len());
+    let read = |hold: &Document| Ok::<_, StoreError>((hold.id("_id")?, hold.id("event_id")?));
     for hold in &found {
-        ids.push(hold.id("_id")?);
-        *freed.entry(hold.id("event_id")?).or_default() += 1;
+        match read(hold) {
+            Ok((id, event)) => {
+                ids.push(id);
+                *freed.entry(event).or_default() += 1;
+            }
+            Err(why) => {
+                set_aside(table::REGISTRATIONS, &Key::of(hold), &why.to_string());
+                let this = doc! {"_id": hold.get("_id")};
+                tx.update_unchecked(REGISTRATIONS, this, documents::ending(State::Expired))
+                    .await?;
+            }
+        }
     }
-    if ids.is_empty() {
-        return Ok(0);
+    if !ids.is_empty() {
+        tx.update_all(
+            REGISTRATIONS,
+            doc! {"_id": {"$in": ids}},
+            documents::ending(State::Expired),
+        )
+        .await?;
     }
-    tx.update_all(
-        REGISTRATIONS,
-        doc! {"_id": {"$in": ids}},
-        documents::ending(State::Expired),
-    )
-    .await?;
     for (event, seats) in freed {
         tx.update(
             EVENTS,
@@ -220,7 +246,7 @@ pub(super) async fn of_user(
             theirs.insert("_id", doc! {"$lt": uuid(after)});
         }
         let found = tx.find(REGISTRATIONS, theirs, doc! {"_id": -1}, at_once).await?;
-        let last = found.last().map(|last| last.id("_id")).transpose()?;
+        let last = found.last().and_then(|last| last.id("_id").ok());
         let more = found.len() == at_once;
         let registered = with_events(tx, &found, now).await?;
         wanted.extend(
@@ -228,7 +254,7 @@ pub(super) async fn of_user(
                 .into_iter()
                 .filter(|registered| matches(filter, registered)),
         );
-        if wanted.len() >= at_once || !more {
+        if wanted.len() >= at_once || !more || last.is_none() {
             break;
         }
         after = last;
@@ -258,7 +284,13 @@ pub(super) async fn of_user_by_id(
     let found = tx
         .find(REGISTRATIONS, doc! {"_id": id, "user_id": user}, doc! {}, 1)
         .await?;
-    Ok(with_events(tx, &found, now).await?.pop())
+    let registered = with_events(tx, &found, now).await?.pop();
+    if registered.is_none() && !found.is_empty() {
+        return Err(StoreError::Corrupt(format!(
+            "registration {id}, its event or its ticket cannot be read"
+        )));
+    }
+    Ok(registered)
 }
 
 /// Registrations with their events and valid tickets, as they stand at `now`.
@@ -266,10 +298,7 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let registrations = found
-        .iter()
-        .map(documents::registration)
-        .collect::<Result<Vec<_>, _>>()?;
+    let registrations = sift(found, documents::registration)?.left_out(table::REGISTRATIONS);
     let events = events::all(tx, registrations.iter().map(|one| one.event_id).collect()).await?;
     let events: HashMap<EventId, Arc<Event>> = events
         .into_iter()
@@ -280,17 +309,18 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
     let tickets = tx
         .find(TICKETS, doc! {"_id": {"$in": ids}, "void": false}, doc! {}, limit)
         .await?;
-    let mut tickets: HashMap<RegistrationId, Ticket> = tickets
-        .iter()
-        .map(|ticket| Ok((ticket.id("_id")?, documents::ticket(ticket)?)))
-        .collect::<Result<_, StoreError>>()?;
-    registrations
+    let tickets = sift(&tickets, |ticket| {
+        Ok((ticket.id("_id")?, documents::ticket(ticket)?))
+    })?;
+    let mut tickets: HashMap<RegistrationId, Ticket> = tickets.left_out(table::TICKETS).into_iter().collect();
+    Ok(registrations
         .into_iter()
-        .map(|mut registration| {
-            let event = events
-                .get(&registration.event_id)
-                .cloned()
-                .ok_or_else(|| StoreError::Corrupt(format!("event {} is missing", registration.event_id)))?;
+        .filter_map(|mut registration| {
+            let Some(event) = events.get(&registration.event_id).cloned() else {
+                let why = format!("its event {} cannot be read", registration.event_id);
+                left_out(table::REGISTRATIONS, &registration.id, &why);
+                return None;
+            };
             registration.state = registration.state.at(now);
             let counts = matches!(
                 registration.state,
@@ -304,11 +334,11 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
                 State::Confirmed => tickets.remove(&registration.id),
                 _ => None,
             };
-            Ok(Registered {
+            Some(Registered {
                 registration,
                 event,
                 ticket,
             })
         })
-        .collect()
+        .collect())
 }

@@ -4,8 +4,12 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, UserId},
-    sqlite::outbox,
+    sqlite::{
+        outbox,
+        rows::{sift, sift_page},
+    },
     store::StoreError,
+    unreadable::set_aside,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -15,7 +19,7 @@ use crate::{
         event::{Closing, Event, Patch, PatchError},
         words,
     },
-    store::{ChangeError, EventPage, Search, messages},
+    store::{ChangeError, EventPage, Search, messages, table},
 };
 
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
@@ -64,18 +68,29 @@ pub(super) fn any_to_index(db: &Connection) -> Result<bool, StoreError> {
 
 pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> {
     let sql = const_sql(&["SELECT id, name, address, details ", TO_INDEX, " LIMIT ?2"]);
-    let found: Vec<(EventId, String, String, String)> = db
-        .prepare(&sql)?
-        .query_map(params![words::VERSION, limit as i64], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<Result<_, _>>()?;
-    for (id, name, address, details) in &found {
-        index_words(db, *id, [name, address, details])?;
-        db.prepare_cached("UPDATE events SET words_version = ?2 WHERE id = ?1")?
-            .execute(params![id, words::VERSION])?;
+    let found = {
+        let mut statement = db.prepare(&sql)?;
+        sift(
+            statement.query(params![words::VERSION, limit as i64])?,
+            0,
+            |row| {
+                Ok::<(EventId, [String; 3]), rusqlite::Error>((
+                    row.get(0)?,
+                    [row.get(1)?, row.get(2)?, row.get(3)?],
+                ))
+            },
+        )?
+    };
+    let mut done = db.prepare_cached("UPDATE events SET words_version = ?2 WHERE id = ?1")?;
+    for (id, texts) in &found.rows {
+        index_words(db, *id, texts.each_ref().map(String::as_str))?;
+        done.execute(params![id, words::VERSION])?;
     }
-    Ok(found.len())
+    for (id, why) in &found.unreadable {
+        done.execute(params![id, words::VERSION])?;
+        set_aside(table::EVENTS, id, why);
+    }
+    Ok(found.rows.len() + found.unreadable.len())
 }
 
 pub(super) fn find(db: &Connection, id: EventId) -> Result<Option<Event>, StoreError> {
@@ -91,8 +106,10 @@ pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Re
     ]);
     let after = page.after.map(|cursor| cursor.id);
     let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![organizer, after, page.limit as i64 + 1], rows::event)?;
-    let (events, next) = page.cut(rows.collect::<Result<Vec<_>, _>>()?, |event| Cursor {
+    let found = sift_page(page.limit + 1, |asked| {
+        sift(statement.query(params![organizer, after, asked])?, 0, rows::event)
+    })?;
+    let (events, next) = page.cut(found.left_out(table::EVENTS), |event| Cursor {
         key: 0,
         id: event.id.0,
     });
@@ -140,16 +157,22 @@ pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<Eve
     }
     let direction = if search.soonest_first { "ASC" } else { "DESC" };
     sql.push_str(&format!(
-        " ORDER BY starts_at {direction}, id {direction} LIMIT {}",
-        page.limit + 1
+        " ORDER BY starts_at {direction}, id {direction} LIMIT ?"
     ));
     let mut statement = db.prepare_cached(&sql)?;
-    let found = statement.query_map(rusqlite::params_from_iter(values), rows::event)?;
+    let found = sift_page(page.limit + 1, |asked| {
+        let values = values.iter().map(AsRef::as_ref).chain([&asked as &dyn ToSql]);
+        sift(
+            statement.query(rusqlite::params_from_iter(values))?,
+            0,
+            rows::event,
+        )
+    })?;
     let place = |event: &Event| Cursor {
         key: event.time.at.timestamp_millis(),
         id: event.id.0,
     };
-    let (events, next) = page.cut(found.collect::<Result<Vec<_>, _>>()?, place);
+    let (events, next) = page.cut(found.left_out(table::EVENTS), place);
     Ok(EventPage {
         events,
         next,

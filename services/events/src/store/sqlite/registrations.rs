@@ -7,11 +7,15 @@ use common::{
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
-    sqlite::outbox,
+    sqlite::{
+        outbox,
+        rows::{Key, sift, sift_page},
+    },
     store::{StoreError, is_duplicate},
+    unreadable::set_aside,
     wire::{ClaimSeat, EndReason, SeatClaim},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::{events, events::const_sql, rows};
 use crate::{
@@ -19,7 +23,7 @@ use crate::{
         event::Event,
         registration::{Registration, State, Ticket},
     },
-    store::{CancelError, Register, RegisterError, Registered, StatusFilter, messages},
+    store::{CancelError, Register, RegisterError, Registered, StatusFilter, messages, table},
 };
 
 pub(super) fn register(db: &Connection, command: Register) -> Result<Registered, RegisterError> {
@@ -77,7 +81,7 @@ fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterEr
         if live.state.at(registration.created_at) != State::Expired {
             return Err(RegisterError::Already(live));
         }
-        end(db, live.id, State::Expired)?;
+        end(db, &live.id, State::Expired)?;
         free_seats(db, live.event_id, 1)?;
     }
 }
@@ -154,7 +158,7 @@ fn free_seats(db: &Connection, event: EventId, seats: usize) -> Result<(), Store
     Ok(())
 }
 
-fn end(db: &Connection, id: RegistrationId, state: State) -> Result<(), StoreError> {
+fn end(db: &Connection, id: &dyn ToSql, state: State) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE registrations SET status = ?2, hold_expires_at = NULL WHERE id = ?1")?
         .execute(params![id, state.name()])?;
     Ok(())
@@ -273,7 +277,7 @@ fn end_one(
     reason: EndReason,
     now: Timestamp,
 ) -> Result<Registration, StoreError> {
-    end(db, registration.id, State::Cancelled)?;
+    end(db, &registration.id, State::Cancelled)?;
     db.prepare_cached("UPDATE tickets SET void = 1 WHERE registration_id = ?1")?
         .execute([registration.id])?;
     for message in messages::ended(&registration, event, reason, now) {
@@ -289,7 +293,17 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
         rows::EVENT,
         " FROM events AS e WHERE ending = 1 LIMIT 1",
     ]);
-    let Some(event) = db.prepare_cached(&sql)?.query_row([], rows::event).optional()? else {
+    let event = {
+        let mut statement = db.prepare_cached(&sql)?;
+        sift(statement.query([])?, 0, rows::event)?
+    };
+    if let Some((id, why)) = event.unreadable.first() {
+        db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?
+            .execute([id])?;
+        set_aside(table::EVENTS, id, why);
+        return Ok(1);
+    }
+    let Some(event) = event.rows.into_iter().next() else {
         return Ok(0);
     };
     let sql = const_sql(&[
@@ -297,13 +311,19 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
         rows::REGISTRATION,
         " FROM registrations AS r WHERE event_id = ?1 AND status IN ('pending_payment', 'confirmed') LIMIT ?2",
     ]);
-    let live = db
-        .prepare_cached(&sql)?
-        .query_map(params![event.id, limit as i64], |row| rows::registration(row, 0))?
-        .collect::<Result<Vec<_>, _>>()?;
-    let ended = live.len();
-    for registration in live {
+    let live = {
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query(params![event.id, limit as i64])?;
+        sift(rows, 0, |row| rows::registration(row, 0))?
+    };
+    let ended = live.rows.len() + live.unreadable.len();
+    for registration in live.rows {
         end_one(db, registration, &event, EndReason::EventCancelled, now)?;
+    }
+    // Nobody can be told of these.
+    for (id, why) in &live.unreadable {
+        end(db, id, State::Cancelled)?;
+        set_aside(table::REGISTRATIONS, id, why);
     }
     free_seats(db, event.id, ended)?;
     if ended < limit {
@@ -345,15 +365,17 @@ pub(super) fn of_user(
         " AND (?3 IS NULL OR r.id < ?3) ORDER BY r.id DESC LIMIT ?4",
     ]);
     let after = page.after.map(|cursor| cursor.id);
-    let values = params![user, now.timestamp_millis(), after, page.limit as i64 + 1];
     let mut statement = db.prepare_cached(&sql)?;
-    let found = statement
-        .query_map(values, |row| rows::registered(row, now))?
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(found, |registered| Cursor {
-        key: 0,
-        id: registered.registration.id.0,
-    }))
+    let found = sift_page(page.limit + 1, |asked| {
+        let rows = statement.query(params![user, now.timestamp_millis(), after, asked])?;
+        sift(rows, rows::EVENT_COLUMNS, |row| rows::registered(row, now))
+    })?;
+    Ok(
+        page.cut(found.left_out(table::REGISTRATIONS), |registered| Cursor {
+            key: 0,
+            id: registered.registration.id.0,
+        }),
+    )
 }
 
 pub(super) fn of_user_by_id(
@@ -390,12 +412,17 @@ pub(super) fn expire(db: &Connection, now: Timestamp, limit: usize) -> Result<us
         .prepare_cached(
             "UPDATE registrations SET status = 'expired', hold_expires_at = NULL WHERE id IN
                 (SELECT id FROM registrations WHERE status = 'pending_payment' AND hold_expires_at <= ?1 LIMIT ?2)
-             RETURNING event_id",
+             RETURNING id, event_id",
         )?
-        .query_map(params![now.timestamp_millis(), limit as i64], |row| row.get(0))?
-        .collect::<Result<Vec<EventId>, _>>()?;
-    for event in &expired {
-        free_seats(db, *event, 1)?;
+        .query_map(params![now.timestamp_millis(), limit as i64], |row| {
+            Ok((Key::of(row, 0), row.get::<_, EventId>(1)))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    for (id, event) in &expired {
+        match event {
+            Ok(event) => free_seats(db, *event, 1)?,
+            Err(why) => set_aside(table::REGISTRATIONS, id, &why.to_string()),
+        }
     }
     Ok(expired.len())
 }

@@ -4,7 +4,7 @@ use common::{
     clock::Timestamp,
     http::context::Carried,
     outbox::{CloudEvent, Receipt},
-    sqlite::{inbox, outbox},
+    sqlite::{inbox, outbox, receipt},
     store::StoreError,
     wire::{PaymentCaptured, RefundReason, kind},
 };
@@ -23,7 +23,10 @@ pub(super) fn take_in(
 ) -> Result<Vec<Receipt>, StoreError> {
     batch
         .iter()
-        .map(|event| Carried::causing(event.request_id.as_deref()).enter(|| take_one(db, event, now)))
+        .map(|event| {
+            Carried::causing(event.request_id.as_deref())
+                .enter(|| receipt(db, event.id, |db| take_one(db, event, now)))
+        })
         .collect()
 }
 

@@ -7,12 +7,14 @@ mod intake;
 mod kit;
 mod lists;
 mod reminders;
+mod unreadable;
 
 use std::sync::Arc;
 
+use common::unreadable::testing::Vandal;
 use futures_util::future::BoxFuture;
 
-pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*};
+pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*, unreadable::*};
 use super::Store;
 
 /// A new, empty store.
@@ -21,6 +23,8 @@ pub struct Fresh {
     pub store: Arc<dyn Store>,
     /// A second way to the same data, as another process has.
     pub other: Arc<dyn Store>,
+    /// Damages rows.
+    pub vandal: Vandal,
     /// What the adapter has to say of a test's run; keeps alive what the stores need.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }
@@ -44,6 +48,10 @@ macro_rules! store_contract {
             channels_do_not_mix, the_longest_due_goes_first, a_users_list_is_paged, a_provider_s_list_is_paged,
             times_keep_milliseconds, any_text_survives, an_empty_batch_is_fine, a_large_batch_is_fine,
             purging_forgets_only_what_is_old, it_can_be_pinged,
+            an_unreadable_letter_fails_alone, a_letter_whose_event_cannot_be_read_fails_alone,
+            a_list_leaves_out_what_it_cannot_read, a_provider_s_list_leaves_out_what_it_cannot_read,
+            an_unreadable_reminder_is_dropped_alone, an_unreadable_announcement_is_left_alone,
+            what_is_heard_of_an_event_takes_the_place_of_what_cannot_be_read,
         );
     };
     ($make:path; $($test:ident),+ $(,)?) => {$(

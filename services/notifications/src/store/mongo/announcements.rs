@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::Timestamp,
     ids::{EventId, RegistrationId},
-    mongo::{Fields, Tx},
+    mongo::{Fields, Key, Tx},
     store::StoreError,
+    unreadable::{Sifted, left_out, set_aside},
     wire::EventFacts,
 };
 use mongodb::bson::{Document, doc};
@@ -17,13 +18,30 @@ use super::{
     reminders,
     schema::{ANNOUNCEMENTS, ATTENDANCES},
 };
-use crate::store::{Announcement, Attendee, Step};
+use crate::store::{Announcement, Attendee, Step, table};
 
 pub(super) async fn next(tx: &mut Tx, limit: usize) -> Result<Option<Announcement>, StoreError> {
-    let found = tx.find(ANNOUNCEMENTS, doc! {}, doc! {"created_at": 1}, 1).await?;
-    let Some(found) = found.first() else {
-        return Ok(None);
-    };
+    loop {
+        let found = tx
+            .find(ANNOUNCEMENTS, doc! {"why": null}, doc! {"created_at": 1}, 1)
+            .await?;
+        let Some(found) = found.first() else {
+            return Ok(None);
+        };
+        match read(tx, found, limit).await {
+            // It is left alone until its event changes again.
+            Err(StoreError::Corrupt(why)) => {
+                set_aside(table::ANNOUNCEMENTS, &Key::of(found), &why);
+                let this = doc! {"_id": found.get("_id")};
+                tx.update_unchecked(ANNOUNCEMENTS, this, doc! {"$set": {"why": why}})
+                    .await?;
+            }
+            step => return step.map(Some),
+        }
+    }
+}
+
+async fn read(tx: &mut Tx, found: &Document, limit: usize) -> Result<Announcement, StoreError> {
     let event: EventId = found.id("_id")?;
     let cursor: Option<RegistrationId> = found.maybe_id("cursor")?;
     let mut versions = HashMap::new();
@@ -33,19 +51,37 @@ pub(super) async fn next(tx: &mut Tx, limit: usize) -> Result<Option<Announcemen
         rest.insert("_id", doc! {"$gt": cursor});
     }
     let found = tx.find(ATTENDANCES, rest, doc! {"_id": 1}, limit).await?;
-    let mut attendees = Vec::with_capacity(found.len());
-    for attendee in &found {
-        attendees.push(Attendee {
-            registration_id: attendee.id("_id")?,
-            user_id: attendee.id("user_id")?,
-            known: known(tx, &mut versions, event, attendee.long("told_version")?).await?,
-        });
+    let mut attendees = Sifted::default();
+    for found in &found {
+        let attendee = attendee(tx, &mut versions, event, found).await;
+        attendees.add(attendee, || Key::of(found))?;
     }
-    Ok(Some(Announcement {
+    Ok(Announcement {
         facts,
         cursor,
-        attendees,
-    }))
+        attendees: attendees.left_out(table::ATTENDANCES),
+    })
+}
+
+async fn attendee(
+    tx: &mut Tx,
+    versions: &mut HashMap<i64, Arc<EventFacts>>,
+    event: EventId,
+    found: &Document,
+) -> Result<Attendee, StoreError> {
+    let told = match known(tx, versions, event, found.long("told_version")?).await {
+        Ok(told) => Some(told),
+        Err(StoreError::Corrupt(why)) => {
+            left_out(table::ATTENDANCES, &Key::of(found), &why);
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Attendee {
+        registration_id: found.id("_id")?,
+        user_id: found.id("user_id")?,
+        known: told,
+    })
 }
 
 async fn known(

@@ -1,12 +1,13 @@
 //! Messages on their way out: claimed, reported on.
 
 use common::{
-    clock::{Timestamp, latest_end},
+    clock::{Timestamp, from_millis, latest_end},
     ids::MessageId,
-    mongo::{Fields, Tx, date, uuid},
+    mongo::{Fields, Key, Tx, date, uuid},
     store::StoreError,
+    unreadable::set_aside,
 };
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
 use super::{letters::Reader, schema::MESSAGES};
@@ -15,7 +16,7 @@ use crate::{
         delivery::{Turn, after_failure, turn},
         message::{Channel, Status},
     },
-    store::{Claimed, Report, Tried},
+    store::{Claimed, Report, Tried, table},
 };
 
 /// Releases claims that outlast themselves: they were made before the clock was put back.
@@ -37,6 +38,25 @@ fn attempts(found: &Document) -> Result<u32, StoreError> {
     Ok(u32::try_from(found.long("attempts")?).unwrap_or(u32::MAX))
 }
 
+async fn read(
+    tx: &mut Tx,
+    found: &Document,
+    reader: &mut Reader,
+    now: Timestamp,
+) -> Result<(Turn, Claimed), StoreError> {
+    let attempts = attempts(found)?;
+    let not_after = found.maybe_time("not_after")?;
+    let verdict = turn(attempts, found.flag("withdrawn")?, not_after, now);
+    let mut message = reader.read(tx, found).await?;
+    message.status = Status::Sending;
+    let claimed = Claimed {
+        message,
+        fence: found.long("fence")? + 1,
+        attempts: attempts + 1,
+    };
+    Ok((verdict, claimed))
+}
+
 /// Two workers that claim at once meet at the first message that both want; the one that comes second looks again.
 pub(super) async fn claim(
     tx: &mut Tx,
@@ -52,25 +72,16 @@ pub(super) async fn claim(
         .await?;
     let (mut reader, mut taken) = (Reader::default(), Vec::with_capacity(found.len()));
     for found in &found {
-        let attempts = attempts(found)?;
-        let verdict = turn(
-            attempts,
-            found.flag("withdrawn")?,
-            found.maybe_time("not_after")?,
-            now,
-        );
-        match verdict {
-            Turn::Take => {
-                let mut message = reader.read(tx, found).await?;
-                message.status = Status::Sending;
-                taken.push(Claimed {
-                    message,
-                    fence: found.long("fence")? + 1,
-                    attempts: attempts + 1,
-                });
+        match read(tx, found, &mut reader, now).await {
+            Ok((Turn::Take, claimed)) => taken.push(claimed),
+            Ok((Turn::Drop(why), claimed)) => settle(tx, claimed.message.id, Status::Dropped, why).await?,
+            Ok((Turn::GiveUp(why), claimed)) => settle(tx, claimed.message.id, Status::Failed, why).await?,
+            Err(StoreError::Corrupt(why)) => {
+                let key = Key::of(found);
+                set_aside(table::MESSAGES, &key, &why);
+                settle(tx, key, Status::Failed, &why).await?;
             }
-            Turn::Drop(why) => settle(tx, found.id("_id")?, Status::Dropped, why).await?,
-            Turn::GiveUp(why) => settle(tx, found.id("_id")?, Status::Failed, why).await?,
+            Err(error) => return Err(error),
         }
     }
     let ids: Vec<MessageId> = taken.iter().map(|claimed| claimed.message.id).collect();
@@ -85,7 +96,8 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn next(tx: &mut Tx, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
-    let waiting = doc! {"channel": channel.name(), "due_at": {"$exists": true}};
+    // Something that is no time would come first in the order of BSON, and is never due.
+    let waiting = doc! {"channel": channel.name(), "due_at": {"$exists": true, "$gt": date(from_millis(0))}};
     let found = tx.find(MESSAGES, waiting, doc! {"due_at": 1}, 1).await?;
     found.first().map(|found| found.time("due_at")).transpose()
 }
@@ -150,16 +162,18 @@ async fn failed(
         }
         other => {
             let status = other.map_or(Status::Failed, |(_, status)| status);
-            settle(tx, found.id("_id")?, status, why).await?;
+            settle(tx, found.id::<MessageId>("_id")?, status, why).await?;
             Ok(true)
         }
     }
 }
 
-async fn settle(tx: &mut Tx, id: MessageId, status: Status, why: &str) -> Result<(), StoreError> {
+async fn settle(tx: &mut Tx, id: impl Into<Bson>, status: Status, why: &str) -> Result<(), StoreError> {
     let update = doc! {
         "$set": {"status": status.name(), "last_error": why},
         "$unset": {"due_at": "", "lease_owner": ""},
     };
-    tx.update(MESSAGES, doc! {"_id": id}, update).await.map(drop)
+    tx.update_unchecked(MESSAGES, doc! {"_id": id.into()}, update)
+        .await
+        .map(drop)
 }

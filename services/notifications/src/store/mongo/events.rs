@@ -55,7 +55,15 @@ impl Newest {
         facts: &EventFacts,
         now: Timestamp,
     ) -> Result<Arc<EventFacts>, StoreError> {
-        let known = self.get(tx, facts.event_id).await?;
+        let known = match self.get(tx, facts.event_id).await {
+            // What cannot be read tells nothing: the message's own facts take its place.
+            Err(StoreError::Corrupt(_)) => {
+                tx.delete(EVENTS, doc! {"_id": id(facts.event_id, facts.version)})
+                    .await?;
+                None
+            }
+            known => known?,
+        };
         if let Some(known) = &known {
             if self.relied_on.insert(facts.event_id) {
                 let touched = doc! {"$inc": {"touched": 1_i64}};
@@ -110,7 +118,7 @@ async fn insert(tx: &mut Tx, facts: &EventFacts) -> Result<(), StoreError> {
 async fn announce(tx: &mut Tx, facts: &EventFacts, now: Timestamp) -> Result<(), StoreError> {
     let start = doc! {
         "$set": {"version": facts.version},
-        "$unset": {"cursor": ""},
+        "$unset": {"cursor": "", "why": ""},
         "$setOnInsert": {"created_at": date(now)},
     };
     tx.upsert(ANNOUNCEMENTS, doc! {"_id": facts.event_id}, start)

@@ -7,6 +7,7 @@ use common::{
     ids::{EventId, RegistrationId},
     mongo::{Fields, Tx, date, uuid},
     store::StoreError,
+    unreadable::not_json,
     wire::EventFacts,
 };
 use mongodb::bson::{Bson, Document, doc};
@@ -33,14 +34,8 @@ pub(super) async fn queue(tx: &mut Tx, letters: &[Letter<'_>], now: Timestamp) -
         .find(MESSAGES, doc! {"occurrence": {"$in": about}}, doc! {}, usize::MAX)
         .await?;
     let mut told: HashSet<Once> = HashSet::with_capacity(found.len() + letters.len());
-    for found in &found {
-        told.insert((
-            found.id("occurrence")?,
-            found.text("kind")?,
-            found.text("channel")?,
-            found.long("schedule_version")?,
-        ));
-    }
+    // One that cannot be read is none that could be written now.
+    told.extend(found.iter().filter_map(|found| once(found).ok()));
     let mut documents = Vec::with_capacity(letters.len());
     for (letter, event_version) in letters {
         let (kind, channel) = (letter.kind.name().to_owned(), letter.channel.name().to_owned());
@@ -49,6 +44,15 @@ pub(super) async fn queue(tx: &mut Tx, letters: &[Letter<'_>], now: Timestamp) -
         }
     }
     tx.insert(MESSAGES, documents).await
+}
+
+fn once(found: &Document) -> Result<Once, StoreError> {
+    Ok((
+        found.id("occurrence")?,
+        found.text("kind")?,
+        found.text("channel")?,
+        found.long("schedule_version")?,
+    ))
 }
 
 fn document(letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
@@ -124,7 +128,7 @@ impl Reader {
             address: found.text("address")?,
             name: found.maybe_text("name")?,
             details: serde_json::from_str(&found.text("details")?)
-                .map_err(|error| StoreError::Corrupt(format!("details of a message: {error}")))?,
+                .map_err(|error| not_json("details", &error))?,
             facts,
             status: named(found, "status", crate::domain::message::Status::parse)?,
             created_at: found.time("created_at")?,
@@ -150,5 +154,5 @@ impl Reader {
 /// A field that holds one of a few names.
 pub(super) fn named<T>(found: &Document, field: &str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
     let text = found.text(field)?;
-    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text} is no name we know")))
+    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text:?} is no name that is written here")))
 }

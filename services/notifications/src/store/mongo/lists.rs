@@ -4,8 +4,9 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     ids::{MessageId, UserId},
-    mongo::{Fields, Tx, date, uuid},
+    mongo::{Fields, Key, Tx, date, sift, uuid},
     store::StoreError,
+    unreadable::Sifted,
 };
 use mongodb::bson::{Document, doc};
 
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::message::{Channel, Kind, Message, Status},
-    store::{Entry, Stats},
+    store::{Entry, Stats, table},
 };
 
 pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
@@ -31,9 +32,17 @@ pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec
             ],
         );
     }
-    let newest_first = doc! {"created_at": -1, "_id": -1};
-    let found = tx.find(MESSAGES, theirs, newest_first, page.limit + 1).await?;
-    found.iter().map(entry).collect()
+    let wanted = page.limit + 1;
+    let mut asked = wanted;
+    loop {
+        let newest_first = doc! {"created_at": -1, "_id": -1};
+        let found = tx.find(MESSAGES, theirs.clone(), newest_first, asked).await?;
+        let found = sift(&found, entry)?;
+        match found.ask_again(wanted, asked) {
+            Some(more) => asked = more,
+            None => return Ok(found.left_out(table::MESSAGES)),
+        }
+    }
 }
 
 fn entry(found: &Document) -> Result<Entry, StoreError> {
@@ -59,12 +68,19 @@ pub(super) async fn taken_by(
     if let Some(after) = page.after {
         taken.insert("_id", doc! {"$lt": uuid(after.id)});
     }
-    let found = tx.find(MESSAGES, taken, doc! {"_id": -1}, page.limit + 1).await?;
-    let (mut reader, mut messages) = (Reader::default(), Vec::with_capacity(found.len()));
-    for found in &found {
-        messages.push(reader.read(tx, found).await?);
+    let wanted = page.limit + 1;
+    let mut asked = wanted;
+    loop {
+        let found = tx.find(MESSAGES, taken.clone(), doc! {"_id": -1}, asked).await?;
+        let (mut reader, mut messages) = (Reader::default(), Sifted::default());
+        for found in &found {
+            messages.add(reader.read(tx, found).await, || Key::of(found))?;
+        }
+        match messages.ask_again(wanted, asked) {
+            Some(more) => asked = more,
+            None => return Ok(messages.left_out(table::MESSAGES)),
+        }
     }
-    Ok(messages)
 }
 
 pub(super) async fn find(tx: &mut Tx, provider: &str, id: MessageId) -> Result<Option<Message>, StoreError> {

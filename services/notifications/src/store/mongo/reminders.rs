@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use common::{
     clock::{Timestamp, from_millis},
-    ids::{EventId, RegistrationId, UserId},
-    mongo::{Fields, Tx, date},
+    ids::{EventId, RegistrationId},
+    mongo::{Fields, Key, Tx, date},
     store::StoreError,
+    unreadable::{Sifted, set_aside},
     wire::EventFacts,
 };
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     events::Newest,
@@ -21,7 +22,7 @@ use crate::{
         message::Kind,
         reminder::{self, LEADS},
     },
-    store::{DecidedReminder, Decision, DueReminder},
+    store::{DecidedReminder, Decision, DueReminder, table},
 };
 
 /// Two kinds of reminders, and room for more.
@@ -79,7 +80,8 @@ pub(super) async fn follow(
             Some(version) if *version < facts.schedule_version => {
                 let this = doc! {"_id": planned.text("_id")?};
                 planned.remove("_id");
-                tx.update(SCHEDULES, this, doc! {"$set": planned}).await?;
+                let again = doc! {"$set": planned, "$unset": {"why": ""}};
+                tx.update(SCHEDULES, this, again).await?;
             }
             Some(_) => {}
         }
@@ -106,43 +108,66 @@ pub(super) async fn drop_all(tx: &mut Tx, registration: RegistrationId) -> Resul
 pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<Vec<DueReminder>, StoreError> {
     let pending = doc! {"status": "pending", "due_at": {"$lte": date(now)}};
     let found = tx.find(SCHEDULES, pending, doc! {"due_at": 1}, limit).await?;
-    let ids = found
+    let ids: Vec<Bson> = found
         .iter()
-        .map(|found| found.id("registration_id"))
-        .collect::<Result<Vec<RegistrationId>, _>>()?;
+        .filter_map(|found| found.get("registration_id").cloned())
+        .collect();
     let attending = tx
         .find(ATTENDANCES, doc! {"_id": {"$in": ids}}, doc! {}, limit)
         .await?;
-    let mut who: HashMap<RegistrationId, (UserId, EventId)> = HashMap::new();
-    for attendance in &attending {
-        who.insert(
-            attendance.id("_id")?,
-            (attendance.id("user_id")?, attendance.id("event_id")?),
-        );
-    }
-    let (mut newest, mut due) = (Newest::default(), Vec::with_capacity(found.len()));
+    let who: HashMap<RegistrationId, &Document> = attending
+        .iter()
+        .filter_map(|attendance| Some((attendance.id("_id").ok()?, attendance)))
+        .collect();
+    let (mut newest, mut due) = (Newest::default(), Sifted::default());
     for reminder in &found {
-        let registration_id = reminder.id("registration_id")?;
-        let Some((user_id, event)) = who.get(&registration_id).copied() else {
-            continue;
-        };
-        let facts = newest.get(tx, event).await?;
-        due.push(DueReminder {
-            registration_id,
-            kind: named(reminder, "kind", Kind::parse)?,
-            due_at: reminder.time("due_at")?,
-            schedule_version: reminder.long("schedule_version")?,
-            user_id,
-            facts: facts
-                .ok_or_else(|| StoreError::Corrupt(format!("a reminder for the unknown event {event}")))?,
-        });
+        due.add(read(tx, reminder, &who, &mut newest).await, || Key::of(reminder))?;
     }
-    Ok(due)
+    // Dropped; the reason tells them from those that were not needed any more.
+    for (key, why) in due.unreadable {
+        set_aside(table::SCHEDULES, &key, &why);
+        let drop = doc! {"$set": {"status": "dropped", "why": why}};
+        tx.update_unchecked(
+            SCHEDULES,
+            doc! {"_id": Bson::from(key), "status": "pending"},
+            drop,
+        )
+        .await?;
+    }
+    Ok(due.rows)
+}
+
+async fn read(
+    tx: &mut Tx,
+    reminder: &Document,
+    who: &HashMap<RegistrationId, &Document>,
+    newest: &mut Newest,
+) -> Result<DueReminder, StoreError> {
+    let registration_id = reminder.id("registration_id")?;
+    let attendance = who
+        .get(&registration_id)
+        .ok_or_else(|| StoreError::Corrupt(format!("nothing is known of registration {registration_id}")))?;
+    let event: EventId = attendance.id("event_id")?;
+    let facts = newest.get(tx, event).await?;
+    Ok(DueReminder {
+        registration_id,
+        kind: named(reminder, "kind", Kind::parse)?,
+        due_at: reminder.time("due_at")?,
+        schedule_version: reminder.long("schedule_version")?,
+        user_id: attendance.id("user_id")?,
+        facts: facts.ok_or_else(|| StoreError::Corrupt(format!("it is for the unknown event {event}")))?,
+    })
 }
 
 pub(super) async fn next(tx: &mut Tx) -> Result<Option<Timestamp>, StoreError> {
+    let dated = doc! {"$gt": date(from_millis(0))};
     let found = tx
-        .find(SCHEDULES, doc! {"status": "pending"}, doc! {"due_at": 1}, 1)
+        .find(
+            SCHEDULES,
+            doc! {"status": "pending", "due_at": dated},
+            doc! {"due_at": 1},
+            1,
+        )
         .await?;
     found.first().map(|found| found.time("due_at")).transpose()
 }

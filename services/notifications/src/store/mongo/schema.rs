@@ -49,6 +49,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("due_at", "date"),
             ("schedule_version", "long"),
             ("status", "string"),
+            ("why", "string?"), // of one that was set aside, because it cannot be read
         ],
         check: Some(|| doc! {"status": {"$in": ["pending", "done", "dropped", "skipped_late"]}}),
         indexes: &[
@@ -63,6 +64,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("version", "long"),
             ("cursor", "binData?"),
             ("created_at", "date"),
+            ("why", "string?"), // of one that was set aside, because it cannot be read
         ],
         check: None,
         indexes: &[Index::on(&[("created_at", 1)])],

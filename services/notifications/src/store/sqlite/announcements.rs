@@ -5,53 +5,92 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::Timestamp,
     ids::{EventId, RegistrationId},
+    sqlite::rows::{Key, sift},
     store::StoreError,
+    unreadable,
     wire::EventFacts,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::{events::at_version, intake::queue, reminders};
-use crate::store::{Announcement, Attendee, Step};
+use crate::store::{Announcement, Attendee, Step, table};
 
-pub fn next(db: &Connection, limit: usize) -> Result<Option<Announcement>, StoreError> {
-    let found = db
-        .prepare_cached("SELECT event_id, version, cursor FROM announcements ORDER BY created_at LIMIT 1")?
-        .query_row([], |row| {
-            Ok((
-                row.get::<_, EventId>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, Option<RegistrationId>>(2)?,
-            ))
-        })
-        .optional()?;
-    let Some((event, version, cursor)) = found else {
-        return Ok(None);
+/// What the oldest announcement says is to be done.
+pub enum Next {
+    /// The next step.
+    Step(Announcement),
+    /// There is none.
+    None,
+    /// It cannot be read: its event, and why. [`set_aside`] is for it.
+    Unreadable(Key, String),
+}
+
+pub fn next(db: &Connection, limit: usize) -> Result<Next, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT event_id, version, cursor FROM announcements WHERE why IS NULL ORDER BY created_at LIMIT 1",
+    )?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else {
+        return Ok(Next::None);
     };
+    match read(db, row, limit) {
+        Ok(step) => Ok(Next::Step(step)),
+        Err(StoreError::Corrupt(why)) => Ok(Next::Unreadable(Key::of(row, 0), why)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Leaves an announcement alone until its event changes again.
+pub fn set_aside(db: &Connection, event: &Key, why: &str) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE announcements SET why = ?2 WHERE event_id = ?1")?
+        .execute(params![event, why])?;
+    unreadable::set_aside(table::ANNOUNCEMENTS, event, why);
+    Ok(())
+}
+
+fn read(db: &Connection, row: &Row<'_>, limit: usize) -> Result<Announcement, StoreError> {
+    let (event, version): (EventId, i64) = (row.get(0)?, row.get(1)?);
+    let cursor: Option<RegistrationId> = row.get(2)?;
     let mut versions = HashMap::new();
     let facts = known(db, &mut versions, event, version)?;
     let mut statement = db.prepare_cached(
         "SELECT registration_id, user_id, told_version FROM attendances
          WHERE event_id = ?1 AND live = 1 AND registration_id > ?2 ORDER BY registration_id LIMIT ?3",
     )?;
-    let mut rows = statement.query(params![
+    let rows = statement.query(params![
         event,
         cursor.map_or(Uuid::nil(), |id| id.0),
         limit as i64
     ])?;
-    let mut attendees = Vec::new();
-    while let Some(row) = rows.next()? {
-        attendees.push(Attendee {
+    let attendees = sift(rows, 0, |row| {
+        let told = known(db, &mut versions, event, row.get(2)?);
+        Ok::<_, StoreError>(Attendee {
             registration_id: row.get(0)?,
             user_id: row.get(1)?,
-            known: known(db, &mut versions, event, row.get(2)?)?,
-        });
-    }
-    Ok(Some(Announcement {
+            known: readable(told, || Key::of(row, 0))?,
+        })
+    })?;
+    Ok(Announcement {
         facts,
         cursor,
-        attendees,
-    }))
+        attendees: attendees.left_out(table::ATTENDANCES),
+    })
+}
+
+/// What somebody was told last, if that can be told.
+fn readable(
+    told: Result<Arc<EventFacts>, StoreError>,
+    key: impl FnOnce() -> Key,
+) -> Result<Option<Arc<EventFacts>>, StoreError> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        Err(StoreError::Corrupt(why)) => {
+            unreadable::left_out(table::ATTENDANCES, &key(), &why);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn known(

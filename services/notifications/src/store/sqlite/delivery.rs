@@ -3,9 +3,11 @@
 use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::MessageId,
+    sqlite::rows::{maybe_time, sift},
     store::StoreError,
+    unreadable::set_aside,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::letters::{COLUMNS, Reader, WIDTH};
@@ -14,7 +16,7 @@ use crate::{
         delivery::{Turn, after_failure, turn},
         message::{Channel, Status},
     },
-    store::{Claimed, Report, Tried},
+    store::{Claimed, Report, Tried, table},
 };
 
 pub fn claim(
@@ -38,27 +40,28 @@ pub fn claim(
         "SELECT {COLUMNS}, fence, attempts, withdrawn, not_after FROM messages
          WHERE channel = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
     );
-    let (mut reader, mut claimed) = (Reader::default(), Vec::new());
-    {
+    let mut reader = Reader::default();
+    let found = {
         let mut statement = db.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![channel.name(), now.timestamp_millis(), limit as i64])?;
-        while let Some(row) = rows.next()? {
+        let rows = statement.query(params![channel.name(), now.timestamp_millis(), limit as i64])?;
+        sift(rows, 0, |row| {
             let not_after = row.get::<_, Option<i64>>(WIDTH + 3)?.map(from_millis);
             let (fence, attempts): (i64, u32) = (row.get(WIDTH)?, row.get(WIDTH + 1)?);
             let verdict = turn(attempts, row.get(WIDTH + 2)?, not_after, now);
-            let message = reader.read(db, row)?;
-            claimed.push((
-                verdict,
-                Claimed {
-                    message,
-                    fence: fence + 1,
-                    attempts: attempts + 1,
-                },
-            ));
-        }
+            let claim = Claimed {
+                message: reader.read(db, row)?,
+                fence: fence + 1,
+                attempts: attempts + 1,
+            };
+            Ok::<_, StoreError>((verdict, claim))
+        })?
+    };
+    for (id, why) in &found.unreadable {
+        settle(db, id, Status::Failed, why)?;
+        set_aside(table::MESSAGES, id, why);
     }
-    let mut taken = Vec::with_capacity(claimed.len());
-    for (verdict, mut claim) in claimed {
+    let mut taken = Vec::with_capacity(found.rows.len());
+    for (verdict, mut claim) in found.rows {
         let id = claim.message.id;
         match verdict {
             Turn::Take => {
@@ -70,18 +73,17 @@ pub fn claim(
                 claim.message.status = Status::Sending;
                 taken.push(claim);
             }
-            Turn::Drop(why) => settle(db, id, Status::Dropped, why)?,
-            Turn::GiveUp(why) => settle(db, id, Status::Failed, why)?,
+            Turn::Drop(why) => settle(db, &id, Status::Dropped, why)?,
+            Turn::GiveUp(why) => settle(db, &id, Status::Failed, why)?,
         }
     }
     Ok(taken)
 }
 
 pub fn next(db: &Connection, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
-    let next: Option<i64> = db
+    Ok(db
         .prepare_cached("SELECT min(due_at) FROM messages WHERE channel = ?1 AND due_at IS NOT NULL")?
-        .query_row([channel.name()], |row| row.get(0))?;
-    Ok(next.map(from_millis))
+        .query_row([channel.name()], |row| maybe_time(row, 0))?)
 }
 
 pub fn report(db: &Connection, reports: &[Report], now: Timestamp) -> Result<usize, StoreError> {
@@ -136,7 +138,7 @@ fn failed(
         after_failure(attempts, withdrawn, not_after, at)
     });
     if status != Status::Queued {
-        return settle(db, id, status, why).map(|()| 1);
+        return settle(db, &id, status, why).map(|()| 1);
     }
     db.prepare_cached(
         "UPDATE messages SET status = 'queued', due_at = ?2, lease_owner = NULL, last_error = ?3 WHERE id = ?1",
@@ -145,7 +147,7 @@ fn failed(
     Ok(1)
 }
 
-fn settle(db: &Connection, id: MessageId, status: Status, why: &str) -> Result<(), StoreError> {
+fn settle(db: &Connection, id: &dyn ToSql, status: Status, why: &str) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE messages SET status = ?2, due_at = NULL, lease_owner = NULL, last_error = ?3 WHERE id = ?1",
     )?

@@ -44,7 +44,11 @@ impl Newest {
         facts: &EventFacts,
         now: Timestamp,
     ) -> Result<Arc<EventFacts>, StoreError> {
-        let known = self.get(db, facts.event_id)?;
+        let known = match self.get(db, facts.event_id) {
+            // What cannot be read tells nothing: the message's own facts take its place.
+            Err(StoreError::Corrupt(_)) => None,
+            known => known?,
+        };
         if let Some(known) = &known
             && known.version >= facts.version
         {
@@ -72,7 +76,10 @@ pub fn at_version(db: &Connection, event: EventId, version: i64) -> Result<Optio
 fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO events (event_id, name, address, starts_at, zone, version, schedule_version, cancelled)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (event_id, version) DO UPDATE SET name = excluded.name, address = excluded.address,
+            starts_at = excluded.starts_at, zone = excluded.zone, schedule_version = excluded.schedule_version,
+            cancelled = excluded.cancelled",
     )?
     .execute(params![
         facts.event_id,
@@ -91,7 +98,7 @@ fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
 fn announce(db: &Connection, facts: &EventFacts, now: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO announcements (event_id, version, created_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (event_id) DO UPDATE SET version = excluded.version, cursor = NULL",
+         ON CONFLICT (event_id) DO UPDATE SET version = excluded.version, cursor = NULL, why = NULL",
     )?
     .execute(params![facts.event_id, facts.version, now.timestamp_millis()])?;
     Ok(())

@@ -6,6 +6,7 @@ use common::{
     clock::{Timestamp, from_millis},
     ids::{EventId, RegistrationId},
     store::StoreError,
+    unreadable::not_json,
     wire::EventFacts,
 };
 use rusqlite::{Connection, Row, params};
@@ -94,8 +95,7 @@ impl Reader {
             channel: named(row, 6, Channel::parse)?,
             address: row.get(7)?,
             name: row.get(8)?,
-            details: serde_json::from_str(&details)
-                .map_err(|error| StoreError::Corrupt(format!("details of a message: {error}")))?,
+            details: serde_json::from_str(&details).map_err(|error| not_json("details", &error))?,
             facts,
             status: named(row, 10, Status::parse)?,
             created_at: from_millis(row.get(11)?),
@@ -121,5 +121,5 @@ impl Reader {
 /// A column that holds one of a few names.
 pub fn named<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
     let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text} is no name we know")))
+    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text:?} is no name that is written here")))
 }

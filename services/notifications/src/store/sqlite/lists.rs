@@ -4,15 +4,16 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     ids::{MessageId, UserId},
+    sqlite::rows::{sift, sift_page},
     store::StoreError,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::letters::{COLUMNS, Reader, named};
 use crate::{
     domain::message::{Channel, Kind, Message, Status},
-    store::{Entry, Stats},
+    store::{Entry, Stats, table},
 };
 
 pub fn of_user(db: &Connection, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
@@ -23,20 +24,26 @@ pub fn of_user(db: &Connection, user: UserId, page: Page) -> Result<Vec<Entry>, 
         "SELECT id, event_id, kind, channel, status, created_at, sent_at FROM messages
          WHERE user_id = ?1 AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4",
     )?;
-    let mut rows = statement.query(params![user, before, before_id, page.limit as i64 + 1])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        entries.push(Entry {
-            id: row.get(0)?,
-            event_id: row.get(1)?,
-            kind: named(row, 2, Kind::parse)?,
-            channel: named(row, 3, Channel::parse)?,
-            status: named(row, 4, Status::parse)?,
-            created_at: from_millis(row.get(5)?),
-            sent_at: row.get::<_, Option<i64>>(6)?.map(from_millis),
-        });
-    }
-    Ok(entries)
+    let found = sift_page(page.limit + 1, |asked| {
+        sift(
+            statement.query(params![user, before, before_id, asked])?,
+            0,
+            entry,
+        )
+    })?;
+    Ok(found.left_out(table::MESSAGES))
+}
+
+fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        id: row.get(0)?,
+        event_id: row.get(1)?,
+        kind: named(row, 2, Kind::parse)?,
+        channel: named(row, 3, Channel::parse)?,
+        status: named(row, 4, Status::parse)?,
+        created_at: from_millis(row.get(5)?),
+        sent_at: row.get::<_, Option<i64>>(6)?.map(from_millis),
+    })
 }
 
 pub fn taken_by(
@@ -51,12 +58,12 @@ pub fn taken_by(
          WHERE id < ?1 AND provider = ?2 AND (?3 IS NULL OR address = ?3) ORDER BY id DESC LIMIT ?4"
     );
     let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![before, provider, address, page.limit as i64 + 1])?;
-    let (mut reader, mut messages) = (Reader::default(), Vec::new());
-    while let Some(row) = rows.next()? {
-        messages.push(reader.read(db, row)?);
-    }
-    Ok(messages)
+    let mut reader = Reader::default();
+    let found = sift_page(page.limit + 1, |asked| {
+        let rows = statement.query(params![before, provider, address, asked])?;
+        sift(rows, 0, |row| reader.read(db, row))
+    })?;
+    Ok(found.left_out(table::MESSAGES))
 }
 
 pub fn find(db: &Connection, provider: &str, id: MessageId) -> Result<Option<Message>, StoreError> {

@@ -48,7 +48,13 @@ impl Store for SqliteStore {
     }
 
     async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<DueReminder>, StoreError> {
-        self.db.read(move |db| reminders::due(db, now, limit)).await
+        let (due, unreadable) = self.db.read(move |db| reminders::due(db, now, limit)).await?;
+        if !unreadable.is_empty() {
+            self.db
+                .write(move |db| reminders::set_aside(db, &unreadable))
+                .await?;
+        }
+        Ok(due)
     }
 
     async fn next_reminder(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -62,7 +68,17 @@ impl Store for SqliteStore {
     }
 
     async fn announcement(&self, limit: usize) -> Result<Option<Announcement>, StoreError> {
-        self.db.read(move |db| announcements::next(db, limit)).await
+        loop {
+            match self.db.read(move |db| announcements::next(db, limit)).await? {
+                announcements::Next::Step(step) => return Ok(Some(step)),
+                announcements::Next::None => return Ok(None),
+                announcements::Next::Unreadable(event, why) => {
+                    self.db
+                        .write(move |db| announcements::set_aside(db, &event, &why))
+                        .await?;
+                }
+            }
+        }
     }
 
     async fn announce(&self, step: Step, now: Timestamp) -> Result<bool, StoreError> {
@@ -143,14 +159,14 @@ mod tests {
 
     async fn temp() -> Fresh {
         let dir = TempDir::new().unwrap();
-        let open = {
-            let path = dir.path().join("notifications.db");
-            move || Arc::new(SqliteStore::new(Sqlite::open(&path, MIGRATIONS).unwrap())) as Arc<dyn Store>
-        };
         // Two doors to one file, as two processes have.
+        let open = || Sqlite::open(&dir.path().join("notifications.db"), MIGRATIONS).unwrap();
+        let (db, other) = (open(), open());
+        let vandal = common::sqlite::testing::vandal(&db);
         Fresh {
-            store: open(),
-            other: open(),
+            store: Arc::new(SqliteStore::new(db)),
+            other: Arc::new(SqliteStore::new(other)),
+            vandal,
             finish: Box::new(move || Box::pin(async move { drop(dir) })),
         }
     }

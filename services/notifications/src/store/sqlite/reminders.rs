@@ -3,10 +3,12 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::RegistrationId,
+    sqlite::rows::{Key, maybe_time},
     store::StoreError,
+    unreadable,
     wire::EventFacts,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     events::Newest,
@@ -18,7 +20,7 @@ use crate::{
         message::Kind,
         reminder::{self, LEADS},
     },
-    store::{DecidedReminder, Decision, DueReminder},
+    store::{DecidedReminder, Decision, DueReminder, table},
 };
 
 /// Plans the reminders of a registration for the schedule of `facts`. Those of an older schedule move with it, sent
@@ -34,7 +36,8 @@ pub fn plan(
             "INSERT INTO schedules (registration_id, kind, due_at, schedule_version, status)
              VALUES (?1, ?2, ?3, ?4, 'pending')
              ON CONFLICT (registration_id, kind) DO UPDATE SET
-                due_at = excluded.due_at, schedule_version = excluded.schedule_version, status = 'pending'
+                due_at = excluded.due_at, schedule_version = excluded.schedule_version, status = 'pending',
+                why = NULL
              WHERE schedule_version < excluded.schedule_version",
         )?
         .execute(params![
@@ -83,36 +86,64 @@ pub fn drop_all(db: &Connection, registration: RegistrationId) -> Result<(), Sto
     Ok(())
 }
 
-pub fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<DueReminder>, StoreError> {
+/// A reminder that cannot be read: its registration, its kind, and why.
+pub type Unreadable = (Key, Key, String);
+
+/// Those that are due, and those that cannot be read, which [`set_aside`] is for.
+pub fn due(
+    db: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<(Vec<DueReminder>, Vec<Unreadable>), StoreError> {
     let mut statement = db.prepare_cached(
         "SELECT s.registration_id, s.kind, s.due_at, s.schedule_version, a.user_id, a.event_id
-         FROM schedules AS s JOIN attendances AS a ON a.registration_id = s.registration_id
+         FROM schedules AS s LEFT JOIN attendances AS a ON a.registration_id = s.registration_id
          WHERE s.status = 'pending' AND s.due_at <= ?1 ORDER BY s.due_at LIMIT ?2",
     )?;
     let mut rows = statement.query(params![now.timestamp_millis(), limit as i64])?;
-    let (mut newest, mut due) = (Newest::default(), Vec::new());
+    let (mut newest, mut due, mut unreadable) = (Newest::default(), Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
-        let event = row.get(5)?;
-        let facts = newest
-            .get(db, event)?
-            .ok_or_else(|| StoreError::Corrupt(format!("a reminder for the unknown event {event}")))?;
-        due.push(DueReminder {
-            registration_id: row.get(0)?,
-            kind: named(row, 1, Kind::parse)?,
-            due_at: from_millis(row.get(2)?),
-            schedule_version: row.get(3)?,
-            user_id: row.get(4)?,
-            facts,
-        });
+        match read(db, row, &mut newest) {
+            Ok(reminder) => due.push(reminder),
+            Err(StoreError::Corrupt(why)) => unreadable.push((Key::of(row, 0), Key::of(row, 1), why)),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(due)
+    Ok((due, unreadable))
+}
+
+fn read(db: &Connection, row: &Row<'_>, newest: &mut Newest) -> Result<DueReminder, StoreError> {
+    let event = row.get(5)?;
+    let facts = newest
+        .get(db, event)?
+        .ok_or_else(|| StoreError::Corrupt(format!("it is for the unknown event {event}")))?;
+    Ok(DueReminder {
+        registration_id: row.get(0)?,
+        kind: named(row, 1, Kind::parse)?,
+        due_at: from_millis(row.get(2)?),
+        schedule_version: row.get(3)?,
+        user_id: row.get(4)?,
+        facts,
+    })
+}
+
+/// Drops reminders that cannot be read; `why` tells them from those that were not needed any more.
+pub fn set_aside(db: &Connection, reminders: &[Unreadable]) -> Result<(), StoreError> {
+    for (registration, kind, why) in reminders {
+        db.prepare_cached(
+            "UPDATE schedules SET status = 'dropped', why = ?3
+             WHERE registration_id = ?1 AND kind = ?2 AND status = 'pending'",
+        )?
+        .execute(params![registration, kind, why])?;
+        unreadable::set_aside(table::SCHEDULES, registration, why);
+    }
+    Ok(())
 }
 
 pub fn next(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    let next: Option<i64> = db
+    Ok(db
         .prepare_cached("SELECT min(due_at) FROM schedules WHERE status = 'pending'")?
-        .query_row([], |row| row.get(0))?;
-    Ok(next.map(from_millis))
+        .query_row([], |row| maybe_time(row, 0))?)
 }
 
 pub fn decide(db: &Connection, decided: &[DecidedReminder], now: Timestamp) -> Result<usize, StoreError> {

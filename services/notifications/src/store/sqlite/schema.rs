@@ -3,7 +3,7 @@
 use common::sqlite::inbox;
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
-pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST];
+pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST, WHY];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
 // intake fast. WITHOUT ROWID saves each of them a second tree.
@@ -82,4 +82,10 @@ CREATE UNIQUE INDEX messages_once ON messages (occurrence, kind, channel, schedu
 CREATE INDEX messages_by_turn ON messages (channel, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX messages_by_user ON messages (user_id, created_at);
 CREATE INDEX messages_failed ON messages (status) WHERE status = 'failed';
+";
+
+// Why a reminder or an announcement was set aside: it cannot be read.
+const WHY: &str = "
+ALTER TABLE schedules ADD COLUMN why TEXT;
+ALTER TABLE announcements ADD COLUMN why TEXT;
 ";

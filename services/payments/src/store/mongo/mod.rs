@@ -167,10 +167,11 @@ impl Store for MongoStore {
         let mut receipts = Vec::with_capacity(batch.len());
         // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
         for event in batch {
+            let id = event.id;
             let taken = self.telling((event, now), |tx, (event, now)| {
                 take_in::message(tx, event, *now).boxed()
             });
-            receipts.push(taken.await?);
+            receipts.push(Receipt::unless_unreadable(id, taken.await)?);
         }
         Ok(receipts)
     }
@@ -284,7 +285,7 @@ impl Store for MongoStore {
 
 #[cfg(test)]
 mod tests {
-    use common::mongo::testing::{Watch, fresh_uri};
+    use common::mongo::testing::{Watch, fresh_uri, vandal};
 
     use super::*;
     use crate::store::contract::Fresh;
@@ -293,6 +294,7 @@ mod tests {
         let watch = Watch::default();
         let db = watch.open(&fresh_uri(), service::PAYMENTS, COLLECTIONS).await;
         Fresh {
+            vandal: vandal(&db),
             store: Arc::new(MongoStore::new(db.clone())),
             finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
         }

@@ -4,15 +4,16 @@ use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{OrderId, RegistrationId},
     money::Paise,
-    mongo::{Fields, Tx, date},
+    mongo::{Fields, Tx, date, sift},
     store::StoreError,
+    unreadable::set_aside,
 };
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::schema::ORDERS;
 use crate::{
     domain::order::Order,
-    store::{Fence, Opened},
+    store::{Fence, Opened, UNREADABLE_AGAIN, table},
 };
 
 /// Orders whose time has come and on which nobody works.
@@ -124,7 +125,7 @@ pub(super) async fn close(
         Some(at) => {
             doc! {"$cond": [{"$eq": [{"$type": "$paid_by"}, "missing"]}, date(at), "$$REMOVE"]}.into()
         }
-        None => mongodb::bson::Bson::from("$$REMOVE"),
+        None => Bson::from("$$REMOVE"),
     };
     let update = vec![doc! {"$set": {
         "worked_until": date(from_millis(0)),
@@ -147,9 +148,15 @@ pub(super) async fn due(
     if found.is_empty() {
         found = tx.find(ORDERS, outlasted(now, until), by_time, limit).await?;
     }
-    let mut claimed = Vec::with_capacity(found.len());
-    for order in &found {
-        let order = read(order)?;
+    let orders = sift(&found, read)?;
+    for (key, why) in orders.unreadable {
+        set_aside(table::ORDERS, &key, &why);
+        let again = doc! {"reconcile_at": date(now + UNREADABLE_AGAIN), "worked_until": date(from_millis(0))};
+        tx.update_unchecked(ORDERS, doc! {"_id": Bson::from(key)}, doc! {"$set": again})
+            .await?;
+    }
+    let mut claimed = Vec::with_capacity(orders.rows.len());
+    for order in orders.rows {
         if let Some(fence) = claim(tx, order.id, now, until).await? {
             claimed.push((order, fence));
         }

@@ -7,11 +7,12 @@ use common::{
     http::{Cursor, Page},
     ids::{OrderId, PaymentId, UserId},
     money::Paise,
-    mongo::{Fields, Tx, date, idempotency, outbox, uuid},
+    mongo::{Fields, Key, Tx, date, idempotency, outbox, uuid},
     store::StoreError,
+    unreadable::Sifted,
     wire::{RefundReason, service},
 };
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     orders, refunds,
@@ -23,7 +24,7 @@ use crate::{
         payment::{Decline, Payment, Report, Status},
         refund::parse_reason,
     },
-    store::{Applied, Captured, Statement, messages},
+    store::{Applied, Captured, Statement, messages, table},
 };
 
 fn read(found: &Document) -> Result<Payment, StoreError> {
@@ -152,7 +153,13 @@ pub(super) async fn statement(
     let found = tx
         .find(PAYMENTS, doc! {"_id": id, "user_id": user}, doc! {}, 1)
         .await?;
-    Ok(with_orders(tx, &found).await?.pop())
+    let statement = with_orders(tx, &found).await?.rows.pop();
+    if statement.is_none() && !found.is_empty() {
+        return Err(StoreError::Corrupt(format!(
+            "payment {id}, its order or its refund cannot be read"
+        )));
+    }
+    Ok(statement)
 }
 
 pub(super) async fn statements(
@@ -164,53 +171,68 @@ pub(super) async fn statements(
     if let Some(after) = page.after {
         theirs.insert("_id", doc! {"$lt": uuid(after.id)});
     }
-    let found = tx
-        .find(PAYMENTS, theirs, doc! {"_id": -1}, page.limit + 1)
-        .await?;
-    let statements = with_orders(tx, &found).await?;
-    Ok(page.cut(statements, |statement| Cursor {
+    let wanted = page.limit + 1;
+    let mut asked = wanted;
+    let found = loop {
+        let found = tx.find(PAYMENTS, theirs.clone(), doc! {"_id": -1}, asked).await?;
+        let found = with_orders(tx, &found).await?;
+        match found.ask_again(wanted, asked) {
+            Some(more) => asked = more,
+            None => break found,
+        }
+    };
+    Ok(page.cut(found.left_out(table::PAYMENTS), |statement| Cursor {
         key: 0,
         id: statement.payment.id.0,
     }))
 }
 
 /// Payments with what they pay and their refunds.
-async fn with_orders(tx: &mut Tx, found: &[Document]) -> Result<Vec<Statement>, StoreError> {
+async fn with_orders(tx: &mut Tx, found: &[Document]) -> Result<Sifted<Statement, Key>, StoreError> {
+    let mut statements = Sifted::default();
     if found.is_empty() {
-        return Ok(Vec::new());
+        return Ok(statements);
     }
-    let payments = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let limit = payments.len();
-    let ids: Vec<OrderId> = payments.iter().map(|payment| payment.order_id).collect();
+    let limit = found.len();
+    let ids = |name: &str| -> Vec<Bson> { found.iter().filter_map(|one| one.get(name).cloned()).collect() };
     let orders = tx
-        .find(ORDERS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
+        .find(ORDERS, doc! {"_id": {"$in": ids("order_id")}}, doc! {}, limit)
         .await?;
-    let orders = orders.iter().map(orders::read).collect::<Result<Vec<_>, _>>()?;
-    let orders: HashMap<OrderId, Order> = orders.into_iter().map(|order| (order.id, order)).collect();
-    let ids: Vec<PaymentId> = payments.iter().map(|payment| payment.id).collect();
-    let found = tx
-        .find(REFUNDS, doc! {"payment_id": {"$in": ids}}, doc! {}, limit)
+    let orders: HashMap<OrderId, &Document> = orders
+        .iter()
+        .filter_map(|order| Some((order.id("_id").ok()?, order)))
+        .collect();
+    let refunds = tx
+        .find(REFUNDS, doc! {"payment_id": {"$in": ids("_id")}}, doc! {}, limit)
         .await?;
-    let mut refunds: HashMap<PaymentId, (RefundReason, bool)> = HashMap::new();
-    for refund in &found {
-        if let Some(reason) = parse_reason(&refund.text("reason")?) {
-            refunds.insert(
-                refund.id("payment_id")?,
-                (reason, refund.maybe_time("next_at")?.is_none()),
-            );
-        }
+    let refunds: HashMap<PaymentId, &Document> = refunds
+        .iter()
+        .filter_map(|refund| Some((refund.id("payment_id").ok()?, refund)))
+        .collect();
+    for found in found {
+        statements.add(statement_of(found, &orders, &refunds), || Key::of(found))?;
     }
-    payments
-        .into_iter()
-        .map(|payment| {
-            let order = orders.get(&payment.order_id).cloned();
-            let order =
-                order.ok_or_else(|| StoreError::Corrupt(format!("order {} is missing", payment.order_id)))?;
-            Ok(Statement {
-                refund: refunds.remove(&payment.id),
-                payment,
-                order,
-            })
-        })
-        .collect()
+    Ok(statements)
+}
+
+fn statement_of(
+    found: &Document,
+    orders: &HashMap<OrderId, &Document>,
+    refunds: &HashMap<PaymentId, &Document>,
+) -> Result<Statement, StoreError> {
+    let payment = read(found)?;
+    let order = orders
+        .get(&payment.order_id)
+        .ok_or_else(|| StoreError::Corrupt(format!("order {} is missing", payment.order_id)))?;
+    let refund = match refunds.get(&payment.id) {
+        Some(refund) => parse_reason(&refund.text("reason")?)
+            .map(|reason| Ok::<_, StoreError>((reason, refund.maybe_time("next_at")?.is_none())))
+            .transpose()?,
+        None => None,
+    };
+    Ok(Statement {
+        order: orders::read(order)?,
+        payment,
+        refund,
+    })
 }

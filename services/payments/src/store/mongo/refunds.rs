@@ -4,11 +4,12 @@ use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{PaymentId, RefundId},
     money::Paise,
-    mongo::{Fields, Tx, date, outbox},
+    mongo::{Fields, Tx, date, outbox, sift},
     store::StoreError,
+    unreadable::set_aside,
     wire::RefundReason,
 };
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{orders, payments, schema::REFUNDS};
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
         payment::Payment,
         refund::{Refund, parse_reason},
     },
-    store::{Fence, messages},
+    store::{Fence, UNREADABLE_AGAIN, messages, table},
 };
 
 /// Refunds whose time has come and on which nobody works.
@@ -84,9 +85,19 @@ pub(super) async fn due(
     if found.is_empty() {
         found = tx.find(REFUNDS, outlasted(now, until), by_time, limit).await?;
     }
-    let mut claimed = Vec::with_capacity(found.len());
-    for refund in &found {
-        let refund = read(refund)?;
+    let refunds = sift(&found, read)?;
+    for (key, why) in refunds.unreadable {
+        set_aside(table::REFUNDS, &key, &why);
+        let again = doc! {
+            "next_at": date(now + UNREADABLE_AGAIN),
+            "worked_until": date(from_millis(0)),
+            "why": why,
+        };
+        tx.update_unchecked(REFUNDS, doc! {"_id": Bson::from(key)}, doc! {"$set": again})
+            .await?;
+    }
+    let mut claimed = Vec::with_capacity(refunds.rows.len());
+    for refund in refunds.rows {
         let take = doc! {"$set": {"worked_until": date(until)}, "$inc": {"fence": 1_i64}};
         let taken = tx
             .find_and_update(REFUNDS, doc! {"_id": refund.id}, doc! {}, take)

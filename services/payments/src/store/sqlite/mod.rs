@@ -17,6 +17,7 @@ use common::{
     sqlite::{
         Sqlite, idempotency, inbox, lease,
         outbox::{self, SqliteOutbox},
+        receipt,
     },
     store::StoreError,
     wire::service,
@@ -159,7 +160,7 @@ impl Store for SqliteStore {
         self.telling(move |db| {
             batch
                 .iter()
-                .map(|event| take_in::message(db, event, now))
+                .map(|event| receipt(db, event.id, |db| take_in::message(db, event, now)))
                 .collect()
         })
         .await
@@ -283,6 +284,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = Sqlite::open(&dir.path().join("payments.db"), MIGRATIONS).unwrap();
         Fresh {
+            vandal: common::sqlite::testing::vandal(&db),
             store: Arc::new(SqliteStore::new(db)),
             finish: Box::new(move || Box::pin(async move { drop(dir) })),
         }

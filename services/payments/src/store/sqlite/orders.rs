@@ -3,13 +3,15 @@
 use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{OrderId, RegistrationId},
+    sqlite::rows::sift,
     store::StoreError,
+    unreadable::set_aside,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     domain::order::Order,
-    store::{Fence, Opened},
+    store::{Fence, Opened, UNREADABLE_AGAIN, table},
 };
 
 /// Whether [`due`] would find anything.
@@ -115,14 +117,18 @@ pub(super) fn due(
             OR (reconcile_at > ?3 AND worked_until > ?3) ORDER BY reconcile_at LIMIT ?2"
     );
     let latest = latest_end(now, until).timestamp_millis();
-    let orders = db
-        .prepare_cached(&sql)?
-        .query_map(params![now.timestamp_millis(), limit as i64, latest], |row| {
-            read(row, 0)
-        })?
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut claimed = Vec::with_capacity(orders.len());
-    for order in orders {
+    let orders = {
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query(params![now.timestamp_millis(), limit as i64, latest])?;
+        sift(rows, 0, |row| read(row, 0))?
+    };
+    for (id, why) in &orders.unreadable {
+        db.prepare_cached("UPDATE orders SET reconcile_at = ?2, worked_until = 0 WHERE id = ?1")?
+            .execute(params![id, (now + UNREADABLE_AGAIN).timestamp_millis()])?;
+        set_aside(table::ORDERS, id, why);
+    }
+    let mut claimed = Vec::with_capacity(orders.rows.len());
+    for order in orders.rows {
         if let Some(fence) = claim(db, order.id, now, until)? {
             claimed.push((order, fence));
         }

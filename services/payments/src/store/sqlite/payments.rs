@@ -4,7 +4,10 @@ use common::{
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
     ids::{PaymentId, UserId},
-    sqlite::{idempotency, outbox},
+    sqlite::{
+        idempotency, outbox,
+        rows::{sift, sift_page},
+    },
     store::StoreError,
     wire::{RefundReason, service},
 };
@@ -17,7 +20,7 @@ use crate::{
         payment::{Decline, Payment, Report, Status},
         refund::parse_reason,
     },
-    store::{Applied, Captured, Statement, messages},
+    store::{Applied, Captured, Statement, messages, table},
 };
 
 const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at";
@@ -176,11 +179,11 @@ pub(super) fn statements(
         "SELECT {COLUMNS}, {order}, f.reason, f.next_at IS NULL {FROM} AND (?2 IS NULL OR p.id < ?2) ORDER BY p.id DESC LIMIT ?3"
     );
     let after = page.after.map(|cursor| cursor.id);
-    let found = db
-        .prepare_cached(&sql)?
-        .query_map(params![user, after, page.limit as i64 + 1], read_statement)?
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(found, |statement| Cursor {
+    let mut statement = db.prepare_cached(&sql)?;
+    let found = sift_page(page.limit + 1, |asked| {
+        sift(statement.query(params![user, after, asked])?, 0, read_statement)
+    })?;
+    Ok(page.cut(found.left_out(table::PAYMENTS), |statement| Cursor {
         key: 0,
         id: statement.payment.id.0,
     }))

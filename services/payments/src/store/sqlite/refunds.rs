@@ -3,8 +3,9 @@
 use common::{
     clock::{Timestamp, latest_end},
     ids::{PaymentId, RefundId},
-    sqlite::outbox,
+    sqlite::{outbox, rows::sift},
     store::StoreError,
+    unreadable::set_aside,
     wire::RefundReason,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -15,7 +16,7 @@ use crate::{
         payment::Payment,
         refund::{Refund, parse_reason},
     },
-    store::{Fence, messages},
+    store::{Fence, UNREADABLE_AGAIN, messages, table},
 };
 
 /// Whether [`due`] would find anything.
@@ -61,17 +62,23 @@ pub(super) fn due(
     limit: usize,
 ) -> Result<Vec<(Refund, Fence)>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM refunds AS f JOIN payments AS p ON p.id = f.payment_id
+        "SELECT {COLUMNS} FROM refunds AS f LEFT JOIN payments AS p ON p.id = f.payment_id
          WHERE (f.next_at <= ?1 AND f.worked_until <= ?1) OR (f.next_at IS NOT NULL AND f.worked_until > ?3)
          ORDER BY f.next_at LIMIT ?2"
     );
     let latest = latest_end(now, until).timestamp_millis();
-    let refunds = db
-        .prepare_cached(&sql)?
-        .query_map(params![now.timestamp_millis(), limit as i64, latest], read)?
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut claimed = Vec::with_capacity(refunds.len());
-    for refund in refunds {
+    let refunds = {
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query(params![now.timestamp_millis(), limit as i64, latest])?;
+        sift(rows, 0, read)?
+    };
+    for (id, why) in &refunds.unreadable {
+        db.prepare_cached("UPDATE refunds SET next_at = ?2, worked_until = 0, why = ?3 WHERE id = ?1")?
+            .execute(params![id, (now + UNREADABLE_AGAIN).timestamp_millis(), why])?;
+        set_aside(table::REFUNDS, id, why);
+    }
+    let mut claimed = Vec::with_capacity(refunds.rows.len());
+    for refund in refunds.rows {
         let fence = db
             .prepare_cached(
                 "UPDATE refunds SET worked_until = ?2, fence = fence + 1 WHERE id = ?1 RETURNING fence",
