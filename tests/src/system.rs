@@ -155,17 +155,22 @@ impl System {
 
     /// Starts what is not running, and waits until all is ready.
     pub async fn start_again(&mut self) {
+        self.start_without("");
+        self.ready().await;
+    }
+
+    /// Starts what is not running, except one part, and waits for nothing.
+    pub fn start_without(&mut self, part: &str) {
         for (name, program, settings) in self.parts() {
             let runs = self
                 .processes
                 .get_mut(&name)
                 .is_some_and(|process| process.ended().is_none());
-            if !runs {
+            if !runs && name != part {
                 let process = Process::start(&name, program, &settings, self.dir.path());
                 self.processes.insert(name, process);
             }
         }
-        self.ready().await;
     }
 
     /// Starts on the same data directory and ports, spread otherwise and with these settings more. Nothing of it may run.

@@ -27,6 +27,7 @@ mod replicas;
 mod sessions;
 mod start;
 mod story;
+mod unreadable;
 
 /// Runs a story in every topology.
 macro_rules! everywhere {

@@ -80,3 +80,41 @@ async fn a_new_name_is_used_at_once(topology: Topology) {
         }
     }
 }
+
+/// Five processes that start together: whoever says it is ready refuses what has ended. Those whose users service stays
+/// away serve all the same, after a while, and say that they are degraded.
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_means_that_ended_sessions_are_known() {
+    let mut system = System::start(Topology::Five, Options::default()).await;
+    let person = system.person("user").await;
+    person.post("/api/users/logout", json!({})).await.expect(200);
+    system.kill_all();
+    system.start_without("users");
+    let events = system.anyone().at(&system.service_url("EVENTS_PORT"));
+    let checks = async |wanted: &str, status: u16| {
+        eventually("a check changes", PATIENCE, async || {
+            let url = format!("{}/health/ready", events.url());
+            let answer = tests::people::http_client().get(url).send().await.ok()?;
+            let is = answer.status().as_u16();
+            let report: serde_json::Value = answer.json().await.ok()?;
+            (report["checks"]["ended_sessions"] == wanted && is == status).then_some(())
+        })
+        .await;
+    };
+    checks("down", 503).await;
+    checks("degraded", 200).await;
+    // It cannot know, so it accepts the token; and says so.
+    person.get(CALLS[1]).await.expect(200);
+    assert!(system.log().contains("ended sessions could not be asked for"));
+    system.start_again().await;
+    checks("up", 200).await;
+    refused_everywhere(&person).await;
+    // All at once, and asked as soon as they are ready.
+    for _ in 0..3 {
+        system.kill_all();
+        system.start_again().await;
+        for path in CALLS {
+            person.get(path).await.problem(401, "session_ended");
+        }
+    }
+}

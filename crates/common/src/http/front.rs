@@ -172,9 +172,9 @@ impl Front {
             };
         }
         match status {
-            500.. => line!(warn),
             // Asked every few seconds by whoever watches.
             _ if path.starts_with("/health") => line!(debug),
+            500.. => line!(warn),
             _ => line!(info),
         }
     }
@@ -194,7 +194,8 @@ impl Front {
         if let Ok(code) = HeaderValue::from_str(error.code()) {
             response.headers_mut().insert(LOG_CODE, code);
         }
-        if error.status().is_server_error() {
+        // Asked every few seconds by whoever watches; what is wrong is said by the part that is.
+        if error.status().is_server_error() && !path.starts_with("/health") {
             tracing::error!(service = self.service, request_id = id, %method, path, ?error, "a request failed");
         } else {
             tracing::debug!(service = self.service, request_id = id, %method, path, ?error, "a request was refused");

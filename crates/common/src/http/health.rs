@@ -12,7 +12,9 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, problem::ApiError, process::Context, shared::Shared, store::Ping};
+use crate::{
+    metrics::Metrics, problem::ApiError, process::Context, sessions::Ended, shared::Shared, store::Ping,
+};
 
 /// How long a dependency may take to answer before it counts as down.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -121,9 +123,24 @@ impl Check for RedisCheck {
     }
 }
 
-/// Readiness of a service that cannot do without its store, and is only slower without Redis, when it uses that.
+struct SessionsCheck(Ended);
+
+#[async_trait]
+impl Check for SessionsCheck {
+    fn name(&self) -> &'static str {
+        "ended_sessions"
+    }
+
+    async fn check(&self) -> Status {
+        self.0.status()
+    }
+}
+
+/// Readiness of a service that cannot do without its store, has to know which sessions have ended, and is only slower
+/// without Redis, when it uses that.
 pub fn of_store(service: &'static str, ping: Ping, context: &Context) -> Health {
-    let mut checks: Vec<Box<dyn Check>> = vec![Box::new(StoreCheck(ping))];
+    let sessions = SessionsCheck(context.ended.clone());
+    let mut checks: Vec<Box<dyn Check>> = vec![Box::new(StoreCheck(ping)), Box::new(sessions)];
     if !context.shared.is_in_process() {
         checks.push(Box::new(RedisCheck(context.shared.clone())));
     }

@@ -9,7 +9,7 @@ async fn it_is_alive_and_ready() {
     let answer = service.get("/health/ready", "").await.is(200);
     assert_eq!(
         answer.body,
-        json!({"status": "up", "service": "users", "checks": {"store": "up"}})
+        json!({"status": "up", "service": "users", "checks": {"ended_sessions": "up", "store": "up"}})
     );
 }
 
