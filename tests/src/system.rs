@@ -335,7 +335,7 @@ impl System {
 
 /// A port that nothing listens on. Each is given out once per run, below the range the kernel takes ports from for
 /// clients, so that two systems never meet.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 10_000 + (std::process::id() % 100) as u16 * 200;
     loop {

@@ -229,6 +229,10 @@ impl From<StoreError> for ApiError {
             StoreError::Overloaded | StoreError::Unavailable(_) => {
                 Self::unavailable("The service is busy. Please try again in a moment.").because(error)
             }
+            StoreError::ReadOnly(_) => {
+                Self::unavailable("Nothing can be stored at the moment, only read. Please try again later.")
+                    .because(error)
+            }
             StoreError::Corrupt(_) => Self::internal(error),
         }
     }

@@ -24,6 +24,9 @@ use crate::{
     webhooks, workers,
 };
 
+/// How often a state that cannot be opened is tried.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Why a simulator cannot start. Each is one sentence for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -136,6 +139,28 @@ impl Simulator {
             serve::accept(listener, self.router(), &stop),
             self.run_workers(stop.clone())
         );
+    }
+
+    /// As [`Simulator::serve`], once the state of `settings` can be opened, which failed with `why`: for a system that
+    /// is of use without payments. Until then nobody is answered.
+    pub async fn serve_later(
+        settings: Settings,
+        why: OpenError,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) {
+        tracing::error!(error = %why, "the Razorpay simulator cannot be opened yet; trying again until it can");
+        let opened = loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+            if let Ok(opened) = Self::open(settings.clone()) {
+                break opened;
+            }
+        };
+        tracing::warn!("the Razorpay simulator is open");
+        opened.serve(listener, stop).await;
     }
 }
 

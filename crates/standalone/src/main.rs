@@ -13,7 +13,7 @@ use common::{
     process::{Command, Context},
 };
 use futures_util::FutureExt;
-use razorpay_simulator::Simulator;
+use razorpay_simulator::{OpenError, Simulator};
 
 use crate::banner::Addresses;
 
@@ -112,10 +112,16 @@ async fn start_simulator(context: &Context, gateway_port: u16) -> Result<std::ne
         upi_delay: BANK,
         controls: false,
     };
-    let simulator = Simulator::open(simulator).map_err(|error| format!("the Razorpay simulator: {error}"))?;
-    let stop = context.workers.stop_token();
-    context.workers.spawn("razorpay-simulator", async move {
-        simulator.serve(listener, stop).await
-    });
+    let had_state = context.data("razorpay-simulator.db").is_file();
+    let (workers, stop) = (&context.workers, context.workers.stop_token());
+    let name = "razorpay-simulator";
+    match Simulator::open(simulator.clone()) {
+        Ok(opened) => workers.spawn(name, async move { opened.serve(listener, stop).await }),
+        // The rest of the system reads what it has on a disk that is full; without the simulator it does no less.
+        Err(error @ OpenError::Database { .. }) if had_state => {
+            workers.spawn(name, Simulator::serve_later(simulator, error, listener, stop))
+        }
+        Err(error) => return Err(format!("the Razorpay simulator: {error}")),
+    }
     Ok(address)
 }

@@ -11,6 +11,7 @@ mod checkout;
 mod compose;
 mod containers;
 mod crash;
+mod disk;
 mod documents;
 mod errors;
 mod idempotency;

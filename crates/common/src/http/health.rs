@@ -13,7 +13,12 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    metrics::Metrics, problem::ApiError, process::Context, sessions::Ended, shared::Shared, store::Ping,
+    metrics::Metrics,
+    problem::ApiError,
+    process::Context,
+    sessions::Ended,
+    shared::Shared,
+    store::{Ping, StoreError},
 };
 
 /// How long a dependency may take to answer before it counts as down.
@@ -102,6 +107,10 @@ impl Check for StoreCheck {
     async fn check(&self) -> Status {
         match (self.0)().await {
             Ok(()) => Status::Up,
+            Err(error @ StoreError::ReadOnly(_)) => {
+                tracing::error!(%error, "what is stored can only be read");
+                Status::Degraded
+            }
             Err(error) => {
                 tracing::warn!(%error, "the store does not answer");
                 Status::Down

@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod lease;
 pub mod moving;
 pub mod outbox;
+mod read_only;
 pub mod rows;
 #[doc(hidden)]
 pub mod testing;
@@ -26,13 +27,15 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use self::writer::Writer;
+use self::{read_only::ReadOnly, writer::Writer};
 use crate::{http::context::Carried, outbox::Receipt, store::StoreError};
 
 /// How long a caller waits for its turn, read or write, before it is told that the store is overloaded.
 const TURN: Duration = Duration::from_secs(5);
 /// Reads at once. SQLite reads from memory mostly; more connections than this only cost memory.
 const READERS: usize = 4;
+/// A commit that changes nothing.
+const TOUCH: &str = "UPDATE alive SET at = unixepoch()";
 /// Prepared statements kept per connection; a service has fewer than this.
 const STATEMENTS: usize = 128;
 
@@ -43,6 +46,7 @@ pub struct Sqlite(Arc<Inner>);
 struct Inner {
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
+    read_only: Arc<ReadOnly>,
     turns: Semaphore,
     path: PathBuf,
 }
@@ -51,14 +55,28 @@ impl Sqlite {
     /// Opens or creates the file and brings its schema up to date. `migrations` are SQL scripts in order; the
     /// number of those already run is kept in `user_version`. A script, once released, never changes.
     ///
+    /// A file that is up to date but cannot be written (the disk is full) is read until it can be.
+    ///
     /// # Errors
-    /// When the file cannot be opened or written, is no database, or was written by a newer version.
+    /// When the file cannot be opened, is no database, or was written by a newer version.
     pub fn open(path: &Path, migrations: &[&str]) -> Result<Self, StoreError> {
-        let mut connection = connect(path, true)?;
-        migrate(&mut connection, migrations)?;
+        let (connection, read_only) = match open_writable(path, migrations) {
+            Ok(connection) => (Some(connection), ReadOnly::none(path)),
+            Err(error) => match ReadOnly::open(path, migrations.len()) {
+                Some(read_only) => {
+                    let file = path.display();
+                    tracing::error!(%file, %error, "the store cannot be written; it is only read until it can be");
+                    (None, read_only)
+                }
+                None => return Err(error),
+            },
+        };
+        let read_only = Arc::new(read_only);
+        let reader = read_only.clone();
         Ok(Self(Arc::new(Inner {
-            writer: Writer::start(connection)?,
+            writer: Writer::start(connection, move || reader.end(|path| connect(path, true)))?,
             readers: Mutex::new(Vec::with_capacity(READERS)),
+            read_only,
             turns: Semaphore::new(READERS),
             path: path.to_owned(),
         })))
@@ -100,6 +118,10 @@ impl Sqlite {
         };
         let inner = self.0.clone();
         let read = tokio::task::spawn_blocking(move || {
+            let read = match inner.read_only.read(read) {
+                Ok(value) => return value,
+                Err(read) => read,
+            };
             // Bound first: a match on the locked expression would hold the lock while a connection is opened.
             let pooled = inner.readers.lock().pop();
             let connection = match pooled {
@@ -123,14 +145,22 @@ impl Sqlite {
     /// Checks that the store can still be written, by a commit that changes nothing.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When it cannot: [`StoreError::ReadOnly`] when it can be read.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.write(|db| {
-            db.execute_batch("UPDATE alive SET at = unixepoch()")
-                .map_err(StoreError::from)
-        })
-        .await
+        let written = self.write(|db| Ok(db.execute_batch(TOUCH)?)).await;
+        if let Err(StoreError::Unavailable(why)) = written {
+            self.read(|db| Ok::<_, StoreError>(db.execute_batch("SELECT at FROM alive")?))
+                .await?;
+            return Err(StoreError::ReadOnly(why));
+        }
+        written
     }
+}
+
+fn open_writable(path: &Path, migrations: &[&str]) -> Result<Connection, StoreError> {
+    let mut connection = connect(path, true)?;
+    migrate(&mut connection, migrations)?;
+    Ok(connection)
 }
 
 /// Several statements of one read must see the same state.

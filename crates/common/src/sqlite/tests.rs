@@ -1,6 +1,6 @@
 //! What every service relies on: a change is whole or not there, and its caller knows which.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -82,13 +82,14 @@ async fn a_full_disk_is_an_error_and_not_an_end() {
         })
         .collect();
     for tried in tries {
-        assert!(matches!(tried.await.unwrap(), Err(StoreError::Unavailable(_))));
+        assert!(matches!(tried.await.unwrap(), Err(StoreError::ReadOnly(_))));
     }
     assert_eq!(
         ids(&db).await,
         BTreeSet::from([1]),
         "nothing of it is there, and reading goes on"
     );
+    assert!(db.ping().await.is_ok(), "a page that is there can be written");
     db.write(move |db| limit(db, 100_000)).await.unwrap();
     db.write(large(30)).await.unwrap();
     assert_eq!(
@@ -96,6 +97,47 @@ async fn a_full_disk_is_an_error_and_not_an_end() {
         BTreeSet::from([1, 30]),
         "with room again, writing goes on"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_at_start_is_read_until_it_can_be() {
+    let (db, dir) = open();
+    for id in 1..=3 {
+        db.write(move |db| add(db, id)).await.unwrap();
+    }
+    drop(db);
+    let path = dir.path().join("test.db");
+    // A full disk has no room for the index of the write-ahead log; a folder in its place has the same effect.
+    let in_the_way = dir.path().join("test.db-shm");
+    eventually_gone(&in_the_way).await;
+    std::fs::create_dir(&in_the_way).unwrap();
+    // A file that would have to be migrated cannot be used.
+    let newer = [SCHEMA[0], "CREATE TABLE more (id INTEGER)"];
+    assert!(Sqlite::open(&path, &newer).is_err());
+    let db = Sqlite::open(&path, SCHEMA).unwrap();
+    assert_eq!(ids(&db).await, BTreeSet::from([1, 2, 3]));
+    let refused = db.write(|db| add(db, 4)).await;
+    assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
+    let pinged = db.ping().await;
+    assert!(matches!(pinged, Err(StoreError::ReadOnly(_))), "{pinged:?}");
+    assert_eq!(ids(&db).await, BTreeSet::from([1, 2, 3]));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while db.write(|db| add(db, 5)).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "writing goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ids(&db).await, BTreeSet::from([1, 2, 3, 5]));
+    db.ping().await.unwrap();
+}
+
+/// The writer's thread closes its connection a moment after the store is dropped.
+async fn eventually_gone(file: &std::path::Path) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while file.exists() {
+        assert!(std::time::Instant::now() < deadline, "the store is closed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

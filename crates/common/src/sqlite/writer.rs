@@ -21,9 +21,11 @@ const QUEUE: usize = 4096;
 /// A group ends after this many changes or this much time, so that the first of them is not kept waiting.
 const GROUP: usize = 1024;
 const GROUP_TIME: Duration = Duration::from_millis(10);
+/// How often a file that cannot be written is tried.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What remains to be done for a change once its group has, or has not, been committed.
-type Finish = Box<dyn FnOnce(Result<(), String>) + Send>;
+type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A waiting change. It runs inside the group's transaction and says whether to keep what it did; without a
 /// connection it only prepares to tell its caller that there was no transaction.
 type Change = Box<dyn FnOnce(Option<&Connection>) -> Option<(Keep, Finish)> + Send>;
@@ -40,13 +42,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    /// Works on `connection`. Without one, `open` is asked for it when a change comes, at most once in [`OPEN_AGAIN`].
+    pub(super) fn start(
+        connection: Option<Connection>,
+        open: impl Fn() -> Result<Connection, StoreError> + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let (changes, receiver) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let counted = commits.clone();
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || work(&connection, receiver, &counted))
+            .spawn(move || work(connection, open, receiver, &counted))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { changes, commits })
     }
@@ -77,7 +83,7 @@ impl Writer {
                 let result = match committed {
                     Ok(()) => result,
                     // An outcome of the domain may rest on a change that is now undone, so none is passed on.
-                    Err(cause) => Err(StoreError::Unavailable(cause).into()),
+                    Err(cause) => Err(cause.into()),
                 };
                 let _ = reply.send(result);
             });
@@ -94,13 +100,33 @@ impl Writer {
     }
 }
 
-fn work(connection: &Connection, mut waiting: mpsc::Receiver<Change>, commits: &AtomicU64) {
+fn work(
+    mut writable: Option<Connection>,
+    open: impl Fn() -> Result<Connection, StoreError>,
+    mut waiting: mpsc::Receiver<Change>,
+    commits: &AtomicU64,
+) {
+    let mut tried: Option<(Instant, StoreError)> = None;
     while let Some(first) = waiting.blocking_recv() {
+        let connection = match (&writable, &tried) {
+            (Some(connection), _) => connection,
+            (None, Some((at, why))) if at.elapsed() < OPEN_AGAIN => {
+                refuse(first, why);
+                continue;
+            }
+            (None, _) => match open() {
+                Ok(connection) => &*writable.insert(connection),
+                Err(why) => {
+                    refuse(first, &why);
+                    tried = Some((Instant::now(), why));
+                    continue;
+                }
+            },
+        };
         let mut finishes = Vec::new();
-        let committed =
-            group(connection, first, &mut waiting, &mut finishes).map_err(|error| error.to_string());
-        if let Err(cause) = &committed {
-            tracing::error!(cause, "the embedded store could not commit");
+        let committed = group(connection, first, &mut waiting, &mut finishes).map_err(StoreError::from);
+        if let Err(error) = &committed {
+            tracing::error!(%error, "the embedded store could not commit");
             if !connection.is_autocommit() {
                 let _ = connection.execute_batch("ROLLBACK");
             }
@@ -109,6 +135,12 @@ fn work(connection: &Connection, mut waiting: mpsc::Receiver<Change>, commits: &
         for finish in finishes {
             finish(committed.clone());
         }
+    }
+}
+
+fn refuse(change: Change, why: &StoreError) {
+    if let Some((_, finish)) = change(None) {
+        finish(Err(why.clone()));
     }
 }
 
@@ -153,7 +185,7 @@ fn run_cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 /// Some failures (disk full, I/O) make SQLite roll back the whole transaction by itself.
 fn lost() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
-        Some("the transaction was rolled back by the database".to_owned()),
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+        Some("the database has rolled the transaction back: the disk is full, or fails".to_owned()),
     )
 }

@@ -74,7 +74,7 @@ impl Groups {
                 self.bells.ring();
             }
             let answers =
-                decided.unwrap_or_else(|error| (0..count).map(|_| Err(same(&error).into())).collect());
+                decided.unwrap_or_else(|error| (0..count).map(|_| Err(error.clone().into())).collect());
             for (reply, answer) in replies.into_iter().zip(answers) {
                 let _ = reply.send(answer);
             }
@@ -92,14 +92,5 @@ impl Groups {
         }
         let size = line.len().min(GROUP);
         Some(line.drain(..size).collect())
-    }
-}
-
-/// The same error for each of several callers.
-fn same(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Overloaded => StoreError::Overloaded,
-        StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
-        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
     }
 }
