@@ -126,11 +126,17 @@ pub struct RegistrationView {
     /// Rupees still to be paid.
     #[schema(value_type = f64, example = 0)]
     pub amount_due: Rupees,
-    /// Until when the seat is held unpaid, UTC.
+    /// Until when the seat is held unpaid, or was when it has expired, UTC.
     pub hold_expires_at: Option<String>,
+    /// Rupees paid for it; stays when the registration has ended. Whether they went back, the payment says.
+    #[schema(value_type = f64, example = 500)]
+    pub amount_paid: Rupees,
     /// The payment that confirmed it; stays when the registration has ended.
     #[schema(value_type = Option<String>, format = Uuid)]
     pub payment_id: Option<PaymentId>,
+    /// The ticket's id; stays when the registration has ended.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub ticket_id: Option<TicketId>,
     /// The ticket, while it is confirmed.
     pub ticket: Option<TicketView>,
     /// When it was made, UTC.
@@ -142,8 +148,11 @@ impl From<&Registered> for RegistrationView {
         let (registration, event) = (&registered.registration, &registered.event);
         let hold_expires_at = match registration.state {
             State::PendingPayment { hold_expires_at } => Some(utc(hold_expires_at)),
-            State::Confirmed | State::Expired | State::Cancelled => None,
+            State::Expired { held_until } => held_until.map(utc),
+            State::Confirmed | State::Cancelled => None,
         };
+        let ticket = registered.ticket.as_ref();
+        let valid = matches!(registration.state, State::Confirmed);
         Self {
             registration_id: registration.id,
             event_id: event.id,
@@ -153,8 +162,10 @@ impl From<&Registered> for RegistrationView {
             status: registration.state.name(),
             amount_due: registration.amount_due().into(),
             hold_expires_at,
+            amount_paid: registration.amount_paid().into(),
             payment_id: registration.payment_id,
-            ticket: registered.ticket.as_ref().map(TicketView::from),
+            ticket_id: ticket.map(|ticket| ticket.id),
+            ticket: ticket.filter(|_| valid).map(TicketView::from),
             registered_at: utc(registration.created_at),
         }
     }

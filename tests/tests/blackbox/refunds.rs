@@ -42,12 +42,22 @@ async fn cancelling_gives_the_money_back(topology: Topology) {
         "/api/reg/registrations/{}",
         mine[0]["registration_id"].as_str().unwrap()
     );
-    person
-        .send(reqwest::Method::DELETE, &path, None, &[])
-        .await
-        .unwrap()
-        .expect(200);
+    let cancelled = person.send(reqwest::Method::DELETE, &path, None, &[]).await;
+    let cancelled = cancelled.unwrap().expect(200);
     refunded(&person, "attendee").await;
+    // What was paid, by what and for which ticket stays known.
+    for ended in [cancelled, person.get(&path).await.expect(200)] {
+        assert_eq!(
+            (&ended["status"], &ended["amount_paid"]),
+            (&json!("cancelled"), &json!(500))
+        );
+        assert_eq!(ended["payment_id"], mine[0]["payment_id"]);
+        assert_eq!(ended["ticket_id"], mine[0]["ticket"]["ticket_id"]);
+        assert!(
+            ended["ticket_id"].is_string() && ended["ticket"].is_null(),
+            "{ended}"
+        );
+    }
     // The seat is free again, for the same person too, who pays anew.
     person.pay(&event, json!(500)).await.expect(200);
     person.is_confirmed(&event).await;

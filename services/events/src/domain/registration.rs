@@ -38,7 +38,10 @@ pub enum State {
     /// It is certain.
     Confirmed,
     /// The hold ended unpaid.
-    Expired,
+    Expired {
+        /// When it ended; stays known. Earlier releases forgot it.
+        held_until: Option<Timestamp>,
+    },
     /// Its holder or the organizer cancelled it.
     Cancelled,
 }
@@ -47,9 +50,16 @@ impl State {
     /// As it is at `now`: a hold that has run out has expired, whether or not anybody has noted it yet.
     pub fn at(self, now: Timestamp) -> Self {
         match self {
-            Self::PendingPayment { hold_expires_at } if hold_expires_at <= now => Self::Expired,
+            Self::PendingPayment { hold_expires_at } if hold_expires_at <= now => Self::Expired {
+                held_until: Some(hold_expires_at),
+            },
             state => state,
         }
+    }
+
+    /// Whether the hold ended unpaid.
+    pub fn is_expired(self) -> bool {
+        matches!(self, Self::Expired { .. })
     }
 
     /// The public name.
@@ -57,7 +67,7 @@ impl State {
         match self {
             Self::PendingPayment { .. } => "pending_payment",
             Self::Confirmed => "confirmed",
-            Self::Expired => "expired",
+            Self::Expired { .. } => "expired",
             Self::Cancelled => "cancelled",
         }
     }
@@ -69,6 +79,15 @@ impl Registration {
         match self.state {
             State::PendingPayment { .. } => self.amount,
             _ => Paise::ZERO,
+        }
+    }
+
+    /// What was paid for it. It stays known when the registration has ended; whether the money went back is for the
+    /// payment to say.
+    pub fn amount_paid(&self) -> Paise {
+        match self.payment_id {
+            Some(_) => self.amount,
+            None => Paise::ZERO,
         }
     }
 }
@@ -135,6 +154,6 @@ pub fn on_capture(
         // An order is made for the amount due, so another amount belongs to another order.
         _ if amount != registration.amount => OnCapture::Refund(RefundReason::Duplicate),
         State::PendingPayment { .. } => OnCapture::Confirm,
-        State::Expired => OnCapture::Retake,
+        State::Expired { .. } => OnCapture::Retake,
     }
 }

@@ -73,7 +73,7 @@ pub fn cancel_problem(error: CancelError) -> ApiError {
         }
         CancelError::Ended(state) => {
             let detail = match state {
-                State::Expired => "This registration has expired.",
+                State::Expired { .. } => "This registration has expired.",
                 _ => "This registration is cancelled already.",
             };
             ApiError::conflict("registration_ended", detail).with("registration_status", state.name())

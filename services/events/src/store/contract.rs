@@ -37,7 +37,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
-            late_money_retakes_or_goes_back, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
+            late_money_retakes_or_goes_back, what_ended_stays_known, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
         );
         $crate::store_contract!(@damage $make:
@@ -590,6 +590,97 @@ pub async fn late_money_retakes_or_goes_back(store: S) {
         "the seat was gone"
     );
     assert_eq!(seats(&store, other.id).await, 1);
+}
+
+pub async fn what_ended_stays_known(store: S) {
+    let user = UserId::new();
+    let later = now() + TimeDelta::seconds(900);
+    let event = created(&store, draft(Some(1), 100)).await;
+    let of = async |id, at| store.registration(id, user, at).await.unwrap().unwrap();
+    // Cancelled by its holder: the payment, the amount and the ticket, in the answer and from then on.
+    let held = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    let payment = PaymentId::new();
+    take_in(&store, captured(&held, payment), now()).await;
+    let paid = of(held.id, now()).await;
+    assert!(paid.ticket.is_some());
+    let cancelled = store.cancel_registration(held.id, user, now(), plain()).await;
+    let cancelled = done(cancelled.unwrap());
+    for ended in [cancelled, of(held.id, now()).await] {
+        let registration = &ended.registration;
+        assert_eq!(registration.state, State::Cancelled);
+        assert_eq!(
+            (
+                registration.payment_id,
+                registration.amount_paid(),
+                registration.amount_due()
+            ),
+            (Some(payment), Paise(100), Paise::ZERO)
+        );
+        assert_eq!(ended.ticket, paid.ticket);
+    }
+    // Expired, before and after anybody has noted it, and however it was noted: by the sweeper, by somebody who wants the
+    // seat, or by its own user who registers again.
+    let expired = State::Expired {
+        held_until: Some(later),
+    };
+    let held = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    assert_eq!(of(held.id, later).await.registration.state, expired);
+    assert_eq!(store.expire_holds(later, 10).await.unwrap(), 1);
+    assert_eq!(of(held.id, later).await.registration.state, expired);
+    let wanted = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    let other = register(&store, event.id, UserId::new(), later)
+        .await
+        .unwrap()
+        .registration;
+    assert_eq!(of(wanted.id, later).await.registration.state, expired);
+    store
+        .cancel_registration(other.id, other.user_id, later, plain())
+        .await
+        .unwrap();
+    let own = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    let again = register(&store, event.id, user, later)
+        .await
+        .unwrap()
+        .registration;
+    let ended = of(own.id, later).await;
+    assert_eq!(ended.registration.state, expired);
+    assert_eq!(
+        (
+            ended.registration.payment_id,
+            ended.registration.amount_paid(),
+            ended.ticket
+        ),
+        (None, Paise::ZERO, None)
+    );
+    // The event is called off: the same, before and after its registrations are ended.
+    let payment = PaymentId::new();
+    take_in(&store, captured(&again, payment), later).await;
+    let paid = of(again.id, later).await;
+    store
+        .cancel_event(event.id, event.organizer, later, plain())
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let ended = of(again.id, later).await;
+        assert_eq!(ended.registration.state, State::Cancelled);
+        assert_eq!(
+            (ended.registration.payment_id, &ended.ticket),
+            (Some(payment), &paid.ticket)
+        );
+        while store.end_registrations(later, 2).await.unwrap() > 0 {}
+    }
 }
 
 pub async fn cancelling_frees_the_seat(store: S) {

@@ -86,7 +86,7 @@ pub struct Registered {
     pub registration: Registration,
     /// Its event.
     pub event: Arc<Event>,
-    /// Its ticket, while it is confirmed.
+    /// Its ticket, valid while it is confirmed; stays known when it has ended.
     pub ticket: Option<Ticket>,
 }
 

@@ -108,7 +108,9 @@ pub(super) fn registration(found: &Document) -> Result<Registration, StoreError>
             hold_expires_at: found.time("hold_expires_at")?,
         },
         "confirmed" => State::Confirmed,
-        "expired" => State::Expired,
+        "expired" => State::Expired {
+            held_until: found.maybe_time("hold_expires_at")?,
+        },
         _ => State::Cancelled,
     };
     Ok(Registration {
@@ -129,9 +131,14 @@ pub(super) fn ticket(found: &Document) -> Result<Ticket, StoreError> {
     })
 }
 
-/// The update that ends a registration.
-pub(super) fn ending(state: State) -> Document {
-    doc! {"$set": {"status": state.name()}, "$unset": {"live": "", "hold_expires_at": ""}}
+/// The update that cancels a registration.
+pub(super) fn cancelling() -> Document {
+    doc! {"$set": {"status": "cancelled"}, "$unset": {"live": "", "hold_expires_at": ""}}
+}
+
+/// The update that notes that a hold has run out.
+pub(super) fn expiring() -> Document {
+    doc! {"$set": {"status": "expired"}, "$unset": {"live": ""}}
 }
 
 pub(super) fn of_ticket(

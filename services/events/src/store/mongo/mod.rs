@@ -182,7 +182,7 @@ impl Store for MongoStore {
                 .ok_or(RegisterError::NoSuchEvent)?;
             let live = registrations::find_live(&mut tx, question.event_id, question.user_id)
                 .await?
-                .filter(|live| live.state.at(command.now) != State::Expired);
+                .filter(|live| !live.state.at(command.now).is_expired());
             let registration = match live {
                 _ if event.cancelled => return Err(RegisterError::EventCancelled),
                 Some(live) => live,

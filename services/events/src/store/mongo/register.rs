@@ -99,7 +99,7 @@ impl Round {
         }
         // Somebody who is registered hears that, even when registration has closed or the event is full.
         let ran_out = match self.live.get(&command.user_id) {
-            Some(Ok(live)) if live.state.at(now) != State::Expired => {
+            Some(Ok(live)) if !live.state.at(now).is_expired() => {
                 return Ok(Err(RegisterError::Already(live.clone())));
             }
             Some(Ok(live)) => Some(live.id),
@@ -117,7 +117,7 @@ impl Round {
                 return Ok(Err(RegisterError::Full));
             }
         } else if let Some(id) = ran_out {
-            tx.update(REGISTRATIONS, doc! {"_id": id}, documents::ending(State::Expired))
+            tx.update(REGISTRATIONS, doc! {"_id": id}, documents::expiring())
                 .await?;
             self.taken -= 1;
         }
@@ -194,7 +194,7 @@ pub(super) async fn expire_holds(tx: &mut Tx, event: EventId, now: Timestamp) ->
     let run_out =
         doc! {"event_id": event, "status": "pending_payment", "hold_expires_at": {"$lte": date(now)}};
     let freed = tx
-        .update_all(REGISTRATIONS, run_out, documents::ending(State::Expired))
+        .update_all(REGISTRATIONS, run_out, documents::expiring())
         .await?;
     Ok(i64::try_from(freed).unwrap_or(i64::MAX))
 }

@@ -99,7 +99,7 @@ pub(super) async fn cancel(
     let event = events::known(tx, registration.event_id).await?;
     match registration.state.at(now) {
         _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
-        state @ (State::Expired | State::Cancelled) => return Err(CancelError::Ended(state)),
+        state @ (State::Expired { .. } | State::Cancelled) => return Err(CancelError::Ended(state)),
         State::PendingPayment { .. } | State::Confirmed => {}
     }
     // Who registered for a past event (a record, an import) may take that back at any time.
@@ -115,10 +115,11 @@ pub(super) async fn cancel(
     )
     .await?;
     registration.state = State::Cancelled;
+    let ticket = tx.find_one(TICKETS, doc! {"_id": id}).await?;
     Ok(Registered {
         registration,
         event: Arc::new(event),
-        ticket: None,
+        ticket: ticket.as_ref().map(documents::ticket).transpose()?,
     })
 }
 
@@ -135,7 +136,7 @@ async fn end(
     }
     let ids: Vec<RegistrationId> = registrations.iter().map(|registration| registration.id).collect();
     let these = doc! {"_id": {"$in": ids}};
-    tx.update_all(REGISTRATIONS, these.clone(), documents::ending(State::Cancelled))
+    tx.update_all(REGISTRATIONS, these.clone(), documents::cancelling())
         .await?;
     tx.update_all(TICKETS, these, doc! {"$set": {"void": true}})
         .await?;
@@ -172,7 +173,7 @@ pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> 
     for (key, why) in live.unreadable {
         set_aside(table::REGISTRATIONS, &key, &why);
         let this = doc! {"_id": Bson::from(key)};
-        tx.update_unchecked(REGISTRATIONS, this, documents::ending(State::Cancelled))
+        tx.update_unchecked(REGISTRATIONS, this, documents::cancelling())
             .await?;
     }
     if found.len() < limit {
@@ -205,18 +206,14 @@ pub(super) async fn expire(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<
             Err(why) => {
                 set_aside(table::REGISTRATIONS, &Key::of(hold), &why.to_string());
                 let this = doc! {"_id": hold.get("_id")};
-                tx.update_unchecked(REGISTRATIONS, this, documents::ending(State::Expired))
+                tx.update_unchecked(REGISTRATIONS, this, documents::expiring())
                     .await?;
             }
         }
     }
     if !ids.is_empty() {
-        tx.update_all(
-            REGISTRATIONS,
-            doc! {"_id": {"$in": ids}},
-            documents::ending(State::Expired),
-        )
-        .await?;
+        tx.update_all(REGISTRATIONS, doc! {"_id": {"$in": ids}}, documents::expiring())
+            .await?;
     }
     for (event, seats) in freed {
         tx.update(
@@ -293,7 +290,7 @@ pub(super) async fn of_user_by_id(
     Ok(registered)
 }
 
-/// Registrations with their events and valid tickets, as they stand at `now`.
+/// Registrations with their events and tickets, as they stand at `now`.
 async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<Vec<Registered>, StoreError> {
     if found.is_empty() {
         return Ok(Vec::new());
@@ -307,7 +304,7 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
     let ids: Vec<RegistrationId> = registrations.iter().map(|one| one.id).collect();
     let limit = ids.len();
     let tickets = tx
-        .find(TICKETS, doc! {"_id": {"$in": ids}, "void": false}, doc! {}, limit)
+        .find(TICKETS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
         .await?;
     let tickets = sift(&tickets, |ticket| {
         Ok((ticket.id("_id")?, documents::ticket(ticket)?))
@@ -330,10 +327,7 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
                 // The worker that ends the registrations of a cancelled event may not have come to this one yet.
                 registration.state = State::Cancelled;
             }
-            let ticket = match registration.state {
-                State::Confirmed => tickets.remove(&registration.id),
-                _ => None,
-            };
+            let ticket = tickets.remove(&registration.id);
             Some(Registered {
                 registration,
                 event,

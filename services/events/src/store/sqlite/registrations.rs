@@ -78,10 +78,10 @@ fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterEr
         }
         let live = find_live(db, registration.event_id, registration.user_id)?
             .ok_or_else(|| StoreError::Corrupt("a duplicate that is not there".to_owned()))?;
-        if live.state.at(registration.created_at) != State::Expired {
+        if !live.state.at(registration.created_at).is_expired() {
             return Err(RegisterError::Already(live));
         }
-        end(db, &live.id, State::Expired)?;
+        expire_one(db, live.id)?;
         free_seats(db, live.event_id, 1)?;
     }
 }
@@ -141,7 +141,7 @@ pub(super) fn take_seat(db: &Connection, event: EventId, now: Timestamp) -> Resu
     }
     let freed = db
         .prepare_cached(
-            "UPDATE registrations SET status = 'expired', hold_expires_at = NULL
+            "UPDATE registrations SET status = 'expired'
              WHERE event_id = ?1 AND status = 'pending_payment' AND hold_expires_at <= ?2",
         )?
         .execute(params![event, now.timestamp_millis()])?;
@@ -158,9 +158,15 @@ fn free_seats(db: &Connection, event: EventId, seats: usize) -> Result<(), Store
     Ok(())
 }
 
-fn end(db: &Connection, id: &dyn ToSql, state: State) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE registrations SET status = ?2, hold_expires_at = NULL WHERE id = ?1")?
-        .execute(params![id, state.name()])?;
+fn expire_one(db: &Connection, id: RegistrationId) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE registrations SET status = 'expired' WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+fn cancel_one(db: &Connection, id: &dyn ToSql) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE registrations SET status = 'cancelled', hold_expires_at = NULL WHERE id = ?1")?
+        .execute([id])?;
     Ok(())
 }
 
@@ -225,8 +231,8 @@ pub(super) fn claim(
 ) -> Result<SeatClaim, RegisterError> {
     let event = events::find(db, question.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
     let now = command.now;
-    let live = find_live(db, question.event_id, question.user_id)?
-        .filter(|live| live.state.at(now) != State::Expired);
+    let live =
+        find_live(db, question.event_id, question.user_id)?.filter(|live| !live.state.at(now).is_expired());
     let registration = match live {
         _ if event.cancelled => return Err(RegisterError::EventCancelled),
         Some(live) => live,
@@ -254,7 +260,7 @@ pub(super) fn cancel(
     let event = events::known(db, registration.event_id)?;
     match registration.state.at(now) {
         _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
-        state @ (State::Expired | State::Cancelled) => return Err(CancelError::Ended(state)),
+        state @ (State::Expired { .. } | State::Cancelled) => return Err(CancelError::Ended(state)),
         State::PendingPayment { .. } | State::Confirmed => {}
     }
     // Who registered for a past event (a record, an import) may take that back at any time.
@@ -266,8 +272,20 @@ pub(super) fn cancel(
     Ok(Registered {
         registration: ended,
         event: Arc::new(event),
-        ticket: None,
+        ticket: ticket(db, id)?,
     })
+}
+
+fn ticket(db: &Connection, id: RegistrationId) -> Result<Option<Ticket>, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT id, code FROM tickets WHERE registration_id = ?1")?
+        .query_row([id], |row| {
+            Ok(Ticket {
+                id: row.get(0)?,
+                code: row.get(1)?,
+            })
+        })
+        .optional()?)
 }
 
 fn end_one(
@@ -277,7 +295,7 @@ fn end_one(
     reason: EndReason,
     now: Timestamp,
 ) -> Result<Registration, StoreError> {
-    end(db, &registration.id, State::Cancelled)?;
+    cancel_one(db, &registration.id)?;
     db.prepare_cached("UPDATE tickets SET void = 1 WHERE registration_id = ?1")?
         .execute([registration.id])?;
     for message in messages::ended(&registration, event, reason, now) {
@@ -322,7 +340,7 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
     }
     // Nobody can be told of these.
     for (id, why) in &live.unreadable {
-        end(db, id, State::Cancelled)?;
+        cancel_one(db, id)?;
         set_aside(table::REGISTRATIONS, id, why);
     }
     free_seats(db, event.id, ended)?;
@@ -334,7 +352,7 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
 }
 
 const OF_USER: &str = " FROM registrations AS r JOIN events AS e ON e.id = r.event_id
-    LEFT JOIN tickets AS t ON t.registration_id = r.id AND t.void = 0 WHERE r.user_id = ?1";
+    LEFT JOIN tickets AS t ON t.registration_id = r.id WHERE r.user_id = ?1";
 
 /// The status a registration has at `?2`, as `rows::registered` says it too.
 const STATUS_NOW: &str = "CASE
@@ -410,7 +428,7 @@ pub(super) fn any_expired(db: &Connection, now: Timestamp) -> Result<bool, Store
 pub(super) fn expire(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let expired = db
         .prepare_cached(
-            "UPDATE registrations SET status = 'expired', hold_expires_at = NULL WHERE id IN
+            "UPDATE registrations SET status = 'expired' WHERE id IN
                 (SELECT id FROM registrations WHERE status = 'pending_payment' AND hold_expires_at <= ?1 LIMIT ?2)
              RETURNING id, event_id",
         )?

@@ -65,7 +65,9 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
             hold_expires_at: from_millis(row.get(at + 5)?),
         },
         "confirmed" => State::Confirmed,
-        "expired" => State::Expired,
+        "expired" => State::Expired {
+            held_until: row.get::<_, Option<i64>>(at + 5)?.map(from_millis),
+        },
         _ => State::Cancelled,
     };
     Ok(Registration {
@@ -79,7 +81,7 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
     })
 }
 
-/// Reads an event, a registration and what there is of its ticket (`t.id, t.code`), as they stand at `now`.
+/// Reads an event, a registration and its ticket, if it ever had one (`t.id, t.code`), as they stand at `now`.
 pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered> {
     const TICKET: usize = EVENT_COLUMNS + 8;
     let event = event(row)?;
@@ -94,12 +96,12 @@ pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered>
         // The worker that ends the registrations of a cancelled event may not have come to this one yet.
         registration.state = State::Cancelled;
     }
-    let ticket = match registration.state {
-        State::Confirmed => Some(Ticket {
-            id: row.get(TICKET)?,
+    let ticket = match row.get(TICKET)? {
+        Some(id) => Some(Ticket {
+            id,
             code: row.get(TICKET + 1)?,
         }),
-        _ => None,
+        None => None,
     };
     Ok(Registered {
         registration,
