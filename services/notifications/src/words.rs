@@ -144,11 +144,17 @@ fn values(message: &Message) -> Value {
         registration_id => message.occurrence.to_string(),
         ticket_id => details.ticket_id.map(|id| id.to_string()),
         ticket_code => details.ticket_code.clone(),
+        // A code that does not fit on a line is broken between its groups.
+        ticket_groups => details.ticket_code.as_deref().map(groups),
         amount => details.amount.map(rupees),
         payment_id => details.payment_id.map(|id| id.to_string()),
         reason => details.reason.map(why),
         hours => details.hours,
     }
+}
+
+fn groups(code: &str) -> Vec<String> {
+    code.split_inclusive('-').map(str::to_owned).collect()
 }
 
 fn event(facts: &EventFacts) -> Value {

@@ -18,6 +18,7 @@ mod idempotency;
 mod limits;
 mod log;
 mod mail;
+mod mailbox;
 mod moving;
 mod postman;
 mod races;

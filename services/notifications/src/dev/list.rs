@@ -6,7 +6,6 @@ use axum::{
     response::Response,
 };
 use common::{
-    address::canonical,
     clock::Timestamp,
     extract::Params,
     http::{Cursor, Page, page},
@@ -16,7 +15,11 @@ use common::{
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use crate::{app::App, channels::mailbox::NAME, domain::message::Message};
+use crate::{
+    app::App,
+    channels::mailbox::NAME,
+    domain::{address::sought, message::Message},
+};
 
 #[derive(Serialize)]
 struct Item {
@@ -73,7 +76,8 @@ async fn find(
     mut params: Params,
 ) -> Result<(Vec<Message>, Option<Cursor>, Option<String>), ApiError> {
     let page = Page::read(&mut params);
-    let address = params.get("to", |text| Ok(repaired(text)));
+    let address = params.get("to", |text| Ok(sought(text)));
+    let address = address.filter(|address| !address.is_empty());
     params.finish()?;
     let messages = app.parts.store.taken_by(NAME, address.clone(), page).await?;
     let (messages, next) = page.cut(messages, |message| Cursor {
@@ -81,17 +85,6 @@ async fn find(
         id: message.id.0,
     });
     Ok((messages, next, address))
-}
-
-/// An address or phone number as it is kept. Neither has a blank: one was a plus that was sent unescaped, which at the
-/// beginning of a phone number cannot be told from a blank before it. An address has one form, however it is written.
-fn repaired(to: &str) -> String {
-    let to = to.trim();
-    if to.bytes().all(|b| b.is_ascii_digit()) {
-        return format!("+{to}");
-    }
-    let to = to.replace(' ', "+");
-    canonical(&to).unwrap_or_else(|_| to.to_lowercase())
 }
 
 fn item(app: &App, message: &Message) -> Result<Item, ApiError> {

@@ -1,5 +1,6 @@
 //! What is told to whom, when, and how often it is tried. No storage, no network, no clock.
 
+pub mod address;
 pub mod change;
 pub mod delivery;
 pub mod letters;

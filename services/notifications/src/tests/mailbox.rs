@@ -89,7 +89,7 @@ async fn pages_show_the_list_and_a_message() {
         page.headers[header::CONTENT_SECURITY_POLICY]
             .to_str()
             .unwrap()
-            .starts_with("default-src 'none'")
+            .starts_with("default-src 'none'; script-src 'sha256-")
     );
     assert!(
         page.text.contains("asha@example.com")
@@ -102,7 +102,12 @@ async fn pages_show_the_list_and_a_message() {
         let shown = service.get(&path).await;
         assert_eq!(shown.status, StatusCode::OK);
         assert!(
-            shown.text.contains("<iframe sandbox") && !shown.text.contains("<script"),
+            // One script, our own; the frame lets nothing run.
+            shown
+                .text
+                .contains("<iframe sandbox=\"allow-same-origin allow-popups")
+                && shown.text.matches("<script").count() == 1
+                && !shown.text.contains("allow-scripts"),
             "{}",
             shown.text
         );
@@ -137,7 +142,7 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
     let answer = service.get("/dev/mailbox?limit=4").await;
     let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     let page = &answer.text;
-    assert!(page.contains("Older messages"));
+    assert!(page.contains("Older messages") && page.contains("id=\"live\"") && !page.contains("http-equiv"));
     // The one script that may run is the one that is there.
     let script = page
         .split("<script>")
@@ -154,7 +159,7 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
             .get(&format!("/dev/mailbox?limit=4&cursor={cursor}"))
             .await
             .text
-            .contains("<script")
+            .contains("id=\"live\"")
     );
 
     let tagged = lab.users.add(None, "ravi+test@example.com", None);
@@ -192,6 +197,24 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
             .all(|item| item["to"] == "ravi@example.com")
     );
     assert_eq!(ravi.as_array().unwrap().len(), 2);
+    // As people write it into a URL.
+    let user = lab.users.add(None, "ravi+test@münchen.de", Some("+919876543210"));
+    service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
+    service.mailbox(16).await;
+    for (to, count) in [
+        ("ravi+test@münchen.de", 2),
+        ("Ravi%2BTest@xn--mnchen-3ya.DE", 2),
+        ("RAVI%20TEST%40M%C3%9CNCHEN.DE", 2),
+        ("+919876543210", 2),
+        ("%2B91+98765-43210", 2),
+        ("", 16),
+        ("+", 16),
+        ("ravi@münchen.de", 0),
+    ] {
+        let path = format!("/dev/mailbox.json?to={}", to.replace('ü', "%C3%BC"));
+        let found = service.get(&path).await.json();
+        assert_eq!(found.as_array().unwrap().len(), count, "{to}");
+    }
     assert_eq!(
         service.get("/dev/mailbox?limit=x").await.status,
         StatusCode::UNPROCESSABLE_ENTITY
