@@ -23,9 +23,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), String> {
     if std::env::args().len() > 1 {
-        return Err(
-            "this takes no arguments; README.md and the library's documentation list its settings".to_owned(),
-        );
+        return Err("this takes no arguments; docs/simulator.md says where its settings are".to_owned());
     }
     if dotenvy::dotenv().is_err_and(|error| !error.not_found()) {
         return Err(".env has a line that cannot be read".to_owned());

@@ -1,7 +1,13 @@
-//! The README's story works as it is printed, on a system that is new and on one that is not.
+//! What README.md and docs/ tell works as it is printed: the story, on a system that is new and on one that is not, the
+//! JavaScript, the instruments that are declined; and their links lead somewhere.
 
-use std::process::Command;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use serde_json::{Value, json};
 use tests::{Options, System, Topology, process::root};
 
 use crate::everywhere;
@@ -17,16 +23,8 @@ async fn the_story_in_curl(topology: Topology) {
 
 /// Tells the README's story to a gateway; gives what it printed.
 pub(crate) fn tell(round: &str, url: &str) -> String {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let story = readme
-        .split("```sh story\n")
-        .nth(1)
-        .expect("a block marked sh story")
-        .split("```")
-        .next()
-        .unwrap();
     let told = Command::new("sh")
-        .args(["-euc", story])
+        .args(["-euc", &block("sh story")])
         .env("BASE", url)
         .output()
         .unwrap();
@@ -38,4 +36,165 @@ pub(crate) fn tell(round: &str, url: &str) -> String {
     );
     assert!(text.contains("\"status\":\"confirmed\""), "{round}: {text}");
     text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_javascript_and_the_declines() {
+    let system = System::start(Topology::One, Options::default()).await;
+    let node = std::env::var_os("ORGANISE_NODE").expect("ORGANISE_NODE is not set: run the tests by ./test");
+    let (printed, own) = (block("js fetch"), system.url());
+    assert!(printed.contains("http://localhost:3003"), "{printed}");
+    let ran = Command::new(node)
+        .args(["--input-type=module", "--eval"])
+        .arg(printed.replace("http://localhost:3003", &own))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(
+        ran.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert!(
+        text.contains("email: 'meera-") && text.trim_end().ends_with("[]"),
+        "{text}"
+    );
+
+    let organizer = system.person("organizer").await;
+    let event = organizer.create_event(json!(5), json!(500)).await;
+    let payer = system.person("user").await;
+    payer.register(&event).await.expect(201);
+    for (page, expected) in [("README.md", 3), ("docs/simulator.md", 11)] {
+        let rows = declines(&read(&root().join(page)));
+        assert_eq!(rows.len(), expected, "the instruments of {page}");
+        for (method, details, code) in rows {
+            let mut payment = payer.payment(&event, json!(500));
+            payment["payment_method"] = json!(method);
+            payment["payment_details"] = details;
+            let answer = payer.post("/api/payment/process_payment", payment).await;
+            answer.problem(402, &code);
+        }
+    }
+    assert_eq!(
+        payer.status(&event).await,
+        "pending_payment",
+        "the seat stays held"
+    );
+    payer.pay(&event, json!(500)).await.expect(200);
+}
+
+/// The rows of the table of instruments: method, details and code.
+fn declines(page: &str) -> Vec<(String, Value, String)> {
+    let header = "| `payment_method` | `payment_details` | `code` |\n|---|---|---|\n";
+    let table = page.split(header).nth(1).expect("a table of instruments");
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('`').collect();
+        let [_, method, _, details, _, code, _] = cells[..] else {
+            panic!("not a row of three: {row}");
+        };
+        let details = serde_json::from_str(details).unwrap();
+        (method.to_owned(), details, code.to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn the_readme_is_for_the_first_five_minutes() {
+    let readme = read(&root().join("README.md"));
+    let words = readme.split_whitespace().count();
+    assert!(words < 1200, "{words} words: the details belong to docs/");
+    let pictures: Vec<&str> = links(&readme)
+        .into_iter()
+        .filter(|link| link.ends_with(".png"))
+        .collect();
+    let [picture] = pictures[..] else {
+        panic!("one picture, not {pictures:?}");
+    };
+    let size = std::fs::metadata(root().join(picture)).unwrap().len();
+    assert!(size < 150_000, "{picture} has {size} bytes");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut pages = vec![root().join("README.md")];
+    for folder in ["docs", "docs/decisions"] {
+        let entries = std::fs::read_dir(root().join(folder)).unwrap();
+        let files = entries.map(|entry| entry.unwrap().path());
+        pages.extend(files.filter(|path| path.extension().is_some_and(|kind| kind == "md")));
+    }
+    let mut linked = BTreeSet::new();
+    let mut dead = Vec::new();
+    for page in &pages {
+        let text = read(page);
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => page.clone(),
+                path => page.parent().unwrap().join(path),
+            };
+            let found = target.exists() && (heading.is_empty() || headings(&read(&target)).contains(heading));
+            if found {
+                linked.insert(target.canonicalize().unwrap());
+            } else {
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+    let lonely: Vec<&PathBuf> = pages
+        .iter()
+        .filter(|page| page.parent() == Some(&root().join("docs")))
+        .filter(|page| !linked.contains(&page.canonicalize().unwrap()))
+        .collect();
+    assert!(lonely.is_empty(), "nothing links to {lonely:?}");
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A fenced block of the README, by what stands behind its fence.
+fn block(mark: &str) -> String {
+    let readme = read(&root().join("README.md"));
+    let rest = readme.split(&format!("```{mark}\n")).nth(1);
+    let rest = rest.unwrap_or_else(|| panic!("a block marked {mark}"));
+    rest.split("```").next().unwrap().to_owned()
+}
+
+/// The lines outside fenced blocks.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    page.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    })
+}
+
+/// Where the links and pictures of a page lead.
+fn links(page: &str) -> Vec<&str> {
+    let after = |start: &'static str, end| {
+        prose(page).flat_map(move |text| {
+            text.split(start)
+                .skip(1)
+                .filter_map(move |rest| rest.split(end).next())
+        })
+    };
+    after("](", ')').chain(after("src=\"", '"')).collect()
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn headings(page: &str) -> BTreeSet<String> {
+    let titles = prose(page)
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim());
+    titles
+        .map(|title| {
+            let kept = title.to_lowercase().replace(' ', "-");
+            kept.chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+                .collect()
+        })
+        .collect()
 }

@@ -167,7 +167,7 @@ async fn a_free_port_is_taken_and_printed() {
 }
 
 #[test]
-fn help_and_the_example_file_name_every_setting() {
+fn help_the_example_file_and_the_documents_name_every_setting() {
     let help = std::process::Command::new(binary("organise-event"))
         .arg("--help")
         .output()
@@ -200,4 +200,17 @@ fn help_and_the_example_file_name_every_setting() {
     listed.sort_unstable();
     known.sort_unstable();
     assert_eq!(listed, known, ".env.example and the settings differ");
+    let page = std::fs::read_to_string(root().join("docs/settings.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let said: Vec<String> = common::settings::SETTINGS
+        .iter()
+        .map(|setting| {
+            let default = match setting.default {
+                "" => String::new(),
+                default => format!("`{default}`"),
+            };
+            format!("| `{}` | {default} | {} |", setting.name, setting.help)
+        })
+        .collect();
+    assert_eq!(rows, said, "docs/settings.md and the settings differ");
 }
