@@ -65,10 +65,31 @@ impl Paise {
     }
 }
 
+/// As letters say it, with India's groups of digits: `₹1,200`, `₹499.50`, `₹1,00,000`.
 impl fmt::Display for Paise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "INR {}", self.rupees())
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (rupees, paise) = (self.0.unsigned_abs() / 100, self.0.unsigned_abs() % 100);
+        write!(f, "{sign}₹{}", grouped(rupees))?;
+        if paise == 0 {
+            return Ok(());
+        }
+        write!(f, ".{paise:02}")
     }
+}
+
+/// The last three digits are a group, those before them go in twos: thousands, lakhs, crores.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 2);
+    for (index, digit) in digits.char_indices() {
+        let left = digits.len() - index;
+        if index > 0 && (left == 3 || (left > 3 && left % 2 == 1)) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 impl rusqlite::ToSql for Paise {
@@ -150,7 +171,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn in_words() {
+        for (paise, text) in [
+            (0, "₹0"),
+            (100, "₹1"),
+            (49_950, "₹499.50"),
+            (49_905, "₹499.05"),
+            (50_000, "₹500"),
+            (99_999, "₹999.99"),
+            (100_000, "₹1,000"),
+            (120_000, "₹1,200"),
+            (1_234_567, "₹12,345.67"),
+            (10_000_000, "₹1,00,000"),
+            (1_000_000_000, "₹1,00,00,000"),
+            (123_456_789_000, "₹1,23,45,67,890"),
+            (-49_950, "-₹499.50"),
+        ] {
+            assert_eq!(Paise(paise).to_string(), text);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn letters_lose_nothing(paise in 0..=MAXIMUM.0) {
+            let shown = Paise(paise).to_string();
+            let plain = shown.trim_start_matches('₹').replace(',', "");
+            prop_assert_eq!(Paise::from_rupees(&plain), Ok(Paise(paise)));
+        }
+
         #[test]
         fn what_is_shown_reads_back(paise in 0..=MAXIMUM.0) {
             let shown = serde_json::to_string(&Rupees(Paise(paise))).unwrap();

@@ -20,7 +20,7 @@ use crate::{
         bus::{Heard, Topic},
     },
     store::StoreError,
-    wire::service,
+    wire::{kind, service},
 };
 
 /// Where every subscriber takes messages.
@@ -510,7 +510,13 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<
             .remove(&message.event.id)
             .unwrap_or_else(|| Receipt::retry(message.event.id, "the subscriber did not mention it"));
         let attempts = message.attempts + 1;
-        let retry_at = (receipt.status == ReceiptStatus::Retry && attempts < MAX_ATTEMPTS)
+        let again = match receipt.status {
+            ReceiptStatus::Retry => true,
+            // Whoever rejects it may be of the release before, and about to be replaced.
+            ReceiptStatus::Rejected => kind::NEW.contains(&message.event.kind.as_str()),
+            ReceiptStatus::Accepted => false,
+        };
+        let retry_at = (again && attempts < MAX_ATTEMPTS)
             .then(|| now + backoff(attempts).max(Duration::from_millis(500)));
         match receipt.status {
             ReceiptStatus::Accepted => delivered.push(message.seq),

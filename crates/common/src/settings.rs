@@ -37,6 +37,7 @@ settings! {
     "PAYMENTS_PORT" = "3104", "payments service";
     "RAZORPAY_SIMULATOR_PORT" = "3199", "Razorpay simulator";
     "PUBLIC_URL" = "", "how the world reaches the gateway; default http://localhost:GATEWAY_PORT";
+    "FRONTEND_URL" = "", "where your web frontend is, for links in letters: /events/{event_id} and /payments/{payment_id} below it; none: the API at PUBLIC_URL";
     "CORS_ORIGINS" = "", "browser and app origins, comma-separated: https://app.example.org, capacitor://localhost, https://*.example.org for any one label; in development localhost on any port too";
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
@@ -108,6 +109,7 @@ pub struct Settings {
     pub payments_port: u16,
     pub simulator_port: u16,
     pub public_url: Option<String>,
+    pub frontend_url: Option<String>,
     pub cors_origins: Vec<Origin>,
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
@@ -212,6 +214,10 @@ impl Settings {
             payments_port,
             simulator_port,
             public_url: r.optional("PUBLIC_URL", "an http or https URL", |text| {
+                (text.starts_with("http://") || text.starts_with("https://"))
+                    .then(|| text.trim_end_matches('/').to_owned())
+            }),
+            frontend_url: r.optional("FRONTEND_URL", "an http or https URL", |text| {
                 (text.starts_with("http://") || text.starts_with("https://"))
                     .then(|| text.trim_end_matches('/').to_owned())
             }),

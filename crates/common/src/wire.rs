@@ -35,6 +35,14 @@ pub mod kind {
     pub const PAYMENT_REFUSED: &str = "payment.refused";
     /// Payments to notifications: [`super::PaymentRefunded`].
     pub const PAYMENT_REFUNDED: &str = "payment.refunded";
+    /// Events to notifications: [`super::HoldExpired`].
+    pub const HOLD_EXPIRED: &str = "hold.expired";
+    /// Payments to notifications: [`super::PaymentFailed`].
+    pub const PAYMENT_FAILED: &str = "payment.failed";
+
+    /// Kinds that subscribers of the release before do not know and so reject. While services are replaced one after the
+    /// other, these are sent again instead of becoming dead letters.
+    pub const NEW: &[&str] = &[HOLD_EXPIRED, PAYMENT_FAILED];
 }
 
 /// `POST /internal/users/lookup` (users): who are these?
@@ -62,6 +70,9 @@ pub struct UserCard {
     pub name: Option<String>,
     /// E.164.
     pub phone: Option<String>,
+    /// The IANA zone they live by, where they have said so.
+    #[serde(default)]
+    pub timezone: Option<String>,
 }
 
 /// `POST /internal/users/ended_sessions` (users): whose tokens are to be refused?
@@ -187,8 +198,28 @@ pub struct RegistrationEnded {
     pub event: EventFacts,
     /// Whether it had been confirmed.
     pub was_confirmed: bool,
+    /// What was paid for it; `None`: the sender does not say.
+    #[serde(default)]
+    pub paid: Option<Paise>,
     /// Why.
     pub reason: EndReason,
+}
+
+/// A hold ran out unpaid, and its user has not registered again meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldExpired {
+    /// The registration.
+    pub registration_id: RegistrationId,
+    /// Whose.
+    pub user_id: UserId,
+    /// For what.
+    pub event: EventFacts,
+    /// What it would have cost.
+    pub amount: Paise,
+    /// When the hold ended.
+    pub held_until: Timestamp,
+    /// Whether the event takes registrations still, if it has seats.
+    pub open: bool,
 }
 
 /// Money was captured for a registration.
@@ -219,6 +250,29 @@ pub struct PaymentRefused {
     pub event: EventFacts,
     /// Why.
     pub reason: RefundReason,
+}
+
+/// A payment did not work out, and its registration is not paid by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentFailed {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// What it was for.
+    pub registration_id: RegistrationId,
+    /// The event.
+    pub event_id: EventId,
+    /// The event's name.
+    pub event_name: String,
+    /// Who wanted to pay.
+    pub user_id: UserId,
+    /// How much.
+    pub amount: Paise,
+    /// Razorpay's slug, such as `insufficient_funds`; empty: it gave none.
+    pub reason: String,
+    /// Razorpay's words for the payer; may be empty.
+    pub description: String,
+    /// When we heard of it.
+    pub failed_at: Timestamp,
 }
 
 /// Money went back to the payer.

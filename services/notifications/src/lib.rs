@@ -38,7 +38,7 @@ use crate::{
     domain::letters::Reach,
     gauges::Queues,
     store::Store,
-    words::Writer,
+    words::{Links, Writer},
     workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
 };
 
@@ -78,7 +78,7 @@ fn assemble(
         Reach {
             sms: channels.sms.is_some(),
         },
-        Writer::new().map_err(broken)?,
+        Writer::new(Links::new(&context.settings)).map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
     let gauges = [

@@ -2,7 +2,9 @@
 
 use common::{
     money::Paise,
+    settings::Settings,
     text::is_visible,
+    time::EventTime,
     wire::{EventFacts, RefundReason},
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -10,7 +12,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use crate::{
     channels::{Parcel, Words, mime::one_line},
     domain::{
-        message::{Channel, Kind, Message},
+        message::{Channel, Details, Kind, Message},
         name::holds_link,
     },
 };
@@ -19,6 +21,8 @@ use crate::{
 const SMS_CHARACTERS: usize = 480;
 /// Names longer than this are cut where they could push out what matters.
 const NAME_CHARACTERS: usize = 100;
+/// The same for what a bank says.
+const DECLINE_CHARACTERS: usize = 200;
 
 macro_rules! templates {
     ($($name:literal),+ $(,)?) => {
@@ -47,27 +51,63 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "registration_cancelled.txt",
     "registration_cancelled.html",
     "registration_cancelled.sms",
+    "hold_expired.txt",
+    "hold_expired.html",
+    "hold_expired.sms",
+    "payment_failed.txt",
+    "payment_failed.html",
+    "payment_failed.sms",
     "payment_refunded.txt",
     "payment_refunded.html",
     "payment_refunded.sms",
 ];
 
+/// Where links in letters lead.
+#[derive(Clone, Default, Debug)]
+pub struct Links {
+    /// Before the id of an event; `None`: there is no link to it.
+    event: Option<String>,
+    /// Before the id of a payment.
+    payment: Option<String>,
+}
+
+impl Links {
+    /// To the frontend. Without one to the event as the API shows it; a payment is shown there to its payer only, so there
+    /// is no link to it. When nobody knows the gateway's port before it listens there is none at all.
+    pub fn new(settings: &Settings) -> Self {
+        if let Some(frontend) = &settings.frontend_url {
+            return Self {
+                event: Some(format!("{frontend}/events/")),
+                payment: Some(format!("{frontend}/payments/")),
+            };
+        }
+        let known = settings.public_url.is_some() || settings.gateway_port != 0;
+        Self {
+            event: known.then(|| format!("{}/api/events/", settings.public_url(settings.gateway_port))),
+            payment: None,
+        }
+    }
+}
+
 /// Writes messages. Values in HTML are escaped.
-pub struct Writer(Environment<'static>);
+pub struct Writer {
+    environment: Environment<'static>,
+    links: Links,
+}
 
 impl Writer {
     /// Reads the templates, which are part of the program.
     ///
     /// # Errors
     /// Never, unless a template is wrong.
-    pub fn new() -> Result<Self, minijinja::Error> {
+    pub fn new(links: Links) -> Result<Self, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_debug(false);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }
-        Ok(Self(environment))
+        Ok(Self { environment, links })
     }
 
     /// The message in words.
@@ -75,10 +115,10 @@ impl Writer {
     /// # Errors
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
-        let values = values(message);
+        let values = values(message, &self.links);
         let name = template(message.kind);
         let render = |form: &str| {
-            self.0
+            self.environment
                 .get_template(&format!("{name}.{form}"))?
                 .render(values.clone())
         };
@@ -125,7 +165,7 @@ fn template(kind: Kind) -> &'static str {
     }
 }
 
-fn values(message: &Message) -> Value {
+fn values(message: &Message, links: &Links) -> Value {
     let details = &message.details;
     let event_name = message
         .facts
@@ -136,7 +176,7 @@ fn values(message: &Message) -> Value {
     context! {
         name => message.name.as_deref().and_then(presentable),
         event_name => cut(&one_line(event_name.map_or("your event", String::as_str)), NAME_CHARACTERS),
-        event => message.facts.as_ref().map_or(Value::from(()), event),
+        event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details)),
         before => match (&details.before, &message.facts) {
             (Some(before), Some(now)) => changes(before, now),
             _ => Value::from(()),
@@ -147,6 +187,16 @@ fn values(message: &Message) -> Value {
         // A code that does not fit on a line is broken between its groups.
         ticket_groups => details.ticket_code.as_deref().map(groups),
         amount => details.amount.map(rupees),
+        // Not there: the letter does not know.
+        paid => details.amount.map(|amount| amount.0 > 0),
+        decline => details.decline.as_deref().map(|words| cut(&one_line(words), DECLINE_CHARACTERS)),
+        held_until => message.facts.as_ref().zip(details.held_until).map(|(facts, at)| {
+            let until = EventTime { at, zone: facts.zone };
+            until.in_words()
+        }),
+        open => details.open,
+        event_link => links.event.as_ref().map(|before| format!("{before}{}", message.event_id)),
+        payment_link => links.payment.as_ref().zip(details.payment_id).map(|(before, id)| format!("{before}{id}")),
         payment_id => details.payment_id.map(|id| id.to_string()),
         reason => details.reason.map(why),
         hours => details.hours,
@@ -157,12 +207,23 @@ fn groups(code: &str) -> Vec<String> {
     code.split_inclusive('-').map(str::to_owned).collect()
 }
 
-fn event(facts: &EventFacts) -> Value {
+fn event(facts: &EventFacts, details: &Details) -> Value {
     context! {
         when => when(facts),
+        yours => details.timezone.as_deref().and_then(|zone| yours(facts, zone)),
         short => facts.starts_at.with_timezone(&facts.zone).format("%a %-d %b %Y, %H:%M %Z").to_string(),
         place => one_line(&facts.address),
     }
+}
+
+/// The start in the reader's zone, when the clock there shows another time or is as far from UTC as another one's.
+fn yours(facts: &EventFacts, zone: &str) -> Option<String> {
+    let there = EventTime {
+        at: facts.starts_at,
+        zone: zone.parse().ok()?,
+    };
+    let differs = there.rfc3339() != facts.time().rfc3339();
+    differs.then(|| format!("{} ({})", there.in_words(), there.zone.name()))
 }
 
 /// Of the event as it was, what is different now.

@@ -101,12 +101,12 @@ async fn nobody_misses_a_replica_that_is_killed() {
     for (person, event) in registered.iter().step_by(50) {
         assert_eq!(person.status(event).await, "confirmed");
     }
-    // The reader's two letters, once each: a worker's job taken up again by the other replica takes effect once.
+    // The reader's letter, once: a worker's job taken up again by the other replica takes effect once.
     eventually("the letters are there", PATIENCE, async || {
-        (mail.counts().len() == 2).then_some(())
+        (mail.counts().len() == 1).then_some(())
     })
     .await;
-    assert_eq!(reader.messages().await.len(), 2);
+    assert_eq!(reader.messages().await.len(), 1);
 }
 
 async fn send(people: Vec<Person>, reader: Person, event: String, tally: Arc<Tally>) {
@@ -169,7 +169,7 @@ fn answered(metrics: &str) -> u64 {
 /// Mail is sent once while a replica of the sender dies in the middle, apart from what was on its way in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_dies_in_a_mail_run() {
-    const PEOPLE: usize = 30;
+    const PEOPLE: usize = 60;
     let mail = MailServer::start().await;
     let options = Options::default().with("SMTP_URL", mail.url());
     let mut system = System::start(Topology::Replicas, options).await;
@@ -183,18 +183,18 @@ async fn a_replica_dies_in_a_mail_run() {
         person.register(&event).await.expect(201);
     }
     eventually("the run is under way", PATIENCE, async || {
-        (mail.counts().len() > PEOPLE / 2).then_some(())
+        (mail.counts().len() > PEOPLE / 4).then_some(())
     })
     .await;
     system.kill("notifications-2");
     eventually("every mail has arrived", PATIENCE, async || {
-        (mail.counts().len() == 2 * PEOPLE).then_some(())
+        (mail.counts().len() == PEOPLE).then_some(())
     })
     .await;
     for person in &people {
         eventually("all are marked as sent", PATIENCE, async || {
             let messages = person.messages().await;
-            assert_eq!(messages.len(), 2, "{messages:?}");
+            assert_eq!(messages.len(), 1, "{messages:?}");
             messages
                 .iter()
                 .all(|(_, _, status)| status == "sent")

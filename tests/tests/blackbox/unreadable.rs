@@ -57,7 +57,7 @@ async fn a_damaged_row_stops_nothing_but_itself() {
         .await
         .problem(500, "internal_error");
     eventually("the letters of the other event are sent", PATIENCE, async || {
-        (person.messages().await.len() >= 2).then_some(())
+        (!person.messages().await.is_empty()).then_some(())
     })
     .await;
     let log = system.log();

@@ -21,9 +21,31 @@ pub(super) fn escape(text: &str) -> String {
         })
 }
 
-/// An amount as people read it: `INR 499.00`.
+/// An amount as people read it: `₹1,00,000`, `₹499.50`, and `USD 5.00` of a foreign currency.
 pub(super) fn amount(amount: i64, currency: &str) -> String {
-    format!("{} {}.{:02}", escape(currency), amount / 100, amount % 100)
+    let (units, cents) = (amount / 100, amount % 100);
+    if currency != "INR" {
+        return format!("{} {units}.{cents:02}", escape(currency));
+    }
+    let units = grouped(&units.to_string());
+    if cents == 0 {
+        format!("₹{units}")
+    } else {
+        format!("₹{units}.{cents:02}")
+    }
+}
+
+/// India's groups of digits: the last three, and those before them in twos.
+fn grouped(digits: &str) -> String {
+    let mut grouped = String::new();
+    for (at, digit) in digits.char_indices() {
+        let left = digits.len() - at;
+        if at > 0 && left >= 3 && left % 2 == 1 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// A page. `content` is HTML.
@@ -55,4 +77,25 @@ pub(super) fn hidden(fields: &[(&str, String)]) -> String {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::amount;
+
+    #[test]
+    fn amounts_are_as_india_writes_them() {
+        for (paise, text) in [
+            (100, "₹1"),
+            (49_950, "₹499.50"),
+            (99_905, "₹999.05"),
+            (120_000, "₹1,200"),
+            (1_200_000, "₹12,000"),
+            (10_000_000, "₹1,00,000"),
+            (1_234_567_890, "₹1,23,45,678.90"),
+        ] {
+            assert_eq!(amount(paise, "INR"), text);
+        }
+        assert_eq!(amount(500, "U<D"), "U&lt;D 5.00");
+    }
 }

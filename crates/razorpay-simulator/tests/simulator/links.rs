@@ -56,7 +56,7 @@ async fn a_link_is_paid_on_its_page() {
         .await
         .unwrap();
     assert!(
-        page.contains("INR 500.00") && page.contains("&lt;b&gt;seats"),
+        page.contains("<p>₹500 to pay.</p>") && page.contains("&lt;b&gt;seats"),
         "{page}"
     );
 

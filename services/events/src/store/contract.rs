@@ -17,7 +17,7 @@ use common::{
     money::Paise,
     outbox::{CloudEvent, ReceiptStatus},
     time::EventTime,
-    wire::{ClaimSeat, PaymentCaptured, kind},
+    wire::{ClaimSeat, HoldExpired, PaymentCaptured, kind},
 };
 
 use common::unreadable::testing::Vandal;
@@ -37,7 +37,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
-            late_money_retakes_or_goes_back, what_ended_stays_known, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
+            late_money_retakes_or_goes_back, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
         );
         $crate::store_contract!(@damage $make:
@@ -681,6 +681,98 @@ pub async fn what_ended_stays_known(store: S) {
         );
         while store.end_registrations(later, 2).await.unwrap() > 0 {}
     }
+}
+
+pub async fn a_hold_that_runs_out_is_told(store: S) {
+    let told = async || -> Vec<HoldExpired> {
+        let far = now() + TimeDelta::days(300);
+        let waiting = store.outbox().due("notifications", far, 1000).await.unwrap();
+        let holds = waiting
+            .iter()
+            .filter(|waiting| waiting.event.kind == kind::HOLD_EXPIRED);
+        holds.map(|waiting| waiting.event.data().unwrap()).collect()
+    };
+    let later = now() + TimeDelta::seconds(900);
+    let event = created(&store, draft(Some(1), 50_000)).await;
+    let users: Vec<UserId> = (0..4).map(|_| UserId::new()).collect();
+    // Noted by the sweeper, once.
+    let swept = register(&store, event.id, users[0], now())
+        .await
+        .unwrap()
+        .registration;
+    assert_eq!(store.expire_holds(later, 10).await.unwrap(), 1);
+    assert_eq!(store.expire_holds(later, 10).await.unwrap(), 0);
+    let expected = HoldExpired {
+        registration_id: swept.id,
+        user_id: users[0],
+        event: event.facts(),
+        amount: Paise(50_000),
+        held_until: later,
+        open: true,
+    };
+    assert_eq!(told().await, [expected]);
+    // Noted by somebody who wants the seat.
+    let wanted = register(&store, event.id, users[1], now())
+        .await
+        .unwrap()
+        .registration;
+    let taken = register(&store, event.id, users[2], later)
+        .await
+        .unwrap()
+        .registration;
+    assert_eq!(told().await.last().unwrap().registration_id, wanted.id);
+    // By its own user, who registers again: he knows. Both when his is the last seat and when it is not.
+    let last = later + TimeDelta::seconds(900);
+    register(&store, event.id, users[2], last).await.unwrap();
+    let wide = created(&store, draft(None, 50_000)).await;
+    register(&store, wide.id, users[2], now()).await.unwrap();
+    register(&store, wide.id, users[2], later).await.unwrap();
+    let user = taken.user_id;
+    let question = ClaimSeat {
+        event_id: wide.id,
+        user_id: user,
+    };
+    let claim = store
+        .claim_seat(question, command(wide.id, user, last))
+        .await
+        .unwrap();
+    assert_eq!(told().await.len(), 2);
+    // Who has paid is told nothing of the kind, nor who cancelled, nor anybody whose event is called off.
+    let held = store
+        .registration(claim.registration_id, user, last)
+        .await
+        .unwrap()
+        .unwrap();
+    take_in(&store, captured(&held.registration, PaymentId::new()), last).await;
+    let cancels = register(&store, wide.id, users[3], last)
+        .await
+        .unwrap()
+        .registration;
+    store
+        .cancel_registration(cancels.id, users[3], last, plain())
+        .await
+        .unwrap();
+    register(&store, wide.id, users[3], last).await.unwrap();
+    for event in [&event, &wide] {
+        store
+            .cancel_event(event.id, event.organizer, last, plain())
+            .await
+            .unwrap();
+    }
+    store
+        .expire_holds(last + TimeDelta::seconds(900), 10)
+        .await
+        .unwrap();
+    assert_eq!(told().await.len(), 2);
+    // After the close there is nothing to come back for.
+    let closing = Draft {
+        closes_at: Some(now() + TimeDelta::seconds(10)),
+        ..draft(None, 100)
+    };
+    let closing = created(&store, closing).await;
+    register(&store, closing.id, users[0], now()).await.unwrap();
+    store.expire_holds(later, 10).await.unwrap();
+    assert!(!told().await.last().unwrap().open);
 }
 
 pub async fn cancelling_frees_the_seat(store: S) {

@@ -6,8 +6,8 @@ use common::{
     money::Paise,
     outbox::NewMessage,
     wire::{
-        EndReason, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed, RegistrationEnded,
-        kind, service,
+        EndReason, HoldExpired, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed,
+        RegistrationEnded, kind, service,
     },
 };
 
@@ -54,6 +54,7 @@ pub(super) fn ended(
         user_id: registration.user_id,
         event: event.facts(),
         was_confirmed: matches!(registration.state, State::Confirmed),
+        paid: Some(registration.amount_paid()),
         reason,
     };
     // Payments must hear of an unpaid one too: its payment may be on its way.
@@ -67,6 +68,32 @@ pub(super) fn ended(
             NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told)
         })
         .collect()
+}
+
+/// Somebody has not paid in time; `registration` as it was before. Nobody is told of a hold for an event that is called
+/// off.
+pub(super) fn hold_expired(registration: &Registration, event: &Event, now: Timestamp) -> Option<NewMessage> {
+    let State::PendingPayment { hold_expires_at } = registration.state else {
+        return None;
+    };
+    if event.cancelled {
+        return None;
+    }
+    let told = HoldExpired {
+        registration_id: registration.id,
+        user_id: registration.user_id,
+        event: event.facts(),
+        amount: registration.amount,
+        held_until: hold_expires_at,
+        open: event.is_open(now),
+    };
+    Some(NewMessage::new(
+        service::NOTIFICATIONS,
+        kind::HOLD_EXPIRED,
+        registration.id,
+        now,
+        &told,
+    ))
 }
 
 /// An event is different.

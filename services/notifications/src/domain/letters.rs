@@ -1,9 +1,13 @@
 //! Which letters a fact asks for. What they say in words is in `templates/`.
 
+use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
     ids::{EventId, MessageId, PaymentId, RegistrationId},
-    wire::{EndReason, EventFacts, PaymentRefunded, RegistrationConfirmed, RegistrationEnded, UserCard},
+    wire::{
+        EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed,
+        RegistrationEnded, UserCard,
+    },
 };
 use uuid::Uuid;
 
@@ -11,6 +15,11 @@ use super::{
     message::{Channel, Details, Draft, Kind},
     reminder,
 };
+
+/// How long after a decline it is told.
+const DECLINE_TOLD_AFTER: TimeDelta = TimeDelta::seconds(60);
+/// In this time one decline of a registration's payments is told, the last one by then.
+const ONE_DECLINE_IN: TimeDelta = TimeDelta::minutes(15);
 
 /// Which channels there are. E-mail always is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +34,7 @@ struct About<'a> {
     event_id: EventId,
     occurrence: Uuid,
     schedule_version: i64,
+    not_before: Option<Timestamp>,
     not_after: Option<Timestamp>,
 }
 
@@ -32,30 +42,60 @@ impl Reach {
     /// You are in, and here is your ticket.
     pub fn confirmed(self, fact: &RegistrationConfirmed, card: &UserCard) -> Vec<Draft> {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
-        let confirmation = Details {
-            amount: Some(fact.paid).filter(|paid| paid.0 > 0),
+        let details = Details {
+            amount: Some(fact.paid),
             payment_id: fact.payment_id,
-            ..Details::default()
-        };
-        let ticket = Details {
             ticket_id: Some(fact.ticket_id),
             ticket_code: Some(fact.ticket_code.clone()),
             ..Details::default()
         };
-        let mut letters = Vec::with_capacity(4);
-        self.write(&about, Kind::RegistrationConfirmed, confirmation, &mut letters);
-        self.write(&about, Kind::Ticket, ticket, &mut letters);
-        letters
+        self.write(&about, Kind::Ticket, details)
+    }
+
+    /// The seat held for you was given back.
+    pub fn hold_expired(self, fact: &HoldExpired, card: &UserCard) -> Vec<Draft> {
+        let about = About::registration(card, fact.event.event_id, fact.registration_id);
+        let details = Details {
+            amount: Some(fact.amount),
+            held_until: Some(fact.held_until),
+            open: Some(fact.open),
+            ..Details::default()
+        };
+        self.write(&about, Kind::HoldExpired, details)
+    }
+
+    /// Your payment did not work out. Who is at it will try again at once, so the letter waits a minute, and there is one
+    /// in a quarter of an hour.
+    pub fn payment_failed(self, fact: &PaymentFailed, card: &UserCard) -> Vec<Draft> {
+        let about = About {
+            schedule_version: fact
+                .failed_at
+                .timestamp()
+                .div_euclid(ONE_DECLINE_IN.num_seconds()),
+            not_before: Some(fact.failed_at + DECLINE_TOLD_AFTER),
+            ..About::registration(card, fact.event_id, fact.registration_id)
+        };
+        let details = Details {
+            amount: Some(fact.amount),
+            payment_id: Some(fact.payment_id),
+            decline: Some(fact.description.clone()).filter(|words| !words.trim().is_empty()),
+            event_name: Some(fact.event_name.clone()),
+            ..Details::default()
+        };
+        self.write(&about, Kind::PaymentFailed, details)
     }
 
     /// You are out. Nothing when a hold that was never paid is given up by its holder.
     pub fn ended(self, fact: &RegistrationEnded, card: &UserCard) -> Vec<Draft> {
-        let mut letters = Vec::new();
-        if let Some(kind) = told_of_end(fact) {
-            let about = About::registration(card, fact.event.event_id, fact.registration_id);
-            self.write(&about, kind, Details::default(), &mut letters);
-        }
-        letters
+        let Some(kind) = told_of_end(fact) else {
+            return Vec::new();
+        };
+        let about = About::registration(card, fact.event.event_id, fact.registration_id);
+        let details = Details {
+            amount: fact.paid,
+            ..Details::default()
+        };
+        self.write(&about, kind, details)
     }
 
     /// Your money is on its way back.
@@ -68,9 +108,7 @@ impl Reach {
             event_name: Some(fact.event_name.clone()),
             ..Details::default()
         };
-        let mut letters = Vec::new();
-        self.write(&about, Kind::PaymentRefunded, details, &mut letters);
-        letters
+        self.write(&about, Kind::PaymentRefunded, details)
     }
 
     /// It starts soon.
@@ -92,9 +130,7 @@ impl Reach {
             hours: Some(reminder::hours_left(facts, now)),
             ..Details::default()
         };
-        let mut letters = Vec::new();
-        self.write(&about, kind, details, &mut letters);
-        letters
+        self.write(&about, kind, details)
     }
 
     /// Something about it is different from how the reader knows it. Each version is told once.
@@ -113,13 +149,15 @@ impl Reach {
             before: Some(known.clone()),
             ..Details::default()
         };
-        let mut letters = Vec::new();
-        self.write(&about, Kind::EventUpdated, details, &mut letters);
-        letters
+        self.write(&about, Kind::EventUpdated, details)
     }
 
-    fn write(self, about: &About<'_>, kind: Kind, details: Details, letters: &mut Vec<Draft>) {
+    fn write(self, about: &About<'_>, kind: Kind, details: Details) -> Vec<Draft> {
         let card = about.card;
+        let details = Details {
+            timezone: card.timezone.clone(),
+            ..details
+        };
         let letter = |channel, address: &str, details| Draft {
             id: MessageId::new(),
             user_id: card.user_id,
@@ -131,14 +169,15 @@ impl Reach {
             address: address.to_owned(),
             name: card.name.clone(),
             details,
+            not_before: about.not_before,
             not_after: about.not_after,
         };
         match card.phone.as_deref().filter(|_| self.sms) {
-            Some(phone) => {
-                letters.push(letter(Channel::Email, &card.email, details.clone()));
-                letters.push(letter(Channel::Sms, phone, details));
-            }
-            None => letters.push(letter(Channel::Email, &card.email, details)),
+            Some(phone) => vec![
+                letter(Channel::Email, &card.email, details.clone()),
+                letter(Channel::Sms, phone, details),
+            ],
+            None => vec![letter(Channel::Email, &card.email, details)],
         }
     }
 }
@@ -150,6 +189,7 @@ impl<'a> About<'a> {
             event_id,
             occurrence: registration.0,
             schedule_version: 0,
+            not_before: None,
             not_after: None,
         }
     }
@@ -160,6 +200,7 @@ impl<'a> About<'a> {
             event_id,
             occurrence: payment.0,
             schedule_version: 0,
+            not_before: None,
             not_after: None,
         }
     }

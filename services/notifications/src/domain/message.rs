@@ -44,10 +44,14 @@ macro_rules! named {
 named! {
     /// What a message is about.
     Kind {
-        /// You are in.
+        /// You are in. Written by earlier releases; now the ticket says so.
         RegistrationConfirmed = "registration_confirmed",
-        /// What to show at the door.
+        /// You are in, and this is what to show at the door.
         Ticket = "ticket",
+        /// The seat held for you was given back, since it was not paid for in time.
+        HoldExpired = "hold_expired",
+        /// A payment did not work out.
+        PaymentFailed = "payment_failed",
         /// It starts in 24 hours.
         Reminder24h = "reminder_24h",
         /// It starts in 3 hours.
@@ -99,7 +103,8 @@ pub struct Details {
     /// What is shown at the door.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket_code: Option<String>,
-    /// What was paid, or is paid back.
+    /// What was paid, is paid back, or was to be paid. Zero: nothing was paid. Not there: the letter was written by a
+    /// release that did not know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Paise>,
     /// The payment that is meant.
@@ -108,6 +113,18 @@ pub struct Details {
     /// Why money goes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<RefundReason>,
+    /// Why a payment did not work out, in the provider's words for the payer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decline: Option<String>,
+    /// Until when a seat was held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+    /// Whether the event takes registrations still, if it has seats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<bool>,
+    /// The IANA zone that the reader lives by, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
     /// The event's name, where its facts are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_name: Option<String>,
@@ -145,6 +162,8 @@ pub struct Draft {
     pub details: Details,
     /// After this it is not sent any more.
     pub not_after: Option<Timestamp>,
+    /// Not to be sent before this; `None`: at once.
+    pub not_before: Option<Timestamp>,
 }
 
 /// A stored message with all that its text is made of.

@@ -18,9 +18,10 @@ pub struct Notification {
     /// The message, as in its `Message-ID`.
     #[schema(example = "019309a2-0000-7000-8000-000000000001")]
     message_id: String,
-    /// `registration_confirmed`, `ticket`, `reminder_24h`, `reminder_3h`, `event_updated`, `event_cancelled`,
-    /// `registration_cancelled` or `payment_refunded`.
-    #[schema(example = "registration_confirmed")]
+    /// `ticket` (which is the confirmation too; earlier releases sent a `registration_confirmed` before it),
+    /// `reminder_24h`, `reminder_3h`, `event_updated`, `event_cancelled`, `registration_cancelled`, `hold_expired`,
+    /// `payment_failed` or `payment_refunded`.
+    #[schema(example = "ticket")]
     kind: &'static str,
     /// `email` or `sms`.
     #[schema(example = "email")]

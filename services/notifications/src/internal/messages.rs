@@ -10,7 +10,10 @@ use common::{
     outbox::{self, CloudEvent, Receipt, Subscriber},
     problem::ApiError,
     store::StoreError,
-    wire::{EventFacts, PaymentRefunded, RegistrationConfirmed, RegistrationEnded, UserCard, kind},
+    wire::{
+        EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed, RegistrationEnded,
+        UserCard, kind,
+    },
 };
 use uuid::Uuid;
 
@@ -35,6 +38,8 @@ enum Fact {
     Ended(Box<RegistrationEnded>),
     Changed(Box<EventFacts>),
     Refunded(Box<PaymentRefunded>),
+    HoldExpired(Box<HoldExpired>),
+    PaymentFailed(Box<PaymentFailed>),
 }
 
 impl Fact {
@@ -44,6 +49,8 @@ impl Fact {
             kind::REGISTRATION_ENDED => event.data().map(|fact| Self::Ended(Box::new(fact))),
             kind::EVENT_CHANGED => event.data().map(|fact| Self::Changed(Box::new(fact))),
             kind::PAYMENT_REFUNDED => event.data().map(|fact| Self::Refunded(Box::new(fact))),
+            kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
+            kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
             other => return Err(format!("{other} is nothing that notifications knows")),
         };
         read.map_err(|error| format!("{} is not as expected: {error}", event.kind))
@@ -56,6 +63,8 @@ impl Fact {
             Self::Ended(fact) => told_of_end(fact).map(|_| fact.user_id),
             Self::Changed(_) => None,
             Self::Refunded(fact) => Some(fact.user_id),
+            Self::HoldExpired(fact) => Some(fact.user_id),
+            Self::PaymentFailed(fact) => Some(fact.user_id),
         }
     }
 
@@ -65,6 +74,7 @@ impl Fact {
             Self::Confirmed(fact) => match card {
                 Some(card) => Change::Confirmed {
                     letters: reach.confirmed(&fact, card),
+                    paid: fact.payment_id.is_some(),
                     registration_id: fact.registration_id,
                     user_id: fact.user_id,
                     facts: fact.event,
@@ -81,6 +91,22 @@ impl Fact {
             Self::Refunded(fact) => match card {
                 Some(card) => Change::Told {
                     letters: reach.refunded(&fact, card),
+                },
+                None => Change::Nothing,
+            },
+            Self::HoldExpired(fact) => match card {
+                Some(card) => Change::Unpaid {
+                    letters: reach.hold_expired(&fact, card),
+                    registration_id: fact.registration_id,
+                    facts: Some(fact.event),
+                },
+                None => Change::Nothing,
+            },
+            Self::PaymentFailed(fact) => match card {
+                Some(card) => Change::Unpaid {
+                    letters: reach.payment_failed(&fact, card),
+                    registration_id: fact.registration_id,
+                    facts: None,
                 },
                 None => Change::Nothing,
             },

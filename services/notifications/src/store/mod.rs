@@ -30,6 +30,15 @@ mod table {
     pub const SCHEDULES: &str = "notifications.schedules";
 }
 
+/// Of a registration that has ended nobody has to be told this any more.
+const WITHDRAWN_AT_END: [Kind; 5] = [
+    Kind::Reminder24h,
+    Kind::Reminder3h,
+    Kind::EventUpdated,
+    Kind::PaymentFailed,
+    Kind::HoldExpired,
+];
+
 /// How long settled reminders are kept for whoever wonders: 30 days.
 const SETTLED_KEPT_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 
@@ -53,7 +62,19 @@ pub enum Change {
         user_id: UserId,
         /// The event as the sender knew it.
         facts: EventFacts,
+        /// Whether it was paid for: what was to be told of it as unpaid is withdrawn.
+        paid: bool,
         /// To be queued.
+        letters: Vec<Draft>,
+    },
+    /// A registration is not paid for: letters are queued, unless it was confirmed or has ended, or its user was told that
+    /// it has expired.
+    Unpaid {
+        /// The registration.
+        registration_id: RegistrationId,
+        /// The event, where the sender knew it.
+        facts: Option<EventFacts>,
+        /// To be queued. What is said of a hold that has expired takes the place of what was to be said of declines.
         letters: Vec<Draft>,
     },
     /// Somebody does not attend any more: reminders are dropped and letters queued.

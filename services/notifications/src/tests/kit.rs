@@ -35,7 +35,7 @@ use crate::{
         Store,
         sqlite::{MIGRATIONS, SqliteStore},
     },
-    words::Writer,
+    words::{Links, Writer},
 };
 
 pub const NOW: i64 = 1_900_000_000_000;
@@ -111,7 +111,7 @@ impl Lab {
         );
         let (people, writer) = (
             People::new(client, Shared::in_process(), self.clock.clone()),
-            Writer::new().unwrap(),
+            Writer::new(Links::default()).unwrap(),
         );
         Arc::new(Parts::new(
             store,
@@ -273,6 +273,7 @@ pub fn end(fact: &RegistrationConfirmed, reason: EndReason) -> CloudEvent {
         user_id: fact.user_id,
         event: fact.event.clone(),
         was_confirmed: true,
+        paid: None,
         reason,
     };
     cloud_event(kind::REGISTRATION_ENDED, fact.registration_id.0, &ended)

@@ -20,7 +20,7 @@ async fn a_confirmation_and_a_ticket_lie_in_the_mailbox() {
         .add(Some("Asha Rao"), "asha@example.com", Some("+911234567890"));
     let fact = confirmed(user, &event(TimeDelta::hours(48)));
     service.accepts(&[confirmation(&fact)]).await;
-    let list = service.mailbox(4).await;
+    let list = service.mailbox(2).await;
     for item in &list {
         let (id, channel) = (item["id"].as_str().unwrap(), item["channel"].as_str().unwrap());
         let extension = if channel == "email" { "eml" } else { "txt" };
@@ -52,10 +52,6 @@ async fn a_confirmation_and_a_ticket_lie_in_the_mailbox() {
         (item["to"].as_str().unwrap(), item["subject"].as_str().unwrap())
     };
     assert_eq!(
-        found("registration_confirmed", "email"),
-        ("asha@example.com", "You're registered: Rust evening")
-    );
-    assert_eq!(
         found("ticket", "email"),
         ("asha@example.com", "Your ticket: Rust evening")
     );
@@ -75,7 +71,7 @@ async fn pages_show_the_list_and_a_message() {
         ..event(TimeDelta::hours(48))
     };
     service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
-    let list = service.mailbox(2).await;
+    let list = service.mailbox(1).await;
 
     let page = service.get("/dev/mailbox").await;
     assert_eq!(page.status, StatusCode::OK);
@@ -125,11 +121,11 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
         let user = lab.users.add(None, &format!("{name}@example.com"), None);
         service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
     }
-    let all = service.mailbox(6).await;
-    let request = Request::get("/dev/mailbox?limit=4").header(header::ACCEPT, "application/json");
+    let all = service.mailbox(3).await;
+    let request = Request::get("/dev/mailbox?limit=2").header(header::ACCEPT, "application/json");
     let first = service.call(request.body(Body::empty()).unwrap()).await;
     let link = first.headers[header::LINK].to_str().unwrap().to_owned();
-    assert_eq!(first.json().as_array().unwrap(), &all[..4]);
+    assert_eq!(first.json().as_array().unwrap(), &all[..2]);
     let next = link
         .strip_prefix('<')
         .unwrap()
@@ -137,9 +133,9 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
         .next()
         .unwrap()
         .replace("/dev/mailbox?", "/dev/mailbox.json?");
-    assert_eq!(service.get(&next).await.json().as_array().unwrap(), &all[4..]);
+    assert_eq!(service.get(&next).await.json().as_array().unwrap(), &all[2..]);
 
-    let answer = service.get("/dev/mailbox?limit=4").await;
+    let answer = service.get("/dev/mailbox?limit=2").await;
     let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     let page = &answer.text;
     assert!(page.contains("Older messages") && page.contains("id=\"live\"") && !page.contains("http-equiv"));
@@ -156,7 +152,7 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
     let cursor = next.split("cursor=").nth(1).unwrap();
     assert!(
         !service
-            .get(&format!("/dev/mailbox?limit=4&cursor={cursor}"))
+            .get(&format!("/dev/mailbox?limit=2&cursor={cursor}"))
             .await
             .text
             .contains("id=\"live\"")
@@ -164,7 +160,7 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
 
     let tagged = lab.users.add(None, "ravi+test@example.com", None);
     service.accepts(&[confirmation(&confirmed(tagged, &facts))]).await;
-    service.mailbox(8).await;
+    service.mailbox(4).await;
     for to in [
         "ravi+test@example.com",
         "ravi%2Btest@example.com",
@@ -172,12 +168,12 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
         "+ravi+test@example.com+",
     ] {
         let to = service.get(&format!("/dev/mailbox.json?to={to}")).await.json();
-        assert_eq!(to.as_array().unwrap().len(), 2);
+        assert_eq!(to.as_array().unwrap().len(), 1);
         assert_eq!(to[0]["to"], "ravi+test@example.com");
     }
     let abroad = lab.users.add(None, "zoe@münchen.de", Some("+491234567"));
     service.accepts(&[confirmation(&confirmed(abroad, &facts))]).await;
-    service.mailbox(12).await;
+    service.mailbox(6).await;
     for (to, kept) in [
         ("zoe@m%C3%BCnchen.de", "zoe@münchen.de"),
         ("Zoe@xn--mnchen-3ya.de", "zoe@münchen.de"),
@@ -186,7 +182,7 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
         ("%2B491234567", "+491234567"),
     ] {
         let found = service.get(&format!("/dev/mailbox.json?to={to}")).await.json();
-        assert_eq!(found.as_array().unwrap().len(), 2, "{to}");
+        assert_eq!(found.as_array().unwrap().len(), 1, "{to}");
         assert_eq!(found[0]["to"], kept);
     }
     let ravi = service.get("/dev/mailbox.json?to=ravi@example.com").await.json();
@@ -196,19 +192,19 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
             .iter()
             .all(|item| item["to"] == "ravi@example.com")
     );
-    assert_eq!(ravi.as_array().unwrap().len(), 2);
+    assert_eq!(ravi.as_array().unwrap().len(), 1);
     // As people write it into a URL.
     let user = lab.users.add(None, "ravi+test@münchen.de", Some("+919876543210"));
     service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
-    service.mailbox(16).await;
+    service.mailbox(8).await;
     for (to, count) in [
-        ("ravi+test@münchen.de", 2),
-        ("Ravi%2BTest@xn--mnchen-3ya.DE", 2),
-        ("RAVI%20TEST%40M%C3%9CNCHEN.DE", 2),
-        ("+919876543210", 2),
-        ("%2B91+98765-43210", 2),
-        ("", 16),
-        ("+", 16),
+        ("ravi+test@münchen.de", 1),
+        ("Ravi%2BTest@xn--mnchen-3ya.DE", 1),
+        ("RAVI%20TEST%40M%C3%9CNCHEN.DE", 1),
+        ("+919876543210", 1),
+        ("%2B91+98765-43210", 1),
+        ("", 8),
+        ("+", 8),
         ("ravi@münchen.de", 0),
     ] {
         let path = format!("/dev/mailbox.json?to={}", to.replace('ü', "%C3%BC"));
@@ -290,7 +286,7 @@ async fn production_writes_no_text_messages() {
         .accepts(&[confirmation(&confirmed(user, &event(TimeDelta::hours(48))))])
         .await;
     let list = service.get_as(user, "/api/notifications").await.json();
-    assert_eq!(list.as_array().unwrap().len(), 2);
+    assert_eq!(list.as_array().unwrap().len(), 1);
     assert!(
         list.as_array()
             .unwrap()

@@ -19,10 +19,10 @@ use crate::{
 
 const LEASE: Duration = Duration::from_secs(20);
 
-/// Queues two letters each for `people`.
-async fn queue(lab: &Lab, parts: &Parts, people: usize) -> Vec<UserId> {
+/// Queues a letter each for `pairs` of people.
+async fn queue(lab: &Lab, parts: &Parts, pairs: usize) -> Vec<UserId> {
     let facts = event(TimeDelta::hours(-1));
-    let users: Vec<_> = (0..people)
+    let users: Vec<_> = (0..2 * pairs)
         .map(|n| lab.users.add(None, &format!("u{n}@example.com"), None))
         .collect();
     parts
@@ -180,7 +180,7 @@ async fn two_services_on_one_file_send_each_message_once() {
     for parcel in drained(&mut received) {
         *calls.entry(parcel.id).or_default() += 1;
     }
-    assert_eq!(calls.len(), 2 * users.len());
+    assert_eq!(calls.len(), users.len());
     assert!(calls.values().all(|count| *count == 1), "{calls:?}");
     for service in services {
         assert!(
@@ -335,9 +335,7 @@ async fn a_slow_channel_does_not_hold_up_the_other() {
         tokio::spawn(Sender::new(parts.clone(), Channel::Email, stuck.clone(), LEASE).run(stop.clone()));
     let sms = tokio::spawn(Sender::new(parts.clone(), Channel::Sms, free, LEASE).run(stop.clone()));
     assert!(at_stuck.recv().await.is_some());
-    for _ in 0..2 {
-        assert_eq!(at_free.recv().await.unwrap().address, "+911234567890");
-    }
+    assert_eq!(at_free.recv().await.unwrap().address, "+911234567890");
     stop.cancel();
     stuck.gate.add_permits(10);
     email.await.unwrap();

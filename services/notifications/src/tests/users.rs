@@ -47,6 +47,7 @@ impl Users {
             email: email.to_owned(),
             name: name.map(str::to_owned),
             phone: phone.map(str::to_owned),
+            timezone: None,
         };
         self.0.cards.lock().insert(user_id, card);
         user_id

@@ -13,7 +13,7 @@ use super::kit::{NOW, event};
 use crate::{
     channels::Words,
     domain::message::{Channel, Details, Kind, Message, Status},
-    words::Writer,
+    words::{Links, Writer},
 };
 
 fn message(kind: Kind, channel: Channel) -> Message {
@@ -39,6 +39,17 @@ fn message(kind: Kind, channel: Channel) -> Message {
             });
         }
         Kind::EventCancelled | Kind::RegistrationCancelled => {}
+        Kind::HoldExpired => {
+            details.amount = Some(Paise(49_950));
+            details.held_until = Some(from_millis(1_732_200_000_000));
+            details.open = Some(true);
+        }
+        Kind::PaymentFailed => {
+            details.amount = Some(Paise(49_950));
+            details.payment_id = Some(PaymentId::new());
+            details.decline = Some("Your bank has declined it.".into());
+            details.event_name = Some(facts.name.clone());
+        }
         Kind::PaymentRefunded => {
             details.amount = Some(Paise(49_950));
             details.payment_id = Some(PaymentId::new());
@@ -56,7 +67,7 @@ fn message(kind: Kind, channel: Channel) -> Message {
         address: "asha@example.com".into(),
         name: Some("Asha".into()),
         details,
-        facts: (kind != Kind::PaymentRefunded).then_some(facts),
+        facts: (!matches!(kind, Kind::PaymentRefunded | Kind::PaymentFailed)).then_some(facts),
         status: Status::Queued,
         created_at: from_millis(NOW),
         sent_at: None,
@@ -64,14 +75,24 @@ fn message(kind: Kind, channel: Channel) -> Message {
 }
 
 fn email(message: &Message) -> (String, String, String) {
-    match Writer::new().unwrap().write(message).unwrap().words {
+    match Writer::new(Links::default())
+        .unwrap()
+        .write(message)
+        .unwrap()
+        .words
+    {
         Words::Email { subject, text, html } => (subject, text, html),
         Words::Sms { .. } => panic!("not an e-mail"),
     }
 }
 
 fn sms(message: &Message) -> String {
-    match Writer::new().unwrap().write(message).unwrap().words {
+    match Writer::new(Links::default())
+        .unwrap()
+        .write(message)
+        .unwrap()
+        .words
+    {
         Words::Sms { text } => text,
         Words::Email { .. } => panic!("not a text message"),
     }
@@ -116,7 +137,7 @@ fn a_confirmation_says_when_where_and_what_was_paid() {
     for words in [
         "Friday, 22 November 2024, 18:44 IST (Asia/Kolkata)",
         "Hall 3, Pune",
-        "INR 499.50",
+        "₹499.50",
     ] {
         assert!(
             text.contains(words) && html.contains(&words.replace('/', "&#x2f;")),
@@ -139,7 +160,7 @@ fn a_ticket_shows_its_code() {
     assert!(html.contains(&registration), "{html}");
     // The code may break between its groups only.
     for group in ["7KQM-", "2XRT-", "9FHB"] {
-        assert!(html.contains(&format!("nowrap\">{group}</span><wbr>")), "{html}");
+        assert!(html.contains(&format!("nowrap\">{group}</span>")), "{html}");
     }
     assert!(
         sms(&Message {
@@ -187,7 +208,7 @@ fn a_refund_says_why() {
         let mut message = message(Kind::PaymentRefunded, Channel::Email);
         message.details.reason = Some(reason);
         let (subject, text, _) = email(&message);
-        assert_eq!(subject, "Your refund of INR 499.50: Rust & Friends");
+        assert_eq!(subject, "Your refund of ₹499.50: Rust & Friends");
         assert!(
             text.contains("because ") && text.contains(&message.details.payment_id.unwrap().to_string()),
             "{text}"
@@ -256,7 +277,12 @@ fn a_name_that_looks_like_a_link_is_left_out() {
         assert_eq!(text.starts_with(&format!("Hello {name},")), kept, "{name}");
         assert_eq!(text.starts_with("Hello,\n"), !kept, "{name}");
         assert_eq!(
-            Writer::new().unwrap().write(&message).unwrap().name.is_some(),
+            Writer::new(Links::default())
+                .unwrap()
+                .write(&message)
+                .unwrap()
+                .name
+                .is_some(),
             kept,
             "{name}"
         );
@@ -277,4 +303,133 @@ fn long_names_do_not_push_out_what_matters() {
     message.kind = Kind::Reminder24h;
     message.details.hours = Some(24);
     assert_eq!(sms(&message).chars().count(), 480);
+}
+
+#[test]
+fn only_who_has_paid_reads_of_the_money() {
+    for kind in [Kind::EventCancelled, Kind::RegistrationCancelled] {
+        for (amount, said, unsaid) in [
+            (None, "If you have paid", "₹"),
+            (Some(Paise(0)), "", "paid"),
+            (Some(Paise(120_000)), "The ₹1,200 you paid", "If you"),
+        ] {
+            let mut message = message(kind, Channel::Email);
+            message.details.amount = amount;
+            let (_, text, html) = email(&message);
+            for words in [text, html] {
+                assert!(words.contains(said) && !words.contains(unsaid), "{words}");
+            }
+            message.channel = Channel::Sms;
+            assert!(!sms(&message).contains(unsaid));
+        }
+    }
+    let mut ticket = message(Kind::Ticket, Channel::Email);
+    ticket.details.amount = Some(Paise(0));
+    assert!(!email(&ticket).1.contains("Paid:"));
+    ticket.details.amount = Some(Paise(10_000_000));
+    assert!(email(&ticket).1.contains("Paid:          ₹1,00,000\n"));
+}
+
+#[test]
+fn the_readers_own_time_is_there_when_it_differs() {
+    for (zone, shown) in [
+        (None, None),
+        (Some("Asia/Kolkata"), None),
+        // The same time and offset by another name; Colombo has had India's time since 2006.
+        (Some("Asia/Colombo"), None),
+        (Some("Nowhere/Land"), None),
+        (
+            Some("Europe/London"),
+            Some("Friday, 22 November 2024, 13:14 GMT (Europe/London)"),
+        ),
+        (
+            Some("Asia/Kathmandu"),
+            Some("Friday, 22 November 2024, 18:59 +0545 (Asia/Kathmandu)"),
+        ),
+    ] {
+        for kind in [Kind::Ticket, Kind::Reminder24h, Kind::EventUpdated] {
+            let mut message = message(kind, Channel::Email);
+            message.details.timezone = zone.map(str::to_owned);
+            let (_, text, html) = email(&message);
+            match shown {
+                Some(shown) => assert!(
+                    text.contains(shown) && html.contains(&shown.replace('/', "&#x2f;")),
+                    "{text}"
+                ),
+                None => assert!(!text.contains("Your") || !text.contains("Your time"), "{text}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn letters_link_to_the_event_and_the_payment() {
+    let links = |settings: &[(&str, &str)]| {
+        let given = |name: &str| settings.iter().find(|(known, _)| *known == name);
+        let read = |name: &str| given(name).map(|(_, value)| (*value).to_owned());
+        Links::new(&common::settings::Settings::read(read).unwrap())
+    };
+    let written = |links: &Links, message: &Message| match Writer::new(links.clone())
+        .unwrap()
+        .write(message)
+        .unwrap()
+        .words
+    {
+        Words::Email { text, html, .. } => (text, html),
+        Words::Sms { .. } => panic!("not an e-mail"),
+    };
+    let mut ticket = message(Kind::Ticket, Channel::Email);
+    ticket.details.amount = Some(Paise(120_000));
+    let payment = PaymentId::new();
+    ticket.details.payment_id = Some(payment);
+    let event = ticket.event_id;
+    let frontend = links(&[("FRONTEND_URL", "https://app.example.org/")]);
+    let (text, html) = written(&frontend, &ticket);
+    for link in [
+        format!("https://app.example.org/events/{event}"),
+        format!("https://app.example.org/payments/{payment}"),
+    ] {
+        assert!(text.contains(&link), "{text}");
+        assert!(html.contains(&link.replace('/', "&#x2f;")), "{html}");
+    }
+    let api = links(&[("PUBLIC_URL", "https://events.example.org")]);
+    let (text, _) = written(&api, &ticket);
+    assert!(text.contains(&format!("https://events.example.org/api/events/{event}\n")));
+    assert!(!text.contains("payments/"), "{text}");
+    let (text, _) = written(&links(&[("GATEWAY_PORT", "0")]), &ticket);
+    assert!(!text.contains("http"), "{text}");
+    for kind in Kind::ALL {
+        let mut message = message(*kind, Channel::Email);
+        message.details.payment_id = Some(payment);
+        let (text, _) = written(&frontend, &message);
+        assert!(text.contains("https://app.example.org/"), "{text}");
+    }
+}
+
+#[test]
+fn a_hold_that_has_expired_says_until_when_and_what_can_be_done() {
+    let mut message = message(Kind::HoldExpired, Channel::Email);
+    let (subject, text, _) = email(&message);
+    assert_eq!(subject, "Your seat is no longer held: Rust & Friends");
+    assert!(text.contains("Thursday, 21 November 2024, 20:10 IST"), "{text}");
+    assert!(text.contains("Register again while there are seats."), "{text}");
+    message.details.open = Some(false);
+    let (_, text, _) = email(&message);
+    assert!(
+        text.contains("has closed") && !text.contains("Register again"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_decline_gives_the_reason_when_there_is_one() {
+    let mut message = message(Kind::PaymentFailed, Channel::Email);
+    let (subject, text, _) = email(&message);
+    assert_eq!(subject, "Your payment did not go through: Rust & Friends");
+    assert!(
+        text.contains("What we were told: Your bank has declined it."),
+        "{text}"
+    );
+    message.details.decline = None;
+    assert!(!email(&message).1.contains("told"));
 }

@@ -3,10 +3,13 @@
 use common::{
     clock::Timestamp,
     outbox::NewMessage,
-    wire::{EndReason, PaymentCaptured, PaymentRefunded, RefundReason, kind, service},
+    wire::{EndReason, PaymentCaptured, PaymentFailed, PaymentRefunded, RefundReason, kind, service},
 };
 
-use crate::domain::{order::Order, payment::Payment};
+use crate::domain::{
+    order::Order,
+    payment::{Payment, Status},
+};
 
 /// An order is paid.
 pub(super) fn captured(order: &Order, payment: &Payment, now: Timestamp) -> NewMessage {
@@ -19,6 +22,39 @@ pub(super) fn captured(order: &Order, payment: &Payment, now: Timestamp) -> NewM
         amount: payment.amount,
     };
     NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told)
+}
+
+/// A payment did not work out just now, and nothing else has paid its order.
+pub(super) fn failed(
+    before: Option<&Payment>,
+    payment: &Payment,
+    order: &Order,
+    now: Timestamp,
+) -> Option<NewMessage> {
+    let just_now =
+        payment.status == Status::Failed && before.is_none_or(|before| before.status != Status::Failed);
+    if !just_now || order.paid_by.is_some() {
+        return None;
+    }
+    let decline = payment.decline.clone().unwrap_or_default();
+    let told = PaymentFailed {
+        payment_id: payment.id,
+        registration_id: order.registration_id,
+        event_id: order.event_id,
+        event_name: order.event_name.clone(),
+        user_id: order.user_id,
+        amount: payment.amount,
+        reason: decline.reason,
+        description: decline.description,
+        failed_at: now,
+    };
+    Some(NewMessage::new(
+        service::NOTIFICATIONS,
+        kind::PAYMENT_FAILED,
+        order.registration_id,
+        now,
+        &told,
+    ))
 }
 
 /// The money is back.

@@ -206,6 +206,7 @@ pub async fn what_is_not_given_is_not_there(store: &dyn Store) {
         email: "asha@example.org".to_owned(),
         name: None,
         phone: None,
+        timezone: None,
     };
     assert_eq!(cards, [card]);
 }

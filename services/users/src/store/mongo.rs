@@ -134,6 +134,7 @@ impl Store for MongoStore {
                 email: found.text("email")?,
                 name: found.maybe_text("name")?,
                 phone: found.maybe_text("phone")?,
+                timezone: found.maybe_text("timezone")?,
             })
         })?;
         Ok(found.left_out(table::USERS))

@@ -165,7 +165,8 @@ impl Store for SqliteStore {
         users.dedup();
         self.0
             .read(move |db| {
-                let mut find = db.prepare_cached("SELECT id, email, name, phone FROM users WHERE id = ?1")?;
+                let mut find =
+                    db.prepare_cached("SELECT id, email, name, phone, timezone FROM users WHERE id = ?1")?;
                 let mut cards = Vec::with_capacity(users.len());
                 for user_id in users {
                     let card = sift(find.query([user_id])?, 0, |row| {
@@ -174,6 +175,7 @@ impl Store for SqliteStore {
                             email: row.get(1)?,
                             name: row.get(2)?,
                             phone: row.get(3)?,
+                            timezone: row.get(4)?,
                         })
                     })?;
                     cards.extend(card.left_out(table::USERS));

@@ -258,11 +258,10 @@ impl Store for MongoStore {
         if !registrations::any_expired(&mut self.db.read(), now).await? {
             return Ok(0);
         }
-        self.db
-            .write((now, limit), |tx, (now, limit)| {
-                registrations::expire(tx, *now, *limit).boxed()
-            })
-            .await
+        self.telling((now, limit), |tx, (now, limit)| {
+            registrations::expire(tx, *now, *limit).boxed()
+        })
+        .await
     }
 
     async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {

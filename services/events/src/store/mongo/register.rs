@@ -5,13 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::Timestamp,
     idempotency::{Keyed, Outcome},
-    ids::{EventId, UserId},
+    ids::{EventId, RegistrationId, UserId},
     money::Paise,
-    mongo::{Fields, Tx, date, idempotency, outbox},
+    mongo::{Fields, Tx, date, idempotency, outbox, sift},
     outbox::NewMessage,
     store::StoreError,
+    unreadable::set_aside,
 };
-use mongodb::bson::doc;
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     documents, events,
@@ -22,7 +23,7 @@ use crate::{
         event::Event,
         registration::{Registration, State},
     },
-    store::{Register, RegisterError, Registered, messages},
+    store::{Register, RegisterError, Registered, messages, table},
 };
 
 /// One who wants to register.
@@ -111,12 +112,13 @@ impl Round {
         }
         let own = i64::from(ran_out.is_some());
         if !self.has_room(own) {
-            self.sweep(tx, now).await?;
+            self.sweep(tx, command.user_id, now).await?;
             // The sweep took the user's own hold with it.
             if !self.has_room(0) {
                 return Ok(Err(RegisterError::Full));
             }
         } else if let Some(id) = ran_out {
+            // He is here again, so nobody has to write to him.
             tx.update(REGISTRATIONS, doc! {"_id": id}, documents::expiring())
                 .await?;
             self.taken -= 1;
@@ -154,9 +156,9 @@ impl Round {
     }
 
     /// When all seats are taken, holds that have run out give theirs back; once a round is enough.
-    async fn sweep(&mut self, tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+    async fn sweep(&mut self, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(), StoreError> {
         if !std::mem::replace(&mut self.swept, true) {
-            self.taken -= expire_holds(tx, self.event.id, now).await?;
+            self.taken -= expire_holds(tx, &self.event, Some(user), now).await?;
         }
         Ok(())
     }
@@ -189,12 +191,40 @@ impl Round {
     }
 }
 
-/// Notes all holds of an event that have run out; gives their number. Their seats are the caller's to give back.
-pub(super) async fn expire_holds(tx: &mut Tx, event: EventId, now: Timestamp) -> Result<i64, StoreError> {
+/// Notes all holds of an event that have run out, and tells their users but the one who is `here` again; gives their
+/// number. Their seats are the caller's to give back.
+pub(super) async fn expire_holds(
+    tx: &mut Tx,
+    event: &Event,
+    here: Option<UserId>,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
     let run_out =
-        doc! {"event_id": event, "status": "pending_payment", "hold_expires_at": {"$lte": date(now)}};
-    let freed = tx
-        .update_all(REGISTRATIONS, run_out, documents::expiring())
-        .await?;
-    Ok(i64::try_from(freed).unwrap_or(i64::MAX))
+        doc! {"event_id": event.id, "status": "pending_payment", "hold_expires_at": {"$lte": date(now)}};
+    let found = tx.find(REGISTRATIONS, run_out, doc! {}, usize::MAX).await?;
+    let holds = expire(tx, &found).await?;
+    let told: Vec<_> = holds
+        .iter()
+        .filter(|hold| Some(hold.user_id) != here)
+        .filter_map(|hold| messages::hold_expired(hold, event, now))
+        .collect();
+    outbox::push(tx, &told).await?;
+    Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))
+}
+
+/// Notes that holds have run out, and gives those of whom somebody can be told.
+pub(super) async fn expire(tx: &mut Tx, found: &[Document]) -> Result<Vec<Registration>, StoreError> {
+    let holds = sift(found, documents::registration)?;
+    for (key, why) in holds.unreadable {
+        set_aside(table::REGISTRATIONS, &key, &why);
+        let this = doc! {"_id": Bson::from(key)};
+        tx.update_unchecked(REGISTRATIONS, this, documents::expiring())
+            .await?;
+    }
+    if !holds.rows.is_empty() {
+        let ids: Vec<RegistrationId> = holds.rows.iter().map(|hold| hold.id).collect();
+        tx.update_all(REGISTRATIONS, doc! {"_id": {"$in": ids}}, documents::expiring())
+            .await?;
+    }
+    Ok(holds.rows)
 }

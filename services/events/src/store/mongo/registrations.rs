@@ -15,7 +15,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     documents, events,
-    register::expire_holds,
+    register::{self, expire_holds},
     schema::{EVENTS, REGISTRATIONS, TICKETS},
 };
 use crate::{
@@ -81,7 +81,7 @@ pub(super) async fn retake(
     if events::take_seats(tx, event, 1).await? {
         return Ok(true);
     }
-    let freed = expire_holds(tx, event.id, now).await?;
+    let freed = expire_holds(tx, event, None, now).await?;
     events::take_seats(tx, event, -freed).await?;
     Ok(freed > 0 && events::take_seats(tx, event, 1).await?)
 }
@@ -194,27 +194,20 @@ pub(super) async fn expire(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<
     let found = tx
         .find(REGISTRATIONS, run_out(now), doc! {"hold_expires_at": 1}, limit)
         .await?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let holds = register::expire(tx, &found).await?;
+    let events = events::all(tx, holds.iter().map(|hold| hold.event_id).collect()).await?;
+    let events: HashMap<EventId, Event> = events.into_iter().map(|event| (event.id, event)).collect();
     let mut freed: HashMap<EventId, i64> = HashMap::new();
-    let mut ids: Vec<RegistrationId> = Vec::with_capacity(found.len());
-    let read = |hold: &Document| Ok::<_, StoreError>((hold.id("_id")?, hold.id("event_id")?));
-    for hold in &found {
-        match read(hold) {
-            Ok((id, event)) => {
-                ids.push(id);
-                *freed.entry(event).or_default() += 1;
-            }
-            Err(why) => {
-                set_aside(table::REGISTRATIONS, &Key::of(hold), &why.to_string());
-                let this = doc! {"_id": hold.get("_id")};
-                tx.update_unchecked(REGISTRATIONS, this, documents::expiring())
-                    .await?;
-            }
-        }
+    let mut told = Vec::with_capacity(holds.len());
+    for hold in &holds {
+        *freed.entry(hold.event_id).or_default() += 1;
+        let event = events.get(&hold.event_id);
+        told.extend(event.and_then(|event| messages::hold_expired(hold, event, now)));
     }
-    if !ids.is_empty() {
-        tx.update_all(REGISTRATIONS, doc! {"_id": {"$in": ids}}, documents::expiring())
-            .await?;
-    }
+    outbox::push(tx, &told).await?;
     for (event, seats) in freed {
         tx.update(
             EVENTS,

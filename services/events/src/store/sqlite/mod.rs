@@ -156,8 +156,7 @@ impl Store for SqliteStore {
     }
 
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
-        self.db
-            .write(move |db| registrations::claim(db, question, command))
+        self.telling(move |db| registrations::claim(db, question, command))
             .await
     }
 
@@ -204,8 +203,7 @@ impl Store for SqliteStore {
         if !waiting {
             return Ok(0);
         }
-        self.db
-            .write(move |db| registrations::expire(db, now, limit))
+        self.telling(move |db| registrations::expire(db, now, limit))
             .await
     }
 

@@ -1,6 +1,9 @@
 //! Registrations and their seats.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use common::{
     clock::Timestamp,
@@ -9,10 +12,10 @@ use common::{
     money::Paise,
     sqlite::{
         outbox,
-        rows::{Key, sift, sift_page},
+        rows::{sift, sift_page},
     },
     store::{StoreError, is_duplicate},
-    unreadable::set_aside,
+    unreadable::{left_out, set_aside},
     wire::{ClaimSeat, EndReason, SeatClaim},
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
@@ -51,7 +54,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
     if !event.is_open(command.now) {
         return Err(RegisterError::Closed);
     }
-    if !take_seat(db, event.id, command.now)? {
+    if !take_seat(db, &event, command.now)? {
         return Err(RegisterError::Full);
     }
     let ticket = match state {
@@ -81,7 +84,8 @@ fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterEr
         if !live.state.at(registration.created_at).is_expired() {
             return Err(RegisterError::Already(live));
         }
-        expire_one(db, live.id)?;
+        // He is here again, so nobody has to write to him.
+        expire_one(db, &live.id)?;
         free_seats(db, live.event_id, 1)?;
     }
 }
@@ -132,24 +136,36 @@ pub(super) fn find(db: &Connection, id: RegistrationId) -> Result<Option<Registr
 }
 
 /// Takes one seat if there is one. When all are taken, holds that have run out give theirs back first.
-pub(super) fn take_seat(db: &Connection, event: EventId, now: Timestamp) -> Result<bool, StoreError> {
+pub(super) fn take_seat(db: &Connection, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
     let mut guarded = db.prepare_cached(
         "UPDATE events SET seats_taken = seats_taken + 1 WHERE id = ?1 AND (capacity IS NULL OR seats_taken < capacity)",
     )?;
-    if guarded.execute([event])? == 1 {
+    if guarded.execute([event.id])? == 1 {
         return Ok(true);
     }
-    let freed = db
-        .prepare_cached(
-            "UPDATE registrations SET status = 'expired'
-             WHERE event_id = ?1 AND status = 'pending_payment' AND hold_expires_at <= ?2",
-        )?
-        .execute(params![event, now.timestamp_millis()])?;
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::REGISTRATION,
+        " FROM registrations AS r WHERE event_id = ?1 AND status = 'pending_payment' AND hold_expires_at <= ?2",
+    ]);
+    let run_out = {
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query(params![event.id, now.timestamp_millis()])?;
+        sift(rows, 0, |row| rows::registration(row, 0))?
+    };
+    let freed = run_out.rows.len() + run_out.unreadable.len();
     if freed == 0 {
         return Ok(false);
     }
-    free_seats(db, event, freed)?;
-    Ok(guarded.execute([event])? == 1)
+    for hold in &run_out.rows {
+        expire_and_tell(db, hold, event, now)?;
+    }
+    for (id, why) in &run_out.unreadable {
+        expire_one(db, id)?;
+        set_aside(table::REGISTRATIONS, id, why);
+    }
+    free_seats(db, event.id, freed)?;
+    Ok(guarded.execute([event.id])? == 1)
 }
 
 fn free_seats(db: &Connection, event: EventId, seats: usize) -> Result<(), StoreError> {
@@ -158,7 +174,7 @@ fn free_seats(db: &Connection, event: EventId, seats: usize) -> Result<(), Store
     Ok(())
 }
 
-fn expire_one(db: &Connection, id: RegistrationId) -> Result<(), StoreError> {
+fn expire_one(db: &Connection, id: &dyn ToSql) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE registrations SET status = 'expired' WHERE id = ?1")?
         .execute([id])?;
     Ok(())
@@ -167,6 +183,31 @@ fn expire_one(db: &Connection, id: RegistrationId) -> Result<(), StoreError> {
 fn cancel_one(db: &Connection, id: &dyn ToSql) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE registrations SET status = 'cancelled', hold_expires_at = NULL WHERE id = ?1")?
         .execute([id])?;
+    Ok(())
+}
+
+/// An event, unless it cannot be read.
+fn readable(event: Result<Event, StoreError>, id: EventId) -> Result<Option<Event>, StoreError> {
+    match event {
+        Err(StoreError::Corrupt(why)) => {
+            left_out(table::EVENTS, &id, &why);
+            Ok(None)
+        }
+        event => event.map(Some),
+    }
+}
+
+/// Notes that a hold has run out and tells its user.
+fn expire_and_tell(
+    db: &Connection,
+    hold: &Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    expire_one(db, &hold.id)?;
+    if let Some(told) = messages::hold_expired(hold, event, now) {
+        outbox::push(db, &told)?;
+    }
     Ok(())
 }
 
@@ -216,12 +257,10 @@ pub(super) fn confirm(
 pub(super) fn retake(
     db: &Connection,
     registration: &Registration,
+    event: &Event,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    Ok(
-        find_live(db, registration.event_id, registration.user_id)?.is_none()
-            && take_seat(db, registration.event_id, now)?,
-    )
+    Ok(find_live(db, registration.event_id, registration.user_id)?.is_none() && take_seat(db, event, now)?)
 }
 
 pub(super) fn claim(
@@ -426,21 +465,32 @@ pub(super) fn any_expired(db: &Connection, now: Timestamp) -> Result<bool, Store
 }
 
 pub(super) fn expire(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-    let expired = db
-        .prepare_cached(
-            "UPDATE registrations SET status = 'expired' WHERE id IN
-                (SELECT id FROM registrations WHERE status = 'pending_payment' AND hold_expires_at <= ?1 LIMIT ?2)
-             RETURNING id, event_id",
-        )?
-        .query_map(params![now.timestamp_millis(), limit as i64], |row| {
-            Ok((Key::of(row, 0), row.get::<_, EventId>(1)))
-        })?
-        .collect::<Result<Vec<_>, _>>()?;
-    for (id, event) in &expired {
-        match event {
-            Ok(event) => free_seats(db, *event, 1)?,
-            Err(why) => set_aside(table::REGISTRATIONS, id, &why.to_string()),
-        }
+    let sql = const_sql(&[
+        "SELECT ",
+        rows::REGISTRATION,
+        " FROM registrations AS r WHERE status = 'pending_payment' AND hold_expires_at <= ?1 LIMIT ?2",
+    ]);
+    let run_out = {
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query(params![now.timestamp_millis(), limit as i64])?;
+        sift(rows, 0, |row| rows::registration(row, 0))?
+    };
+    let found = run_out.rows.len() + run_out.unreadable.len();
+    for (id, why) in &run_out.unreadable {
+        expire_one(db, id)?;
+        set_aside(table::REGISTRATIONS, id, why);
     }
-    Ok(expired.len())
+    let mut known: HashMap<EventId, Option<Event>> = HashMap::new();
+    for hold in &run_out.rows {
+        let event = match known.entry(hold.event_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(readable(events::known(db, hold.event_id), hold.event_id)?),
+        };
+        match event {
+            Some(event) => expire_and_tell(db, hold, event, now)?,
+            None => expire_one(db, &hold.id)?,
+        }
+        free_seats(db, hold.event_id, 1)?;
+    }
+    Ok(found)
 }

@@ -54,7 +54,7 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
             registrations::confirm(db, &registration, &of, captured.payment_id, now)?;
             None
         }
-        OnCapture::Retake if registrations::retake(db, &registration, now)? => {
+        OnCapture::Retake if registrations::retake(db, &registration, &of, now)? => {
             registrations::confirm(db, &registration, &of, captured.payment_id, now)?;
             None
         }

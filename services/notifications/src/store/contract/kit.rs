@@ -81,6 +81,7 @@ impl Person {
             address: "asha@example.com".into(),
             name: Some("Asha".into()),
             details: Details::default(),
+            not_before: None,
             not_after: None,
         }
     }
@@ -90,6 +91,7 @@ impl Person {
             registration_id: self.registration,
             user_id: self.user,
             facts: facts.clone(),
+            paid: false,
             letters: vec![self.letter(facts, Kind::RegistrationConfirmed, Channel::Email)],
         }
     }

@@ -154,6 +154,7 @@ pub async fn any_text_survives(fresh: &Fresh) {
                 registration_id,
                 user_id,
                 facts: facts.clone(),
+                paid: false,
                 letters: vec![letter],
             }],
         )

@@ -7,6 +7,7 @@ mod intake;
 mod kit;
 mod lists;
 mod reminders;
+mod unpaid;
 mod unreadable;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use common::unreadable::testing::Vandal;
 use futures_util::future::BoxFuture;
 
-pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*, unreadable::*};
+pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*, unpaid::*, unreadable::*};
 use super::Store;
 
 /// A new, empty store.
@@ -48,6 +49,8 @@ macro_rules! store_contract {
             channels_do_not_mix, the_longest_due_goes_first, a_users_list_is_paged, a_provider_s_list_is_paged,
             times_keep_milliseconds, any_text_survives, an_empty_batch_is_fine, a_large_batch_is_fine,
             purging_forgets_only_what_is_old, it_can_be_pinged,
+            a_decline_is_told_after_a_while_and_in_its_newest_words, who_pays_is_told_of_no_decline,
+            an_expired_hold_is_told_once_and_in_place_of_a_decline, who_has_cancelled_is_told_of_nothing_unpaid,
             an_unreadable_letter_fails_alone, a_letter_whose_event_cannot_be_read_fails_alone,
             a_list_leaves_out_what_it_cannot_read, a_provider_s_list_leaves_out_what_it_cannot_read,
             an_unreadable_reminder_is_dropped_alone, an_unreadable_announcement_is_left_alone,

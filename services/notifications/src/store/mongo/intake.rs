@@ -15,11 +15,11 @@ use super::{
     events::Newest,
     letters::{self, Letter},
     reminders,
-    schema::{ATTENDANCES, SCHEDULES},
+    schema::{ATTENDANCES, MESSAGES, SCHEDULES},
 };
 use crate::{
     domain::message::{Draft, Kind},
-    store::{Change, Intake},
+    store::{Change, Intake, WITHDRAWN_AT_END},
 };
 
 /// Takes in messages in order. What only adds is collected and written together at the end, which makes a transaction
@@ -78,11 +78,21 @@ impl<'a> Writing<'a> {
                 registration_id,
                 user_id,
                 facts,
+                paid,
                 letters,
             } => {
+                if *paid {
+                    let kinds = [Kind::PaymentFailed, Kind::HoldExpired];
+                    self.withdraw(tx, *registration_id, &kinds).await?;
+                }
                 self.confirmed(tx, *registration_id, *user_id, facts, letters)
                     .await
             }
+            Change::Unpaid {
+                registration_id,
+                facts,
+                letters,
+            } => self.unpaid(tx, *registration_id, facts.as_ref(), letters).await,
             Change::Ended {
                 registration_id,
                 user_id,
@@ -124,6 +134,45 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
+    async fn unpaid(
+        &mut self,
+        tx: &mut Tx,
+        registration: RegistrationId,
+        facts: Option<&EventFacts>,
+        letters: &'a [Draft],
+    ) -> Result<(), StoreError> {
+        let version = match facts {
+            Some(facts) => Some(self.newest.learn(tx, facts, self.now).await?.version),
+            None => None,
+        };
+        // What is known of it may be among what is still to be written.
+        self.flush(tx).await?;
+        let attends = tx.find_one(ATTENDANCES, doc! {"_id": registration}).await?;
+        let expired = doc! {"occurrence": registration, "kind": Kind::HoldExpired.name()};
+        if attends.is_some() || tx.find_one(MESSAGES, expired).await?.is_some() {
+            return Ok(());
+        }
+        if letters.iter().any(|letter| letter.kind == Kind::HoldExpired) {
+            letters::withdraw(tx, registration, &[Kind::PaymentFailed], i64::MAX).await?;
+        }
+        self.letters
+            .extend(letters.iter().map(|letter| (letter, version)));
+        Ok(())
+    }
+
+    async fn withdraw(
+        &mut self,
+        tx: &mut Tx,
+        registration: RegistrationId,
+        kinds: &[Kind],
+    ) -> Result<(), StoreError> {
+        let about = |(letter, _): &Letter<'_>| letter.occurrence == registration.0;
+        if self.letters.iter().any(about) {
+            self.flush(tx).await?;
+        }
+        letters::withdraw(tx, registration, kinds, i64::MAX).await
+    }
+
     async fn ended(
         &mut self,
         tx: &mut Tx,
@@ -142,8 +191,7 @@ impl<'a> Writing<'a> {
         tx.upsert(ATTENDANCES, doc! {"_id": registration}, end).await?;
         self.heard_of.insert(registration);
         reminders::drop_all(tx, registration).await?;
-        let kinds = [Kind::Reminder24h, Kind::Reminder3h, Kind::EventUpdated];
-        letters::withdraw(tx, registration, &kinds, i64::MAX).await?;
+        letters::withdraw(tx, registration, &WITHDRAWN_AT_END, i64::MAX).await?;
         self.letters
             .extend(letters.iter().map(|letter| (letter, Some(facts.version))));
         Ok(())

@@ -22,7 +22,8 @@ type Once = (Uuid, String, String, i64);
 /// A letter with the version of the event that it tells of.
 pub(super) type Letter<'a> = (&'a Draft, Option<i64>);
 
-/// Queues letters, except those whose readers were told already.
+/// Queues letters, except those whose readers were told already. Of a decline that waits to be told, the newest words
+/// count.
 pub(super) async fn queue(tx: &mut Tx, letters: &[Letter<'_>], now: Timestamp) -> Result<(), StoreError> {
     if letters.is_empty() {
         return Ok(());
@@ -41,6 +42,16 @@ pub(super) async fn queue(tx: &mut Tx, letters: &[Letter<'_>], now: Timestamp) -
         let (kind, channel) = (letter.kind.name().to_owned(), letter.channel.name().to_owned());
         if told.insert((letter.occurrence, kind, channel, letter.schedule_version)) {
             documents.push(document(letter, *event_version, now)?);
+        } else if letter.kind == Kind::PaymentFailed {
+            let waiting = doc! {
+                "occurrence": uuid(letter.occurrence),
+                "kind": letter.kind.name(),
+                "channel": letter.channel.name(),
+                "schedule_version": letter.schedule_version,
+                "status": "queued",
+            };
+            let newest = doc! {"$set": {"details": details(letter)?}};
+            tx.update(MESSAGES, waiting, newest).await?;
         }
     }
     tx.insert(MESSAGES, documents).await
@@ -55,9 +66,11 @@ fn once(found: &Document) -> Result<Once, StoreError> {
     ))
 }
 
+fn details(letter: &Draft) -> Result<String, StoreError> {
+    serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
 fn document(letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
-    let details =
-        serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let mut document = doc! {
         "_id": letter.id,
         "user_id": letter.user_id,
@@ -67,9 +80,9 @@ fn document(letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Resul
         "channel": letter.channel.name(),
         "schedule_version": letter.schedule_version,
         "address": &letter.address,
-        "details": details,
+        "details": details(letter)?,
         "status": "queued",
-        "due_at": date(now),
+        "due_at": date(letter.not_before.unwrap_or(now)),
         "withdrawn": false,
         "attempts": 0_i64,
         "fence": 0_i64,

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use super::{events::Newest, letters, reminders};
 use crate::{
     domain::message::{Draft, Kind},
-    store::{Change, Intake},
+    store::{Change, Intake, WITHDRAWN_AT_END},
 };
 
 pub fn take(db: &Connection, batch: &[Intake], now: Timestamp) -> Result<(), StoreError> {
@@ -31,8 +31,32 @@ fn apply(db: &Connection, newest: &mut Newest, change: &Change, now: Timestamp) 
             registration_id,
             user_id,
             facts,
+            paid,
             letters,
-        } => confirmed(db, newest, *registration_id, *user_id, facts, letters, now),
+        } => {
+            if *paid {
+                letters::withdraw(db, *registration_id, Kind::PaymentFailed, i64::MAX)?;
+                letters::withdraw(db, *registration_id, Kind::HoldExpired, i64::MAX)?;
+            }
+            confirmed(db, newest, *registration_id, *user_id, facts, letters, now)
+        }
+        Change::Unpaid {
+            registration_id,
+            facts,
+            letters,
+        } => {
+            let facts = facts
+                .as_ref()
+                .map(|facts| newest.learn(db, facts, now))
+                .transpose()?;
+            unpaid(
+                db,
+                *registration_id,
+                facts.map(|facts| facts.version),
+                letters,
+                now,
+            )
+        }
         Change::Ended {
             registration_id,
             user_id,
@@ -68,6 +92,28 @@ fn confirmed(
     queue(db, letters, Some(facts.version), now)
 }
 
+fn unpaid(
+    db: &Connection,
+    registration: RegistrationId,
+    event_version: Option<i64>,
+    letters: &[Draft],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let known = db
+        .prepare_cached(
+            "SELECT 1 FROM attendances WHERE registration_id = ?1
+             UNION ALL SELECT 1 FROM messages WHERE occurrence = ?1 AND kind = ?2",
+        )?
+        .exists(params![registration, Kind::HoldExpired.name()])?;
+    if known {
+        return Ok(());
+    }
+    if letters.iter().any(|letter| letter.kind == Kind::HoldExpired) {
+        letters::withdraw(db, registration, Kind::PaymentFailed, i64::MAX)?;
+    }
+    queue(db, letters, event_version, now)
+}
+
 fn ended(
     db: &Connection,
     newest: &mut Newest,
@@ -84,7 +130,7 @@ fn ended(
     )?
     .execute(params![registration, user, facts.event_id, facts.version])?;
     reminders::drop_all(db, registration)?;
-    for kind in [Kind::Reminder24h, Kind::Reminder3h, Kind::EventUpdated] {
+    for kind in WITHDRAWN_AT_END {
         letters::withdraw(db, registration, kind, i64::MAX)?;
     }
     queue(db, letters, Some(facts.version), now)

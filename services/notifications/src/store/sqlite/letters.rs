@@ -21,7 +21,7 @@ pub const COLUMNS: &str =
 /// The number of [`COLUMNS`].
 pub const WIDTH: usize = 13;
 
-/// Queues a letter, unless its reader was told already.
+/// Queues a letter, unless its reader was told already. Of a decline that waits to be told, the newest words count.
 pub fn queue(
     db: &Connection,
     letter: &Draft,
@@ -33,8 +33,9 @@ pub fn queue(
     db.prepare_cached(
         "INSERT INTO messages (id, user_id, event_id, event_version, occurrence, kind, channel, schedule_version,
             address, name, details, status, due_at, not_after, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13, ?12)
-         ON CONFLICT (occurrence, kind, channel, schedule_version) DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13, ?14)
+         ON CONFLICT (occurrence, kind, channel, schedule_version) DO UPDATE SET details = excluded.details
+            WHERE kind = 'payment_failed' AND status = 'queued'",
     )?
     .execute(params![
         letter.id,
@@ -48,8 +49,9 @@ pub fn queue(
         letter.address,
         letter.name,
         details,
-        now.timestamp_millis(),
+        letter.not_before.unwrap_or(now).timestamp_millis(),
         letter.not_after.map(|at| at.timestamp_millis()),
+        now.timestamp_millis(),
     ])?;
     Ok(())
 }

@@ -63,6 +63,9 @@ pub(super) async fn apply(
     if before.as_ref() != Some(&payment) {
         put(tx, &payment, &order).await?;
     }
+    if let Some(told) = messages::failed(before.as_ref(), &payment, &order, now) {
+        outbox::push(tx, &[told]).await?;
+    }
     let message = match captured_now {
         true => captured(tx, &mut order, &payment, now).await?,
         false => outbox::pending_about(tx, service::EVENTS, payment.id).await?,

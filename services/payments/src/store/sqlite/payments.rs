@@ -60,6 +60,9 @@ pub(super) fn apply(
     if before.as_ref() != Some(&payment) {
         put(db, &payment, &order)?;
     }
+    if let Some(told) = messages::failed(before.as_ref(), &payment, &order, now) {
+        outbox::push(db, &told)?;
+    }
     let message = match captured_now {
         true => captured(db, &mut order, &payment, now)?,
         false => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
