@@ -1,4 +1,4 @@
-//! `GET /dev/mailbox/{message_id}`: one message, or with `?raw=1` its file.
+//! `GET /dev/mailbox/{message_id}`: one message; with `?text=1` its plain text, with `?raw=1` its file.
 
 use axum::{
     extract::{Path, State},
@@ -22,7 +22,8 @@ pub async fn message(
     Path(id): Path<String>,
     mut params: Params,
 ) -> Result<Response, ApiError> {
-    let raw = params.get("raw", |text| Ok(!matches!(text, "0" | "false")));
+    let mut wanted = |name| params.get(name, |text| Ok(!matches!(text, "0" | "false")));
+    let (raw, plain) = (wanted("raw"), wanted("text"));
     params.finish()?;
     let missing = || ApiError::not_found("message_not_found", "There is no such message in the mailbox.");
     let message = app
@@ -37,18 +38,7 @@ pub async fn message(
         let bytes = tokio::fs::read(&path)
             .await
             .map_err(|error| missing().because(error))?;
-        let headers = [
-            (
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            ),
-            (
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            ),
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        ];
-        return Ok((headers, bytes).into_response());
+        return Ok(as_text(bytes));
     }
     // The same message says the same every time, so it can be written anew instead of taking the file apart.
     let parcel = app.parts.writer.write(&message).map_err(ApiError::internal)?;
@@ -56,6 +46,9 @@ pub async fn message(
         Words::Email { subject, text, html } => (subject, text, Value::from(html)),
         Words::Sms { text } => ("Text message".to_owned(), text, Value::from(())),
     };
+    if plain.unwrap_or(false) {
+        return Ok(as_text(text));
+    }
     let values = context! {
         id => message.id.to_string(),
         channel => message.channel.name(),
@@ -68,4 +61,19 @@ pub async fn message(
         html,
     };
     app.pages.show("message.html", values)
+}
+
+fn as_text(body: impl IntoResponse) -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        ),
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, body).into_response()
 }

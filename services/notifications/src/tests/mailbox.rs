@@ -40,9 +40,14 @@ async fn a_confirmation_and_a_ticket_lie_in_the_mailbox() {
                 "{file}"
             );
         }
-        if item["kind"] == "ticket" {
-            assert!(file.contains("7KQM-2XRT-9FHB"), "{file}");
-        }
+        assert!(file.contains("7KQM-2XRT-9FHB"), "{file}");
+        let text = service.get(&format!("/dev/mailbox/{id}?text=1")).await;
+        assert_eq!(text.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert!(
+            text.text.contains("7KQM-2XRT-9FHB") && !text.text.contains('<'),
+            "{}",
+            text.text
+        );
     }
     let found = |kind: &str, channel: &str| {
         let item = list
