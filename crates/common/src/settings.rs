@@ -37,7 +37,7 @@ settings! {
     "PAYMENTS_PORT" = "3104", "payments service";
     "RAZORPAY_SIMULATOR_PORT" = "3199", "Razorpay simulator";
     "PUBLIC_URL" = "", "how the world reaches the gateway; default http://localhost:GATEWAY_PORT";
-    "FRONTEND_URL" = "", "where your web frontend is, for links in letters: /events/{event_id} and /payments/{payment_id} below it; none: the API at PUBLIC_URL";
+    "FRONTEND_URL" = "", "where your web frontend is, for links in letters: /events/{event_id} and /payments/{payment_id} below it; none: events in the API at PUBLIC_URL";
     "CORS_ORIGINS" = "", "browser and app origins, comma-separated: https://app.example.org, capacitor://localhost, https://*.example.org for any one label; in development localhost on any port too";
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";

@@ -137,6 +137,8 @@ pub mod testing {
         Text(&'static str),
         /// Something of no type that is ever written there.
         Type,
+        /// This number, as whoever mends a row writes it.
+        Number(i64),
         /// The whole row is gone.
         Gone,
     }
@@ -156,7 +158,7 @@ pub mod testing {
     }
 
     /// Does damage.
-    pub type Vandal = Box<dyn Fn(Damage) -> BoxFuture<'static, ()> + Send + Sync>;
+    pub type Damager = Box<dyn Fn(Damage) -> BoxFuture<'static, ()> + Send + Sync>;
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ impl MongoOutbox {
                 async move {
                     let this = doc! {"_id": id.clone()};
                     if let Some(message) = tx.find_one(NAME, this.clone()).await? {
-                        tx.insert(DEAD, vec![remains(&message, why)]).await?;
+                        tx.insert(DEAD, vec![dead_letter(&message, why)]).await?;
                         tx.delete(NAME, this).await?;
                     }
                     Ok(())
@@ -187,10 +187,10 @@ impl MongoOutbox {
 }
 
 /// A dead letter of what can be read of a message, and the whole of it as text where its data are none.
-fn remains(message: &Document, why: &str) -> Document {
+fn dead_letter(message: &Document, why: &str) -> Document {
     let id = |name: &str| message.id::<Uuid>(name).unwrap_or_default();
     let text = |name: &str| message.text(name).unwrap_or_default();
-    let mut remains = doc! {
+    let mut letter = doc! {
         "_id": message.get("_id"),
         "message_id": uuid(id("message_id")),
         "destination": text("destination"),
@@ -201,8 +201,8 @@ fn remains(message: &Document, why: &str) -> Document {
         "attempts": message.long("attempts").unwrap_or_default(),
         "why": why,
     };
-    remains.put("request_id", message.maybe_text("request_id").ok().flatten());
-    remains
+    letter.put("request_id", message.maybe_text("request_id").ok().flatten());
+    letter
 }
 
 #[async_trait]

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use super::{Collection, Mongo, uuid};
 use crate::{
     ids::new_id,
-    unreadable::testing::{Bad, Vandal},
+    unreadable::testing::{Bad, Damager},
 };
 
 /// Names the server that tests use; `./test` sets it.
@@ -31,7 +31,7 @@ pub fn fresh_uri() -> SecretString {
 }
 
 /// Damages documents of a database, past its validators.
-pub fn vandal(mongo: &Mongo) -> Vandal {
+pub fn damager(mongo: &Mongo) -> Damager {
     let mongo = mongo.clone();
     Box::new(move |damage| {
         let mongo = mongo.clone();
@@ -41,6 +41,7 @@ pub fn vandal(mongo: &Mongo) -> Vandal {
             let bad = match damage.to {
                 Bad::Text(text) => Bson::from(text),
                 Bad::Type => Bson::Double(0.5),
+                Bad::Number(number) => Bson::Int64(number),
                 Bad::Gone => {
                     assert!(tx.delete(damage.table, these).await.unwrap_or_default() > 0);
                     return;

@@ -27,7 +27,10 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use self::{read_only::ReadOnly, writer::Writer};
+use self::{
+    read_only::ReadOnly,
+    writer::{Writer, run_cached},
+};
 use crate::{http::context::Carried, outbox::Receipt, store::StoreError};
 
 /// How long a caller waits for its turn, read or write, before it is told that the store is overloaded.
@@ -182,12 +185,12 @@ pub fn receipt(
     id: uuid::Uuid,
     take: impl FnOnce(&Connection) -> Result<Receipt, StoreError>,
 ) -> Result<Receipt, StoreError> {
-    db.execute_batch("SAVEPOINT message")?;
+    run_cached(db, "SAVEPOINT message")?;
     let taken = take(db);
     if taken.is_err() {
-        db.execute_batch("ROLLBACK TO message")?;
+        run_cached(db, "ROLLBACK TO message")?;
     }
-    db.execute_batch("RELEASE message")?;
+    run_cached(db, "RELEASE message")?;
     Receipt::unless_unreadable(id, taken)
 }
 

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, params};
 
 use super::Sqlite;
-use crate::unreadable::testing::{Bad, Damage, Vandal};
+use crate::unreadable::testing::{Bad, Damage, Damager};
 
 /// Damages rows of a file by a connection of its own, past every check.
-pub fn vandal(db: &Sqlite) -> Vandal {
+pub fn damager(db: &Sqlite) -> Damager {
     let path = db.0.path.clone();
     Box::new(move |damage| {
         let done = Connection::open(&path).and_then(|db| hurt(&db, &damage));
@@ -29,6 +29,10 @@ fn hurt(db: &Connection, damage: &Damage) -> rusqlite::Result<bool> {
         Bad::Text(text) => db.execute(
             &format!("UPDATE {table} SET {field} = ?2 WHERE {key} = ?1"),
             params![id, text],
+        ),
+        Bad::Number(number) => db.execute(
+            &format!("UPDATE {table} SET {field} = ?2 WHERE {key} = ?1"),
+            params![id, number],
         ),
         // Neither a number nor UTF-8.
         Bad::Type => db.execute(

@@ -109,7 +109,8 @@ async fn what_cannot_be_written_at_start_is_read_until_it_can_be() {
     let path = dir.path().join("test.db");
     // A full disk has no room for the index of the write-ahead log; a folder in its place has the same effect.
     let in_the_way = dir.path().join("test.db-shm");
-    eventually_gone(&in_the_way).await;
+    // The writer's thread closes its connection a moment after the store is dropped.
+    soon("the store is closed", async || !in_the_way.exists()).await;
     std::fs::create_dir(&in_the_way).unwrap();
     // A file that would have to be migrated cannot be used.
     let newer = [SCHEMA[0], "CREATE TABLE more (id INTEGER)"];
@@ -122,20 +123,19 @@ async fn what_cannot_be_written_at_start_is_read_until_it_can_be() {
     assert!(matches!(pinged, Err(StoreError::ReadOnly(_))), "{pinged:?}");
     assert_eq!(ids(&db).await, BTreeSet::from([1, 2, 3]));
     std::fs::remove_dir(&in_the_way).unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while db.write(|db| add(db, 5)).await.is_err() {
-        assert!(std::time::Instant::now() < deadline, "writing goes on");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    soon("writing goes on", async || {
+        db.write(|db| add(db, 5)).await.is_ok()
+    })
+    .await;
     assert_eq!(ids(&db).await, BTreeSet::from([1, 2, 3, 5]));
     db.ping().await.unwrap();
 }
 
-/// The writer's thread closes its connection a moment after the store is dropped.
-async fn eventually_gone(file: &std::path::Path) {
+/// Waits for a condition.
+async fn soon(what: &str, is: impl AsyncFn() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while file.exists() {
-        assert!(std::time::Instant::now() < deadline, "the store is closed");
+    while !is().await {
+        assert!(std::time::Instant::now() < deadline, "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

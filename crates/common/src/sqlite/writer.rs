@@ -178,7 +178,7 @@ fn group(
     run_cached(connection, "COMMIT")
 }
 
-fn run_cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(super) fn run_cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 

@@ -20,7 +20,7 @@ use common::{
     wire::{ClaimSeat, HoldExpired, PaymentCaptured, kind},
 };
 
-use common::unreadable::testing::Vandal;
+use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
 
 mod unreadable;
@@ -73,7 +73,7 @@ type S = Arc<dyn Store>;
 pub struct Fresh {
     pub store: S,
     /// Damages rows.
-    pub vandal: Vandal,
+    pub damager: Damager,
     /// What the adapter has to say of a rule's run; keeps alive what the store needs.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }

@@ -15,7 +15,7 @@ use common::{
     wire::{EndReason, EventFacts, PaymentRefused, RefundReason, RegistrationEnded, kind},
 };
 
-use common::unreadable::testing::Vandal;
+use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
 
 mod unreadable;
@@ -67,7 +67,7 @@ type S = Arc<dyn Store>;
 pub struct Fresh {
     pub store: S,
     /// Damages rows.
-    pub vandal: Vandal,
+    pub damager: Damager,
     /// What the adapter has to say of a rule's run; keeps alive what the store needs.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }

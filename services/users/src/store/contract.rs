@@ -6,7 +6,7 @@ use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
     ids::{UserId, new_id},
-    unreadable::testing::{Bad, Damage, Vandal},
+    unreadable::testing::{Bad, Damage, Damager},
     wire::{EndedSession, UserCard},
 };
 use futures_util::future::join_all;
@@ -44,7 +44,7 @@ macro_rules! store_contract {
             let (store, kept) = $make().await;
             $crate::store::contract::an_unreadable_account_is_left_out_of_lists(
                 &store,
-                $crate::store::contract::Kept::vandal(&kept),
+                $crate::store::contract::Kept::damager(&kept),
             )
             .await;
             $crate::store::contract::Kept::finish(kept).await;
@@ -63,7 +63,7 @@ macro_rules! store_contract {
 /// What an adapter keeps beside a store while a rule runs.
 pub trait Kept {
     /// Damages rows.
-    fn vandal(&self) -> &Vandal;
+    fn damager(&self) -> &Damager;
     /// What it has to say of the rule's run.
     async fn finish(self);
 }
@@ -71,12 +71,12 @@ pub trait Kept {
 /// The folder of a SQLite file, and what damages the file.
 pub struct File {
     pub _folder: tempfile::TempDir,
-    pub vandal: Vandal,
+    pub damager: Damager,
 }
 
 impl Kept for File {
-    fn vandal(&self) -> &Vandal {
-        &self.vandal
+    fn damager(&self) -> &Damager {
+        &self.damager
     }
 
     async fn finish(self) {}
@@ -448,14 +448,14 @@ pub async fn ended_sessions_go_when_their_tokens_have(store: &dyn Store) {
     assert_eq!(ended(store, from_millis(0)).await, [lasts, later]);
 }
 
-pub async fn an_unreadable_account_is_left_out_of_lists(store: &dyn Store, vandal: &Vandal) {
+pub async fn an_unreadable_account_is_left_out_of_lists(store: &dyn Store, damager: &Damager) {
     let mut users = Vec::new();
     for name in ["one", "two", "three"] {
         let account = account(&format!("{name}@m\u{fc}nchen.de"));
         store.insert(account.clone()).await.unwrap();
         users.push(account.user.id);
     }
-    vandal(Damage {
+    damager(Damage {
         table: "users",
         key: ("id", "_id"),
         id: users[1].0,
@@ -470,7 +470,7 @@ pub async fn an_unreadable_account_is_left_out_of_lists(store: &dyn Store, vanda
     wanted.sort();
     assert_eq!(found, wanted);
     assert!(store.by_id(users[1]).await.is_err());
-    vandal(Damage {
+    damager(Damage {
         table: "users",
         key: ("id", "_id"),
         id: users[0].0,

@@ -270,18 +270,18 @@ fn user(found: &Document) -> Result<User, StoreError> {
 #[cfg(test)]
 mod tests {
     use common::{
-        mongo::testing::{Watch, fresh_uri, vandal},
-        unreadable::testing::Vandal,
+        mongo::testing::{Watch, damager, fresh_uri},
+        unreadable::testing::Damager,
         wire::service,
     };
 
     use super::*;
     use crate::store::contract::Kept;
 
-    struct Watched(Watch, Mongo, Vandal);
+    struct Watched(Watch, Mongo, Damager);
 
     impl Kept for Watched {
-        fn vandal(&self) -> &Vandal {
+        fn damager(&self) -> &Damager {
             &self.2
         }
 
@@ -295,7 +295,7 @@ mod tests {
         let db = watch.open(&fresh_uri(), service::USERS, COLLECTIONS).await;
         (
             MongoStore::new(db.clone()),
-            Watched(watch, db.clone(), vandal(&db)),
+            Watched(watch, db.clone(), damager(&db)),
         )
     }
 

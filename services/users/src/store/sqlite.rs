@@ -327,10 +327,13 @@ fn unreadable(column: usize, why: &str) -> rusqlite::Error {
 pub async fn temp() -> (SqliteStore, super::contract::File) {
     let dir = tempfile::tempdir().unwrap();
     let db = Sqlite::open(&dir.path().join("users.db"), MIGRATIONS).unwrap();
-    let vandal = common::sqlite::testing::vandal(&db);
+    let damager = common::sqlite::testing::damager(&db);
     (
         SqliteStore::new(db),
-        super::contract::File { _folder: dir, vandal },
+        super::contract::File {
+            _folder: dir,
+            damager,
+        },
     )
 }
 

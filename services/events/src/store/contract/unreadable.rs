@@ -9,7 +9,7 @@ async fn damage(fresh: &Fresh, table: &'static str, id: Uuid, field: &'static st
         "outbox" => ("subject", "subject"),
         _ => ("id", "_id"),
     };
-    (fresh.vandal)(Damage {
+    (fresh.damager)(Damage {
         table,
         key,
         id,

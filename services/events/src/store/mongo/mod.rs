@@ -312,7 +312,7 @@ impl Store for MongoStore {
 
 #[cfg(test)]
 mod tests {
-    use common::mongo::testing::{Watch, fresh_uri, vandal};
+    use common::mongo::testing::{Watch, damager, fresh_uri};
     use mongodb::bson::doc;
 
     use super::*;
@@ -322,7 +322,7 @@ mod tests {
         let watch = Watch::default();
         let db = watch.open(&fresh_uri(), service::EVENTS, COLLECTIONS).await;
         Fresh {
-            vandal: vandal(&db),
+            damager: damager(&db),
             store: Arc::new(MongoStore::new(db.clone())),
             finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
         }

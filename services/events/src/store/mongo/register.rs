@@ -118,7 +118,7 @@ impl Round {
                 return Ok(Err(RegisterError::Full));
             }
         } else if let Some(id) = ran_out {
-            // He is here again, so nobody has to write to him.
+            // Who registers again knows, and is not told.
             tx.update(REGISTRATIONS, doc! {"_id": id}, documents::expiring())
                 .await?;
             self.taken -= 1;

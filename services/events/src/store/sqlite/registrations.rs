@@ -84,7 +84,7 @@ fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterEr
         if !live.state.at(registration.created_at).is_expired() {
             return Err(RegisterError::Already(live));
         }
-        // He is here again, so nobody has to write to him.
+        // Who registers again knows, and is not told.
         expire_one(db, &live.id)?;
         free_seats(db, live.event_id, 1)?;
     }

@@ -12,7 +12,7 @@ mod unreadable;
 
 use std::sync::Arc;
 
-use common::unreadable::testing::Vandal;
+use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
 
 pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*, unpaid::*, unreadable::*};
@@ -25,7 +25,7 @@ pub struct Fresh {
     /// A second way to the same data, as another process has.
     pub other: Arc<dyn Store>,
     /// Damages rows.
-    pub vandal: Vandal,
+    pub damager: Damager,
     /// What the adapter has to say of a test's run; keeps alive what the stores need.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }

@@ -3,6 +3,7 @@
 use common::{
     ids::MessageId,
     unreadable::testing::{Bad, Damage},
+    wire::EventFacts,
 };
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ async fn damage(
     field: &'static str,
     to: Bad,
 ) {
-    (fresh.vandal)(Damage {
+    (fresh.damager)(Damage {
         table,
         key,
         id,
@@ -32,6 +33,12 @@ async fn damage(
 
 const MESSAGE: (&str, &str) = ("id", "_id");
 const EVENT: (&str, &str) = ("event_id", "event_id");
+
+/// An event in a zone that there is not.
+async fn spoil_zone(fresh: &Fresh, event: &EventFacts) {
+    let to = Bad::Text("Asia/Atlantis");
+    damage(fresh, "events", EVENT, event.event_id.0, "zone", to).await;
+}
 
 async fn message_of(fresh: &Fresh, person: Person) -> MessageId {
     entries(&fresh.store, person.user).await[0].id
@@ -80,15 +87,7 @@ pub async fn a_letter_whose_event_cannot_be_read_fails_alone(fresh: &Fresh) {
         attend(&fresh.store, &odd).await,
         attend(&fresh.store, &even).await,
     );
-    damage(
-        fresh,
-        "events",
-        EVENT,
-        odd.event_id.0,
-        "zone",
-        Bad::Text("Asia/Atlantis"),
-    )
-    .await;
+    spoil_zone(fresh, &odd).await;
     let claimed = claim(&fresh.store, now(), 100).await;
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].message.user_id, fine.user);
@@ -208,15 +207,7 @@ pub async fn an_unreadable_announcement_is_left_alone(fresh: &Fresh) {
     let fine = attend(store, &even).await;
     take(store, [Change::EventChanged(moved(&odd, hours(50)))]).await;
     take(store, [Change::EventChanged(moved(&even, hours(50)))]).await;
-    damage(
-        fresh,
-        "events",
-        EVENT,
-        odd.event_id.0,
-        "zone",
-        Bad::Text("Asia/Atlantis"),
-    )
-    .await;
+    spoil_zone(fresh, &odd).await;
     let next = store.announcement(10).await.unwrap().unwrap();
     assert_eq!(next.facts.event_id, even.event_id);
     assert_eq!(next.attendees[0].registration_id, fine.registration);
@@ -233,15 +224,7 @@ pub async fn what_is_heard_of_an_event_takes_the_place_of_what_cannot_be_read(fr
     let store = &fresh.store;
     let odd = event(hours(48));
     attend(store, &odd).await;
-    damage(
-        fresh,
-        "events",
-        EVENT,
-        odd.event_id.0,
-        "zone",
-        Bad::Text("Asia/Atlantis"),
-    )
-    .await;
+    spoil_zone(fresh, &odd).await;
     attend(store, &odd).await;
     assert_eq!(due(store, hours(30)).await.len(), 2);
 }

@@ -160,7 +160,7 @@ impl Store for MongoStore {
 #[cfg(test)]
 mod tests {
     use common::{
-        mongo::testing::{Watch, fresh_uri, vandal},
+        mongo::testing::{Watch, damager, fresh_uri},
         wire::service,
     };
 
@@ -174,7 +174,7 @@ mod tests {
         Fresh {
             store: Arc::new(MongoStore::new(db.clone())),
             other: Arc::new(MongoStore::new(other)),
-            vandal: vandal(&db),
+            damager: damager(&db),
             finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
         }
     }

@@ -162,11 +162,11 @@ mod tests {
         // Two doors to one file, as two processes have.
         let open = || Sqlite::open(&dir.path().join("notifications.db"), MIGRATIONS).unwrap();
         let (db, other) = (open(), open());
-        let vandal = common::sqlite::testing::vandal(&db);
+        let damager = common::sqlite::testing::damager(&db);
         Fresh {
             store: Arc::new(SqliteStore::new(db)),
             other: Arc::new(SqliteStore::new(other)),
-            vandal,
+            damager,
             finish: Box::new(move || Box::pin(async move { drop(dir) })),
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 
 async fn damage(fresh: &Fresh, table: &'static str, id: Uuid, field: &'static str, to: Bad) {
-    (fresh.vandal)(Damage {
+    (fresh.damager)(Damage {
         table,
         key: ("id", "_id"),
         id,
@@ -27,17 +27,15 @@ pub async fn an_unreadable_order_is_set_aside_for_a_day(fresh: Fresh) {
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].0.id, good.id);
     assert!(store.due_orders(now(), soon(), 10).await.unwrap().is_empty());
-    // Whoever mends it has it looked at again.
-    damage(
-        &fresh,
-        "orders",
-        bad.id.0,
-        "event_name",
-        Bad::Text("Rust evening"),
-    )
-    .await;
+    // Whoever mends it has it looked at again, a day later.
+    damage(&fresh, "orders", bad.id.0, "amount", Bad::Number(bad.amount.0)).await;
+    assert!(store.due_orders(now(), soon(), 10).await.unwrap().is_empty());
     let tomorrow = now() + TimeDelta::days(1);
-    assert!(store.due_orders(tomorrow, tomorrow, 1).await.is_ok());
+    let due = store
+        .due_orders(tomorrow, tomorrow + TimeDelta::seconds(20), 10)
+        .await
+        .unwrap();
+    assert!(due.iter().any(|(order, _)| *order == bad), "{due:?}");
 }
 
 pub async fn an_unreadable_refund_is_set_aside_for_a_day(fresh: Fresh) {

@@ -285,7 +285,7 @@ impl Store for MongoStore {
 
 #[cfg(test)]
 mod tests {
-    use common::mongo::testing::{Watch, fresh_uri, vandal};
+    use common::mongo::testing::{Watch, damager, fresh_uri};
 
     use super::*;
     use crate::store::contract::Fresh;
@@ -294,7 +294,7 @@ mod tests {
         let watch = Watch::default();
         let db = watch.open(&fresh_uri(), service::PAYMENTS, COLLECTIONS).await;
         Fresh {
-            vandal: vandal(&db),
+            damager: damager(&db),
             store: Arc::new(MongoStore::new(db.clone())),
             finish: Box::new(move || Box::pin(async move { watch.assert_no_scan(&db).await })),
         }

@@ -284,7 +284,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = Sqlite::open(&dir.path().join("payments.db"), MIGRATIONS).unwrap();
         Fresh {
-            vandal: common::sqlite::testing::vandal(&db),
+            damager: common::sqlite::testing::damager(&db),
             store: Arc::new(SqliteStore::new(db)),
             finish: Box::new(move || Box::pin(async move { drop(dir) })),
         }
