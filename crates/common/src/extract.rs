@@ -58,9 +58,7 @@ where
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(*caller);
         }
-        let token = bearer(&parts.headers).ok_or_else(|| {
-            ApiError::unauthorized("missing_token", "Please sign in: this needs a bearer token.")
-        })?;
+        let token = bearer(&parts.headers).ok_or_else(missing_token)?;
         let claims: Claims = Auth::from_ref(state).verify_user(token).map_err(refused)?;
         let caller = Self {
             id: claims.sub,
@@ -72,6 +70,20 @@ where
         note_user(caller.id);
         Ok(caller)
     }
+}
+
+fn missing_token() -> ApiError {
+    ApiError::unauthorized("missing_token", "Please sign in: this needs a bearer token.")
+}
+
+/// Every way in which a token can fail.
+pub(crate) fn token_problems() -> [ApiError; 4] {
+    [
+        missing_token(),
+        refused(TokenError::Invalid),
+        refused(TokenError::Expired),
+        refused(TokenError::Ended),
+    ]
 }
 
 fn refused(error: TokenError) -> ApiError {
@@ -112,12 +124,14 @@ where
         let caller = Caller::from_request_parts(parts, state).await?;
         match caller.role {
             Role::Organizer => Ok(Self(caller)),
-            Role::User => Err(ApiError::forbidden(
-                "organizer_only",
-                "Only organizers may do this.",
-            )),
+            Role::User => Err(organizer_only()),
         }
     }
+}
+
+/// 403 for a signed-in user who is no organizer.
+pub fn organizer_only() -> ApiError {
+    ApiError::forbidden("organizer_only", "Only organizers may do this.")
 }
 
 /// Another of our services, by name. Guards every `/internal` route.
@@ -298,12 +312,7 @@ pub async fn body_bytes(body: Body, max: usize) -> Result<Bytes, ApiError> {
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(problem::body_too_large())
         }
-        Ok(Err(error)) => Err(ApiError::new(
-            axum::http::StatusCode::BAD_REQUEST,
-            "body_incomplete",
-            "The request body ended before it was complete.",
-        )
-        .because(error)),
+        Ok(Err(error)) => Err(problem::body_incomplete().because(error)),
         Err(_) => Err(problem::request_timeout()),
     }
 }

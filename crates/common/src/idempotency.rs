@@ -99,18 +99,8 @@ impl IntoResponse for Refusal {
                     .insert(REPLAYED, HeaderValue::from_static("true"));
                 response
             }
-            Self::OtherBody => ApiError::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
-                "This Idempotency-Key was used with another request body.",
-            )
-            .into_response(),
-            Self::InFlight => ApiError::conflict(
-                "idempotency_key_in_flight",
-                "The first request with this Idempotency-Key is still being worked on.",
-            )
-            .retry_after(1)
-            .into_response(),
+            Self::OtherBody => key_reused().into_response(),
+            Self::InFlight => key_in_flight().into_response(),
         }
     }
 }
@@ -137,6 +127,24 @@ impl<T> Keyed<T> {
     pub fn none(answer: fn(&T) -> Answer) -> Self {
         Self { key: None, answer }
     }
+}
+
+/// 422 for a key that came with another body before.
+pub fn key_reused() -> ApiError {
+    ApiError::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency_key_reused",
+        "This Idempotency-Key was used with another request body.",
+    )
+}
+
+/// 409 for a key whose first request has no answer yet.
+pub fn key_in_flight() -> ApiError {
+    ApiError::conflict(
+        "idempotency_key_in_flight",
+        "The first request with this Idempotency-Key is still being worked on.",
+    )
+    .retry_after(1)
 }
 
 /// What a keyed change came to.

@@ -24,6 +24,7 @@ pub mod people;
 pub mod problem;
 pub mod process;
 pub mod ratelimit;
+pub mod schemas;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;

@@ -42,6 +42,18 @@ pub struct Problem {
     pub request_id: String,
 }
 
+/// The members that every [`Problem`] has.
+pub(crate) const MEMBERS: [&str; 8] = [
+    "type",
+    "title",
+    "status",
+    "detail",
+    "message",
+    "code",
+    "errors",
+    "request_id",
+];
+
 /// What is wrong with one field of a request body or query.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
@@ -192,26 +204,38 @@ impl ApiError {
         &self.0.code
     }
 
-    fn body(&self, message: Option<&'static str>, request_id: &str) -> Vec<u8> {
+    /// The headers that come with it.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.0.headers.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The body, for the API documents.
+    pub fn example(&self) -> Value {
+        Value::Object(self.body(None, "0193696ff0c77aa0a0d2b8a7f2f1c9d4"))
+    }
+
+    fn body(&self, message: Option<&'static str>, request_id: &str) -> Map<String, Value> {
         let inner = &self.0;
         let message = inner.message.or(message).unwrap_or(&inner.detail);
+        let values = [
+            json!(format!("urn:organise-event:problem:{}", inner.code)),
+            json!(inner.status.canonical_reason().unwrap_or("Error")),
+            json!(inner.status.as_u16()),
+            json!(inner.detail),
+            json!(message),
+            json!(inner.code),
+            json!(inner.errors),
+            json!(request_id),
+        ];
         let mut body = inner.extra.clone();
-        for (name, value) in [
-            (
-                "type",
-                json!(format!("urn:organise-event:problem:{}", inner.code)),
-            ),
-            ("title", json!(inner.status.canonical_reason().unwrap_or("Error"))),
-            ("status", json!(inner.status.as_u16())),
-            ("detail", json!(inner.detail)),
-            ("message", json!(message)),
-            ("code", json!(inner.code)),
-            ("errors", json!(inner.errors)),
-            ("request_id", json!(request_id)),
-        ] {
-            body.insert(name.to_owned(), value);
-        }
-        Value::Object(body).to_string().into_bytes()
+        body.extend(MEMBERS.map(str::to_owned).into_iter().zip(values));
+        body
+    }
+
+    fn text(&self, message: Option<&'static str>, request_id: &str) -> Vec<u8> {
+        Value::Object(self.body(message, request_id))
+            .to_string()
+            .into_bytes()
     }
 }
 
@@ -277,7 +301,7 @@ pub fn render(response: Response, method: &Method, path: &str, request_id: &str)
         .extensions
         .remove::<ApiError>()
         .unwrap_or_else(|| by_status(parts.status));
-    let body = error.body(documented::failure_message(method, path), request_id);
+    let body = error.text(documented::failure_message(method, path), request_id);
     parts.status = error.status();
     for name in [
         header::CONTENT_LENGTH,
@@ -298,7 +322,8 @@ pub fn render(response: Response, method: &Method, path: &str, request_id: &str)
     (Response::from_parts(parts, Body::from(body)), error)
 }
 
-fn by_status(status: StatusCode) -> ApiError {
+/// The error for a response of which only the status is known.
+pub(crate) fn by_status(status: StatusCode) -> ApiError {
     match status {
         StatusCode::NOT_FOUND => ApiError::not_found("route_not_found", "There is nothing at this address."),
         StatusCode::METHOD_NOT_ALLOWED => ApiError::new(
@@ -341,7 +366,7 @@ pub(crate) fn unparsed(status: StatusCode, request_id: &str) -> Vec<u8> {
         StatusCode::BAD_REQUEST => malformed_request("This is not a well-formed HTTP request."),
         status => by_status(status),
     };
-    error.body(None, request_id)
+    error.text(None, request_id)
 }
 
 /// 414.
@@ -392,6 +417,24 @@ pub fn request_timeout() -> ApiError {
         StatusCode::REQUEST_TIMEOUT,
         "request_timeout",
         "The request did not arrive in time.",
+    )
+}
+
+/// 400: the client went away in the middle of the body.
+pub fn body_incomplete() -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "body_incomplete",
+        "The request body ended before it was complete.",
+    )
+}
+
+/// 504.
+pub fn timeout() -> ApiError {
+    ApiError::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "timeout",
+        "This took too long and was given up.",
     )
 }
 

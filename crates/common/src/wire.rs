@@ -295,7 +295,7 @@ pub struct PaymentRefunded {
 }
 
 /// Why money goes back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundReason {
     /// The hold had run out and no seat was left.

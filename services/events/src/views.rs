@@ -16,40 +16,57 @@ use crate::{
     store::Registered,
 };
 
+/// Whether an event takes place.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventStatus {
+    /// It does.
+    Active,
+    /// It was called off.
+    Cancelled,
+}
+
 /// An event.
 #[derive(Serialize, ToSchema)]
 pub struct EventView {
     /// Its id.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
     /// Its name.
     #[schema(example = "Rust for organisers")]
     pub e_name: String,
     /// What it is about.
+    #[schema(example = "An evening about building things that last.")]
     pub e_details: String,
     /// When it starts, in its zone.
-    #[schema(example = "2030-01-31T18:30:00.000+05:30")]
+    #[schema(format = DateTime, example = "2030-01-31T18:30:00.000+05:30")]
     pub event_time: String,
     /// The IANA zone it is shown in.
     #[schema(example = "Asia/Kolkata")]
     pub timezone: String,
     /// Where it is; a street or a link.
+    #[schema(example = "https://meet.example.org/rust")]
     pub event_add: String,
     /// Seats; null: unlimited.
+    #[schema(required = true, minimum = 1, maximum = 1000000, example = 100)]
     pub capacity: Option<u32>,
     /// Free seats; null: unlimited.
+    #[schema(required = true, example = 99)]
     pub seats_left: Option<u32>,
     /// Live registrations, unpaid holds included.
+    #[schema(example = 1)]
     pub registered: u32,
     /// Price in rupees.
     #[schema(value_type = f64, example = 500)]
     pub fees: Rupees,
-    /// `active` or `cancelled`.
+    /// Whether it takes place.
     #[schema(example = "active")]
-    pub status: &'static str,
+    pub status: EventStatus,
     /// When registration closes, UTC; null: never.
+    #[schema(required = true, format = DateTime, example = "2030-01-31T13:00:00.000Z")]
     pub registration_closes_at: Option<String>,
     /// When it was created, UTC.
+    #[schema(format = DateTime, example = "2026-11-22T13:14:06.000Z")]
     pub created_at: String,
 }
 
@@ -66,7 +83,11 @@ impl From<&Event> for EventView {
             seats_left: event.seats_left(),
             registered: event.seats_taken,
             fees: event.fee.into(),
-            status: if event.cancelled { "cancelled" } else { "active" },
+            status: if event.cancelled {
+                EventStatus::Cancelled
+            } else {
+                EventStatus::Active
+            },
             registration_closes_at: event.closes.at().map(utc),
             created_at: utc(event.created_at),
         }
@@ -88,7 +109,7 @@ pub struct EventAnswer {
 #[derive(Serialize, ToSchema)]
 pub struct TicketView {
     /// Its id.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000004")]
     pub ticket_id: TicketId,
     /// What is shown at the door.
     #[schema(example = "7KQ2-M4XD-0RZT-9HVB")]
@@ -104,42 +125,72 @@ impl From<&Ticket> for TicketView {
     }
 }
 
+/// Where a registration stands.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationStatus {
+    /// A seat is held until it is paid for.
+    PendingPayment,
+    /// The seat is taken.
+    Confirmed,
+    /// The hold ran out.
+    Expired,
+    /// It was given up, or the event was called off.
+    Cancelled,
+}
+
+impl From<&State> for RegistrationStatus {
+    fn from(state: &State) -> Self {
+        match state {
+            State::PendingPayment { .. } => Self::PendingPayment,
+            State::Confirmed => Self::Confirmed,
+            State::Expired { .. } => Self::Expired,
+            State::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 /// A registration.
 #[derive(Serialize, ToSchema)]
 pub struct RegistrationView {
     /// Its id.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000003")]
     pub registration_id: RegistrationId,
     /// The event.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
     /// The event's name.
+    #[schema(example = "Rust for organisers")]
     pub event_name: String,
     /// When it starts, in its zone.
-    #[schema(example = "2030-01-31T18:30:00.000+05:30")]
+    #[schema(format = DateTime, example = "2030-01-31T18:30:00.000+05:30")]
     pub event_time: String,
     /// Where it is.
+    #[schema(example = "https://meet.example.org/rust")]
     pub event_address: String,
-    /// `pending_payment`, `confirmed`, `expired` or `cancelled`.
+    /// Where it stands.
     #[schema(example = "confirmed")]
-    pub status: &'static str,
+    pub status: RegistrationStatus,
     /// Rupees still to be paid.
     #[schema(value_type = f64, example = 0)]
     pub amount_due: Rupees,
     /// Until when the seat is held unpaid, or was when it has expired, UTC.
+    #[schema(required = true, format = DateTime, example = "2026-11-22T13:29:06.000Z")]
     pub hold_expires_at: Option<String>,
     /// Rupees paid for it; stays when the registration has ended. Whether they went back, the payment says.
     #[schema(value_type = f64, example = 500)]
     pub amount_paid: Rupees,
     /// The payment that confirmed it; stays when the registration has ended.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000005")]
     pub payment_id: Option<PaymentId>,
     /// The ticket's id; stays when the registration has ended.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000004")]
     pub ticket_id: Option<TicketId>,
     /// The ticket, while it is confirmed.
+    #[schema(required = true)]
     pub ticket: Option<TicketView>,
     /// When it was made, UTC.
+    #[schema(format = DateTime, example = "2026-11-22T13:14:06.000Z")]
     pub registered_at: String,
 }
 
@@ -159,7 +210,7 @@ impl From<&Registered> for RegistrationView {
             event_name: event.name.clone(),
             event_time: event.time.rfc3339(),
             event_address: event.address.clone(),
-            status: registration.state.name(),
+            status: RegistrationStatus::from(&registration.state),
             amount_due: registration.amount_due().into(),
             hold_expires_at,
             amount_paid: registration.amount_paid().into(),

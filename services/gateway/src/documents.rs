@@ -106,6 +106,7 @@ impl Documents {
             "title": "Organise Event",
             "version": env!("CARGO_PKG_VERSION"),
             "description": DESCRIPTION,
+            "license": {"name": "MIT or Apache 2.0", "identifier": env!("CARGO_PKG_LICENSE")},
         }));
         document["servers"] = json!([{"url": self.0.public_url}]);
         let whole = missing.is_empty();

@@ -21,6 +21,9 @@ pub fn router(parts: Parts, documents: Documents) -> Router {
     // Swagger UI's files are inside the program; nothing is loaded from anywhere else, nor sent to its validator.
     let config = Config::from("/openapi.json")
         .validator_url("none")
+        // A reload keeps who is signed in, and there is one document to explore.
+        .persist_authorization(true)
+        .use_base_layout()
         .display_request_duration(true);
     let docs = Router::from(SwaggerUi::new(DOCS).config(config));
     Router::new()

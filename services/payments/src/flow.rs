@@ -21,7 +21,10 @@ use crate::{
         order::Order,
         payment::{Payment, Status},
     },
-    problems::{provider_problem, seat_problem},
+    problems::{
+        already_paid, amount_mismatch, nothing_due, payment_failed, payment_in_progress, payment_mismatch,
+        payment_pending, provider_problem, seat_problem,
+    },
     razorpay::{Payer, RazorpayError, types::NextStep},
     store::{Applied, Captured, Fence, Opened, Statement},
 };
@@ -79,7 +82,7 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
     if seat.confirmed {
         return Err(match seat.amount {
             Paise::ZERO => nothing_due(),
-            _ => already_paid(seat.payment_id.map(|id| id.to_string())),
+            _ => already_paid(seat.payment_id),
         });
     }
     let now = app.clock.now();
@@ -95,20 +98,11 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
         created_at: now,
     };
     if wish.amount != seat.amount {
-        return Err(
-            ApiError::conflict("amount_mismatch", "This is not the amount that is due.")
-                .with("amount_due", common::money::Rupees(seat.amount))
-                .with("registration_id", seat.registration_id),
-        );
+        return Err(amount_mismatch(seat.amount, seat.registration_id));
     }
     match app.store.open_order(order, now, now + app.lease).await? {
-        Opened::Paid(payment) => Err(already_paid(Some(payment.to_string()))),
-        Opened::Busy => Err(ApiError::conflict(
-            "payment_in_progress",
-            "A payment for this registration is being made right now.",
-        )
-        .with("registration_id", seat.registration_id)
-        .retry_after(1)),
+        Opened::Paid(payment) => Err(already_paid(Some(payment))),
+        Opened::Busy => Err(payment_in_progress(seat.registration_id)),
         Opened::Ready { order, fence, fresh } => {
             let result = work(app, &order, fresh, &wish, answer).await;
             let again = match &result {
@@ -354,9 +348,7 @@ async fn captured(app: &App, order: Order, payment: Payment) -> Result<Paid, Fai
     let current = app.store.statement(payment.id, order.user_id).await?;
     let statement = current.ok_or_else(|| unclear("the payment is not there"))?;
     match statement.order.paid_by {
-        Some(paid_by) if paid_by != payment.id => {
-            Err(Failed::Unclear(Box::new(already_paid(Some(paid_by.to_string())))))
-        }
+        Some(paid_by) if paid_by != payment.id => Err(Failed::Unclear(Box::new(already_paid(Some(paid_by))))),
         _ => Ok(Paid::Captured(statement)),
     }
 }
@@ -392,32 +384,6 @@ pub fn declined(payment: &Payment) -> Failed {
     Failed::Declined(Box::new(problem))
 }
 
-fn payment_failed(reason: &str, description: &str) -> ApiError {
-    let code = if reason.is_empty() || reason == "NA" {
-        "payment_failed"
-    } else {
-        reason
-    };
-    let detail = if description.is_empty() {
-        "The payment failed."
-    } else {
-        description
-    };
-    ApiError::new(
-        axum::http::StatusCode::PAYMENT_REQUIRED,
-        code.to_owned(),
-        detail.to_owned(),
-    )
-}
-
-fn nothing_due() -> ApiError {
-    ApiError::conflict("nothing_due", "There is nothing to pay.")
-}
-
-fn already_paid(payment: Option<String>) -> ApiError {
-    ApiError::conflict("already_paid", "This registration is paid already.").with("payment_id", payment)
-}
-
 fn unclear(why: &str) -> Failed {
     Failed::Unclear(Box::new(
         ApiError::unavailable(
@@ -435,10 +401,7 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
     let no_key: Captured = (None, crate::handlers::process_payment::answer);
     let entity = app.razorpay.payment(payment).await.map_err(provider_problem)?;
     if entity.order_id != order.razorpay_id || entity.amount != order.amount {
-        return Err(ApiError::conflict(
-            "payment_mismatch",
-            "This payment does not belong to this order.",
-        ));
+        return Err(payment_mismatch());
     }
     let taken = take(app, &entity, no_key.clone())
         .await
@@ -448,9 +411,7 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
     };
     match payment.status {
         Status::Created => {
-            return Err(
-                ApiError::conflict("payment_pending", "The payment is not finished yet.").retry_after(2),
-            );
+            return Err(payment_pending());
         }
         Status::Failed => return Err(declined(&payment).problem()),
         Status::Authorized => payment = capture(app, &payment, no_key).await.map_err(Failed::problem)?,

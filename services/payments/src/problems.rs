@@ -1,7 +1,12 @@
-//! Other parties' failures as our callers see them.
+//! Failures as our callers see them: those of paying, and other parties'.
 
 use axum::http::StatusCode;
-use common::{http::CallError, problem::ApiError};
+use common::{
+    http::CallError,
+    ids::{PaymentId, RegistrationId},
+    money::{Paise, Rupees},
+    problem::ApiError,
+};
 
 use crate::razorpay::RazorpayError;
 
@@ -38,4 +43,86 @@ pub fn seat_problem(error: CallError) -> ApiError {
                 .because(error)
         }
     }
+}
+
+/// 402. The code is Razorpay's reason, where it gives one.
+pub fn payment_failed(reason: &str, description: &str) -> ApiError {
+    let code = if reason.is_empty() || reason == "NA" {
+        "payment_failed"
+    } else {
+        reason
+    };
+    let detail = if description.is_empty() {
+        "The payment failed."
+    } else {
+        description
+    };
+    ApiError::new(StatusCode::PAYMENT_REQUIRED, code.to_owned(), detail.to_owned())
+}
+
+/// 403: payments are made by the payer only.
+pub fn not_your_payment() -> ApiError {
+    ApiError::forbidden("not_your_payment", "You can pay for yourself only.")
+}
+
+/// 409.
+pub fn nothing_due() -> ApiError {
+    ApiError::conflict("nothing_due", "There is nothing to pay.")
+}
+
+/// 409, with the payment.
+pub fn already_paid(payment: Option<PaymentId>) -> ApiError {
+    ApiError::conflict("already_paid", "This registration is paid already.").with("payment_id", payment)
+}
+
+/// 409, with what is due.
+pub fn amount_mismatch(due: Paise, registration: RegistrationId) -> ApiError {
+    ApiError::conflict("amount_mismatch", "This is not the amount that is due.")
+        .with("amount_due", Rupees(due))
+        .with("registration_id", registration)
+}
+
+/// 409: another request is paying.
+pub fn payment_in_progress(registration: RegistrationId) -> ApiError {
+    ApiError::conflict(
+        "payment_in_progress",
+        "A payment for this registration is being made right now.",
+    )
+    .with("registration_id", registration)
+    .retry_after(1)
+}
+
+/// 409: the payment is another order's.
+pub fn payment_mismatch() -> ApiError {
+    ApiError::conflict("payment_mismatch", "This payment does not belong to this order.")
+}
+
+/// 409: the payer has not finished.
+pub fn payment_pending() -> ApiError {
+    ApiError::conflict("payment_pending", "The payment is not finished yet.").retry_after(2)
+}
+
+/// 404.
+pub fn order_not_found() -> ApiError {
+    ApiError::not_found("order_not_found", "There is no such order.")
+}
+
+/// 404.
+pub fn payment_not_found() -> ApiError {
+    ApiError::not_found("payment_not_found", "There is no such payment.")
+}
+
+/// A signature that is not Razorpay's: 422 from the payer's browser, 400 from whoever calls the webhook.
+pub fn signature_invalid(status: StatusCode) -> ApiError {
+    let detail = "The signature does not belong to what it came with.";
+    ApiError::new(status, "signature_invalid", detail)
+}
+
+/// 400 for a webhook that does not say which event it is.
+pub fn event_id_missing() -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "event_id_missing",
+        "X-Razorpay-Event-Id is missing.",
+    )
 }

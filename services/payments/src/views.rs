@@ -4,28 +4,30 @@ use common::{
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Rupees,
     time::utc,
+    wire::RefundReason,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::Statement;
+use crate::{domain::payment::Status, store::Statement};
 
 /// A payment.
 #[derive(Serialize, ToSchema)]
 pub struct PaymentView {
     /// Its id.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000005")]
     pub payment_id: PaymentId,
     /// What it pays for.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000003")]
     pub registration_id: RegistrationId,
     /// The registration's event.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
     /// The event's name.
+    #[schema(example = "Rust for organisers")]
     pub event_name: String,
     /// Who pays.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000006")]
     pub user_id: UserId,
     /// Rupees.
     #[schema(value_type = f64, example = 500)]
@@ -33,25 +35,29 @@ pub struct PaymentView {
     /// ISO 4217.
     #[schema(example = "INR")]
     pub currency: &'static str,
-    /// `created`, `failed`, `authorized`, `captured` or `refunded`.
-    #[schema(example = "captured")]
+    /// Where it stands.
+    #[schema(value_type = Status, example = "captured")]
     pub status: &'static str,
-    /// `upi`, `card`, `netbanking` or `wallet`.
+    /// `upi`, `card`, `netbanking`, `wallet`, or another of Razorpay's.
     #[schema(example = "upi")]
     pub payment_method: String,
     /// Razorpay's order.
-    #[schema(example = "order_DBJOWzybf0sJbb")]
+    #[schema(required = true, example = "order_DBJOWzybf0sJbb")]
     pub razorpay_order_id: Option<String>,
     /// Razorpay's payment.
     #[schema(example = "pay_DaaS6LOUAASb7Y")]
     pub razorpay_payment_id: String,
     /// Why it failed, if it did.
+    #[schema(required = true)]
     pub failure: Option<FailureView>,
     /// Its way back, if it is on one.
+    #[schema(required = true)]
     pub refund: Option<RefundView>,
     /// When it was made, UTC.
+    #[schema(format = DateTime, example = "2026-11-22T13:14:06.000Z")]
     pub created_at: String,
     /// When the money was taken, UTC.
+    #[schema(required = true, format = DateTime, example = "2026-11-22T13:14:07.000Z")]
     pub captured_at: Option<String>,
 }
 
@@ -62,17 +68,28 @@ pub struct FailureView {
     #[schema(example = "insufficient_fund")]
     pub code: String,
     /// For people.
+    #[schema(example = "The account does not have enough money.")]
     pub description: String,
+}
+
+/// How far a refund is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundStatus {
+    /// Razorpay has it, or will.
+    Pending,
+    /// The money is on its way to the payer's account.
+    Processed,
 }
 
 /// A refund.
 #[derive(Serialize, ToSchema)]
 pub struct RefundView {
-    /// `pending` or `processed`.
+    /// How far it is.
     #[schema(example = "processed")]
-    pub status: &'static str,
-    /// `attendee`, `event_cancelled`, `no_seat` or `duplicate`.
-    #[schema(example = "attendee")]
+    pub status: RefundStatus,
+    /// Why.
+    #[schema(value_type = RefundReason, example = "attendee")]
     pub reason: &'static str,
 }
 
@@ -96,7 +113,11 @@ impl From<&Statement> for PaymentView {
                 description: decline.description.clone(),
             }),
             refund: statement.refund.map(|(reason, done)| RefundView {
-                status: if done { "processed" } else { "pending" },
+                status: if done {
+                    RefundStatus::Processed
+                } else {
+                    RefundStatus::Pending
+                },
                 reason: reason.name(),
             }),
             created_at: utc(payment.created_at),

@@ -20,6 +20,7 @@ mod log;
 mod mail;
 mod mailbox;
 mod moving;
+mod openapi;
 mod postman;
 mod races;
 mod readme;

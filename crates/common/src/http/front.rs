@@ -116,12 +116,7 @@ impl Front {
             Ok(Ok(Err(never))) => match never {},
             // The panic hook has logged where and why.
             Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
-            Err(_) => ApiError::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "timeout",
-                "This took too long and was given up.",
-            )
-            .into_response(),
+            Err(_) => problem::timeout().into_response(),
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             response = allowing_options(response, &method);

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod context;
+pub mod document;
 pub mod front;
 pub mod health;
 pub mod page;
@@ -27,7 +28,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// `/openapi.json`: the document of one service's public calls. The gateway merges them.
 pub fn document(document: OpenApi) -> Router {
-    let document = std::sync::Arc::new(document);
+    let document = std::sync::Arc::new(document::finish(&document));
     Router::new().route(
         "/openapi.json",
         get(move || async move { Json(document.as_ref().clone()) }),

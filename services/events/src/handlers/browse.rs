@@ -5,30 +5,57 @@ use common::{
     extract::{Params, PathId},
     http::{Page, page},
     ids::EventId,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::{PageParams, TimeOrDay, choice},
     time::{Day, EventTime},
 };
+use utoipa::{IntoParams, openapi::Object};
 
 use super::no_such_event;
 use crate::{app::App, domain::words, store::Search, views::EventView};
+
+/// What to search for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's view of Search")]
+pub struct BrowseParams {
+    /// Words, in any case and with or without accents; each must begin a word of the name, address or details. At most 32.
+    #[param(example = "rust")]
+    q: Option<String>,
+    /// Starting at this time or later; a date is its first instant in the default zone.
+    #[param(value_type = Option<TimeOrDay>, inline, example = "2030-01-01")]
+    from: Option<String>,
+    /// Starting before this time; a date is the whole day, so it is included.
+    #[param(value_type = Option<TimeOrDay>, inline, example = "2030-12-31")]
+    to: Option<String>,
+    /// `upcoming` (soonest first), `past`, or `all` (latest first). Default: `all` with `q`, `from` or `to`, else `upcoming`.
+    #[param(schema_with = when, required = false)]
+    when: Option<String>,
+    /// What they cost.
+    #[param(schema_with = price, required = false)]
+    price: Option<String>,
+}
+
+fn when() -> Object {
+    choice(&["upcoming", "past", "all"])
+}
+
+fn price() -> Object {
+    choice(&["free", "paid"])
+}
+
+common::problems!(BrowseProblems: ApiError::invalid_field("from", "must be a time or a date"));
 
 /// Browse and search events. No login.
 #[utoipa::path(
     get,
     path = "/api/events",
+    operation_id = "listEvents",
     tag = "events",
-    params(
-        ("q" = Option<String>, Query, description = "Words, in any case and with or without accents; each must begin a word of the name, address or details. At most 32"),
-        ("from" = Option<String>, Query, description = "Starting at this time or later; a date is its first instant in the default zone"),
-        ("to" = Option<String>, Query, description = "Starting before this time; a date is the whole day, so it is included"),
-        ("when" = Option<String>, Query, description = "`upcoming` (soonest first), `past`, or `all` (latest first). Default: `all` with `q`, `from` or `to`, else `upcoming`"),
-        ("price" = Option<String>, Query, description = "`free` or `paid`"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
-        ("cursor" = Option<String>, Query, description = "From the Link header of the page before"),
-    ),
+    params(BrowseParams, PageParams),
     responses(
         (status = 200, description = "The events; the next page is in Link", body = Vec<EventView>),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is wrong"),
+        BrowseProblems,
     )
 )]
 pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Result<Response, ApiError> {
@@ -76,15 +103,18 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
     ))
 }
 
+common::problems!(EventProblems: no_such_event());
+
 /// One event, cancelled ones included. No login.
 #[utoipa::path(
     get,
     path = "/api/events/{id}",
+    operation_id = "getEvent",
     tag = "events",
-    params(("id" = String, Path, description = "The event's id")),
+    params(("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002")),
     responses(
         (status = 200, description = "The event", body = EventView),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such event"),
+        EventProblems,
     )
 )]
 pub async fn event(State(app): State<App>, PathId(id): PathId) -> Result<Json<EventView>, ApiError> {

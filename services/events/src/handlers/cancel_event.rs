@@ -2,34 +2,41 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{Organizer, PathId, Unsafe},
+    extract::{Organizer, PathId, Unsafe, organizer_only},
     idempotency::{Answer, Keyed},
     ids::EventId,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::KeyParam,
 };
 
-use super::change_problem;
+use super::{change_problem, no_such_event};
 use crate::{
     app::App,
-    domain::event::Event,
+    domain::event::{Event, PatchError},
+    store::ChangeError,
     views::{EventAnswer, EventView},
 };
+
+common::problems!(
+    Problems:
+    organizer_only(),
+    no_such_event(),
+    change_problem(ChangeError::Refused(PatchError::Cancelled)),
+);
 
 /// Call an event of yours off. Every attendee is told, and what was paid goes back.
 #[utoipa::path(
     post,
     path = "/api/organiser/events/{id}/cancel",
+    operation_id = "cancelEvent",
     tag = "organiser",
     params(
-        ("id" = String, Path, description = "The event's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again"),
+        ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
+        KeyParam,
     ),
     responses(
         (status = 200, description = "The event", body = EventAnswer),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Not an organizer"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such event of yours"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "`event_cancelled`: it is already"),
+        Problems,
     ),
     security(("bearer" = []))
 )]

@@ -5,31 +5,38 @@ use common::{
     extract::{Caller, PathId, Unsafe},
     idempotency::{Answer, Keyed},
     ids::RegistrationId,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::KeyParam,
 };
 
 use super::cancel_problem;
 use crate::{
     app::App,
-    store::Registered,
+    domain::registration,
+    store::{CancelError, Registered},
     views::{RegistrationAnswer, RegistrationView},
 };
+
+common::problems!(
+    Problems:
+    cancel_problem(CancelError::NoSuchRegistration),
+    cancel_problem(CancelError::Ended(registration::State::Cancelled)),
+    cancel_problem(CancelError::EventStarted),
+);
 
 /// Cancel a registration of yours before the event starts. Its seat is free at once; what was paid goes back.
 #[utoipa::path(
     delete,
     path = "/api/reg/registrations/{id}",
+    operation_id = "cancelRegistration",
     tag = "registrations",
     params(
-        ("id" = String, Path, description = "The registration's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again"),
+        ("id" = String, Path, description = "The registration's id", example = "019309a2-0000-7000-8000-000000000003"),
+        KeyParam,
     ),
     responses(
         (status = 200, description = "The registration", body = RegistrationAnswer),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such registration of yours"),
-        (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "`registration_ended` or `event_started`"),
+        Problems,
     ),
     security(("bearer" = []))
 )]

@@ -3,12 +3,13 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono_tz::Tz;
 use common::{
-    extract::{Organizer, Unsafe},
+    extract::{Organizer, Unsafe, organizer_only},
     fields::{Fields, FromFields, Parsed, Value},
     idempotency::{Answer, Keyed},
     ids::EventId,
     money::{MINIMUM_CHARGE, Paise},
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::{Amount, KeyParam, Seats, Time, TimeZone},
     time::EventTime,
 };
 use utoipa::ToSchema;
@@ -23,27 +24,43 @@ use crate::{
 #[derive(ToSchema)]
 pub struct CreateEvent {
     /// Its name, one line of at most 200 characters.
-    #[schema(example = "Rust for organisers")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        format = "line",
+        example = "Rust for organisers"
+    )]
     pub e_name: String,
     /// What it is about, at most 10,000 characters.
-    #[schema(example = "An evening about building things that last.")]
+    #[schema(
+        min_length = 1,
+        max_length = 10000,
+        format = "text",
+        example = "An evening about building things that last."
+    )]
     pub e_details: String,
     /// RFC 3339, or without an offset: then it is a wall-clock time in `timezone`.
-    #[schema(example = "2030-01-31T18:30:00.000")]
+    #[schema(value_type = Time, example = "2030-01-31T18:30:00")]
     pub event_time: String,
     /// Where it is, a street or a link, one line of at most 500 characters.
-    #[schema(example = "https://meet.example.org/rust")]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        format = "line",
+        example = "https://meet.example.org/rust"
+    )]
     pub event_add: String,
     /// 1 to 1,000,000; null: unlimited.
-    #[schema(example = 100)]
+    #[schema(value_type = Option<Seats>, required = true, example = 100)]
     pub capacity: Option<u32>,
     /// Price in rupees: 0, or 1.00 and more, at most two decimals; a number or a decimal string.
-    #[schema(value_type = f64, example = 500)]
+    #[schema(value_type = Amount, example = 500)]
     pub fees: Paise,
     /// IANA zone; default Asia/Kolkata.
-    #[schema(value_type = Option<String>, example = "Asia/Kolkata")]
+    #[schema(value_type = Option<TimeZone>)]
     pub timezone: Option<Tz>,
     /// When registration closes; default: at the start, or never for an event in the past.
+    #[schema(value_type = Option<Time>, example = "2030-01-31T12:00:00")]
     pub registration_closes_at: Option<String>,
 }
 
@@ -112,18 +129,22 @@ pub fn fees(value: Value<'_>) -> Parsed<Paise> {
     Ok(amount)
 }
 
+common::problems!(Problems: organizer_only());
+
 /// Create an event.
 #[utoipa::path(
     post,
     path = "/api/organiser/create_event",
+    operation_id = "createEvent",
     tag = "organiser",
-    request_body = CreateEvent,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again")),
+    request_body(content = CreateEvent, example = json!({
+        "e_name": "Rust for organisers", "e_details": "An evening about building things that last.",
+        "event_time": "2030-01-31T18:30:00", "event_add": "https://meet.example.org/rust", "capacity": 100, "fees": 500,
+    })),
+    params(KeyParam),
     responses(
         (status = 201, description = "The event", body = EventAnswer),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Not an organizer"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "Missing or wrong fields"),
+        Problems,
     ),
     security(("bearer" = []))
 )]

@@ -6,8 +6,10 @@ use common::{
     extract::{Caller, Params, PathId},
     http::{Page, page},
     ids::RegistrationId,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::{PageParams, choice},
 };
+use utoipa::{IntoParams, openapi::Object};
 
 use super::cancel_problem;
 use crate::{
@@ -16,21 +18,40 @@ use crate::{
     views::RegistrationView,
 };
 
+/// Which ones.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's view of StatusFilter")]
+pub struct StatusParam {
+    /// Those with this status, or all; without it, those that count: pending and confirmed.
+    #[param(schema_with = status, required = false)]
+    status: Option<String>,
+}
+
+fn status() -> Object {
+    choice(&["pending_payment", "confirmed", "expired", "cancelled", "all"])
+}
+
+fn no_registrations() -> ApiError {
+    ApiError::not_found("no_registrations", "You are not registered for any event.").message(NO_REGISTRATIONS)
+}
+
+common::problems!(ListProblems: no_registrations());
+common::problems!(Problems: cancel_problem(CancelError::NoSuchRegistration));
+
 /// List your registrations, newest first. Without `status`, those that count: pending and confirmed.
 #[utoipa::path(
     get,
     path = "/api/reg/get_registrevent",
+    operation_id = "listRegistrations",
     tag = "registrations",
     params(
-        ("status" = Option<String>, Query, description = "`pending_payment`, `confirmed`, `expired`, `cancelled` or `all`"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
-        ("cursor" = Option<String>, Query, description = "From the Link header of the page before"),
+        StatusParam,
+        PageParams,
     ),
     responses(
         (status = 200, description = "The registrations; the next page is in Link", body = Vec<RegistrationView>),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No registrations"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is wrong"),
+        ListProblems,
     ),
     security(("bearer" = []))
 )]
@@ -56,8 +77,7 @@ pub async fn my_registrations(
         .registrations(caller.id, live, page, app.clock.now())
         .await?;
     if found.is_empty() && page.is_first() && filter.is_none() {
-        let problem = ApiError::not_found("no_registrations", "You are not registered for any event.");
-        return Err(problem.message(NO_REGISTRATIONS));
+        return Err(no_registrations());
     }
     Ok(page::respond(
         found.iter().map(RegistrationView::from).collect(),
@@ -70,12 +90,12 @@ pub async fn my_registrations(
 #[utoipa::path(
     get,
     path = "/api/reg/registrations/{id}",
+    operation_id = "getRegistration",
     tag = "registrations",
-    params(("id" = String, Path, description = "The registration's id")),
+    params(("id" = String, Path, description = "The registration's id", example = "019309a2-0000-7000-8000-000000000003")),
     responses(
         (status = 200, description = "The registration", body = RegistrationView),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such registration of yours"),
+        Problems,
     ),
     security(("bearer" = []))
 )]

@@ -9,28 +9,30 @@ use axum::{
 use bytes::Bytes;
 use common::{
     documented::NO_EVENTS,
-    extract::{Organizer, Params},
+    extract::{Organizer, Params, organizer_only},
     http::{Page, page},
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::PageParams,
 };
 
 use crate::{app::App, store::EventPage, views::EventView};
+
+fn no_events() -> ApiError {
+    ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS)
+}
+
+common::problems!(Problems: organizer_only(), no_events());
 
 /// List your own events, newest first.
 #[utoipa::path(
     get,
     path = "/api/organiser/events",
+    operation_id = "listOwnEvents",
     tag = "organiser",
-    params(
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
-        ("cursor" = Option<String>, Query, description = "From the Link header of the page before"),
-    ),
+    params(PageParams),
     responses(
         (status = 200, description = "The events; the next page is in Link", body = Vec<EventView>),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Not an organizer"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No events yet"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is wrong"),
+        Problems,
     ),
     security(("bearer" = []))
 )]
@@ -44,9 +46,7 @@ pub async fn organiser_events(
     params.finish()?;
     let found = app.store.organizer_events(caller.id, page).await?;
     if found.events.is_empty() && page.is_first() {
-        return Err(
-            ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS),
-        );
+        return Err(no_events());
     }
     let mut response = Response::new(Body::from(rendered(&found)));
     response

@@ -2,19 +2,22 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
+    clock::from_millis,
     extract::{Caller, Unsafe},
     fields::{Fields, FromFields, Value},
     idempotency::{Answer, Keyed},
-    ids::{EventId, RegistrationId},
-    problem::{ApiError, Problem},
+    ids::{EventId, RegistrationId, UserId},
+    money::Paise,
+    problem::ApiError,
+    schemas::KeyParam,
 };
 use utoipa::ToSchema;
 
-use super::register_problem;
+use super::{no_such_event, register_problem};
 use crate::{
     app::App,
-    domain::registration::Ticket,
-    store::{Register, Registered},
+    domain::registration::{self, Registration, Ticket},
+    store::{Register, RegisterError, Registered},
     views::{RegistrationAnswer, RegistrationView},
 };
 
@@ -22,7 +25,7 @@ use crate::{
 #[derive(ToSchema)]
 pub struct RegisterEvent {
     /// The event's id.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
 }
 
@@ -35,21 +38,42 @@ impl FromFields for RegisterEvent {
     }
 }
 
+/// What the document shows of one that is there already.
+fn example() -> Registration {
+    let created_at = from_millis(1_795_353_246_000);
+    Registration {
+        id: RegistrationId::lenient("019309a2-0000-7000-8000-000000000003"),
+        event_id: EventId::lenient("019309a2-0000-7000-8000-000000000002"),
+        user_id: UserId::lenient("019309a2-0000-7000-8000-000000000006"),
+        amount: Paise(50_000),
+        state: registration::State::PendingPayment {
+            hold_expires_at: created_at,
+        },
+        payment_id: None,
+        created_at,
+    }
+}
+
+common::problems!(
+    Problems:
+    no_such_event(),
+    register_problem(RegisterError::EventCancelled),
+    register_problem(RegisterError::Closed),
+    register_problem(RegisterError::Full),
+    register_problem(RegisterError::Already(example())),
+);
+
 /// Register for an event. A free one confirms at once; a paid one holds a seat until `hold_expires_at`.
 #[utoipa::path(
     post,
     path = "/api/reg/register_event",
+    operation_id = "registerForEvent",
     tag = "registrations",
-    request_body = RegisterEvent,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again")),
+    request_body(content = RegisterEvent, example = json!({"event_id": "019309a2-0000-7000-8000-000000000002"})),
+    params(KeyParam),
     responses(
         (status = 201, description = "The registration", body = RegistrationAnswer),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such event"),
-        (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "`already_registered` (with registration_id, registration_status, amount_due), `event_full`, \
-                           `registration_closed`, `event_cancelled`"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "Missing or wrong fields"),
+        Problems,
     ),
     security(("bearer" = []))
 )]
@@ -69,7 +93,7 @@ pub async fn register_event(
 ///
 /// # Errors
 /// When the system has no randomness for a ticket.
-pub fn command(app: &App, event_id: EventId, user_id: common::ids::UserId) -> Result<Register, ApiError> {
+pub fn command(app: &App, event_id: EventId, user_id: UserId) -> Result<Register, ApiError> {
     Ok(Register {
         id: RegistrationId::new(),
         event_id,

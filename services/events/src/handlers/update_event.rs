@@ -3,44 +3,69 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono_tz::Tz;
 use common::{
-    extract::{Organizer, PathId, Unsafe},
+    extract::{Organizer, PathId, Unsafe, organizer_only},
     fields::{Fields, FromFields, Value},
     idempotency::{Answer, Keyed},
     ids::EventId,
     money::Paise,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::{Amount, KeyParam, Seats, Time, TimeZone},
 };
 use utoipa::ToSchema;
 
-use super::{change_problem, create_event as parse};
+use super::{change_problem, create_event as parse, no_such_event};
 use crate::{
     app::App,
-    domain::event::{Event, Patch},
+    domain::event::{Event, Patch, PatchError},
+    store::ChangeError,
     views::{EventAnswer, EventView},
 };
 
 /// What to change; what is left out stays as it is.
 #[derive(ToSchema)]
+#[schema(min_properties = 1)]
 pub struct UpdateEvent {
     /// New name.
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 200,
+        format = "line",
+        example = "Rust for organisers"
+    )]
     pub e_name: Option<String>,
     /// New details.
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 10000,
+        format = "text",
+        example = "An evening about building things that last."
+    )]
     pub e_details: Option<String>,
     /// New start; without an offset it is a wall-clock time in the event's zone.
+    #[schema(value_type = Time, required = false, example = "2030-02-07T18:30:00")]
     pub event_time: Option<String>,
     /// New place.
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 500,
+        format = "line",
+        example = "https://meet.example.org/rust-2"
+    )]
     pub event_add: Option<String>,
     /// New capacity, not below the seats taken; null: unlimited.
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<Seats>, example = 150)]
     pub capacity: Option<Option<u32>>,
     /// New price in rupees, for registrations made from now on.
-    #[schema(value_type = Option<f64>)]
+    #[schema(value_type = Amount, required = false, example = 750)]
     pub fees: Option<Paise>,
     /// New zone; without a new start, the wall-clock time stays.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = TimeZone, required = false)]
     pub timezone: Option<Tz>,
     /// New end of registration; null: back to the default.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Time>, example = "2030-02-07T12:00:00")]
     pub registration_closes_at: Option<Option<String>>,
 }
 
@@ -72,24 +97,28 @@ impl FromFields for UpdateEvent {
     }
 }
 
+common::problems!(
+    Problems:
+    organizer_only(),
+    no_such_event(),
+    change_problem(ChangeError::Refused(PatchError::Cancelled)),
+    change_problem(ChangeError::Refused(PatchError::CapacityBelowRegistrations(120))),
+);
+
 /// Change an event of yours. Attendees hear of a new time, place or name, and reminders move with the start.
 #[utoipa::path(
     patch,
     path = "/api/organiser/events/{id}",
+    operation_id = "updateEvent",
     tag = "organiser",
-    request_body = UpdateEvent,
+    request_body(content = UpdateEvent, example = json!({"capacity": 150, "event_add": "https://meet.example.org/rust-2"})),
     params(
-        ("id" = String, Path, description = "The event's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again"),
+        ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
+        KeyParam,
     ),
     responses(
         (status = 200, description = "The event", body = EventAnswer),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Not an organizer"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such event of yours"),
-        (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "`capacity_below_registrations` or `event_cancelled`"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "Wrong fields"),
+        Problems,
     ),
     security(("bearer" = []))
 )]

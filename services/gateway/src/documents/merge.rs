@@ -1,37 +1,62 @@
 //! Putting documents together, without one service's names standing for another's things.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-const SCHEMAS: &str = "#/components/schemas/";
+const COMPONENTS: &str = "#/components/";
 
 /// What the services said so far.
 #[derive(Default)]
 pub struct Merged {
     paths: Map<String, Value>,
-    schemas: Map<String, Value>,
+    /// By kind (`schemas`, `responses`, ...) and name.
+    components: BTreeMap<String, Map<String, Value>>,
     tags: Vec<Value>,
     operation_ids: HashSet<String>,
 }
 
 impl Merged {
-    /// Adds a service's document. A schema whose name another service uses for something else, or an operation whose
+    /// Adds a service's document. A component whose name another service uses for something else, or an operation whose
     /// id is taken, gets the service's name in front.
     pub fn add(&mut self, service: &str, mut document: Value) {
-        let schemas = take(&mut document, "/components/schemas");
-        let taken: Vec<String> = schemas
-            .iter()
-            .filter(|(name, schema)| self.schemas.get(*name).is_some_and(|other| other != *schema))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let rename = |name: &str| match taken.iter().any(|taken| taken == name) {
-            true => format!("{service}.{name}"),
-            false => name.to_owned(),
+        let mut components = take(&mut document, "/components");
+        let mut taken = HashSet::new();
+        // Until no more are found: what refers to something that gets another name is another thing, too.
+        loop {
+            let before = taken.len();
+            for (kind, named) in &components {
+                let known = self.components.get(kind);
+                for (name, component) in named.as_object().into_iter().flatten() {
+                    if let Some(other) = known.and_then(|known| known.get(name))
+                        && (other != component || refers_to(component, &taken))
+                    {
+                        taken.insert(format!("{COMPONENTS}{kind}/{name}"));
+                    }
+                }
+            }
+            if taken.len() == before {
+                break;
+            }
+        }
+        let rename = |reference: &str| {
+            let (place, name) = reference.rsplit_once('/')?;
+            taken
+                .contains(reference)
+                .then(|| format!("{place}/{service}.{name}"))
         };
-        for (name, mut schema) in schemas {
-            rename_references(&mut schema, &rename);
-            self.schemas.insert(rename(&name), schema);
+        for (kind, named) in components.iter_mut() {
+            for (name, mut component) in take(named, "") {
+                rename_references(&mut component, &rename);
+                let name = match taken.contains(&format!("{COMPONENTS}{kind}/{name}")) {
+                    true => format!("{service}.{name}"),
+                    false => name,
+                };
+                self.components
+                    .entry(kind.clone())
+                    .or_default()
+                    .insert(name, component);
+            }
         }
         for (path, mut item) in take(&mut document, "/paths") {
             rename_references(&mut item, &rename);
@@ -61,15 +86,7 @@ impl Merged {
             "info": info,
             "tags": self.tags,
             "paths": self.paths,
-            "components": {
-                "schemas": self.schemas,
-                "securitySchemes": {"bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "The `token` that POST /api/users/login gives.",
-                }},
-            },
+            "components": self.components,
         })
     }
 }
@@ -81,20 +98,26 @@ fn take(document: &mut Value, pointer: &str) -> Map<String, Value> {
     }
 }
 
-fn rename_references(value: &mut Value, rename: &impl Fn(&str) -> String) {
+fn refers_to(value: &Value, names: &HashSet<String>) -> bool {
     match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                match value {
-                    Value::String(target) if key == "$ref" => {
-                        if let Some(name) = target.strip_prefix(SCHEMAS) {
-                            *target = format!("{SCHEMAS}{}", rename(name));
-                        }
-                    }
-                    value => rename_references(value, rename),
-                }
+        Value::String(text) => names.contains(text),
+        Value::Object(map) => map.values().any(|value| refers_to(value, names)),
+        Value::Array(values) => values.iter().any(|value| refers_to(value, names)),
+        _ => false,
+    }
+}
+
+/// Renames what `$ref` and a discriminator's `mapping` refer to. Whatever else a string says, it does not begin like one.
+fn rename_references(value: &mut Value, rename: &impl Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) if text.starts_with(COMPONENTS) => {
+            if let Some(renamed) = rename(text) {
+                *text = renamed;
             }
         }
+        Value::Object(map) => map
+            .values_mut()
+            .for_each(|value| rename_references(value, rename)),
         Value::Array(values) => values
             .iter_mut()
             .for_each(|value| rename_references(value, rename)),
@@ -109,10 +132,14 @@ mod tests {
     fn document(path: &str, kind: &str) -> Value {
         json!({
             "paths": {path: {"get": {"operationId": "list", "responses": {"200": {"$ref": "#/components/schemas/Item"}}}}},
-            "components": {"schemas": {
-                "Item": {"type": kind, "items": {"$ref": "#/components/schemas/Same"}},
-                "Same": {"type": "string"},
-            }},
+            "components": {
+                "schemas": {
+                    "Item": {"type": kind, "items": {"$ref": "#/components/schemas/Same"}},
+                    "Same": {"type": "string"},
+                    "Either": {"discriminator": {"propertyName": "is", "mapping": {"item": "#/components/schemas/Item"}}},
+                },
+                "responses": {"Conflict": {"description": kind, "is": "#/components/schemas/Item"}},
+            },
             "tags": [{"name": "lists"}],
         })
     }
@@ -128,8 +155,19 @@ mod tests {
         assert_eq!(schemas["events.Item"]["type"], "array");
         assert_eq!(
             schemas.as_object().unwrap().len(),
-            3,
+            5,
             "what is the same is there once: {schemas}"
+        );
+        // `Either` differs because what it refers to does.
+        let mapped = |name: &str| schemas[name]["discriminator"]["mapping"]["item"].clone();
+        assert_eq!(mapped("Either"), "#/components/schemas/Item");
+        assert_eq!(mapped("events.Either"), "#/components/schemas/events.Item");
+        let responses = &document["components"]["responses"];
+        assert_eq!(responses["Conflict"]["description"], "object");
+        assert_eq!(responses["events.Conflict"]["description"], "array");
+        assert_eq!(
+            responses["events.Conflict"]["is"],
+            "#/components/schemas/events.Item"
         );
         let of = |path: &str| document["paths"][path]["get"].clone();
         assert_eq!(

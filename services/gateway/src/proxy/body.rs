@@ -11,11 +11,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    http::StatusCode,
-};
-use common::problem::{ApiError, body_too_large, request_timeout};
+use axum::body::{Body, Bytes, HttpBody};
+use common::problem::{ApiError, body_incomplete, body_too_large, request_timeout};
 use http_body::{Frame, SizeHint};
 
 const TOO_LONG: u8 = 1;
@@ -32,11 +29,7 @@ impl Fate {
         match self.0.load(Ordering::Relaxed) {
             TOO_LONG => Some(body_too_large()),
             TOO_SLOW => Some(request_timeout()),
-            BROKEN => Some(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "body_incomplete",
-                "The request body ended before it was complete.",
-            )),
+            BROKEN => Some(body_incomplete()),
             _ => None,
         }
     }

@@ -7,15 +7,16 @@ use common::{
     wire::{EventFacts, RefundReason},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// An enum whose values have fixed names, in stores and answers alike.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ToSchema)]
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
+            $($(#[$variant_doc])* #[schema(rename = $text)] $variant,)+
         }
 
         impl $name {
@@ -43,6 +44,7 @@ macro_rules! named {
 
 named! {
     /// What a message is about.
+    #[schema(as = MessageKind)]
     Kind {
         /// You are in. Written by earlier releases; now the ticket says so.
         RegistrationConfirmed = "registration_confirmed",
@@ -79,6 +81,7 @@ named! {
 
 named! {
     /// What became of a message.
+    #[schema(as = MessageStatus)]
     Status {
         /// Its turn will come, for the first time or again.
         Queued = "queued",

@@ -4,39 +4,44 @@ use axum::{extract::State, http::Uri, response::Response};
 use common::{
     extract::{Caller, Params},
     http::{Cursor, Page, page},
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::PageParams,
     time::utc,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::App, store::Entry};
+use crate::{
+    app::App,
+    domain::message::{Channel, Kind, Status},
+    store::Entry,
+};
 
 /// A message to the caller.
 #[derive(Serialize, ToSchema)]
 pub struct Notification {
     /// The message, as in its `Message-ID`.
-    #[schema(example = "019309a2-0000-7000-8000-000000000001")]
+    #[schema(format = Uuid, example = "019309a2-0000-7000-8000-000000000001")]
     message_id: String,
     /// `ticket` (which is the confirmation too; earlier releases sent a `registration_confirmed` before it),
     /// `reminder_24h`, `reminder_3h`, `event_updated`, `event_cancelled`, `registration_cancelled`, `hold_expired`,
     /// `payment_failed` or `payment_refunded`.
-    #[schema(example = "ticket")]
+    #[schema(value_type = Kind, example = "ticket")]
     kind: &'static str,
-    /// `email` or `sms`.
-    #[schema(example = "email")]
+    /// Which way it goes.
+    #[schema(value_type = Channel, example = "email")]
     channel: &'static str,
     /// The event it is about.
-    #[schema(example = "019309a2-0000-7000-8000-000000000002")]
+    #[schema(format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     event_id: String,
     /// `queued`, `sending`, `sent`, `failed`, or `dropped` when it was not needed any more.
-    #[schema(example = "sent")]
+    #[schema(value_type = Status, example = "sent")]
     status: &'static str,
     /// When it was written.
-    #[schema(example = "2024-11-22T13:14:06.000Z")]
+    #[schema(format = DateTime, example = "2024-11-22T13:14:06.000Z")]
     created_at: String,
     /// When it went out.
-    #[schema(example = "2024-11-22T13:14:07.000Z")]
+    #[schema(required = true, format = DateTime, example = "2024-11-22T13:14:07.000Z")]
     sent_at: Option<String>,
 }
 
@@ -58,15 +63,11 @@ impl From<&Entry> for Notification {
 #[utoipa::path(
     get,
     path = "/api/notifications",
+    operation_id = "listNotifications",
     tag = "notifications",
-    params(
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
-        ("cursor" = Option<String>, Query, description = "From the Link header of the page before"),
-    ),
+    params(PageParams),
     responses(
         (status = 200, description = "The messages; the next page is in Link", body = Vec<Notification>),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is not valid"),
     ),
     security(("bearer" = []))
 )]

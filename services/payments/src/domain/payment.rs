@@ -13,7 +13,8 @@ use super::order::Order;
 
 /// Where a payment stands, in the order in which it moves. Money that was thought lost may still come (`Failed` to
 /// `Authorized` is legal at Razorpay, up to days later).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, utoipa::ToSchema)]
+#[schema(as = PaymentStatus, rename_all = "lowercase")]
 pub enum Status {
     /// The payer has not finished.
     Created,

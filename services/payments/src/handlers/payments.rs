@@ -5,24 +5,21 @@ use common::{
     extract::{Caller, Params, PathId},
     http::{Page, page},
     ids::PaymentId,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::PageParams,
 };
 
-use crate::{app::App, views::PaymentView};
+use crate::{app::App, problems::payment_not_found, views::PaymentView};
 
 /// List your payments, newest first.
 #[utoipa::path(
     get,
     path = "/api/payment/payments",
+    operation_id = "listPayments",
     tag = "payments",
-    params(
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
-        ("cursor" = Option<String>, Query, description = "From the Link header of the page before"),
-    ),
+    params(PageParams),
     responses(
         (status = 200, description = "The payments; the next page is in Link", body = Vec<PaymentView>),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "A parameter is wrong"),
     ),
     security(("bearer" = []))
 )]
@@ -42,16 +39,18 @@ pub async fn list(
     ))
 }
 
+common::problems!(Problems: payment_not_found());
+
 /// One of your payments, with its failure or refund.
 #[utoipa::path(
     get,
     path = "/api/payment/payments/{id}",
+    operation_id = "getPayment",
     tag = "payments",
-    params(("id" = String, Path, description = "The payment's id")),
+    params(("id" = String, Path, description = "The payment's id", example = "019309a2-0000-7000-8000-000000000005")),
     responses(
         (status = 200, description = "The payment", body = PaymentView),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such payment of yours"),
+        Problems,
     ),
     security(("bearer" = []))
 )]
@@ -63,5 +62,5 @@ pub async fn one(
     let found = app.store.statement(PaymentId::lenient(&id), caller.id).await?;
     found
         .map(|statement| Json(PaymentView::from(&statement)))
-        .ok_or_else(|| ApiError::not_found("payment_not_found", "There is no such payment."))
+        .ok_or_else(payment_not_found)
 }

@@ -12,7 +12,8 @@ use common::{
     idempotency::{Answer, Key},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::{Paise, Rupees},
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas::{Amount, KeyParam},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,7 +26,11 @@ use crate::{
         payment::Payment,
     },
     flow::{self, Paid, Wish},
-    razorpay::types::NextStep,
+    problems::{
+        already_paid, amount_mismatch, not_your_payment, nothing_due, payment_failed, payment_in_progress,
+        provider_problem,
+    },
+    razorpay::{RazorpayError, types::NextStep},
     store::Statement,
     views::{PaymentAnswer, PaymentView},
 };
@@ -34,16 +39,16 @@ use crate::{
 #[derive(ToSchema)]
 pub struct ProcessPayment {
     /// The event.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
     /// Rupees; must be what is due.
-    #[schema(value_type = f64, example = 500)]
+    #[schema(value_type = Amount, example = 500)]
     pub amount: Paise,
     /// Must be the caller.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, example = "019309a2-0000-7000-8000-000000000006")]
     pub user_id: UserId,
-    /// `upi`, `card` (`credit_card`, `debit_card`), `netbanking` or `wallet`.
-    #[schema(value_type = String, example = "upi")]
+    /// How; `credit_card` and `debit_card` are `card`.
+    #[schema(value_type = AskedMethod, example = "upi")]
     pub payment_method: Method,
     /// With what exactly; simulator only.
     pub payment_details: Option<Instrument>,
@@ -66,23 +71,58 @@ impl FromFields for ProcessPayment {
     }
 }
 
+/// A way to pay, as it may be asked for.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the document's view of what Method::parse takes")]
+enum AskedMethod {
+    Upi,
+    Card,
+    CreditCard,
+    DebitCard,
+    Netbanking,
+    Wallet,
+}
+
+/// What came of it. `status` tells which.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(discriminator(property_name = "status", mapping(
+    ("captured" = "#/components/schemas/PaymentAnswer"),
+    ("refunded" = "#/components/schemas/PaymentAnswer"),
+    ("created" = "#/components/schemas/WaitingAnswer"),
+)))]
+#[expect(dead_code, reason = "the document's view of the two answers")]
+enum ProcessedPayment {
+    Captured(PaymentAnswer),
+    Waiting(WaitingAnswer),
+}
+
+/// The status of a payment that waits.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingStatus {
+    /// The payer has not finished.
+    Created,
+}
+
 /// A payment that waits for the payer.
 #[derive(Serialize, ToSchema)]
 pub struct WaitingAnswer {
     /// What to do.
     #[schema(example = "Payment created; it waits for the payer.")]
     pub message: &'static str,
-    /// `created`.
+    /// It has been created and is not finished.
     #[schema(example = "created")]
-    pub status: &'static str,
+    pub status: WaitingStatus,
     /// What is paid.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000003")]
     pub registration_id: RegistrationId,
     /// The registration's event.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
     /// The payment, if one was started from our side.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000005")]
     pub payment_id: Option<PaymentId>,
     /// Rupees.
     #[schema(value_type = f64, example = 500)]
@@ -109,8 +149,26 @@ pub struct Checkout {
     #[schema(example = "INR")]
     pub currency: &'static str,
     /// The event.
+    #[schema(example = "Rust for organisers")]
     pub description: String,
 }
+
+common::problems!(
+    Problems:
+    payment_failed("insufficient_funds", "The account does not have enough money.")
+        .with("payment_id", "019309a2-0000-7000-8000-000000000005"),
+    not_your_payment(),
+    // The events service's, in its words.
+    ApiError::not_found("event_not_found", "There is no such event."),
+    ApiError::conflict("event_cancelled", "This event was cancelled."),
+    ApiError::conflict("event_full", "Every seat of this event is taken."),
+    ApiError::conflict("registration_closed", "Registration for this event is closed."),
+    nothing_due(),
+    amount_mismatch(Paise(50_000), RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
+    already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    payment_in_progress(RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
+    provider_problem(RazorpayError::Keys),
+);
 
 /// Pay for your registration. Takes a seat first when you have none.
 ///
@@ -119,22 +177,17 @@ pub struct Checkout {
 #[utoipa::path(
     post,
     path = "/api/payment/process_payment",
+    operation_id = "processPayment",
     tag = "payments",
-    request_body = ProcessPayment,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again")),
+    request_body(content = ProcessPayment, example = json!({
+        "event_id": "019309a2-0000-7000-8000-000000000002", "user_id": "019309a2-0000-7000-8000-000000000006",
+        "amount": 500, "payment_method": "upi",
+    })),
+    params(KeyParam),
     responses(
-        (status = 200, description = "Captured", body = PaymentAnswer),
-        (status = 202, description = "Waiting for the payer", body = WaitingAnswer),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 402, body = Problem, content_type = "application/problem+json",
-            description = "Declined; `code` is Razorpay's reason. The seat stays held"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "`user_id` is not you"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such event"),
-        (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "`amount_mismatch`, `nothing_due`, `already_paid` (with payment_id), `payment_in_progress`, \
-                           `event_full`, `registration_closed`, `event_cancelled`"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "Missing or wrong fields"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "Razorpay does not answer"),
+        (status = 200, description = "Captured: a `PaymentAnswer`.", body = ProcessedPayment),
+        (status = 202, description = "Waiting for the payer: a `WaitingAnswer`.", body = ProcessedPayment),
+        Problems,
     ),
     security(("bearer" = []))
 )]
@@ -144,10 +197,7 @@ pub async fn process_payment(
     Unsafe { input, key }: Unsafe<ProcessPayment>,
 ) -> Result<Response, ApiError> {
     if input.user_id != caller.id {
-        return Err(ApiError::forbidden(
-            "not_your_payment",
-            "You can pay for yourself only.",
-        ));
+        return Err(not_your_payment());
     }
     let instrument = input.payment_details.unwrap_or_default();
     if !app.simulated && instrument != Instrument::default() {
@@ -216,7 +266,7 @@ pub fn answer(statement: &Statement) -> Answer {
 fn waiting(app: &App, order: Order, payment: Option<&Payment>, next: Vec<NextStep>) -> Answer {
     let body = WaitingAnswer {
         message: "Payment created; it waits for the payer.",
-        status: "created",
+        status: WaitingStatus::Created,
         registration_id: order.registration_id,
         event_id: order.event_id,
         payment_id: payment.map(|payment| payment.id),

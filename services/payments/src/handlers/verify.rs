@@ -2,29 +2,56 @@
 
 use axum::{
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use common::{
     extract::{Caller, Unsafe},
     fields::{Fields, FromFields, Value},
     http::context,
-    problem::{ApiError, Problem},
+    ids::PaymentId,
+    problem::ApiError,
 };
 use utoipa::ToSchema;
 
 use super::process_payment::answer;
-use crate::{app::App, flow, razorpay::signature, views::PaymentAnswer};
+use crate::{
+    app::App,
+    flow,
+    problems::{
+        already_paid, order_not_found, payment_failed, payment_mismatch, payment_pending, provider_problem,
+        signature_invalid,
+    },
+    razorpay::{RazorpayError, signature},
+    views::PaymentAnswer,
+};
 
 /// Checkout's result.
 #[derive(ToSchema)]
 pub struct Verify {
     /// Razorpay's order.
-    #[schema(example = "order_DBJOWzybf0sJbb")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[!-~]+$",
+        example = "order_DBJOWzybf0sJbb"
+    )]
     pub razorpay_order_id: String,
     /// Razorpay's payment.
-    #[schema(example = "pay_DaaS6LOUAASb7Y")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[!-~]+$",
+        example = "pay_DaaS6LOUAASb7Y"
+    )]
     pub razorpay_payment_id: String,
     /// Proves that Razorpay says so.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = "^[!-~]+$",
+        example = "93d5c1ba0a5d5f0e2d3ce4bf6bd1dba8a9c8d9e2c0a54e0b8e5b0d9d0a6f5b1c"
+    )]
     pub razorpay_signature: String,
 }
 
@@ -42,6 +69,18 @@ impl FromFields for Verify {
     }
 }
 
+common::problems!(
+    Problems:
+    payment_failed("insufficient_funds", "The account does not have enough money.")
+        .with("payment_id", "019309a2-0000-7000-8000-000000000005"),
+    order_not_found(),
+    payment_pending(),
+    payment_mismatch(),
+    already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    signature_invalid(StatusCode::UNPROCESSABLE_ENTITY),
+    provider_problem(RazorpayError::Keys),
+);
+
 /// Finish a payment made in Razorpay Checkout.
 ///
 /// The signature only proves where the ids come from; the payment itself is fetched from Razorpay, compared and
@@ -49,16 +88,15 @@ impl FromFields for Verify {
 #[utoipa::path(
     post,
     path = "/api/payment/verify",
+    operation_id = "verifyPayment",
     tag = "payments",
-    request_body = Verify,
+    request_body(content = Verify, example = json!({
+        "razorpay_order_id": "order_DBJOWzybf0sJbb", "razorpay_payment_id": "pay_DaaS6LOUAASb7Y",
+        "razorpay_signature": "93d5c1ba0a5d5f0e2d3ce4bf6bd1dba8a9c8d9e2c0a54e0b8e5b0d9d0a6f5b1c",
+    })),
     responses(
         (status = 200, description = "Captured", body = PaymentAnswer),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "No valid token"),
-        (status = 402, body = Problem, content_type = "application/problem+json", description = "The payment failed"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such order of yours"),
-        (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "`payment_pending`: the payer has not finished; `already_paid`: by another payment; `payment_mismatch`: of another order"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "Missing fields, or `signature_invalid`"),
+        Problems,
     ),
     security(("bearer" = []))
 )]
@@ -72,7 +110,7 @@ pub async fn verify(
         .order_by_razorpay_id(input.razorpay_order_id)
         .await?
         .filter(|order| order.user_id == caller.id)
-        .ok_or_else(|| ApiError::not_found("order_not_found", "There is no such order."))?;
+        .ok_or_else(order_not_found)?;
     let secret = &app.razorpay.keys().key_secret;
     let stored = order.razorpay_id.as_deref().unwrap_or_default();
     if !signature::is_valid_checkout(
@@ -82,11 +120,7 @@ pub async fn verify(
         secret,
     ) {
         tracing::warn!(order = %order.id, user = %caller.id, "a checkout came with a wrong signature");
-        return Err(ApiError::new(
-            axum::http::StatusCode::UNPROCESSABLE_ENTITY,
-            "signature_invalid",
-            "The signature does not belong to this order and payment.",
-        ));
+        return Err(signature_invalid(StatusCode::UNPROCESSABLE_ENTITY));
     }
     let task = context::spawn(async move { flow::settle(&app, &order, &input.razorpay_payment_id).await });
     let statement = task.await.map_err(ApiError::internal)??;

@@ -8,50 +8,77 @@ use axum::{
 };
 use common::{
     extract::{MAX_BODY, body_bytes},
-    problem::{ApiError, Problem, not_json},
+    problem::{ApiError, not_json},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    problems::{event_id_missing, signature_invalid},
     razorpay::{signature, types::WebhookEnvelope},
 };
+
+/// What Razorpay sends, as far as it is read.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the document's view of WebhookEnvelope")]
+pub struct Webhook {
+    /// `event`.
+    #[schema(example = "event")]
+    entity: String,
+    /// What happened.
+    #[schema(example = "payment.captured")]
+    event: String,
+    /// The entities it is about: `payment`, `refund`.
+    payload: Map<String, Value>,
+}
+
+/// It has been taken in; a webhook that came before, too.
+#[derive(Serialize, ToSchema)]
+pub struct Taken {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+common::problems!(Problems: signature_invalid(StatusCode::BAD_REQUEST), event_id_missing());
 
 /// Razorpay's webhook. Signed over the raw body; each event id has its effect once.
 #[utoipa::path(
     post,
     path = "/api/payment/webhook",
+    operation_id = "receiveWebhook",
     tag = "payments",
+    params(
+        ("X-Razorpay-Signature" = String, Header, description = "HMAC-SHA256 of the body with the webhook's secret, in hex"),
+        ("X-Razorpay-Event-Id" = String, Header, description = "Of several deliveries of one event, one has an effect"),
+    ),
+    request_body(content = Webhook, example = json!({
+        "entity": "event", "event": "payment.captured", "payload": {"payment": {"entity": {
+            "id": "pay_DaaS6LOUAASb7Y", "order_id": "order_DBJOWzybf0sJbb", "amount": 50000, "currency": "INR",
+            "status": "captured", "method": "upi",
+        }}},
+    })),
     responses(
-        (status = 200, description = "Taken in"),
-        (status = 400, body = Problem, content_type = "application/problem+json", description = "Wrong signature, or no webhook"),
+        (status = 200, description = "Taken in", body = Taken),
+        Problems,
     )
 )]
 pub async fn webhook(
     State(app): State<App>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Taken>, ApiError> {
     let raw = body_bytes(body, MAX_BODY).await?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = header("x-razorpay-signature").unwrap_or_default();
     // Before anything is parsed: nobody else's bytes are worth a look.
     if !signature::is_valid(&raw, signature, &app.razorpay.keys().webhook_secret) {
         tracing::warn!("a webhook came with a wrong signature");
-        return Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "signature_invalid",
-            "The signature is not valid.",
-        ));
+        return Err(signature_invalid(StatusCode::BAD_REQUEST));
     }
     let event_id = header("x-razorpay-event-id").filter(|id| (1..=128).contains(&id.len()));
-    let event_id = event_id.ok_or_else(|| {
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "event_id_missing",
-            "X-Razorpay-Event-Id is missing.",
-        )
-    })?;
+    let event_id = event_id.ok_or_else(event_id_missing)?;
     let envelope: WebhookEnvelope =
         serde_json::from_slice(&raw).map_err(|error| not_json().because(error))?;
     let report = envelope
@@ -69,5 +96,5 @@ pub async fn webhook(
         first,
         "webhook consumed"
     );
-    Ok(Json(json!({"status": "ok"})))
+    Ok(Json(Taken { status: "ok" }))
 }

@@ -94,6 +94,7 @@ pub struct NextStep {
     pub action: String,
     /// Where.
     #[serde(default)]
+    #[schema(required = true)]
     pub url: Option<String>,
 }
 

@@ -13,14 +13,13 @@ use common::{
     fields::{Fields, FromFields},
     http::{context, front::private},
     ids::UserId,
-    problem::{ApiError, Problem},
+    problem::ApiError,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    docs::{BodyProblems, BusyProblems},
     domain::{Account, Email, Password, PasswordHash, User},
     hashing::{Kernel, KernelError},
     limits::Guesses,
@@ -64,6 +63,7 @@ pub struct LoggedIn {
     #[schema(example = "Login successful.")]
     message: &'static str,
     /// JWT, to be sent as `Authorization: Bearer <token>`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")]
     token: String,
     #[schema(example = "Bearer")]
     token_type: &'static str,
@@ -72,7 +72,6 @@ pub struct LoggedIn {
     expires_in: u64,
     #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
     user_id: UserId,
-    #[schema(value_type = String, example = "organizer")]
     role: Role,
 }
 
@@ -86,6 +85,8 @@ enum Verdict {
     },
 }
 
+common::problems!(Problems: invalid_credentials());
+
 /// Gives a token for an e-mail address and its password. A wrong password and an unknown address are answered
 /// alike.
 #[utoipa::path(
@@ -93,13 +94,10 @@ enum Verdict {
     path = "/api/users/login",
     operation_id = "login",
     tag = "users",
-    request_body = Login,
+    request_body(content = Login, example = json!({"email": "asha@example.org", "password": "correct horse battery staple"})),
     responses(
         (status = 200, description = "The token.", body = LoggedIn),
-        (status = 401, description = "Wrong address or password (`invalid_credentials`).",
-         body = Problem, content_type = "application/problem+json"),
-        BodyProblems,
-        BusyProblems,
+        Problems,
     ),
 )]
 pub async fn login(

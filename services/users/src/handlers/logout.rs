@@ -5,17 +5,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use common::{
-    extract::Caller,
-    http::front::private,
-    problem::{ApiError, Problem},
-    sessions,
-    wire::EndedSession,
-};
+use common::{extract::Caller, http::front::private, problem::ApiError, sessions, wire::EndedSession};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::App, docs::Unavailable};
+use crate::app::App;
 
 /// The session has ended.
 #[derive(Serialize, ToSchema)]
@@ -34,9 +28,6 @@ pub struct LoggedOut {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The session has ended.", body = LoggedOut),
-        (status = 401, description = "No valid token, or its session has ended already (`session_ended`).",
-         body = Problem, content_type = "application/problem+json"),
-        Unavailable,
     ),
 )]
 pub async fn logout(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {

@@ -6,20 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono_tz::Tz;
-use common::{
-    auth::Role,
-    extract::Caller,
-    http::front::private,
-    ids::UserId,
-    problem::{ApiError, Problem},
-    time,
-};
+use common::{auth::Role, extract::Caller, http::front::private, ids::UserId, problem::ApiError, time};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    docs::Unavailable,
     domain::{Locale, Phone, User},
 };
 
@@ -28,23 +20,22 @@ use crate::{
 pub struct Me {
     #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
     user_id: UserId,
-    #[schema(example = "asha@example.org")]
+    #[schema(format = "email", example = "asha@example.org")]
     email: String,
-    #[schema(value_type = String, example = "organizer")]
     role: Role,
-    #[schema(example = "Asha Rao")]
+    #[schema(required = true, example = "Asha Rao")]
     name: Option<String>,
     /// E.164.
-    #[schema(example = "+919876543210")]
+    #[schema(required = true, example = "+919876543210")]
     phone: Option<String>,
     /// IANA time zone.
-    #[schema(example = "Asia/Kolkata")]
+    #[schema(required = true, example = "Asia/Kolkata")]
     timezone: Option<&'static str>,
     /// Language tag.
-    #[schema(example = "en-IN")]
+    #[schema(required = true, example = "en-IN")]
     locale: Option<String>,
     /// UTC.
-    #[schema(example = "2026-11-22T13:14:06.000Z")]
+    #[schema(format = DateTime, example = "2026-11-22T13:14:06.000Z")]
     created_at: String,
 }
 
@@ -63,18 +54,18 @@ impl From<User> for Me {
     }
 }
 
+common::problems!(AccountProblems: account_gone());
+
 /// The caller's own details.
 #[utoipa::path(
     get,
     path = "/api/users/me",
-    operation_id = "get_me",
+    operation_id = "getMe",
     tag = "users",
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The account the token belongs to.", body = Me),
-        (status = 401, description = "No valid token, or the account no longer exists.",
-         body = Problem, content_type = "application/problem+json"),
-        Unavailable,
+        AccountProblems,
     ),
 )]
 pub async fn me(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {

@@ -13,14 +13,14 @@ use common::{
     fields::{Fields, FromFields},
     http::{context, front::private},
     ids::UserId,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    docs::{BodyProblems, BusyProblems},
     domain::{Account, Email, Locale, Password, Phone, User},
     store::InsertError,
 };
@@ -38,19 +38,19 @@ pub struct RegisterUser {
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 256, example = "correct horse battery staple")]
     password: Password,
     /// `organizer` (or `organiser`) or `user`, in any case.
-    #[schema(value_type = String, example = "organizer")]
+    #[schema(value_type = AskedRole, example = "organizer")]
     role: Role,
     /// What to call you.
-    #[schema(max_length = 200, example = "Asha Rao")]
+    #[schema(min_length = 1, max_length = 200, format = "line", example = "Asha Rao")]
     name: Option<String>,
-    /// With country code. Blanks, hyphens, dots and parentheses are dropped, a leading `00` is `+`; kept as E.164. Text messages go there.
-    #[schema(value_type = Option<String>, example = "+919876543210")]
+    /// Kept as E.164. Text messages go there.
+    #[schema(value_type = Option<schemas::Phone>)]
     phone: Option<Phone>,
     /// IANA time zone.
-    #[schema(value_type = Option<String>, example = "Asia/Kolkata")]
+    #[schema(value_type = Option<schemas::TimeZone>)]
     timezone: Option<Tz>,
     /// Language tag (BCP 47).
-    #[schema(value_type = Option<String>, example = "en-IN")]
+    #[schema(value_type = Option<schemas::LanguageTag>)]
     locale: Option<Locale>,
 }
 
@@ -84,26 +84,43 @@ pub struct RegisteredUser {
     message: &'static str,
     #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
     user_id: UserId,
-    #[schema(value_type = String, example = "organizer")]
     role: Role,
     /// In the form in which it is kept.
-    #[schema(example = "asha@example.org")]
+    #[schema(format = "email", example = "asha@example.org")]
     email: String,
 }
+
+/// `organiser` is `organizer`.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "the document's view of what Role::parse takes")]
+enum AskedRole {
+    Organizer,
+    Organiser,
+    User,
+}
+
+fn email_taken() -> ApiError {
+    ApiError::conflict(
+        "email_taken",
+        "This e-mail address has an account already; log in instead.",
+    )
+}
+
+common::problems!(Problems: email_taken());
 
 /// Creates an account. One e-mail address has one account.
 #[utoipa::path(
     post,
     path = "/api/users/register",
-    operation_id = "register_user",
+    operation_id = "registerUser",
     tag = "users",
-    request_body = RegisterUser,
+    request_body(content = RegisterUser, example = json!({
+        "email": "asha@example.org", "password": "correct horse battery staple", "role": "organizer", "name": "Asha Rao",
+    })),
     responses(
         (status = 201, description = "The account exists.", body = RegisteredUser),
-        (status = 409, description = "The address has an account already (`email_taken`).",
-         body = Problem, content_type = "application/problem+json"),
-        BodyProblems,
-        BusyProblems,
+        Problems,
     ),
 )]
 pub async fn register(
@@ -140,10 +157,7 @@ pub async fn register(
         .insert(Account { user, password_hash })
         .await
         .map_err(|error| match error {
-            InsertError::EmailTaken => ApiError::conflict(
-                "email_taken",
-                "This e-mail address has an account already; log in instead.",
-            ),
+            InsertError::EmailTaken => email_taken(),
             InsertError::Store(error) => error.into(),
         })?;
     context::note_user(answer.user_id);

@@ -11,36 +11,37 @@ use common::{
     fields::{Fields, FromFields},
     http::front::private,
     people,
-    problem::{ApiError, Problem},
+    problem::ApiError,
+    schemas,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    me::{Me, account_gone},
+    me::{AccountProblems, Me, account_gone},
     register::MAX_NAME,
 };
 use crate::{
     app::App,
-    docs::{BodyProblems, Unavailable},
     domain::{Details, Locale, Phone},
 };
 
 /// What to change; what is left out stays as it is, and null takes it away.
 #[derive(ToSchema)]
+#[schema(min_properties = 1)]
 #[expect(dead_code, reason = "the document's view of Details")]
 pub struct UpdateMe {
     /// What to call you.
-    #[schema(max_length = 200, example = "Asha Rao")]
+    #[schema(min_length = 1, max_length = 200, format = "line", example = "Asha Rao")]
     name: Option<String>,
-    /// With country code. Blanks, hyphens, dots and parentheses are dropped, a leading `00` is `+`; kept as E.164. Text messages go there.
-    #[schema(value_type = Option<String>, example = "+919876543210")]
+    /// Kept as E.164. Text messages go there.
+    #[schema(value_type = Option<schemas::Phone>)]
     phone: Option<Phone>,
     /// IANA time zone.
-    #[schema(value_type = Option<String>, example = "Asia/Kolkata")]
+    #[schema(value_type = Option<schemas::TimeZone>)]
     timezone: Option<Tz>,
     /// Language tag (BCP 47).
-    #[schema(value_type = Option<String>, example = "en-IN")]
+    #[schema(value_type = Option<schemas::LanguageTag>)]
     locale: Option<Locale>,
 }
 
@@ -78,16 +79,13 @@ pub struct UpdatedMe {
 #[utoipa::path(
     patch,
     path = "/api/users/me",
-    operation_id = "update_me",
+    operation_id = "updateMe",
     tag = "users",
     security(("bearer" = [])),
-    request_body = UpdateMe,
+    request_body(content = UpdateMe, example = json!({"name": "Asha Rao", "phone": "+91 98765 43210", "timezone": "Asia/Kolkata"})),
     responses(
         (status = 200, description = "The account as it is now.", body = UpdatedMe),
-        (status = 401, description = "No valid token, or the account no longer exists.",
-         body = Problem, content_type = "application/problem+json"),
-        BodyProblems,
-        Unavailable,
+        AccountProblems,
     ),
 )]
 pub async fn update_me(

@@ -1,0 +1,45 @@
+"""What JSON Schema cannot say of the API, for schemathesis: the forms behind the document's own `format`s, amounts in
+whole paise, and that an Idempotency-Key belongs to one body.
+"""
+
+import datetime
+import uuid
+
+import schemathesis
+from hypothesis import strategies as st
+
+# Several scripts, in and out of the basic plane, with nothing invisible.
+VISIBLE = st.sampled_from("abcXYZ019-_'&/éßİςअআ東語한عש😀")
+WORDS = st.text(VISIBLE, min_size=1, max_size=40)
+
+for name, values in {
+    "line": WORDS,
+    "text": st.lists(WORDS, min_size=1, max_size=5).map("\n".join),
+    "phone": st.from_regex(r"\A\+9198765[0-9]{5}\Z"),
+    "email": st.from_regex(r"\A[a-z][a-z0-9]{0,20}@[a-z]{1,20}\.example\Z"),
+    "password": st.text(VISIBLE, min_size=8, max_size=60),
+    "iana-time-zone": st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York", "Europe/Berlin"]),
+    "language-tag": st.sampled_from(["en", "en-IN", "hi", "zh-Hant-TW"]),
+    "date": st.dates(min_value=datetime.date(1970, 1, 2)).map(str),
+    "date-time-local": st.datetimes(min_value=datetime.datetime(1970, 1, 2)).map(datetime.datetime.isoformat),
+    "date-time": st.datetimes(min_value=datetime.datetime(1970, 1, 2)).map(lambda at: at.isoformat() + "Z"),
+}.items():
+    schemathesis.openapi.format(name, values)
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    key = case.headers and case.headers.get("Idempotency-Key")
+    without = getattr(case.meta and case.meta.phase.data, "parameter", None)  # a header that is left out on purpose
+    if isinstance(key, str) and 1 <= len(key) <= 255 and without != "Authorization":
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
+
+
+@schemathesis.hook
+def map_body(context, body):
+    if isinstance(body, dict):
+        for name in ("amount", "fees"):
+            value = body.get(name)
+            if isinstance(value, float) and 0 <= value <= 10_000_000:
+                body[name] = 0 if value < 1 else round(value, 2)
+    return body
