@@ -67,7 +67,10 @@ pub fn responses(errors: impl IntoIterator<Item = ApiError>) -> BTreeMap<String,
 /// The document as it is served.
 pub fn finish(document: &OpenApi) -> Value {
     // What utoipa builds are maps with names for keys: this cannot fail.
-    let mut document = serde_json::to_value(document).unwrap_or_default();
+    finished(serde_json::to_value(document).unwrap_or_default())
+}
+
+fn finished(mut document: Value) -> Value {
     let mut shared = Map::new();
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, item) in paths.into_iter().flatten() {
@@ -349,5 +352,78 @@ fn member(name: &str, example: &Value) -> Value {
         }
         Value::Number(_) => json!({"type": "number", "minimum": 0}),
         _ => json!({}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::IntoResponses;
+
+    use super::*;
+
+    crate::problems!(
+        Refusals:
+        ApiError::conflict("full", "It is full."),
+        ApiError::conflict("taken", "It is taken.").with("owner_id", "019309a2-0000-7000-8000-000000000001"),
+        ApiError::new(StatusCode::PAYMENT_REQUIRED, "no_money", "There is no money."),
+    );
+
+    fn with(mut operation: Value) -> Value {
+        operation["responses"] = json!(Refusals::responses());
+        operation["responses"]["200"] = json!({"description": "It is done."});
+        let document = json!({
+            "openapi": "3.1.0",
+            "info": {"title": "", "version": ""},
+            "paths": {"/api/reg/register_event": {"post": operation}},
+        });
+        finished(document)
+    }
+
+    #[test]
+    fn a_calls_form_says_how_it_can_fail() {
+        let statuses = |operation| {
+            let document = with(operation);
+            let responses = document["paths"]["/api/reg/register_event"]["post"]["responses"].clone();
+            let own = responses.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            own.join(" ")
+        };
+        assert_eq!(statuses(json!({})), "200 400 402 409 414 429 431 500 502 503 504");
+        let key = json!({"name": "Idempotency-Key", "in": "header"});
+        let all = json!({
+            "security": [{"bearer": []}],
+            "parameters": [key],
+            "requestBody": {"content": {"application/json": {}}},
+        });
+        assert_eq!(
+            statuses(all),
+            "200 400 401 402 408 409 413 414 415 422 429 431 500 502 503 504"
+        );
+    }
+
+    #[test]
+    fn each_code_has_its_members() {
+        let document = with(json!({"parameters": [{"name": "Idempotency-Key", "in": "header"}]}));
+        let operation = &document["paths"]["/api/reg/register_event"]["post"];
+        assert_eq!(operation["security"], json!([]));
+        let response = &operation["responses"]["409"];
+        let content = &response["content"][PROBLEM_JSON];
+        let [plain, taken] = content["schema"]["oneOf"].as_array().unwrap().as_slice() else {
+            panic!("{content}");
+        };
+        assert_eq!(
+            plain["allOf"][1]["properties"]["code"]["enum"],
+            json!(["full", "idempotency_key_in_flight"])
+        );
+        assert_eq!(taken["allOf"][1]["required"], json!(["owner_id"]));
+        assert_eq!(taken["allOf"][1]["properties"]["owner_id"]["format"], "uuid");
+        assert!(response["headers"]["retry-after"].is_object(), "{response}");
+        let shown = &content["examples"]["full"]["value"];
+        assert_eq!(shown["message"], "Error registering for event.");
+        let declined = &operation["responses"]["402"]["content"][PROBLEM_JSON]["schema"];
+        assert_eq!(
+            declined["allOf"][1]["properties"]["code"],
+            Value::Null,
+            "any code may come"
+        );
     }
 }

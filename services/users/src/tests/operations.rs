@@ -33,25 +33,18 @@ async fn the_line_before_hashing_can_be_watched() {
 #[tokio::test]
 async fn the_document_tells_every_endpoint_and_failure() {
     let document = Service::start().get("/openapi.json", "").await.is(200).body;
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let operations = [
         (
             "/api/users/register",
             "post",
-            vec!["201", "400", "409", "413", "415", "422", "429", "503"],
+            "registerUser",
+            "409",
+            "email_taken",
         ),
-        (
-            "/api/users/login",
-            "post",
-            vec!["200", "400", "401", "413", "415", "422", "429", "503"],
-        ),
-        ("/api/users/logout", "post", vec!["200", "401", "503"]),
-        ("/api/users/me", "get", vec!["200", "401", "503"]),
-        (
-            "/api/users/me",
-            "patch",
-            vec!["200", "400", "401", "413", "415", "422", "503"],
-        ),
+        ("/api/users/login", "post", "login", "401", "invalid_credentials"),
+        ("/api/users/logout", "post", "logout", "401", "session_ended"),
+        ("/api/users/me", "get", "getMe", "401", "account_gone"),
+        ("/api/users/me", "patch", "updateMe", "401", "account_gone"),
     ];
     let paths = document["paths"].as_object().unwrap();
     assert_eq!(
@@ -62,39 +55,16 @@ async fn the_document_tells_every_endpoint_and_failure() {
         operations.len(),
         "internal ones are not public"
     );
-    for (path, method, statuses) in operations {
+    for (path, method, id, status, code) in operations {
         let operation = &document["paths"][path][method];
-        assert_eq!(operation["tags"], json!(["users"]), "{path}");
-        let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(
-            responses.keys().map(String::as_str).collect::<Vec<_>>(),
-            statuses,
-            "{path}"
-        );
-        for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
-            let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(schema, "#/components/schemas/Problem", "{path} {status}");
+        assert_eq!(operation["operationId"], id);
+        let mut response = &operation["responses"][status];
+        if let Some(reference) = response["$ref"].as_str() {
+            response = document.pointer(reference.trim_start_matches('#')).unwrap();
         }
+        let examples = &response["content"]["application/problem+json"]["examples"];
+        assert_eq!(examples[code]["value"]["code"], code, "{id}: {response}");
     }
-    assert_eq!(
-        document["components"]["securitySchemes"]["bearer"]["scheme"],
-        "bearer"
-    );
-    assert_eq!(
-        document["paths"]["/api/users/me"]["get"]["security"],
-        json!([{"bearer": []}])
-    );
     let register = &document["components"]["schemas"]["RegisterUser"];
     assert_eq!(register["required"], json!(["email", "password", "role"]));
-    for schema in [
-        "RegisterUser",
-        "RegisteredUser",
-        "Login",
-        "LoggedIn",
-        "Me",
-        "Problem",
-        "FieldError",
-    ] {
-        assert!(document["components"]["schemas"][schema].is_object(), "{schema}");
-    }
 }
