@@ -1,9 +1,10 @@
 //! Figures for Prometheus (text format 0.0.4) at `/metrics`.
+//!
+//! Each service has a recorder of its own, because several may run in one process; nothing is recorded globally.
 
 use std::{
-    fmt::Write,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,16 +12,20 @@ use std::{
 
 use async_trait::async_trait;
 use axum::{
-    http::header,
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::unreadable;
 
-/// Upper bounds of latency histograms, in microseconds.
-const BUCKETS: [u64; 11] = [
-    250, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
+/// Upper bounds of histograms, in seconds.
+const BUCKETS: [f64; 11] = [
+    0.000_25, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
 ];
+/// The recorder keeps every measured time until it is asked to fold them into their buckets: so often, in requests.
+const FOLD: u64 = 8192;
 
 /// Something that knows a figure when asked, such as the length of a queue.
 #[async_trait]
@@ -29,44 +34,22 @@ pub trait Gauge: Send + Sync {
     /// a name that ends in `_total`.
     async fn read(&self) -> Vec<(&'static str, &'static str, f64)>;
 
-    /// Name and help text of each histogram.
+    /// Name, help text and place of each histogram.
     fn histograms(&self) -> Vec<(&'static str, &'static str, &Histogram)> {
         Vec::new()
     }
 }
 
-/// How long something takes.
+/// How long something takes. Counts once it belongs to a service's figures.
 #[derive(Default)]
-pub struct Histogram {
-    buckets: [AtomicU64; BUCKETS.len() + 1],
-    micros: AtomicU64,
-}
+pub struct Histogram(OnceLock<metrics::Histogram>);
 
 impl Histogram {
     /// Counts one.
     pub fn observe(&self, took: Duration) {
-        let micros = took.as_micros() as u64;
-        let bucket = BUCKETS.iter().position(|bound| micros <= *bound);
-        self.buckets[bucket.unwrap_or(BUCKETS.len())].fetch_add(1, Ordering::Relaxed);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    fn write(&self, text: &mut String, service: &str, name: &str, help: &str) {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
-        let mut total = 0;
-        for (index, count) in self.buckets.iter().enumerate() {
-            total += count.load(Ordering::Relaxed);
-            let bound = BUCKETS
-                .get(index)
-                .map_or("+Inf".to_owned(), |micros| (*micros as f64 / 1e6).to_string());
-            let _ = writeln!(
-                text,
-                "{name}_bucket{{service=\"{service}\",le=\"{bound}\"}} {total}"
-            );
+        if let Some(histogram) = self.0.get() {
+            histogram.record(took);
         }
-        let seconds = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        let _ = writeln!(text, "{name}_sum{{service=\"{service}\"}} {seconds}");
-        let _ = writeln!(text, "{name}_count{{service=\"{service}\"}} {total}");
     }
 }
 
@@ -76,76 +59,98 @@ pub struct Metrics(Arc<Inner>);
 
 struct Inner {
     service: &'static str,
-    /// By the first digit of the status.
-    requests: [AtomicU64; 6],
-    took: Histogram,
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    requests: AtomicU64,
     gauges: Vec<Box<dyn Gauge>>,
 }
 
 impl Metrics {
     /// Figures of `service`, with gauges that are read when somebody asks.
     pub fn new(service: &'static str, gauges: Vec<Box<dyn Gauge>>) -> Self {
+        let builder = PrometheusBuilder::new().add_global_label("service", service);
+        // Only an empty list of buckets is refused.
+        let builder = builder
+            .set_buckets(&BUCKETS)
+            .unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe_counter!("http_requests_total", "Requests answered.");
+            describe_histogram!("http_request_seconds", "Time until the head of the answer.");
+            describe_counter!(
+                "unreadable_rows_total",
+                "Times that a row could not be read, by table."
+            );
+            for (name, help, histogram) in gauges.iter().flat_map(|gauge| gauge.histograms()) {
+                describe_histogram!(name, help);
+                histogram.0.get_or_init(|| histogram!(name));
+            }
+        });
         Self(Arc::new(Inner {
             service,
-            requests: Default::default(),
-            took: Histogram::default(),
+            handle: recorder.handle(),
+            recorder,
+            requests: AtomicU64::new(0),
             gauges,
         }))
     }
 
-    /// Counts a request.
-    pub fn request(&self, status: u16, took: Duration) {
+    /// Counts a request. `route` is the template of the path that answered, of which there are few; none when no route
+    /// did.
+    pub fn request(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         let inner = &self.0;
-        inner.requests[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
-        inner.took.observe(took);
+        let (method, route) = (known(method), route.unwrap_or("none").to_owned());
+        metrics::with_local_recorder(&inner.recorder, || {
+            let status = status.as_str().to_owned();
+            counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
+                .increment(1);
+            histogram!("http_request_seconds", "method" => method, "route" => route).record(took);
+        });
+        if inner.requests.fetch_add(1, Ordering::Relaxed) % FOLD == FOLD - 1 {
+            inner.handle.run_upkeep();
+        }
     }
 
     /// All figures.
     pub async fn render(&self) -> Response {
-        let mut text = String::new();
-        let service = self.0.service;
-        text.push_str("# HELP http_requests_total Requests answered, by class of status.\n# TYPE http_requests_total counter\n");
-        for (class, count) in self.0.requests.iter().enumerate().skip(1) {
-            let count = count.load(Ordering::Relaxed);
-            let _ = writeln!(
-                text,
-                "http_requests_total{{service=\"{service}\",status=\"{class}xx\"}} {count}"
-            );
+        let inner = &self.0;
+        let mut figures = Vec::new();
+        for gauge in &inner.gauges {
+            figures.extend(gauge.read().await);
         }
-        let help = "Time until the head of the answer.";
-        self.0
-            .took
-            .write(&mut text, service, "http_request_seconds", help);
-        for gauge in &self.0.gauges {
-            for (name, help, value) in gauge.read().await {
-                let kind = if name.ends_with("_total") {
-                    "counter"
+        metrics::with_local_recorder(&inner.recorder, || {
+            for (name, help, value) in figures {
+                if name.ends_with("_total") {
+                    describe_counter!(name, help);
+                    counter!(name).absolute(value as u64);
                 } else {
-                    "gauge"
-                };
-                let _ = writeln!(
-                    text,
-                    "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{service=\"{service}\"}} {value}"
-                );
+                    describe_gauge!(name, help);
+                    gauge!(name).set(value);
+                }
             }
-            for (name, help, histogram) in gauge.histograms() {
-                histogram.write(&mut text, service, name, help);
+            for (table, count) in unreadable::counts(inner.service) {
+                counter!("unreadable_rows_total", "table" => table).absolute(count);
             }
-        }
-        for (index, (table, count)) in unreadable::counts(service).into_iter().enumerate() {
-            if index == 0 {
-                text.push_str("# HELP unreadable_rows_total Times that a row could not be read, by table.\n# TYPE unreadable_rows_total counter\n");
-            }
-            let _ = writeln!(
-                text,
-                "unreadable_rows_total{{service=\"{service}\",table=\"{table}\"}} {count}"
-            );
-        }
+        });
         (
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-            text,
+            inner.handle.render(),
         )
             .into_response()
+    }
+}
+
+/// The method, of which a client may invent any.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
     }
 }
 
@@ -176,5 +181,50 @@ impl Gauge for OutboxGauge {
                 stats.oldest_millis as f64 / 1000.0,
             ),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn text(metrics: &Metrics) -> String {
+        let response = metrics.render().await;
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn requests_by_method_route_and_status() {
+        let (mine, other) = (
+            Metrics::new("mine", Vec::new()),
+            Metrics::new("other", Vec::new()),
+        );
+        let took = Duration::from_micros(900);
+        for _ in 0..=FOLD {
+            mine.request(&Method::GET, Some("/api/events/{id}"), StatusCode::OK, took);
+        }
+        let invented = Method::from_bytes(b"BREW\"").unwrap_or(Method::TRACE);
+        mine.request(&invented, None, StatusCode::NOT_FOUND, took);
+        let text_of_mine = text(&mine).await;
+        for line in [
+            "http_requests_total{service=\"mine\",method=\"GET\",route=\"/api/events/{id}\",status=\"200\"} 8193",
+            "http_requests_total{service=\"mine\",method=\"other\",route=\"none\",status=\"404\"} 1",
+            "http_request_seconds_bucket{service=\"mine\",method=\"GET\",route=\"/api/events/{id}\",le=\"0.00025\"} 0",
+            "http_request_seconds_bucket{service=\"mine\",method=\"GET\",route=\"/api/events/{id}\",le=\"0.001\"} 8193",
+            "http_request_seconds_count{service=\"mine\",method=\"GET\",route=\"/api/events/{id}\"} 8193",
+            "# TYPE http_requests_total counter",
+        ] {
+            assert!(
+                text_of_mine.lines().any(|found| found == line),
+                "{line}\n{text_of_mine}"
+            );
+        }
+        assert!(
+            !text(&other).await.contains("http_requests_total{"),
+            "what is counted is counted once"
+        );
     }
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use common::problem::ApiError;
+use common::{http::front::noting_route, problem::ApiError};
 use serde_json::{Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -26,7 +26,7 @@ pub fn router(parts: Parts, documents: Documents) -> Router {
         .use_base_layout()
         .display_request_duration(true);
     let docs = Router::from(SwaggerUi::new(DOCS).config(config));
-    Router::new()
+    let pages = Router::new()
         .route("/", get(welcome))
         .route(
             "/health",
@@ -39,7 +39,8 @@ pub fn router(parts: Parts, documents: Documents) -> Router {
         )
         .with_state(parts)
         .route("/openapi.json", get(document).with_state(documents))
-        .merge(docs)
+        .merge(docs);
+    noting_route(pages)
 }
 
 async fn welcome() -> Json<Value> {

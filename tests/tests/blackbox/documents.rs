@@ -78,6 +78,10 @@ async fn the_documents_are_whole(topology: Topology) {
             }
         }
     }
+    assert_eq!(
+        document["components"]["securitySchemes"]["bearer"]["scheme"],
+        "bearer"
+    );
     let docs = anyone
         .send(reqwest::Method::GET, "/docs/", None, &[])
         .await

@@ -18,6 +18,9 @@ pub const LOG_USER: HeaderName = HeaderName::from_static("x-log-user");
 /// How a service tells the gateway which problem it gave, for the log.
 pub const LOG_CODE: HeaderName = HeaderName::from_static("x-log-code");
 
+/// How a service tells the gateway which route answered, for the log and the figures.
+pub const LOG_ROUTE: HeaderName = HeaderName::from_static("x-log-route");
+
 tokio::task_local! {
     static CURRENT: Arc<Context>;
 }

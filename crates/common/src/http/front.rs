@@ -14,8 +14,9 @@ use std::{
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{MatchedPath, Request},
     http::{HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -23,7 +24,7 @@ use tower::{Service, ServiceExt};
 
 use super::{
     REQUEST_ID,
-    context::{self, Context as RequestContext, LOG_CODE, LOG_USER},
+    context::{self, Context as RequestContext, LOG_CODE, LOG_ROUTE, LOG_USER},
 };
 use crate::{
     extract::GATEWAY_TOKEN,
@@ -51,7 +52,7 @@ impl Front {
     pub fn new(service: &'static str, router: Router, metrics: Metrics) -> Self {
         Self {
             service,
-            router,
+            router: noting_route(router),
             metrics,
             patience: HANDLER_TIME,
             access_log: false,
@@ -81,15 +82,10 @@ impl Front {
         let started = Instant::now();
         let context = RequestContext::of(request.headers_mut());
         let id = context.id().clone();
-        let mut response = self.failed(error.into_response(), request.method(), request.uri().path(), &id);
+        let (method, path) = (request.method(), request.uri().path());
+        let mut response = self.failed(error.into_response(), method, path, &id);
         if self.access_log {
-            self.log_request(
-                &context,
-                request.method(),
-                request.uri().path(),
-                &mut response,
-                started,
-            );
+            self.log_request(&context, method, path, None, &mut response, started);
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);
@@ -97,7 +93,8 @@ impl Front {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        self.metrics.request(response.status().as_u16(), Duration::ZERO);
+        self.metrics
+            .request(request.method(), None, response.status(), Duration::ZERO);
         response
     }
 
@@ -121,20 +118,26 @@ impl Front {
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             response = allowing_options(response, &method);
         }
+        let route = route_of(&mut response);
+        let route = route.as_deref();
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             response = self.failed(response, &method, uri.path(), &id);
         }
         if self.access_log {
-            self.log_request(&context, &method, uri.path(), &mut response, started);
-        } else if let Some(user) = context.user().filter(|_| for_gateway)
-            && let Ok(user) = HeaderValue::try_from(user.to_string())
-        {
-            response.headers_mut().insert(LOG_USER, user);
+            self.log_request(&context, &method, uri.path(), route, &mut response, started);
+        } else if for_gateway {
+            let headers = response.headers_mut();
+            if let Some(Ok(user)) = context.user().map(|user| HeaderValue::try_from(user.to_string())) {
+                headers.insert(LOG_USER, user);
+            }
+            if let Some(Ok(route)) = route.map(HeaderValue::from_str) {
+                headers.insert(LOG_ROUTE, route);
+            }
         }
         response.headers_mut().insert(REQUEST_ID, id.clone());
         let took = started.elapsed();
-        self.metrics.request(status.as_u16(), took);
+        self.metrics.request(&method, route, status, took);
         if took > SLOW && !self.access_log {
             let (id, millis) = (id.to_str().unwrap_or_default(), took.as_millis());
             tracing::info!(service = self.service, request_id = id, %method, path = uri.path(), millis, "a slow request");
@@ -148,6 +151,7 @@ impl Front {
         context: &RequestContext,
         method: &Method,
         path: &str,
+        route: Option<&str>,
         response: &mut Response,
         started: Instant,
     ) {
@@ -156,13 +160,14 @@ impl Front {
         let (code, user) = (headers.remove(LOG_CODE), headers.remove(LOG_USER));
         let code = code.as_ref().and_then(|code| code.to_str().ok());
         let user = user.as_ref().and_then(|user| user.to_str().ok());
+        let route = route.map_or_else(|| context::route(path), str::to_owned);
         let (request_id, status) = (context.text(), response.status().as_u16());
         let client = context.client().map(tracing::field::display);
         let millis = started.elapsed().as_millis() as u64;
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    request_id, %method, route = context::route(path), status, code, user_id = user, millis, client, "request"
+                    request_id, %method, route, status, code, user_id = user, millis, client, "request"
                 )
             };
         }
@@ -235,6 +240,28 @@ fn allowing_options(mut response: Response, method: &Method) -> Response {
     }
     response.headers_mut().insert(header::ALLOW, allow);
     response
+}
+
+/// Has a router's answers say which of its routes they are of, for the front around it.
+pub fn noting_route(router: Router) -> Router {
+    async fn note(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
+        let mut response = next.run(request).await;
+        if let Some(matched) = matched {
+            response.extensions_mut().insert(matched);
+        }
+        response
+    }
+    router.layer(middleware::from_fn(note))
+}
+
+/// The template of the path that answered: here, or in the service behind this one.
+fn route_of(response: &mut Response) -> Option<String> {
+    let behind = response.headers_mut().remove(LOG_ROUTE);
+    let here = response.extensions_mut().remove::<MatchedPath>();
+    match behind {
+        Some(route) => Some(route.to_str().ok()?.to_owned()),
+        None => here.map(|matched| matched.as_str().to_owned()),
+    }
 }
 
 /// Marks an answer as not to be kept by any cache: it is about one person.

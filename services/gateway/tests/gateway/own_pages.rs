@@ -132,10 +132,6 @@ async fn the_document_holds_every_services_calls() {
         let document = answer.json();
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(document["servers"], json!([{"url": "https://events.example"}]));
-        assert_eq!(
-            document["components"]["securitySchemes"]["bearer"]["scheme"],
-            "bearer"
-        );
         for service in ["users", "events", "notifications", "payments"] {
             assert!(
                 document["paths"][format!("/api/{service}/tell")]["get"].is_object(),

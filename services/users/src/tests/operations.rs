@@ -14,8 +14,10 @@ async fn it_is_alive_and_ready() {
 }
 
 #[tokio::test]
-async fn the_line_before_hashing_can_be_watched() {
+async fn requests_and_the_line_before_hashing_can_be_watched() {
     let service = Service::start();
+    service.get("/api/users/me", "").await.is(401);
+    service.get("/api/users/nobody", "").await.is(404);
     let response = service
         .front
         .handle(Request::builder().uri("/metrics").body(Body::empty()).unwrap())
@@ -24,10 +26,13 @@ async fn the_line_before_hashing_can_be_watched() {
         .await
         .unwrap();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
-    assert!(
-        text.contains("password_hashing_callers{service=\"users\"} 0"),
-        "{text}"
-    );
+    for line in [
+        "password_hashing_callers{service=\"users\"} 0",
+        "http_requests_total{service=\"users\",method=\"GET\",route=\"/api/users/me\",status=\"401\"} 1",
+        "http_requests_total{service=\"users\",method=\"GET\",route=\"none\",status=\"404\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 #[tokio::test]
