@@ -34,6 +34,7 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod time;
+pub mod traces;
 pub mod unreadable;
 pub mod wire;
 pub mod workers;

@@ -13,13 +13,17 @@ use uuid::Uuid;
 
 use crate::{
     clock::{Clock, Timestamp},
-    http::{client::InternalClient, context::request_id_text},
+    http::{
+        client::InternalClient,
+        context::{Carried, request_id_text},
+    },
     ids::new_id,
     shared::{
         Shared,
         bus::{Heard, Topic},
     },
     store::StoreError,
+    traces,
     wire::{kind, service},
 };
 
@@ -582,7 +586,7 @@ pub async fn receive(
             continue;
         };
         let effect = receipt.detail.as_deref();
-        match receipt.status {
+        let log = || match receipt.status {
             ReceiptStatus::Accepted => {
                 tracing::info!(%message_id, kind, %subject, request_id, effect, "message consumed")
             }
@@ -592,7 +596,8 @@ pub async fn receive(
             ReceiptStatus::Rejected => {
                 tracing::error!(%message_id, kind, %subject, request_id, why = effect, "message rejected");
             }
-        }
+        };
+        Carried::causing(request_id.as_deref()).enter(|| traces::consumed(&kind, message_id, log));
     }
     Ok(axum::Json(receipts))
 }

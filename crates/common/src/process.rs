@@ -20,6 +20,7 @@ use crate::{
     shared::Shared,
     sqlite::Sqlite,
     telemetry,
+    traces::Export,
     workers::{Signals, Workers},
 };
 
@@ -196,8 +197,8 @@ where
     let known = usize::from(command.is_some());
     let outcome = match arguments.get(known).map(String::as_str) {
         None => match command {
-            Some(command) => run_command(command),
-            None => start(compose),
+            Some(command) => run_command(program, command),
+            None => start(program, compose),
         },
         Some("--help" | "-h") => {
             let commands = commands.iter().map(|command| (command.name, command.about));
@@ -223,27 +224,27 @@ where
     }
 }
 
-fn prepare() -> Result<(Settings, Runtime), String> {
+fn prepare(program: &str) -> Result<(Settings, Runtime, Option<Export>), String> {
     let settings = Settings::from_env().map_err(|error| error.to_string())?;
-    telemetry::start(&settings.log, settings.log_json)?;
+    let export = telemetry::start(&settings, program)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("no threads could be started: {error}."))?;
-    Ok((settings, runtime))
+    Ok((settings, runtime, export))
 }
 
-fn run_command(command: &Command) -> Result<bool, String> {
-    let (settings, runtime) = prepare()?;
+fn run_command(program: &str, command: &Command) -> Result<bool, String> {
+    let (settings, runtime, _export) = prepare(program)?;
     runtime.block_on((command.run)(settings)).map(|()| true)
 }
 
-fn start<F, Fut>(compose: F) -> Result<bool, String>
+fn start<F, Fut>(program: &str, compose: F) -> Result<bool, String>
 where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = Result<(), String>>,
 {
-    let (settings, runtime) = prepare()?;
+    let (settings, runtime, _export) = prepare(program)?;
     runtime.block_on(async {
         let signals = Signals::take().map_err(|error| format!("signals cannot be handled: {error}."))?;
         let context = Context::new(settings, Clock::system())?;

@@ -62,6 +62,7 @@ settings! {
     "RATE_LIMITS" = "on", "off: for load tests";
     "LOG" = "info", "log filter, such as warn or info,payments=debug";
     "LOG_FORMAT" = "text", "text, or json for machines";
+    "OTEL_EXPORTER_OTLP_ENDPOINT" = "", "where traces go: an OpenTelemetry collector's address for OTLP over HTTP, such as http://127.0.0.1:4318; none: nowhere";
 }
 
 /// Development or production.
@@ -131,6 +132,8 @@ pub struct Settings {
     pub rate_limits: bool,
     pub log: String,
     pub log_json: bool,
+    /// The collector of traces.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Everything that is wrong with the settings.
@@ -275,6 +278,9 @@ impl Settings {
                     _ => None,
                 })
                 .unwrap_or(false),
+            otlp_endpoint: r.optional("OTEL_EXPORTER_OTLP_ENDPOINT", "an http or https URL", |text| {
+                (text.starts_with("http://") || text.starts_with("https://")).then(|| text.to_owned())
+            }),
         };
         if settings.has_replicas() {
             for (setting, why) in [

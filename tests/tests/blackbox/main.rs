@@ -30,6 +30,7 @@ mod replicas;
 mod sessions;
 mod start;
 mod story;
+mod traces;
 mod unreadable;
 
 /// Runs a story in every topology.

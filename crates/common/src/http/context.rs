@@ -6,10 +6,10 @@ use std::{future::Future, net::IpAddr, sync::Arc};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{REQUEST_ID, new_request_id};
-use crate::ids::UserId;
+use crate::{ids::UserId, traces};
 
 /// W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -90,21 +90,36 @@ impl Context {
         self.noted.lock().client
     }
 
-    /// Runs `work` as work for this request.
-    pub(super) async fn scope<F: Future>(self: Arc<Self>, work: F) -> F::Output {
-        if CURRENT
-            .try_with(|current| Arc::ptr_eq(current, &self))
+    fn is_current(self: &Arc<Self>) -> bool {
+        CURRENT
+            .try_with(|current| Arc::ptr_eq(current, self))
             .unwrap_or(false)
-        {
+    }
+
+    /// The span that puts the request's id on lines of the log.
+    pub(super) fn span(self: &Arc<Self>) -> Span {
+        if self.is_current() {
+            Span::current()
+        } else {
+            self.new_span()
+        }
+    }
+
+    fn new_span(&self) -> Span {
+        tracing::info_span!("request", request_id = self.text())
+    }
+
+    /// Runs `work`, which is in [`Self::span`], as work for this request.
+    pub(super) async fn scope<F: Future>(self: Arc<Self>, work: F) -> F::Output {
+        if self.is_current() {
             return work.await;
         }
-        let span = tracing::info_span!("request", request_id = self.text());
-        CURRENT.scope(self, work.instrument(span)).await
+        CURRENT.scope(self, work).await
     }
 }
 
 /// The trace id in a `traceparent` of version 00 (W3C Trace Context, 3.2.2). `None`: it is none.
-fn trace_id(value: &HeaderValue) -> Option<&str> {
+pub(crate) fn trace_id(value: &HeaderValue) -> Option<&str> {
     let text = value.to_str().ok()?;
     let hex = |text: &str, length: usize| {
         text.len() == length
@@ -140,10 +155,17 @@ pub fn request_id_text() -> Option<String> {
     CURRENT.try_with(|current| current.text().to_owned()).ok()
 }
 
+/// The id of the trace that the request this task works for belongs to, or begins.
+pub(crate) fn trace_id_text() -> Option<String> {
+    let of = |current: &Arc<Context>| current.trace.as_ref().and_then(trace_id).map(str::to_owned);
+    CURRENT.try_with(of).ok().flatten()
+}
+
 /// Marks a request to another service as made on behalf of the current one.
 pub fn mark(headers: &mut HeaderMap) {
     headers.insert(REQUEST_ID, current_request_id());
-    if let Ok(Some(trace)) = CURRENT.try_with(|current| current.trace.clone()) {
+    let trace = || CURRENT.try_with(|current| current.trace.clone()).ok().flatten();
+    if let Some(trace) = traces::traceparent().or_else(trace) {
         headers.insert(TRACEPARENT, trace);
     }
 }
@@ -165,7 +187,15 @@ where
     F::Output: Send + 'static,
 {
     match CURRENT.try_with(Arc::clone) {
-        Ok(current) => tokio::spawn(CURRENT.scope(current, work.in_current_span())),
+        Ok(current) => {
+            let span = Span::current();
+            // The log looks for its span among those entered on the thread, not among their parents.
+            let in_log = match span.metadata() {
+                Some(metadata) if metadata.target() == traces::TARGET => current.new_span(),
+                _ => Span::none(),
+            };
+            tokio::spawn(CURRENT.scope(current, work.instrument(span).instrument(in_log)))
+        }
         Err(_) => tokio::spawn(work),
     }
 }
@@ -176,7 +206,9 @@ pub async fn on_behalf_of<F: Future>(request_id: Option<&str>, work: F) -> F::Ou
     let id = request_id
         .and_then(|id| HeaderValue::from_str(id).ok())
         .unwrap_or_else(new_request_id);
-    Context::named(id).scope(work).await
+    let context = Context::named(id);
+    let span = context.span();
+    context.scope(work.instrument(span)).await
 }
 
 /// The current request, taken along to another thread.

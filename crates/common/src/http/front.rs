@@ -21,6 +21,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use tower::{Service, ServiceExt};
+use tracing::Instrument;
 
 use super::{
     REQUEST_ID,
@@ -30,6 +31,7 @@ use crate::{
     extract::GATEWAY_TOKEN,
     metrics::Metrics,
     problem::{self, ApiError},
+    traces,
 };
 
 /// How long a handler may take until the head of its answer.
@@ -106,7 +108,12 @@ impl Front {
         let for_gateway = request.headers().contains_key(GATEWAY_TOKEN);
         // Only a failed answer needs these, but then the request is gone. Method and Uri are cheap to clone.
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let call = context.clone().scope(self.router.clone().oneshot(request));
+        let in_log = context.span();
+        let span = traces::served(self.service, request.headers(), &in_log);
+        let call = self.router.clone().oneshot(request);
+        let call = context
+            .clone()
+            .scope(call.instrument(span.clone()).instrument(in_log));
         let call = tokio::time::timeout(self.patience, AssertUnwindSafe(call).catch_unwind());
         let mut response = match call.await {
             Ok(Ok(Ok(response))) => response,
@@ -138,6 +145,7 @@ impl Front {
         response.headers_mut().insert(REQUEST_ID, id.clone());
         let took = started.elapsed();
         self.metrics.request(&method, route, status, took);
+        traces::answered(&span, &method, route, status, context.user());
         if took > SLOW && !self.access_log {
             let (id, millis) = (id.to_str().unwrap_or_default(), took.as_millis());
             tracing::info!(service = self.service, request_id = id, %method, path = uri.path(), millis, "a slow request");
