@@ -304,6 +304,14 @@ impl System {
         &self.settings
     }
 
+    /// Another value of a setting, or none, from the next start on.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.settings.insert(name.to_owned(), value.to_owned()),
+            None => self.settings.remove(name),
+        };
+    }
+
     /// Everything its parts have printed.
     pub fn log(&self) -> String {
         self.processes.values().map(Process::log).collect()

@@ -8,6 +8,7 @@
 )]
 
 mod checkout;
+mod clock;
 mod compose;
 mod containers;
 mod crash;

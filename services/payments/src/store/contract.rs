@@ -324,6 +324,14 @@ pub async fn a_clock_put_back_takes_nothing_away(store: S) {
 
     apply(&store, report(&order, "pay_1", Status::Captured)).await;
     apply(&store, report(&order, "pay_2", Status::Captured)).await;
+    let untried = store
+        .due_refunds(back() - hour, back() - hour + TimeDelta::seconds(20), 10)
+        .await;
+    assert_eq!(
+        untried.unwrap().len(),
+        1,
+        "nobody had it when the clock was put back"
+    );
     assert_eq!(store.due_refunds(now(), soon(), 10).await.unwrap().len(), 1);
     let due = async || {
         store

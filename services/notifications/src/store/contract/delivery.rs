@@ -52,6 +52,14 @@ pub async fn an_expired_lease_is_taken_over(fresh: &Fresh) {
 pub async fn a_clock_put_back_holds_no_message(fresh: &Fresh) {
     let store = &fresh.store;
     queue(store, 1).await;
+    // Nobody had it yet when the clock was put back; it is not tried without pause when that fails.
+    let mut untried = claim(store, at(TimeDelta::hours(-2)), 8).await;
+    untried.extend(claim(store, at(TimeDelta::hours(-2)), 8).await);
+    let untried = untried.remove(0);
+    let later = at(TimeDelta::minutes(-90));
+    let why = "x".to_owned();
+    note(store, vec![report(&untried, Tried::Retry { at: later, why })]).await;
+    assert!(claim(store, at(TimeDelta::hours(-2)), 8).await.is_empty());
     let first = claim(store, now(), 8).await.remove(0);
     assert!(
         claim(&fresh.other, at(TimeDelta::seconds(-5)), 8)

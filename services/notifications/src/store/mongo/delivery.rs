@@ -19,7 +19,8 @@ use crate::{
     store::{Claimed, Report, Tried, table},
 };
 
-/// Releases claims that outlast themselves: they were made before the clock was put back.
+/// Releases claims that outlast themselves, and what was written in the future: both were so before the clock was put
+/// back.
 pub(super) async fn release_outlasted(
     tx: &mut Tx,
     channel: Channel,
@@ -27,8 +28,14 @@ pub(super) async fn release_outlasted(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     let latest = date(latest_end(now, until));
-    let outlasted =
-        doc! {"channel": channel.name(), "due_at": {"$exists": true, "$gt": latest}, "status": "sending"};
+    let outlasted = doc! {
+        "channel": channel.name(),
+        "due_at": {"$exists": true, "$gt": date(now)},
+        "$or": [
+            {"status": "sending", "due_at": {"$gt": latest}},
+            {"status": "queued", "attempts": 0_i64, "created_at": {"$gt": date(now)}},
+        ],
+    };
     tx.update_all(MESSAGES, outlasted, doc! {"$set": {"due_at": date(now)}})
         .await
         .map(drop)

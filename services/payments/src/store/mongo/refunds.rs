@@ -25,10 +25,16 @@ pub(super) fn due_now(now: Timestamp) -> Document {
     doc! {"next_at": {"$exists": true, "$lte": date(now)}, "worked_until": {"$lte": date(now)}}
 }
 
-/// Refunds on which somebody works for longer than anybody may: before the clock was put back.
+/// Refunds of before the clock was put back: somebody works on them for longer than anybody may, or nobody has tried
+/// what was asked for in the future.
 pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
     let latest = date(latest_end(now, until));
-    doc! {"next_at": {"$exists": true, "$gt": date(from_millis(0))}, "worked_until": {"$gt": latest}}
+    let untried =
+        doc! {"attempts": 0_i64, "created_at": {"$gt": date(now)}, "worked_until": {"$lte": date(now)}};
+    doc! {
+        "next_at": {"$exists": true, "$gt": date(from_millis(0))},
+        "$or": [{"worked_until": {"$gt": latest}}, untried],
+    }
 }
 
 /// Has a payment sent back, once however often it is asked for.

@@ -19,9 +19,11 @@ use crate::{
     store::{Fence, UNREADABLE_AGAIN, messages, table},
 };
 
-/// Whether [`due`] would find anything.
+/// Whether [`due`] would find anything. What nobody has tried and was asked for in the future, was so before the clock
+/// was put back.
 pub(super) const ANY_DUE: &str = "SELECT 1 FROM refunds WHERE (next_at <= ?1 AND worked_until <= ?1)
-    OR (next_at IS NOT NULL AND worked_until > ?2)";
+    OR (next_at IS NOT NULL AND worked_until > ?2)
+    OR (next_at > ?1 AND attempts = 0 AND created_at > ?1 AND worked_until <= ?1)";
 
 /// Has a payment sent back, once however often it is asked for.
 pub(super) fn request(
@@ -64,6 +66,7 @@ pub(super) fn due(
     let sql = format!(
         "SELECT {COLUMNS} FROM refunds AS f LEFT JOIN payments AS p ON p.id = f.payment_id
          WHERE (f.next_at <= ?1 AND f.worked_until <= ?1) OR (f.next_at IS NOT NULL AND f.worked_until > ?3)
+            OR (f.next_at > ?1 AND f.attempts = 0 AND f.created_at > ?1 AND f.worked_until <= ?1)
          ORDER BY f.next_at LIMIT ?2"
     );
     let latest = latest_end(now, until).timestamp_millis();
