@@ -49,6 +49,8 @@ struct Inner {
     noted: Mutex<HashSet<Uuid>>,
     /// When the server last saw this process, in milliseconds.
     last: AtomicI64,
+    /// Until when nobody is looked after, because the server's clock was put back.
+    settling: AtomicI64,
 }
 
 impl Sessions {
@@ -58,6 +60,7 @@ impl Sessions {
             process: new_id(),
             noted: Mutex::default(),
             last: AtomicI64::new(0),
+            settling: AtomicI64::new(0),
         });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
@@ -108,13 +111,22 @@ impl Inner {
             return tx.upsert(NAME, me, alive).await.map(drop);
         };
         let seen = seen.time("seen_at")?.timestamp_millis();
-        if seen - self.last.swap(seen, Ordering::Relaxed) > REGULAR_MILLIS {
+        let since = seen - self.last.swap(seen, Ordering::Relaxed);
+        if since < 0 {
+            self.settling.store(seen + SILENCE_MILLIS, Ordering::Relaxed);
+        }
+        if since > REGULAR_MILLIS || seen < self.settling.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let oldest = seen - SILENCE_MILLIS;
-        let silent = doc! {"seen_at": {"$lt": DateTime::from_millis(oldest)}};
-        for process in tx.find(NAME, silent, doc! {"seen_at": 1}, AT_ONCE).await? {
-            self.bury(&mut tx, &process).await?;
+        // Whoever was seen in the future has not been seen since the server's clock was put back.
+        for silent in [
+            doc! {"$lt": DateTime::from_millis(seen - SILENCE_MILLIS)},
+            doc! {"$gt": DateTime::from_millis(seen + SILENCE_MILLIS)},
+        ] {
+            let silent = doc! {"seen_at": silent};
+            for process in tx.find(NAME, silent, doc! {"seen_at": 1}, AT_ONCE).await? {
+                self.bury(&mut tx, &process).await?;
+            }
         }
         Ok(())
     }

@@ -116,6 +116,16 @@ async fn a_duplicate_ends_a_change_that_does_not_look() {
 
 #[tokio::test]
 async fn what_a_dead_process_had_locked_is_free_again_soon() {
+    a_dead_process_lets_go(TimeDelta::zero()).await;
+}
+
+#[tokio::test]
+async fn also_when_the_server_s_clock_was_put_back_since() {
+    a_dead_process_lets_go(TimeDelta::hours(1)).await;
+}
+
+/// It was last seen `ahead` of what the server's clock says now.
+async fn a_dead_process_lets_go(ahead: TimeDelta) {
     let uri = testing::fresh_uri();
     let (dead, alive) = (
         Mongo::open(&uri, "tests", &[THINGS]).await.unwrap(),
@@ -132,6 +142,16 @@ async fn what_a_dead_process_had_locked_is_free_again_soon() {
     });
     std::mem::forget(tx.unwrap().await);
     drop(dead);
+    if ahead > TimeDelta::zero() {
+        let seen = crate::clock::Clock::system().now() + ahead;
+        let forgotten = doc! {"sessions.0": {"$exists": true}};
+        let update = doc! {"$set": {"seen_at": date(seen)}};
+        alive
+            .read()
+            .update_all("processes", forgotten, update)
+            .await
+            .unwrap();
+    }
     let counted = alive.write((), |tx, ()| count_up(tx).boxed()).await.unwrap();
     assert_eq!(counted, 1, "what the dead one did never happened");
 }
