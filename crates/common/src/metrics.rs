@@ -3,6 +3,7 @@
 //! Each service has a recorder of its own, because several may run in one process; nothing is recorded globally.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +18,8 @@ use axum::{
 };
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use parking_lot::RwLock;
 
 use crate::unreadable;
 
@@ -62,7 +65,17 @@ struct Inner {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     requests: AtomicU64,
+    /// What [`Metrics::request`] counts with, by route: finding it here takes a fraction of what the recorder takes.
+    counted: RwLock<HashMap<String, Vec<Counted>>>,
     gauges: Vec<Box<dyn Gauge>>,
+}
+
+/// The requests of one route that are alike.
+struct Counted {
+    method: &'static str,
+    status: StatusCode,
+    total: metrics::Counter,
+    took: metrics::Histogram,
 }
 
 impl Metrics {
@@ -91,6 +104,7 @@ impl Metrics {
             handle: recorder.handle(),
             recorder,
             requests: AtomicU64::new(0),
+            counted: RwLock::default(),
             gauges,
         }))
     }
@@ -99,13 +113,30 @@ impl Metrics {
     /// did.
     pub fn request(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         let inner = &self.0;
-        let (method, route) = (known(method), route.unwrap_or("none").to_owned());
-        metrics::with_local_recorder(&inner.recorder, || {
-            let status = status.as_str().to_owned();
-            counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
-                .increment(1);
-            histogram!("http_request_seconds", "method" => method, "route" => route).record(took);
-        });
+        let (method, route) = (known(method), route.unwrap_or("none"));
+        let known = |alike: &Counted| alike.method == method && alike.status == status;
+        let count = |alike: &Counted| {
+            alike.total.increment(1);
+            alike.took.record(took);
+        };
+        let counted = inner.counted.read();
+        match counted
+            .get(route)
+            .and_then(|alike| alike.iter().find(|alike| known(alike)))
+        {
+            Some(alike) => count(alike),
+            None => {
+                drop(counted);
+                let new = inner.counted(method, route, status);
+                count(&new);
+                inner
+                    .counted
+                    .write()
+                    .entry(route.to_owned())
+                    .or_default()
+                    .push(new);
+            }
+        }
         if inner.requests.fetch_add(1, Ordering::Relaxed) % FOLD == FOLD - 1 {
             inner.handle.run_upkeep();
         }
@@ -137,6 +168,21 @@ impl Metrics {
             inner.handle.render(),
         )
             .into_response()
+    }
+}
+
+impl Inner {
+    fn counted(&self, method: &'static str, route: &str, status: StatusCode) -> Counted {
+        let route = route.to_owned();
+        metrics::with_local_recorder(&self.recorder, || Counted {
+            method,
+            status,
+            total: counter!(
+                "http_requests_total",
+                "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned()
+            ),
+            took: histogram!("http_request_seconds", "method" => method, "route" => route),
+        })
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, Layer, Registry, filter::filter_fn, fmt, prelude::*};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, fmt, prelude::*, registry::LookupSpan, util::TryInitError,
+};
 
 use crate::{
     settings::Settings,
@@ -20,13 +23,34 @@ pub fn start(settings: &Settings, program: &str) -> Result<Option<Export>, Strin
     let filter = EnvFilter::try_new(&settings.log)
         .and_then(|filter| Ok(filter.add_directive(hidden.parse()?)))
         .map_err(|error| format!("LOG is not a log filter: {error}"))?;
-    let log: Box<dyn Layer<Registry> + Send + Sync> = if settings.log_json {
+    let Some(endpoint) = &settings.otlp_endpoint else {
+        // One filter before all costs less than one for each layer.
+        let log = log(settings.log_json);
+        log_panics(tracing_subscriber::registry().with(filter).with(log).try_init());
+        return Ok(None);
+    };
+    let export = Export::to(endpoint, program)?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(export.tracer())
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_filter(filter_fn(traces::is_exported));
+    let log = log(settings.log_json).with_filter(filter);
+    log_panics(tracing_subscriber::registry().with(log).with(spans).try_init());
+    Ok(Some(export))
+}
+
+fn log<S>(json: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    if json {
         fmt::layer()
             .json()
             .flatten_event(true)
             .with_span_list(false)
             .with_writer(std::io::stderr)
-            .with_filter(filter)
             .boxed()
     } else {
         fmt::layer()
@@ -34,30 +58,18 @@ pub fn start(settings: &Settings, program: &str) -> Result<Option<Export>, Strin
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr)
-            .with_filter(filter)
             .boxed()
-    };
-    let export = match &settings.otlp_endpoint {
-        Some(endpoint) => Some(Export::to(endpoint, program)?),
-        None => None,
-    };
-    let mut layers = vec![log];
-    if let Some(export) = &export {
-        let spans = tracing_opentelemetry::layer()
-            .with_tracer(export.tracer())
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_filter(filter_fn(traces::is_exported));
-        layers.push(spans.boxed());
     }
-    let started = tracing_subscriber::registry().with(layers).try_init();
-    if started.is_ok() {
-        std::panic::set_hook(Box::new(|panic| {
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            let why = panic.payload_as_str().unwrap_or("unknown");
-            tracing::error!(place, why, "a panic");
-        }));
+}
+
+/// Panics go to the log, once there is one.
+fn log_panics(started: Result<(), TryInitError>) {
+    if started.is_err() {
+        return;
     }
-    Ok(export)
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let why = panic.payload_as_str().unwrap_or("unknown");
+        tracing::error!(place, why, "a panic");
+    }));
 }

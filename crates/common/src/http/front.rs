@@ -4,6 +4,7 @@
 //! shape, counts, and logs. It wraps the router from outside, so axum's own answers pass it too.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     future::Future,
     panic::AssertUnwindSafe,
@@ -125,8 +126,8 @@ impl Front {
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             response = allowing_options(response, &method);
         }
-        let route = route_of(&mut response);
-        let route = route.as_deref();
+        let route = Route::of(&mut response);
+        let route = route.as_ref().and_then(Route::text);
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             response = self.failed(response, &method, uri.path(), &id);
@@ -168,7 +169,8 @@ impl Front {
         let (code, user) = (headers.remove(LOG_CODE), headers.remove(LOG_USER));
         let code = code.as_ref().and_then(|code| code.to_str().ok());
         let user = user.as_ref().and_then(|user| user.to_str().ok());
-        let route = route.map_or_else(|| context::route(path), str::to_owned);
+        let route = route.map_or_else(|| Cow::Owned(context::route(path)), Cow::Borrowed);
+        let route = route.as_ref();
         let (request_id, status) = (context.text(), response.status().as_u16());
         let client = context.client().map(tracing::field::display);
         let millis = started.elapsed().as_millis() as u64;
@@ -262,13 +264,25 @@ pub fn noting_route(router: Router) -> Router {
     router.layer(middleware::from_fn(note))
 }
 
-/// The template of the path that answered: here, or in the service behind this one.
-fn route_of(response: &mut Response) -> Option<String> {
-    let behind = response.headers_mut().remove(LOG_ROUTE);
-    let here = response.extensions_mut().remove::<MatchedPath>();
-    match behind {
-        Some(route) => Some(route.to_str().ok()?.to_owned()),
-        None => here.map(|matched| matched.as_str().to_owned()),
+/// The template of the path that answered.
+enum Route {
+    Here(MatchedPath),
+    /// In the service behind this one.
+    Behind(HeaderValue),
+}
+
+impl Route {
+    fn of(response: &mut Response) -> Option<Self> {
+        let behind = response.headers_mut().remove(LOG_ROUTE);
+        let here = response.extensions_mut().remove::<MatchedPath>();
+        behind.map(Self::Behind).or(here.map(Self::Here))
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Here(matched) => Some(matched.as_str()),
+            Self::Behind(told) => told.to_str().ok(),
+        }
     }
 }
 
