@@ -24,18 +24,12 @@ use crate::{
 #[derive(ToSchema)]
 pub struct CreateEvent {
     /// Its name, one line of at most 200 characters.
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        format = "line",
-        example = "Rust for organisers"
-    )]
+    #[schema(min_length = 1, max_length = 200, example = "Rust for organisers")]
     pub e_name: String,
     /// What it is about, at most 10,000 characters.
     #[schema(
         min_length = 1,
         max_length = 10000,
-        format = "text",
         example = "An evening about building things that last."
     )]
     pub e_details: String,
@@ -43,12 +37,7 @@ pub struct CreateEvent {
     #[schema(value_type = Time, example = "2030-01-31T18:30:00")]
     pub event_time: String,
     /// Where it is, a street or a link, one line of at most 500 characters.
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        format = "line",
-        example = "https://meet.example.org/rust"
-    )]
+    #[schema(min_length = 1, max_length = 500, example = "https://meet.example.org/rust")]
     pub event_add: String,
     /// 1 to 1,000,000; null: unlimited.
     #[schema(value_type = Option<Seats>, required = true, example = 100)]

@@ -30,7 +30,6 @@ pub struct UpdateEvent {
         nullable = false,
         min_length = 1,
         max_length = 200,
-        format = "line",
         example = "Rust for organisers"
     )]
     pub e_name: Option<String>,
@@ -39,7 +38,6 @@ pub struct UpdateEvent {
         nullable = false,
         min_length = 1,
         max_length = 10000,
-        format = "text",
         example = "An evening about building things that last."
     )]
     pub e_details: Option<String>,
@@ -51,7 +49,6 @@ pub struct UpdateEvent {
         nullable = false,
         min_length = 1,
         max_length = 500,
-        format = "line",
         example = "https://meet.example.org/rust-2"
     )]
     pub event_add: Option<String>,

@@ -41,7 +41,7 @@ pub struct RegisterUser {
     #[schema(value_type = AskedRole, example = "organizer")]
     role: Role,
     /// What to call you.
-    #[schema(min_length = 1, max_length = 200, format = "line", example = "Asha Rao")]
+    #[schema(min_length = 1, max_length = 200, example = "Asha Rao")]
     name: Option<String>,
     /// Kept as E.164. Text messages go there.
     #[schema(value_type = Option<schemas::Phone>)]

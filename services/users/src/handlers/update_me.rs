@@ -32,7 +32,7 @@ use crate::{
 #[expect(dead_code, reason = "the document's view of Details")]
 pub struct UpdateMe {
     /// What to call you.
-    #[schema(min_length = 1, max_length = 200, format = "line", example = "Asha Rao")]
+    #[schema(min_length = 1, max_length = 200, example = "Asha Rao")]
     name: Option<String>,
     /// Kept as E.164. Text messages go there.
     #[schema(value_type = Option<schemas::Phone>)]
