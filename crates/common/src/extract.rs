@@ -243,12 +243,7 @@ where
                     .to_str()
                     .ok()
                     .filter(|key| (1..=255).contains(&key.len()))
-                    .ok_or_else(|| {
-                        ApiError::invalid_field(
-                            "Idempotency-Key",
-                            "must be 1 to 255 printable ASCII characters",
-                        )
-                    })?;
+                    .ok_or_else(bad_key)?;
                 Some(Key {
                     caller: caller.id,
                     route: format!("{} {}", parts.method, parts.uri.path()),
@@ -262,6 +257,11 @@ where
             key,
         })
     }
+}
+
+/// 422 for an `Idempotency-Key` that is none.
+pub(crate) fn bad_key() -> ApiError {
+    ApiError::invalid_field("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
 }
 
 async fn json_bytes<T: FromFields>(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {

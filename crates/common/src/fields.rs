@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
         } else {
             let raw: &RawValue = serde_json::from_slice(body).map_err(|_| not_json())?;
             if !raw.get().starts_with('{') {
-                return Err(ApiError::invalid_field("body", "must be a JSON object"));
+                return Err(not_an_object());
             }
             // The whole was read as JSON before; only the names of its fields have become text now.
             serde_json::from_str(raw.get())
@@ -253,6 +253,11 @@ fn bounded(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Parsed<Str
         );
     }
     Ok(text.to_owned())
+}
+
+/// 422 for a body that is JSON, and no object.
+pub(crate) fn not_an_object() -> ApiError {
+    ApiError::invalid_field("body", "must be a JSON object")
 }
 
 #[cfg(test)]

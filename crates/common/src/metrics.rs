@@ -18,7 +18,6 @@ use axum::{
 };
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-
 use parking_lot::RwLock;
 
 use crate::unreadable;
@@ -81,12 +80,11 @@ struct Counted {
 impl Metrics {
     /// Figures of `service`, with gauges that are read when somebody asks.
     pub fn new(service: &'static str, gauges: Vec<Box<dyn Gauge>>) -> Self {
-        let builder = PrometheusBuilder::new().add_global_label("service", service);
         // Only an empty list of buckets is refused.
-        let builder = builder
+        let builder = PrometheusBuilder::new()
             .set_buckets(&BUCKETS)
             .unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
+        let recorder = builder.add_global_label("service", service).build_recorder();
         metrics::with_local_recorder(&recorder, || {
             describe_counter!("http_requests_total", "Requests answered.");
             describe_histogram!("http_request_seconds", "Time until the head of the answer.");
@@ -114,7 +112,7 @@ impl Metrics {
     pub fn request(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         let inner = &self.0;
         let (method, route) = (known(method), route.unwrap_or("none"));
-        let known = |alike: &Counted| alike.method == method && alike.status == status;
+        let is_same = |alike: &Counted| alike.method == method && alike.status == status;
         let count = |alike: &Counted| {
             alike.total.increment(1);
             alike.took.record(took);
@@ -122,12 +120,12 @@ impl Metrics {
         let counted = inner.counted.read();
         match counted
             .get(route)
-            .and_then(|alike| alike.iter().find(|alike| known(alike)))
+            .and_then(|alike| alike.iter().find(|alike| is_same(alike)))
         {
             Some(alike) => count(alike),
             None => {
                 drop(counted);
-                let new = inner.counted(method, route, status);
+                let new = inner.register(method, route, status);
                 count(&new);
                 inner
                     .counted
@@ -172,7 +170,7 @@ impl Metrics {
 }
 
 impl Inner {
-    fn counted(&self, method: &'static str, route: &str, status: StatusCode) -> Counted {
+    fn register(&self, method: &'static str, route: &str, status: StatusCode) -> Counted {
         let route = route.to_owned();
         metrics::with_local_recorder(&self.recorder, || Counted {
             method,

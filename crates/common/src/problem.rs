@@ -411,6 +411,11 @@ pub fn malformed_request(detail: &'static str) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", detail)
 }
 
+/// 400: no `Host`, or two.
+pub fn not_one_host() -> ApiError {
+    malformed_request("A request names its host in one Host header (RFC 9112, 3.2).")
+}
+
 /// 408: the body did not arrive within its deadline.
 pub fn request_timeout() -> ApiError {
     ApiError::new(

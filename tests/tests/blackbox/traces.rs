@@ -118,13 +118,17 @@ async fn a_payment_is_one_trace_through_five_processes() {
     ] {
         let consumed = collector.span(TRACE, program, &format!("consume {kind}")).await;
         assert_eq!(consumed.links.len(), 1, "{consumed:?}");
-        let deliveries = collector.spans.lock();
-        let delivery = deliveries
-            .iter()
-            .find(|(_, span)| span.span_id == consumed.links[0].span_id);
+        let linked = || {
+            let spans = collector.spans.lock();
+            let delivery = spans
+                .iter()
+                .find(|(_, span)| span.span_id == consumed.links[0].span_id);
+            delivery.map(|(from, span)| (from.clone(), span.name.clone()))
+        };
+        let (from, name) = eventually("the delivery is exported", PATIENCE, async || linked()).await;
         assert!(
-            delivery.is_none_or(|(_, span)| span.name.starts_with("POST /internal/")),
-            "{delivery:?}"
+            from == program && name.starts_with("POST /internal/"),
+            "{from} {name}"
         );
     }
 

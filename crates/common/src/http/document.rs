@@ -13,8 +13,9 @@ use utoipa::{
     openapi::{Content, OpenApi, RefOr, Response, example::Example, header::Header},
 };
 
+use super::page;
 use crate::{
-    documented, extract, idempotency,
+    documented, extract, fields, idempotency,
     problem::{self, ApiError, FieldError, PROBLEM_JSON, Problem},
 };
 
@@ -183,7 +184,7 @@ impl Form {
     /// all calls.
     fn errors(self) -> impl Iterator<Item = (&'static str, ApiError)> {
         let any = [
-            problem::malformed_request("A request has one Host header."),
+            problem::not_one_host(),
             problem::by_status(StatusCode::URI_TOO_LONG),
             problem::by_status(StatusCode::TOO_MANY_REQUESTS),
             problem::by_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
@@ -200,16 +201,16 @@ impl Form {
             problem::body_too_large(),
             problem::unsupported_media_type(),
             problem::unsupported_content_encoding(),
-            ApiError::invalid_field("body", "must be a JSON object"),
+            fields::not_an_object(),
         ];
         let key = [
-            ApiError::invalid_field("Idempotency-Key", "must be 1 to 255 printable ASCII characters"),
+            extract::bad_key(),
             idempotency::key_reused(),
             idempotency::key_in_flight(),
         ];
         // An id that is no part of an address, such as one with a slash in it.
         let id = [problem::by_status(StatusCode::NOT_FOUND)];
-        let list = [ApiError::invalid_field("limit", "must be between 1 and 100")];
+        let list = [ApiError::invalid_field("limit", page::bad_limit())];
         let group = |on: bool, reason, errors: Vec<ApiError>| {
             errors
                 .into_iter()

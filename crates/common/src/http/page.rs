@@ -55,12 +55,17 @@ pub struct Page {
     pub after: Option<Cursor>,
 }
 
+/// What is wrong with a `limit`.
+pub(super) fn bad_limit() -> String {
+    format!("must be between 1 and {MAX_LIMIT}")
+}
+
 impl Page {
     /// Reads the two parameters.
     pub fn read(params: &mut Params) -> Self {
         let limit = params.given("limit", |text| match text.parse() {
             Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-            _ => Err(format!("must be between 1 and {MAX_LIMIT}")),
+            _ => Err(bad_limit()),
         });
         let after = params.given("cursor", |text| {
             Cursor::decode(text).ok_or_else(|| "must come from a Link header of this list".to_owned())

@@ -145,8 +145,7 @@ async fn connection(
             let response = if has_one_host(&request) {
                 front.handle(request).await
             } else {
-                let detail = "A request names its host in one Host header (RFC 9112, 3.2).";
-                front.refuse(request, problem::malformed_request(detail))
+                front.refuse(request, problem::not_one_host())
             };
             Ok::<http::Response<Answer>, Infallible>(turn.answer(response))
         }

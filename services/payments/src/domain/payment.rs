@@ -62,7 +62,7 @@ impl Status {
 /// Why a payment failed, in Razorpay's words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decline {
-    /// A slug such as `insufficient_funds`.
+    /// A slug such as `insufficient_fund`.
     pub reason: String,
     /// For the payer.
     pub description: String,

@@ -48,7 +48,7 @@ pub struct ProcessPayment {
     #[schema(value_type = String, example = "019309a2-0000-7000-8000-000000000006")]
     pub user_id: UserId,
     /// How; `credit_card` and `debit_card` are `card`.
-    #[schema(value_type = AskedMethod, example = "upi")]
+    #[schema(value_type = PaymentMethodInput, example = "upi")]
     pub payment_method: Method,
     /// With what exactly; simulator only.
     pub payment_details: Option<Instrument>,
@@ -75,7 +75,7 @@ impl FromFields for ProcessPayment {
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "the document's view of what Method::parse takes")]
-enum AskedMethod {
+enum PaymentMethodInput {
     Upi,
     Card,
     CreditCard,
@@ -155,7 +155,7 @@ pub struct Checkout {
 
 common::problems!(
     Problems:
-    payment_failed("insufficient_funds", "The account does not have enough money.")
+    payment_failed("insufficient_fund", "The account does not have enough money.")
         .with("payment_id", "019309a2-0000-7000-8000-000000000005"),
     not_your_payment(),
     // The events service's, in its words.

@@ -71,7 +71,7 @@ impl FromFields for Verify {
 
 common::problems!(
     Problems:
-    payment_failed("insufficient_funds", "The account does not have enough money.")
+    payment_failed("insufficient_fund", "The account does not have enough money.")
         .with("payment_id", "019309a2-0000-7000-8000-000000000005"),
     order_not_found(),
     payment_pending(),

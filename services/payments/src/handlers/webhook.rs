@@ -36,7 +36,7 @@ pub struct Webhook {
 
 /// It has been taken in; a webhook that came before, too.
 #[derive(Serialize, ToSchema)]
-pub struct Taken {
+pub struct WebhookReceived {
     #[schema(example = "ok")]
     status: &'static str,
 }
@@ -60,7 +60,7 @@ common::problems!(Problems: signature_invalid(StatusCode::BAD_REQUEST), event_id
         }}},
     })),
     responses(
-        (status = 200, description = "Taken in", body = Taken),
+        (status = 200, description = "WebhookReceived in", body = WebhookReceived),
         Problems,
     )
 )]
@@ -68,7 +68,7 @@ pub async fn webhook(
     State(app): State<App>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Taken>, ApiError> {
+) -> Result<Json<WebhookReceived>, ApiError> {
     let raw = body_bytes(body, MAX_BODY).await?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = header("x-razorpay-signature").unwrap_or_default();
@@ -96,5 +96,5 @@ pub async fn webhook(
         first,
         "webhook consumed"
     );
-    Ok(Json(Taken { status: "ok" }))
+    Ok(Json(WebhookReceived { status: "ok" }))
 }

@@ -38,7 +38,7 @@ pub struct RegisterUser {
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 256, example = "correct horse battery staple")]
     password: Password,
     /// `organizer` (or `organiser`) or `user`, in any case.
-    #[schema(value_type = AskedRole, example = "organizer")]
+    #[schema(value_type = RoleInput, example = "organizer")]
     role: Role,
     /// What to call you.
     #[schema(min_length = 1, max_length = 200, example = "Asha Rao")]
@@ -94,7 +94,7 @@ pub struct RegisteredUser {
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "the document's view of what Role::parse takes")]
-enum AskedRole {
+enum RoleInput {
     Organizer,
     Organiser,
     User,

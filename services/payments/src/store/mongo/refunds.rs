@@ -25,8 +25,8 @@ pub(super) fn due_now(now: Timestamp) -> Document {
     doc! {"next_at": {"$exists": true, "$lte": date(now)}, "worked_until": {"$lte": date(now)}}
 }
 
-/// Refunds of before the clock was put back: somebody works on them for longer than anybody may, or nobody has tried
-/// what was asked for in the future.
+/// Refunds written before the clock was put back: their lease outlasts its length, or they were not tried yet and are
+/// created in the future.
 pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
     let latest = date(latest_end(now, until));
     let untried =

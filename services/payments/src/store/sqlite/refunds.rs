@@ -19,8 +19,8 @@ use crate::{
     store::{Fence, UNREADABLE_AGAIN, messages, table},
 };
 
-/// Whether [`due`] would find anything. What nobody has tried and was asked for in the future, was so before the clock
-/// was put back.
+/// Whether [`due`] would find anything. A refund that was not tried yet and created in the future was written before the
+/// clock was put back, and is due.
 pub(super) const ANY_DUE: &str = "SELECT 1 FROM refunds WHERE (next_at <= ?1 AND worked_until <= ?1)
     OR (next_at IS NOT NULL AND worked_until > ?2)
     OR (next_at > ?1 AND attempts = 0 AND created_at > ?1 AND worked_until <= ?1)";
