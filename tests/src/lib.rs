@@ -9,12 +9,14 @@ pub mod compose;
 pub mod containers;
 pub mod people;
 pub mod process;
+pub mod razorpay;
 pub mod smtp;
 pub mod system;
 
 use std::time::{Duration, Instant};
 
 pub use people::{Answer, Person};
+pub use razorpay::Razorpay;
 pub use system::{Options, System, Topology};
 
 /// Asks again until the answer is `Some`; fails after `patience`.

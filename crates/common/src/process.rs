@@ -46,6 +46,32 @@ pub struct Context {
     razorpay: RazorpayKeys,
 }
 
+/// Razorpay's keys: the set ones, or those made in the data directory for the simulator.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub fn razorpay_keys(settings: &Settings) -> Result<RazorpayKeys, String> {
+    let dir = &settings.data_dir;
+    let trouble = |error| format!("The data directory {} cannot be used: {error}.", dir.display());
+    Ok(match &settings.razorpay {
+        Razorpay { keys: Some(keys), .. } => keys.clone(),
+        Razorpay { keys: None, .. } => RazorpayKeys {
+            key_id: SIMULATOR_KEY_ID.to_owned(),
+            key_secret: secrets::read_or_create(dir, "razorpay_key_secret").map_err(trouble)?,
+            webhook_secret: secrets::read_or_create(dir, "razorpay_webhook_secret").map_err(trouble)?,
+        },
+    })
+}
+
+/// A service's SQLite file in the data directory.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub fn open_sqlite(settings: &Settings, service: &str, migrations: &[&str]) -> Result<Sqlite, String> {
+    let path = settings.data_dir.join(format!("{service}.db"));
+    Sqlite::open(&path, migrations).map_err(|error| format!("{} cannot be used: {error}.", path.display()))
+}
+
 impl Context {
     /// Prepares the data directory and the secrets.
     ///
@@ -64,14 +90,7 @@ impl Context {
             Some(secret) => secret.clone(),
             None => secrets::read_or_create(dir, "jwt_secret").map_err(trouble)?,
         };
-        let razorpay = match &settings.razorpay {
-            Razorpay { keys: Some(keys), .. } => keys.clone(),
-            Razorpay { keys: None, .. } => RazorpayKeys {
-                key_id: SIMULATOR_KEY_ID.to_owned(),
-                key_secret: secrets::read_or_create(dir, "razorpay_key_secret").map_err(trouble)?,
-                webhook_secret: secrets::read_or_create(dir, "razorpay_webhook_secret").map_err(trouble)?,
-            },
-        };
+        let razorpay = razorpay_keys(&settings)?;
         let shared = match &settings.redis_url {
             Some(urls) => Shared::redis(urls)?,
             None => Shared::in_process(),
@@ -120,9 +139,7 @@ impl Context {
     /// # Errors
     /// One sentence for the person who started the program.
     pub fn sqlite(&self, service: &str, migrations: &[&str]) -> Result<Sqlite, String> {
-        let path = self.data(&format!("{service}.db"));
-        Sqlite::open(&path, migrations)
-            .map_err(|error| format!("{} cannot be used: {error}.", path.display()))
+        open_sqlite(&self.settings, service, migrations)
     }
 
     /// Another service in other processes.
@@ -167,12 +184,18 @@ impl Context {
 
 /// Something that a program can do instead of serving, named by its first argument.
 pub struct Command {
-    /// The argument.
+    /// The argument, or several with a space between them.
     pub name: &'static str,
     /// What it does, for `--help`.
     pub about: &'static str,
     /// Does it. It gets the settings only: what a [`Context`] makes (a data directory, secrets) it may not want.
     pub run: fn(Settings) -> BoxFuture<'static, Result<(), String>>,
+}
+
+impl Command {
+    fn words(&self) -> usize {
+        self.name.split(' ').count()
+    }
 }
 
 /// Runs a program: answers `--help` and `--version`, reads the settings, calls `compose` and waits for the end.
@@ -192,9 +215,9 @@ where
     Fut: Future<Output = Result<(), String>>,
 {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let first = arguments.first().map(String::as_str);
-    let command = commands.iter().find(|command| Some(command.name) == first);
-    let known = usize::from(command.is_some());
+    let named = |command: &&Command| command.name.split(' ').eq(arguments.iter().take(command.words()));
+    let command = commands.iter().find(named);
+    let known = command.map_or(0, Command::words);
     let outcome = match arguments.get(known).map(String::as_str) {
         None => match command {
             Some(command) => run_command(program, command),

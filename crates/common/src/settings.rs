@@ -56,6 +56,7 @@ settings! {
     "RAZORPAY_KEY_SECRET" = "", "Razorpay API secret";
     "RAZORPAY_WEBHOOK_SECRET" = "", "Razorpay webhook secret";
     "SIMULATOR_AUTO_COMPLETE" = "on", "off: simulated payments wait for the customer's step on the simulator's page";
+    "SIMULATOR_CONTROLS" = "off", "on: /sim/control of the simulator makes calls fail, webhooks come late and clocks jump, for tests; anybody who reaches its port can use it";
     "SMTP_URL" = "", "smtp:// or smtps://user:password@host:port; none: e-mail goes to DATA_DIR/mailbox";
     "MAIL_FROM" = "Organise Event <no-reply@localhost>", "sender of e-mail";
     "LEASE_SECONDS" = "20", "after this a worker that died is replaced";
@@ -126,6 +127,7 @@ pub struct Settings {
     pub payments_url: String,
     pub razorpay: Razorpay,
     pub simulator_auto_complete: bool,
+    pub simulator_controls: bool,
     pub smtp_url: Option<SecretString>,
     pub mail_from: String,
     pub lease: Duration,
@@ -263,6 +265,7 @@ impl Settings {
             payments_url: url(r, "PAYMENTS_URL", payments_port),
             razorpay: r.razorpay(),
             simulator_auto_complete: r.switch("SIMULATOR_AUTO_COMPLETE"),
+            simulator_controls: r.switch("SIMULATOR_CONTROLS"),
             smtp_url: r.optional("SMTP_URL", "smtp:// or smtps:// with a host", |text| {
                 (text.starts_with("smtp://") || text.starts_with("smtps://"))
                     .then(|| SecretString::from(text))
@@ -361,6 +364,7 @@ impl Settings {
                 "PUBLIC_URL must be set to an https URL",
             );
             require(self.rate_limits, "RATE_LIMITS must not be off");
+            require(!self.simulator_controls, "SIMULATOR_CONTROLS must not be on");
         }
         problems
     }

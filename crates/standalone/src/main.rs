@@ -24,15 +24,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BANK: Duration = Duration::from_millis(1);
 
 /// What it can do instead of starting the system.
-const COMMANDS: &[Command] = &[Command {
+const MOVE: Command = Command {
     name: "move-to-mongodb",
     about: "copies what DATA_DIR holds in SQLite into the databases of MONGODB_URI",
     run: |settings| moving::run(settings).boxed(),
-}];
+};
 
 fn main() -> ExitCode {
     let about = "Organise Event: events, registrations, payments and reminders, whole and on one machine.";
-    common::process::run_with("organise-event", about, COMMANDS, start)
+    let [list, replay] = payments::commands::COMMANDS;
+    common::process::run_with("organise-event", about, &[MOVE, list, replay], start)
 }
 
 async fn start(context: Context) -> Result<(), String> {
@@ -110,7 +111,7 @@ async fn start_simulator(context: &Context, gateway_port: u16) -> Result<std::ne
         data_dir: Some(settings.data_dir.clone()),
         auto_complete: settings.simulator_auto_complete.then_some(BANK),
         upi_delay: BANK,
-        controls: false,
+        controls: settings.simulator_controls,
     };
     let had_state = context.data("razorpay-simulator.db").is_file();
     let (workers, stop) = (&context.workers, context.workers.stop_token());

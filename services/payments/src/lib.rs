@@ -1,6 +1,7 @@
 //! The payments service: orders, payments and refunds through Razorpay.
 
 pub mod app;
+pub mod commands;
 pub mod domain;
 pub mod flow;
 pub mod handlers;
@@ -42,7 +43,7 @@ pub async fn build(
     notifications: Upstream,
     razorpay: &str,
 ) -> Result<Front, String> {
-    let store = store::open(context).await?;
+    let store = store::open(&context.settings).await?;
     let auth = context.auth(service::PAYMENTS);
     let users = InternalClient::new(users, auth.clone(), service::USERS);
     if !users.is_local() {
@@ -67,7 +68,7 @@ pub async fn build(
     };
     let gauges = [
         Some(Box::new(outbox) as _),
-        Some(Box::new(Stuck {
+        Some(Box::new(ToLookAt {
             store: store.clone(),
             clock: context.clock.clone(),
         }) as _),
@@ -122,7 +123,7 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream) {
 }
 
 /// What a person should look at.
-struct Stuck {
+struct ToLookAt {
     store: Arc<dyn Store>,
     clock: Clock,
 }
@@ -131,22 +132,27 @@ struct Stuck {
 const STUCK_AFTER: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 
 #[async_trait]
-impl Gauge for Stuck {
+impl Gauge for ToLookAt {
     async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
         let since = self.clock.now() - STUCK_AFTER;
-        let Ok((payments, refunds)) = self.store.stuck(since).await else {
+        let Ok(stuck) = self.store.stuck(since).await else {
             return Vec::new();
         };
         vec![
             (
                 "payments_stuck",
                 "Payments authorized for more than five minutes and neither captured nor released.",
-                payments as f64,
+                stuck.payments as f64,
             ),
             (
                 "refunds_stuck",
                 "Refunds tried in vain more than three times.",
-                refunds as f64,
+                stuck.refunds as f64,
+            ),
+            (
+                "webhooks_parked",
+                "Webhooks that Razorpay signed and that could not be understood.",
+                stuck.webhooks as f64,
             ),
         ]
     }

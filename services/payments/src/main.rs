@@ -6,9 +6,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    common::process::run(
+    common::process::run_with(
         "payments",
         "Orders, payments and refunds through Razorpay.",
+        &payments::commands::COMMANDS,
         |context| async move {
             let settings = context.settings.clone();
             let users = context.remote(&settings.users_url)?;

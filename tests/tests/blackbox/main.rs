@@ -20,6 +20,7 @@ mod limits;
 mod log;
 mod mail;
 mod mailbox;
+mod money;
 mod moving;
 mod openapi;
 mod postman;

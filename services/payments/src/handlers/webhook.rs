@@ -8,7 +8,7 @@ use axum::{
 };
 use common::{
     extract::{MAX_BODY, body_bytes},
-    problem::{ApiError, not_json},
+    problem::ApiError,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -17,12 +17,13 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     problems::{event_id_missing, signature_invalid},
-    razorpay::{signature, types::WebhookEnvelope},
+    razorpay::{signature, webhook},
+    store::Parked,
 };
 
 /// What Razorpay sends, as far as it is read.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the document's view of WebhookEnvelope")]
+#[expect(dead_code, reason = "the document's view of what is read")]
 pub struct Webhook {
     /// `event`.
     #[schema(example = "event")]
@@ -44,6 +45,9 @@ pub struct WebhookReceived {
 common::problems!(Problems: signature_invalid(StatusCode::BAD_REQUEST), event_id_missing());
 
 /// Razorpay's webhook. Signed over the raw body; each event id has its effect once.
+///
+/// What is signed is taken: Razorpay switches off a webhook that fails for a day. One that cannot be understood is
+/// kept, counted (`webhooks_parked`), and can be replayed.
 #[utoipa::path(
     post,
     path = "/api/payment/webhook",
@@ -79,22 +83,39 @@ pub async fn webhook(
     }
     let event_id = header("x-razorpay-event-id").filter(|id| (1..=128).contains(&id.len()));
     let event_id = event_id.ok_or_else(event_id_missing)?;
-    let envelope: WebhookEnvelope =
-        serde_json::from_slice(&raw).map_err(|error| not_json().because(error))?;
-    let report = envelope
-        .payload
-        .payment
-        .and_then(|payment| payment.entity.report());
-    let refund = envelope.payload.refund.map(|refund| refund.entity.id);
-    let first = app
-        .store
-        .take_webhook(event_id.to_owned(), report, refund, app.clock.now())
-        .await?;
-    tracing::info!(
-        event = envelope.event,
-        webhook_id = event_id,
-        first,
-        "webhook consumed"
-    );
+    let now = app.clock.now();
+    match webhook::read(&raw) {
+        Ok(webhook) => {
+            let report = webhook.payment.and_then(|payment| payment.report());
+            let refund = webhook.refund.map(|refund| refund.id);
+            let first = app
+                .store
+                .take_webhook(event_id.to_owned(), report, refund, now)
+                .await?;
+            tracing::info!(
+                event = webhook.event,
+                webhook_id = event_id,
+                first,
+                "webhook consumed"
+            );
+        }
+        Err(unreadable) => {
+            let (event, why) = (unreadable.event, unreadable.why);
+            tracing::error!(
+                event,
+                webhook_id = event_id,
+                why,
+                "webhook parked: it is signed and cannot be understood"
+            );
+            let parked = Parked {
+                id: event_id.to_owned(),
+                event,
+                body: raw.to_vec(),
+                why,
+                received_at: now,
+            };
+            app.store.park_webhook(parked).await?;
+        }
+    }
     Ok(Json(WebhookReceived { status: "ok" }))
 }

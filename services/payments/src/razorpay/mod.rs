@@ -2,6 +2,7 @@
 
 pub mod signature;
 pub mod types;
+pub mod webhook;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use reqwest::{Method as Verb, StatusCode};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use self::types::{Collection, ErrorBody, OrderEntity, PaymentCreated, PaymentEntity, RefundEntity};
 use crate::domain::{
@@ -19,6 +21,17 @@ use crate::domain::{
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
+/// A question that got no answer is asked again after these, as long as [`ANSWER`] is not over: Razorpay answers 500,
+/// 502 and 504 now and then, and the payer waits.
+const ASK_AGAIN: [Duration; 3] = [
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+];
+/// Entities in a page: the most that Razorpay gives.
+const PAGE: usize = 100;
+/// Pages of one order's payments; each payment is a step that a person has to take.
+const MOST_PAGES: usize = 50;
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -57,24 +70,30 @@ pub struct Payer {
     pub contact: String,
 }
 
+/// A client for calls that are answered soon or not at all.
+///
+/// # Errors
+/// When there can be none.
+pub fn http_client() -> Result<reqwest::Client, String> {
+    // Two TLS back ends are in the tree; the first to be installed is everybody's, so a second call is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent("organise-event")
+        .build()
+        .map_err(|error| format!("no HTTP client: {error}"))
+}
+
 impl Razorpay {
     /// `base` is the URL without `/v1`.
     ///
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(base: &str, keys: RazorpayKeys) -> Result<Self, String> {
-        // Two TLS back ends are in the tree; the first to be installed is everybody's, so a second call is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent("organise-event")
-            .build()
-            .map_err(|error| format!("no HTTP client for Razorpay: {error}"))?;
         Ok(Self {
-            http,
+            http: http_client()?,
             base: base.trim_end_matches('/').to_owned(),
             keys,
         })
@@ -120,10 +139,25 @@ impl Razorpay {
     /// # Errors
     /// When they could not be fetched.
     pub async fn payments_of(&self, order: &str) -> Result<Vec<PaymentEntity>, RazorpayError> {
-        let found: Collection<PaymentEntity> = self
-            .call(Verb::GET, &format!("/v1/orders/{order}/payments"), None, None)
-            .await?;
-        Ok(found.items)
+        let mut all: Vec<PaymentEntity> = Vec::new();
+        for page in 0..MOST_PAGES {
+            let path = format!("/v1/orders/{order}/payments?count={PAGE}&skip={}", page * PAGE);
+            let found: Collection<PaymentEntity> = self.call(Verb::GET, &path, None, None).await?;
+            let full = found.items.len() >= PAGE;
+            let before = all.len();
+            for payment in found.items {
+                if !all.iter().any(|known| known.id == payment.id) {
+                    all.push(payment);
+                }
+            }
+            // Razorpay does not say whether this list has pages; without, every page is the same.
+            if !full || all.len() == before {
+                return Ok(all);
+            }
+        }
+        Err(RazorpayError::Unclear(format!(
+            "order {order} has more payments than can be read"
+        )))
     }
 
     /// One payment.
@@ -218,6 +252,7 @@ impl Razorpay {
             .await
     }
 
+    /// Calls; asks again when a question, which changes nothing, got no answer that makes sense.
     async fn call<T: DeserializeOwned>(
         &self,
         verb: Verb,
@@ -225,15 +260,51 @@ impl Razorpay {
         body: Option<Value>,
         refund_key: Option<&str>,
     ) -> Result<T, RazorpayError> {
+        let deadline = Instant::now() + ANSWER;
+        let mut pauses = match verb {
+            Verb::GET => ASK_AGAIN.iter(),
+            _ => [].iter(),
+        };
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = self
+                .call_once(verb.clone(), path, body.as_ref(), refund_key, left)
+                .await;
+            let Err(RazorpayError::Unclear(why)) = &answer else {
+                return answer;
+            };
+            let Some(pause) = pauses
+                .next()
+                .map(|pause| pause.mul_f64(rand::random_range(0.5..1.0)))
+            else {
+                return answer;
+            };
+            if Instant::now() + pause >= deadline {
+                return answer;
+            }
+            tracing::debug!(path, why, "Razorpay is asked again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn call_once<T: DeserializeOwned>(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: Option<&Value>,
+        refund_key: Option<&str>,
+        patience: Duration,
+    ) -> Result<T, RazorpayError> {
         let mut request = self
             .http
             .request(verb, format!("{}{path}", self.base))
+            .timeout(patience)
             .basic_auth(&self.keys.key_id, Some(self.keys.key_secret.expose_secret()));
         if let Some(key) = refund_key {
             request = request.header("X-Refund-Idempotency", key);
         }
         if let Some(body) = body {
-            request = request.json(&body);
+            request = request.json(body);
         }
         // reqwest's errors name the URL, which holds no secret, but their sources say what really happened.
         let unclear = |error: reqwest::Error| {

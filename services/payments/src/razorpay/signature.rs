@@ -7,17 +7,15 @@ use subtle::ConstantTimeEq;
 
 /// Whether `signature` is that of `message`.
 pub fn is_valid(message: &[u8], signature: &str, key: &SecretString) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()) else {
-        return false;
-    };
+    sign(message, key).is_some_and(|expected| expected.as_bytes().ct_eq(signature.as_bytes()).into())
+}
+
+/// The signature of `message`; none when the key is none.
+pub fn sign(message: &[u8], key: &SecretString) -> Option<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).ok()?;
     mac.update(message);
-    let expected: String = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    expected.as_bytes().ct_eq(signature.as_bytes()).into()
+    let bytes = mac.finalize().into_bytes();
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Whether the payer's browser brings what Razorpay signed for this payment of this order. `order` is the id that we

@@ -1,7 +1,8 @@
 //! Razorpay's entities, as far as we read them. Unknown fields are ignored: they may appear at any time.
 
 use common::money::Paise;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
 
 use crate::domain::payment::{Decline, Report, Status};
 
@@ -29,6 +30,7 @@ pub struct PaymentEntity {
     /// What it pays; none for payments that were not made for an order.
     pub order_id: Option<String>,
     /// Paise.
+    #[serde(deserialize_with = "paise")]
     pub amount: Paise,
     /// ISO 4217.
     pub currency: String,
@@ -38,7 +40,7 @@ pub struct PaymentEntity {
     #[serde(default)]
     pub method: Option<String>,
     /// Whether the money was ever taken; a refunded payment need not have been captured.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub captured: Option<bool>,
     #[serde(default)]
     error_reason: Option<String>,
@@ -47,6 +49,13 @@ pub struct PaymentEntity {
 }
 
 impl PaymentEntity {
+    /// Its status, if it is none that payments are known to have.
+    pub fn strange_status(&self) -> Option<&str> {
+        Status::parse(&self.status)
+            .is_none()
+            .then_some(self.status.as_str())
+    }
+
     /// What it tells, unless it is about something that is not ours.
     pub fn report(&self) -> Option<Report> {
         let status = Status::parse(&self.status)?;
@@ -103,8 +112,9 @@ pub struct NextStep {
 pub struct RefundEntity {
     /// `rfnd_...`
     pub id: String,
-    /// `pending`, `processed` or `failed`.
-    pub status: String,
+    /// `pending`, `processed` or `failed`; older webhooks leave it out.
+    #[serde(default)]
+    pub status: Option<String>,
 }
 
 /// The body of every error.
@@ -126,29 +136,34 @@ pub struct ErrorDetail {
     pub reason: String,
 }
 
-/// A webhook's envelope.
-#[derive(Debug, Deserialize)]
-pub struct WebhookEnvelope {
-    /// `payment.captured`, ...
-    pub event: String,
-    /// The entities it is about.
-    pub payload: WebhookPayload,
+/// An amount: an integer, or the same as text or with a fraction of nothing, as some webhooks have it.
+fn paise<'de, D: Deserializer<'de>>(from: D) -> Result<Paise, D::Error> {
+    let value = Value::deserialize(from)?;
+    let text = match &value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    let whole = text.split_once('.').map_or(text.as_str(), |(whole, rest)| {
+        match rest.chars().all(|digit| digit == '0') {
+            true => whole,
+            false => text.as_str(),
+        }
+    });
+    let amount = whole.parse().ok().filter(|amount| *amount >= 0);
+    amount
+        .map(Paise)
+        .ok_or_else(|| D::Error::custom(format!("not an amount in paise: {value}")))
 }
 
-/// The entities a webhook is about.
-#[derive(Debug, Deserialize)]
-pub struct WebhookPayload {
-    /// A payment.
-    #[serde(default)]
-    pub payment: Option<Wrapped<PaymentEntity>>,
-    /// A refund.
-    #[serde(default)]
-    pub refund: Option<Wrapped<RefundEntity>>,
-}
-
-/// Razorpay's wrapping of an entity.
-#[derive(Debug, Deserialize)]
-pub struct Wrapped<T> {
-    /// The entity.
-    pub entity: T,
+/// Yes or no, as JSON, a number or text has it.
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        Value::Bool(flag) => Ok(Some(flag)),
+        value => match value.to_string().trim_matches('"') {
+            "1" | "true" => Ok(Some(true)),
+            "0" | "false" => Ok(Some(false)),
+            _ => Err(D::Error::custom(format!("neither yes nor no: {value}"))),
+        },
+    }
 }

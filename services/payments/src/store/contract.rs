@@ -32,7 +32,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             one_order_per_registration, an_order_is_worked_on_by_one, any_order_of_reports_ends_the_same,
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
-            a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
+            a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted, a_webhook_is_parked_once_until_it_is_understood,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, statements_page_and_are_private,
         );
         $crate::store_contract!(@damage $make:
@@ -384,18 +384,18 @@ pub async fn money_in_limbo_is_counted(store: S) {
     apply(&store, report(&order, "pay_1", Status::Failed)).await;
     assert_eq!(
         store.stuck(now()).await.unwrap(),
-        (0, 0),
+        Stuck::default(),
         "an abandoned checkout is no money"
     );
     apply(&store, report(&order, "pay_2", Status::Authorized)).await;
     assert_eq!(
         store.stuck(now() - TimeDelta::seconds(1)).await.unwrap(),
-        (0, 0),
+        Stuck::default(),
         "not yet"
     );
-    assert_eq!(store.stuck(now()).await.unwrap(), (1, 0));
+    assert_eq!(store.stuck(now()).await.unwrap().payments, 1);
     apply(&store, report(&order, "pay_2", Status::Captured)).await;
-    assert_eq!(store.stuck(now()).await.unwrap(), (0, 0));
+    assert_eq!(store.stuck(now()).await.unwrap(), Stuck::default());
 }
 
 pub async fn a_webhook_counts_once(store: S) {
@@ -433,6 +433,33 @@ pub async fn a_webhook_counts_once(store: S) {
             .await
             .unwrap()
     );
+}
+
+pub async fn a_webhook_is_parked_once_until_it_is_understood(store: S) {
+    let parked = Parked {
+        id: "evt_1".to_owned(),
+        event: "payment.captured".to_owned(),
+        body: vec![0xff, b'{', 0],
+        why: "not JSON".to_owned(),
+        received_at: now(),
+    };
+    let later = Parked {
+        id: "evt_2".to_owned(),
+        received_at: soon(),
+        ..parked.clone()
+    };
+    for one in [&later, &parked, &parked] {
+        store.park_webhook(one.clone()).await.unwrap();
+    }
+    assert_eq!(
+        store.parked_webhooks().await.unwrap(),
+        [parked.clone(), later.clone()]
+    );
+    assert_eq!(store.stuck(now()).await.unwrap().webhooks, 2);
+    assert!(store.take_webhook(parked.id, None, None, soon()).await.unwrap());
+    assert_eq!(store.parked_webhooks().await.unwrap(), [later]);
+    store.tidy(soon() + TimeDelta::days(90)).await.unwrap();
+    assert!(store.parked_webhooks().await.unwrap().is_empty());
 }
 
 pub async fn keys_are_claimed_kept_and_given_back(store: S) {

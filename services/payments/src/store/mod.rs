@@ -17,7 +17,8 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
-    process::Context,
+    process::open_sqlite,
+    settings::Settings,
     store::StoreError,
     wire::service,
 };
@@ -40,6 +41,10 @@ const UNREADABLE_AGAIN: TimeDelta = TimeDelta::days(1);
 
 /// Razorpay sends a webhook again for 24 h, and on request for 15 days.
 const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
+
+/// How long a webhook that cannot be understood waits for somebody to replay it. Its money is found by the reconciler
+/// long before.
+const PARKED_KEPT_MILLIS: i64 = 90 * 24 * 3600 * 1000;
 
 /// A worker's right to work on an order or refund. Whoever took over later has a higher one.
 pub type Fence = i64;
@@ -87,6 +92,32 @@ pub struct Statement {
     pub order: Order,
     /// The refund, when there is one: its reason and whether it is through.
     pub refund: Option<(common::wire::RefundReason, bool)>,
+}
+
+/// A webhook that Razorpay signed and that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// Razorpay's id of the event.
+    pub id: String,
+    /// `payment.captured`, ... as far as that can be read.
+    pub event: String,
+    /// The body as it came.
+    pub body: Vec<u8>,
+    /// What is not understood.
+    pub why: String,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// What a person should look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stuck {
+    /// Payments authorized long ago and neither captured nor released.
+    pub payments: u64,
+    /// Refunds tried in vain more than three times.
+    pub refunds: u64,
+    /// Webhooks that could not be understood.
+    pub webhooks: u64,
 }
 
 /// The answer to a captured payment, to be stored in the commit that captures it.
@@ -179,9 +210,12 @@ pub trait Store: Send + Sync {
         why: String,
     ) -> Result<(), StoreError>;
 
-    /// Money in limbo: payments that were authorized by `since` at the latest and are neither captured nor released, and
-    /// refunds that were tried in vain before.
-    async fn stuck(&self, since: Timestamp) -> Result<(u64, u64), StoreError>;
+    /// Keeps a webhook that cannot be understood, once however often it comes.
+    async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError>;
+    /// The parked webhooks, oldest first, at most 1,000. Taking one in under its id ends its being parked.
+    async fn parked_webhooks(&self) -> Result<Vec<Parked>, StoreError>;
+    /// What a person should look at; payments count when they were authorized before `since`.
+    async fn stuck(&self, since: Timestamp) -> Result<Stuck, StoreError>;
     /// Drops what has been kept long enough.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
     /// Whether changes can be made.
@@ -196,11 +230,11 @@ pub trait Store: Send + Sync {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
-    if let Some(uri) = &context.settings.mongodb_uri {
+pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, String> {
+    if let Some(uri) = &settings.mongodb_uri {
         let db = common::mongo::open(uri, service::PAYMENTS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
-    let db = context.sqlite(service::PAYMENTS, sqlite::MIGRATIONS)?;
+    let db = open_sqlite(settings, service::PAYMENTS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -24,6 +24,10 @@ pub const MOVE: Service = Service {
             )],
         ),
         Table::new("webhook_events", Id::Is("id")),
+        Table {
+            bytes: &["body"],
+            ..Table::new("parked_webhooks", Id::Is("id"))
+        },
         OUTBOX,
         DEAD_LETTERS,
         INBOX,

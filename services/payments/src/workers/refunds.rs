@@ -52,12 +52,12 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
     let now = app.clock.now();
     let later = |attempts: u32| now + backoff(attempts.min(12));
     match answer {
-        Ok(RefundEntity { status, .. }) if status == "processed" => {
+        Ok(RefundEntity { status, .. }) if status.as_deref() == Some("processed") => {
             app.store.refund_done(refund.id, fence, now).await?;
             log_refund(refund, "refund processed");
             Ok(())
         }
-        Ok(RefundEntity { status, id }) if status == "failed" => {
+        Ok(RefundEntity { status, id }) if status.as_deref() == Some("failed") => {
             tracing::error!(refund = %refund.id, razorpay_id = id, "a refund failed at Razorpay; asking again");
             let why = "failed at Razorpay".to_owned();
             app.store

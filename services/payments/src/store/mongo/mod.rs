@@ -23,8 +23,11 @@ use futures_util::{FutureExt, future::BoxFuture};
 use mongodb::bson::doc;
 
 pub use self::schema::COLLECTIONS;
-use self::schema::{ORDERS, PAYMENTS, REFUNDS, WEBHOOKS};
-use super::{Applied, Captured, Fence, Opened, Statement, Store, WEBHOOKS_KEPT_MILLIS};
+use self::schema::{ORDERS, PARKED, PAYMENTS, REFUNDS, WEBHOOKS};
+use super::{
+    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, Statement, Store, Stuck,
+    WEBHOOKS_KEPT_MILLIS,
+};
 use crate::domain::{order::Order, payment::Report, refund::Refund};
 
 /// The payments service's MongoDB database.
@@ -238,19 +241,28 @@ impl Store for MongoStore {
         refunds::retry(&mut self.db.read(), id, fence, again, new_key, &why).await
     }
 
-    async fn stuck(&self, since: Timestamp) -> Result<(u64, u64), StoreError> {
+    async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError> {
+        self.db
+            .write(parked, |tx, parked| take_in::park(tx, parked).boxed())
+            .await
+    }
+
+    async fn parked_webhooks(&self) -> Result<Vec<Parked>, StoreError> {
+        take_in::parked(&mut self.db.read()).await
+    }
+
+    async fn stuck(&self, since: Timestamp) -> Result<Stuck, StoreError> {
         // What exists is after the beginning of time; said so, the index is used.
         let open = doc! {"$exists": true, "$gt": date(from_millis(0))};
         let mut tx = self.db.read();
-        Ok((
-            tx.count(
-                PAYMENTS,
-                doc! {"status": "authorized", "created_at": {"$lte": date(since)}},
-            )
-            .await?,
-            tx.count(REFUNDS, doc! {"next_at": open, "attempts": {"$gt": 3_i64}})
-                .await?,
-        ))
+        let authorized = doc! {"status": "authorized", "created_at": {"$lte": date(since)}};
+        let in_vain = doc! {"next_at": open, "attempts": {"$gt": 3_i64}};
+        let parked = doc! {"received_at": {"$gt": date(from_millis(0))}};
+        Ok(Stuck {
+            payments: tx.count(PAYMENTS, authorized).await?,
+            refunds: tx.count(REFUNDS, in_vain).await?,
+            webhooks: tx.count(PARKED, parked).await?,
+        })
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -262,6 +274,15 @@ impl Store for MongoStore {
             .db
             .read()
             .delete_some(WEBHOOKS, old.clone(), by_age.clone(), AT_ONCE)
+            .await?
+            == AT_ONCE
+        {}
+        let oldest = date(from_millis(now.timestamp_millis() - PARKED_KEPT_MILLIS));
+        let old = doc! {"received_at": {"$lte": oldest}};
+        while self
+            .db
+            .read()
+            .delete_some(PARKED, old.clone(), by_age.clone(), AT_ONCE)
             .await?
             == AT_ONCE
         {}

@@ -1,21 +1,21 @@
 //! What others tell: Razorpay's webhooks, and the events service's messages.
 
 use common::{
-    clock::Timestamp,
-    mongo::{Tx, date, inbox},
+    clock::{Timestamp, from_millis},
+    mongo::{Fields, Tx, date, inbox},
     outbox::{CloudEvent, Receipt},
     store::StoreError,
     wire::{PaymentRefused, RegistrationEnded, kind},
 };
-use mongodb::bson::doc;
+use mongodb::bson::{Binary, doc, spec::BinarySubtype};
 
 use super::{
     orders, payments, refunds,
-    schema::{ORDERS, REFUNDS, WEBHOOKS},
+    schema::{ORDERS, PARKED, REFUNDS, WEBHOOKS},
 };
 use crate::{
     domain::payment::{Report, Status},
-    store::{Statement, messages},
+    store::{Parked, Statement, messages},
 };
 
 pub(super) async fn webhook(
@@ -30,6 +30,7 @@ pub(super) async fn webhook(
     }
     tx.insert(WEBHOOKS, vec![doc! {"_id": event_id, "received_at": date(now)}])
         .await?;
+    tx.delete(PARKED, doc! {"_id": event_id}).await?;
     if let Some(report) = report {
         // No answer hangs on a webhook, so there is none to keep.
         let no_answer = |_: &Statement| common::idempotency::Answer {
@@ -50,6 +51,44 @@ pub(super) async fn webhook(
             .await?;
     }
     Ok(true)
+}
+
+/// Keeps a webhook that cannot be understood.
+pub(super) async fn park(tx: &mut Tx, parked: &Parked) -> Result<(), StoreError> {
+    let Parked {
+        id,
+        event,
+        body,
+        why,
+        received_at,
+    } = parked;
+    if tx.find_one(PARKED, doc! {"_id": id}).await?.is_some() {
+        return Ok(());
+    }
+    let bytes = Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: body.clone(),
+    };
+    let document =
+        doc! {"_id": id, "event": event, "body": bytes, "why": why, "received_at": date(*received_at)};
+    tx.insert(PARKED, vec![document]).await
+}
+
+pub(super) async fn parked(tx: &mut Tx) -> Result<Vec<Parked>, StoreError> {
+    let all = doc! {"received_at": {"$gt": date(from_millis(0))}};
+    let found = tx.find(PARKED, all, doc! {"received_at": 1}, 1000).await?;
+    found
+        .iter()
+        .map(|found| {
+            Ok(Parked {
+                id: found.text("_id")?,
+                event: found.text("event")?,
+                body: found.get_binary_generic("body").cloned().unwrap_or_default(),
+                why: found.text("why")?,
+                received_at: found.time("received_at")?,
+            })
+        })
+        .collect()
 }
 
 pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {

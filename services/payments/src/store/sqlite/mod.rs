@@ -22,9 +22,12 @@ use common::{
     store::StoreError,
     wire::service,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{Applied, Captured, Fence, Opened, Statement, Store, WEBHOOKS_KEPT_MILLIS};
+use super::{
+    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, Statement, Store, Stuck,
+    WEBHOOKS_KEPT_MILLIS,
+};
 use crate::domain::{order::Order, payment::Report, refund::Refund};
 
 /// The schema, in the order of its making.
@@ -37,6 +40,14 @@ pub const MIGRATIONS: &[&str] = &[
     // Money set aside and not taken: few at any time, and asked for by whoever watches.
     "CREATE INDEX payments_authorized ON payments (created_at) WHERE status = 'authorized';",
     outbox::REQUEST_IDS,
+    // Signed by Razorpay and not understood; kept until somebody replays them.
+    "CREATE TABLE parked_webhooks (
+        id          TEXT    NOT NULL PRIMARY KEY,
+        event       TEXT    NOT NULL,
+        body        BLOB    NOT NULL,
+        why         TEXT    NOT NULL,
+        received_at INTEGER NOT NULL
+     ) WITHOUT ROWID;",
 ];
 
 /// The payments service's SQLite file.
@@ -219,21 +230,33 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn stuck(&self, since: Timestamp) -> Result<(u64, u64), StoreError> {
+    async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError> {
+        self.db.write(move |db| take_in::park(db, &parked)).await
+    }
+
+    async fn parked_webhooks(&self) -> Result<Vec<Parked>, StoreError> {
+        self.db.read(take_in::parked).await
+    }
+
+    async fn stuck(&self, since: Timestamp) -> Result<Stuck, StoreError> {
         const STUCK: &str = "SELECT
             (SELECT count(*) FROM payments WHERE status = 'authorized' AND created_at <= ?1),
-            (SELECT count(*) FROM refunds WHERE next_at IS NOT NULL AND attempts > 3)";
-        let (payments, refunds): (i64, i64) = self
-            .db
+            (SELECT count(*) FROM refunds WHERE next_at IS NOT NULL AND attempts > 3),
+            (SELECT count(*) FROM parked_webhooks)";
+        self.db
             .read(move |db| {
                 let mut count = db.prepare_cached(STUCK)?;
-                Ok::<_, StoreError>(
-                    count.query_row([since.timestamp_millis()], |row| Ok((row.get(0)?, row.get(1)?)))?,
-                )
+                let number =
+                    |row: &Row<'_>, at| row.get(at).map(|number: i64| u64::try_from(number).unwrap_or(0));
+                Ok(count.query_row([since.timestamp_millis()], |row| {
+                    Ok(Stuck {
+                        payments: number(row, 0)?,
+                        refunds: number(row, 1)?,
+                        webhooks: number(row, 2)?,
+                    })
+                })?)
             })
-            .await?;
-        let count = |number| u64::try_from(number).unwrap_or(0);
-        Ok((count(payments), count(refunds)))
+            .await
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -251,6 +274,8 @@ impl Store for SqliteStore {
                             now.timestamp_millis() - WEBHOOKS_KEPT_MILLIS,
                             AT_ONCE as i64
                         ])?;
+                    db.prepare_cached("DELETE FROM parked_webhooks WHERE received_at <= ?1")?
+                        .execute([now.timestamp_millis() - PARKED_KEPT_MILLIS])?;
                     let rest = idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?);
                     Ok::<_, StoreError>(webhooks.max(rest))
                 })

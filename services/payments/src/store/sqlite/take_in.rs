@@ -1,7 +1,7 @@
 //! What others tell: Razorpay's webhooks, and the events service's messages.
 
 use common::{
-    clock::Timestamp,
+    clock::{Timestamp, from_millis},
     ids::PaymentId,
     outbox::{CloudEvent, Receipt},
     sqlite::inbox,
@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use super::{orders, payments, refunds};
 use crate::{
     domain::payment::{Report, Status},
-    store::{Statement, messages},
+    store::{Parked, Statement, messages},
 };
 
 pub(super) fn webhook(
@@ -30,6 +30,8 @@ pub(super) fn webhook(
     if added == 0 {
         return Ok(false);
     }
+    db.prepare_cached("DELETE FROM parked_webhooks WHERE id = ?1")?
+        .execute([event_id])?;
     if let Some(report) = report {
         // No answer hangs on a webhook, so there is none to keep.
         let no_answer = |_: &Statement| common::idempotency::Answer {
@@ -50,6 +52,37 @@ pub(super) fn webhook(
             .execute(params![refund, millis])?;
     }
     Ok(true)
+}
+
+/// Keeps a webhook that cannot be understood.
+pub(super) fn park(db: &Connection, parked: &Parked) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO parked_webhooks (id, event, body, why, received_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        parked.id,
+        parked.event,
+        parked.body,
+        parked.why,
+        parked.received_at.timestamp_millis()
+    ])?;
+    Ok(())
+}
+
+pub(super) fn parked(db: &Connection) -> Result<Vec<Parked>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, event, body, why, received_at FROM parked_webhooks ORDER BY received_at LIMIT 1000",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(Parked {
+            id: row.get(0)?,
+            event: row.get(1)?,
+            body: row.get(2)?,
+            why: row.get(3)?,
+            received_at: from_millis(row.get(4)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
