@@ -23,7 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How long a simulated bank thinks: long enough to be a step of its own, short enough not to be noticed.
 const BANK: Duration = Duration::from_millis(1);
 
-/// What it can do instead of starting the system.
+/// Moves from SQLite to MongoDB instead of starting the system.
 const MOVE: Command = Command {
     name: "move-to-mongodb",
     about: "copies what DATA_DIR holds in SQLite into the databases of MONGODB_URI",

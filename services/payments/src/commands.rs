@@ -14,7 +14,7 @@ use crate::{
     store,
 };
 
-/// How long the service may take to take in a webhook.
+/// How long the service may take to consume a webhook.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All of them.
