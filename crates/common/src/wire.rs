@@ -40,9 +40,9 @@ pub mod kind {
     /// Payments to notifications: [`super::PaymentFailed`].
     pub const PAYMENT_FAILED: &str = "payment.failed";
 
-    /// Kinds that subscribers of the release before do not know and so reject. While services are replaced one after the
+    /// Kinds that subscribers of the release before do not know, or not with all that they may say, and so reject. While services are replaced one after the
     /// other, these are sent again instead of becoming dead letters.
-    pub const NEW: &[&str] = &[HOLD_EXPIRED, PAYMENT_FAILED];
+    pub const NEW: &[&str] = &[HOLD_EXPIRED, PAYMENT_FAILED, PAYMENT_REFUSED, PAYMENT_REFUNDED];
 }
 
 /// `POST /internal/users/lookup` (users): who are these?
@@ -201,6 +201,10 @@ pub struct RegistrationEnded {
     /// What was paid for it; `None`: the sender does not say.
     #[serde(default)]
     pub paid: Option<Paise>,
+    /// By which payment; it may have been made for an earlier registration of the same user for the same event. `None`:
+    /// unpaid, or the sender does not say.
+    #[serde(default)]
+    pub payment_id: Option<PaymentId>,
     /// Why.
     pub reason: EndReason,
 }
@@ -306,6 +310,8 @@ pub enum RefundReason {
     EventCancelled,
     /// The order had been paid by another payment already.
     Duplicate,
+    /// It was not the amount that was due.
+    WrongAmount,
 }
 
 impl RefundReason {
@@ -316,6 +322,7 @@ impl RefundReason {
             Self::Attendee => "attendee",
             Self::EventCancelled => "event_cancelled",
             Self::Duplicate => "duplicate",
+            Self::WrongAmount => "wrong_amount",
         }
     }
 }

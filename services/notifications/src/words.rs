@@ -247,6 +247,7 @@ fn why(reason: RefundReason) -> &'static str {
         RefundReason::Attendee => "you cancelled your registration",
         RefundReason::EventCancelled => "the event was cancelled",
         RefundReason::Duplicate => "this registration had been paid for already",
+        RefundReason::WrongAmount => "it was not the amount that was due",
     }
 }
 

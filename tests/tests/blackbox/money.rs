@@ -25,6 +25,7 @@ macro_rules! on_both_stores {
 on_both_stores!(
     a_webhook_that_is_not_understood_is_parked,
     an_intermittent_error_does_not_reach_the_payer,
+    money_of_a_lost_hold_finds_the_new_registration,
 );
 
 /// A system whose simulator can be made to misbehave.
@@ -124,6 +125,60 @@ async fn an_intermittent_error_does_not_reach_the_payer(topology: Topology) {
         let set = razorpay.call("/sim/control", None).await;
         assert_eq!(set["faults"], json!([]), "it has happened");
     }
+}
+
+/// The bank's page of a payment: the payer has a step to take there. Gives Razorpay's order and payment.
+async fn at_the_bank(razorpay: &Razorpay, person: &Person, event: &str) -> (String, String) {
+    let mut body = person.payment(event, json!(500));
+    body["payment_method"] = json!("netbanking");
+    let waiting = person
+        .post("/api/payment/process_payment", body)
+        .await
+        .expect(202);
+    let order = waiting["checkout"]["order_id"].as_str().unwrap().to_owned();
+    let payments = razorpay.call(&format!("/v1/orders/{order}/payments"), None).await;
+    let payment = payments["items"][0]["id"].as_str().unwrap().to_owned();
+    (order, payment)
+}
+
+async fn hold_is_over(person: &Person, event: &str) {
+    eventually("the hold has run out", PATIENCE, async || {
+        (person.status(event).await == "expired").then_some(())
+    })
+    .await;
+}
+
+async fn money_of_a_lost_hold_finds_the_new_registration(topology: Topology) {
+    let options = Options::default()
+        .with("SIMULATOR_AUTO_COMPLETE", "off")
+        .with("HOLD_SECONDS", "3");
+    let (system, razorpay) = start(topology, options).await;
+    let event = event(&system, 5).await;
+    let person = system.stranger(common::auth::Role::User);
+    let (_, payment) = at_the_bank(&razorpay, &person, &event).await;
+    hold_is_over(&person, &event).await;
+    person.register(&event).await.expect(201);
+    razorpay
+        .control(&format!("/payments/{payment}/authorize"), json!({}))
+        .await;
+    confirmed(&person, &event).await;
+    let payments = person.get("/api/payment/payments").await.expect(200);
+    assert_eq!(payments[0]["status"], "captured", "{payments}");
+    assert_eq!(payments[0]["refund"], Value::Null, "{payments}");
+    // It goes back when the registration that it paid ends.
+    let registrations = person.get("/api/reg/get_registrevent").await.expect(200);
+    let id = registrations[0]["registration_id"].as_str().unwrap();
+    let cancel = format!("/api/reg/registrations/{id}");
+    person
+        .send(reqwest::Method::DELETE, &cancel, None, &[])
+        .await
+        .unwrap()
+        .expect(200);
+    eventually("the money is back", PATIENCE, async || {
+        let payments = person.get("/api/payment/payments").await.expect(200);
+        (payments[0]["status"] == "refunded").then_some(())
+    })
+    .await;
 }
 
 async fn confirmed(person: &Person, event: &str) {

@@ -4,6 +4,7 @@ use common::{
     clock::Timestamp,
     ids::{EventId, PaymentId, RegistrationId, TicketId, UserId},
     money::Paise,
+    wire::RefundReason,
 };
 use rand::{TryRng, rngs::SysRng};
 
@@ -127,33 +128,46 @@ impl Ticket {
 
 /// What becomes of a captured payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnCapture {
-    /// It has confirmed this registration before: nothing happens.
+pub enum OnCapture<'a> {
+    /// It has confirmed a registration before: nothing happens.
     Known,
-    /// It confirms the registration, whose seat is still held.
-    Confirm,
-    /// It confirms the registration if a seat can be had again.
-    Retake,
+    /// It confirms this registration, whose seat is still held.
+    Confirm(&'a Registration),
+    /// It confirms this registration if a seat can be had again.
+    Retake(&'a Registration),
     /// It goes back.
-    Refund(common::wire::RefundReason),
+    Refund(RefundReason),
 }
 
-/// Decides what a captured payment does to a registration.
-pub fn on_capture(
-    registration: &Registration,
+/// Decides what a captured payment does. `ordered` is the registration it was made for. `live` is the pending or
+/// confirmed one that the same user has for the same event, if there is one: the same, or a later one when the hold had
+/// run out and they registered again. docs/payments.md has the table.
+pub fn on_capture<'a>(
+    ordered: &'a Registration,
+    live: Option<&'a Registration>,
     payment: PaymentId,
     amount: Paise,
     event_cancelled: bool,
-) -> OnCapture {
-    use common::wire::RefundReason;
-    match registration.state {
-        State::Confirmed if registration.payment_id == Some(payment) => OnCapture::Known,
+) -> OnCapture<'a> {
+    let confirmed_by_it =
+        |one: &Registration| one.state == State::Confirmed && one.payment_id == Some(payment);
+    if confirmed_by_it(ordered) || live.is_some_and(confirmed_by_it) {
+        return OnCapture::Known;
+    }
+    if event_cancelled {
+        return OnCapture::Refund(RefundReason::EventCancelled);
+    }
+    let pays_for = match (ordered.state, live) {
+        (State::Confirmed, _) => ordered,
+        (_, Some(live)) => live,
+        (State::Cancelled, None) => return OnCapture::Refund(RefundReason::Attendee),
+        (_, None) => ordered,
+    };
+    match pays_for.state {
         State::Confirmed => OnCapture::Refund(RefundReason::Duplicate),
-        _ if event_cancelled => OnCapture::Refund(RefundReason::EventCancelled),
-        State::Cancelled => OnCapture::Refund(RefundReason::Attendee),
-        // An order is made for the amount due, so another amount belongs to another order.
-        _ if amount != registration.amount => OnCapture::Refund(RefundReason::Duplicate),
-        State::PendingPayment { .. } => OnCapture::Confirm,
-        State::Expired { .. } => OnCapture::Retake,
+        // An order is made for the amount due, so this money was for another price.
+        _ if amount != pays_for.amount => OnCapture::Refund(RefundReason::WrongAmount),
+        State::Expired { .. } => OnCapture::Retake(pays_for),
+        State::PendingPayment { .. } | State::Cancelled => OnCapture::Confirm(pays_for),
     }
 }

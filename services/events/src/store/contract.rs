@@ -17,7 +17,7 @@ use common::{
     money::Paise,
     outbox::{CloudEvent, ReceiptStatus},
     time::EventTime,
-    wire::{ClaimSeat, HoldExpired, PaymentCaptured, kind},
+    wire::{ClaimSeat, HoldExpired, PaymentCaptured, RegistrationEnded, kind},
 };
 
 use common::unreadable::testing::Damager;
@@ -37,7 +37,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
-            late_money_retakes_or_goes_back, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
+            late_money_retakes_or_goes_back, late_money_finds_the_live_registration, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
         );
         $crate::store_contract!(@damage $make:
@@ -590,6 +590,45 @@ pub async fn late_money_retakes_or_goes_back(store: S) {
         "the seat was gone"
     );
     assert_eq!(seats(&store, other.id).await, 1);
+}
+
+pub async fn late_money_finds_the_live_registration(store: S) {
+    let user = UserId::new();
+    let event = created(&store, draft(Some(2), 100)).await;
+    let later = now() + TimeDelta::seconds(900);
+    let old = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    let live = register(&store, event.id, user, later)
+        .await
+        .unwrap()
+        .registration;
+    assert_ne!(old.id, live.id);
+    let payment = PaymentId::new();
+    take_in(&store, captured(&old, payment), later).await;
+    assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);
+    let of = async || {
+        let found = store.registration(live.id, user, later).await.unwrap().unwrap();
+        found.registration.payment_id
+    };
+    assert_eq!(of().await, Some(payment));
+    assert_eq!(seats(&store, event.id).await, 1);
+    take_in(&store, captured(&old, payment), later).await; // the same money in another message
+    assert_eq!(kinds_for(&store, "payments").await, Vec::<String>::new());
+    // What comes for either now goes back.
+    take_in(&store, captured(&old, PaymentId::new()), later).await;
+    take_in(&store, captured(&live, PaymentId::new()), later).await;
+    assert_eq!(kinds_for(&store, "payments").await, [kind::PAYMENT_REFUSED; 2]);
+    assert_eq!(of().await, Some(payment));
+    store
+        .cancel_registration(live.id, user, later, plain())
+        .await
+        .unwrap();
+    let far = now() + TimeDelta::days(300);
+    let told = store.outbox().due("payments", far, 1000).await.unwrap();
+    let ended: RegistrationEnded = told.last().unwrap().event.data().unwrap();
+    assert_eq!(ended.payment_id, Some(payment), "it was made for another order");
 }
 
 pub async fn what_ended_stays_known(store: S) {

@@ -55,6 +55,7 @@ pub(super) fn ended(
         event: event.facts(),
         was_confirmed: matches!(registration.state, State::Confirmed),
         paid: Some(registration.amount_paid()),
+        payment_id: registration.payment_id,
         reason,
     };
     // Payments must hear of an unpaid one too: its payment may be on its way.

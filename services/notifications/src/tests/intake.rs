@@ -189,6 +189,7 @@ async fn an_end_is_told_as_it_came_about() {
             event: facts.clone(),
             was_confirmed,
             paid: None,
+            payment_id: None,
             reason,
         };
         service

@@ -274,6 +274,7 @@ pub fn end(fact: &RegistrationConfirmed, reason: EndReason) -> CloudEvent {
         event: fact.event.clone(),
         was_confirmed: true,
         paid: None,
+        payment_id: None,
         reason,
     };
     cloud_event(kind::REGISTRATION_ENDED, fact.registration_id.0, &ended)

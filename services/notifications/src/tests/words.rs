@@ -204,6 +204,7 @@ fn a_refund_says_why() {
         RefundReason::Attendee,
         RefundReason::EventCancelled,
         RefundReason::Duplicate,
+        RefundReason::WrongAmount,
     ] {
         let mut message = message(Kind::PaymentRefunded, Channel::Email);
         message.details.reason = Some(reason);

@@ -41,6 +41,7 @@ pub fn parse_reason(text: &str) -> Option<RefundReason> {
         RefundReason::Attendee,
         RefundReason::EventCancelled,
         RefundReason::Duplicate,
+        RefundReason::WrongAmount,
     ]
     .into_iter()
     .find(|reason| reason.name() == text)

@@ -540,6 +540,7 @@ pub async fn refunds_are_asked_for_once(store: S) {
         event: facts(&order),
         was_confirmed,
         paid: None,
+        payment_id: None,
         reason: EndReason::Attendee,
     };
     let ended_message = |was| message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended(was));

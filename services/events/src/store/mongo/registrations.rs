@@ -41,6 +41,17 @@ pub(super) async fn find_live(
     found.as_ref().map(documents::registration).transpose()
 }
 
+/// The live registration of the user of an ended one, for the same event.
+pub(super) async fn live_beside(
+    tx: &mut Tx,
+    ended: &Registration,
+) -> Result<Option<Registration>, StoreError> {
+    match ended.state {
+        State::PendingPayment { .. } | State::Confirmed => Ok(None),
+        State::Expired { .. } | State::Cancelled => find_live(tx, ended.event_id, ended.user_id).await,
+    }
+}
+
 /// Confirms a registration that holds its seat.
 pub(super) async fn confirm(
     tx: &mut Tx,
@@ -65,19 +76,8 @@ pub(super) async fn confirm(
     outbox::push(tx, &[told]).await.map(drop)
 }
 
-/// Gives an expired registration its seat back, if there is one and its user has not registered anew meanwhile.
-pub(super) async fn retake(
-    tx: &mut Tx,
-    registration: &Registration,
-    event: &Event,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    if find_live(tx, registration.event_id, registration.user_id)
-        .await?
-        .is_some()
-    {
-        return Ok(false);
-    }
+/// Takes one seat if there is one. When all are taken, holds that have run out give theirs back first.
+pub(super) async fn take_seat(tx: &mut Tx, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
     if events::take_seats(tx, event, 1).await? {
         return Ok(true);
     }

@@ -25,24 +25,32 @@ pub(super) async fn take_one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) ->
         Ok(captured) => captured,
         Err(error) => return Ok(Receipt::rejected(event.id, error)),
     };
-    let Some(registration) = registrations::find(tx, captured.registration_id).await? else {
+    let Some(ordered) = registrations::find(tx, captured.registration_id).await? else {
         return Ok(Receipt::rejected(event.id, "there is no such registration"));
     };
     if !inbox::first_time(tx, event.id, now).await? {
         return Ok(Receipt::accepted(event.id));
     }
-    let of = events::known(tx, registration.event_id).await?;
-    let refused = match on_capture(&registration, captured.payment_id, captured.amount, of.cancelled) {
+    let of = events::known(tx, ordered.event_id).await?;
+    let live = registrations::live_beside(tx, &ordered).await?;
+    let decided = on_capture(
+        &ordered,
+        live.as_ref(),
+        captured.payment_id,
+        captured.amount,
+        of.cancelled,
+    );
+    let refused = match decided {
         OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
-        OnCapture::Confirm => {
-            registrations::confirm(tx, &registration, &of, captured.payment_id, now).await?;
+        OnCapture::Confirm(registration) => {
+            registrations::confirm(tx, registration, &of, captured.payment_id, now).await?;
             None
         }
-        OnCapture::Retake if registrations::retake(tx, &registration, &of, now).await? => {
-            registrations::confirm(tx, &registration, &of, captured.payment_id, now).await?;
+        OnCapture::Retake(registration) if registrations::take_seat(tx, &of, now).await? => {
+            registrations::confirm(tx, registration, &of, captured.payment_id, now).await?;
             None
         }
-        OnCapture::Retake => Some(RefundReason::NoSeat),
+        OnCapture::Retake(_) => Some(RefundReason::NoSeat),
         OnCapture::Refund(reason) => Some(reason),
     };
     let effect = refused.map_or("confirmed", RefundReason::name);

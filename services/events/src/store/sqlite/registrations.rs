@@ -123,6 +123,14 @@ fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Reg
         .optional()?)
 }
 
+/// The live registration of the user of an ended one, for the same event.
+pub(super) fn live_beside(db: &Connection, ended: &Registration) -> Result<Option<Registration>, StoreError> {
+    match ended.state {
+        State::PendingPayment { .. } | State::Confirmed => Ok(None),
+        State::Expired { .. } | State::Cancelled => find_live(db, ended.event_id, ended.user_id),
+    }
+}
+
 pub(super) fn find(db: &Connection, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
     let sql = const_sql(&[
         "SELECT ",
@@ -251,16 +259,6 @@ pub(super) fn confirm(
     )?
     .execute(params![registration.id, payment])?;
     issue(db, registration, event, &ticket, Some(payment), now)
-}
-
-/// Gives an expired registration its seat back, if there is one and its user has not registered anew meanwhile.
-pub(super) fn retake(
-    db: &Connection,
-    registration: &Registration,
-    event: &Event,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    Ok(find_live(db, registration.event_id, registration.user_id)?.is_none() && take_seat(db, event, now)?)
 }
 
 pub(super) fn claim(

@@ -41,24 +41,32 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
         Ok(captured) => captured,
         Err(error) => return Ok(Receipt::rejected(event.id, error)),
     };
-    let Some(registration) = registrations::find(db, captured.registration_id)? else {
+    let Some(ordered) = registrations::find(db, captured.registration_id)? else {
         return Ok(Receipt::rejected(event.id, "there is no such registration"));
     };
     if !inbox::first_time(db, event.id, now)? {
         return Ok(Receipt::accepted(event.id));
     }
-    let of = events::known(db, registration.event_id)?;
-    let refused = match on_capture(&registration, captured.payment_id, captured.amount, of.cancelled) {
+    let of = events::known(db, ordered.event_id)?;
+    let live = registrations::live_beside(db, &ordered)?;
+    let decided = on_capture(
+        &ordered,
+        live.as_ref(),
+        captured.payment_id,
+        captured.amount,
+        of.cancelled,
+    );
+    let refused = match decided {
         OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
-        OnCapture::Confirm => {
-            registrations::confirm(db, &registration, &of, captured.payment_id, now)?;
+        OnCapture::Confirm(registration) => {
+            registrations::confirm(db, registration, &of, captured.payment_id, now)?;
             None
         }
-        OnCapture::Retake if registrations::retake(db, &registration, &of, now)? => {
-            registrations::confirm(db, &registration, &of, captured.payment_id, now)?;
+        OnCapture::Retake(registration) if registrations::take_seat(db, &of, now)? => {
+            registrations::confirm(db, registration, &of, captured.payment_id, now)?;
             None
         }
-        OnCapture::Retake => Some(RefundReason::NoSeat),
+        OnCapture::Retake(_) => Some(RefundReason::NoSeat),
         OnCapture::Refund(reason) => Some(reason),
     };
     let effect = refused.map_or("confirmed", RefundReason::name);

@@ -111,6 +111,7 @@ pub async fn messages_are_taken_in_beside_an_unreadable_row(fresh: Fresh) {
             reason: EndReason::EventCancelled,
             was_confirmed: true,
             paid: None,
+            payment_id: None,
             event: facts(order),
         };
         message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended)

@@ -2,6 +2,7 @@
 
 use common::{
     clock::{Timestamp, from_millis},
+    ids::PaymentId,
     mongo::{Fields, Tx, date, inbox},
     outbox::{CloudEvent, Receipt},
     store::StoreError,
@@ -98,15 +99,7 @@ pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> 
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
-            Ok(ended) => {
-                // What was captured for it. Money that comes only now is refused by the events service, and goes back
-                // by that way.
-                let order = orders::by_registration(tx, ended.registration_id).await?;
-                (
-                    order.and_then(|order| order.paid_by),
-                    messages::end_reason(ended.reason),
-                )
-            }
+            Ok(ended) => (paid_by(tx, &ended).await?, messages::end_reason(ended.reason)),
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         _ => {
@@ -125,4 +118,14 @@ pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> 
         }
     }
     Ok(Receipt::accepted(event.id))
+}
+
+/// What was captured for a registration, as its service says, or else for its order. Money that comes only now is
+/// refused by the events service, and goes back by that way.
+async fn paid_by(tx: &mut Tx, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
+    if let Some(payment) = ended.payment_id {
+        return Ok(Some(payment));
+    }
+    let order = orders::by_registration(tx, ended.registration_id).await?;
+    Ok(order.and_then(|order| order.paid_by))
 }

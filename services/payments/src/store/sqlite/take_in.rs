@@ -113,8 +113,11 @@ pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Re
     Ok(Receipt::accepted(event.id))
 }
 
-/// What was captured for a registration. Money that comes only now is refused by the events service, and goes back
+/// What was captured for a registration, as its service says, or else for its order. Money that comes only now is refused by the events service, and goes back
 /// by that way.
 fn paid_by(db: &Connection, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
+    if let Some(payment) = ended.payment_id {
+        return Ok(Some(payment));
+    }
     Ok(orders::by_registration(db, ended.registration_id)?.and_then(|order| order.paid_by))
 }
