@@ -125,6 +125,42 @@ pub struct SeatClaim {
     pub payment_id: Option<PaymentId>,
     /// The event's name, for the payment's description.
     pub event_name: String,
+    /// When the hold ends; `None`: there is none, or the sender does not say.
+    #[serde(default)]
+    pub held_until: Option<Timestamp>,
+}
+
+/// `POST /internal/registrations/secure` (events): money waits to be captured. Would it confirm a registration? Then its
+/// seat is held for another minute at least, so that it does so once it is captured.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SecureSeat {
+    /// What the money was meant for.
+    pub registration_id: RegistrationId,
+    /// Our payment.
+    pub payment_id: PaymentId,
+    /// How much.
+    pub amount: Paise,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecuredSeat {
+    /// Why the money would go back, so that it is better not captured.
+    pub refused: Option<RefundReason>,
+    /// The hold that was extended for it.
+    pub extended: Option<ExtendedHold>,
+}
+
+/// A hold that lasts longer while money is captured; also `POST /internal/registrations/release` (events): the money was
+/// not captured, and the hold ends when it would have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtendedHold {
+    /// Whose hold.
+    pub registration_id: RegistrationId,
+    /// When it ended before.
+    pub before: Timestamp,
+    /// When it ends now.
+    pub until: Timestamp,
 }
 
 /// What others need to know of an event. A copy with a higher version replaces one with a lower.

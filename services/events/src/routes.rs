@@ -35,6 +35,14 @@ pub fn routes(app: App) -> (Router, Document) {
             "/internal/registrations/claim",
             post(internal::claim_seat::claim_seat),
         )
+        .route(
+            "/internal/registrations/secure",
+            post(internal::secure_seat::secure_seat),
+        )
+        .route(
+            "/internal/registrations/release",
+            post(internal::secure_seat::release_hold),
+        )
         .route(common::outbox::PATH, post(internal::messages::messages));
     (public.merge(internal).with_state(app), document)
 }

@@ -414,6 +414,8 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
     for (port, path) in [
         ("USERS_PORT", "/internal/users/lookup"),
         ("EVENTS_PORT", "/internal/registrations/claim"),
+        ("EVENTS_PORT", "/internal/registrations/secure"),
+        ("EVENTS_PORT", "/internal/registrations/release"),
         ("NOTIFICATIONS_PORT", "/internal/messages"),
         ("PAYMENTS_PORT", "/internal/messages"),
     ] {

@@ -1,10 +1,11 @@
 //! A registration: one user's place at one event, and what may become of it.
 
+use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
     ids::{EventId, PaymentId, RegistrationId, TicketId, UserId},
     money::Paise,
-    wire::RefundReason,
+    wire::{ExtendedHold, RefundReason},
 };
 use rand::{TryRng, rngs::SysRng};
 
@@ -74,7 +75,33 @@ impl State {
     }
 }
 
+/// How long a seat is held at least while its money is captured: several times what the calls for that may take.
+const CAPTURE_TIME: TimeDelta = TimeDelta::seconds(60);
+
 impl Registration {
+    /// The hold that gives a capture at `now` time enough, where the present one does not.
+    pub fn extended_hold(&self, now: Timestamp) -> Option<ExtendedHold> {
+        let until = now + CAPTURE_TIME;
+        let before = match self.state {
+            State::PendingPayment { hold_expires_at } => hold_expires_at,
+            State::Expired { held_until } => held_until.unwrap_or(now),
+            State::Confirmed | State::Cancelled => return None,
+        };
+        (before < until).then_some(ExtendedHold {
+            registration_id: self.id,
+            before,
+            until,
+        })
+    }
+
+    /// When its hold ends, while it has one.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        match self.state {
+            State::PendingPayment { hold_expires_at } => Some(hold_expires_at),
+            _ => None,
+        }
+    }
+
     /// What remains to be paid.
     pub fn amount_due(&self) -> Paise {
         match self.state {

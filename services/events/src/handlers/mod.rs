@@ -20,6 +20,11 @@ use crate::{
 };
 
 /// 404 for an event that is not there, or that the caller may not know of.
+pub fn no_such_registration() -> ApiError {
+    ApiError::not_found("registration_not_found", "There is no such registration.")
+}
+
+/// 404.
 pub fn no_such_event() -> ApiError {
     ApiError::not_found("event_not_found", "There is no such event.")
 }
@@ -68,9 +73,7 @@ pub fn change_problem(error: ChangeError) -> ApiError {
 /// Why a registration was not cancelled, as the caller sees it.
 pub fn cancel_problem(error: CancelError) -> ApiError {
     match error {
-        CancelError::NoSuchRegistration => {
-            ApiError::not_found("registration_not_found", "There is no such registration.")
-        }
+        CancelError::NoSuchRegistration => no_such_registration(),
         CancelError::Ended(state) => {
             let detail = match state {
                 State::Expired { .. } => "This registration has expired.",

@@ -2,3 +2,4 @@
 
 pub mod claim_seat;
 pub mod messages;
+pub mod secure_seat;

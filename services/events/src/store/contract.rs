@@ -17,7 +17,10 @@ use common::{
     money::Paise,
     outbox::{CloudEvent, ReceiptStatus},
     time::EventTime,
-    wire::{ClaimSeat, HoldExpired, PaymentCaptured, RegistrationEnded, kind},
+    wire::{
+        ClaimSeat, ExtendedHold, HoldExpired, PaymentCaptured, RefundReason, RegistrationEnded, SecureSeat,
+        SecuredSeat, kind,
+    },
 };
 
 use common::unreadable::testing::Damager;
@@ -37,7 +40,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
-            late_money_retakes_or_goes_back, late_money_finds_the_live_registration, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
+            late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
         );
         $crate::store_contract!(@damage $make:
@@ -629,6 +632,102 @@ pub async fn late_money_finds_the_live_registration(store: S) {
     let told = store.outbox().due("payments", far, 1000).await.unwrap();
     let ended: RegistrationEnded = told.last().unwrap().event.data().unwrap();
     assert_eq!(ended.payment_id, Some(payment), "it was made for another order");
+}
+
+pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
+    let user = UserId::new();
+    let event = created(&store, draft(Some(1), 100)).await;
+    let held = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    let payment = PaymentId::new();
+    let secure = async |registration: RegistrationId, amount, at| {
+        let question = SecureSeat {
+            registration_id: registration,
+            payment_id: payment,
+            amount: Paise(amount),
+        };
+        store.secure_seat(question, at).await.unwrap()
+    };
+    assert_eq!(secure(RegistrationId::new(), 100, now()).await, None);
+    let fine = |extended| {
+        Some(SecuredSeat {
+            refused: None,
+            extended,
+        })
+    };
+    let refused = |reason| {
+        Some(SecuredSeat {
+            refused: Some(reason),
+            extended: None,
+        })
+    };
+    let extended = |before, until| ExtendedHold {
+        registration_id: held.id,
+        before,
+        until,
+    };
+    // Time enough is left.
+    assert_eq!(secure(held.id, 100, now()).await, fine(None));
+    assert_eq!(
+        secure(held.id, 99, now()).await,
+        refused(RefundReason::WrongAmount)
+    );
+    // Not enough: the hold lasts longer, and for nobody else than for this capture.
+    let (ends, minute) = (now() + TimeDelta::seconds(900), TimeDelta::seconds(60));
+    let late = ends - TimeDelta::seconds(5);
+    let hold = extended(ends, late + minute);
+    assert_eq!(secure(held.id, 100, late).await, fine(Some(hold.clone())));
+    store.expire_holds(ends, 10).await.unwrap();
+    assert_eq!(statuses(&store, user, ends).await, ["pending_payment"]);
+    store.release_hold(hold.clone()).await.unwrap();
+    store.expire_holds(ends, 10).await.unwrap();
+    assert_eq!(statuses(&store, user, ends).await, ["expired"]);
+    assert_eq!(seats(&store, event.id).await, 0);
+    // Gone, and the seat is free: it is taken again.
+    let hold = extended(ends, ends + minute);
+    assert_eq!(secure(held.id, 100, ends).await, fine(Some(hold.clone())));
+    assert_eq!(statuses(&store, user, ends).await, ["pending_payment"]);
+    assert_eq!(seats(&store, event.id).await, 1);
+    let others = register(&store, event.id, UserId::new(), ends).await;
+    assert!(matches!(others, Err(RegisterError::Full)));
+    store.release_hold(hold.clone()).await.unwrap();
+    store.expire_holds(ends, 10).await.unwrap();
+    assert_eq!(seats(&store, event.id).await, 0);
+    // Another has the seat now.
+    let other = register(&store, event.id, UserId::new(), ends)
+        .await
+        .unwrap()
+        .registration;
+    assert_eq!(secure(held.id, 100, ends).await, refused(RefundReason::NoSeat));
+    store.release_hold(hold).await.unwrap();
+    assert_eq!(statuses(&store, user, ends).await, ["expired"]);
+    // What is confirmed is no hold any more.
+    let hold = secure(other.id, 100, ends + TimeDelta::seconds(899))
+        .await
+        .unwrap();
+    take_in(&store, captured(&other, payment), ends).await;
+    store.release_hold(hold.extended.unwrap()).await.unwrap();
+    assert_eq!(secure(other.id, 100, ends).await, fine(None), "it is known");
+    assert_eq!(statuses(&store, other.user_id, ends).await, ["confirmed"]);
+    let question = SecureSeat {
+        registration_id: other.id,
+        payment_id: PaymentId::new(),
+        amount: Paise(100),
+    };
+    assert_eq!(
+        store.secure_seat(question, ends).await.unwrap(),
+        refused(RefundReason::Duplicate)
+    );
+    store
+        .cancel_event(event.id, event.organizer, ends, plain())
+        .await
+        .unwrap();
+    assert_eq!(
+        secure(held.id, 100, ends).await,
+        refused(RefundReason::EventCancelled)
+    );
 }
 
 pub async fn what_ended_stays_known(store: S) {

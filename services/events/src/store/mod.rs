@@ -19,7 +19,7 @@ use common::{
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
     process::Context,
     store::StoreError,
-    wire::{ClaimSeat, SeatClaim, service},
+    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
 };
 
 use crate::domain::{
@@ -196,6 +196,15 @@ pub trait Store: Send + Sync {
     ) -> Result<Outcome<Registered>, RegisterError>;
     /// What a user owes for an event; takes a hold when there is no live registration.
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError>;
+    /// Whether money that waits to be captured would confirm a registration, as [`Store::take_in`] decides when it is.
+    /// Then the seat is held, or taken again, for as long as the capture may take. `None`: no such registration.
+    async fn secure_seat(
+        &self,
+        question: SecureSeat,
+        now: Timestamp,
+    ) -> Result<Option<SecuredSeat>, StoreError>;
+    /// Has an extended hold end when it would have ended before, unless something else happened to it meanwhile.
+    async fn release_hold(&self, hold: ExtendedHold) -> Result<(), StoreError>;
     /// Cancels a registration of `user` and tells the others.
     async fn cancel_registration(
         &self,

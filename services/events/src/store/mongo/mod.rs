@@ -6,6 +6,7 @@ mod groups;
 mod register;
 mod registrations;
 mod schema;
+mod secure;
 mod take_in;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use common::{
     mongo::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox},
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
     store::StoreError,
-    wire::{ClaimSeat, SeatClaim, service},
+    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 
@@ -204,6 +205,7 @@ impl Store for MongoStore {
                 },
             };
             return Ok(SeatClaim {
+                held_until: registration.held_until(),
                 registration_id: registration.id,
                 confirmed: registration.state == State::Confirmed,
                 amount: registration.amount,
@@ -212,6 +214,21 @@ impl Store for MongoStore {
             });
         }
         Err(StoreError::Overloaded.into())
+    }
+
+    async fn secure_seat(
+        &self,
+        question: SecureSeat,
+        now: Timestamp,
+    ) -> Result<Option<SecuredSeat>, StoreError> {
+        self.telling((question, now), |tx, (question, now)| {
+            secure::seat(tx, question, *now).boxed()
+        })
+        .await
+    }
+
+    async fn release_hold(&self, hold: ExtendedHold) -> Result<(), StoreError> {
+        secure::release(&mut self.db.read(), &hold).await
     }
 
     async fn cancel_registration(

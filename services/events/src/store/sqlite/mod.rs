@@ -3,6 +3,7 @@
 mod events;
 mod registrations;
 mod rows;
+mod secure;
 mod take_in;
 
 use std::{collections::HashMap, sync::Arc};
@@ -21,7 +22,7 @@ use common::{
         outbox::{self, SqliteOutbox},
     },
     store::StoreError,
-    wire::{ClaimSeat, SeatClaim, service},
+    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
 };
 use parking_lot::Mutex;
 
@@ -158,6 +159,18 @@ impl Store for SqliteStore {
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
         self.telling(move |db| registrations::claim(db, question, command))
             .await
+    }
+
+    async fn secure_seat(
+        &self,
+        question: SecureSeat,
+        now: Timestamp,
+    ) -> Result<Option<SecuredSeat>, StoreError> {
+        self.telling(move |db| secure::seat(db, &question, now)).await
+    }
+
+    async fn release_hold(&self, hold: ExtendedHold) -> Result<(), StoreError> {
+        self.db.write(move |db| secure::release(db, &hold)).await
     }
 
     async fn cancel_registration(

@@ -277,6 +277,7 @@ pub(super) fn claim(
         None => register(db, command)?.registration,
     };
     Ok(SeatClaim {
+        held_until: registration.held_until(),
         registration_id: registration.id,
         confirmed: registration.state == State::Confirmed,
         amount: registration.amount,

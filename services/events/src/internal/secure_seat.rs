@@ -1,0 +1,49 @@
+//! `POST /internal/registrations/secure` and `/release`: payments asks for the seat before it captures the money.
+
+use axum::{Json, body::Body, extract::State};
+use common::{
+    extract::{MAX_BODY, Service, body_bytes},
+    problem::{ApiError, not_json},
+    wire::{ExtendedHold, SecureSeat, SecuredSeat},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{app::App, handlers::no_such_registration};
+
+/// Secures the seat, or says why the money would go back.
+///
+/// # Errors
+/// 404 when there is no such registration.
+pub async fn secure_seat(
+    _: Service,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<SecuredSeat>, ApiError> {
+    let question: SecureSeat = read(body).await?;
+    let (registration_id, payment_id) = (question.registration_id, question.payment_id);
+    let secured = app.store.secure_seat(question, app.clock.now()).await?;
+    let secured = secured.ok_or_else(no_such_registration)?;
+    if let Some(reason) = secured.refused {
+        tracing::info!(%registration_id, %payment_id, reason = reason.name(), "no seat for a payment");
+    }
+    if let Some(hold) = &secured.extended {
+        let until = common::time::utc(hold.until);
+        tracing::info!(registration_id = %hold.registration_id, %payment_id, until, "hold extended for a payment");
+    }
+    Ok(Json(secured))
+}
+
+/// Puts an extended hold back.
+///
+/// # Errors
+/// The store's own trouble.
+pub async fn release_hold(_: Service, State(app): State<App>, body: Body) -> Result<Json<()>, ApiError> {
+    let hold: ExtendedHold = read(body).await?;
+    app.store.release_hold(hold).await?;
+    Ok(Json(()))
+}
+
+async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    let bytes = body_bytes(body, MAX_BODY).await?;
+    serde_json::from_slice(&bytes).map_err(|error| not_json().because(error))
+}

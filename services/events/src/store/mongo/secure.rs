@@ -1,0 +1,54 @@
+//! The seat is secured before its money is captured.
+
+use common::{
+    clock::Timestamp,
+    mongo::{Tx, date},
+    store::StoreError,
+    wire::{ExtendedHold, RefundReason, SecureSeat, SecuredSeat},
+};
+use mongodb::bson::doc;
+
+use super::{events, registrations, schema::REGISTRATIONS};
+use crate::domain::registration::{OnCapture, on_capture};
+
+pub(super) async fn seat(
+    tx: &mut Tx,
+    question: &SecureSeat,
+    now: Timestamp,
+) -> Result<Option<SecuredSeat>, StoreError> {
+    let Some(ordered) = registrations::find(tx, question.registration_id).await? else {
+        return Ok(None);
+    };
+    let of = events::known(tx, ordered.event_id).await?;
+    let live = registrations::live_beside(tx, &ordered).await?;
+    let decided = on_capture(
+        &ordered,
+        live.as_ref(),
+        question.payment_id,
+        question.amount,
+        of.cancelled,
+    );
+    let (refused, extended) = match decided {
+        OnCapture::Known => (None, None),
+        OnCapture::Confirm(registration) => (None, registration.extended_hold(now)),
+        OnCapture::Retake(registration) if registrations::take_seat(tx, &of, now).await? => {
+            (None, registration.extended_hold(now))
+        }
+        OnCapture::Retake(_) => (Some(RefundReason::NoSeat), None),
+        OnCapture::Refund(reason) => (Some(reason), None),
+    };
+    if let Some(hold) = &extended {
+        let held = doc! {"status": "pending_payment", "live": true, "hold_expires_at": date(hold.until)};
+        let this = doc! {"_id": hold.registration_id};
+        tx.update(REGISTRATIONS, this, doc! {"$set": held}).await?;
+    }
+    Ok(Some(SecuredSeat { refused, extended }))
+}
+
+pub(super) async fn release(tx: &mut Tx, hold: &ExtendedHold) -> Result<(), StoreError> {
+    let as_extended = doc! {
+        "_id": hold.registration_id, "status": "pending_payment", "hold_expires_at": date(hold.until),
+    };
+    let before = doc! {"$set": {"hold_expires_at": date(hold.before)}};
+    tx.update(REGISTRATIONS, as_extended, before).await.map(drop)
+}

@@ -1,0 +1,59 @@
+//! The seat is secured before its money is captured.
+
+use common::{
+    clock::Timestamp,
+    store::StoreError,
+    wire::{ExtendedHold, RefundReason, SecureSeat, SecuredSeat},
+};
+use rusqlite::{Connection, params};
+
+use super::{events, registrations};
+use crate::domain::registration::{OnCapture, on_capture};
+
+pub(super) fn seat(
+    db: &Connection,
+    question: &SecureSeat,
+    now: Timestamp,
+) -> Result<Option<SecuredSeat>, StoreError> {
+    let Some(ordered) = registrations::find(db, question.registration_id)? else {
+        return Ok(None);
+    };
+    let of = events::known(db, ordered.event_id)?;
+    let live = registrations::live_beside(db, &ordered)?;
+    let decided = on_capture(
+        &ordered,
+        live.as_ref(),
+        question.payment_id,
+        question.amount,
+        of.cancelled,
+    );
+    let (refused, extended) = match decided {
+        OnCapture::Known => (None, None),
+        OnCapture::Confirm(registration) => (None, registration.extended_hold(now)),
+        OnCapture::Retake(registration) if registrations::take_seat(db, &of, now)? => {
+            (None, registration.extended_hold(now))
+        }
+        OnCapture::Retake(_) => (Some(RefundReason::NoSeat), None),
+        OnCapture::Refund(reason) => (Some(reason), None),
+    };
+    if let Some(hold) = &extended {
+        db.prepare_cached(
+            "UPDATE registrations SET status = 'pending_payment', hold_expires_at = ?2 WHERE id = ?1",
+        )?
+        .execute(params![hold.registration_id, hold.until.timestamp_millis()])?;
+    }
+    Ok(Some(SecuredSeat { refused, extended }))
+}
+
+pub(super) fn release(db: &Connection, hold: &ExtendedHold) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE registrations SET hold_expires_at = ?2
+         WHERE id = ?1 AND status = 'pending_payment' AND hold_expires_at = ?3",
+    )?
+    .execute(params![
+        hold.registration_id,
+        hold.before.timestamp_millis(),
+        hold.until.timestamp_millis()
+    ])?;
+    Ok(())
+}
