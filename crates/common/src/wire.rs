@@ -311,6 +311,9 @@ pub struct PaymentFailed {
     pub reason: String,
     /// Razorpay's words for the payer; may be empty.
     pub description: String,
+    /// Why its money was not taken although it was there; `None`: the bank said no.
+    #[serde(default)]
+    pub released: Option<RefundReason>,
     /// When we heard of it.
     pub failed_at: Timestamp,
 }
@@ -359,6 +362,17 @@ impl RefundReason {
             Self::EventCancelled => "event_cancelled",
             Self::Duplicate => "duplicate",
             Self::WrongAmount => "wrong_amount",
+        }
+    }
+
+    /// For the payer.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoSeat => "The time to pay had run out and the last seat was gone.",
+            Self::Attendee => "This registration was cancelled.",
+            Self::EventCancelled => "This event was cancelled.",
+            Self::Duplicate => "This registration is paid already.",
+            Self::WrongAmount => "This was not the amount that was due.",
         }
     }
 }

@@ -4,6 +4,8 @@
 //! at Razorpay and goes on from there. Nothing is done twice: the order is found by its receipt, its payments by the
 //! order, a capture is refused by Razorpay when it has happened, and the first capture of an order is the only one kept.
 
+mod seat;
+
 use std::time::Duration;
 
 use common::{
@@ -14,6 +16,7 @@ use common::{
 };
 use tokio::time::{Instant, sleep};
 
+use self::seat::Claimed;
 use crate::{
     app::App,
     domain::{
@@ -23,7 +26,7 @@ use crate::{
     },
     problems::{
         already_paid, amount_mismatch, nothing_due, payment_failed, payment_in_progress, payment_mismatch,
-        payment_pending, provider_problem, seat_problem,
+        payment_pending, provider_problem, released, seat_problem,
     },
     razorpay::{Payer, RazorpayError, types::NextStep},
     store::{Applied, Captured, Fence, Opened, Statement},
@@ -86,6 +89,7 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
         });
     }
     let now = app.clock.now();
+    let claimed = Claimed::of(&seat, now);
     let order = Order {
         id: OrderId::new(),
         registration_id: seat.registration_id,
@@ -104,7 +108,7 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
         Opened::Paid(payment) => Err(already_paid(Some(payment))),
         Opened::Busy => Err(payment_in_progress(seat.registration_id)),
         Opened::Ready { order, fence, fresh } => {
-            let result = work(app, &order, fresh, &wish, answer).await;
+            let result = work(app, &order, fresh, &wish, claimed, answer).await;
             let again = match &result {
                 Ok(Paid::Captured(_)) => None,
                 // Soon: the payer may be done in a moment, or what happened is not known.
@@ -136,16 +140,31 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
         let found = take(app, &entity, (None, no_answer))
             .await
             .map_err(Failed::problem)?;
-        if let Some((_, payment)) = found
+        if let Some((order, payment)) = found
             && payment.status == Status::Authorized
         {
-            capture(app, &payment, (None, no_answer))
-                .await
-                .map_err(Failed::problem)?;
+            match capture(app, &order, &payment, Claimed::NO, (None, no_answer)).await {
+                // It was let go: there is nothing to be done about it here.
+                Ok(_) | Err(Failed::Declined(_)) => {}
+                Err(failed) => return Err(failed.problem()),
+            }
         }
     }
     let order = app.store.order_by_razorpay_id(razorpay_id).await?;
     Ok(order.is_some_and(|order| order.paid_by.is_some()))
+}
+
+/// Takes in what Razorpay says of a payment now.
+///
+/// # Errors
+/// When Razorpay or the store could not be asked.
+pub async fn look_at(app: &App, payment: &Payment) -> Result<(), ApiError> {
+    let entity = app.razorpay.payment(&payment.razorpay_id).await;
+    let entity = entity.map_err(provider_problem)?;
+    take(app, &entity, (None, crate::handlers::process_payment::answer))
+        .await
+        .map(drop)
+        .map_err(Failed::problem)
 }
 
 /// Ends the work on an order; `again` is when the reconciler looks at it.
@@ -185,7 +204,14 @@ impl From<common::store::StoreError> for Failed {
     }
 }
 
-async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captured) -> Result<Paid, Failed> {
+async fn work(
+    app: &App,
+    order: &Order,
+    fresh: bool,
+    wish: &Wish,
+    claimed: Claimed,
+    answer: Captured,
+) -> Result<Paid, Failed> {
     let mut order = order.clone();
     let found = if fresh {
         None
@@ -205,17 +231,17 @@ async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captur
     if known {
         // An earlier try may have got further than anybody knows.
         for entity in app.razorpay.payments_of(&razorpay_id).await? {
-            let Some((_, payment)) = take(app, &entity, answer.clone()).await? else {
+            let Some((known, payment)) = take(app, &entity, answer.clone()).await? else {
                 continue;
             };
             match payment.status {
                 Status::Captured => return captured(app, order, payment).await,
                 Status::Authorized => {
-                    let payment = capture(app, &payment, answer).await?;
+                    let payment = capture(app, &known, &payment, claimed, answer).await?;
                     return captured(app, order, payment).await;
                 }
                 Status::Created => open = Some(payment.razorpay_id),
-                Status::Failed | Status::Refunded => {}
+                Status::Failed | Status::Released | Status::Refunded => {}
             }
         }
     }
@@ -244,14 +270,14 @@ async fn work(app: &App, order: &Order, fresh: bool, wish: &Wish, answer: Captur
     } else {
         Duration::ZERO
     };
-    let payment = outcome(app, &payment_id, patience, answer.clone()).await?;
+    let (known, payment) = outcome(app, &payment_id, patience, answer.clone()).await?;
     match payment.status {
         Status::Authorized => {
-            let payment = capture(app, &payment, answer).await?;
+            let payment = capture(app, &known, &payment, claimed, answer).await?;
             captured(app, order, payment).await
         }
         Status::Captured => captured(app, order, payment).await,
-        Status::Failed | Status::Refunded => Err(declined(&payment)),
+        Status::Failed | Status::Released | Status::Refunded => Err(declined(&known, &payment)),
         Status::Created => Ok(Paid::Waiting {
             order,
             payment: Some(payment),
@@ -272,7 +298,12 @@ async fn find_order(app: &App, order: &Order) -> Result<Option<String>, Failed> 
 }
 
 /// Waits for the payer's bank.
-async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured) -> Result<Payment, Failed> {
+async fn outcome(
+    app: &App,
+    payment: &str,
+    patience: Duration,
+    answer: Captured,
+) -> Result<(Order, Payment), Failed> {
     let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(5);
     loop {
@@ -282,17 +313,23 @@ async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured)
             .is_some_and(|report| report.status == Status::Created);
         if !waiting || Instant::now() + pause > deadline {
             let taken = take(app, &entity, answer).await?;
-            return taken
-                .map(|(_, payment)| payment)
-                .ok_or_else(|| unclear("the payment is none of ours"));
+            return taken.ok_or_else(|| unclear("the payment is none of ours"));
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(250));
     }
 }
 
-/// Takes the money. A refusal may mean that it was taken already, so what counts is the payment itself.
-async fn capture(app: &App, payment: &Payment, answer: Captured) -> Result<Payment, Failed> {
+/// Takes the money, once its seat is sure. A refusal may mean that it was taken already, so what counts is the payment
+/// itself.
+async fn capture(
+    app: &App,
+    order: &Order,
+    payment: &Payment,
+    claimed: Claimed,
+    answer: Captured,
+) -> Result<Payment, Failed> {
+    let extended = seat::secure(app, order, payment, claimed).await?;
     let entity = match app.razorpay.capture(&payment.razorpay_id, payment.amount).await {
         Ok(entity) => entity,
         Err(error) => {
@@ -302,7 +339,12 @@ async fn capture(app: &App, payment: &Payment, answer: Captured) -> Result<Payme
     };
     match take(app, &entity, answer).await? {
         Some((_, payment)) if payment.status >= Status::Captured => Ok(payment),
-        _ => Err(unclear("the payment is not captured")),
+        _ => {
+            if let Some(hold) = &extended {
+                seat::release(app, hold).await;
+            }
+            Err(unclear("the payment is not captured"))
+        }
     }
 }
 
@@ -377,8 +419,11 @@ fn refused_instrument(error: RazorpayError) -> Failed {
     }
 }
 
-/// Why a payment failed, as the payer sees it.
-pub fn declined(payment: &Payment) -> Failed {
+/// Why a payment came to nothing, as the payer sees it.
+pub fn declined(order: &Order, payment: &Payment) -> Failed {
+    if payment.let_go_because().is_some() {
+        return Failed::Declined(Box::new(released(order, payment)));
+    }
     let decline = payment.decline.clone().unwrap_or_default();
     let problem = payment_failed(&decline.reason, &decline.description).with("payment_id", payment.id);
     Failed::Declined(Box::new(problem))
@@ -406,15 +451,19 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
     let taken = take(app, &entity, no_key.clone())
         .await
         .map_err(Failed::problem)?;
-    let Some((_, mut payment)) = taken else {
+    let Some((known, mut payment)) = taken else {
         return Err(unclear("the payment is none of ours").problem());
     };
     match payment.status {
         Status::Created => {
             return Err(payment_pending());
         }
-        Status::Failed => return Err(declined(&payment).problem()),
-        Status::Authorized => payment = capture(app, &payment, no_key).await.map_err(Failed::problem)?,
+        Status::Failed | Status::Released => return Err(declined(&known, &payment).problem()),
+        Status::Authorized => {
+            payment = capture(app, &known, &payment, Claimed::NO, no_key)
+                .await
+                .map_err(Failed::problem)?;
+        }
         Status::Captured | Status::Refunded => {}
     }
     match captured(app, order.clone(), payment)

@@ -6,9 +6,13 @@ use common::{
     ids::{PaymentId, RegistrationId},
     money::{Paise, Rupees},
     problem::ApiError,
+    wire::RefundReason,
 };
 
-use crate::razorpay::RazorpayError;
+use crate::{
+    domain::{order::Order, payment::Payment},
+    razorpay::RazorpayError,
+};
 
 /// Razorpay's. A wrong key is our fault, never the payer's, so its 401 must not become theirs.
 pub fn provider_problem(error: RazorpayError) -> ApiError {
@@ -73,6 +77,35 @@ pub fn nothing_due() -> ApiError {
 /// 409, with the payment.
 pub fn already_paid(payment: Option<PaymentId>) -> ApiError {
     ApiError::conflict("already_paid", "This registration is paid already.").with("payment_id", payment)
+}
+
+/// 409: the money was there and was not taken, with the reason.
+pub fn released(order: &Order, payment: &Payment) -> ApiError {
+    let reason = payment.let_go_because().unwrap_or(RefundReason::NoSeat);
+    not_taken(
+        reason,
+        match reason {
+            RefundReason::Duplicate => order.paid_by,
+            _ => Some(payment.id),
+        },
+    )
+}
+
+/// The same for a reason; `payment` is the one that paid when it is `Duplicate`.
+pub fn not_taken(reason: RefundReason, payment: Option<PaymentId>) -> ApiError {
+    let detail = format!("{} The money was not taken; the bank frees it.", reason.words());
+    ApiError::conflict(fate(reason), detail).with("payment_id", payment)
+}
+
+/// The code that tells why money is not, or was not to be, ours.
+fn fate(reason: RefundReason) -> &'static str {
+    match reason {
+        RefundReason::NoSeat => "no_seat",
+        RefundReason::Attendee => "registration_cancelled",
+        RefundReason::EventCancelled => "event_cancelled",
+        RefundReason::Duplicate => "already_paid",
+        RefundReason::WrongAmount => "wrong_amount",
+    }
 }
 
 /// 409, with what is due.

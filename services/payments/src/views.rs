@@ -47,7 +47,7 @@ pub struct PaymentView {
     /// Razorpay's payment.
     #[schema(example = "pay_DaaS6LOUAASb7Y")]
     pub razorpay_payment_id: String,
-    /// Why it failed, if it did.
+    /// Why it failed or was released, if it was.
     #[schema(required = true)]
     pub failure: Option<FailureView>,
     /// Its way back, if it is on one.
@@ -59,9 +59,12 @@ pub struct PaymentView {
     /// When the money was taken, UTC.
     #[schema(required = true, format = DateTime, example = "2026-11-22T13:14:07.000Z")]
     pub captured_at: Option<String>,
+    /// When the bank freed money that was not taken (status `released`), UTC.
+    #[schema(required = true, format = DateTime, example = json!(null))]
+    pub released_at: Option<String>,
 }
 
-/// Why a payment failed.
+/// Why a payment failed or was released.
 #[derive(Serialize, ToSchema)]
 pub struct FailureView {
     /// For programs.
@@ -122,6 +125,7 @@ impl From<&Statement> for PaymentView {
             }),
             created_at: utc(payment.created_at),
             captured_at: payment.captured_at.map(utc),
+            released_at: payment.released_at.map(utc),
         }
     }
 }

@@ -26,6 +26,8 @@ on_both_stores!(
     a_webhook_that_is_not_understood_is_parked,
     an_intermittent_error_does_not_reach_the_payer,
     money_of_a_lost_hold_finds_the_new_registration,
+    a_second_tab_is_told_and_its_money_released,
+    no_money_is_taken_without_a_seat,
 );
 
 /// A system whose simulator can be made to misbehave.
@@ -179,6 +181,121 @@ async fn money_of_a_lost_hold_finds_the_new_registration(topology: Topology) {
         (payments[0]["status"] == "refunded").then_some(())
     })
     .await;
+}
+
+async fn payments(person: &Person) -> Vec<Value> {
+    let payments = person.get("/api/payment/payments").await.expect(200);
+    payments.as_array().unwrap().clone()
+}
+
+/// Waits until the bank has freed the money of a payment that was let go.
+async fn freed(razorpay: &Razorpay, person: &Person, payment: &str) {
+    let path = format!("/payments/{payment}/expire");
+    razorpay.control(&path, json!({})).await;
+    eventually("the bank has freed the money", PATIENCE, async || {
+        let known = payments(person).await;
+        let found = known.iter().find(|one| one["razorpay_payment_id"] == payment)?;
+        assert_eq!(found["status"], "released", "{found}");
+        found["released_at"].is_string().then_some(())
+    })
+    .await;
+}
+
+async fn a_second_tab_is_told_and_its_money_released(topology: Topology) {
+    let options = Options::default().with("SIMULATOR_AUTO_COMPLETE", "off");
+    let (system, razorpay) = start(topology, options).await;
+    let event = event(&system, 5).await;
+    let person = system.stranger(common::auth::Role::User);
+    let (order, first) = at_the_bank(&razorpay, &person, &event).await;
+    let second = json!({"amount": 50_000, "currency": "INR", "order_id": order, "email": "a@example.com",
+                        "contact": "+919876543210", "method": "netbanking", "bank": "HDFC"});
+    let second = razorpay.call("/v1/payments/create/json", Some(second)).await;
+    let second = second["razorpay_payment_id"].as_str().unwrap().to_owned();
+    // Both are held back from the webhook, so that it is the tabs that tell.
+    razorpay.control("/webhooks", json!({"hold": true})).await;
+    for payment in [&first, &second] {
+        let path = format!("/payments/{payment}/authorize");
+        razorpay.control(&path, json!({})).await;
+    }
+    let verify = async |payment: &str| {
+        let callback = razorpay.callback(&order, payment);
+        person.post("/api/payment/verify", callback).await
+    };
+    let paid = verify(&first).await.expect(200);
+    for _ in 0..2 {
+        let refused = verify(&second).await.problem(409, "already_paid");
+        assert_eq!(refused["payment_id"], paid["payment_id"], "{refused}");
+    }
+    let known = payments(&person).await;
+    assert_eq!(known.len(), 2, "{known:?}");
+    assert_eq!(known[0]["failure"]["code"], "duplicate", "{known:?}");
+    let there = razorpay.call(&format!("/v1/payments/{second}"), None).await;
+    assert_eq!(there["status"], "authorized", "nobody took it: {there}");
+    razorpay.control("/webhooks", json!({"hold": false})).await;
+    freed(&razorpay, &person, &second).await;
+    assert_eq!(person.status(&event).await, "confirmed");
+}
+
+async fn no_money_is_taken_without_a_seat(topology: Topology) {
+    let options = Options::default()
+        .with("SIMULATOR_AUTO_COMPLETE", "off")
+        .with("HOLD_SECONDS", "3");
+    let (system, razorpay) = start(topology, options).await;
+    let (full, gone, free) = (
+        event(&system, 1).await,
+        event(&system, 1).await,
+        event(&system, 1).await,
+    );
+    let person = system.stranger(common::auth::Role::User);
+    let (order, late) = at_the_bank(&razorpay, &person, &full).await;
+    let (_, cancelled) = at_the_bank(&razorpay, &person, &gone).await;
+    let (_, fine) = at_the_bank(&razorpay, &person, &free).await;
+    let registrations = person.get("/api/reg/get_registrevent").await.expect(200);
+    let found = registrations.as_array().unwrap().iter();
+    let id = found.clone().find(|one| one["event_id"] == gone).unwrap()["registration_id"].clone();
+    let cancel = format!("/api/reg/registrations/{}", id.as_str().unwrap());
+    let ended = person.send(reqwest::Method::DELETE, &cancel, None, &[]).await;
+    ended.unwrap().expect(200);
+    hold_is_over(&person, &full).await;
+    let other = system.stranger(common::auth::Role::User);
+    other.register(&full).await.expect(201);
+    for payment in [&late, &cancelled, &fine] {
+        let path = format!("/payments/{payment}/authorize");
+        razorpay.control(&path, json!({})).await;
+    }
+    let callback = razorpay.callback(&order, &late);
+    let refused = person.post("/api/payment/verify", callback).await;
+    let refused = refused.problem(409, "no_seat");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("not taken"),
+        "{refused}"
+    );
+    // Its hold was over too, and its seat was free: it is taken again.
+    person.is_confirmed(&free).await;
+    let of = async |payment: &str| {
+        eventually("the payment is decided on", PATIENCE, async || {
+            let known = payments(&person).await;
+            let found = known
+                .into_iter()
+                .find(|one| one["razorpay_payment_id"] == payment)?;
+            (found["status"] != "authorized" && found["status"] != "created").then_some(found)
+        })
+        .await
+    };
+    assert_eq!(of(&late).await["failure"]["code"], "no_seat");
+    assert_eq!(of(&cancelled).await["failure"]["code"], "attendee");
+    assert_eq!(of(&fine).await["status"], "captured");
+    for payment in [&late, &cancelled] {
+        let there = razorpay.call(&format!("/v1/payments/{payment}"), None).await;
+        assert_eq!(there["captured"], false, "{there}");
+        freed(&razorpay, &person, payment).await;
+    }
+    let refunds = razorpay.call("/v1/refunds", None).await;
+    let fees = refunds["items"].as_array().unwrap();
+    assert!(
+        fees.iter().all(|refund| refund["payment_id"] != fine.as_str()),
+        "{refunds}"
+    );
 }
 
 async fn confirmed(person: &Person, event: &str) {

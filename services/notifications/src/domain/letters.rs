@@ -79,6 +79,7 @@ impl Reach {
             amount: Some(fact.amount),
             payment_id: Some(fact.payment_id),
             decline: Some(fact.description.clone()).filter(|words| !words.trim().is_empty()),
+            reason: fact.released,
             event_name: Some(fact.event_name.clone()),
             ..Details::default()
         };

@@ -434,3 +434,18 @@ fn a_decline_gives_the_reason_when_there_is_one() {
     message.details.decline = None;
     assert!(!email(&message).1.contains("told"));
 }
+
+#[test]
+fn money_that_was_not_taken_is_no_decline() {
+    let mut message = message(Kind::PaymentFailed, Channel::Email);
+    message.details.reason = Some(RefundReason::NoSeat);
+    let (_, text, html) = email(&message);
+    let why = "because your time to pay had run out and the last seat was gone";
+    for words in [text, html] {
+        assert!(
+            words.contains("We did not take your payment") && words.contains(why),
+            "{words}"
+        );
+        assert!(!words.contains("pay again") && !words.contains("told"), "{words}");
+    }
+}

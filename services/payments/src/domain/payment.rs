@@ -7,9 +7,10 @@ use common::{
     clock::Timestamp,
     ids::{OrderId, PaymentId},
     money::Paise,
+    wire::RefundReason,
 };
 
-use super::order::Order;
+use super::{order::Order, refund::parse_reason};
 
 /// Where a payment stands, in the order in which it moves. Money that was thought lost may still come (`Failed` to
 /// `Authorized` is legal at Razorpay, up to days later).
@@ -22,6 +23,8 @@ pub enum Status {
     Failed,
     /// The money is set aside.
     Authorized,
+    /// It is not taken: we let it go, or did not capture it in time. The bank frees it.
+    Released,
     /// The money is ours.
     Captured,
     /// The money went back, all of it.
@@ -29,12 +32,13 @@ pub enum Status {
 }
 
 impl Status {
-    /// Razorpay's name for it, which is ours too.
+    /// Razorpay's name for it, which is ours too; of `released` it says `refunded` and not `captured`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Failed => "failed",
             Self::Authorized => "authorized",
+            Self::Released => "released",
             Self::Captured => "captured",
             Self::Refunded => "refunded",
         }
@@ -46,6 +50,7 @@ impl Status {
             Self::Created,
             Self::Failed,
             Self::Authorized,
+            Self::Released,
             Self::Captured,
             Self::Refunded,
         ]
@@ -59,7 +64,7 @@ impl Status {
     }
 }
 
-/// Why a payment failed, in Razorpay's words.
+/// Why a payment failed, in Razorpay's words, or why it was let go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decline {
     /// A slug such as `insufficient_fund`.
@@ -83,15 +88,35 @@ pub struct Payment {
     pub amount: Paise,
     /// Where it stands.
     pub status: Status,
-    /// Why it failed, if it did.
+    /// Why it failed or was released, if it was. When we let it go, the reason is that of a [`RefundReason`].
     pub decline: Option<Decline>,
     /// When we first heard of it.
     pub created_at: Timestamp,
     /// When we heard that the money is ours.
     pub captured_at: Option<Timestamp>,
+    /// When we heard that the bank has freed money that was not captured.
+    pub released_at: Option<Timestamp>,
 }
 
 impl Payment {
+    /// The payment when its money is not to be captured, for it would have to go back. `None`: it does not wait to be.
+    pub fn let_go(&self, reason: RefundReason) -> Option<Self> {
+        (self.status == Status::Authorized).then(|| Self {
+            status: Status::Released,
+            decline: Some(Decline {
+                reason: reason.name().to_owned(),
+                description: reason.words().to_owned(),
+            }),
+            ..self.clone()
+        })
+    }
+
+    /// Why it was let go, if it was.
+    pub fn let_go_because(&self) -> Option<RefundReason> {
+        let decline = self.decline.as_ref().filter(|_| self.status == Status::Released);
+        decline.and_then(|decline| parse_reason(&decline.reason))
+    }
+
     /// The payment after a report, and whether the money became ours with it. `before`: the payment as it was known, if
     /// it was.
     pub fn reported(before: Option<&Self>, order: &Order, report: &Report, now: Timestamp) -> (Self, bool) {
@@ -105,10 +130,15 @@ impl Payment {
             decline: None,
             created_at: now,
             captured_at: None,
+            released_at: None,
         });
         payment.status = payment.status.after(report.status);
-        if payment.status == report.status {
+        let was_released = before.is_some_and(|before| before.status == Status::Released);
+        if payment.status == report.status && !(was_released && report.status == Status::Released) {
             payment.decline.clone_from(&report.decline);
+        }
+        if payment.status == Status::Released && report.status == Status::Released {
+            payment.released_at.get_or_insert(now);
         }
         let is_ours = |status| status >= Status::Captured;
         let captured_now = is_ours(payment.status) && !before.is_some_and(|before| is_ours(before.status));
@@ -147,6 +177,7 @@ mod tests {
             Status::Created,
             Status::Failed,
             Status::Authorized,
+            Status::Released,
             Status::Captured,
             Status::Refunded,
         ])

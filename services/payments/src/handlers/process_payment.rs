@@ -14,6 +14,7 @@ use common::{
     money::{Paise, Rupees},
     problem::ApiError,
     schemas::{Amount, KeyParam},
+    wire::RefundReason,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,8 +28,8 @@ use crate::{
     },
     flow::{self, Paid, Wish},
     problems::{
-        already_paid, amount_mismatch, not_your_payment, nothing_due, payment_failed, payment_in_progress,
-        provider_problem,
+        already_paid, amount_mismatch, not_taken, not_your_payment, nothing_due, payment_failed,
+        payment_in_progress, provider_problem,
     },
     razorpay::{RazorpayError, types::NextStep},
     store::Statement,
@@ -167,6 +168,9 @@ common::problems!(
     amount_mismatch(Paise(50_000), RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     payment_in_progress(RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
+    not_taken(RefundReason::NoSeat, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     provider_problem(RazorpayError::Keys),
 );
 

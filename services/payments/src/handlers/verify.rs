@@ -11,6 +11,7 @@ use common::{
     http::context,
     ids::PaymentId,
     problem::ApiError,
+    wire::RefundReason,
 };
 use utoipa::ToSchema;
 
@@ -19,8 +20,8 @@ use crate::{
     app::App,
     flow,
     problems::{
-        already_paid, order_not_found, payment_failed, payment_mismatch, payment_pending, provider_problem,
-        signature_invalid,
+        already_paid, not_taken, order_not_found, payment_failed, payment_mismatch, payment_pending,
+        provider_problem, signature_invalid,
     },
     razorpay::{RazorpayError, signature},
     views::PaymentAnswer,
@@ -77,6 +78,10 @@ common::problems!(
     payment_pending(),
     payment_mismatch(),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    not_taken(RefundReason::NoSeat, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    not_taken(RefundReason::EventCancelled, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     signature_invalid(StatusCode::UNPROCESSABLE_ENTITY),
     provider_problem(RazorpayError::Keys),
 );

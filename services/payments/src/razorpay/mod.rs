@@ -33,6 +33,10 @@ const PAGE: usize = 100;
 /// Pages of one order's payments; each payment is a step that a person has to take.
 const MOST_PAGES: usize = 50;
 
+/// How long authorized money waits for us to capture it, before Razorpay frees it. Longer than any outage that we want to
+/// get over; shorter than the five days that would pass otherwise before payers of what we let go have their money back.
+const CAPTURE_WITHIN_MINUTES: u32 = 24 * 60;
+
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RazorpayError {
@@ -113,7 +117,10 @@ impl Razorpay {
             "amount": order.amount,
             "currency": "INR",
             "receipt": order.receipt(),
-            "payment_capture": 0,
+            "payment": {"capture": "manual", "capture_options": {
+                "manual_expiry_period": CAPTURE_WITHIN_MINUTES,
+                "refund_speed": "normal",
+            }},
             "notes": {"registration_id": order.registration_id, "event_id": order.event_id},
         });
         self.call(Verb::POST, "/v1/orders", Some(body), None).await

@@ -59,20 +59,23 @@ impl PaymentEntity {
     /// What it tells, unless it is about something that is not ours.
     pub fn report(&self) -> Option<Report> {
         let status = Status::parse(&self.status)?;
-        let decline = (status == Status::Failed).then(|| Decline {
-            reason: self
-                .error_reason
-                .clone()
-                .unwrap_or_else(|| "payment_failed".to_owned()),
-            description: self
-                .error_description
-                .clone()
-                .unwrap_or_else(|| "The payment failed.".to_owned()),
-        });
-        // An authorisation that ran out comes back as "refunded, never captured": no money moved.
+        // Money that was authorized and not captured comes back as "refunded, never captured": none moved.
         let status = match status {
-            Status::Refunded if self.captured == Some(false) => Status::Failed,
+            Status::Refunded if self.captured == Some(false) => Status::Released,
             status => status,
+        };
+        let told =
+            |told: &Option<String>, otherwise: &str| told.clone().unwrap_or_else(|| otherwise.to_owned());
+        let decline = match status {
+            Status::Failed => Some(Decline {
+                reason: told(&self.error_reason, "payment_failed"),
+                description: told(&self.error_description, "The payment failed."),
+            }),
+            Status::Released => Some(Decline {
+                reason: "authorization_expired".to_owned(),
+                description: "The payment was not completed in time, and no money was taken.".to_owned(),
+            }),
+            _ => None,
         };
         (self.currency == "INR").then_some(())?;
         Some(Report {

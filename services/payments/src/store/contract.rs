@@ -33,7 +33,7 @@ macro_rules! store_contract {
             one_order_per_registration, an_order_is_worked_on_by_one, any_order_of_reports_ends_the_same,
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
             a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
-            a_webhook_is_parked_once_until_it_is_understood,
+            what_is_let_go_is_told_once_and_followed, a_webhook_is_parked_once_until_it_is_understood,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, statements_page_and_are_private,
         );
         $crate::store_contract!(@damage $make:
@@ -401,6 +401,61 @@ pub async fn money_in_limbo_is_counted(store: S) {
     assert_eq!(store.stuck(now()).await.unwrap(), one);
     apply(&store, report(&order, "pay_2", Status::Captured)).await;
     assert_eq!(store.stuck(now()).await.unwrap(), Stuck::default());
+}
+
+pub async fn what_is_let_go_is_told_once_and_followed(store: S) {
+    let (order, _) = open(&store).await;
+    let hour = TimeDelta::hours(1);
+    let let_go = async |id, reason| store.let_go(id, reason, now()).await.unwrap();
+    assert_eq!(let_go(PaymentId::new(), RefundReason::NoSeat).await, None);
+    let created = apply(&store, report(&order, "pay_1", Status::Created)).await;
+    assert_eq!(
+        let_go(created.id, RefundReason::NoSeat).await,
+        Some(created.clone()),
+        "no money waits"
+    );
+    apply(&store, report(&order, "pay_1", Status::Authorized)).await;
+    let released = let_go(created.id, RefundReason::NoSeat).await.unwrap();
+    assert_eq!(
+        (released.status, released.let_go_because(), released.released_at),
+        (Status::Released, Some(RefundReason::NoSeat), None)
+    );
+    assert_eq!(
+        let_go(created.id, RefundReason::Attendee).await,
+        Some(released.clone()),
+        "the first reason stays"
+    );
+    assert_eq!(told(&store, "notifications").await, [kind::PAYMENT_FAILED]);
+    assert_eq!(
+        apply(&store, report(&order, "pay_1", Status::Authorized)).await,
+        released,
+        "a late report changes nothing"
+    );
+    // Asked for once an hour, until Razorpay says so or must have done it.
+    assert_eq!(store.due_releases(now(), 10).await.unwrap(), []);
+    let due = store.due_releases(now() + hour, 10).await.unwrap();
+    assert_eq!(due, std::slice::from_ref(&released));
+    assert_eq!(store.due_releases(now() + hour, 10).await.unwrap(), []);
+    let free = apply(&store, report(&order, "pay_1", Status::Released)).await;
+    assert_eq!(
+        (free.let_go_because(), free.released_at),
+        (Some(RefundReason::NoSeat), Some(now()))
+    );
+    assert_eq!(store.due_releases(now() + hour * 9, 10).await.unwrap(), []);
+    assert_eq!(told(&store, "notifications").await, [kind::PAYMENT_FAILED]);
+    // One of which nobody ever hears.
+    let silent = apply(&store, report(&order, "pay_2", Status::Authorized)).await;
+    let_go(silent.id, RefundReason::Duplicate).await;
+    assert_eq!(store.due_releases(now() + hour * 150, 10).await.unwrap().len(), 1);
+    assert_eq!(store.due_releases(now() + hour * 999, 10).await.unwrap(), []);
+    // Somebody captured it all the same: it pays.
+    let taken = apply(&store, report(&order, "pay_2", Status::Captured)).await;
+    assert_eq!((taken.status, taken.decline), (Status::Captured, None));
+    assert_eq!(told(&store, "events").await, [kind::PAYMENT_CAPTURED]);
+    // Nobody who has paid is told of what did not come.
+    let third = apply(&store, report(&order, "pay_3", Status::Authorized)).await;
+    let_go(third.id, RefundReason::Duplicate).await;
+    assert_eq!(told(&store, "notifications").await, [kind::PAYMENT_FAILED; 2]);
 }
 
 pub async fn a_webhook_counts_once(store: S) {

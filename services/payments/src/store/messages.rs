@@ -31,8 +31,8 @@ pub(super) fn failed(
     order: &Order,
     now: Timestamp,
 ) -> Option<NewMessage> {
-    let just_now =
-        payment.status == Status::Failed && before.is_none_or(|before| before.status != Status::Failed);
+    let in_vain = matches!(payment.status, Status::Failed | Status::Released);
+    let just_now = in_vain && before.is_none_or(|before| before.status != payment.status);
     if !just_now || order.paid_by.is_some() {
         return None;
     }
@@ -46,6 +46,7 @@ pub(super) fn failed(
         amount: payment.amount,
         reason: decline.reason,
         description: decline.description,
+        released: payment.let_go_because(),
         failed_at: now,
     };
     Some(NewMessage::new(

@@ -20,7 +20,7 @@ use common::{
     process::open_sqlite,
     settings::Settings,
     store::StoreError,
-    wire::service,
+    wire::{RefundReason, service},
 };
 
 use crate::domain::{
@@ -38,6 +38,17 @@ mod table {
 
 /// When an order or refund that cannot be read is looked at again, in case somebody has mended it: money hangs on it.
 const UNREADABLE_AGAIN: TimeDelta = TimeDelta::days(1);
+
+/// How often Razorpay is asked whether money that we let go is free.
+const FOLLOW_EVERY: TimeDelta = TimeDelta::hours(1);
+
+/// After this Razorpay has freed what was not captured, whether or not anybody told us: it does so after 5 days at most.
+const FOLLOW_FOR: TimeDelta = TimeDelta::days(6);
+
+/// When a payment that was let go is looked at after now, if it is.
+fn follow_again(payment: &Payment, now: Timestamp) -> Option<Timestamp> {
+    (now - payment.created_at < FOLLOW_FOR).then(|| now + FOLLOW_EVERY)
+}
 
 /// Razorpay sends a webhook again for 24 h, and on request for 15 days.
 const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
@@ -91,7 +102,7 @@ pub struct Statement {
     /// What it pays.
     pub order: Order,
     /// The refund, when there is one: its reason and whether it is through.
-    pub refund: Option<(common::wire::RefundReason, bool)>,
+    pub refund: Option<(RefundReason, bool)>,
 }
 
 /// A webhook that Razorpay signed and that cannot be understood.
@@ -163,6 +174,17 @@ pub trait Store: Send + Sync {
     /// Takes in what somebody says of a payment: the one way in which payments change. The first capture of an order
     /// pays it and tells events; a further one is sent back. The answer is kept when the payment is captured.
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError>;
+    /// Notes that a payment's money is not to be captured, and tells its payer; gives the payment as it stands then.
+    /// One that is not authorized stays as it is.
+    async fn let_go(
+        &self,
+        id: PaymentId,
+        reason: RefundReason,
+        now: Timestamp,
+    ) -> Result<Option<Payment>, StoreError>;
+    /// Payments that were let go and of which we have not heard that the bank has freed their money, each at most once
+    /// an hour.
+    async fn due_releases(&self, now: Timestamp, limit: usize) -> Result<Vec<Payment>, StoreError>;
     /// Takes in a webhook once: the report and refund it brings, and its id, are one commit. `false`: known already.
     async fn take_webhook(
         &self,

@@ -21,7 +21,7 @@ pub async fn reconcile_orders(app: App, bell: Arc<Notify>, stop: CancellationTok
 async fn round(app: App) -> Result<usize, StoreError> {
     let now = app.clock.now();
     let due = app.store.due_orders(now, now + app.lease, AT_ONCE).await?;
-    let found = due.len();
+    let mut found = due.len();
     let mut looks = JoinSet::new();
     for (order, fence) in due {
         let app = app.clone();
@@ -30,6 +30,12 @@ async fn round(app: App) -> Result<usize, StoreError> {
         }));
     }
     looks.join_all().await;
+    for payment in app.store.due_releases(now, AT_ONCE).await? {
+        found += 1;
+        if let Err(error) = context::on_behalf_of(None, flow::look_at(&app, &payment)).await {
+            tracing::warn!(payment_id = %payment.id, ?error, "a released payment could not be looked at");
+        }
+    }
     Ok(found)
 }
 
@@ -37,7 +43,9 @@ async fn look(app: &App, order: Order, fence: Fence) {
     let age = app.clock.now() - order.created_at;
     let again = match flow::reconcile(app, &order).await {
         Ok(true) => {
-            tracing::info!(order = %order.id, registration = %order.registration_id, "a payment was found and taken in");
+            if order.paid_by.is_none() {
+                tracing::info!(order = %order.id, registration = %order.registration_id, "a payment was found and taken in");
+            }
             None
         }
         Ok(false) if age > GIVE_UP_AFTER => None,

@@ -17,7 +17,7 @@ use common::{
     mongo::{Mongo, Tx, date, idempotency, inbox, outbox::MongoOutbox},
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
     store::StoreError,
-    wire::service,
+    wire::{RefundReason, service},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use mongodb::bson::doc;
@@ -28,7 +28,11 @@ use super::{
     Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, Statement, Store, Stuck,
     WEBHOOKS_KEPT_MILLIS,
 };
-use crate::domain::{order::Order, payment::Report, refund::Refund};
+use crate::domain::{
+    order::Order,
+    payment::{Payment, Report},
+    refund::Refund,
+};
 
 /// The payments service's MongoDB database.
 pub struct MongoStore {
@@ -148,6 +152,30 @@ impl Store for MongoStore {
             payments::apply(tx, report, *now, answer).boxed()
         })
         .await
+    }
+
+    async fn let_go(
+        &self,
+        id: PaymentId,
+        reason: RefundReason,
+        now: Timestamp,
+    ) -> Result<Option<Payment>, StoreError> {
+        self.telling((id, reason, now), |tx, (id, reason, now)| {
+            payments::let_go(tx, *id, *reason, *now).boxed()
+        })
+        .await
+    }
+
+    async fn due_releases(&self, now: Timestamp, limit: usize) -> Result<Vec<Payment>, StoreError> {
+        let mut db = self.db.read();
+        if db.find_one(PAYMENTS, payments::to_follow(now)).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        self.db
+            .write((now, limit), |tx, (now, limit)| {
+                payments::due_releases(tx, *now, *limit).boxed()
+            })
+            .await
     }
 
     async fn take_webhook(

@@ -7,9 +7,9 @@ use common::{
     http::{Cursor, Page},
     ids::{OrderId, PaymentId, UserId},
     money::Paise,
-    mongo::{Fields, Key, Tx, date, idempotency, outbox, uuid},
+    mongo::{Fields, Key, Tx, date, idempotency, outbox, sift, uuid},
     store::StoreError,
-    unreadable::Sifted,
+    unreadable::{Sifted, set_aside},
     wire::{RefundReason, service},
 };
 use mongodb::bson::{Bson, Document, doc};
@@ -24,7 +24,7 @@ use crate::{
         payment::{Decline, Payment, Report, Status},
         refund::parse_reason,
     },
-    store::{Applied, Captured, Statement, messages, table},
+    store::{Applied, Captured, FOLLOW_EVERY, Statement, UNREADABLE_AGAIN, follow_again, messages, table},
 };
 
 fn read(found: &Document) -> Result<Payment, StoreError> {
@@ -43,6 +43,7 @@ fn read(found: &Document) -> Result<Payment, StoreError> {
         decline,
         created_at: found.time("created_at")?,
         captured_at: found.maybe_time("captured_at")?,
+        released_at: found.maybe_time("released_at")?,
     })
 }
 
@@ -118,17 +119,22 @@ async fn put(tx: &mut Tx, payment: &Payment, order: &Order) -> Result<(), StoreE
         "created_at": date(payment.created_at),
     };
     set.put("captured_at", payment.captured_at.map(date));
-    let mut update = Document::new();
+    set.put("released_at", payment.released_at.map(date));
+    let mut unset = Document::new();
     match &payment.decline {
         Some(Decline { reason, description }) => {
             set.insert("reason", reason);
             set.insert("description", description);
         }
-        None => {
-            update.insert("$unset", doc! {"reason": "", "description": ""});
-        }
+        None => unset.extend(doc! {"reason": "", "description": ""}),
     }
-    update.insert("$set", set);
+    if payment.released_at.is_some() || payment.captured_at.is_some() {
+        unset.insert("follow_at", "");
+    }
+    let mut update = doc! {"$set": set};
+    if !unset.is_empty() {
+        update.insert("$unset", unset);
+    }
     tx.upsert(PAYMENTS, doc! {"_id": payment.id}, update)
         .await
         .map(drop)
@@ -140,6 +146,60 @@ pub(super) async fn by_id(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>,
         .as_ref()
         .map(read)
         .transpose()
+}
+
+pub(super) async fn let_go(
+    tx: &mut Tx,
+    id: PaymentId,
+    reason: RefundReason,
+    now: Timestamp,
+) -> Result<Option<Payment>, StoreError> {
+    let Some(before) = by_id(tx, id).await? else {
+        return Ok(None);
+    };
+    let Some(payment) = before.let_go(reason) else {
+        return Ok(Some(before));
+    };
+    let order = orders::by_id(tx, payment.order_id)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt(format!("the order of payment {id} is missing")))?;
+    put(tx, &payment, &order).await?;
+    let follow = doc! {"$set": {"follow_at": date(now + FOLLOW_EVERY)}};
+    tx.update(PAYMENTS, doc! {"_id": id}, follow).await?;
+    if let Some(told) = messages::failed(Some(&before), &payment, &order, now) {
+        outbox::push(tx, &[told]).await?;
+    }
+    Ok(Some(payment))
+}
+
+/// Payments that were let go and whose time to be looked at has come.
+pub(super) fn to_follow(now: Timestamp) -> Document {
+    doc! {"follow_at": {"$exists": true, "$lte": date(now)}}
+}
+
+pub(super) async fn due_releases(
+    tx: &mut Tx,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Payment>, StoreError> {
+    let found = tx
+        .find(PAYMENTS, to_follow(now), doc! {"follow_at": 1}, limit)
+        .await?;
+    let due = sift(&found, read)?;
+    for (key, why) in due.unreadable {
+        set_aside(table::PAYMENTS, &key, &why);
+        let again = doc! {"$set": {"follow_at": date(now + UNREADABLE_AGAIN)}};
+        tx.update_unchecked(PAYMENTS, doc! {"_id": Bson::from(key)}, again)
+            .await?;
+    }
+    for payment in &due.rows {
+        let again = match follow_again(payment, now) {
+            Some(at) => doc! {"$set": {"follow_at": date(at)}},
+            None => doc! {"$unset": {"follow_at": ""}},
+        };
+        tx.update(PAYMENTS, doc! {"_id": payment.id}, again).await?;
+    }
+    Ok(due.rows)
 }
 
 pub(super) async fn refunded(tx: &mut Tx, id: PaymentId) -> Result<(), StoreError> {

@@ -48,12 +48,17 @@ pub const COLLECTIONS: &[Collection] = &[
             ("description", "string?"),
             ("created_at", "date"),
             ("captured_at", "date?"),
+            ("released_at", "date?"),
+            ("follow_at", "date?"), // when Razorpay is asked whether it is released there too
         ],
-        check: Some(|| doc! {"status": {"$in": ["created", "failed", "authorized", "captured", "refunded"]}}),
+        check: Some(|| {
+            doc! {"status": {"$in": ["created", "failed", "authorized", "released", "captured", "refunded"]}}
+        }),
         indexes: &[
             Index::unique(&[("razorpay_id", 1)]),
             Index::on(&[("user_id", 1), ("_id", 1)]),
             Index::on(&[("status", 1), ("created_at", 1)]).only(|| doc! {"status": "authorized"}),
+            Index::on(&[("follow_at", 1)]).only(|| doc! {"follow_at": {"$exists": true}}),
         ],
     },
     Collection {

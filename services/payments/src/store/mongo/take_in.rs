@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::payment::{Report, Status},
-    store::{Parked, Statement, messages},
+    store::{Applied, Parked, Statement, messages},
 };
 
 pub(super) async fn webhook(
@@ -38,11 +38,13 @@ pub(super) async fn webhook(
             status: 200,
             body: Vec::new(),
         };
-        payments::apply(tx, report, now, &(None, no_answer)).await?;
-        if report.status == Status::Authorized {
-            // Money waits to be captured: the reconciler does that, unless the payer's own request is about to.
-            let unpaid = doc! {"razorpay_id": &report.order, "paid_by": {"$exists": false}};
-            tx.update(ORDERS, unpaid, doc! {"$set": {"reconcile_at": date(now)}})
+        if let Applied::Known { payment, .. } = payments::apply(tx, report, now, &(None, no_answer)).await?
+            && payment.status == Status::Authorized
+        {
+            // Money waits to be captured, or to be let go: the reconciler does that, unless the payer's own request is
+            // about to.
+            let order = doc! {"razorpay_id": &report.order};
+            tx.update(ORDERS, order, doc! {"$set": {"reconcile_at": date(now)}})
                 .await?;
         }
     }

@@ -20,7 +20,7 @@ use common::{
         receipt,
     },
     store::StoreError,
-    wire::service,
+    wire::{RefundReason, service},
 };
 use rusqlite::{Connection, Row, params};
 
@@ -28,7 +28,11 @@ use super::{
     Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, Statement, Store, Stuck,
     WEBHOOKS_KEPT_MILLIS,
 };
-use crate::domain::{order::Order, payment::Report, refund::Refund};
+use crate::domain::{
+    order::Order,
+    payment::{Payment, Report},
+    refund::Refund,
+};
 
 /// The schema, in the order of its making.
 pub const MIGRATIONS: &[&str] = &[
@@ -48,6 +52,7 @@ pub const MIGRATIONS: &[&str] = &[
         why         TEXT    NOT NULL,
         received_at INTEGER NOT NULL
      ) WITHOUT ROWID;",
+    include_str!("released.sql"),
 ];
 
 /// The payments service's SQLite file.
@@ -153,6 +158,25 @@ impl Store for SqliteStore {
 
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError> {
         self.telling(move |db| payments::apply(db, &report, now, answer))
+            .await
+    }
+
+    async fn let_go(
+        &self,
+        id: PaymentId,
+        reason: RefundReason,
+        now: Timestamp,
+    ) -> Result<Option<Payment>, StoreError> {
+        self.telling(move |db| payments::let_go(db, id, reason, now))
+            .await
+    }
+
+    async fn due_releases(&self, now: Timestamp, limit: usize) -> Result<Vec<Payment>, StoreError> {
+        if !self.db.read(move |db| payments::any_to_follow(db, now)).await? {
+            return Ok(Vec::new());
+        }
+        self.db
+            .write(move |db| payments::due_releases(db, now, limit))
             .await
     }
 

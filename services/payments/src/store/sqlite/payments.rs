@@ -9,6 +9,7 @@ use common::{
         rows::{sift, sift_page},
     },
     store::StoreError,
+    unreadable::set_aside,
     wire::{RefundReason, service},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -20,11 +21,12 @@ use crate::{
         payment::{Decline, Payment, Report, Status},
         refund::parse_reason,
     },
-    store::{Applied, Captured, Statement, messages, table},
+    store::{Applied, Captured, FOLLOW_EVERY, Statement, UNREADABLE_AGAIN, follow_again, messages, table},
 };
 
-const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at";
-const COUNT: usize = 10;
+const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at,
+    p.released_at";
+const COUNT: usize = 11;
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
     let status: String = row.get(5)?;
@@ -43,6 +45,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
         decline,
         created_at: from_millis(row.get(8)?),
         captured_at: row.get::<_, Option<i64>>(9)?.map(from_millis),
+        released_at: row.get::<_, Option<i64>>(10)?.map(from_millis),
     })
 }
 
@@ -106,9 +109,10 @@ fn captured(
 fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO payments (id, order_id, user_id, razorpay_id, method, amount, status, reason, description, created_at,
-            captured_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            captured_at, released_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
-            description = excluded.description, captured_at = excluded.captured_at",
+            description = excluded.description, captured_at = excluded.captured_at, released_at = excluded.released_at,
+            follow_at = CASE WHEN excluded.released_at IS NULL AND excluded.captured_at IS NULL THEN follow_at END",
     )?
     .execute(params![
         payment.id,
@@ -122,6 +126,7 @@ fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreErr
         payment.decline.as_ref().map(|decline| &decline.description),
         payment.created_at.timestamp_millis(),
         payment.captured_at.map(|at| at.timestamp_millis()),
+        payment.released_at.map(|at| at.timestamp_millis()),
     ])?;
     Ok(())
 }
@@ -134,6 +139,59 @@ fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Payment>, StoreErr
 pub(super) fn by_id(db: &Connection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM payments AS p WHERE p.id = ?1");
     Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
+}
+
+pub(super) fn let_go(
+    db: &Connection,
+    id: PaymentId,
+    reason: RefundReason,
+    now: Timestamp,
+) -> Result<Option<Payment>, StoreError> {
+    let Some(before) = by_id(db, id)? else {
+        return Ok(None);
+    };
+    let Some(payment) = before.let_go(reason) else {
+        return Ok(Some(before));
+    };
+    let order = orders::by_id(db, payment.order_id)?
+        .ok_or_else(|| StoreError::Corrupt(format!("the order of payment {id} is missing")))?;
+    put(db, &payment, &order)?;
+    db.prepare_cached("UPDATE payments SET follow_at = ?2 WHERE id = ?1")?
+        .execute(params![id, (now + FOLLOW_EVERY).timestamp_millis()])?;
+    if let Some(told) = messages::failed(Some(&before), &payment, &order, now) {
+        outbox::push(db, &told)?;
+    }
+    Ok(Some(payment))
+}
+
+/// Whether [`due_releases`] would find anything.
+pub(super) fn any_to_follow(db: &Connection, now: Timestamp) -> Result<bool, StoreError> {
+    let mut any = db.prepare_cached("SELECT 1 FROM payments WHERE follow_at <= ?1")?;
+    Ok(any.exists([now.timestamp_millis()])?)
+}
+
+pub(super) fn due_releases(
+    db: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Payment>, StoreError> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM payments AS p WHERE follow_at <= ?1 ORDER BY follow_at LIMIT ?2");
+    let due = {
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query(params![now.timestamp_millis(), limit as i64])?;
+        sift(rows, 0, read)?
+    };
+    let mut next = db.prepare_cached("UPDATE payments SET follow_at = ?2 WHERE id = ?1")?;
+    for (id, why) in &due.unreadable {
+        next.execute(params![id, (now + UNREADABLE_AGAIN).timestamp_millis()])?;
+        set_aside(table::PAYMENTS, id, why);
+    }
+    for payment in &due.rows {
+        let again = follow_again(payment, now).map(|at| at.timestamp_millis());
+        next.execute(params![payment.id, again])?;
+    }
+    Ok(due.rows)
 }
 
 pub(super) fn refunded(db: &Connection, id: PaymentId) -> Result<(), StoreError> {

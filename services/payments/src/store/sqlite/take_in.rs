@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use super::{orders, payments, refunds};
 use crate::{
     domain::payment::{Report, Status},
-    store::{Parked, Statement, messages},
+    store::{Applied, Parked, Statement, messages},
 };
 
 pub(super) fn webhook(
@@ -38,13 +38,13 @@ pub(super) fn webhook(
             status: 200,
             body: Vec::new(),
         };
-        payments::apply(db, report, now, (None, no_answer))?;
-        if report.status == Status::Authorized {
-            // Money waits to be captured: the reconciler does that, unless the payer's own request is about to.
-            db.prepare_cached(
-                "UPDATE orders SET reconcile_at = ?2 WHERE razorpay_id = ?1 AND paid_by IS NULL",
-            )?
-            .execute(params![report.order, millis])?;
+        if let Applied::Known { payment, .. } = payments::apply(db, report, now, (None, no_answer))?
+            && payment.status == Status::Authorized
+        {
+            // Money waits to be captured, or to be let go: the reconciler does that, unless the payer's own request is
+            // about to.
+            db.prepare_cached("UPDATE orders SET reconcile_at = ?2 WHERE razorpay_id = ?1")?
+                .execute(params![report.order, millis])?;
         }
     }
     if let Some(refund) = refund {
