@@ -1,6 +1,8 @@
 //! Messages between services: CloudEvents 1.0 written to an outbox in the commit of the change they tell of,
 //! delivered in batches by a relay, at least once and in order per subject, and taken in once through an inbox.
 
+mod deliveries;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -18,14 +20,12 @@ use crate::{
         context::{Carried, request_id_text},
     },
     ids::new_id,
-    shared::{
-        Shared,
-        bus::{Heard, Topic},
-    },
     store::StoreError,
     traces,
     wire::{kind, service},
 };
+
+pub use self::deliveries::Deliveries;
 
 /// Where every subscriber takes messages.
 pub const PATH: &str = "/internal/messages";
@@ -411,7 +411,11 @@ impl Relay {
         let batch: Vec<&CloudEvent> = waiting.iter().map(|message| &message.event).collect();
         let receipts: Vec<Receipt> = self.client.post(PATH, &batch).await.map_err(|e| e.to_string())?;
         let sent = waiting.len();
-        let (delivered, failed) = judge(waiting, receipts, now);
+        let Judged {
+            delivered,
+            failed,
+            effects,
+        } = judge(waiting, receipts, now);
         for failure in failed.iter().filter(|failure| failure.retry_at.is_none()) {
             tracing::error!(
                 destination,
@@ -420,6 +424,7 @@ impl Relay {
                 "a message became a dead letter"
             );
         }
+        self.deliveries.came_to(effects).await;
         if !self
             .store
             .settle(destination, owner, fence, delivered, failed)
@@ -433,82 +438,21 @@ impl Relay {
     }
 }
 
-/// Brings together who waits for a message to be delivered and the relay, which may be in another process. Cheap to
-/// clone.
-#[derive(Clone, Default)]
-pub struct Deliveries {
-    settled: Arc<Notify>,
-    /// The bus to the other processes and its topic; `None`: there are none.
-    others: Option<(Shared, Topic)>,
+/// What a delivery came to.
+#[derive(Default)]
+struct Judged {
+    delivered: Vec<i64>,
+    failed: Vec<Failure>,
+    /// What came of those that were delivered, where the subscriber says.
+    effects: Vec<(i64, String)>,
 }
 
-/// On the bus: somebody waits.
-const WAITING: &str = "waiting";
-/// On the bus: messages have been delivered.
-const SETTLED: &str = "settled";
-
-impl Deliveries {
-    /// Among all processes of a service, which share `topic`.
-    pub fn new(shared: &Shared, topic: Topic) -> Self {
-        Self {
-            settled: Arc::default(),
-            others: (!shared.is_in_process()).then(|| (shared.clone(), topic)),
-        }
-    }
-
-    /// Waits until a message has been delivered, at most for `patience`: so that what somebody is told next already
-    /// shows its effect. The message is safe either way.
-    pub async fn wait(&self, store: &dyn OutboxStore, seq: i64, patience: Duration) {
-        let wait = async {
-            self.tell(WAITING).await;
-            loop {
-                let settled = self.settled.notified();
-                tokio::pin!(settled);
-                settled.as_mut().enable();
-                match store.is_pending(seq).await {
-                    Ok(true) => settled.await,
-                    _ => return,
-                }
-            }
-        };
-        let _ = tokio::time::timeout(patience, wait).await;
-    }
-
-    async fn settled(&self) {
-        self.settled.notify_waiters();
-        self.tell(SETTLED).await;
-    }
-
-    async fn tell(&self, what: &str) {
-        if let Some((shared, topic)) = &self.others {
-            shared.publish(*topic, what).await;
-        }
-    }
-
-    /// Passes on what the other processes say, until `stop`: rings the relays' bells when somebody there waits.
-    pub async fn hear(self, bells: Bells, stop: CancellationToken) {
-        let Some((shared, topic)) = &self.others else {
-            return stop.cancelled().await;
-        };
-        let mut bus = shared.subscribe(*topic);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                heard = bus.next() => match heard {
-                    Heard::Message(what) if &*what == WAITING => bells.ring(),
-                    Heard::Message(_) | Heard::Gap => self.settled.notify_waiters(),
-                },
-            }
-        }
-    }
-}
-
-fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<i64>, Vec<Failure>) {
+fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> Judged {
     let mut receipts: HashMap<Uuid, Receipt> = receipts
         .into_iter()
         .map(|receipt| (receipt.id, receipt))
         .collect();
-    let (mut delivered, mut failed) = (Vec::new(), Vec::new());
+    let mut judged = Judged::default();
     for message in waiting {
         let receipt = receipts
             .remove(&message.event.id)
@@ -523,15 +467,20 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> (Vec<
         let retry_at = (again && attempts < MAX_ATTEMPTS)
             .then(|| now + backoff(attempts).max(Duration::from_millis(500)));
         match receipt.status {
-            ReceiptStatus::Accepted => delivered.push(message.seq),
-            _ => failed.push(Failure {
+            ReceiptStatus::Accepted => {
+                judged.delivered.push(message.seq);
+                judged
+                    .effects
+                    .extend(receipt.detail.map(|effect| (message.seq, effect)));
+            }
+            _ => judged.failed.push(Failure {
                 seq: message.seq,
                 retry_at,
                 why: receipt.detail.unwrap_or_default(),
             }),
         }
     }
-    (delivered, failed)
+    judged
 }
 
 /// Exponential with jitter: half to all of 250 ms x 2^attempts, which is at most 6 hours.

@@ -12,7 +12,7 @@ use common::{
     ids::{EventId, OrderId, UserId},
     money::Paise,
     problem::ApiError,
-    wire::{ClaimSeat, SeatClaim},
+    wire::{ClaimSeat, RefundReason, SeatClaim},
 };
 use tokio::time::{Instant, sleep};
 
@@ -23,6 +23,7 @@ use crate::{
         method::{Instrument, Method},
         order::Order,
         payment::{Payment, Status},
+        refund::parse_reason,
     },
     problems::{
         already_paid, amount_mismatch, nothing_due, payment_failed, payment_in_progress, payment_mismatch,
@@ -140,10 +141,10 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
         let found = take(app, &entity, (None, no_answer))
             .await
             .map_err(Failed::problem)?;
-        if let Some((order, payment)) = found
-            && payment.status == Status::Authorized
+        if let Some(found) = found
+            && found.payment.status == Status::Authorized
         {
-            match capture(app, &order, &payment, Claimed::NO, (None, no_answer)).await {
+            match capture(app, &found, Claimed::NO, (None, no_answer)).await {
                 // It was let go: there is nothing to be done about it here.
                 Ok(_) | Err(Failed::Declined(_)) => {}
                 Err(failed) => return Err(failed.problem()),
@@ -231,16 +232,15 @@ async fn work(
     if known {
         // An earlier try may have got further than anybody knows.
         for entity in app.razorpay.payments_of(&razorpay_id).await? {
-            let Some((known, payment)) = take(app, &entity, answer.clone()).await? else {
+            let Some(found) = take(app, &entity, answer.clone()).await? else {
                 continue;
             };
-            match payment.status {
-                Status::Captured => return captured(app, order, payment).await,
+            match found.payment.status {
+                Status::Captured => return captured(app, found).await,
                 Status::Authorized => {
-                    let payment = capture(app, &known, &payment, claimed, answer).await?;
-                    return captured(app, order, payment).await;
+                    return captured(app, capture(app, &found, claimed, answer).await?).await;
                 }
-                Status::Created => open = Some(payment.razorpay_id),
+                Status::Created => open = Some(found.payment.razorpay_id),
                 Status::Failed | Status::Released | Status::Refunded => {}
             }
         }
@@ -270,17 +270,14 @@ async fn work(
     } else {
         Duration::ZERO
     };
-    let (known, payment) = outcome(app, &payment_id, patience, answer.clone()).await?;
-    match payment.status {
-        Status::Authorized => {
-            let payment = capture(app, &known, &payment, claimed, answer).await?;
-            captured(app, order, payment).await
-        }
-        Status::Captured => captured(app, order, payment).await,
-        Status::Failed | Status::Released | Status::Refunded => Err(declined(&known, &payment)),
+    let found = outcome(app, &payment_id, patience, answer.clone()).await?;
+    match found.payment.status {
+        Status::Authorized => captured(app, capture(app, &found, claimed, answer).await?).await,
+        Status::Captured | Status::Refunded => captured(app, found).await,
+        Status::Failed | Status::Released => Err(declined(&found)),
         Status::Created => Ok(Paid::Waiting {
             order,
-            payment: Some(payment),
+            payment: Some(found.payment),
             next,
         }),
     }
@@ -298,12 +295,7 @@ async fn find_order(app: &App, order: &Order) -> Result<Option<String>, Failed> 
 }
 
 /// Waits for the payer's bank.
-async fn outcome(
-    app: &App,
-    payment: &str,
-    patience: Duration,
-    answer: Captured,
-) -> Result<(Order, Payment), Failed> {
+async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured) -> Result<Taken, Failed> {
     let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(5);
     loop {
@@ -322,14 +314,9 @@ async fn outcome(
 
 /// Takes the money, once its seat is sure. A refusal may mean that it was taken already, so what counts is the payment
 /// itself.
-async fn capture(
-    app: &App,
-    order: &Order,
-    payment: &Payment,
-    claimed: Claimed,
-    answer: Captured,
-) -> Result<Payment, Failed> {
-    let extended = seat::secure(app, order, payment, claimed).await?;
+async fn capture(app: &App, found: &Taken, claimed: Claimed, answer: Captured) -> Result<Taken, Failed> {
+    let payment = &found.payment;
+    let extended = seat::secure(app, &found.order, payment, claimed).await?;
     let entity = match app.razorpay.capture(&payment.razorpay_id, payment.amount).await {
         Ok(entity) => entity,
         Err(error) => {
@@ -338,7 +325,7 @@ async fn capture(
         }
     };
     match take(app, &entity, answer).await? {
-        Some((_, payment)) if payment.status >= Status::Captured => Ok(payment),
+        Some(taken) if taken.payment.status >= Status::Captured => Ok(taken),
         _ => {
             if let Some(hold) = &extended {
                 seat::release(app, hold).await;
@@ -348,11 +335,19 @@ async fn capture(
     }
 }
 
+/// A payment of ours, as it stands after a report.
+struct Taken {
+    order: Order,
+    payment: Payment,
+    /// Why the events service does not want its money, as far as that is known yet.
+    refused: Option<RefundReason>,
+}
+
 async fn take(
     app: &App,
     entity: &crate::razorpay::types::PaymentEntity,
     answer: Captured,
-) -> Result<Option<(Order, Payment)>, Failed> {
+) -> Result<Option<Taken>, Failed> {
     let Some(report) = entity.report() else {
         return Ok(None);
     };
@@ -364,12 +359,16 @@ async fn take(
             message,
         } => {
             log_payment(&order, &payment);
-            if let Some(seq) = message {
-                app.told_events
-                    .wait(app.store.outbox().as_ref(), seq, TELLING)
-                    .await;
-            }
-            Ok(Some((*order, payment)))
+            let outbox = app.store.outbox();
+            let effect = match message {
+                Some(seq) => app.told_events.wait(outbox.as_ref(), seq, TELLING).await,
+                None => None,
+            };
+            Ok(Some(Taken {
+                order: *order,
+                payment,
+                refused: effect.as_deref().and_then(parse_reason),
+            }))
         }
     }
 }
@@ -386,13 +385,15 @@ fn log_payment(order: &Order, payment: &Payment) {
     );
 }
 
-async fn captured(app: &App, order: Order, payment: Payment) -> Result<Paid, Failed> {
-    let current = app.store.statement(payment.id, order.user_id).await?;
-    let statement = current.ok_or_else(|| unclear("the payment is not there"))?;
-    match statement.order.paid_by {
-        Some(paid_by) if paid_by != payment.id => Err(Failed::Unclear(Box::new(already_paid(Some(paid_by))))),
-        _ => Ok(Paid::Captured(statement)),
+/// The statement of a payment whose money is or was ours. What the events service has refused goes back, although the
+/// word for it may be on its way here still.
+async fn captured(app: &App, taken: Taken) -> Result<Paid, Failed> {
+    let current = app.store.statement(taken.payment.id, taken.order.user_id).await?;
+    let mut statement = current.ok_or_else(|| unclear("the payment is not there"))?;
+    if let Some(reason) = taken.refused {
+        statement.refund.get_or_insert((reason, false));
     }
+    Ok(Paid::Captured(statement))
 }
 
 /// Whom Razorpay should note. It asks for an address and a number; where we have none it gets its own stand-ins.
@@ -420,7 +421,8 @@ fn refused_instrument(error: RazorpayError) -> Failed {
 }
 
 /// Why a payment came to nothing, as the payer sees it.
-pub fn declined(order: &Order, payment: &Payment) -> Failed {
+fn declined(found: &Taken) -> Failed {
+    let (order, payment) = (&found.order, &found.payment);
     if payment.let_go_because().is_some() {
         return Failed::Declined(Box::new(released(order, payment)));
     }
@@ -451,25 +453,20 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
     let taken = take(app, &entity, no_key.clone())
         .await
         .map_err(Failed::problem)?;
-    let Some((known, mut payment)) = taken else {
+    let Some(mut found) = taken else {
         return Err(unclear("the payment is none of ours").problem());
     };
-    match payment.status {
-        Status::Created => {
-            return Err(payment_pending());
-        }
-        Status::Failed | Status::Released => return Err(declined(&known, &payment).problem()),
+    match found.payment.status {
+        Status::Created => return Err(payment_pending()),
+        Status::Failed | Status::Released => return Err(declined(&found).problem()),
         Status::Authorized => {
-            payment = capture(app, &known, &payment, Claimed::NO, no_key)
+            found = capture(app, &found, Claimed::NO, no_key)
                 .await
                 .map_err(Failed::problem)?;
         }
         Status::Captured | Status::Refunded => {}
     }
-    match captured(app, order.clone(), payment)
-        .await
-        .map_err(Failed::problem)?
-    {
+    match captured(app, found).await.map_err(Failed::problem)? {
         Paid::Captured(statement) => Ok(statement),
         Paid::Waiting { .. } => Err(unclear("a captured payment waits").problem()),
     }

@@ -58,7 +58,9 @@ pub async fn build(
         simulated: context.settings.razorpay.keys.is_none(),
         step_by_itself: context.settings.simulator_auto_complete,
         lease: context.settings.lease,
-        told_events: Deliveries::new(&context.shared, Topic::Payments),
+        told_events: Deliveries::new(&context.shared, Topic::Payments, |effect| {
+            domain::refund::parse_reason(effect).is_some()
+        }),
         auth,
     };
     start_workers(context, &app, notifications);

@@ -12,6 +12,7 @@ use common::{
 use crate::{
     domain::{order::Order, payment::Payment},
     razorpay::RazorpayError,
+    views::RefundView,
 };
 
 /// Razorpay's. A wrong key is our fault, never the payer's, so its 401 must not become theirs.
@@ -95,6 +96,14 @@ pub fn released(order: &Order, payment: &Payment) -> ApiError {
 pub fn not_taken(reason: RefundReason, payment: Option<PaymentId>) -> ApiError {
     let detail = format!("{} The money was not taken; the bank frees it.", reason.words());
     ApiError::conflict(fate(reason), detail).with("payment_id", payment)
+}
+
+/// 409: the money was taken and goes back, with the reason. `payment` is the one that paid when it is `Duplicate`.
+pub fn goes_back(reason: RefundReason, done: bool, payment: Option<PaymentId>) -> ApiError {
+    let detail = format!("{} The money goes back the way it came.", reason.words());
+    ApiError::conflict(fate(reason), detail)
+        .with("payment_id", payment)
+        .with("refund", RefundView::new(reason, done))
 }
 
 /// The code that tells why money is not, or was not to be, ours.

@@ -96,6 +96,20 @@ pub struct RefundView {
     pub reason: &'static str,
 }
 
+impl RefundView {
+    /// Of this reason; `done`: Razorpay has processed it.
+    pub fn new(reason: RefundReason, done: bool) -> Self {
+        Self {
+            status: if done {
+                RefundStatus::Processed
+            } else {
+                RefundStatus::Pending
+            },
+            reason: reason.name(),
+        }
+    }
+}
+
 impl From<&Statement> for PaymentView {
     fn from(statement: &Statement) -> Self {
         let (payment, order) = (&statement.payment, &statement.order);
@@ -115,14 +129,9 @@ impl From<&Statement> for PaymentView {
                 code: decline.reason.clone(),
                 description: decline.description.clone(),
             }),
-            refund: statement.refund.map(|(reason, done)| RefundView {
-                status: if done {
-                    RefundStatus::Processed
-                } else {
-                    RefundStatus::Pending
-                },
-                reason: reason.name(),
-            }),
+            refund: statement
+                .refund
+                .map(|(reason, done)| RefundView::new(reason, done)),
             created_at: utc(payment.created_at),
             captured_at: payment.captured_at.map(utc),
             released_at: payment.released_at.map(utc),

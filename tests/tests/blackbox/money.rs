@@ -28,7 +28,16 @@ on_both_stores!(
     money_of_a_lost_hold_finds_the_new_registration,
     a_second_tab_is_told_and_its_money_released,
     no_money_is_taken_without_a_seat,
+    the_answer_tells_that_the_money_goes_back,
 );
+
+mod replicas {
+    // The relay that hears what became of the money may run in another process than the request that waits for it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_answer_tells_that_the_money_goes_back() {
+        super::the_answer_tells_that_the_money_goes_back(tests::Topology::Replicas).await;
+    }
+}
 
 /// A system whose simulator can be made to misbehave.
 async fn start(topology: Topology, options: Options) -> (System, Razorpay) {
@@ -168,14 +177,7 @@ async fn money_of_a_lost_hold_finds_the_new_registration(topology: Topology) {
     assert_eq!(payments[0]["status"], "captured", "{payments}");
     assert_eq!(payments[0]["refund"], Value::Null, "{payments}");
     // It goes back when the registration that it paid ends.
-    let registrations = person.get("/api/reg/get_registrevent").await.expect(200);
-    let id = registrations[0]["registration_id"].as_str().unwrap();
-    let cancel = format!("/api/reg/registrations/{id}");
-    person
-        .send(reqwest::Method::DELETE, &cancel, None, &[])
-        .await
-        .unwrap()
-        .expect(200);
+    cancel_registration(&person, &event).await;
     eventually("the money is back", PATIENCE, async || {
         let payments = person.get("/api/payment/payments").await.expect(200);
         (payments[0]["status"] == "refunded").then_some(())
@@ -250,12 +252,7 @@ async fn no_money_is_taken_without_a_seat(topology: Topology) {
     let (order, late) = at_the_bank(&razorpay, &person, &full).await;
     let (_, cancelled) = at_the_bank(&razorpay, &person, &gone).await;
     let (_, fine) = at_the_bank(&razorpay, &person, &free).await;
-    let registrations = person.get("/api/reg/get_registrevent").await.expect(200);
-    let found = registrations.as_array().unwrap().iter();
-    let id = found.clone().find(|one| one["event_id"] == gone).unwrap()["registration_id"].clone();
-    let cancel = format!("/api/reg/registrations/{}", id.as_str().unwrap());
-    let ended = person.send(reqwest::Method::DELETE, &cancel, None, &[]).await;
-    ended.unwrap().expect(200);
+    cancel_registration(&person, &gone).await;
     hold_is_over(&person, &full).await;
     let other = system.stranger(common::auth::Role::User);
     other.register(&full).await.expect(201);
@@ -296,6 +293,84 @@ async fn no_money_is_taken_without_a_seat(topology: Topology) {
         fees.iter().all(|refund| refund["payment_id"] != fine.as_str()),
         "{refunds}"
     );
+}
+
+/// The next capture takes its time, in which something else happens.
+async fn slow_capture(razorpay: &Razorpay) {
+    razorpay
+        .fault(json!({"kind": "delay", "delay_ms": 1_500, "after_commit": false, "method": "POST", "path": "/v1/payments/pay_"}))
+        .await;
+}
+
+async fn cancel_registration(person: &Person, event: &str) {
+    let id = eventually("there is a hold", PATIENCE, async || {
+        let all = person
+            .get("/api/reg/get_registrevent?status=all")
+            .await
+            .expect(200);
+        let found = all.as_array()?.iter().find(|one| one["event_id"] == event)?;
+        Some(found["registration_id"].as_str()?.to_owned())
+    })
+    .await;
+    let path = format!("/api/reg/registrations/{id}");
+    let ended = person.send(reqwest::Method::DELETE, &path, None, &[]).await;
+    ended.unwrap().expect(200);
+}
+
+async fn the_answer_tells_that_the_money_goes_back(topology: Topology) {
+    let (system, razorpay) = start(topology, Options::default()).await;
+    let organizer = system.stranger(common::auth::Role::Organizer);
+    let event = organizer.create_event(json!(5), json!(500)).await;
+    let person = system.stranger(common::auth::Role::User);
+    slow_capture(&razorpay).await;
+    let body = person.payment(&event, json!(500));
+    let pay = async || {
+        person
+            .post_keyed("/api/payment/process_payment", "once", body.clone())
+            .await
+    };
+    let (paid, ()) = tokio::join!(pay(), cancel_registration(&person, &event));
+    let refused = paid.problem(409, "registration_cancelled");
+    assert_eq!(refused["refund"]["reason"], "attendee", "{refused}");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("goes back"),
+        "{refused}"
+    );
+    eventually("it is on its way back", PATIENCE, async || {
+        let known = payments(&person).await;
+        assert_eq!(known[0]["payment_id"], refused["payment_id"]);
+        (known[0]["refund"]["reason"] == "attendee").then_some(())
+    })
+    .await;
+    // The key is free again: what was kept with the capture was not true.
+    pay().await.expect(200);
+    person.is_confirmed(&event).await;
+    // Who comes from Checkout is told the same, as often as they ask.
+    let (order, payment) = {
+        let known = payments(&person).await;
+        let of = |name: &str| known[1][name].as_str().unwrap().to_owned();
+        (of("razorpay_order_id"), of("razorpay_payment_id"))
+    };
+    for _ in 0..2 {
+        let callback = razorpay.callback(&order, &payment);
+        let refused = person.post("/api/payment/verify", callback).await;
+        let refused = refused.problem(409, "registration_cancelled");
+        assert_eq!(refused["refund"]["reason"], "attendee", "{refused}");
+    }
+    // The event is called off.
+    let other = system.stranger(common::auth::Role::User);
+    slow_capture(&razorpay).await;
+    let cancel = async || {
+        eventually("there is a hold", PATIENCE, async || {
+            (other.status(&event).await == "pending_payment").then_some(())
+        })
+        .await;
+        let path = format!("/api/organiser/events/{event}/cancel");
+        organizer.post(&path, json!({})).await.expect(200);
+    };
+    let (paid, ()) = tokio::join!(other.pay(&event, json!(500)), cancel());
+    let refused = paid.problem(409, "event_cancelled");
+    assert_eq!(refused["refund"]["reason"], "event_cancelled", "{refused}");
 }
 
 async fn confirmed(person: &Person, event: &str) {

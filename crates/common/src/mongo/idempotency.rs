@@ -120,6 +120,14 @@ pub async fn release(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
     tx.delete(NAME, claimed).await.map(drop)
 }
 
+/// Forgets a key with its answer, which has turned out not to be true.
+///
+/// # Errors
+/// The store's own trouble.
+pub async fn forget(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
+    tx.delete(NAME, doc! {"_id": id_of(key)}).await.map(drop)
+}
+
 /// Stores the answer to a request.
 ///
 /// # Errors

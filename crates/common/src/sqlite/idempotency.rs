@@ -108,6 +108,16 @@ pub fn release(db: &Connection, key: &Key) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Forgets a key with its answer, which has turned out not to be true.
+///
+/// # Errors
+/// The store's own trouble.
+pub fn forget(db: &Connection, key: &Key) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM idempotency_keys WHERE caller = ?1 AND route = ?2 AND key = ?3")?
+        .execute(params![key.caller, key.route, key.key])?;
+    Ok(())
+}
+
 /// Stores the answer to a request.
 ///
 /// # Errors

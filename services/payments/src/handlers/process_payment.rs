@@ -28,7 +28,7 @@ use crate::{
     },
     flow::{self, Paid, Wish},
     problems::{
-        already_paid, amount_mismatch, not_taken, not_your_payment, nothing_due, payment_failed,
+        already_paid, amount_mismatch, goes_back, not_taken, not_your_payment, nothing_due, payment_failed,
         payment_in_progress, provider_problem,
     },
     razorpay::{RazorpayError, types::NextStep},
@@ -90,7 +90,6 @@ enum PaymentMethodInput {
 #[serde(untagged)]
 #[schema(discriminator(property_name = "status", mapping(
     ("captured" = "#/components/schemas/PaymentAnswer"),
-    ("refunded" = "#/components/schemas/PaymentAnswer"),
     ("created" = "#/components/schemas/WaitingAnswer"),
 )))]
 #[expect(dead_code, reason = "the document's view of the two answers")]
@@ -168,7 +167,7 @@ common::problems!(
     amount_mismatch(Paise(50_000), RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     payment_in_progress(RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
-    not_taken(RefundReason::NoSeat, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    goes_back(RefundReason::NoSeat, false, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     provider_problem(RazorpayError::Keys),
@@ -231,14 +230,19 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
     let result = flow::pay(&app, wish, (key.clone(), answer)).await;
     let waiting = match result {
         Ok(Paid::Captured(statement)) => {
-            let answer = answer(&statement);
-            if let Some(key) = key {
+            let fate = fate(&statement);
+            match (&fate, key) {
                 // Kept with the capture already, unless an earlier request had captured it.
-                app.store
-                    .keep_answer(key, answer.clone(), app.clock.now())
-                    .await?;
+                (Ok(answer), Some(key)) => {
+                    app.store
+                        .keep_answer(key, answer.clone(), app.clock.now())
+                        .await?;
+                }
+                // What was kept with the capture is not true.
+                (Err(_), Some(key)) => app.store.forget_key(key).await?,
+                (_, None) => {}
             }
-            return Ok(answer.into_response());
+            return Ok(fate?.into_response());
         }
         Ok(Paid::Waiting { order, payment, next }) => Ok(waiting(&app, order, payment.as_ref(), next)),
         Err(error) => Err(error),
@@ -253,6 +257,21 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
         (_, None) => {}
     }
     Ok(waiting?.into_response())
+}
+
+/// The answer to a payment whose money is ours, or why it goes back.
+///
+/// # Errors
+/// The reason.
+pub fn fate(statement: &Statement) -> Result<Answer, ApiError> {
+    let payment = match statement.order.paid_by {
+        Some(paid_by) => paid_by,
+        None => statement.payment.id,
+    };
+    match statement.refund {
+        None => Ok(answer(statement)),
+        Some((reason, done)) => Err(goes_back(reason, done, Some(payment))),
+    }
 }
 
 /// The answer to a captured payment.

@@ -15,13 +15,13 @@ use common::{
 };
 use utoipa::ToSchema;
 
-use super::process_payment::answer;
+use super::process_payment::fate;
 use crate::{
     app::App,
     flow,
     problems::{
-        already_paid, not_taken, order_not_found, payment_failed, payment_mismatch, payment_pending,
-        provider_problem, signature_invalid,
+        already_paid, goes_back, not_taken, order_not_found, payment_failed, payment_mismatch,
+        payment_pending, provider_problem, signature_invalid,
     },
     razorpay::{RazorpayError, signature},
     views::PaymentAnswer,
@@ -78,7 +78,7 @@ common::problems!(
     payment_pending(),
     payment_mismatch(),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
-    not_taken(RefundReason::NoSeat, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    goes_back(RefundReason::NoSeat, false, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::EventCancelled, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
@@ -129,5 +129,5 @@ pub async fn verify(
     }
     let task = context::spawn(async move { flow::settle(&app, &order, &input.razorpay_payment_id).await });
     let statement = task.await.map_err(ApiError::internal)??;
-    Ok(answer(&statement).into_response())
+    Ok(fate(&statement)?.into_response())
 }

@@ -146,6 +146,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Refusal>, StoreError>;
     /// Gives a claimed key back.
     async fn release_key(&self, key: Key) -> Result<(), StoreError>;
+    /// Forgets a key with its answer: the money for it goes back.
+    async fn forget_key(&self, key: Key) -> Result<(), StoreError>;
     /// Keeps the answer to a request whose effect is stored already.
     async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError>;
 

@@ -88,6 +88,12 @@ impl Store for MongoStore {
             .await
     }
 
+    async fn forget_key(&self, key: Key) -> Result<(), StoreError> {
+        self.db
+            .write(key, |tx, key| idempotency::forget(tx, key).boxed())
+            .await
+    }
+
     async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError> {
         self.db
             .write((key, answer, now), |tx, (key, answer, now)| {

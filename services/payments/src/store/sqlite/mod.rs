@@ -109,6 +109,10 @@ impl Store for SqliteStore {
         self.db.write(move |db| idempotency::release(db, &key)).await
     }
 
+    async fn forget_key(&self, key: Key) -> Result<(), StoreError> {
+        self.db.write(move |db| idempotency::forget(db, &key)).await
+    }
+
     async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError> {
         self.db
             .write(move |db| idempotency::store(db, &key, &answer, now))
