@@ -138,7 +138,7 @@ pub struct SecureSeat {
     pub registration_id: RegistrationId,
     /// Our payment.
     pub payment_id: PaymentId,
-    /// How much.
+    /// What it would settle.
     pub amount: Paise,
 }
 
@@ -277,6 +277,16 @@ pub struct PaymentCaptured {
     pub user_id: UserId,
     /// How much.
     pub amount: Paise,
+    /// What it settles, where an offer or a convenience fee made the amount another.
+    #[serde(default)]
+    pub settles: Option<Paise>,
+}
+
+impl PaymentCaptured {
+    /// What it pays of what was due.
+    pub fn settled(&self) -> Paise {
+        self.settles.unwrap_or(self.amount)
+    }
 }
 
 /// A captured payment found no seat: it is to be refunded.

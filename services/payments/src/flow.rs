@@ -22,7 +22,7 @@ use crate::{
     domain::{
         method::{Instrument, Method},
         order::Order,
-        payment::{Payment, Status},
+        payment::{OrderIs, Payment, Report, Status},
         refund::parse_reason,
     },
     problems::{
@@ -348,11 +348,20 @@ async fn take(
     entity: &crate::razorpay::types::PaymentEntity,
     answer: Captured,
 ) -> Result<Option<Taken>, Failed> {
-    let Some(report) = entity.report() else {
+    let Some(mut report) = entity.report() else {
         return Ok(None);
     };
-    match app.store.apply(report, app.clock.now(), answer).await? {
+    let mut applied = app
+        .store
+        .apply(report.clone(), app.clock.now(), answer.clone())
+        .await?;
+    if applied == Applied::Ask {
+        report.order_is = Some(order_is(app, &report).await?);
+        applied = app.store.apply(report, app.clock.now(), answer).await?;
+    }
+    match applied {
         Applied::Unknown => Ok(None),
+        Applied::Ask => Err(unclear("Razorpay's order was looked at and is asked for again")),
         Applied::Known {
             order,
             payment,
@@ -371,6 +380,29 @@ async fn take(
             }))
         }
     }
+}
+
+/// What Razorpay says of the order of a payment whose amount is another.
+async fn order_is(app: &App, report: &Report) -> Result<OrderIs, Failed> {
+    let order = app.razorpay.order(&report.order).await?;
+    let payments = app.razorpay.payments_of(&report.order).await?;
+    let others = payments
+        .iter()
+        .filter(|payment| payment.id != report.payment)
+        .filter_map(|payment| payment.report())
+        .any(|other| other.status >= Status::Captured);
+    let due = order
+        .amount_due
+        .ok_or_else(|| unclear("Razorpay does not say what is due of the order"))?;
+    let (razorpay_id, amount_paise, due_paise) = (&report.payment, report.amount.0, due.0);
+    tracing::info!(
+        razorpay_id,
+        amount_paise,
+        due_paise,
+        others,
+        "captured amount is not the order's"
+    );
+    Ok(OrderIs { due, others })
 }
 
 /// The line in the log about what is known of a payment. A report that comes twice is logged twice.
@@ -447,7 +479,7 @@ fn unclear(why: &str) -> Failed {
 pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement, ApiError> {
     let no_key: Captured = (None, crate::handlers::process_payment::answer);
     let entity = app.razorpay.payment(payment).await.map_err(provider_problem)?;
-    if entity.order_id != order.razorpay_id || entity.amount != order.amount {
+    if entity.order_id != order.razorpay_id {
         return Err(payment_mismatch());
     }
     let taken = take(app, &entity, no_key.clone())

@@ -2,7 +2,7 @@
 
 use common::{
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    money::Rupees,
+    money::{Paise, Rupees},
     time::utc,
     wire::RefundReason,
 };
@@ -32,6 +32,12 @@ pub struct PaymentView {
     /// Rupees.
     #[schema(value_type = f64, example = 500)]
     pub amount: Rupees,
+    /// What an offer took off what was due; rupees.
+    #[schema(value_type = f64, example = 0)]
+    pub discount: Rupees,
+    /// What a convenience fee added to what was due; rupees.
+    #[schema(value_type = f64, example = 0)]
+    pub surcharge: Rupees,
     /// ISO 4217.
     #[schema(example = "INR")]
     pub currency: &'static str,
@@ -113,6 +119,9 @@ impl RefundView {
 impl From<&Statement> for PaymentView {
     fn from(statement: &Statement) -> Self {
         let (payment, order) = (&statement.payment, &statement.order);
+        // Money that pays its order in full, however much it is.
+        let pays = order.paid_by == Some(payment.id);
+        let beside_the_due = pays.then(|| order.amount.0 - payment.amount.0);
         Self {
             payment_id: payment.id,
             registration_id: order.registration_id,
@@ -120,6 +129,12 @@ impl From<&Statement> for PaymentView {
             event_name: order.event_name.clone(),
             user_id: order.user_id,
             amount: payment.amount.into(),
+            discount: beside_the_due
+                .map_or(Paise::ZERO, |paise| Paise(paise.max(0)))
+                .into(),
+            surcharge: beside_the_due
+                .map_or(Paise::ZERO, |paise| Paise((-paise).max(0)))
+                .into(),
             currency: "INR",
             status: payment.status.name(),
             payment_method: payment.method.clone(),

@@ -10,13 +10,29 @@ use crate::{
     failure::Failure,
     http::{Answer, Body, Id},
     orders::Order,
-    payments::{self, Payment},
+    payments::{self, Payment, PaymentStatus},
     refunds::{self, Refund},
 };
 
 /// The bank authorizes a payment, however late.
 pub(super) async fn authorize(State(app): State<App>, Id(id): Id) -> Answer {
     on_payment(app, id, payments::authorize).await
+}
+
+/// An offer or a convenience fee changes what the customer pays; the order is settled by it all the same, or by
+/// `settles`.
+pub(super) async fn adjust(State(app): State<App>, Id(id): Id, Body(fields): Body) -> Answer {
+    let amount = fields.required_amount("amount")?;
+    let settles = fields.integer("settles")?;
+    on_payment(app, id, move |tx, payment| {
+        if !matches!(payment.status, PaymentStatus::Created | PaymentStatus::Failed) {
+            return Err(Failure::refused("The payment has already been processed"));
+        }
+        payment.settles = settles.or(payment.settles).or(Some(payment.amount));
+        payment.amount = amount;
+        payment.save(tx)
+    })
+    .await
 }
 
 /// A payment that waits for the customer fails.

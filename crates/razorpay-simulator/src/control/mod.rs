@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `GET /sim/control` | | what is set, and how many webhooks wait |
 //! | `POST /sim/control/payments/:id/authorize` | | the bank authorizes a created or failed payment (late authorisation) |
+//! | `POST /sim/control/payments/:id/adjust` | `amount`, `settles` | an offer or a convenience fee changes the amount of a payment not authorized yet; it settles its order all the same, or that much of it |
 //! | `POST /sim/control/payments/:id/fail` | `reason` | a created payment fails |
 //! | `POST /sim/control/payments/:id/expire` | | the capture window of an authorized payment ends: it is refunded |
 //! | `POST /sim/control/refunds/:id/process` | | a pending refund is processed |
@@ -53,6 +54,7 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/sim/control", get(state::show))
         .route("/sim/control/payments/{id}/authorize", post(actions::authorize))
+        .route("/sim/control/payments/{id}/adjust", post(actions::adjust))
         .route("/sim/control/payments/{id}/fail", post(actions::fail))
         .route("/sim/control/payments/{id}/expire", post(actions::expire))
         .route("/sim/control/refunds", post(actions::hold_refunds))

@@ -87,7 +87,8 @@ pub(super) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> 
             ));
         }
     }
-    if payment.amount > order.amount_due() {
+    let settles = payment.settles.unwrap_or(payment.amount);
+    if settles > order.amount_due() {
         return Err(Failure::refused(
             "The order of this payment has been paid by another payment.",
         ));
@@ -100,7 +101,7 @@ pub(super) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> 
     let tax = charge * 18 / 100;
     (payment.fee, payment.tax) = (Some(charge + tax), Some(tax));
     payment.save(tx)?;
-    order.amount_paid += payment.amount;
+    order.amount_paid += settles;
     if order.amount_due() == 0 {
         order.status = OrderStatus::Paid;
     }

@@ -61,6 +61,9 @@ pub(crate) struct Payment {
     pub(crate) id: String,
     pub(crate) order_id: String,
     pub(crate) amount: i64,
+    /// What it pays of its order, where an offer or a convenience fee makes that another sum than its amount.
+    #[serde(default)]
+    pub(crate) settles: Option<i64>,
     pub(crate) currency: String,
     pub(crate) status: PaymentStatus,
     pub(crate) instrument: Instrument,

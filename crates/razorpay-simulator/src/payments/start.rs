@@ -46,6 +46,7 @@ pub(crate) fn start(tx: &Tx<'_>, order: &mut Order, attempt: Attempt) -> Result<
     let at_ms = tx.now_ms + i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 4);
     let at_once = attempt.outcome_after.is_some_and(|after| after.is_zero());
     let mut payment = Payment {
+        settles: None,
         id: ids::new("pay"),
         order_id: order.id.clone(),
         amount: attempt.amount,

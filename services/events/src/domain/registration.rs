@@ -5,7 +5,7 @@ use common::{
     clock::Timestamp,
     ids::{EventId, PaymentId, RegistrationId, TicketId, UserId},
     money::Paise,
-    wire::{ExtendedHold, RefundReason},
+    wire::{ExtendedHold, PaymentCaptured, RefundReason},
 };
 use rand::{TryRng, rngs::SysRng};
 
@@ -24,6 +24,9 @@ pub struct Registration {
     pub state: State,
     /// The payment that confirmed it; none while it is unpaid or when it was free. Stays known when it has ended.
     pub payment_id: Option<PaymentId>,
+    /// What that payment was, which an offer or a convenience fee may have made another sum than `amount`. `None`: that,
+    /// if it was paid.
+    pub paid: Option<Paise>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -114,8 +117,18 @@ impl Registration {
     /// payment to say.
     pub fn amount_paid(&self) -> Paise {
         match self.payment_id {
-            Some(_) => self.amount,
+            Some(_) => self.paid.unwrap_or(self.amount),
             None => Paise::ZERO,
+        }
+    }
+
+    /// The registration once money has confirmed it.
+    pub fn confirmed_by(&self, payment: &PaymentCaptured) -> Self {
+        Self {
+            state: State::Confirmed,
+            payment_id: Some(payment.payment_id),
+            paid: (payment.amount != self.amount).then_some(payment.amount),
+            ..self.clone()
         }
     }
 }

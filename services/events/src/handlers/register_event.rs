@@ -50,6 +50,7 @@ fn example() -> Registration {
             hold_expires_at: created_at,
         },
         payment_id: None,
+        paid: None,
         created_at,
     }
 }

@@ -18,8 +18,8 @@ use common::{
     outbox::{CloudEvent, ReceiptStatus},
     time::EventTime,
     wire::{
-        ClaimSeat, ExtendedHold, HoldExpired, PaymentCaptured, RefundReason, RegistrationEnded, SecureSeat,
-        SecuredSeat, kind,
+        ClaimSeat, ExtendedHold, HoldExpired, PaymentCaptured, RefundReason, RegistrationConfirmed,
+        RegistrationEnded, SecureSeat, SecuredSeat, kind,
     },
 };
 
@@ -40,7 +40,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
-            late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
+            an_offer_changes_what_was_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
         );
         $crate::store_contract!(@damage $make:
@@ -179,8 +179,14 @@ fn captured(registration: &Registration, payment: PaymentId) -> CloudEvent {
         event_id: registration.event_id,
         user_id: registration.user_id,
         amount: registration.amount,
+        settles: None,
     };
-    let data = serde_json::to_string(&data).unwrap();
+    told_by_payments(&data)
+}
+
+fn told_by_payments(captured: &PaymentCaptured) -> CloudEvent {
+    let payment = captured.payment_id;
+    let data = serde_json::to_string(captured).unwrap();
     CloudEvent::new(
         "payments",
         new_id(),
@@ -563,6 +569,35 @@ pub async fn capture_confirms_once(store: S) {
         .await
         .unwrap();
     assert_eq!(of().await, Some(payment), "what paid for it stays known");
+}
+
+pub async fn an_offer_changes_what_was_paid(store: S) {
+    let event = created(&store, draft(Some(1), 100)).await;
+    let user = UserId::new();
+    let held = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    let told = PaymentCaptured {
+        payment_id: PaymentId::new(),
+        order_id: OrderId::new(),
+        registration_id: held.id,
+        event_id: event.id,
+        user_id: user,
+        amount: Paise(90),
+        settles: Some(Paise(100)),
+    };
+    take_in(&store, told_by_payments(&told), now()).await;
+    let found = store.registration(held.id, user, now()).await.unwrap().unwrap();
+    let registration = found.registration;
+    assert_eq!(
+        (registration.amount, registration.amount_paid()),
+        (Paise(100), Paise(90))
+    );
+    let far = now() + TimeDelta::days(300);
+    let told = store.outbox().due("notifications", far, 10).await.unwrap();
+    let confirmed: RegistrationConfirmed = told[0].event.data().unwrap();
+    assert_eq!(confirmed.paid, Paise(90));
 }
 
 pub async fn late_money_retakes_or_goes_back(store: S) {

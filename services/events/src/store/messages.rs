@@ -2,7 +2,6 @@
 
 use common::{
     clock::Timestamp,
-    ids::PaymentId,
     money::Paise,
     outbox::NewMessage,
     wire::{
@@ -21,7 +20,6 @@ pub(super) fn confirmed(
     registration: &Registration,
     event: &Event,
     ticket: &Ticket,
-    payment_id: Option<PaymentId>,
     now: Timestamp,
 ) -> NewMessage {
     let told = RegistrationConfirmed {
@@ -30,8 +28,8 @@ pub(super) fn confirmed(
         event: event.facts(),
         ticket_id: ticket.id,
         ticket_code: ticket.code.clone(),
-        paid: registration.amount,
-        payment_id,
+        paid: registration.amount_paid(),
+        payment_id: registration.payment_id,
     };
     NewMessage::new(
         service::NOTIFICATIONS,

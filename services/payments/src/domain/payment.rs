@@ -117,9 +117,13 @@ impl Payment {
         decline.and_then(|decline| parse_reason(&decline.reason))
     }
 
-    /// The payment after a report, and whether the money became ours with it. `before`: the payment as it was known, if
-    /// it was.
-    pub fn reported(before: Option<&Self>, order: &Order, report: &Report, now: Timestamp) -> (Self, bool) {
+    /// The payment after a report, and what follows for its order. `before`: the payment as it was known, if it was.
+    pub fn reported(
+        before: Option<&Self>,
+        order: &Order,
+        report: &Report,
+        now: Timestamp,
+    ) -> (Self, OnReport) {
         let mut payment = before.cloned().unwrap_or_else(|| Self {
             id: PaymentId::new(),
             order_id: order.id,
@@ -133,19 +137,83 @@ impl Payment {
             released_at: None,
         });
         payment.status = payment.status.after(report.status);
-        let was_released = before.is_some_and(|before| before.status == Status::Released);
-        if payment.status == report.status && !(was_released && report.status == Status::Released) {
+        if payment.status != report.status {
+            return (payment, OnReport::Nothing); // it is late
+        }
+        let was = before.map(|before| before.status);
+        if was != Some(Status::Released) || report.status != Status::Released {
             payment.decline.clone_from(&report.decline);
         }
-        if payment.status == Status::Released && report.status == Status::Released {
+        if report.status == Status::Released {
             payment.released_at.get_or_insert(now);
         }
-        let is_ours = |status| status >= Status::Captured;
-        let captured_now = is_ours(payment.status) && !before.is_some_and(|before| is_ours(before.status));
-        if captured_now {
-            payment.captured_at = Some(now);
+        if report.status < Status::Captured {
+            payment.amount = report.amount;
+            return (payment, OnReport::Nothing);
         }
-        (payment, captured_now)
+        if was.is_some_and(|was| was >= Status::Captured) {
+            return (payment, OnReport::Nothing);
+        }
+        // What counts is what was captured, not what was said of it before.
+        payment.amount = report.amount;
+        payment.captured_at = Some(now);
+        let settles = settles(order.amount, report.amount, report.order_is.as_ref());
+        let follows = match (order.paid_by, settles) {
+            (Some(_), _) => OnReport::Duplicate,
+            (None, Settles::Whole) => OnReport::Pays,
+            (None, Settles::Short) => OnReport::Short,
+            (None, Settles::Unknown) => OnReport::Ask,
+        };
+        (payment, follows)
+    }
+}
+
+/// What a report of a payment means for its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnReport {
+    /// No money has come in just now.
+    Nothing,
+    /// The money pays the order.
+    Pays,
+    /// The order was paid before: it goes back.
+    Duplicate,
+    /// It is not what was due: it goes back, and the order stays open.
+    Short,
+    /// It is not the order's amount: what Razorpay says of the order has to be looked at first. Nothing is noted.
+    Ask,
+}
+
+/// What Razorpay says of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderIs {
+    /// What is still due of it.
+    pub due: Paise,
+    /// Whether other payments of it were captured.
+    pub others: bool,
+}
+
+/// Whether captured money settles its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settles {
+    /// All of it.
+    Whole,
+    /// Not all of it.
+    Short,
+    /// Razorpay has to be asked.
+    Unknown,
+}
+
+/// Whether a captured amount settles an order of `due`. Razorpay decides: an offer may have made it less, a convenience
+/// fee more, and its order is paid all the same.
+pub fn settles(due: Paise, captured: Paise, order_is: Option<&OrderIs>) -> Settles {
+    match order_is {
+        _ if captured == due => Settles::Whole,
+        None => Settles::Unknown,
+        Some(OrderIs {
+            due: Paise::ZERO,
+            others: false,
+        }) => Settles::Whole,
+        Some(_) => Settles::Short,
     }
 }
 
@@ -164,6 +232,8 @@ pub struct Report {
     pub amount: Paise,
     /// Why it failed, if it did.
     pub decline: Option<Decline>,
+    /// What Razorpay says of its order, where somebody has looked.
+    pub order_is: Option<OrderIs>,
 }
 
 #[cfg(test)]

@@ -57,7 +57,8 @@ pub(super) async fn secure(
         let question = SecureSeat {
             registration_id: order.registration_id,
             payment_id: payment.id,
-            amount: payment.amount,
+            // An offer or a fee may have made it another amount; what it settles is seen once it is captured.
+            amount: order.amount,
         };
         let answer = app.events.post("/internal/registrations/secure", &question);
         let secured: SecuredSeat = answer

@@ -141,6 +141,15 @@ impl Razorpay {
             .find(|item| item.receipt.as_deref() == Some(&receipt)))
     }
 
+    /// An order.
+    ///
+    /// # Errors
+    /// When it could not be fetched.
+    pub async fn order(&self, id: &str) -> Result<OrderEntity, RazorpayError> {
+        self.call(Verb::GET, &format!("/v1/orders/{id}"), None, None)
+            .await
+    }
+
     /// Every payment of an order, in no particular order.
     ///
     /// # Errors

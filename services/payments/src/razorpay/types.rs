@@ -20,6 +20,9 @@ pub struct OrderEntity {
     pub id: String,
     /// Ours.
     pub receipt: Option<String>,
+    /// Paise that are still due.
+    #[serde(default, deserialize_with = "maybe_paise")]
+    pub amount_due: Option<Paise>,
 }
 
 /// A payment.
@@ -85,6 +88,7 @@ impl PaymentEntity {
             method: self.method.clone().unwrap_or_default(),
             amount: self.amount,
             decline,
+            order_is: None,
         })
     }
 }
@@ -156,6 +160,14 @@ fn paise<'de, D: Deserializer<'de>>(from: D) -> Result<Paise, D::Error> {
     amount
         .map(Paise)
         .ok_or_else(|| D::Error::custom(format!("not an amount in paise: {value}")))
+}
+
+/// The same, where it may be missing.
+fn maybe_paise<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Paise>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        value => paise(value).map(Some).map_err(D::Error::custom),
+    }
 }
 
 /// Yes or no, as JSON, a number or text has it.

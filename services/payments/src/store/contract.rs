@@ -12,7 +12,7 @@ use common::{
     ids::{EventId, RegistrationId, new_id},
     money::Paise,
     outbox::ReceiptStatus,
-    wire::{EndReason, EventFacts, PaymentRefused, RefundReason, RegistrationEnded, kind},
+    wire::{EndReason, EventFacts, PaymentCaptured, PaymentRefused, RefundReason, RegistrationEnded, kind},
 };
 
 use common::unreadable::testing::Damager;
@@ -23,7 +23,7 @@ mod unreadable;
 pub use self::unreadable::*;
 
 use super::*;
-use crate::domain::payment::{Decline, Status};
+use crate::domain::payment::{Decline, OrderIs, Status};
 
 /// Lists every rule once.
 #[macro_export]
@@ -33,7 +33,7 @@ macro_rules! store_contract {
             one_order_per_registration, an_order_is_worked_on_by_one, any_order_of_reports_ends_the_same,
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
             a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
-            what_is_let_go_is_told_once_and_followed, a_webhook_is_parked_once_until_it_is_understood,
+            what_is_let_go_is_told_once_and_followed, razorpays_order_decides_over_another_amount, a_webhook_is_parked_once_until_it_is_understood,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, statements_page_and_are_private,
         );
         $crate::store_contract!(@damage $make:
@@ -124,6 +124,7 @@ fn report(order: &Order, payment: &str, status: Status) -> Report {
         method: "upi".to_owned(),
         amount: order.amount,
         decline: (status == Status::Failed).then_some(decline),
+        order_is: None,
     }
 }
 
@@ -137,7 +138,7 @@ fn answer(statement: &Statement) -> Answer {
 async fn apply(store: &S, report: Report) -> Payment {
     match store.apply(report, now(), (None, answer)).await.unwrap() {
         Applied::Known { payment, .. } => payment,
-        Applied::Unknown => panic!("unknown"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -456,6 +457,94 @@ pub async fn what_is_let_go_is_told_once_and_followed(store: S) {
     let third = apply(&store, report(&order, "pay_3", Status::Authorized)).await;
     let_go(third.id, RefundReason::Duplicate).await;
     assert_eq!(told(&store, "notifications").await, [kind::PAYMENT_FAILED; 2]);
+}
+
+pub async fn razorpays_order_decides_over_another_amount(store: S) {
+    let paid = |order: &Order, payment: &str, paise| Report {
+        amount: Paise(paise),
+        ..report(order, payment, Status::Captured)
+    };
+    let looked = |report: Report, due, others| Report {
+        order_is: Some(OrderIs {
+            due: Paise(due),
+            others,
+        }),
+        ..report
+    };
+    for paise in [45_000, 51_180] {
+        let (order, _) = open(&store).await;
+        let id = format!("pay_{paise}");
+        apply(&store, report(&order, &id, Status::Authorized)).await;
+        let report = paid(&order, &id, paise);
+        let asks = store.apply(report.clone(), now(), (None, answer)).await.unwrap();
+        assert_eq!(asks, Applied::Ask);
+        let payment = apply(&store, looked(report.clone(), 0, false)).await;
+        assert_eq!((payment.status, payment.amount), (Status::Captured, Paise(paise)));
+        assert_eq!(
+            apply(&store, report).await,
+            payment,
+            "what is known is not asked for again"
+        );
+        let known = store.statement(payment.id, order.user_id).await.unwrap().unwrap();
+        assert_eq!((known.order.paid_by, known.refund), (Some(payment.id), None));
+    }
+    let far = now() + TimeDelta::days(300);
+    let told: Vec<PaymentCaptured> = (store.outbox().due("events", far, 10).await.unwrap().iter())
+        .map(|told| told.event.data().unwrap())
+        .collect();
+    assert_eq!(
+        told.iter()
+            .map(|told| (told.amount.0, told.settled()))
+            .collect::<Vec<_>>(),
+        [(45_000, Paise(49_999)), (51_180, Paise(49_999))]
+    );
+    // Less than was due goes back, and the order stays open for another.
+    let (order, _) = open(&store).await;
+    apply(&store, report(&order, "pay_less", Status::Authorized)).await;
+    let less = looked(paid(&order, "pay_less", 100), 49_899, false);
+    let less = apply(&store, less).await;
+    let known = store.statement(less.id, order.user_id).await.unwrap().unwrap();
+    assert_eq!(known.order.paid_by, None);
+    assert_eq!(known.refund, Some((RefundReason::WrongAmount, false)));
+    let due = store.due_refunds(now(), soon(), 10).await.unwrap();
+    assert_eq!(due[0].0.amount, Paise(100), "what was captured goes back");
+    let rest = looked(paid(&order, "pay_rest", 49_899), 0, true);
+    let rest = apply(&store, rest).await;
+    let known = store.statement(rest.id, order.user_id).await.unwrap().unwrap();
+    assert_eq!(
+        known.refund,
+        Some((RefundReason::WrongAmount, false)),
+        "not by this one alone"
+    );
+    let whole = apply(&store, report(&order, "pay_whole", Status::Captured)).await;
+    let known = store.statement(whole.id, order.user_id).await.unwrap().unwrap();
+    assert_eq!((known.order.paid_by, known.refund), (Some(whole.id), None));
+    // A webhook does not ask; it has the order looked at.
+    let (order, fence) = open(&store).await;
+    store.close_order(order.id, fence, None).await.unwrap();
+    let odd = Some(paid(&order, "pay_odd", 100));
+    assert!(
+        store
+            .take_webhook("evt_odd".to_owned(), odd, None, now())
+            .await
+            .unwrap()
+    );
+    let due = store.due_orders(now(), soon(), 10).await.unwrap();
+    assert_eq!(due.iter().map(|(due, _)| due.id).collect::<Vec<_>>(), [order.id]);
+    assert_eq!(
+        store
+            .statements(
+                order.user_id,
+                Page {
+                    limit: 10,
+                    after: None
+                }
+            )
+            .await
+            .unwrap()
+            .0,
+        []
+    );
 }
 
 pub async fn a_webhook_counts_once(store: S) {

@@ -20,6 +20,7 @@ pub(super) fn captured(order: &Order, payment: &Payment, now: Timestamp) -> NewM
         event_id: order.event_id,
         user_id: order.user_id,
         amount: payment.amount,
+        settles: Some(order.amount),
     };
     NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told)
 }

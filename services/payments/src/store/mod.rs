@@ -83,6 +83,9 @@ pub enum Opened {
 pub enum Applied {
     /// The order is none of ours.
     Unknown,
+    /// Money was captured that is not the order's amount. Nothing is noted before [`Report::order_is`] says what
+    /// Razorpay makes of it.
+    Ask,
     /// The payment as it stands now.
     Known {
         /// Its order.

@@ -120,6 +120,7 @@ pub(super) fn registration(found: &Document) -> Result<Registration, StoreError>
         amount: Paise(found.long("amount")?),
         state,
         payment_id: found.maybe_id("payment_id")?,
+        paid: found.maybe_long("paid")?.map(Paise),
         created_at: found.time("created_at")?,
     })
 }

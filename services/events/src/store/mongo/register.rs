@@ -137,6 +137,7 @@ impl Round {
             amount: event.fee,
             state,
             payment_id: None,
+            paid: None,
             created_at: now,
         };
         self.live.insert(command.user_id, Ok(registration.clone()));
@@ -177,8 +178,7 @@ impl Round {
             registrations.push(documents::of_registration(registration));
             if let State::Confirmed = registration.state {
                 tickets.push(documents::of_ticket(registration, &command.ticket, command.now));
-                let message =
-                    messages::confirmed(registration, &self.event, &command.ticket, None, command.now);
+                let message = messages::confirmed(registration, &self.event, &command.ticket, command.now);
                 told.push(NewMessage {
                     request_id: command.request_id.clone(),
                     ..message

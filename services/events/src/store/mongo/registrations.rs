@@ -5,11 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::Timestamp,
     http::{Cursor, Page},
-    ids::{EventId, PaymentId, RegistrationId, UserId},
+    ids::{EventId, RegistrationId, UserId},
     mongo::{Fields, Key, Tx, date, outbox, sift, uuid},
     store::StoreError,
     unreadable::{left_out, set_aside},
-    wire::EndReason,
+    wire::{EndReason, PaymentCaptured},
 };
 use mongodb::bson::{Bson, Document, doc};
 
@@ -57,14 +57,14 @@ pub(super) async fn confirm(
     tx: &mut Tx,
     registration: &Registration,
     event: &Event,
-    payment: PaymentId,
+    payment: &PaymentCaptured,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let ticket = Ticket::issue().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    let confirmed = doc! {
-        "$set": {"status": "confirmed", "live": true, "payment_id": payment},
-        "$unset": {"hold_expires_at": ""},
-    };
+    let registration = &registration.confirmed_by(payment);
+    let mut set = doc! {"status": "confirmed", "live": true, "payment_id": payment.payment_id};
+    set.put("paid", registration.paid.map(|paid| paid.0));
+    let confirmed = doc! {"$set": set, "$unset": {"hold_expires_at": ""}};
     tx.update(REGISTRATIONS, doc! {"_id": registration.id}, confirmed)
         .await?;
     // A registration that lost its seat and got it again may have had a ticket before.
@@ -72,7 +72,7 @@ pub(super) async fn confirm(
     fields.remove("_id");
     tx.upsert(TICKETS, doc! {"_id": registration.id}, doc! {"$set": fields})
         .await?;
-    let told = messages::confirmed(registration, event, &ticket, Some(payment), now);
+    let told = messages::confirmed(registration, event, &ticket, now);
     outbox::push(tx, &[told]).await.map(drop)
 }
 

@@ -56,6 +56,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("live", "bool?"), // true while pending or confirmed
             ("hold_expires_at", "date?"),
             ("payment_id", "binData?"),
+            ("paid", "long?"), // where it is another sum than the amount
             ("created_at", "date"),
         ],
         check: Some(|| doc! {"status": {"$in": ["pending_payment", "confirmed", "expired", "cancelled"]}}),

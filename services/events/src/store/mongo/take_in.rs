@@ -37,17 +37,17 @@ pub(super) async fn take_one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) ->
         &ordered,
         live.as_ref(),
         captured.payment_id,
-        captured.amount,
+        captured.settled(),
         of.cancelled,
     );
     let refused = match decided {
         OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
         OnCapture::Confirm(registration) => {
-            registrations::confirm(tx, registration, &of, captured.payment_id, now).await?;
+            registrations::confirm(tx, registration, &of, &captured, now).await?;
             None
         }
         OnCapture::Retake(registration) if registrations::take_seat(tx, &of, now).await? => {
-            registrations::confirm(tx, registration, &of, captured.payment_id, now).await?;
+            registrations::confirm(tx, registration, &of, &captured, now).await?;
             None
         }
         OnCapture::Retake(_) => Some(RefundReason::NoSeat),

@@ -40,6 +40,8 @@ pub const MIGRATIONS: &[&str] = &[
     idempotency::SCHEMA,
     include_str!("words_version.sql"),
     outbox::REQUEST_IDS,
+    // An offer or a convenience fee may have made what was paid another sum than the amount; NULL: the amount.
+    "ALTER TABLE registrations ADD COLUMN paid INTEGER;",
 ];
 
 /// Pages kept; beyond this all are forgotten, which costs one read each.

@@ -8,7 +8,7 @@ use std::{
 use common::{
     clock::Timestamp,
     http::{Cursor, Page},
-    ids::{EventId, PaymentId, RegistrationId, UserId},
+    ids::{EventId, RegistrationId, UserId},
     money::Paise,
     sqlite::{
         outbox,
@@ -16,7 +16,7 @@ use common::{
     },
     store::{StoreError, is_duplicate},
     unreadable::{left_out, set_aside},
-    wire::{ClaimSeat, EndReason, SeatClaim},
+    wire::{ClaimSeat, EndReason, PaymentCaptured, SeatClaim},
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -47,6 +47,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
         amount: event.fee,
         state,
         payment_id: None,
+        paid: None,
         created_at: command.now,
     };
     // Somebody who is registered hears that, even when registration has closed or the event is full.
@@ -59,7 +60,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
     }
     let ticket = match state {
         State::Confirmed => {
-            issue(db, &registration, &event, &command.ticket, None, command.now)?;
+            issue(db, &registration, &event, &command.ticket, command.now)?;
             Some(command.ticket)
         }
         _ => None,
@@ -225,7 +226,6 @@ fn issue(
     registration: &Registration,
     event: &Event,
     ticket: &Ticket,
-    payment_id: Option<PaymentId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // A registration that lost its seat and got it again may have had a ticket before.
@@ -238,10 +238,7 @@ fn issue(
         ticket.code,
         now.timestamp_millis()
     ])?;
-    outbox::push(
-        db,
-        &messages::confirmed(registration, event, ticket, payment_id, now),
-    )?;
+    outbox::push(db, &messages::confirmed(registration, event, ticket, now))?;
     Ok(())
 }
 
@@ -250,15 +247,17 @@ pub(super) fn confirm(
     db: &Connection,
     registration: &Registration,
     event: &Event,
-    payment: PaymentId,
+    payment: &PaymentCaptured,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let confirmed = registration.confirmed_by(payment);
     let ticket = Ticket::issue().map_err(|error| StoreError::Unavailable(error.to_string()))?;
     db.prepare_cached(
-        "UPDATE registrations SET status = 'confirmed', hold_expires_at = NULL, payment_id = ?2 WHERE id = ?1",
+        "UPDATE registrations SET status = 'confirmed', hold_expires_at = NULL, payment_id = ?2, paid = ?3
+         WHERE id = ?1",
     )?
-    .execute(params![registration.id, payment])?;
-    issue(db, registration, event, &ticket, Some(payment), now)
+    .execute(params![confirmed.id, confirmed.payment_id, confirmed.paid])?;
+    issue(db, &confirmed, event, &ticket, now)
 }
 
 pub(super) fn claim(

@@ -55,7 +55,8 @@ pub fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
 
 /// The columns that [`registration`] reads.
 pub const REGISTRATION: &str =
-    "r.id, r.event_id, r.user_id, r.amount, r.status, r.hold_expires_at, r.payment_id, r.created_at";
+    "r.id, r.event_id, r.user_id, r.amount, r.status, r.hold_expires_at, r.payment_id, r.created_at,
+    r.paid";
 
 /// Reads a registration from the columns that begin at `at`.
 pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> {
@@ -78,12 +79,13 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
         state,
         payment_id: row.get(at + 6)?,
         created_at: from_millis(row.get(at + 7)?),
+        paid: row.get(at + 8)?,
     })
 }
 
 /// Reads an event, a registration and its ticket, if it ever had one (`t.id, t.code`), as they stand at `now`.
 pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered> {
-    const TICKET: usize = EVENT_COLUMNS + 8;
+    const TICKET: usize = EVENT_COLUMNS + 9;
     let event = event(row)?;
     let mut registration = registration(row, EVENT_COLUMNS)?;
     registration.state = registration.state.at(now);

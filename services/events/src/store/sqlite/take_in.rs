@@ -53,17 +53,17 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
         &ordered,
         live.as_ref(),
         captured.payment_id,
-        captured.amount,
+        captured.settled(),
         of.cancelled,
     );
     let refused = match decided {
         OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
         OnCapture::Confirm(registration) => {
-            registrations::confirm(db, registration, &of, captured.payment_id, now)?;
+            registrations::confirm(db, registration, &of, &captured, now)?;
             None
         }
         OnCapture::Retake(registration) if registrations::take_seat(db, &of, now)? => {
-            registrations::confirm(db, registration, &of, captured.payment_id, now)?;
+            registrations::confirm(db, registration, &of, &captured, now)?;
             None
         }
         OnCapture::Retake(_) => Some(RefundReason::NoSeat),

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{
         order::Order,
-        payment::{Decline, Payment, Report, Status},
+        payment::{Decline, OnReport, Payment, Report, Status},
         refund::parse_reason,
     },
     store::{Applied, Captured, FOLLOW_EVERY, Statement, UNREADABLE_AGAIN, follow_again, messages, table},
@@ -60,16 +60,27 @@ pub(super) async fn apply(
         .find_one(PAYMENTS, doc! {"razorpay_id": &report.payment})
         .await?;
     let before = before.as_ref().map(read).transpose()?;
-    let (payment, captured_now) = Payment::reported(before.as_ref(), &order, report, now);
+    let (payment, follows) = Payment::reported(before.as_ref(), &order, report, now);
+    if follows == OnReport::Ask {
+        return Ok(Applied::Ask);
+    }
     if before.as_ref() != Some(&payment) {
         put(tx, &payment, &order).await?;
     }
     if let Some(told) = messages::failed(before.as_ref(), &payment, &order, now) {
         outbox::push(tx, &[told]).await?;
     }
-    let message = match captured_now {
-        true => captured(tx, &mut order, &payment, now).await?,
-        false => outbox::pending_about(tx, service::EVENTS, payment.id).await?,
+    let message = match follows {
+        OnReport::Pays => Some(pays(tx, &mut order, &payment, now).await?),
+        OnReport::Duplicate => {
+            refunds::request(tx, &payment, RefundReason::Duplicate, now).await?;
+            None
+        }
+        OnReport::Short => {
+            refunds::request(tx, &payment, RefundReason::WrongAmount, now).await?;
+            None
+        }
+        OnReport::Nothing | OnReport::Ask => outbox::pending_about(tx, service::EVENTS, payment.id).await?,
     };
     // What is kept under a key is what will be answered: money beside the order's one payment goes back.
     if let Some(key) = key
@@ -90,22 +101,16 @@ pub(super) async fn apply(
     })
 }
 
-/// Money has come in: the first pays the order, any further goes back. Two at once meet at the order.
-async fn captured(
-    tx: &mut Tx,
-    order: &mut Order,
-    payment: &Payment,
-    now: Timestamp,
-) -> Result<Option<i64>, StoreError> {
-    if order.paid_by.is_some() {
-        refunds::request(tx, payment, RefundReason::Duplicate, now).await?;
-        return Ok(None);
-    }
+/// The order is paid, and events told. Two at once meet at the order.
+async fn pays(tx: &mut Tx, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<i64, StoreError> {
     order.paid_by = Some(payment.id);
     let paid = doc! {"$set": {"paid_by": payment.id}, "$unset": {"reconcile_at": ""}};
     tx.update(ORDERS, doc! {"_id": order.id}, paid).await?;
     let places = outbox::push(tx, &[messages::captured(order, payment, now)]).await?;
-    Ok(places.last().copied())
+    places
+        .last()
+        .copied()
+        .ok_or_else(|| StoreError::Corrupt("a message that was just stored has no place".to_owned()))
 }
 
 async fn put(tx: &mut Tx, payment: &Payment, order: &Order) -> Result<(), StoreError> {

@@ -38,11 +38,14 @@ pub(super) async fn webhook(
             status: 200,
             body: Vec::new(),
         };
-        if let Applied::Known { payment, .. } = payments::apply(tx, report, now, &(None, no_answer)).await?
-            && payment.status == Status::Authorized
-        {
-            // Money waits to be captured, or to be let go: the reconciler does that, unless the payer's own request is
-            // about to.
+        let waits = match payments::apply(tx, report, now, &(None, no_answer)).await? {
+            Applied::Known { payment, .. } => payment.status == Status::Authorized,
+            Applied::Ask => true,
+            Applied::Unknown => false,
+        };
+        if waits {
+            // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's
+            // own request is about to.
             let order = doc! {"razorpay_id": &report.order};
             tx.update(ORDERS, order, doc! {"$set": {"reconcile_at": date(now)}})
                 .await?;

@@ -18,7 +18,7 @@ use super::{orders, refunds};
 use crate::{
     domain::{
         order::Order,
-        payment::{Decline, Payment, Report, Status},
+        payment::{Decline, OnReport, Payment, Report, Status},
         refund::parse_reason,
     },
     store::{Applied, Captured, FOLLOW_EVERY, Statement, UNREADABLE_AGAIN, follow_again, messages, table},
@@ -59,16 +59,27 @@ pub(super) fn apply(
         return Ok(Applied::Unknown);
     };
     let before = by_razorpay_id(db, &report.payment)?;
-    let (payment, captured_now) = Payment::reported(before.as_ref(), &order, report, now);
+    let (payment, follows) = Payment::reported(before.as_ref(), &order, report, now);
+    if follows == OnReport::Ask {
+        return Ok(Applied::Ask);
+    }
     if before.as_ref() != Some(&payment) {
         put(db, &payment, &order)?;
     }
     if let Some(told) = messages::failed(before.as_ref(), &payment, &order, now) {
         outbox::push(db, &told)?;
     }
-    let message = match captured_now {
-        true => captured(db, &mut order, &payment, now)?,
-        false => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
+    let message = match follows {
+        OnReport::Pays => Some(pays(db, &mut order, &payment, now)?),
+        OnReport::Duplicate => {
+            refunds::request(db, &payment, RefundReason::Duplicate, now)?;
+            None
+        }
+        OnReport::Short => {
+            refunds::request(db, &payment, RefundReason::WrongAmount, now)?;
+            None
+        }
+        OnReport::Nothing | OnReport::Ask => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
     };
     // What is kept under a key is what will be answered: money beside the order's one payment goes back.
     if let Some(key) = key
@@ -89,28 +100,19 @@ pub(super) fn apply(
     })
 }
 
-/// Money has come in: the first pays the order, any further goes back.
-fn captured(
-    db: &Connection,
-    order: &mut Order,
-    payment: &Payment,
-    now: Timestamp,
-) -> Result<Option<i64>, StoreError> {
-    if order.paid_by.is_some() {
-        refunds::request(db, payment, RefundReason::Duplicate, now)?;
-        return Ok(None);
-    }
+/// The order is paid, and events told.
+fn pays(db: &Connection, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<i64, StoreError> {
     order.paid_by = Some(payment.id);
     db.prepare_cached("UPDATE orders SET paid_by = ?2, reconcile_at = NULL WHERE id = ?1")?
         .execute(params![order.id, payment.id])?;
-    outbox::push(db, &messages::captured(order, payment, now)).map(Some)
+    outbox::push(db, &messages::captured(order, payment, now))
 }
 
 fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO payments (id, order_id, user_id, razorpay_id, method, amount, status, reason, description, created_at,
             captured_at, released_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-         ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+         ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, status = excluded.status, reason = excluded.reason,
             description = excluded.description, captured_at = excluded.captured_at, released_at = excluded.released_at,
             follow_at = CASE WHEN excluded.released_at IS NULL AND excluded.captured_at IS NULL THEN follow_at END",
     )?

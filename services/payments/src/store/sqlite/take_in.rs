@@ -38,11 +38,14 @@ pub(super) fn webhook(
             status: 200,
             body: Vec::new(),
         };
-        if let Applied::Known { payment, .. } = payments::apply(db, report, now, (None, no_answer))?
-            && payment.status == Status::Authorized
-        {
-            // Money waits to be captured, or to be let go: the reconciler does that, unless the payer's own request is
-            // about to.
+        let waits = match payments::apply(db, report, now, (None, no_answer))? {
+            Applied::Known { payment, .. } => payment.status == Status::Authorized,
+            Applied::Ask => true,
+            Applied::Unknown => false,
+        };
+        if waits {
+            // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's
+            // own request is about to.
             db.prepare_cached("UPDATE orders SET reconcile_at = ?2 WHERE razorpay_id = ?1")?
                 .execute(params![report.order, millis])?;
         }
