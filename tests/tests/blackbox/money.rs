@@ -165,7 +165,7 @@ async fn hold_is_over(person: &Person, event: &str) {
 async fn money_of_a_lost_hold_finds_the_new_registration(topology: Topology) {
     let options = Options::default()
         .with("SIMULATOR_AUTO_COMPLETE", "off")
-        .with("HOLD_SECONDS", "3");
+        .with("HOLD_SECONDS", "6");
     let (system, razorpay) = start(topology, options).await;
     let event = event(&system, 5).await;
     let person = system.stranger(common::auth::Role::User);
@@ -244,7 +244,7 @@ async fn a_second_tab_is_told_and_its_money_released(topology: Topology) {
 async fn no_money_is_taken_without_a_seat(topology: Topology) {
     let options = Options::default()
         .with("SIMULATOR_AUTO_COMPLETE", "off")
-        .with("HOLD_SECONDS", "3");
+        .with("HOLD_SECONDS", "6");
     let (system, razorpay) = start(topology, options).await;
     let (full, gone, free) = (
         event(&system, 1).await,
@@ -252,13 +252,16 @@ async fn no_money_is_taken_without_a_seat(topology: Topology) {
         event(&system, 1).await,
     );
     let person = system.stranger(common::auth::Role::User);
-    let (order, late) = at_the_bank(&razorpay, &person, &full).await;
     let (_, cancelled) = at_the_bank(&razorpay, &person, &gone).await;
-    let (_, fine) = at_the_bank(&razorpay, &person, &free).await;
     cancel_registration(&person, &gone).await;
+    let (order, late) = at_the_bank(&razorpay, &person, &full).await;
+    let (_, fine) = at_the_bank(&razorpay, &person, &free).await;
     hold_is_over(&person, &full).await;
     let other = system.stranger(common::auth::Role::User);
-    other.register(&full).await.expect(201);
+    let (_, others) = at_the_bank(&razorpay, &other, &full).await;
+    let authorize = format!("/payments/{others}/authorize");
+    razorpay.control(&authorize, json!({})).await;
+    other.is_confirmed(&full).await;
     for payment in [&late, &cancelled, &fine] {
         let path = format!("/payments/{payment}/authorize");
         razorpay.control(&path, json!({})).await;
@@ -301,8 +304,17 @@ async fn no_money_is_taken_without_a_seat(topology: Topology) {
 /// The next capture takes its time, in which something else happens.
 async fn slow_capture(razorpay: &Razorpay) {
     razorpay
-        .fault(json!({"kind": "delay", "delay_ms": 3_500, "after_commit": false, "method": "POST", "path": "/v1/payments/pay_"}))
+        .fault(json!({"kind": "delay", "delay_ms": 4_000, "after_commit": false, "method": "POST", "path": "/v1/payments/pay_"}))
         .await;
+}
+
+/// Waits until the slow capture is under way.
+async fn capture_is_under_way(razorpay: &Razorpay) {
+    eventually("the capture is under way", PATIENCE, async || {
+        let set = razorpay.call("/sim/control", None).await;
+        (set["faults"] == json!([])).then_some(())
+    })
+    .await;
 }
 
 async fn cancel_registration(person: &Person, event: &str) {
@@ -348,7 +360,11 @@ async fn the_answer_tells_that_the_money_goes_back(topology: Topology) {
             .post_keyed("/api/payment/process_payment", "once", body.clone())
             .await
     };
-    let (paid, ()) = tokio::join!(pay(), cancel_registration(&person, &event));
+    let cancel = async || {
+        capture_is_under_way(&razorpay).await;
+        cancel_registration(&person, &event).await;
+    };
+    let (paid, ()) = tokio::join!(pay(), cancel());
     let refused = told(&razorpay, &person, paid).await;
     let refused = refused.problem(409, "registration_cancelled");
     assert_eq!(refused["refund"]["reason"], "attendee", "{refused}");
@@ -381,10 +397,7 @@ async fn the_answer_tells_that_the_money_goes_back(topology: Topology) {
     let other = system.stranger(common::auth::Role::User);
     slow_capture(&razorpay).await;
     let cancel = async || {
-        eventually("there is a hold", PATIENCE, async || {
-            (other.status(&event).await == "pending_payment").then_some(())
-        })
-        .await;
+        capture_is_under_way(&razorpay).await;
         let path = format!("/api/organiser/events/{event}/cancel");
         organizer.post(&path, json!({})).await.expect(200);
     };
