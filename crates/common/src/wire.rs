@@ -31,6 +31,8 @@ pub mod kind {
     pub const EVENT_CHANGED: &str = "event.changed";
     /// Payments to events: [`super::PaymentCaptured`].
     pub const PAYMENT_CAPTURED: &str = "payment.captured";
+    /// Payments to events: [`super::PaymentReversed`].
+    pub const PAYMENT_REVERSED: &str = "payment.reversed";
     /// Events to payments: [`super::PaymentRefused`].
     pub const PAYMENT_REFUSED: &str = "payment.refused";
     /// Payments to notifications: [`super::PaymentRefunded`].
@@ -42,7 +44,14 @@ pub mod kind {
 
     /// Kinds that subscribers of the release before do not know, or not with all that they may say, and so reject. While services are replaced one after the
     /// other, these are sent again instead of becoming dead letters.
-    pub const NEW: &[&str] = &[HOLD_EXPIRED, PAYMENT_FAILED, PAYMENT_REFUSED, PAYMENT_REFUNDED];
+    pub const NEW: &[&str] = &[
+        HOLD_EXPIRED,
+        PAYMENT_FAILED,
+        PAYMENT_REFUSED,
+        PAYMENT_REFUNDED,
+        PAYMENT_REVERSED,
+        REGISTRATION_ENDED,
+    ];
 }
 
 /// `POST /internal/users/lookup` (users): who are these?
@@ -221,6 +230,8 @@ pub enum EndReason {
     Attendee,
     /// The event was called off.
     EventCancelled,
+    /// All that was paid for it went back, at Razorpay itself.
+    Refunded,
 }
 
 /// A live registration was cancelled. What was captured for it is to be refunded; reminders are to be dropped.
@@ -289,6 +300,15 @@ impl PaymentCaptured {
     }
 }
 
+/// All of a captured payment went back, and not because we sent it: what it paid for is to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentReversed {
+    /// Our payment.
+    pub payment_id: PaymentId,
+    /// What it was made for.
+    pub registration_id: RegistrationId,
+}
+
 /// A captured payment found no seat: it is to be refunded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentRefused {
@@ -345,6 +365,9 @@ pub struct PaymentRefunded {
     pub amount: Paise,
     /// Why.
     pub reason: RefundReason,
+    /// Which of the payment's refunds that are on their way it is, from 0: there is a letter for each.
+    #[serde(default)]
+    pub number: i64,
 }
 
 /// Why money goes back.
@@ -361,6 +384,8 @@ pub enum RefundReason {
     Duplicate,
     /// It was not the amount that was due.
     WrongAmount,
+    /// The organizer sent it back, at Razorpay itself.
+    Organizer,
 }
 
 impl RefundReason {
@@ -372,6 +397,7 @@ impl RefundReason {
             Self::EventCancelled => "event_cancelled",
             Self::Duplicate => "duplicate",
             Self::WrongAmount => "wrong_amount",
+            Self::Organizer => "organizer",
         }
     }
 
@@ -383,6 +409,7 @@ impl RefundReason {
             Self::EventCancelled => "This event was cancelled.",
             Self::Duplicate => "This registration is paid already.",
             Self::WrongAmount => "This was not the amount that was due.",
+            Self::Organizer => "The organizer has paid it back.",
         }
     }
 }

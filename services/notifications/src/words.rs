@@ -248,6 +248,7 @@ fn why(reason: RefundReason) -> &'static str {
         RefundReason::EventCancelled => "the event was cancelled",
         RefundReason::Duplicate => "this registration had been paid for already",
         RefundReason::WrongAmount => "it was not the amount that was due",
+        RefundReason::Organizer => "the organizer has sent it back",
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{
         payment_pending, provider_problem, released, seat_problem,
     },
     razorpay::{Payer, RazorpayError, types::NextStep},
-    store::{Applied, Captured, Fence, Opened, Statement},
+    store::{Applied, Captured, Fence, Going, Opened, Statement},
 };
 
 /// How long the payer's request waits for the outcome. Longer, and people press the button again.
@@ -423,7 +423,11 @@ async fn captured(app: &App, taken: Taken) -> Result<Paid, Failed> {
     let current = app.store.statement(taken.payment.id, taken.order.user_id).await?;
     let mut statement = current.ok_or_else(|| unclear("the payment is not there"))?;
     if let Some(reason) = taken.refused {
-        statement.refund.get_or_insert((reason, false));
+        statement.refund.get_or_insert(Going {
+            reason,
+            done: false,
+            refused: None,
+        });
     }
     Ok(Paid::Captured(statement))
 }

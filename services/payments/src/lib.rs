@@ -121,6 +121,7 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream) {
         "refunds",
         workers::make_refunds(app.clone(), bells.bell(3), stop()),
     );
+    workers.spawn("refund sweep", workers::sweep_refunds(app.clone(), stop()));
     workers.spawn("tidy payments", workers::tidy(app.clone(), stop()));
 }
 

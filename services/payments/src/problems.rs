@@ -12,6 +12,7 @@ use common::{
 use crate::{
     domain::{order::Order, payment::Payment},
     razorpay::RazorpayError,
+    store::Going,
     views::RefundView,
 };
 
@@ -99,11 +100,11 @@ pub fn not_taken(reason: RefundReason, payment: Option<PaymentId>) -> ApiError {
 }
 
 /// 409: the money was taken and goes back, with the reason. `payment` is the one that paid when it is `Duplicate`.
-pub fn goes_back(reason: RefundReason, done: bool, payment: Option<PaymentId>) -> ApiError {
-    let detail = format!("{} The money goes back the way it came.", reason.words());
-    ApiError::conflict(fate(reason), detail)
+pub fn goes_back(going: &Going, payment: Option<PaymentId>) -> ApiError {
+    let detail = format!("{} The money goes back the way it came.", going.reason.words());
+    ApiError::conflict(fate(going.reason), detail)
         .with("payment_id", payment)
-        .with("refund", RefundView::new(reason, done))
+        .with("refund", RefundView::from(going))
 }
 
 /// The code that tells why money is not, or was not to be, ours.
@@ -114,6 +115,7 @@ fn fate(reason: RefundReason) -> &'static str {
         RefundReason::EventCancelled => "event_cancelled",
         RefundReason::Duplicate => "already_paid",
         RefundReason::WrongAmount => "wrong_amount",
+        RefundReason::Organizer => "payment_refunded",
     }
 }
 

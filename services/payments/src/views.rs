@@ -9,7 +9,10 @@ use common::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{domain::payment::Status, store::Statement};
+use crate::{
+    domain::payment::Status,
+    store::{Going, Statement},
+};
 
 /// A payment.
 #[derive(Serialize, ToSchema)]
@@ -56,9 +59,12 @@ pub struct PaymentView {
     /// Why it failed or was released, if it was.
     #[schema(required = true)]
     pub failure: Option<FailureView>,
-    /// Its way back, if it is on one.
+    /// Its way back, if all of it is on one.
     #[schema(required = true)]
     pub refund: Option<RefundView>,
+    /// What of it is back, whoever sent it; rupees.
+    #[schema(value_type = f64, example = 0)]
+    pub amount_refunded: Rupees,
     /// When it was made, UTC.
     #[schema(format = DateTime, example = "2026-11-22T13:14:06.000Z")]
     pub created_at: String,
@@ -89,6 +95,8 @@ pub enum RefundStatus {
     Pending,
     /// The money is on its way to the payer's account.
     Processed,
+    /// Razorpay refuses to send it back; it is asked again, and somebody has to look.
+    Refused,
 }
 
 /// A refund.
@@ -100,18 +108,21 @@ pub struct RefundView {
     /// Why.
     #[schema(value_type = RefundReason, example = "attendee")]
     pub reason: &'static str,
+    /// What Razorpay says when it refuses.
+    #[schema(required = true, example = json!(null))]
+    pub problem: Option<String>,
 }
 
-impl RefundView {
-    /// Of this reason; `done`: Razorpay has processed it.
-    pub fn new(reason: RefundReason, done: bool) -> Self {
+impl From<&Going> for RefundView {
+    fn from(going: &Going) -> Self {
         Self {
-            status: if done {
-                RefundStatus::Processed
-            } else {
-                RefundStatus::Pending
+            status: match (going.done, &going.refused) {
+                (true, _) => RefundStatus::Processed,
+                (false, None) => RefundStatus::Pending,
+                (false, Some(_)) => RefundStatus::Refused,
             },
-            reason: reason.name(),
+            reason: going.reason.name(),
+            problem: going.refused.clone(),
         }
     }
 }
@@ -144,9 +155,8 @@ impl From<&Statement> for PaymentView {
                 code: decline.reason.clone(),
                 description: decline.description.clone(),
             }),
-            refund: statement
-                .refund
-                .map(|(reason, done)| RefundView::new(reason, done)),
+            refund: statement.refund.as_ref().map(RefundView::from),
+            amount_refunded: statement.refunded.into(),
             created_at: utc(payment.created_at),
             captured_at: payment.captured_at.map(utc),
             released_at: payment.released_at.map(utc),

@@ -30,6 +30,8 @@ on_both_stores!(
     no_money_is_taken_without_a_seat,
     the_answer_tells_that_the_money_goes_back,
     offers_and_fees_confirm_and_less_goes_back,
+    refunds_made_at_razorpay_have_their_effect,
+    money_comes_back_until_it_stays,
 );
 
 mod replicas {
@@ -466,6 +468,112 @@ async fn offers_and_fees_confirm_and_less_goes_back(topology: Topology) {
     authorize(&payment).await;
     person.is_confirmed(&event).await;
     assert_eq!(payments(&person).await[0]["amount"], 500);
+}
+
+/// A payer with a ticket; gives the payment at Razorpay.
+async fn paid(system: &System, event: &str) -> (Person, String) {
+    let person = system.person("user").await;
+    person.pay(event, json!(500)).await.expect(200);
+    person.is_confirmed(event).await;
+    let payment = payments(&person).await[0]["razorpay_payment_id"].clone();
+    (person, payment.as_str().unwrap().to_owned())
+}
+
+/// Waits until so much of the newest payment is back; gives the payment.
+async fn back(person: &Person, rupees: i64) -> Value {
+    eventually("the money is back", PATIENCE, async || {
+        let newest = payments(person).await.swap_remove(0);
+        (newest["amount_refunded"] == rupees).then_some(newest)
+    })
+    .await
+}
+
+async fn letters(person: &Person, kind: &str, number: usize) {
+    eventually(&format!("{number} letters of {kind}"), PATIENCE, async || {
+        let sent = person.messages().await;
+        let of_kind = |(of, channel, _): &&(String, String, String)| of == kind && channel == "email";
+        (sent.iter().filter(of_kind).count() == number).then_some(())
+    })
+    .await;
+}
+
+async fn refunds_made_at_razorpay_have_their_effect(topology: Topology) {
+    let (system, razorpay) = start(topology, Options::default()).await;
+    let event = event(&system, 5).await;
+    // A part, and then the attendee cancels: what is left goes back, and no more.
+    let (person, payment) = paid(&system, &event).await;
+    let refund = format!("/v1/payments/{payment}/refund");
+    razorpay.call(&refund, Some(json!({"amount": 10_000}))).await;
+    let newest = back(&person, 100).await;
+    assert_eq!(
+        (&newest["status"], &newest["refund"]),
+        (&json!("captured"), &Value::Null)
+    );
+    letters(&person, "payment_refunded", 1).await;
+    assert_eq!(person.status(&event).await, "confirmed");
+    cancel_registration(&person, &event).await;
+    let newest = back(&person, 500).await;
+    assert_eq!(newest["status"], "refunded", "{newest}");
+    assert_eq!(newest["refund"]["status"], "processed", "{newest}");
+    assert_eq!(newest["refund"]["reason"], "attendee", "{newest}");
+    letters(&person, "payment_refunded", 2).await;
+    let there = razorpay.call(&format!("/v1/payments/{payment}"), None).await;
+    assert_eq!(there["amount_refunded"], 50_000, "{there}");
+    // All of it: what it paid for ends.
+    let (person, payment) = paid(&system, &event).await;
+    let refund = format!("/v1/payments/{payment}/refund");
+    razorpay.call(&refund, Some(json!({"amount": 50_000}))).await;
+    let newest = back(&person, 500).await;
+    assert_eq!(newest["refund"]["reason"], "organizer", "{newest}");
+    eventually("the registration has ended", PATIENCE, async || {
+        (person.status(&event).await == "cancelled").then_some(())
+    })
+    .await;
+    letters(&person, "registration_cancelled", 1).await;
+    letters(&person, "payment_refunded", 1).await;
+    let there = razorpay
+        .call(&format!("/v1/payments/{payment}/refunds"), None)
+        .await;
+    assert_eq!(there["count"], 1, "nothing more was sent back: {there}");
+    // The seat is free, and may be paid for anew.
+    person.pay(&event, json!(500)).await.expect(200);
+    person.is_confirmed(&event).await;
+}
+
+async fn money_comes_back_until_it_stays(topology: Topology) {
+    let (system, razorpay) = start(topology, Options::default()).await;
+    let event = event(&system, 5).await;
+    let (person, payment) = paid(&system, &event).await;
+    // Razorpay says no: that can be seen.
+    razorpay
+        .fault(json!({"kind": "status", "status": 400, "method": "POST", "path": format!("/v1/payments/{payment}/refund")}))
+        .await;
+    cancel_registration(&person, &event).await;
+    eventually("the refusal can be seen", PATIENCE, async || {
+        let newest = payments(&person).await.swap_remove(0);
+        (newest["refund"]["status"] == "refused").then_some(newest["refund"]["problem"].as_str()?.to_owned())
+    })
+    .await;
+    back(&person, 500).await;
+    letters(&person, "payment_refunded", 1).await;
+    // The payer's bank sends it back: it is owed again, and made anew.
+    let path = format!("/v1/payments/{payment}/refunds");
+    let there = razorpay.call(&path, None).await;
+    let first = there["items"][0]["id"].as_str().unwrap().to_owned();
+    razorpay
+        .control(&format!("/refunds/{first}/fail"), json!({}))
+        .await;
+    back(&person, 0).await;
+    let newest = payments(&person).await.swap_remove(0);
+    assert_eq!(
+        (&newest["status"], &newest["refund"]["status"]),
+        (&json!("captured"), &json!("pending"))
+    );
+    let newest = back(&person, 500).await;
+    assert_eq!(newest["status"], "refunded", "{newest}");
+    letters(&person, "payment_refunded", 2).await;
+    let there = razorpay.call(&path, None).await;
+    assert_eq!(there["count"], 2, "{there}");
 }
 
 async fn confirmed(person: &Person, event: &str) {

@@ -18,8 +18,8 @@ use common::{
     outbox::{CloudEvent, ReceiptStatus},
     time::EventTime,
     wire::{
-        ClaimSeat, ExtendedHold, HoldExpired, PaymentCaptured, RefundReason, RegistrationConfirmed,
-        RegistrationEnded, SecureSeat, SecuredSeat, kind,
+        ClaimSeat, EndReason, ExtendedHold, HoldExpired, PaymentCaptured, PaymentReversed, RefundReason,
+        RegistrationConfirmed, RegistrationEnded, SecureSeat, SecuredSeat, kind,
     },
 };
 
@@ -40,7 +40,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
-            an_offer_changes_what_was_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
+            an_offer_changes_what_was_paid, a_reversed_payment_ends_what_it_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
         );
         $crate::store_contract!(@damage $make:
@@ -598,6 +598,44 @@ pub async fn an_offer_changes_what_was_paid(store: S) {
     let told = store.outbox().due("notifications", far, 10).await.unwrap();
     let confirmed: RegistrationConfirmed = told[0].event.data().unwrap();
     assert_eq!(confirmed.paid, Paise(90));
+}
+
+pub async fn a_reversed_payment_ends_what_it_paid(store: S) {
+    let user = UserId::new();
+    let event = created(&store, draft(Some(2), 100)).await;
+    let later = now() + TimeDelta::seconds(900);
+    let old = register(&store, event.id, user, now())
+        .await
+        .unwrap()
+        .registration;
+    register(&store, event.id, user, later).await.unwrap();
+    let payment = PaymentId::new();
+    take_in(&store, captured(&old, payment), later).await;
+    assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);
+    let reversed = |payment_id| {
+        let told = PaymentReversed {
+            payment_id,
+            registration_id: old.id,
+        };
+        let data = serde_json::to_string(&told).unwrap();
+        let kind = kind::PAYMENT_REVERSED.to_owned();
+        CloudEvent::new("payments", new_id(), kind, payment.0, later, data).unwrap()
+    };
+    take_in(&store, reversed(PaymentId::new()), later).await;
+    assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);
+    for _ in 0..2 {
+        take_in(&store, reversed(payment), later).await;
+    }
+    assert_eq!(statuses(&store, user, later).await, ["cancelled", "expired"]);
+    assert_eq!(seats(&store, event.id).await, 0);
+    let far = now() + TimeDelta::days(300);
+    let told = store.outbox().due("notifications", far, 10).await.unwrap();
+    let ended: RegistrationEnded = told.last().unwrap().event.data().unwrap();
+    assert_eq!(
+        (ended.reason, ended.payment_id),
+        (EndReason::Refunded, Some(payment))
+    );
+    assert_eq!(told.len(), 2, "confirmed and ended");
 }
 
 pub async fn late_money_retakes_or_goes_back(store: S) {

@@ -5,8 +5,8 @@ use common::{
     clock::Timestamp,
     ids::{EventId, MessageId, PaymentId, RegistrationId},
     wire::{
-        EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed,
-        RegistrationEnded, UserCard,
+        EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
+        RegistrationConfirmed, RegistrationEnded, UserCard,
     },
 };
 use uuid::Uuid;
@@ -94,6 +94,7 @@ impl Reach {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
         let details = Details {
             amount: fact.paid,
+            reason: (fact.reason == EndReason::Refunded).then_some(RefundReason::Organizer),
             ..Details::default()
         };
         self.write(&about, kind, details)
@@ -101,7 +102,10 @@ impl Reach {
 
     /// Your money is on its way back.
     pub fn refunded(self, fact: &PaymentRefunded, card: &UserCard) -> Vec<Draft> {
-        let about = About::payment(card, fact.event_id, fact.payment_id);
+        let about = About {
+            schedule_version: fact.number,
+            ..About::payment(card, fact.event_id, fact.payment_id)
+        };
         let details = Details {
             amount: Some(fact.amount),
             payment_id: Some(fact.payment_id),
@@ -213,5 +217,6 @@ pub fn told_of_end(fact: &RegistrationEnded) -> Option<Kind> {
         EndReason::EventCancelled => Some(Kind::EventCancelled),
         EndReason::Attendee if fact.was_confirmed => Some(Kind::RegistrationCancelled),
         EndReason::Attendee => None,
+        EndReason::Refunded => Some(Kind::RegistrationCancelled),
     }
 }

@@ -230,6 +230,7 @@ async fn each_refund_is_told() {
             event_name: "Rust evening".into(),
             user_id: user,
             amount: Paise(49_950),
+            number: 0,
             reason: RefundReason::Duplicate,
         };
         for _ in 0..2 {

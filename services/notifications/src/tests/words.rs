@@ -205,6 +205,7 @@ fn a_refund_says_why() {
         RefundReason::EventCancelled,
         RefundReason::Duplicate,
         RefundReason::WrongAmount,
+        RefundReason::Organizer,
     ] {
         let mut message = message(Kind::PaymentRefunded, Channel::Email);
         message.details.reason = Some(reason);

@@ -32,7 +32,7 @@ use crate::{
         payment_in_progress, provider_problem,
     },
     razorpay::{RazorpayError, types::NextStep},
-    store::Statement,
+    store::{Going, Statement},
     views::{PaymentAnswer, PaymentView},
 };
 
@@ -92,7 +92,11 @@ enum PaymentMethodInput {
     ("captured" = "#/components/schemas/PaymentAnswer"),
     ("created" = "#/components/schemas/WaitingAnswer"),
 )))]
-#[expect(dead_code, reason = "the document's view of the two answers")]
+#[expect(
+    dead_code,
+    clippy::large_enum_variant,
+    reason = "the document's view of the two answers"
+)]
 enum ProcessedPayment {
     Captured(PaymentAnswer),
     Waiting(WaitingAnswer),
@@ -167,7 +171,7 @@ common::problems!(
     amount_mismatch(Paise(50_000), RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     payment_in_progress(RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
-    goes_back(RefundReason::NoSeat, false, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    goes_back(&Going { reason: RefundReason::NoSeat, done: false, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     provider_problem(RazorpayError::Keys),
@@ -268,9 +272,9 @@ pub fn fate(statement: &Statement) -> Result<Answer, ApiError> {
         Some(paid_by) => paid_by,
         None => statement.payment.id,
     };
-    match statement.refund {
+    match &statement.refund {
         None => Ok(answer(statement)),
-        Some((reason, done)) => Err(goes_back(reason, done, Some(payment))),
+        Some(going) => Err(goes_back(going, Some(payment))),
     }
 }
 

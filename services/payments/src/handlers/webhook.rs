@@ -18,7 +18,7 @@ use crate::{
     app::App,
     problems::{event_id_missing, signature_invalid},
     razorpay::{signature, webhook},
-    store::Parked,
+    store::{Parked, RefundNews},
 };
 
 /// What Razorpay sends, as far as it is read.
@@ -87,7 +87,10 @@ pub async fn webhook(
     match webhook::read(&raw) {
         Ok(webhook) => {
             let report = webhook.payment.and_then(|payment| payment.report());
-            let refund = webhook.refund.map(|refund| refund.id);
+            let refund = webhook.refund.map(|refund| match refund.report() {
+                Some(report) => RefundNews::Report(report),
+                None => RefundNews::Id(refund.id),
+            });
             let first = app
                 .store
                 .take_webhook(event_id.to_owned(), report, refund, now)

@@ -6,14 +6,16 @@ pub mod webhook;
 
 use std::time::Duration;
 
-use common::{money::Paise, settings::RazorpayKeys};
+use common::{clock::Timestamp, ids::RefundId, money::Paise, settings::RazorpayKeys};
 use reqwest::{Method as Verb, StatusCode};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use self::types::{Collection, ErrorBody, OrderEntity, PaymentCreated, PaymentEntity, RefundEntity};
+use self::types::{
+    Collection, ErrorBody, OrderEntity, PaymentCreated, PaymentEntity, REFUND_NOTE, RefundEntity,
+};
 use crate::domain::{
     method::{Instrument, Method},
     order::Order,
@@ -248,15 +250,26 @@ impl Razorpay {
         payment: &str,
         amount: Paise,
         key: &str,
+        refund: RefundId,
     ) -> Result<RefundEntity, RazorpayError> {
         let path = format!("/v1/payments/{payment}/refund");
         self.call(
             Verb::POST,
             &path,
-            Some(json!({"amount": amount, "speed": "normal"})),
+            Some(json!({"amount": amount, "speed": "normal", "notes": {REFUND_NOTE: refund}})),
             Some(key),
         )
         .await
+    }
+
+    /// The refunds of a payment: at most a hundred, the newest first.
+    ///
+    /// # Errors
+    /// When they could not be fetched.
+    pub async fn refunds_of(&self, payment: &str) -> Result<Vec<RefundEntity>, RazorpayError> {
+        let path = format!("/v1/payments/{payment}/refunds?count={PAGE}");
+        let found: Collection<RefundEntity> = self.call(Verb::GET, &path, None, None).await?;
+        Ok(found.items)
     }
 
     /// One refund.
@@ -266,6 +279,21 @@ impl Razorpay {
     pub async fn fetch_refund(&self, id: &str) -> Result<RefundEntity, RazorpayError> {
         self.call(Verb::GET, &format!("/v1/refunds/{id}"), None, None)
             .await
+    }
+
+    /// A page of all refunds that were made from then on, whoever asked for them; empty after the last.
+    ///
+    /// # Errors
+    /// When it could not be fetched.
+    pub async fn refunds_since(
+        &self,
+        from: Timestamp,
+        page: usize,
+    ) -> Result<Vec<RefundEntity>, RazorpayError> {
+        let (from, skip) = (from.timestamp(), page * PAGE);
+        let path = format!("/v1/refunds?from={from}&count={PAGE}&skip={skip}");
+        let found: Collection<RefundEntity> = self.call(Verb::GET, &path, None, None).await?;
+        Ok(found.items)
     }
 
     /// Calls; asks again when a question, which changes nothing, got no answer that makes sense.

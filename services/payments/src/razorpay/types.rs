@@ -1,10 +1,13 @@
 //! Razorpay's entities, as far as we read them. Unknown fields are ignored: they may appear at any time.
 
-use common::money::Paise;
+use common::{clock::from_millis, ids::RefundId, money::Paise};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-use crate::domain::payment::{Decline, Report, Status};
+use crate::domain::{
+    payment::{Decline, Report, Status},
+    refund::{EntryStatus, RefundReport},
+};
 
 /// A page of entities.
 #[derive(Debug, Deserialize)]
@@ -65,6 +68,8 @@ impl PaymentEntity {
         // Money that was authorized and not captured comes back as "refunded, never captured": none moved.
         let status = match status {
             Status::Refunded if self.captured == Some(false) => Status::Released,
+            // Whether all is back is for the ledger of refunds to say.
+            Status::Refunded => Status::Captured,
             status => status,
         };
         let told =
@@ -119,9 +124,42 @@ pub struct NextStep {
 pub struct RefundEntity {
     /// `rfnd_...`
     pub id: String,
+    /// Of which payment.
+    #[serde(default)]
+    pub payment_id: Option<String>,
+    /// Paise.
+    #[serde(default, deserialize_with = "maybe_paise")]
+    pub amount: Option<Paise>,
     /// `pending`, `processed` or `failed`; older webhooks leave it out.
     #[serde(default)]
     pub status: Option<String>,
+    /// Ours have [`REFUND_NOTE`]. A list when there are none.
+    #[serde(default)]
+    pub notes: Value,
+    /// Seconds since 1970.
+    #[serde(default)]
+    pub created_at: Option<i64>,
+}
+
+/// The note that tells which of our refunds one at Razorpay is for.
+pub const REFUND_NOTE: &str = "refund_id";
+
+impl RefundEntity {
+    /// What it tells; `None` when it does not say of which payment or how much.
+    pub fn report(&self) -> Option<RefundReport> {
+        let ours = self.notes[REFUND_NOTE].as_str();
+        Some(RefundReport {
+            id: self.id.clone(),
+            payment: self.payment_id.clone()?,
+            refund_id: ours.map(RefundId::lenient),
+            amount: self.amount?,
+            status: self
+                .status
+                .as_deref()
+                .map_or(EntryStatus::Pending, EntryStatus::parse),
+            created_at: self.created_at.map(|at| from_millis(at.saturating_mul(1000))),
+        })
+    }
 }
 
 /// The body of every error.

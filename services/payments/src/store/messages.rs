@@ -3,12 +3,16 @@
 use common::{
     clock::Timestamp,
     outbox::NewMessage,
-    wire::{EndReason, PaymentCaptured, PaymentFailed, PaymentRefunded, RefundReason, kind, service},
+    wire::{
+        EndReason, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentReversed, RefundReason, kind,
+        service,
+    },
 };
 
 use crate::domain::{
     order::Order,
     payment::{Payment, Status},
+    refund::{Balance, Entry},
 };
 
 /// An order is paid.
@@ -59,30 +63,47 @@ pub(super) fn failed(
     ))
 }
 
-/// The money is back.
-pub(super) fn refunded(order: &Order, payment: &Payment, reason: RefundReason, now: Timestamp) -> NewMessage {
-    let told = PaymentRefunded {
+/// All of a payment is back, and not by our doing.
+pub(super) fn reversed(order: &Order, payment: &Payment, now: Timestamp) -> NewMessage {
+    let told = PaymentReversed {
         payment_id: payment.id,
+        registration_id: order.registration_id,
+    };
+    NewMessage::new(service::EVENTS, kind::PAYMENT_REVERSED, payment.id, now, &told)
+}
+
+/// Money is on its way to the payer.
+pub(super) fn refunded(
+    order: &Order,
+    entry: &Entry,
+    reason: RefundReason,
+    balance: &Balance,
+    now: Timestamp,
+) -> NewMessage {
+    let told = PaymentRefunded {
+        payment_id: entry.payment_id,
         registration_id: order.registration_id,
         event_id: order.event_id,
         event_name: order.event_name.clone(),
         user_id: order.user_id,
-        amount: payment.amount,
+        amount: entry.amount,
         reason,
+        number: balance.told.saturating_sub(1),
     };
     NewMessage::new(
         service::NOTIFICATIONS,
         kind::PAYMENT_REFUNDED,
-        payment.id,
+        entry.payment_id,
         now,
         &told,
     )
 }
 
-/// Why money goes back when a registration ends.
-pub(super) fn end_reason(reason: EndReason) -> RefundReason {
+/// Why money goes back when a registration ends; `None`: it is back.
+pub(super) fn end_reason(reason: EndReason) -> Option<RefundReason> {
     match reason {
-        EndReason::Attendee => RefundReason::Attendee,
-        EndReason::EventCancelled => RefundReason::EventCancelled,
+        EndReason::Attendee => Some(RefundReason::Attendee),
+        EndReason::EventCancelled => Some(RefundReason::EventCancelled),
+        EndReason::Refunded => None,
     }
 }

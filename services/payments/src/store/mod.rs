@@ -16,6 +16,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
+    money::Paise,
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
     process::open_sqlite,
     settings::Settings,
@@ -25,8 +26,8 @@ use common::{
 
 use crate::domain::{
     order::Order,
-    payment::{Payment, Report},
-    refund::Refund,
+    payment::{Payment, Report, Status},
+    refund::{Entry, Refund, RefundReport},
 };
 
 /// The tables as the log and figures name them.
@@ -34,6 +35,7 @@ mod table {
     pub const ORDERS: &str = "payments.orders";
     pub const PAYMENTS: &str = "payments.payments";
     pub const REFUNDS: &str = "payments.refunds";
+    pub const ENTRIES: &str = "payments.refund_entries";
 }
 
 /// When an order or refund that cannot be read is looked at again, in case somebody has mended it: money hangs on it.
@@ -49,6 +51,12 @@ const FOLLOW_FOR: TimeDelta = TimeDelta::days(6);
 fn follow_again(payment: &Payment, now: Timestamp) -> Option<Timestamp> {
     (now - payment.created_at < FOLLOW_FOR).then(|| now + FOLLOW_EVERY)
 }
+
+/// When a refund that failed at the payer's bank is made anew. Sooner would only fail again.
+const FAILED_AGAIN: TimeDelta = TimeDelta::seconds(10);
+
+/// The mark of what [`Store::refunds_seen`] gives.
+const REFUNDS_SEEN: &str = "refunds";
 
 /// Razorpay sends a webhook again for 24 h, and on request for 15 days.
 const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
@@ -104,8 +112,44 @@ pub struct Statement {
     pub payment: Payment,
     /// What it pays.
     pub order: Order,
-    /// The refund, when there is one: its reason and whether it is through.
-    pub refund: Option<(RefundReason, bool)>,
+    /// Its way back, when all of it is on one.
+    pub refund: Option<Going>,
+    /// How much is back.
+    pub refunded: Paise,
+}
+
+/// Why all of a payment goes back, and how far that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Going {
+    /// Why.
+    pub reason: RefundReason,
+    /// Whether all is back.
+    pub done: bool,
+    /// What Razorpay says when it refuses to send it back.
+    pub refused: Option<String>,
+}
+
+impl Going {
+    /// Of a payment with this duty of ours, if there is one: its reason, whether it is through, and what Razorpay says
+    /// against it.
+    fn of(payment: &Payment, owed: Option<(RefundReason, bool, Option<String>)>) -> Option<Self> {
+        let by_others =
+            || (payment.status == Status::Refunded).then_some((RefundReason::Organizer, true, None));
+        owed.or_else(by_others).map(|(reason, done, refused)| Self {
+            reason,
+            done,
+            refused,
+        })
+    }
+}
+
+/// What a webhook tells of a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefundNews {
+    /// Everything that the ledger needs.
+    Report(RefundReport),
+    /// Only which one it is about: its payment is looked at.
+    Id(String),
 }
 
 /// A webhook that Razorpay signed and that cannot be understood.
@@ -195,7 +239,7 @@ pub trait Store: Send + Sync {
         &self,
         event_id: String,
         report: Option<Report>,
-        refund: Option<String>,
+        refund: Option<RefundNews>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
     /// Takes messages in, each once: money to be sent back.
@@ -217,25 +261,30 @@ pub trait Store: Send + Sync {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Refund, Fence)>, StoreError>;
-    /// Razorpay has taken a refund on; look again at `again`.
-    async fn refund_accepted(
-        &self,
-        id: RefundId,
-        fence: Fence,
-        razorpay_id: String,
-        again: Timestamp,
-    ) -> Result<(), StoreError>;
-    /// The money is back: the payment is refunded and its payer told.
-    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError>;
-    /// A try came to nothing; look again at `again`, with a new key when Razorpay refused this one for good.
+    /// Takes what Razorpay says of refunds into the ledger, whoever asked for them, with all that follows from it
+    /// ([`on_entry`](crate::domain::refund::on_entry)); gives the entries that changed. Refunds of payments that are not ours, or were never captured, are left out.
+    async fn note_refunds(&self, told: Vec<RefundReport>, now: Timestamp) -> Result<Vec<Entry>, StoreError>;
+    /// The ledger of a payment, oldest first.
+    async fn entries(&self, payment: PaymentId) -> Result<Vec<Entry>, StoreError>;
+    /// Refunds at Razorpay that are pending although we owe nothing, and have not been looked at since `before`.
+    async fn pending_entries(&self, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError>;
+    /// Ends a look at a refund that is through.
+    async fn refund_done(&self, id: RefundId, fence: Fence) -> Result<(), StoreError>;
+    /// Ends a look at a refund that Razorpay has taken on. The next is at `again`, unless it is through.
+    async fn refund_waits(&self, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError>;
+    /// A try came to nothing; look again at `again`. `refused`: Razorpay says no, and would say it again.
     async fn refund_retry(
         &self,
         id: RefundId,
         fence: Fence,
         again: Timestamp,
-        new_key: bool,
+        refused: bool,
         why: String,
     ) -> Result<(), StoreError>;
+    /// Until when all refunds at Razorpay have been looked at.
+    async fn refunds_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Notes that.
+    async fn set_refunds_seen(&self, until: Timestamp) -> Result<(), StoreError>;
 
     /// Keeps a webhook that cannot be understood, once however often it comes.
     async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError>;

@@ -14,7 +14,8 @@ pub const MOVE: Service = Service {
     collections: mongo::COLLECTIONS,
     tables: &[
         Table::new("orders", Id::Is("id")),
-        Table::new("payments", Id::Is("id")),
+        // In MongoDB it is where two changes at once meet.
+        Table::with("payments", Id::Is("id"), &[("refunds_at", "NULL")]),
         Table::with(
             "refunds",
             Id::Is("id"),
@@ -23,6 +24,8 @@ pub const MOVE: Service = Service {
                 "(SELECT razorpay_id FROM payments WHERE payments.id = payment_id)",
             )],
         ),
+        Table::new("refund_entries", Id::Is("id")),
+        Table::new("marks", Id::Is("name")),
         Table::new("webhook_events", Id::Is("id")),
         Table {
             bytes: &["body"],

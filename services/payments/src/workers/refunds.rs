@@ -1,4 +1,5 @@
-//! Refunds: asked for once, followed until the money is back.
+//! Refunds: everything that Razorpay has of a payment is looked at, what is left is asked for, and it is followed until
+//! the money is back.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AT_ONCE, rounds};
 use crate::{
     app::App,
-    domain::refund::Refund,
+    domain::refund::{Balance, Entry, EntryStatus, Refund, Step, next_step},
     razorpay::{RazorpayError, types::RefundEntity},
     store::Fence,
 };
@@ -40,69 +41,93 @@ async fn round(app: App) -> Result<usize, StoreError> {
     Ok(found)
 }
 
+enum Trouble {
+    Razorpay(RazorpayError),
+    Store(StoreError),
+}
+
+impl From<RazorpayError> for Trouble {
+    fn from(error: RazorpayError) -> Self {
+        Self::Razorpay(error)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreError> {
-    let answer = match &refund.razorpay_id {
-        None => {
-            app.razorpay
-                .refund(&refund.razorpay_payment_id, refund.amount, &refund.key())
+    let later = |attempts: u32| app.clock.now() + backoff(attempts.min(12));
+    match step(app, refund).await {
+        Ok(true) => app.store.refund_done(refund.id, fence).await,
+        Ok(false) => {
+            app.store
+                .refund_waits(refund.id, fence, app.clock.now() + AGAIN)
                 .await
         }
-        Some(id) => app.razorpay.fetch_refund(id).await,
-    };
-    let now = app.clock.now();
-    let later = |attempts: u32| now + backoff(attempts.min(12));
-    match answer {
-        Ok(RefundEntity { status, .. }) if status.as_deref() == Some("processed") => {
-            app.store.refund_done(refund.id, fence, now).await?;
-            log_refund(refund, "refund processed");
-            Ok(())
-        }
-        Ok(RefundEntity { status, id }) if status.as_deref() == Some("failed") => {
-            tracing::error!(refund = %refund.id, razorpay_id = id, "a refund failed at Razorpay; asking again");
-            let why = "failed at Razorpay".to_owned();
+        Err(Trouble::Store(error)) => Err(error),
+        Err(Trouble::Razorpay(error @ RazorpayError::Refused { .. })) => {
+            tracing::error!(refund = %refund.id, payment_id = %refund.payment_id, %error, "a refund was refused; trying again");
+            let again = later(refund.attempts + 6);
             app.store
-                .refund_retry(refund.id, fence, later(refund.attempts + 4), true, why)
+                .refund_retry(refund.id, fence, again, true, error.to_string())
                 .await
         }
-        Ok(RefundEntity { id, .. }) => {
-            app.store
-                .refund_accepted(refund.id, fence, id, now + AGAIN)
-                .await?;
-            if refund.razorpay_id.is_none() {
-                log_refund(refund, "refund asked for");
-            }
-            Ok(())
-        }
-        Err(error @ RazorpayError::Refused { .. }) => {
-            // Also the answer to a refund that was made by hand, which only a person can see.
-            tracing::error!(refund = %refund.id, %error, "a refund was refused; trying again");
-            app.store
-                .refund_retry(
-                    refund.id,
-                    fence,
-                    later(refund.attempts + 6),
-                    false,
-                    error.to_string(),
-                )
-                .await
-        }
-        Err(error) => {
+        Err(Trouble::Razorpay(error)) => {
             tracing::warn!(refund = %refund.id, %error, "a refund could not be asked for; trying again");
+            let again = later(refund.attempts + 2);
             app.store
-                .refund_retry(
-                    refund.id,
-                    fence,
-                    later(refund.attempts + 2),
-                    false,
-                    error.to_string(),
-                )
+                .refund_retry(refund.id, fence, again, false, error.to_string())
                 .await
         }
     }
 }
 
-/// The line in the log about a refund that got on.
-fn log_refund(refund: &Refund, what: &'static str) {
-    let (refund_id, payment_id, amount_paise) = (refund.id, refund.payment_id, refund.amount.0);
-    tracing::info!(%refund_id, %payment_id, amount_paise, reason = refund.reason.name(), "{what}");
+/// Takes the next step; gives whether all is back.
+async fn step(app: &App, refund: &Refund) -> Result<bool, Trouble> {
+    let known = app.razorpay.refunds_of(&refund.razorpay_payment_id).await?;
+    note(app, &refund.razorpay_payment_id, known).await?;
+    let entries = app.store.entries(refund.payment_id).await?;
+    match next_step(refund, &Balance::of(refund.amount, &entries)) {
+        Step::Done => Ok(true),
+        Step::Wait => Ok(false),
+        Step::Ask { amount, key } => {
+            let (refund_id, payment_id, amount_paise) = (refund.id, refund.payment_id, amount.0);
+            let payment = &refund.razorpay_payment_id;
+            let made = app.razorpay.refund(payment, amount, &key, refund.id).await?;
+            let (razorpay_id, reason) = (made.id.clone(), refund.reason.name());
+            tracing::info!(%refund_id, %payment_id, razorpay_id, amount_paise, reason, "refund asked for");
+            note(app, payment, vec![made]).await?;
+            let entries = app.store.entries(refund.payment_id).await?;
+            Ok(Balance::of(refund.amount, &entries).is_back())
+        }
+    }
+}
+
+/// Takes what Razorpay has of a payment into the ledger.
+async fn note(app: &App, payment: &str, told: Vec<RefundEntity>) -> Result<(), StoreError> {
+    let reports = told.into_iter().filter_map(|mut entity| {
+        entity.payment_id.get_or_insert_with(|| payment.to_owned());
+        entity.report()
+    });
+    let changed = app.store.note_refunds(reports.collect(), app.clock.now()).await?;
+    changed.iter().for_each(log_entry);
+    Ok(())
+}
+
+/// The line in the log about a change in the ledger.
+pub(super) fn log_entry(entry: &Entry) {
+    let (razorpay_id, payment_id, amount_paise) = (&entry.id, entry.payment_id, entry.amount.0);
+    let ours = entry.refund_id.is_some();
+    match entry.status {
+        EntryStatus::Failed => {
+            tracing::error!(razorpay_id, %payment_id, amount_paise, ours, "refund failed at Razorpay");
+        }
+        status => {
+            let status = status.name();
+            tracing::info!(razorpay_id, %payment_id, amount_paise, ours, "refund {status}");
+        }
+    }
 }

@@ -123,6 +123,16 @@ pub(super) async fn cancel(
     })
 }
 
+/// Ends a registration whose money went back.
+pub(super) async fn reverse(
+    tx: &mut Tx,
+    registration: Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    end(tx, &[registration], event, EndReason::Refunded, now).await
+}
+
 /// Ends live registrations of one event, gives their seats back and tells the others.
 async fn end(
     tx: &mut Tx,

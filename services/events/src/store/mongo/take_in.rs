@@ -5,22 +5,52 @@ use common::{
     mongo::{Tx, inbox, outbox},
     outbox::{CloudEvent, Receipt},
     store::StoreError,
-    wire::{PaymentCaptured, RefundReason, kind},
+    wire::{PaymentCaptured, PaymentReversed, RefundReason, kind},
 };
 
 use super::{events, registrations};
 use crate::{
-    domain::registration::{OnCapture, on_capture},
+    domain::registration::{OnCapture, State, on_capture},
     store::messages,
 };
 
 pub(super) async fn take_one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    if event.kind != kind::PAYMENT_CAPTURED {
-        return Ok(Receipt::rejected(
+    match event.kind.as_str() {
+        kind::PAYMENT_CAPTURED => captured(tx, event, now).await,
+        kind::PAYMENT_REVERSED => reversed(tx, event, now).await,
+        _ => Ok(Receipt::rejected(
             event.id,
             "events does not know this kind of message",
-        ));
+        )),
     }
+}
+
+/// All that was paid for a registration went back, and not because it had ended: so it ends now.
+async fn reversed(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+    let reversed: PaymentReversed = match event.data() {
+        Ok(reversed) => reversed,
+        Err(error) => return Ok(Receipt::rejected(event.id, error)),
+    };
+    let Some(ordered) = registrations::find(tx, reversed.registration_id).await? else {
+        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+    };
+    if !inbox::first_time(tx, event.id, now).await? {
+        return Ok(Receipt::accepted(event.id));
+    }
+    let live = registrations::live_beside(tx, &ordered).await?;
+    let paid = [Some(ordered), live].into_iter().flatten();
+    let paid = paid
+        .filter(|one| one.state == State::Confirmed)
+        .find(|one| one.payment_id == Some(reversed.payment_id));
+    let Some(registration) = paid else {
+        return Ok(Receipt::with_effect(event.id, "known"));
+    };
+    let of = events::known(tx, registration.event_id).await?;
+    registrations::reverse(tx, registration, &of, now).await?;
+    Ok(Receipt::with_effect(event.id, "ended"))
+}
+
+async fn captured(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
     let captured: PaymentCaptured = match event.data() {
         Ok(captured) => captured,
         Err(error) => return Ok(Receipt::rejected(event.id, error)),

@@ -313,6 +313,17 @@ pub(super) fn cancel(
     })
 }
 
+/// Ends a registration whose money went back.
+pub(super) fn reverse(
+    db: &Connection,
+    registration: Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    end_one(db, registration, event, EndReason::Refunded, now)?;
+    free_seats(db, event.id, 1)
+}
+
 fn ticket(db: &Connection, id: RegistrationId) -> Result<Option<Ticket>, StoreError> {
     Ok(db
         .prepare_cached("SELECT id, code FROM tickets WHERE registration_id = ?1")?

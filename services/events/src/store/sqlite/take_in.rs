@@ -6,13 +6,13 @@ use common::{
     outbox::{CloudEvent, Receipt},
     sqlite::{inbox, outbox, receipt},
     store::StoreError,
-    wire::{PaymentCaptured, RefundReason, kind},
+    wire::{PaymentCaptured, PaymentReversed, RefundReason, kind},
 };
 use rusqlite::Connection;
 
 use super::{events, registrations};
 use crate::{
-    domain::registration::{OnCapture, on_capture},
+    domain::registration::{OnCapture, State, on_capture},
     store::messages,
 };
 
@@ -31,12 +31,42 @@ pub(super) fn take_in(
 }
 
 fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    if event.kind != kind::PAYMENT_CAPTURED {
-        return Ok(Receipt::rejected(
+    match event.kind.as_str() {
+        kind::PAYMENT_CAPTURED => captured(db, event, now),
+        kind::PAYMENT_REVERSED => reversed(db, event, now),
+        _ => Ok(Receipt::rejected(
             event.id,
             "events does not know this kind of message",
-        ));
+        )),
     }
+}
+
+/// All that was paid for a registration went back, and not because it had ended: so it ends now.
+fn reversed(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+    let reversed: PaymentReversed = match event.data() {
+        Ok(reversed) => reversed,
+        Err(error) => return Ok(Receipt::rejected(event.id, error)),
+    };
+    let Some(ordered) = registrations::find(db, reversed.registration_id)? else {
+        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+    };
+    if !inbox::first_time(db, event.id, now)? {
+        return Ok(Receipt::accepted(event.id));
+    }
+    let live = registrations::live_beside(db, &ordered)?;
+    let paid = [Some(ordered), live].into_iter().flatten();
+    let paid = paid
+        .filter(|one| one.state == State::Confirmed)
+        .find(|one| one.payment_id == Some(reversed.payment_id));
+    let Some(registration) = paid else {
+        return Ok(Receipt::with_effect(event.id, "known"));
+    };
+    let of = events::known(db, registration.event_id)?;
+    registrations::reverse(db, registration, &of, now)?;
+    Ok(Receipt::with_effect(event.id, "ended"))
+}
+
+fn captured(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
     let captured: PaymentCaptured = match event.data() {
         Ok(captured) => captured,
         Err(error) => return Ok(Receipt::rejected(event.id, error)),

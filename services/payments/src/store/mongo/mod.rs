@@ -1,5 +1,6 @@
 //! Production's adapter.
 
+mod ledger;
 mod orders;
 mod payments;
 mod refunds;
@@ -25,13 +26,13 @@ use mongodb::bson::doc;
 pub use self::schema::COLLECTIONS;
 use self::schema::{ORDERS, PARKED, PAYMENTS, REFUNDS, WEBHOOKS};
 use super::{
-    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, Statement, Store, Stuck,
+    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, RefundNews, Statement, Store, Stuck,
     WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
     order::Order,
     payment::{Payment, Report},
-    refund::Refund,
+    refund::{Entry, Refund, RefundReport},
 };
 
 /// The payments service's MongoDB database.
@@ -188,13 +189,13 @@ impl Store for MongoStore {
         &self,
         event_id: String,
         report: Option<Report>,
-        refund: Option<String>,
+        refund: Option<RefundNews>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.telling(
             (event_id, report, refund, now),
             |tx, (event_id, report, refund, now)| {
-                take_in::webhook(tx, event_id, report.as_ref(), refund.as_deref(), *now).boxed()
+                take_in::webhook(tx, event_id, report.as_ref(), refund.as_ref(), *now).boxed()
             },
         )
         .await
@@ -247,21 +248,31 @@ impl Store for MongoStore {
             .await
     }
 
-    async fn refund_accepted(
-        &self,
-        id: RefundId,
-        fence: Fence,
-        razorpay_id: String,
-        again: Timestamp,
-    ) -> Result<(), StoreError> {
-        refunds::accepted(&mut self.db.read(), id, fence, &razorpay_id, again).await
+    async fn note_refunds(&self, told: Vec<RefundReport>, now: Timestamp) -> Result<Vec<Entry>, StoreError> {
+        let mut changed = Vec::new();
+        for report in told {
+            let noted = self.telling((report, now), |tx, (report, now)| {
+                ledger::note(tx, report, *now).boxed()
+            });
+            changed.extend(noted.await?);
+        }
+        Ok(changed)
     }
 
-    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
-        self.telling((id, fence, now), |tx, (id, fence, now)| {
-            refunds::done(tx, *id, *fence, *now).boxed()
-        })
-        .await
+    async fn entries(&self, payment: PaymentId) -> Result<Vec<Entry>, StoreError> {
+        ledger::of_payment(&mut self.db.read(), payment).await
+    }
+
+    async fn pending_entries(&self, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        ledger::pending(&mut self.db.read(), before, limit).await
+    }
+
+    async fn refund_done(&self, id: RefundId, fence: Fence) -> Result<(), StoreError> {
+        refunds::done(&mut self.db.read(), id, fence).await
+    }
+
+    async fn refund_waits(&self, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError> {
+        refunds::waits(&mut self.db.read(), id, fence, again).await
     }
 
     async fn refund_retry(
@@ -269,10 +280,18 @@ impl Store for MongoStore {
         id: RefundId,
         fence: Fence,
         again: Timestamp,
-        new_key: bool,
+        refused: bool,
         why: String,
     ) -> Result<(), StoreError> {
-        refunds::retry(&mut self.db.read(), id, fence, again, new_key, &why).await
+        refunds::retry(&mut self.db.read(), id, fence, again, refused, &why).await
+    }
+
+    async fn refunds_seen(&self) -> Result<Option<Timestamp>, StoreError> {
+        ledger::seen(&mut self.db.read()).await
+    }
+
+    async fn set_refunds_seen(&self, until: Timestamp) -> Result<(), StoreError> {
+        ledger::set_seen(&mut self.db.read(), until).await
     }
 
     async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     orders, refunds,
-    schema::{ORDERS, PAYMENTS, REFUNDS},
+    schema::{ENTRIES, ORDERS, PAYMENTS, REFUNDS},
 };
 use crate::{
     domain::{
@@ -24,7 +24,9 @@ use crate::{
         payment::{Decline, OnReport, Payment, Report, Status},
         refund::parse_reason,
     },
-    store::{Applied, Captured, FOLLOW_EVERY, Statement, UNREADABLE_AGAIN, follow_again, messages, table},
+    store::{
+        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, messages, table,
+    },
 };
 
 fn read(found: &Document) -> Result<Payment, StoreError> {
@@ -56,10 +58,7 @@ pub(super) async fn apply(
     let Some(mut order) = orders::by_razorpay_id(tx, &report.order).await? else {
         return Ok(Applied::Unknown);
     };
-    let before = tx
-        .find_one(PAYMENTS, doc! {"razorpay_id": &report.payment})
-        .await?;
-    let before = before.as_ref().map(read).transpose()?;
+    let before = by_razorpay_id(tx, &report.payment).await?;
     let (payment, follows) = Payment::reported(before.as_ref(), &order, report, now);
     if follows == OnReport::Ask {
         return Ok(Applied::Ask);
@@ -91,6 +90,7 @@ pub(super) async fn apply(
             payment: payment.clone(),
             order: order.clone(),
             refund: None,
+            refunded: Paise::ZERO,
         };
         idempotency::store(tx, key, &answer(&statement), now).await?;
     }
@@ -207,10 +207,12 @@ pub(super) async fn due_releases(
     Ok(due.rows)
 }
 
-pub(super) async fn refunded(tx: &mut Tx, id: PaymentId) -> Result<(), StoreError> {
-    tx.update(PAYMENTS, doc! {"_id": id}, doc! {"$set": {"status": "refunded"}})
-        .await
-        .map(drop)
+pub(super) async fn by_razorpay_id(tx: &mut Tx, id: &str) -> Result<Option<Payment>, StoreError> {
+    tx.find_one(PAYMENTS, doc! {"razorpay_id": id})
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 pub(super) async fn statement(
@@ -277,8 +279,13 @@ async fn with_orders(tx: &mut Tx, found: &[Document]) -> Result<Sifted<Statement
         .iter()
         .filter_map(|refund| Some((refund.id("payment_id").ok()?, refund)))
         .collect();
+    let processed = doc! {"payment_id": {"$in": ids("_id")}, "status": "processed"};
+    let mut back: HashMap<PaymentId, i64> = HashMap::new();
+    for entry in tx.find(ENTRIES, processed, doc! {}, usize::MAX).await? {
+        *back.entry(entry.id("payment_id")?).or_default() += entry.long("amount")?;
+    }
     for found in found {
-        statements.add(statement_of(found, &orders, &refunds), || Key::of(found))?;
+        statements.add(statement_of(found, &orders, &refunds, &back), || Key::of(found))?;
     }
     Ok(statements)
 }
@@ -287,20 +294,25 @@ fn statement_of(
     found: &Document,
     orders: &HashMap<OrderId, &Document>,
     refunds: &HashMap<PaymentId, &Document>,
+    back: &HashMap<PaymentId, i64>,
 ) -> Result<Statement, StoreError> {
     let payment = read(found)?;
     let order = orders
         .get(&payment.order_id)
         .ok_or_else(|| StoreError::Corrupt(format!("order {} is missing", payment.order_id)))?;
-    let refund = match refunds.get(&payment.id) {
+    let owed = match refunds.get(&payment.id) {
         Some(refund) => parse_reason(&refund.text("reason")?)
-            .map(|reason| Ok::<_, StoreError>((reason, refund.maybe_time("next_at")?.is_none())))
+            .map(|reason| {
+                let done = refund.maybe_time("next_at")?.is_none();
+                Ok::<_, StoreError>((reason, done, refund.maybe_text("refused")?))
+            })
             .transpose()?,
         None => None,
     };
     Ok(Statement {
         order: orders::read(order)?,
+        refund: Going::of(&payment, owed),
+        refunded: Paise(back.get(&payment.id).copied().unwrap_or(0)),
         payment,
-        refund,
     })
 }

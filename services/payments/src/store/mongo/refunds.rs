@@ -4,20 +4,20 @@ use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{PaymentId, RefundId},
     money::Paise,
-    mongo::{Fields, Tx, date, outbox, sift},
+    mongo::{Fields, Tx, date, sift},
     store::StoreError,
     unreadable::set_aside,
     wire::RefundReason,
 };
 use mongodb::bson::{Bson, Document, doc};
 
-use super::{orders, payments, schema::REFUNDS};
+use super::schema::{ENTRIES, REFUNDS};
 use crate::{
     domain::{
         payment::Payment,
         refund::{Refund, parse_reason},
     },
-    store::{Fence, UNREADABLE_AGAIN, messages, table},
+    store::{FAILED_AGAIN, Fence, UNREADABLE_AGAIN, table},
 };
 
 /// Refunds whose time has come and on which nobody works.
@@ -57,7 +57,7 @@ pub(super) async fn request(
         "razorpay_payment_id": &payment.razorpay_id,
         "amount": payment.amount.0,
         "reason": reason.name(),
-        "generation": 0_i64,
+        "generation": 0_i64, // read by the release before
         "attempts": 0_i64,
         "next_at": date(now),
         "worked_until": date(from_millis(0)),
@@ -74,8 +74,6 @@ fn read(found: &Document) -> Result<Refund, StoreError> {
         razorpay_payment_id: found.text("razorpay_payment_id")?,
         amount: Paise(found.long("amount")?),
         reason: parse_reason(&found.text("reason")?).unwrap_or(RefundReason::NoSeat),
-        razorpay_id: found.maybe_text("razorpay_id")?,
-        generation: found.long("generation")?,
         attempts: u32::try_from(found.long("attempts")?).unwrap_or(u32::MAX),
     })
 }
@@ -115,20 +113,79 @@ pub(super) async fn due(
     Ok(claimed)
 }
 
-pub(super) async fn accepted(
+pub(super) async fn of_payment(tx: &mut Tx, payment: PaymentId) -> Result<Option<Refund>, StoreError> {
+    let found = tx.find_one(REFUNDS, doc! {"payment_id": payment}).await?;
+    found.as_ref().map(read).transpose()
+}
+
+/// All is back.
+pub(super) async fn fulfilled(tx: &mut Tx, payment: PaymentId) -> Result<(), StoreError> {
+    let done = doc! {
+        "$unset": {"next_at": "", "refused": ""},
+        "$set": {"worked_until": date(from_millis(0))},
+    };
+    tx.update(REFUNDS, doc! {"payment_id": payment}, done)
+        .await
+        .map(drop)
+}
+
+/// Money that had gone back came again, and is sent back anew after a while.
+pub(super) async fn open_again(tx: &mut Tx, payment: PaymentId, now: Timestamp) -> Result<(), StoreError> {
+    let open = doc! {
+        "$set": {"next_at": date(now + FAILED_AGAIN), "worked_until": date(from_millis(0))},
+        "$inc": {"attempts": 1_i64},
+    };
+    tx.update(REFUNDS, doc! {"payment_id": payment}, open)
+        .await
+        .map(drop)
+}
+
+/// Something is told of a refund at Razorpay: it is looked at.
+pub(super) async fn look_at(tx: &mut Tx, razorpay_id: &str, now: Timestamp) -> Result<(), StoreError> {
+    let Some(entry) = tx.find_one(ENTRIES, doc! {"_id": razorpay_id}).await? else {
+        return Ok(());
+    };
+    let payment: PaymentId = entry.id("payment_id")?;
+    let open = doc! {"payment_id": payment, "next_at": {"$exists": true}};
+    tx.update(REFUNDS, open, doc! {"$set": {"next_at": date(now)}})
+        .await
+        .map(drop)
+}
+
+pub(super) async fn done(tx: &mut Tx, id: RefundId, fence: Fence) -> Result<(), StoreError> {
+    let through = doc! {
+        "$unset": {"next_at": "", "refused": ""},
+        "$set": {"worked_until": date(from_millis(0))},
+    };
+    tx.update(REFUNDS, doc! {"_id": id, "fence": fence}, through)
+        .await
+        .map(drop)
+}
+
+/// The end of a look at a refund: the next is at `again`, unless it is through.
+fn looked(again: Timestamp) -> Document {
+    doc! {
+        "next_at": {"$cond": [{"$eq": [{"$type": "$next_at"}, "missing"]}, "$$REMOVE", date(again)]},
+        "worked_until": date(from_millis(0)),
+        "attempts": {"$add": ["$attempts", 1_i64]},
+    }
+}
+
+pub(super) async fn waits(
     tx: &mut Tx,
     id: RefundId,
     fence: Fence,
-    razorpay_id: &str,
     again: Timestamp,
 ) -> Result<(), StoreError> {
-    let update = doc! {
-        "$set": {"razorpay_id": razorpay_id, "next_at": date(again), "worked_until": date(from_millis(0))},
-        "$inc": {"attempts": 1_i64},
-    };
-    tx.update(REFUNDS, doc! {"_id": id, "fence": fence}, update)
-        .await
-        .map(drop)
+    let mut set = looked(again);
+    set.insert("refused", "$$REMOVE");
+    tx.update(
+        REFUNDS,
+        doc! {"_id": id, "fence": fence},
+        vec![doc! {"$set": set}],
+    )
+    .await
+    .map(drop)
 }
 
 pub(super) async fn retry(
@@ -136,33 +193,20 @@ pub(super) async fn retry(
     id: RefundId,
     fence: Fence,
     again: Timestamp,
-    new_key: bool,
+    refused: bool,
     why: &str,
 ) -> Result<(), StoreError> {
-    let mut update = doc! {
-        "$set": {"next_at": date(again), "worked_until": date(from_millis(0)), "why": why},
-        "$inc": {"attempts": 1_i64, "generation": i64::from(new_key)},
-    };
-    if new_key {
-        update.insert("$unset", doc! {"razorpay_id": ""});
+    let mut set = looked(again);
+    let words = doc! {"$literal": why};
+    if refused {
+        set.insert("refused", words.clone());
     }
-    tx.update(REFUNDS, doc! {"_id": id, "fence": fence}, update)
-        .await
-        .map(drop)
-}
-
-pub(super) async fn done(tx: &mut Tx, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
-    let open = doc! {"_id": id, "fence": fence, "next_at": {"$exists": true}};
-    let finish = doc! {"$unset": {"next_at": ""}, "$set": {"worked_until": date(from_millis(0))}};
-    let Some(finished) = tx.find_and_update(REFUNDS, open, doc! {}, finish).await? else {
-        return Ok(());
-    };
-    let refund = read(&finished)?;
-    let payment_id: PaymentId = refund.payment_id;
-    payments::refunded(tx, payment_id).await?;
-    let missing = || StoreError::Corrupt(format!("the payment or order of refund {id} is missing"));
-    let payment = payments::by_id(tx, payment_id).await?.ok_or_else(missing)?;
-    let order = orders::by_id(tx, payment.order_id).await?.ok_or_else(missing)?;
-    let told = messages::refunded(&order, &payment, refund.reason, now);
-    outbox::push(tx, &[told]).await.map(drop)
+    set.insert("why", words);
+    tx.update(
+        REFUNDS,
+        doc! {"_id": id, "fence": fence},
+        vec![doc! {"$set": set}],
+    )
+    .await
+    .map(drop)
 }

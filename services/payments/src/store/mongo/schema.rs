@@ -6,6 +6,8 @@ use mongodb::bson::doc;
 pub(super) const ORDERS: &str = "orders";
 pub(super) const PAYMENTS: &str = "payments";
 pub(super) const REFUNDS: &str = "refunds";
+pub(super) const ENTRIES: &str = "refund_entries";
+pub(super) const MARKS: &str = "marks";
 /// Signed by Razorpay and not understood; kept until somebody replays them.
 pub(super) const PARKED: &str = "parked_webhooks";
 pub(super) const WEBHOOKS: &str = "webhook_events";
@@ -49,7 +51,8 @@ pub const COLLECTIONS: &[Collection] = &[
             ("created_at", "date"),
             ("captured_at", "date?"),
             ("released_at", "date?"),
-            ("follow_at", "date?"), // when Razorpay is asked whether it is released there too
+            ("refunds_at", "date?"), // when its refunds changed last: where two changes at once meet
+            ("follow_at", "date?"),  // when Razorpay is asked whether it is released there too
         ],
         check: Some(|| {
             doc! {"status": {"$in": ["created", "failed", "authorized", "released", "captured", "refunded"]}}
@@ -69,12 +72,12 @@ pub const COLLECTIONS: &[Collection] = &[
             ("amount", "long"),
             ("reason", "string"),
             ("razorpay_id", "string?"),
-            ("generation", "long"),
             ("attempts", "long"),
             ("next_at", "date?"), // left out: done
             ("worked_until", "date"),
             ("fence", "long"),
             ("why", "string?"),
+            ("refused", "string?"), // what Razorpay says when it refuses to send it back
             ("created_at", "date"),
         ],
         check: None,
@@ -83,6 +86,32 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::unique(&[("razorpay_id", 1)]).only(|| doc! {"razorpay_id": {"$exists": true}}),
             Index::on(&[("next_at", 1)]).only(|| doc! {"next_at": {"$exists": true}}),
         ],
+    },
+    // The ledger: every refund of our payments at Razorpay, by its id there, whoever asked for it.
+    Collection {
+        name: ENTRIES,
+        fields: &[
+            ("payment_id", "binData"),
+            ("refund_id", "binData?"), // ours that it was made for; left out: made at Razorpay
+            ("amount", "long"),
+            ("status", "string"),
+            ("created_at", "date"),
+            ("processed_at", "date?"),
+            ("failed_at", "date?"),
+            ("looked_at", "date"),
+        ],
+        check: Some(|| doc! {"status": {"$in": ["pending", "processed", "failed"]}}),
+        indexes: &[
+            Index::on(&[("payment_id", 1), ("created_at", 1), ("_id", 1)]),
+            Index::on(&[("status", 1), ("looked_at", 1)]).only(|| doc! {"status": "pending"}),
+        ],
+    },
+    // Until when something has been looked at.
+    Collection {
+        name: MARKS,
+        fields: &[("at", "date")],
+        check: None,
+        indexes: &[],
     },
     Collection {
         name: WEBHOOKS,

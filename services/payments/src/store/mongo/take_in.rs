@@ -11,19 +11,19 @@ use common::{
 use mongodb::bson::{Binary, doc, spec::BinarySubtype};
 
 use super::{
-    orders, payments, refunds,
-    schema::{ORDERS, PARKED, REFUNDS, WEBHOOKS},
+    ledger, orders, payments, refunds,
+    schema::{ORDERS, PARKED, WEBHOOKS},
 };
 use crate::{
     domain::payment::{Report, Status},
-    store::{Applied, Parked, Statement, messages},
+    store::{Applied, Parked, RefundNews, Statement, messages},
 };
 
 pub(super) async fn webhook(
     tx: &mut Tx,
     event_id: &str,
     report: Option<&Report>,
-    refund: Option<&str>,
+    refund: Option<&RefundNews>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     if tx.find_one(WEBHOOKS, doc! {"_id": event_id}).await?.is_some() {
@@ -51,10 +51,10 @@ pub(super) async fn webhook(
                 .await?;
         }
     }
-    if let Some(refund) = refund {
-        let open = doc! {"razorpay_id": refund, "next_at": {"$exists": true}};
-        tx.update(REFUNDS, open, doc! {"$set": {"next_at": date(now)}})
-            .await?;
+    match refund {
+        Some(RefundNews::Report(report)) => _ = ledger::note(tx, report, now).await?,
+        Some(RefundNews::Id(id)) => refunds::look_at(tx, id, now).await?,
+        None => {}
     }
     Ok(true)
 }
@@ -104,7 +104,10 @@ pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> 
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
-            Ok(ended) => (paid_by(tx, &ended).await?, messages::end_reason(ended.reason)),
+            Ok(ended) => match messages::end_reason(ended.reason) {
+                Some(reason) => (paid_by(tx, &ended).await?, reason),
+                None => return Ok(Receipt::accepted(event.id)),
+            },
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         _ => {

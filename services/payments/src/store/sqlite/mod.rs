@@ -1,5 +1,6 @@
 //! The embedded adapter.
 
+mod ledger;
 mod orders;
 mod payments;
 mod refunds;
@@ -25,13 +26,13 @@ use common::{
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, Statement, Store, Stuck,
+    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, RefundNews, Statement, Store, Stuck,
     WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
     order::Order,
     payment::{Payment, Report},
-    refund::Refund,
+    refund::{Entry, Refund, RefundReport},
 };
 
 /// The schema, in the order of its making.
@@ -53,6 +54,7 @@ pub const MIGRATIONS: &[&str] = &[
         received_at INTEGER NOT NULL
      ) WITHOUT ROWID;",
     include_str!("released.sql"),
+    include_str!("ledger.sql"),
 ];
 
 /// The payments service's SQLite file.
@@ -188,10 +190,10 @@ impl Store for SqliteStore {
         &self,
         event_id: String,
         report: Option<Report>,
-        refund: Option<String>,
+        refund: Option<RefundNews>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.telling(move |db| take_in::webhook(db, &event_id, report.as_ref(), refund.as_deref(), now))
+        self.telling(move |db| take_in::webhook(db, &event_id, report.as_ref(), refund.as_ref(), now))
             .await
     }
 
@@ -229,20 +231,37 @@ impl Store for SqliteStore {
         self.db.write(move |db| refunds::due(db, now, until, limit)).await
     }
 
-    async fn refund_accepted(
-        &self,
-        id: RefundId,
-        fence: Fence,
-        razorpay_id: String,
-        again: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.db
-            .write(move |db| refunds::accepted(db, id, fence, &razorpay_id, again))
-            .await
+    async fn note_refunds(&self, told: Vec<RefundReport>, now: Timestamp) -> Result<Vec<Entry>, StoreError> {
+        if told.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.telling(move |db| {
+            let changed = told.iter().map(|report| ledger::note(db, report, now));
+            Ok(changed
+                .collect::<Result<Vec<_>, _>>()?
+                .into_iter()
+                .flatten()
+                .collect())
+        })
+        .await
     }
 
-    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
-        self.telling(move |db| refunds::done(db, id, fence, now)).await
+    async fn entries(&self, payment: PaymentId) -> Result<Vec<Entry>, StoreError> {
+        self.db.read(move |db| ledger::of_payment(db, payment)).await
+    }
+
+    async fn pending_entries(&self, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.db.read(move |db| ledger::pending(db, before, limit)).await
+    }
+
+    async fn refund_done(&self, id: RefundId, fence: Fence) -> Result<(), StoreError> {
+        self.db.write(move |db| refunds::done(db, id, fence)).await
+    }
+
+    async fn refund_waits(&self, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError> {
+        self.db
+            .write(move |db| refunds::waits(db, id, fence, again))
+            .await
     }
 
     async fn refund_retry(
@@ -250,12 +269,20 @@ impl Store for SqliteStore {
         id: RefundId,
         fence: Fence,
         again: Timestamp,
-        new_key: bool,
+        refused: bool,
         why: String,
     ) -> Result<(), StoreError> {
         self.db
-            .write(move |db| refunds::retry(db, id, fence, again, new_key, &why))
+            .write(move |db| refunds::retry(db, id, fence, again, refused, &why))
             .await
+    }
+
+    async fn refunds_seen(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.db.read(ledger::seen).await
+    }
+
+    async fn set_refunds_seen(&self, until: Timestamp) -> Result<(), StoreError> {
+        self.db.write(move |db| ledger::set_seen(db, until)).await
     }
 
     async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError> {

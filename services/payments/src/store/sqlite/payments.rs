@@ -4,6 +4,7 @@ use common::{
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
     ids::{PaymentId, UserId},
+    money::Paise,
     sqlite::{
         idempotency, outbox,
         rows::{sift, sift_page},
@@ -21,7 +22,9 @@ use crate::{
         payment::{Decline, OnReport, Payment, Report, Status},
         refund::parse_reason,
     },
-    store::{Applied, Captured, FOLLOW_EVERY, Statement, UNREADABLE_AGAIN, follow_again, messages, table},
+    store::{
+        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, messages, table,
+    },
 };
 
 const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at,
@@ -90,6 +93,7 @@ pub(super) fn apply(
             payment: payment.clone(),
             order: order.clone(),
             refund: None,
+            refunded: Paise::ZERO,
         };
         idempotency::store(db, &key, &answer(&statement), now)?;
     }
@@ -133,7 +137,7 @@ fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreErr
     Ok(())
 }
 
-fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Payment>, StoreError> {
+pub(super) fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Payment>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM payments AS p WHERE p.razorpay_id = ?1");
     Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
 }
@@ -196,26 +200,25 @@ pub(super) fn due_releases(
     Ok(due.rows)
 }
 
-pub(super) fn refunded(db: &Connection, id: PaymentId) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE payments SET status = 'refunded' WHERE id = ?1")?
-        .execute([id])?;
-    Ok(())
-}
+/// How it goes back, and how much is back.
+const GOING: &str =
+    "f.reason, f.next_at IS NULL, f.refused, (SELECT coalesce(sum(e.amount), 0) FROM refund_entries AS e
+    WHERE e.payment_id = p.id AND e.status = 'processed')";
 
 const FROM: &str = "FROM payments AS p JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id WHERE p.user_id = ?1";
 
 fn read_statement(row: &Row<'_>) -> rusqlite::Result<Statement> {
     const ORDER_COUNT: usize = 9;
+    let payment = read(row)?;
     let reason: Option<String> = row.get(COUNT + ORDER_COUNT)?;
     let done: bool = row.get(COUNT + ORDER_COUNT + 1)?;
-    let refund = reason
-        .as_deref()
-        .and_then(parse_reason)
-        .map(|reason| (reason, done));
+    let owed = reason.as_deref().and_then(parse_reason);
+    let refused = row.get(COUNT + ORDER_COUNT + 2)?;
     Ok(Statement {
-        payment: read(row)?,
+        refund: Going::of(&payment, owed.map(|reason| (reason, done, refused))),
+        refunded: row.get(COUNT + ORDER_COUNT + 3)?,
         order: orders::read(row, COUNT)?,
-        refund,
+        payment,
     })
 }
 
@@ -225,7 +228,7 @@ pub(super) fn statement(
     user: UserId,
 ) -> Result<Option<Statement>, StoreError> {
     let order = orders::COLUMNS;
-    let sql = format!("SELECT {COLUMNS}, {order}, f.reason, f.next_at IS NULL {FROM} AND p.id = ?2");
+    let sql = format!("SELECT {COLUMNS}, {order}, {GOING} {FROM} AND p.id = ?2");
     Ok(db
         .prepare_cached(&sql)?
         .query_row(params![user, id], read_statement)
@@ -239,7 +242,7 @@ pub(super) fn statements(
 ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
     let order = orders::COLUMNS;
     let sql = format!(
-        "SELECT {COLUMNS}, {order}, f.reason, f.next_at IS NULL {FROM} AND (?2 IS NULL OR p.id < ?2) ORDER BY p.id DESC LIMIT ?3"
+        "SELECT {COLUMNS}, {order}, {GOING} {FROM} AND (?2 IS NULL OR p.id < ?2) ORDER BY p.id DESC LIMIT ?3"
     );
     let after = page.after.map(|cursor| cursor.id);
     let mut statement = db.prepare_cached(&sql)?;

@@ -3,20 +3,19 @@
 use common::{
     clock::{Timestamp, latest_end},
     ids::{PaymentId, RefundId},
-    sqlite::{outbox, rows::sift},
+    sqlite::rows::sift,
     store::StoreError,
     unreadable::set_aside,
     wire::RefundReason,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{orders, payments};
 use crate::{
     domain::{
         payment::Payment,
         refund::{Refund, parse_reason},
     },
-    store::{Fence, UNREADABLE_AGAIN, messages, table},
+    store::{FAILED_AGAIN, Fence, UNREADABLE_AGAIN, table},
 };
 
 /// Whether [`due`] would find anything. A refund that was not tried yet and created in the future was written before the
@@ -40,8 +39,7 @@ pub(super) fn request(
     Ok(())
 }
 
-const COLUMNS: &str =
-    "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.razorpay_id, f.generation, f.attempts";
+const COLUMNS: &str = "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.attempts";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Refund> {
     let reason: String = row.get(4)?;
@@ -51,10 +49,43 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Refund> {
         razorpay_payment_id: row.get(2)?,
         amount: row.get(3)?,
         reason: parse_reason(&reason).unwrap_or(RefundReason::NoSeat),
-        razorpay_id: row.get(5)?,
-        generation: row.get(6)?,
-        attempts: row.get(7)?,
+        attempts: row.get(5)?,
     })
+}
+
+pub(super) fn of_payment(db: &Connection, payment: PaymentId) -> Result<Option<Refund>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM refunds AS f JOIN payments AS p ON p.id = f.payment_id WHERE f.payment_id = ?1"
+    );
+    Ok(db.prepare_cached(&sql)?.query_row([payment], read).optional()?)
+}
+
+/// All is back.
+pub(super) fn fulfilled(db: &Connection, payment: PaymentId) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE refunds SET next_at = NULL, worked_until = 0, refused = NULL WHERE payment_id = ?1",
+    )?
+    .execute([payment])?;
+    Ok(())
+}
+
+/// Money that had gone back came again, and is sent back anew after a while.
+pub(super) fn open_again(db: &Connection, payment: PaymentId, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE refunds SET next_at = ?2, worked_until = 0, attempts = attempts + 1 WHERE payment_id = ?1",
+    )?
+    .execute(params![payment, (now + FAILED_AGAIN).timestamp_millis()])?;
+    Ok(())
+}
+
+/// Something is told of a refund at Razorpay: it is looked at.
+pub(super) fn look_at(db: &Connection, razorpay_id: &str, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE refunds SET next_at = ?2 WHERE next_at IS NOT NULL
+            AND payment_id = (SELECT payment_id FROM refund_entries WHERE id = ?1)",
+    )?
+    .execute(params![razorpay_id, now.timestamp_millis()])?;
+    Ok(())
 }
 
 pub(super) fn due(
@@ -92,18 +123,21 @@ pub(super) fn due(
     Ok(claimed)
 }
 
-pub(super) fn accepted(
-    db: &Connection,
-    id: RefundId,
-    fence: Fence,
-    razorpay_id: &str,
-    again: Timestamp,
-) -> Result<(), StoreError> {
+pub(super) fn done(db: &Connection, id: RefundId, fence: Fence) -> Result<(), StoreError> {
     db.prepare_cached(
-        "UPDATE refunds SET razorpay_id = ?3, next_at = ?4, worked_until = 0, attempts = attempts + 1
+        "UPDATE refunds SET next_at = NULL, worked_until = 0, refused = NULL WHERE id = ?1 AND fence = ?2",
+    )?
+    .execute(params![id, fence])?;
+    Ok(())
+}
+
+pub(super) fn waits(db: &Connection, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE refunds SET next_at = iif(next_at IS NULL, NULL, ?3), worked_until = 0, attempts = attempts + 1,
+            refused = NULL
          WHERE id = ?1 AND fence = ?2",
     )?
-    .execute(params![id, fence, razorpay_id, again.timestamp_millis()])?;
+    .execute(params![id, fence, again.timestamp_millis()])?;
     Ok(())
 }
 
@@ -112,33 +146,14 @@ pub(super) fn retry(
     id: RefundId,
     fence: Fence,
     again: Timestamp,
-    new_key: bool,
+    refused: bool,
     why: &str,
 ) -> Result<(), StoreError> {
     db.prepare_cached(
-        "UPDATE refunds SET next_at = ?3, worked_until = 0, attempts = attempts + 1, why = ?5,
-            generation = generation + ?4, razorpay_id = CASE WHEN ?4 THEN NULL ELSE razorpay_id END
+        "UPDATE refunds SET next_at = iif(next_at IS NULL, NULL, ?3), worked_until = 0, attempts = attempts + 1,
+            why = ?5, refused = iif(?4, ?5, refused)
          WHERE id = ?1 AND fence = ?2",
     )?
-    .execute(params![id, fence, again.timestamp_millis(), new_key, why])?;
+    .execute(params![id, fence, again.timestamp_millis(), refused, why])?;
     Ok(())
-}
-
-pub(super) fn done(db: &Connection, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
-    let finished = db
-        .prepare_cached(
-            "UPDATE refunds SET next_at = NULL, worked_until = 0 WHERE id = ?1 AND fence = ?2 AND next_at IS NOT NULL
-             RETURNING payment_id, reason",
-        )?
-        .query_row(params![id, fence], |row| Ok((row.get::<_, PaymentId>(0)?, row.get::<_, String>(1)?)))
-        .optional()?;
-    let Some((payment_id, reason)) = finished else {
-        return Ok(());
-    };
-    payments::refunded(db, payment_id)?;
-    let missing = || StoreError::Corrupt(format!("the payment or order of refund {id} is missing"));
-    let payment = payments::by_id(db, payment_id)?.ok_or_else(missing)?;
-    let order = orders::by_id(db, payment.order_id)?.ok_or_else(missing)?;
-    let reason = parse_reason(&reason).unwrap_or(RefundReason::NoSeat);
-    outbox::push(db, &messages::refunded(&order, &payment, reason, now)).map(drop)
 }

@@ -10,17 +10,17 @@ use common::{
 };
 use rusqlite::{Connection, params};
 
-use super::{orders, payments, refunds};
+use super::{ledger, orders, payments, refunds};
 use crate::{
     domain::payment::{Report, Status},
-    store::{Applied, Parked, Statement, messages},
+    store::{Applied, Parked, RefundNews, Statement, messages},
 };
 
 pub(super) fn webhook(
     db: &Connection,
     event_id: &str,
     report: Option<&Report>,
-    refund: Option<&str>,
+    refund: Option<&RefundNews>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let millis = now.timestamp_millis();
@@ -50,9 +50,10 @@ pub(super) fn webhook(
                 .execute(params![report.order, millis])?;
         }
     }
-    if let Some(refund) = refund {
-        db.prepare_cached("UPDATE refunds SET next_at = ?2 WHERE razorpay_id = ?1 AND next_at IS NOT NULL")?
-            .execute(params![refund, millis])?;
+    match refund {
+        Some(RefundNews::Report(report)) => _ = ledger::note(db, report, now)?,
+        Some(RefundNews::Id(id)) => refunds::look_at(db, id, now)?,
+        None => {}
     }
     Ok(true)
 }
@@ -95,7 +96,10 @@ pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Re
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
-            Ok(ended) => (paid_by(db, &ended)?, messages::end_reason(ended.reason)),
+            Ok(ended) => match messages::end_reason(ended.reason) {
+                Some(reason) => (paid_by(db, &ended)?, reason),
+                None => return Ok(Receipt::accepted(event.id)),
+            },
             Err(error) => return Ok(Receipt::rejected(event.id, error)),
         },
         _ => {

@@ -1,0 +1,143 @@
+//! The ledger of refunds at Razorpay.
+
+use common::{
+    clock::Timestamp,
+    ids::PaymentId,
+    money::Paise,
+    mongo::{Fields, Tx, date, outbox, sift},
+    store::StoreError,
+    wire::RefundReason,
+};
+use mongodb::bson::{Document, doc};
+
+use super::{
+    orders, payments, refunds,
+    schema::{ENTRIES, MARKS, PAYMENTS, REFUNDS},
+};
+use crate::{
+    domain::{
+        payment::Status,
+        refund::{Balance, Duty, Entry, EntryStatus, RefundReport, on_entry},
+    },
+    store::{REFUNDS_SEEN, messages, table},
+};
+
+pub(super) fn read(found: &Document) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        id: found.text("_id")?,
+        payment_id: found.id("payment_id")?,
+        refund_id: found.maybe_id("refund_id")?,
+        amount: Paise(found.long("amount")?),
+        status: EntryStatus::parse(&found.text("status")?),
+        created_at: found.time("created_at")?,
+        processed_at: found.maybe_time("processed_at")?,
+        failed_at: found.maybe_time("failed_at")?,
+    })
+}
+
+/// Takes a report in, with all that follows from it; gives the entry if it changed.
+pub(super) async fn note(
+    tx: &mut Tx,
+    report: &RefundReport,
+    now: Timestamp,
+) -> Result<Option<Entry>, StoreError> {
+    let payment = payments::by_razorpay_id(tx, &report.payment).await?;
+    let Some(payment) = payment.filter(|payment| payment.status >= Status::Captured) else {
+        return Ok(None);
+    };
+    let before = tx.find_one(ENTRIES, doc! {"_id": &report.id}).await?;
+    let before = before.as_ref().map(read).transpose()?;
+    let duty = refunds::of_payment(tx, payment.id).await?;
+    let ours = duty
+        .as_ref()
+        .filter(|duty| report.refund_id == Some(duty.id))
+        .map(|duty| duty.id);
+    let report = RefundReport {
+        refund_id: ours,
+        ..report.clone()
+    };
+    let entry = Entry::reported(before.as_ref(), payment.id, &report, now);
+    put(tx, &entry, now).await?;
+    if before.as_ref() == Some(&entry) {
+        return Ok(None);
+    }
+    let order = orders::by_id(tx, payment.order_id)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt(format!("the order of payment {} is missing", payment.id)))?;
+    let balance = Balance::of(payment.amount, &of_payment(tx, payment.id).await?);
+    let pays = order.paid_by == Some(payment.id);
+    let was = before.map(|before| before.status);
+    let follows = on_entry(payment.status, duty.is_some(), pays, was, &entry, &balance);
+    // Also when nothing changes: two entries of one payment at once meet here, and the later sees both.
+    let status = doc! {"$set": {"status": follows.status.name(), "refunds_at": date(now)}};
+    tx.update(PAYMENTS, doc! {"_id": payment.id}, status).await?;
+    if follows.tell {
+        let reason = match (entry.refund_id, &duty) {
+            (Some(_), Some(duty)) => duty.reason,
+            _ => RefundReason::Organizer,
+        };
+        outbox::push(tx, &[messages::refunded(&order, &entry, reason, &balance, now)]).await?;
+    }
+    if follows.reverse {
+        outbox::push(tx, &[messages::reversed(&order, &payment, now)]).await?;
+    }
+    match follows.duty {
+        Duty::Same => {}
+        Duty::Fulfilled => refunds::fulfilled(tx, payment.id).await?,
+        Duty::Open => {
+            refunds::request(tx, &payment, RefundReason::Organizer, now).await?;
+            refunds::open_again(tx, payment.id, now).await?;
+        }
+    }
+    Ok(Some(entry))
+}
+
+async fn put(tx: &mut Tx, entry: &Entry, now: Timestamp) -> Result<(), StoreError> {
+    let mut set = doc! {
+        "payment_id": entry.payment_id,
+        "amount": entry.amount.0,
+        "status": entry.status.name(),
+        "created_at": date(entry.created_at),
+        "looked_at": date(now),
+    };
+    set.put("refund_id", entry.refund_id);
+    set.put("processed_at", entry.processed_at.map(date));
+    set.put("failed_at", entry.failed_at.map(date));
+    tx.upsert(ENTRIES, doc! {"_id": &entry.id}, doc! {"$set": set})
+        .await
+        .map(drop)
+}
+
+pub(super) async fn of_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Entry>, StoreError> {
+    let by_time = doc! {"created_at": 1, "_id": 1};
+    let found = tx
+        .find(ENTRIES, doc! {"payment_id": payment}, by_time, usize::MAX)
+        .await?;
+    found.iter().map(read).collect()
+}
+
+/// Pending ones that no duty of ours follows.
+pub(super) async fn pending(tx: &mut Tx, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    let pending = doc! {"status": "pending", "looked_at": {"$lte": date(before)}};
+    let found = tx.find(ENTRIES, pending, doc! {"looked_at": 1}, limit).await?;
+    let mut entries = sift(&found, read)?.left_out(table::ENTRIES);
+    let payments: Vec<PaymentId> = entries.iter().map(|entry| entry.payment_id).collect();
+    let open = doc! {"payment_id": {"$in": payments}, "next_at": {"$exists": true}};
+    let followed = tx.find(REFUNDS, open, doc! {}, limit).await?;
+    let followed: Vec<PaymentId> = followed
+        .iter()
+        .filter_map(|one| one.id("payment_id").ok())
+        .collect();
+    entries.retain(|entry| !followed.contains(&entry.payment_id));
+    Ok(entries)
+}
+
+pub(super) async fn seen(tx: &mut Tx) -> Result<Option<Timestamp>, StoreError> {
+    let found = tx.find_one(MARKS, doc! {"_id": REFUNDS_SEEN}).await?;
+    found.map(|found| found.time("at")).transpose()
+}
+
+pub(super) async fn set_seen(tx: &mut Tx, until: Timestamp) -> Result<(), StoreError> {
+    let set = doc! {"$set": {"at": date(until)}};
+    tx.upsert(MARKS, doc! {"_id": REFUNDS_SEEN}, set).await.map(drop)
+}

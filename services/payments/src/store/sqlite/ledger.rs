@@ -1,0 +1,151 @@
+//! The ledger of refunds at Razorpay.
+
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::PaymentId,
+    sqlite::{outbox, rows::sift},
+    store::StoreError,
+    wire::RefundReason,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{orders, payments, refunds};
+use crate::{
+    domain::{
+        payment::Status,
+        refund::{Balance, Duty, Entry, EntryStatus, RefundReport, on_entry},
+    },
+    store::{REFUNDS_SEEN, messages, table},
+};
+
+const COLUMNS: &str = "id, payment_id, refund_id, amount, status, created_at, processed_at, failed_at";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let status: String = row.get(4)?;
+    let time = |at| row.get::<_, Option<i64>>(at).map(|at| at.map(from_millis));
+    Ok(Entry {
+        id: row.get(0)?,
+        payment_id: row.get(1)?,
+        refund_id: row.get(2)?,
+        amount: row.get(3)?,
+        status: EntryStatus::parse(&status),
+        created_at: from_millis(row.get(5)?),
+        processed_at: time(6)?,
+        failed_at: time(7)?,
+    })
+}
+
+/// Takes a report in, with all that follows from it; gives the entry if it changed.
+pub(super) fn note(
+    db: &Connection,
+    report: &RefundReport,
+    now: Timestamp,
+) -> Result<Option<Entry>, StoreError> {
+    let payment = payments::by_razorpay_id(db, &report.payment)?;
+    let Some(payment) = payment.filter(|payment| payment.status >= Status::Captured) else {
+        return Ok(None);
+    };
+    let before = one(db, &report.id)?;
+    let duty = refunds::of_payment(db, payment.id)?;
+    let ours = duty
+        .as_ref()
+        .filter(|duty| report.refund_id == Some(duty.id))
+        .map(|duty| duty.id);
+    let report = RefundReport {
+        refund_id: ours,
+        ..report.clone()
+    };
+    let entry = Entry::reported(before.as_ref(), payment.id, &report, now);
+    put(db, &entry, now)?;
+    if before.as_ref() == Some(&entry) {
+        return Ok(None);
+    }
+    let order = orders::by_id(db, payment.order_id)?
+        .ok_or_else(|| StoreError::Corrupt(format!("the order of payment {} is missing", payment.id)))?;
+    let balance = Balance::of(payment.amount, &of_payment(db, payment.id)?);
+    let pays = order.paid_by == Some(payment.id);
+    let was = before.map(|before| before.status);
+    let follows = on_entry(payment.status, duty.is_some(), pays, was, &entry, &balance);
+    if follows.status != payment.status {
+        db.prepare_cached("UPDATE payments SET status = ?2 WHERE id = ?1")?
+            .execute(params![payment.id, follows.status.name()])?;
+    }
+    if follows.tell {
+        let reason = match (entry.refund_id, &duty) {
+            (Some(_), Some(duty)) => duty.reason,
+            _ => RefundReason::Organizer,
+        };
+        outbox::push(db, &messages::refunded(&order, &entry, reason, &balance, now))?;
+    }
+    if follows.reverse {
+        outbox::push(db, &messages::reversed(&order, &payment, now))?;
+    }
+    match follows.duty {
+        Duty::Same => {}
+        Duty::Fulfilled => refunds::fulfilled(db, payment.id)?,
+        Duty::Open => {
+            refunds::request(db, &payment, RefundReason::Organizer, now)?;
+            refunds::open_again(db, payment.id, now)?;
+        }
+    }
+    Ok(Some(entry))
+}
+
+fn put(db: &Connection, entry: &Entry, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO refund_entries (id, payment_id, refund_id, amount, status, created_at, processed_at, failed_at,
+            looked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (id) DO UPDATE SET status = excluded.status, processed_at = excluded.processed_at,
+            failed_at = excluded.failed_at, looked_at = excluded.looked_at",
+    )?
+    .execute(params![
+        entry.id,
+        entry.payment_id,
+        entry.refund_id,
+        entry.amount,
+        entry.status.name(),
+        entry.created_at.timestamp_millis(),
+        entry.processed_at.map(|at| at.timestamp_millis()),
+        entry.failed_at.map(|at| at.timestamp_millis()),
+        now.timestamp_millis(),
+    ])?;
+    Ok(())
+}
+
+fn one(db: &Connection, id: &str) -> Result<Option<Entry>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM refund_entries WHERE id = ?1");
+    Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
+}
+
+pub(super) fn of_payment(db: &Connection, payment: PaymentId) -> Result<Vec<Entry>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM refund_entries WHERE payment_id = ?1 ORDER BY created_at, id");
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map([payment], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Pending ones that no duty of ours follows.
+pub(super) fn pending(db: &Connection, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM refund_entries WHERE status = 'pending' AND looked_at <= ?1
+            AND NOT EXISTS (SELECT 1 FROM refunds AS f WHERE f.payment_id = refund_entries.payment_id
+                AND f.next_at IS NOT NULL)
+         ORDER BY looked_at LIMIT ?2"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query(params![before.timestamp_millis(), limit as i64])?;
+    Ok(sift(rows, 0, read)?.left_out(table::ENTRIES))
+}
+
+pub(super) fn seen(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT at FROM marks WHERE name = ?1")?
+        .query_row([REFUNDS_SEEN], |row| row.get(0).map(from_millis))
+        .optional()?)
+}
+
+pub(super) fn set_seen(db: &Connection, until: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT OR REPLACE INTO marks (name, at) VALUES (?1, ?2)")?
+        .execute(params![REFUNDS_SEEN, until.timestamp_millis()])?;
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! The sweep: refunds of which no webhook told, made at Razorpay by somebody else or settled while nobody listened.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use common::{clock::Timestamp, http::context};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{AT_ONCE, pause, refunds::log_entry};
+use crate::{app::App, problems::provider_problem, razorpay::types::RefundEntity};
+
+/// How often everything is looked at.
+const EVERY: TimeDelta = TimeDelta::hours(1);
+/// How much of what was looked at is looked at again: Razorpay's lists may lag behind.
+const OVERLAP: TimeDelta = TimeDelta::days(1);
+/// How far the first look goes back.
+const AT_FIRST: TimeDelta = TimeDelta::days(30);
+/// Pages of one sweep: 100,000 refunds.
+const MOST_PAGES: usize = 1_000;
+
+/// Sweeps until the stop.
+pub async fn sweep_refunds(app: App, stop: CancellationToken) {
+    let never = Arc::new(Notify::new());
+    while !stop.is_cancelled() {
+        if let Err(error) = context::on_behalf_of(None, round(&app)).await {
+            tracing::warn!(?error, "Razorpay's refunds could not be looked at; trying again");
+        }
+        pause(&never, super::POLL * 60, &stop).await;
+    }
+}
+
+/// Looks, unless this or another process has done so within the hour.
+async fn round(app: &App) -> Result<(), common::problem::ApiError> {
+    let now = app.clock.now();
+    let seen = app.store.refunds_seen().await?;
+    if seen.is_some_and(|seen| seen <= now && now - seen < EVERY) {
+        return Ok(());
+    }
+    let from = seen.map_or(now - AT_FIRST, |seen| seen.min(now) - OVERLAP);
+    all_since(app, from).await?;
+    app.store.set_refunds_seen(now).await?;
+    for entry in app.store.pending_entries(now - EVERY, AT_ONCE).await? {
+        let entity = app
+            .razorpay
+            .fetch_refund(&entry.id)
+            .await
+            .map_err(provider_problem)?;
+        note(app, vec![entity]).await?;
+    }
+    Ok(())
+}
+
+/// Takes every refund that was made since then into the ledger, as far as it is of a payment of ours.
+async fn all_since(app: &App, from: Timestamp) -> Result<(), common::problem::ApiError> {
+    for page in 0..MOST_PAGES {
+        let found = app
+            .razorpay
+            .refunds_since(from, page)
+            .await
+            .map_err(provider_problem)?;
+        if found.is_empty() {
+            break;
+        }
+        note(app, found).await?;
+    }
+    Ok(())
+}
+
+async fn note(app: &App, told: Vec<RefundEntity>) -> Result<(), common::problem::ApiError> {
+    let reports = told.iter().filter_map(RefundEntity::report).collect();
+    let changed = app.store.note_refunds(reports, app.clock.now()).await?;
+    changed.iter().for_each(log_entry);
+    Ok(())
+}
