@@ -4,6 +4,7 @@
 //! sockets between them. Each still listens on its own port. Razorpay's simulator runs beside them unless keys are set.
 
 mod banner;
+mod ledger;
 mod moving;
 
 use std::{process::ExitCode, time::Duration};
@@ -33,7 +34,12 @@ const MOVE: Command = Command {
 fn main() -> ExitCode {
     let about = "Organise Event: events, registrations, payments and reminders, whole and on one machine.";
     let [list, replay] = payments::commands::COMMANDS;
-    common::process::run_with("organise-event", about, &[MOVE, list, replay], start)
+    common::process::run_with(
+        "organise-event",
+        about,
+        &[MOVE, ledger::CHECK, list, replay],
+        start,
+    )
 }
 
 async fn start(context: Context) -> Result<(), String> {

@@ -32,7 +32,7 @@ pub async fn build(
     notifications: Upstream,
     payments: Upstream,
 ) -> Result<Front, String> {
-    let store = store::open(context).await?;
+    let store = store::open(&context.settings).await?;
     let auth = context.auth(service::EVENTS);
     if !users.is_local() {
         let users = InternalClient::new(users, auth.clone(), service::USERS);

@@ -623,9 +623,17 @@ pub async fn a_reversed_payment_ends_what_it_paid(store: S) {
     };
     take_in(&store, reversed(PaymentId::new()), later).await;
     assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);
+    let live = store.bought(None, 10).await.unwrap();
+    assert_eq!(live.len(), 1);
+    assert_eq!((live[0].1, live[0].2), (payment, true));
     for _ in 0..2 {
         take_in(&store, reversed(payment), later).await;
     }
+    assert_eq!(
+        store.bought(None, 10).await.unwrap(),
+        [(live[0].0, payment, false)]
+    );
+    assert_eq!(store.bought(Some(live[0].0), 10).await.unwrap(), []);
     assert_eq!(statuses(&store, user, later).await, ["cancelled", "expired"]);
     assert_eq!(seats(&store, event.id).await, 0);
     let far = now() + TimeDelta::days(300);

@@ -15,9 +15,10 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
-    ids::{EventId, RegistrationId, UserId},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
-    process::Context,
+    process::open_sqlite,
+    settings::Settings,
     store::StoreError,
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
 };
@@ -228,6 +229,13 @@ pub trait Store: Send + Sync {
         user: UserId,
         now: Timestamp,
     ) -> Result<Option<Registered>, StoreError>;
+    /// A page of all registrations that a payment has confirmed, in the order of their ids: registration, payment, and
+    /// whether it is confirmed still.
+    async fn bought(
+        &self,
+        after: Option<RegistrationId>,
+        limit: usize,
+    ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError>;
     /// Notes holds that have run out, up to `limit`; gives the number.
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Takes messages in, each once: captured payments confirm registrations or go back.
@@ -248,11 +256,11 @@ pub trait Store: Send + Sync {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
-    if let Some(uri) = &context.settings.mongodb_uri {
+pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, String> {
+    if let Some(uri) = &settings.mongodb_uri {
         let db = common::mongo::open(uri, service::EVENTS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
-    let db = context.sqlite(service::EVENTS, sqlite::MIGRATIONS)?;
+    let db = open_sqlite(settings, service::EVENTS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

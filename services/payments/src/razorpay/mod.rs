@@ -262,6 +262,16 @@ impl Razorpay {
         .await
     }
 
+    /// A page of all payments, the newest first; empty after the last.
+    ///
+    /// # Errors
+    /// When it could not be fetched.
+    pub async fn payments_page(&self, page: usize) -> Result<Vec<PaymentEntity>, RazorpayError> {
+        let path = format!("/v1/payments?count={PAGE}&skip={}", page * PAGE);
+        let found: Collection<PaymentEntity> = self.call(Verb::GET, &path, None, None).await?;
+        Ok(found.items)
+    }
+
     /// The refunds of a payment: at most a hundred, the newest first.
     ///
     /// # Errors

@@ -42,6 +42,9 @@ pub struct PaymentEntity {
     pub currency: String,
     /// `created`, `authorized`, `captured`, `refunded` or `failed`.
     pub status: String,
+    /// The sum of its refunds that have not failed; paise.
+    #[serde(default, deserialize_with = "maybe_paise")]
+    pub amount_refunded: Option<Paise>,
     /// How it is paid.
     #[serde(default)]
     pub method: Option<String>,

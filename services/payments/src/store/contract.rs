@@ -953,6 +953,18 @@ pub async fn refunds_of_others_are_taken_in(store: S) {
         [],
         "nothing is owed"
     );
+    let lines = store.ledger(None, 1).await.unwrap();
+    let rest = store.ledger(Some(lines[0].payment.id), 10).await.unwrap();
+    assert_eq!(
+        (lines[0].payment.status, lines[0].entries.len()),
+        (Status::Released, 0)
+    );
+    assert_eq!(rest.len(), 1);
+    assert_eq!(
+        (rest[0].payment.id, rest[0].pays, rest[0].owed),
+        (payment.id, true, false)
+    );
+    assert_eq!(rest[0].entries, store.entries(payment.id).await.unwrap());
     // It comes back from the bank, long after what it paid for has ended: now it is owed.
     note(&store, report_of("pay_1", "rfnd_2", 39_999, EntryStatus::Failed)).await;
     let (owed, _) = store

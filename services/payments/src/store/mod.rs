@@ -25,6 +25,7 @@ use common::{
 };
 
 use crate::domain::{
+    ledger::Line,
     order::Order,
     payment::{Payment, Report, Status},
     refund::{Entry, Refund, RefundReport},
@@ -281,6 +282,8 @@ pub trait Store: Send + Sync {
         refused: bool,
         why: String,
     ) -> Result<(), StoreError>;
+    /// A page of all payments with their refunds, in the order of their ids, for the check of the ledger.
+    async fn ledger(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<Line>, StoreError>;
     /// Until when all refunds at Razorpay have been looked at.
     async fn refunds_seen(&self) -> Result<Option<Timestamp>, StoreError>;
     /// Notes that.

@@ -19,7 +19,7 @@ use common::{
         context::{on_behalf_of, request_id_text},
     },
     idempotency::{Answer, Keyed, Outcome},
-    ids::{EventId, RegistrationId, UserId},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
     mongo::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox},
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
@@ -269,6 +269,14 @@ impl Store for MongoStore {
         now: Timestamp,
     ) -> Result<Option<Registered>, StoreError> {
         registrations::of_user_by_id(&mut self.db.read(), id, user, now).await
+    }
+
+    async fn bought(
+        &self,
+        after: Option<RegistrationId>,
+        limit: usize,
+    ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
+        registrations::bought(&mut self.db.read(), after, limit).await
     }
 
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {

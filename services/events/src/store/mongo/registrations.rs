@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::Timestamp,
     http::{Cursor, Page},
-    ids::{EventId, RegistrationId, UserId},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
     mongo::{Fields, Key, Tx, date, outbox, sift, uuid},
     store::StoreError,
     unreadable::{left_out, set_aside},
@@ -121,6 +121,22 @@ pub(super) async fn cancel(
         event: Arc::new(event),
         ticket: ticket.as_ref().map(documents::ticket).transpose()?,
     })
+}
+
+/// A page of those that a payment has confirmed.
+pub(super) async fn bought(
+    tx: &mut Tx,
+    after: Option<RegistrationId>,
+    limit: usize,
+) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
+    let after = after.unwrap_or_else(|| RegistrationId::lenient(""));
+    let rest = doc! {"_id": {"$gt": after}, "payment_id": {"$exists": true}};
+    let found = tx.find(REGISTRATIONS, rest, doc! {"_id": 1}, limit).await?;
+    let read = |found: &Document| {
+        let confirmed = found.text("status")? == "confirmed";
+        Ok((found.id("_id")?, found.id("payment_id")?, confirmed))
+    };
+    found.iter().map(read).collect()
 }
 
 /// Ends a registration whose money went back.

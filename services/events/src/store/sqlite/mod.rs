@@ -13,7 +13,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
-    ids::{EventId, RegistrationId, UserId},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
     sqlite::{
         Sqlite,
@@ -206,6 +206,16 @@ impl Store for SqliteStore {
     ) -> Result<Option<Registered>, StoreError> {
         self.db
             .read(move |db| registrations::of_user_by_id(db, id, user, now))
+            .await
+    }
+
+    async fn bought(
+        &self,
+        after: Option<RegistrationId>,
+        limit: usize,
+    ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
+        self.db
+            .read(move |db| registrations::bought(db, after, limit))
             .await
     }
 

@@ -8,7 +8,7 @@ use std::{
 use common::{
     clock::Timestamp,
     http::{Cursor, Page},
-    ids::{EventId, RegistrationId, UserId},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
     sqlite::{
         outbox,
@@ -322,6 +322,22 @@ pub(super) fn reverse(
 ) -> Result<(), StoreError> {
     end_one(db, registration, event, EndReason::Refunded, now)?;
     free_seats(db, event.id, 1)
+}
+
+/// A page of those that a payment has confirmed.
+pub(super) fn bought(
+    db: &Connection,
+    after: Option<RegistrationId>,
+    limit: usize,
+) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, payment_id, status = 'confirmed' FROM registrations
+         WHERE payment_id IS NOT NULL AND (?1 IS NULL OR id > ?1) ORDER BY id LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![after, limit as i64], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn ticket(db: &Connection, id: RegistrationId) -> Result<Option<Ticket>, StoreError> {

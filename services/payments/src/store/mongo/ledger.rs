@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     domain::{
+        ledger::Line,
         payment::Status,
         refund::{Balance, Duty, Entry, EntryStatus, RefundReport, on_entry},
     },
@@ -130,6 +131,30 @@ pub(super) async fn pending(tx: &mut Tx, before: Timestamp, limit: usize) -> Res
         .collect();
     entries.retain(|entry| !followed.contains(&entry.payment_id));
     Ok(entries)
+}
+
+/// A page of all payments with their refunds.
+pub(super) async fn lines(
+    tx: &mut Tx,
+    after: Option<PaymentId>,
+    limit: usize,
+) -> Result<Vec<Line>, StoreError> {
+    let after = after.unwrap_or_else(|| PaymentId::lenient(""));
+    let rest = doc! {"_id": {"$gt": after}};
+    let found = tx.find(PAYMENTS, rest, doc! {"_id": 1}, limit).await?;
+    let mut lines = Vec::with_capacity(found.len());
+    for found in &found {
+        let payment = payments::read(found)?;
+        let order = orders::by_id(tx, payment.order_id).await?;
+        let owed = doc! {"payment_id": payment.id, "next_at": {"$exists": true}};
+        lines.push(Line {
+            pays: order.is_some_and(|order| order.paid_by == Some(payment.id)),
+            owed: tx.find_one(REFUNDS, owed).await?.is_some(),
+            entries: of_payment(tx, payment.id).await?,
+            payment,
+        });
+    }
+    Ok(lines)
 }
 
 pub(super) async fn seen(tx: &mut Tx) -> Result<Option<Timestamp>, StoreError> {

@@ -30,6 +30,7 @@ use super::{
     WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
+    ledger::Line,
     order::Order,
     payment::{Payment, Report},
     refund::{Entry, Refund, RefundReport},
@@ -284,6 +285,10 @@ impl Store for MongoStore {
         why: String,
     ) -> Result<(), StoreError> {
         refunds::retry(&mut self.db.read(), id, fence, again, refused, &why).await
+    }
+
+    async fn ledger(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<Line>, StoreError> {
+        ledger::lines(&mut self.db.read(), after, limit).await
     }
 
     async fn refunds_seen(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-fn read(found: &Document) -> Result<Payment, StoreError> {
+pub(super) fn read(found: &Document) -> Result<Payment, StoreError> {
     let decline = match (found.maybe_text("reason")?, found.maybe_text("description")?) {
         (Some(reason), Some(description)) => Some(Decline { reason, description }),
         _ => None,

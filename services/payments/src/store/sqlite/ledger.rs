@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{orders, payments, refunds};
 use crate::{
     domain::{
+        ledger::Line,
         payment::Status,
         refund::{Balance, Duty, Entry, EntryStatus, RefundReport, on_entry},
     },
@@ -135,6 +136,34 @@ pub(super) fn pending(db: &Connection, before: Timestamp, limit: usize) -> Resul
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query(params![before.timestamp_millis(), limit as i64])?;
     Ok(sift(rows, 0, read)?.left_out(table::ENTRIES))
+}
+
+/// A page of all payments with their refunds.
+pub(super) fn lines(
+    db: &Connection,
+    after: Option<PaymentId>,
+    limit: usize,
+) -> Result<Vec<Line>, StoreError> {
+    let sql = format!(
+        "SELECT {}, coalesce(o.paid_by = p.id, 0), coalesce(f.next_at IS NOT NULL, 0)
+         FROM payments AS p LEFT JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id
+         WHERE ?1 IS NULL OR p.id > ?1 ORDER BY p.id LIMIT ?2",
+        payments::COLUMNS
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![after, limit as i64], |row| {
+        Ok(Line {
+            payment: payments::read(row)?,
+            pays: row.get(payments::COUNT)?,
+            owed: row.get::<_, bool>(payments::COUNT + 1)?,
+            entries: Vec::new(),
+        })
+    })?;
+    let mut lines: Vec<Line> = rows.collect::<Result<_, _>>()?;
+    for line in &mut lines {
+        line.entries = of_payment(db, line.payment.id)?;
+    }
+    Ok(lines)
 }
 
 pub(super) fn seen(db: &Connection) -> Result<Option<Timestamp>, StoreError> {

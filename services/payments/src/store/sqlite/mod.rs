@@ -30,6 +30,7 @@ use super::{
     WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
+    ledger::Line,
     order::Order,
     payment::{Payment, Report},
     refund::{Entry, Refund, RefundReport},
@@ -275,6 +276,10 @@ impl Store for SqliteStore {
         self.db
             .write(move |db| refunds::retry(db, id, fence, again, refused, &why))
             .await
+    }
+
+    async fn ledger(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<Line>, StoreError> {
+        self.db.read(move |db| ledger::lines(db, after, limit)).await
     }
 
     async fn refunds_seen(&self) -> Result<Option<Timestamp>, StoreError> {

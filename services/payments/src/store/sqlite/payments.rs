@@ -27,11 +27,11 @@ use crate::{
     },
 };
 
-const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at,
+pub(super) const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at,
     p.released_at";
-const COUNT: usize = 11;
+pub(super) const COUNT: usize = 11;
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
     let status: String = row.get(5)?;
     let decline = match (row.get(6)?, row.get(7)?) {
         (Some(reason), Some(description)) => Some(Decline { reason, description }),

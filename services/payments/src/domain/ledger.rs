@@ -1,0 +1,305 @@
+//! Checking the ledger: for every payment, what was captured, what it bought, what went back and what is owed, and
+//! whether events and Razorpay say the same.
+
+use common::{
+    ids::{PaymentId, RegistrationId},
+    money::Paise,
+};
+
+use super::{
+    payment::{Payment, Status},
+    refund::{Balance, Entry},
+};
+
+/// A payment with everything that payments knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The payment.
+    pub payment: Payment,
+    /// Whether it paid its order.
+    pub pays: bool,
+    /// Whether we still have to send it back.
+    pub owed: bool,
+    /// Its refunds at Razorpay.
+    pub entries: Vec<Entry>,
+}
+
+impl Line {
+    /// What has become of its money.
+    pub fn balance(&self) -> Balance {
+        let captured = match self.payment.status >= Status::Captured {
+            true => self.payment.amount,
+            false => Paise::ZERO,
+        };
+        Balance::of(captured, &self.entries)
+    }
+}
+
+/// A registration that a payment has confirmed, as events knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bought {
+    /// The registration.
+    pub registration: RegistrationId,
+    /// By which payment.
+    pub payment: PaymentId,
+    /// Whether it is confirmed still.
+    pub confirmed: bool,
+}
+
+/// A payment as Razorpay has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtRazorpay {
+    /// Whether its money was taken.
+    pub captured: bool,
+    /// How much.
+    pub amount: Paise,
+    /// The sum of its refunds that have not failed.
+    pub refunded: Paise,
+}
+
+/// What does not agree about a payment, in words for the operator; nothing when all does. `bought`: what it has
+/// confirmed, by events' books. `razorpay`: `None` when Razorpay does not have it.
+pub fn differences(line: &Line, bought: Option<&Bought>, razorpay: Option<&AtRazorpay>) -> Vec<String> {
+    let balance = line.balance();
+    let captured = balance.captured > Paise::ZERO;
+    let confirmed = bought.filter(|bought| bought.confirmed);
+    let mut found = Vec::new();
+    let mut differs = |when: bool, what: String| {
+        if when {
+            found.push(what);
+        }
+    };
+    let status = line.payment.status.name();
+    if let Some(bought) = confirmed {
+        differs(
+            !captured || balance.is_back(),
+            format!(
+                "registration {} is confirmed by it, and its money is not ours ({status})",
+                bought.registration
+            ),
+        );
+        differs(
+            line.owed,
+            format!(
+                "registration {} is confirmed by it, and it is to go back",
+                bought.registration
+            ),
+        );
+    } else {
+        differs(
+            captured && !balance.is_back() && !line.owed,
+            format!(
+                "{} was captured, has confirmed no registration, and nobody sends it back",
+                balance.left()
+            ),
+        );
+    }
+    differs(
+        captured && (line.payment.status == Status::Refunded) != balance.is_back(),
+        format!(
+            "it is {status}, and {} of {} is back",
+            balance.processed, balance.captured
+        ),
+    );
+    differs(
+        balance.processed.0 + balance.pending.0 > balance.captured.0,
+        format!(
+            "more goes back ({}) than was captured ({})",
+            Paise(balance.processed.0 + balance.pending.0),
+            balance.captured
+        ),
+    );
+    match razorpay {
+        None => differs(
+            true,
+            format!("Razorpay does not have it ({})", line.payment.razorpay_id),
+        ),
+        Some(there) => {
+            differs(
+                there.captured != captured,
+                format!(
+                    "it is {status} here, and {} at Razorpay",
+                    if there.captured {
+                        "captured"
+                    } else {
+                        "not captured"
+                    }
+                ),
+            );
+            differs(
+                captured && there.captured && there.amount != balance.captured,
+                format!(
+                    "{} was captured here, {} at Razorpay",
+                    balance.captured, there.amount
+                ),
+            );
+            let back = Paise(balance.processed.0 + balance.pending.0);
+            differs(
+                captured && there.refunded != back,
+                format!("{back} goes back here, {} at Razorpay", there.refunded),
+            );
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{
+        clock::from_millis,
+        ids::{OrderId, RefundId},
+    };
+
+    use super::*;
+    use crate::domain::refund::EntryStatus;
+
+    fn line(status: Status, back: &[(i64, EntryStatus)], owed: bool) -> Line {
+        let id = PaymentId::new();
+        let entry = |(index, (paise, status)): (usize, &(i64, EntryStatus))| Entry {
+            id: format!("rfnd_{index}"),
+            payment_id: id,
+            refund_id: Some(RefundId::new()),
+            amount: Paise(*paise),
+            status: *status,
+            created_at: from_millis(0),
+            processed_at: None,
+            failed_at: None,
+        };
+        Line {
+            payment: Payment {
+                id,
+                order_id: OrderId::new(),
+                razorpay_id: "pay_1".to_owned(),
+                method: "upi".to_owned(),
+                amount: Paise(500),
+                status,
+                decline: None,
+                created_at: from_millis(0),
+                captured_at: None,
+                released_at: None,
+            },
+            pays: true,
+            owed,
+            entries: back.iter().enumerate().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn what_agrees_is_silent_and_each_difference_is_named() {
+        use EntryStatus::{Failed, Pending, Processed};
+        use Status::{Authorized, Captured, Refunded};
+        let there = |captured, amount, refunded| AtRazorpay {
+            captured,
+            amount: Paise(amount),
+            refunded: Paise(refunded),
+        };
+        type Refunds = &'static [(i64, EntryStatus)];
+        type Words = &'static [&'static str];
+        // status, refunds, owed, confirmed, Razorpay's captured, amount and refunded, words of each difference
+        let cases: &[(Status, Refunds, bool, bool, AtRazorpay, Words)] = &[
+            (Captured, &[], false, true, there(true, 500, 0), &[]),
+            (
+                Captured,
+                &[(100, Processed)],
+                false,
+                true,
+                there(true, 500, 100),
+                &[],
+            ),
+            (
+                Captured,
+                &[(500, Pending)],
+                true,
+                false,
+                there(true, 500, 500),
+                &[],
+            ),
+            (Captured, &[(500, Failed)], true, false, there(true, 500, 0), &[]),
+            (
+                Refunded,
+                &[(100, Processed), (400, Processed)],
+                false,
+                false,
+                there(true, 500, 500),
+                &[],
+            ),
+            (Authorized, &[], false, false, there(false, 500, 0), &[]),
+            (
+                Captured,
+                &[],
+                false,
+                false,
+                there(true, 500, 0),
+                &["nobody sends it back"],
+            ),
+            (Captured, &[], true, true, there(true, 500, 0), &["is to go back"]),
+            (
+                Refunded,
+                &[(500, Processed)],
+                false,
+                true,
+                there(true, 500, 500),
+                &["its money is not ours"],
+            ),
+            (
+                Refunded,
+                &[(100, Processed)],
+                false,
+                false,
+                there(true, 500, 100),
+                &["nobody sends", "is back"],
+            ),
+            (
+                Captured,
+                &[(500, Processed)],
+                false,
+                false,
+                there(true, 500, 500),
+                &["is back"],
+            ),
+            (
+                Refunded,
+                &[(500, Processed), (1, Pending)],
+                false,
+                false,
+                there(true, 500, 501),
+                &["more goes back"],
+            ),
+            (
+                Authorized,
+                &[],
+                false,
+                false,
+                there(true, 500, 0),
+                &["captured at Razorpay"],
+            ),
+            (Captured, &[], false, true, there(true, 450, 0), &["at Razorpay"]),
+            (
+                Captured,
+                &[],
+                false,
+                true,
+                there(true, 500, 100),
+                &["goes back here"],
+            ),
+        ];
+        for (status, back, owed, confirmed, razorpay, words) in cases {
+            let line = line(*status, back, *owed);
+            let bought = Bought {
+                registration: RegistrationId::new(),
+                payment: line.payment.id,
+                confirmed: *confirmed,
+            };
+            let found = differences(&line, Some(&bought), Some(razorpay));
+            assert_eq!(found.len(), words.len(), "{line:?}: {found:?}");
+            for (found, words) in found.iter().zip(*words) {
+                assert!(found.contains(words), "{found}");
+            }
+        }
+        let gone = differences(&line(Captured, &[], true), None, None);
+        assert!(
+            gone.len() == 1 && gone[0].contains("does not have it"),
+            "{gone:?}"
+        );
+    }
+}
