@@ -29,6 +29,7 @@ mod readme;
 mod redis;
 mod refunds;
 mod replicas;
+mod sdk;
 mod sessions;
 mod start;
 mod story;
