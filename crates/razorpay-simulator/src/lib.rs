@@ -19,7 +19,7 @@
 //! | `RAZORPAY_WEBHOOK_URL` | none | gets every event; more receivers by `POST /v1/webhooks` |
 //! | `DATA_DIR` | ./data | where the state is |
 //! | `SIMULATOR_AUTO_COMPLETE` | on | the customer's step of card, netbanking and wallet is done by itself, at once or after so many milliseconds; `off` waits for the OTP calls or the bank page |
-//! | `SIMULATOR_UPI_DELAY_MS` | 0 | a UPI outcome comes by itself after this, at most 1000 |
+//! | `SIMULATOR_UPI_DELAY_MS` | 0 | a UPI outcome comes by itself after this, at most 1000, unless `SIMULATOR_AUTO_COMPLETE` is off |
 //! | `SIMULATOR_CONTROLS` | off | `on` opens `/sim/control`, see [`control`] |
 //! | `LOG` | info | log filter |
 //!

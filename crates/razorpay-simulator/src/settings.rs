@@ -22,7 +22,7 @@ pub struct Settings {
     /// The customer's step of card, netbanking and wallet payments is done by itself after this. `None`: it waits
     /// for the OTP calls or the bank page.
     pub auto_complete: Option<Duration>,
-    /// The outcome of a UPI payment comes by itself after this. Razorpay's test mode takes up to a second.
+    /// The outcome of a UPI payment comes by itself after this, unless `auto_complete` is off. Razorpay's test mode takes up to a second.
     pub upi_delay: Duration,
     /// Whether `/sim/control/...` is open to whoever can reach the address.
     pub controls: bool,

@@ -240,7 +240,13 @@ async fn work(
                 Status::Authorized => {
                     return captured(app, capture(app, &found, claimed, answer).await?).await;
                 }
-                Status::Created => open = Some(found.payment.razorpay_id),
+                Status::Created if found.payment.method == wish.method.name() => {
+                    // The way there must be known; without it they start anew.
+                    if let Some(next) = steps(app, &found.payment).await? {
+                        open = Some((found.payment.razorpay_id, next));
+                    }
+                }
+                Status::Created => {}
                 Status::Failed | Status::Released | Status::Refunded => {}
             }
         }
@@ -253,7 +259,7 @@ async fn work(
         });
     }
     let (payment_id, next) = match open {
-        Some(id) => (id, Vec::new()),
+        Some(started) => started,
         None => {
             let payer = payer(app, order.user_id).await;
             let started = app
@@ -264,8 +270,8 @@ async fn work(
             (started.razorpay_payment_id, started.next)
         }
     };
-    // A payer who has a step to take elsewhere needs the way there now; UPI is decided on their phone while we wait.
-    let patience = if app.step_by_itself || wish.method == Method::Upi {
+    // A payer who has a step to take elsewhere needs the way there now.
+    let patience = if app.step_by_itself {
         PATIENCE
     } else {
         Duration::ZERO
@@ -275,12 +281,23 @@ async fn work(
         Status::Authorized => captured(app, capture(app, &found, claimed, answer).await?).await,
         Status::Captured | Status::Refunded => captured(app, found).await,
         Status::Failed | Status::Released => Err(declined(&found)),
-        Status::Created => Ok(Paid::Waiting {
-            order,
-            payment: Some(found.payment),
-            next,
-        }),
+        Status::Created => {
+            // Steps are strings; writing them cannot fail.
+            let kept = serde_json::to_string(&next).unwrap_or_default();
+            app.store.keep_steps(found.payment.id, kept).await?;
+            Ok(Paid::Waiting {
+                order,
+                payment: Some(found.payment),
+                next,
+            })
+        }
     }
+}
+
+/// The steps that the payer of a waiting payment may take.
+async fn steps(app: &App, payment: &Payment) -> Result<Option<Vec<NextStep>>, Failed> {
+    let kept = app.store.steps(payment.id).await?;
+    Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()))
 }
 
 /// The order's id at Razorpay, if it is known there.

@@ -32,6 +32,7 @@ on_both_stores!(
     offers_and_fees_confirm_and_less_goes_back,
     refunds_made_at_razorpay_have_their_effect,
     money_comes_back_until_it_stays,
+    an_open_payment_is_no_dead_end,
 );
 
 mod replicas {
@@ -606,6 +607,55 @@ async fn money_comes_back_until_it_stays(topology: Topology) {
     letters(&person, "payment_refunded", 2).await;
     let there = razorpay.call(&path, None).await;
     assert_eq!(there["count"], 2, "{there}");
+    books_agree(&system).await;
+}
+
+async fn an_open_payment_is_no_dead_end(topology: Topology) {
+    let options = Options::default().with("SIMULATOR_AUTO_COMPLETE", "off");
+    let (system, razorpay) = start(topology, options).await;
+    let event = event(&system, 5).await;
+    let person = system.stranger(common::auth::Role::User);
+    let pay = async |method: &str| {
+        let mut body = person.payment(&event, json!(500));
+        body["payment_method"] = json!(method);
+        let waiting = person
+            .post("/api/payment/process_payment", body)
+            .await
+            .expect(202);
+        let next = waiting["next"].as_array().unwrap().clone();
+        let step = next
+            .iter()
+            .find(|step| step["action"] == "redirect")
+            .expect("a way on");
+        let page = tests::people::http_client().get(step["url"].as_str().unwrap());
+        let page = page.send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("Rust evening") && page.contains("₹500"), "{page}");
+        waiting
+    };
+    let first = pay("netbanking").await;
+    let again = pay("netbanking").await;
+    for field in ["payment_id", "next", "checkout"] {
+        assert_eq!(first[field], again[field], "the same payment, and the way on");
+    }
+    // Another way is open at once, UPI too.
+    let upi = pay("upi").await;
+    assert_ne!(upi["payment_id"], first["payment_id"]);
+    assert_eq!(pay("upi").await["payment_id"], upi["payment_id"]);
+    assert_eq!(pay("netbanking").await["payment_id"], first["payment_id"]);
+    let known = payments(&person).await;
+    assert_eq!(known.len(), 2, "{known:?}");
+    let of_upi = known.iter().find(|one| one["payment_method"] == "upi").unwrap();
+    let id = of_upi["razorpay_payment_id"].as_str().unwrap();
+    // The payer presses the button; the page has what Checkout would hand over.
+    let steps = upi["next"].as_array().unwrap().iter();
+    let page = steps.clone().find(|step| step["action"] == "redirect").unwrap();
+    let button = format!("{}/success", page["url"].as_str().unwrap());
+    let done = tests::people::http_client().post(button).send().await.unwrap();
+    let done = done.text().await.unwrap();
+    let order = first["checkout"]["order_id"].as_str().unwrap();
+    let signature = razorpay.callback(order, id)["razorpay_signature"].clone();
+    assert!(done.contains(signature.as_str().unwrap()), "{done}");
+    person.is_confirmed(&event).await;
     books_agree(&system).await;
 }
 

@@ -28,7 +28,8 @@ pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Response {
                 )
             };
             let content = format!(
-                "<p>{} by {}.</p>{}{}",
+                "{}<p>{} by {}.</p>{}{}",
+                what_for(&payment),
                 html::amount(payment.amount, &payment.currency),
                 payment.instrument.method(),
                 action("success", "Success"),
@@ -65,13 +66,44 @@ pub(crate) async fn decide(State(app): State<App>, Ids(id, what): Ids) -> Respon
     }
 }
 
+/// What is paid for, as the merchant says.
+fn what_for(payment: &Payment) -> String {
+    match &payment.description {
+        Some(description) => format!("<p><strong>{}</strong></p>", html::escape(description)),
+        None => String::new(),
+    }
+}
+
+/// What Checkout hands to the merchant's page, which is to verify it.
+fn handed_over(app: &App, payment: &Payment) -> String {
+    let signature = signature::of_payment(&payment.order_id, &payment.id, &app.settings.key_secret);
+    let fields = json!({
+        "razorpay_order_id": payment.order_id,
+        "razorpay_payment_id": payment.id,
+        "razorpay_signature": signature,
+    });
+    let text = serde_json::to_string_pretty(&fields).unwrap_or_default();
+    format!(
+        "<p>Razorpay Checkout would hand this to the merchant's page:</p><pre style=\"overflow:auto\">{}</pre>",
+        html::escape(&text)
+    )
+}
+
 fn ended(app: &App, payment: &Payment) -> Response {
     let outcome = match payment.status {
         PaymentStatus::Failed => "failed",
         _ => "succeeded",
     };
     let Some(callback) = &payment.callback_url else {
-        let content = format!("<p>The payment {} {outcome}.</p>", html::escape(&payment.id));
+        let handed_over = match payment.status {
+            PaymentStatus::Failed => String::new(),
+            _ => handed_over(app, payment),
+        };
+        let content = format!(
+            "{}<p>The payment {} {outcome}. You may close this page.</p>{handed_over}",
+            what_for(payment),
+            html::escape(&payment.id)
+        );
         return html::page(StatusCode::OK, "Done", &content);
     };
     let fields = match payment.error.as_deref().map(Decline::of) {

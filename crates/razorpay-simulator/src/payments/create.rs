@@ -44,8 +44,9 @@ async fn create(app: App, base: String, fields: Fields, method: Option<&str>) ->
         })
         .await?;
     let (payment, otp_first) = payment;
+    let by_hand = app.settings.auto_complete.is_none();
     Ok(Json(
-        json!({ "razorpay_payment_id": payment.id, "next": next(&payment, otp_first, &base) }),
+        json!({ "razorpay_payment_id": payment.id, "next": next(&payment, otp_first, by_hand, &base) }),
     ))
 }
 
@@ -78,7 +79,7 @@ fn parse(tx: &Tx<'_>, app: &App, fields: &Fields, method: &str) -> Result<(Strin
         ));
     }
     let outcome_after = match instrument {
-        Instrument::Upi { .. } => Some(app.settings.upi_delay),
+        Instrument::Upi { .. } => app.settings.auto_complete.map(|_| app.settings.upi_delay),
         _ => app.settings.auto_complete,
     };
     let attempt = Attempt {
@@ -123,10 +124,14 @@ fn contact(fields: &Fields) -> Result<String, Failure> {
 }
 
 /// What the merchant's server or the customer's browser does now.
-fn next(payment: &Payment, otp_first: bool, base: &str) -> Value {
+fn next(payment: &Payment, otp_first: bool, by_hand: bool, base: &str) -> Value {
     let call = |action: &str, path: &str| json!({ "action": action, "url": format!("{base}/v1/payments/{}{path}", payment.id) });
     let redirect = json!({ "action": "redirect", "url": pages::bank_url(base, &payment.id) });
     match &payment.instrument {
+        // Stands for the payer's phone, which no merchant's page leads to.
+        Instrument::Upi {
+            flow: Flow::Collect, ..
+        } if by_hand => json!([call("poll", ""), redirect]),
         Instrument::Upi {
             flow: Flow::Collect, ..
         } => json!([call("poll", "")]),

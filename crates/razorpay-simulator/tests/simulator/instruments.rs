@@ -325,7 +325,7 @@ async fn the_bank_page_decides_and_sends_the_browser_back() {
 #[tokio::test]
 async fn upi_outcomes_come_by_themselves_after_the_delay() {
     let mut settings = settings();
-    settings.auto_complete = None;
+    settings.auto_complete = Some(std::time::Duration::from_secs(60));
     settings.upi_delay = std::time::Duration::from_millis(700);
     let sim = Sim::with(settings).await;
     let order = sim.order(json!({})).await;

@@ -224,6 +224,10 @@ pub trait Store: Send + Sync {
     /// Takes in what somebody says of a payment: the one way in which payments change. The first capture of an order
     /// pays it and tells events; a further one is sent back. The answer is kept when the payment is captured.
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError>;
+    /// Keeps the steps that the payer may take, as JSON, for who asks again while the payment waits.
+    async fn keep_steps(&self, id: PaymentId, steps: String) -> Result<(), StoreError>;
+    /// The steps that were kept for a payment.
+    async fn steps(&self, id: PaymentId) -> Result<Option<String>, StoreError>;
     /// Notes that a payment's money is not to be captured, and tells its payer; gives the payment as it stands then.
     /// One that is not authorized stays as it is.
     async fn let_go(

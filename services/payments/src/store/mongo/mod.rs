@@ -162,6 +162,14 @@ impl Store for MongoStore {
         .await
     }
 
+    async fn keep_steps(&self, id: PaymentId, steps: String) -> Result<(), StoreError> {
+        payments::keep_steps(&mut self.db.read(), id, &steps).await
+    }
+
+    async fn steps(&self, id: PaymentId) -> Result<Option<String>, StoreError> {
+        payments::steps(&mut self.db.read(), id).await
+    }
+
     async fn let_go(
         &self,
         id: PaymentId,

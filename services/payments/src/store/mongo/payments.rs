@@ -153,6 +153,20 @@ pub(super) async fn by_id(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>,
         .transpose()
 }
 
+pub(super) async fn keep_steps(tx: &mut Tx, id: PaymentId, steps: &str) -> Result<(), StoreError> {
+    tx.update(PAYMENTS, doc! {"_id": id}, doc! {"$set": {"steps": steps}})
+        .await
+        .map(drop)
+}
+
+pub(super) async fn steps(tx: &mut Tx, id: PaymentId) -> Result<Option<String>, StoreError> {
+    let found = tx.find_one(PAYMENTS, doc! {"_id": id}).await?;
+    Ok(match found {
+        Some(found) => found.maybe_text("steps")?,
+        None => None,
+    })
+}
+
 pub(super) async fn let_go(
     tx: &mut Tx,
     id: PaymentId,

@@ -56,6 +56,8 @@ pub const MIGRATIONS: &[&str] = &[
      ) WITHOUT ROWID;",
     include_str!("released.sql"),
     include_str!("ledger.sql"),
+    // The steps that the payer of a waiting payment may take, as JSON.
+    "ALTER TABLE payments ADD COLUMN steps TEXT;",
 ];
 
 /// The payments service's SQLite file.
@@ -166,6 +168,16 @@ impl Store for SqliteStore {
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError> {
         self.telling(move |db| payments::apply(db, &report, now, answer))
             .await
+    }
+
+    async fn keep_steps(&self, id: PaymentId, steps: String) -> Result<(), StoreError> {
+        self.db
+            .write(move |db| payments::keep_steps(db, id, &steps))
+            .await
+    }
+
+    async fn steps(&self, id: PaymentId) -> Result<Option<String>, StoreError> {
+        self.db.read(move |db| payments::steps(db, id)).await
     }
 
     async fn let_go(

@@ -147,6 +147,17 @@ pub(super) fn by_id(db: &Connection, id: PaymentId) -> Result<Option<Payment>, S
     Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
 }
 
+pub(super) fn keep_steps(db: &Connection, id: PaymentId, steps: &str) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE payments SET steps = ?2 WHERE id = ?1")?
+        .execute(params![id, steps])?;
+    Ok(())
+}
+
+pub(super) fn steps(db: &Connection, id: PaymentId) -> Result<Option<String>, StoreError> {
+    let mut steps = db.prepare_cached("SELECT steps FROM payments WHERE id = ?1")?;
+    Ok(steps.query_row([id], |row| row.get(0)).optional()?.flatten())
+}
+
 pub(super) fn let_go(
     db: &Connection,
     id: PaymentId,
