@@ -15,6 +15,7 @@ use common::{
 use futures_util::FutureExt;
 use payments::{
     domain::{
+        detail::Source,
         ledger::{AtRazorpay, Bought, differences},
         payment::Status,
     },
@@ -184,7 +185,7 @@ async fn at_razorpay(razorpay: &Razorpay) -> Result<HashMap<String, (Option<Stri
         for entity in found {
             let there = AtRazorpay {
                 captured: entity
-                    .report()
+                    .report(Source::Reconciler)
                     .is_some_and(|report| report.status >= Status::Captured),
                 amount: entity.amount,
                 refunded: entity.amount_refunded.unwrap_or(Paise::ZERO),

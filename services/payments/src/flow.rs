@@ -20,6 +20,7 @@ use self::seat::Claimed;
 use crate::{
     app::App,
     domain::{
+        detail::Source,
         method::{Instrument, Method},
         order::Order,
         payment::{OrderIs, Payment, Report, Status},
@@ -138,7 +139,7 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
         .await
         .map_err(provider_problem)?
     {
-        let found = take(app, &entity, (None, no_answer))
+        let found = take(app, &entity, Source::Reconciler, (None, no_answer))
             .await
             .map_err(Failed::problem)?;
         if let Some(found) = found
@@ -162,10 +163,15 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
 pub async fn look_at(app: &App, payment: &Payment) -> Result<(), ApiError> {
     let entity = app.razorpay.payment(&payment.razorpay_id).await;
     let entity = entity.map_err(provider_problem)?;
-    take(app, &entity, (None, crate::handlers::process_payment::answer))
-        .await
-        .map(drop)
-        .map_err(Failed::problem)
+    take(
+        app,
+        &entity,
+        Source::Reconciler,
+        (None, crate::handlers::process_payment::answer),
+    )
+    .await
+    .map(drop)
+    .map_err(Failed::problem)
 }
 
 /// Ends the work on an order; `again` is when the reconciler looks at it.
@@ -232,7 +238,7 @@ async fn work(
     if known {
         // An earlier try may have got further than anybody knows.
         for entity in app.razorpay.payments_of(&razorpay_id).await? {
-            let Some(found) = take(app, &entity, answer.clone()).await? else {
+            let Some(found) = take(app, &entity, Source::Answer, answer.clone()).await? else {
                 continue;
             };
             match found.payment.status {
@@ -318,10 +324,10 @@ async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured)
     loop {
         let entity = app.razorpay.payment(payment).await?;
         let waiting = entity
-            .report()
+            .report(Source::Answer)
             .is_some_and(|report| report.status == Status::Created);
         if !waiting || Instant::now() + pause > deadline {
-            let taken = take(app, &entity, answer).await?;
+            let taken = take(app, &entity, Source::Answer, answer).await?;
             return taken.ok_or_else(|| unclear("the payment is none of ours"));
         }
         sleep(pause).await;
@@ -341,7 +347,7 @@ async fn capture(app: &App, found: &Taken, claimed: Claimed, answer: Captured) -
             app.razorpay.payment(&payment.razorpay_id).await?
         }
     };
-    match take(app, &entity, answer).await? {
+    match take(app, &entity, Source::Answer, answer).await? {
         Some(taken) if taken.payment.status >= Status::Captured => Ok(taken),
         _ => {
             if let Some(hold) = &extended {
@@ -363,9 +369,10 @@ struct Taken {
 async fn take(
     app: &App,
     entity: &crate::razorpay::types::PaymentEntity,
+    source: Source,
     answer: Captured,
 ) -> Result<Option<Taken>, Failed> {
-    let Some(mut report) = entity.report() else {
+    let Some(mut report) = entity.report(source) else {
         return Ok(None);
     };
     let mut applied = app
@@ -392,7 +399,7 @@ async fn take(
             };
             Ok(Some(Taken {
                 order: *order,
-                payment,
+                payment: *payment,
                 refused: effect.as_deref().and_then(parse_reason),
             }))
         }
@@ -406,7 +413,7 @@ async fn order_is(app: &App, report: &Report) -> Result<OrderIs, Failed> {
     let others = payments
         .iter()
         .filter(|payment| payment.id != report.payment)
-        .filter_map(|payment| payment.report())
+        .filter_map(|payment| payment.report(Source::Answer))
         .any(|other| other.status >= Status::Captured);
     let due = order
         .amount_due
@@ -503,7 +510,7 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
     if entity.order_id != order.razorpay_id {
         return Err(payment_mismatch());
     }
-    let taken = take(app, &entity, no_key.clone())
+    let taken = take(app, &entity, Source::Checkout, no_key.clone())
         .await
         .map_err(Failed::problem)?;
     let Some(mut found) = taken else {

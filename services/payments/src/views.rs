@@ -1,6 +1,7 @@
 //! Payments as the public API shows them.
 
 use common::{
+    clock::Timestamp,
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::{Paise, Rupees},
     time::utc,
@@ -10,7 +11,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    domain::payment::Status,
+    domain::{
+        detail::{MethodDetail, Source},
+        payment::Status,
+        refund::Entry,
+    },
     store::{Going, Statement},
 };
 
@@ -173,4 +178,134 @@ pub struct PaymentAnswer {
     /// The payment.
     #[serde(flatten)]
     pub payment: PaymentView,
+}
+
+/// A payment with all that is known of it.
+#[derive(Serialize, ToSchema)]
+pub struct PaymentDetailView {
+    /// The payment.
+    #[serde(flatten)]
+    pub payment: PaymentView,
+    /// Razorpay's share of it, tax included; rupees. Known once it is captured.
+    #[schema(value_type = Option<f64>, required = true, example = 11.8)]
+    pub fee: Option<Rupees>,
+    /// The tax in the fee; rupees.
+    #[schema(value_type = Option<f64>, required = true, example = 1.8)]
+    pub tax: Option<Rupees>,
+    /// With what it was paid.
+    pub method_detail: MethodDetail,
+    /// What went back of it, oldest first, whoever sent it.
+    pub refunds: Vec<RefundEntryView>,
+    /// The way it has come.
+    pub timeline: Vec<StepView>,
+}
+
+/// A refund at Razorpay.
+#[derive(Serialize, ToSchema)]
+pub struct RefundEntryView {
+    /// Razorpay's refund.
+    #[schema(example = "rfnd_FP8QHiV938haTz")]
+    pub razorpay_refund_id: String,
+    /// Rupees.
+    #[schema(value_type = f64, example = 500)]
+    pub amount: Rupees,
+    /// `pending`, `processed` or `failed`.
+    #[schema(example = "processed")]
+    pub status: &'static str,
+    /// Whether it was made at Razorpay itself, and not by us.
+    #[schema(example = false)]
+    pub made_at_razorpay: bool,
+    /// When it was made, UTC.
+    #[schema(format = DateTime, example = "2026-11-22T13:14:09.000Z")]
+    pub created_at: String,
+    /// When we heard that the money is on its way, UTC.
+    #[schema(required = true, format = DateTime, example = "2026-11-22T13:14:10.000Z")]
+    pub processed_at: Option<String>,
+    /// When we heard that it failed, UTC.
+    #[schema(required = true, format = DateTime, example = json!(null))]
+    pub failed_at: Option<String>,
+}
+
+/// A step on a payment's way.
+#[derive(Serialize, ToSchema)]
+pub struct StepView {
+    /// When we heard of it, UTC.
+    #[schema(format = DateTime, example = "2026-11-22T13:14:07.000Z")]
+    pub at: String,
+    /// The status then; of refunds `refund_pending`, `refund_processed` and `refund_failed`.
+    #[schema(example = "captured")]
+    pub status: String,
+    /// Who told; `null`: that is not known.
+    #[schema(required = true, example = "webhook")]
+    pub source: Option<Source>,
+}
+
+impl PaymentDetailView {
+    /// Of a payment and its ledger.
+    pub fn new(statement: &Statement, entries: &[Entry]) -> Self {
+        let payment = &statement.payment;
+        let detail = &payment.detail;
+        let mut steps: Vec<(Timestamp, String, Option<Source>)> = detail
+            .timeline
+            .iter()
+            .map(|step| (step.at, step.status.clone(), Some(step.source)))
+            .collect();
+        if steps.is_empty() {
+            let known = [
+                (Some(payment.created_at), "created"),
+                (payment.captured_at, "captured"),
+            ];
+            steps.extend(
+                known
+                    .iter()
+                    .filter_map(|(at, status)| Some(((*at)?, (*status).to_owned(), None))),
+            );
+        }
+        for entry in entries {
+            // Razorpay tells whole seconds; nothing goes back before it has come.
+            let made = entry
+                .created_at
+                .max(payment.captured_at.unwrap_or(entry.created_at));
+            let times = [
+                (Some(made), "refund_pending"),
+                (entry.processed_at, "refund_processed"),
+                (entry.failed_at, "refund_failed"),
+            ];
+            steps.extend(
+                times
+                    .iter()
+                    .filter_map(|(at, status)| Some(((*at)?, (*status).to_owned(), None))),
+            );
+        }
+        steps.sort_by_key(|(at, ..)| *at);
+        Self {
+            payment: PaymentView::from(statement),
+            fee: detail.fee.map(Rupees),
+            tax: detail.tax.map(Rupees),
+            method_detail: detail.method.clone(),
+            refunds: entries.iter().map(RefundEntryView::from).collect(),
+            timeline: steps
+                .into_iter()
+                .map(|(at, status, source)| StepView {
+                    at: utc(at),
+                    status,
+                    source,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<&Entry> for RefundEntryView {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            razorpay_refund_id: entry.id.clone(),
+            amount: entry.amount.into(),
+            status: entry.status.name(),
+            made_at_razorpay: entry.refund_id.is_none(),
+            created_at: utc(entry.created_at),
+            processed_at: entry.processed_at.map(utc),
+            failed_at: entry.failed_at.map(utc),
+        }
+    }
 }

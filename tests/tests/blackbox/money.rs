@@ -549,6 +549,41 @@ async fn refunds_made_at_razorpay_have_their_effect(topology: Topology) {
     assert_eq!(newest["refund"]["status"], "processed", "{newest}");
     assert_eq!(newest["refund"]["reason"], "attendee", "{newest}");
     letters(&person, "payment_refunded", 2).await;
+    let path = format!("/api/payment/payments/{}", newest["payment_id"].as_str().unwrap());
+    let whole = person.get(&path).await.expect(200);
+    assert_eq!(
+        (&whole["fee"], &whole["tax"]),
+        (&json!(11.8), &json!(1.8)),
+        "{whole}"
+    );
+    assert_eq!(whole["method_detail"]["vpa"], "su***@razorpay", "{whole}");
+    let mut parts: Vec<_> = whole["refunds"].as_array().unwrap().iter().collect();
+    parts.sort_by_key(|part| part["amount"].as_i64()); // both may be of one second
+    let of = |at: usize| {
+        (
+            parts[at]["amount"].as_i64().unwrap(),
+            &parts[at]["made_at_razorpay"],
+            &parts[at]["status"],
+        )
+    };
+    assert_eq!(of(0), (100, &json!(true), &json!("processed")), "{whole}");
+    assert_eq!(of(1), (400, &json!(false), &json!("processed")), "{whole}");
+    let way: Vec<_> = whole["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["status"].clone())
+        .collect();
+    assert_eq!(
+        (&way[0], &way[1]),
+        (&json!("authorized"), &json!("captured")),
+        "{whole}"
+    );
+    assert_eq!(
+        way.iter().filter(|status| *status == "refund_processed").count(),
+        2,
+        "{whole}"
+    );
     let there = razorpay.call(&format!("/v1/payments/{payment}"), None).await;
     assert_eq!(there["amount_refunded"], 50_000, "{there}");
     // All of it: what it paid for ends.

@@ -151,7 +151,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::domain::refund::EntryStatus;
+    use crate::domain::{detail::Detail, refund::EntryStatus};
 
     fn line(status: Status, back: &[(i64, EntryStatus)], owed: bool) -> Line {
         let id = PaymentId::new();
@@ -177,6 +177,7 @@ mod tests {
                 created_at: from_millis(0),
                 captured_at: None,
                 released_at: None,
+                detail: Detail::default(),
             },
             pays: true,
             owed,

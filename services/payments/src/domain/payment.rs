@@ -10,7 +10,11 @@ use common::{
     wire::RefundReason,
 };
 
-use super::{order::Order, refund::parse_reason};
+use super::{
+    detail::{Detail, Source, Step},
+    order::Order,
+    refund::parse_reason,
+};
 
 /// Where a payment stands, in the order in which it moves. Money that was thought lost may still come (`Failed` to
 /// `Authorized` is legal at Razorpay, up to days later).
@@ -96,19 +100,34 @@ pub struct Payment {
     pub captured_at: Option<Timestamp>,
     /// When we heard that the bank has freed money that was not captured.
     pub released_at: Option<Timestamp>,
+    /// What else Razorpay has told of it, and the way it has come.
+    pub detail: Detail,
 }
 
 impl Payment {
     /// The payment when its money is not to be captured, for it would have to go back. `None`: it does not wait to be.
-    pub fn let_go(&self, reason: RefundReason) -> Option<Self> {
-        (self.status == Status::Authorized).then(|| Self {
+    pub fn let_go(&self, reason: RefundReason, now: Timestamp) -> Option<Self> {
+        if self.status != Status::Authorized {
+            return None;
+        }
+        let mut released = Self {
             status: Status::Released,
             decline: Some(Decline {
                 reason: reason.name().to_owned(),
                 description: reason.words().to_owned(),
             }),
             ..self.clone()
-        })
+        };
+        released.arrived(Source::Ourselves, now);
+        Some(released)
+    }
+
+    fn arrived(&mut self, source: Source, now: Timestamp) {
+        self.detail.timeline.push(Step {
+            at: now,
+            status: self.status.name().to_owned(),
+            source,
+        });
     }
 
     /// Why it was let go, if it was.
@@ -135,12 +154,17 @@ impl Payment {
             created_at: now,
             captured_at: None,
             released_at: None,
+            detail: Detail::default(),
         });
+        payment.detail.learn(&report.detail);
+        let was = before.map(|before| before.status);
         payment.status = payment.status.after(report.status);
+        if was != Some(payment.status) {
+            payment.arrived(report.source, now);
+        }
         if payment.status != report.status {
             return (payment, OnReport::Nothing); // it is late
         }
-        let was = before.map(|before| before.status);
         if was != Some(Status::Released) || report.status != Status::Released {
             payment.decline.clone_from(&report.decline);
         }
@@ -234,6 +258,10 @@ pub struct Report {
     pub decline: Option<Decline>,
     /// What Razorpay says of its order, where somebody has looked.
     pub order_is: Option<OrderIs>,
+    /// What else is told.
+    pub detail: Detail,
+    /// Who says so.
+    pub source: Source,
 }
 
 #[cfg(test)]

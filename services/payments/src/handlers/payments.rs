@@ -9,7 +9,11 @@ use common::{
     schemas::PageParams,
 };
 
-use crate::{app::App, problems::payment_not_found, views::PaymentView};
+use crate::{
+    app::App,
+    problems::payment_not_found,
+    views::{PaymentDetailView, PaymentView},
+};
 
 /// List your payments, newest first.
 #[utoipa::path(
@@ -41,7 +45,7 @@ pub async fn list(
 
 common::problems!(Problems: payment_not_found());
 
-/// One of your payments, with its failure or refund.
+/// One of your payments, with all that is known of it: fee, means, refunds, and the way it has come.
 #[utoipa::path(
     get,
     path = "/api/payment/payments/{id}",
@@ -49,7 +53,7 @@ common::problems!(Problems: payment_not_found());
     tag = "payments",
     params(("id" = String, Path, description = "The payment's id", example = "019309a2-0000-7000-8000-000000000005")),
     responses(
-        (status = 200, description = "The payment", body = PaymentView),
+        (status = 200, description = "The payment", body = PaymentDetailView),
         Problems,
     ),
     security(("bearer" = []))
@@ -58,9 +62,10 @@ pub async fn one(
     State(app): State<App>,
     caller: Caller,
     PathId(id): PathId,
-) -> Result<Json<PaymentView>, ApiError> {
-    let found = app.store.statement(PaymentId::lenient(&id), caller.id).await?;
-    found
-        .map(|statement| Json(PaymentView::from(&statement)))
-        .ok_or_else(payment_not_found)
+) -> Result<Json<PaymentDetailView>, ApiError> {
+    let id = PaymentId::lenient(&id);
+    let found = app.store.statement(id, caller.id).await?;
+    let statement = found.ok_or_else(payment_not_found)?;
+    let entries = app.store.entries(id).await?;
+    Ok(Json(PaymentDetailView::new(&statement, &entries)))
 }

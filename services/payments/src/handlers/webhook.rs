@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    domain::detail::Source,
     problems::{event_id_missing, signature_invalid},
     razorpay::{signature, webhook},
     store::{Parked, RefundNews},
@@ -86,7 +87,9 @@ pub async fn webhook(
     let now = app.clock.now();
     match webhook::read(&raw) {
         Ok(webhook) => {
-            let report = webhook.payment.and_then(|payment| payment.report());
+            let report = webhook
+                .payment
+                .and_then(|payment| payment.report(Source::Webhook));
             let refund = webhook.refund.map(|refund| match refund.report() {
                 Some(report) => RefundNews::Report(report),
                 None => RefundNews::Id(refund.id),

@@ -183,8 +183,8 @@ impl Razorpay {
     /// # Errors
     /// When it could not be fetched.
     pub async fn payment(&self, id: &str) -> Result<PaymentEntity, RazorpayError> {
-        self.call(Verb::GET, &format!("/v1/payments/{id}"), None, None)
-            .await
+        let path = format!("/v1/payments/{id}?expand[]=card");
+        self.call(Verb::GET, &path, None, None).await
     }
 
     /// Starts a payment from our side (server to server). Only the simulator lets anybody do that without a contract.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
 use crate::domain::{
+    detail::{Detail, MethodDetail, Source, masked},
     payment::{Decline, Report, Status},
     refund::{EntryStatus, RefundReport},
 };
@@ -51,6 +52,21 @@ pub struct PaymentEntity {
     /// Whether the money was ever taken; a refunded payment need not have been captured.
     #[serde(default, deserialize_with = "flag")]
     pub captured: Option<bool>,
+    /// Razorpay's share, tax included; paise.
+    #[serde(default, deserialize_with = "maybe_paise")]
+    fee: Option<Paise>,
+    /// The tax in it; paise.
+    #[serde(default, deserialize_with = "maybe_paise")]
+    tax: Option<Paise>,
+    // Anything that is not as documented here is left out: no money hangs on it.
+    #[serde(default)]
+    vpa: Value,
+    #[serde(default)]
+    bank: Value,
+    #[serde(default)]
+    wallet: Value,
+    #[serde(default)]
+    card: Value,
     #[serde(default)]
     error_reason: Option<String>,
     #[serde(default)]
@@ -65,8 +81,27 @@ impl PaymentEntity {
             .then_some(self.status.as_str())
     }
 
+    fn detail(&self) -> Detail {
+        let short = |value: &Value| {
+            let text = value.as_str().filter(|text| !text.is_empty())?;
+            Some(text.chars().take(64).collect::<String>())
+        };
+        Detail {
+            fee: self.fee,
+            tax: self.tax,
+            method: MethodDetail {
+                vpa: short(&self.vpa).map(|vpa| masked(&vpa)),
+                bank: short(&self.bank),
+                wallet: short(&self.wallet),
+                card_network: short(&self.card["network"]),
+                card_last4: short(&self.card["last4"]),
+            },
+            timeline: Vec::new(),
+        }
+    }
+
     /// What it tells, unless it is about something that is not ours.
-    pub fn report(&self) -> Option<Report> {
+    pub fn report(&self, source: Source) -> Option<Report> {
         let status = Status::parse(&self.status)?;
         // Money that was authorized and not captured comes back as "refunded, never captured": none moved.
         let status = match status {
@@ -97,6 +132,8 @@ impl PaymentEntity {
             amount: self.amount,
             decline,
             order_is: None,
+            detail: self.detail(),
+            source,
         })
     }
 }

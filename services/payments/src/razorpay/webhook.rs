@@ -90,6 +90,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::detail::Source;
 
     fn body(event: &str, payload: &Value) -> Vec<u8> {
         json!({"entity": "event", "event": event, "payload": payload})
@@ -119,7 +120,7 @@ mod tests {
             json!({"notes": [], "new_field": {"x": 1}}),
         ] {
             let webhook = read(&body("payment.captured", &payment(&change))).unwrap();
-            let report = webhook.payment.unwrap().report().unwrap();
+            let report = webhook.payment.unwrap().report(Source::Webhook).unwrap();
             assert_eq!(
                 (report.amount, report.status.name()),
                 (Paise(50_000), "captured"),

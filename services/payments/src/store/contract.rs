@@ -24,6 +24,7 @@ pub use self::unreadable::*;
 
 use super::*;
 use crate::domain::{
+    detail::{Detail, MethodDetail, Source},
     payment::{Decline, OrderIs, Status},
     refund::{Balance, EntryStatus, Step, next_step},
 };
@@ -36,7 +37,7 @@ macro_rules! store_contract {
             one_order_per_registration, an_order_is_worked_on_by_one, any_order_of_reports_ends_the_same,
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
             a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
-            what_is_let_go_is_told_once_and_followed, razorpays_order_decides_over_another_amount, a_webhook_is_parked_once_until_it_is_understood,
+            the_way_of_a_payment_is_kept, what_is_let_go_is_told_once_and_followed, razorpays_order_decides_over_another_amount, a_webhook_is_parked_once_until_it_is_understood,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, refunds_of_others_are_taken_in, statements_page_and_are_private,
         );
         $crate::store_contract!(@damage $make:
@@ -128,6 +129,8 @@ fn report(order: &Order, payment: &str, status: Status) -> Report {
         amount: order.amount,
         decline: (status == Status::Failed).then_some(decline),
         order_is: None,
+        detail: Detail::default(),
+        source: Source::Answer,
     }
 }
 
@@ -140,7 +143,7 @@ fn answer(statement: &Statement) -> Answer {
 
 async fn apply(store: &S, report: Report) -> Payment {
     match store.apply(report, now(), (None, answer)).await.unwrap() {
-        Applied::Known { payment, .. } => payment,
+        Applied::Known { payment, .. } => *payment,
         other => panic!("{other:?}"),
     }
 }
@@ -550,6 +553,55 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
             .unwrap()
             .0,
         []
+    );
+}
+
+pub async fn the_way_of_a_payment_is_kept(store: S) {
+    let (order, _) = open(&store).await;
+    let told = |status, source, fee: Option<i64>, bank: Option<&str>| Report {
+        source,
+        detail: Detail {
+            fee: fee.map(Paise),
+            tax: None,
+            method: MethodDetail {
+                bank: bank.map(str::to_owned),
+                ..MethodDetail::default()
+            },
+            timeline: Vec::new(),
+        },
+        ..report(&order, "pay_1", status)
+    };
+    for report in [
+        told(Status::Created, Source::Answer, None, Some("HDFC")),
+        told(Status::Authorized, Source::Webhook, None, None),
+        told(Status::Created, Source::Reconciler, None, None), // late
+        told(Status::Captured, Source::Checkout, Some(1180), None),
+        told(Status::Captured, Source::Webhook, None, None), // twice
+    ] {
+        apply(&store, report).await;
+    }
+    let id = store.ledger(None, 1).await.unwrap()[0].payment.id;
+    let detail = store
+        .statement(id, order.user_id)
+        .await
+        .unwrap()
+        .unwrap()
+        .payment
+        .detail;
+    assert_eq!(detail.fee, Some(Paise(1180)));
+    assert_eq!(detail.method.bank.as_deref(), Some("HDFC"));
+    let way: Vec<_> = detail
+        .timeline
+        .iter()
+        .map(|step| (step.status.as_str(), step.source))
+        .collect();
+    assert_eq!(
+        way,
+        [
+            ("created", Source::Answer),
+            ("authorized", Source::Webhook),
+            ("captured", Source::Checkout)
+        ]
     );
 }
 

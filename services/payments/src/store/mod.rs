@@ -48,6 +48,11 @@ const FOLLOW_EVERY: TimeDelta = TimeDelta::hours(1);
 /// After this Razorpay has freed what was not captured, whether or not anybody told us: it does so after 5 days at most.
 const FOLLOW_FOR: TimeDelta = TimeDelta::days(6);
 
+/// What is kept as JSON.
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
 /// When a payment that was let go is looked at after now, if it is.
 fn follow_again(payment: &Payment, now: Timestamp) -> Option<Timestamp> {
     (now - payment.created_at < FOLLOW_FOR).then(|| now + FOLLOW_EVERY)
@@ -100,7 +105,7 @@ pub enum Applied {
         /// Its order.
         order: Box<Order>,
         /// The payment.
-        payment: Payment,
+        payment: Box<Payment>,
         /// The message to events about this payment that has yet to be delivered.
         message: Option<i64>,
     },

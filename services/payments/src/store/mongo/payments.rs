@@ -20,12 +20,14 @@ use super::{
 };
 use crate::{
     domain::{
+        detail::Detail,
         order::Order,
         payment::{Decline, OnReport, Payment, Report, Status},
         refund::parse_reason,
     },
     store::{
-        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, messages, table,
+        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, json, messages,
+        table,
     },
 };
 
@@ -46,6 +48,12 @@ pub(super) fn read(found: &Document) -> Result<Payment, StoreError> {
         created_at: found.time("created_at")?,
         captured_at: found.maybe_time("captured_at")?,
         released_at: found.maybe_time("released_at")?,
+        detail: match found.maybe_text("detail")? {
+            Some(text) => {
+                serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(error.to_string()))?
+            }
+            None => Detail::default(),
+        },
     })
 }
 
@@ -96,7 +104,7 @@ pub(super) async fn apply(
     }
     Ok(Applied::Known {
         order: Box::new(order),
-        payment,
+        payment: Box::new(payment),
         message,
     })
 }
@@ -122,6 +130,7 @@ async fn put(tx: &mut Tx, payment: &Payment, order: &Order) -> Result<(), StoreE
         "amount": payment.amount.0,
         "status": payment.status.name(),
         "created_at": date(payment.created_at),
+        "detail": json(&payment.detail)?,
     };
     set.put("captured_at", payment.captured_at.map(date));
     set.put("released_at", payment.released_at.map(date));
@@ -176,7 +185,7 @@ pub(super) async fn let_go(
     let Some(before) = by_id(tx, id).await? else {
         return Ok(None);
     };
-    let Some(payment) = before.let_go(reason) else {
+    let Some(payment) = before.let_go(reason, now) else {
         return Ok(Some(before));
     };
     let order = orders::by_id(tx, payment.order_id)

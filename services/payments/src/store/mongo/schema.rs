@@ -52,6 +52,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("captured_at", "date?"),
             ("released_at", "date?"),
             ("refunds_at", "date?"), // when its refunds changed last: where two changes at once meet
+            ("detail", "string?"),   // what else Razorpay has told, and the way it has come, as JSON
             ("steps", "string?"),    // that the payer of a waiting payment may take, as JSON
             ("follow_at", "date?"),  // when Razorpay is asked whether it is released there too
         ],

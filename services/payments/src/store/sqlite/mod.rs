@@ -58,6 +58,8 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("ledger.sql"),
     // The steps that the payer of a waiting payment may take, as JSON.
     "ALTER TABLE payments ADD COLUMN steps TEXT;",
+    // What else Razorpay has told of a payment, and the way it has come, as JSON.
+    "ALTER TABLE payments ADD COLUMN detail TEXT;",
 ];
 
 /// The payments service's SQLite file.

@@ -13,23 +13,25 @@ use common::{
     unreadable::set_aside,
     wire::{RefundReason, service},
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
 use super::{orders, refunds};
 use crate::{
     domain::{
+        detail::Detail,
         order::Order,
         payment::{Decline, OnReport, Payment, Report, Status},
         refund::parse_reason,
     },
     store::{
-        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, messages, table,
+        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, json, messages,
+        table,
     },
 };
 
 pub(super) const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.amount, p.status, p.reason, p.description, p.created_at, p.captured_at,
-    p.released_at";
-pub(super) const COUNT: usize = 11;
+    p.released_at, p.detail";
+pub(super) const COUNT: usize = 12;
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
     let status: String = row.get(5)?;
@@ -49,7 +51,17 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
         created_at: from_millis(row.get(8)?),
         captured_at: row.get::<_, Option<i64>>(9)?.map(from_millis),
         released_at: row.get::<_, Option<i64>>(10)?.map(from_millis),
+        detail: read_detail(row)?,
     })
+}
+
+fn read_detail(row: &Row<'_>) -> rusqlite::Result<Detail> {
+    const AT: usize = COUNT - 1;
+    let Some(text) = row.get::<_, Option<String>>(AT)? else {
+        return Ok(Detail::default());
+    };
+    serde_json::from_str(&text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(AT, Type::Text, Box::new(error)))
 }
 
 pub(super) fn apply(
@@ -99,7 +111,7 @@ pub(super) fn apply(
     }
     Ok(Applied::Known {
         order: Box::new(order),
-        payment,
+        payment: Box::new(payment),
         message,
     })
 }
@@ -115,9 +127,10 @@ fn pays(db: &Connection, order: &mut Order, payment: &Payment, now: Timestamp) -
 fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO payments (id, order_id, user_id, razorpay_id, method, amount, status, reason, description, created_at,
-            captured_at, released_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+            captured_at, released_at, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, status = excluded.status, reason = excluded.reason,
             description = excluded.description, captured_at = excluded.captured_at, released_at = excluded.released_at,
+            detail = excluded.detail,
             follow_at = CASE WHEN excluded.released_at IS NULL AND excluded.captured_at IS NULL THEN follow_at END",
     )?
     .execute(params![
@@ -133,6 +146,7 @@ fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreErr
         payment.created_at.timestamp_millis(),
         payment.captured_at.map(|at| at.timestamp_millis()),
         payment.released_at.map(|at| at.timestamp_millis()),
+        json(&payment.detail)?,
     ])?;
     Ok(())
 }
@@ -167,7 +181,7 @@ pub(super) fn let_go(
     let Some(before) = by_id(db, id)? else {
         return Ok(None);
     };
-    let Some(payment) = before.let_go(reason) else {
+    let Some(payment) = before.let_go(reason, now) else {
         return Ok(Some(before));
     };
     let order = orders::by_id(db, payment.order_id)?
