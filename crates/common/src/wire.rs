@@ -172,6 +172,20 @@ pub struct ExtendedHold {
     pub until: Timestamp,
 }
 
+/// `POST /internal/events/organizer` (events): whose event is it?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AskOrganizer {
+    /// The event.
+    pub event_id: EventId,
+}
+
+/// The answer; 404 `event_not_found` when there is no such event.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventOrganizer {
+    /// Who may see and change everything about it.
+    pub organizer: UserId,
+}
+
 /// What others need to know of an event. A copy with a higher version replaces one with a lower.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFacts {

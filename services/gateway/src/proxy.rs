@@ -42,6 +42,19 @@ const MAP: [(&str, Target); 9] = [
     ("/api/payment", Target::Payments),
 ];
 
+/// What belongs to an event and another service than events: the path after the event's id.
+const OF_EVENT: [(&str, Target); 1] = [("payments", Target::Payments)];
+
+/// The target of `/api/organiser/events/{id}/{what}`, where it is not the events service.
+fn of_event(path: &str) -> Option<Target> {
+    let rest = path.strip_prefix("/api/organiser/events/")?;
+    let (_, what) = rest.split_once('/')?;
+    OF_EVENT
+        .iter()
+        .find(|(of, _)| *of == what)
+        .map(|(_, target)| *target)
+}
+
 /// Where a request goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
@@ -102,7 +115,7 @@ impl Proxy {
             || path.contains('\\')
             || path.split('/').any(|segment| matches!(segment, "." | ".."))
             || (path.contains('%') && is_disguised(path));
-        (!tricky).then_some(*target)
+        (!tricky).then_some(of_event(path).unwrap_or(*target))
     }
 
     /// Passes a request on, and the answer back. Both bodies flow through as they come.
@@ -216,6 +229,12 @@ mod tests {
         for (path, target) in [
             ("/api/users/register", Some(Target::Users)),
             ("/api/organiser/events", Some(Target::Events)),
+            ("/api/organiser/events/x", Some(Target::Events)),
+            ("/api/organiser/events/x/cancel", Some(Target::Events)),
+            ("/api/organiser/events/x/payments", Some(Target::Payments)),
+            ("/api/organiser/events/x/payments/y", Some(Target::Events)),
+            ("/api/organiser/events/payments", Some(Target::Events)),
+            ("/api/organiser/events//payments", None),
             ("/api/events", Some(Target::Events)),
             ("/api/payment/payments/x", Some(Target::Payments)),
             ("/dev/mailbox", Some(Target::Notifications)),

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
+use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock, http::InternalClient, outbox::Deliveries, people::People};
 
 use crate::{razorpay::Razorpay, store::Store};
@@ -26,6 +27,8 @@ pub struct App {
     pub simulated: bool,
     /// Whether the simulator takes the payer's step by itself.
     pub step_by_itself: bool,
+    /// The zone of dates in questions.
+    pub default_timezone: Tz,
     /// How long a worker may work on an order or refund before another takes over.
     pub lease: Duration,
     /// For who waits until the events service has been told.

@@ -57,6 +57,7 @@ pub async fn build(
         razorpay: Razorpay::new(razorpay, context.razorpay_keys().clone())?,
         simulated: context.settings.razorpay.keys.is_none(),
         step_by_itself: context.settings.simulator_auto_complete,
+        default_timezone: context.settings.default_timezone,
         lease: context.settings.lease,
         told_events: Deliveries::new(&context.shared, Topic::Payments, |effect| {
             domain::refund::parse_reason(effect).is_some()

@@ -18,6 +18,7 @@ pub fn routes(app: App) -> (Router, Document) {
         .routes(routes!(handlers::webhook::webhook))
         .routes(routes!(handlers::payments::list))
         .routes(routes!(handlers::payments::one))
+        .routes(routes!(handlers::payments::of_event))
         .split_for_parts();
     let internal = Router::new().route(common::outbox::PATH, post(internal::messages));
     (public.merge(internal).with_state(app), document)

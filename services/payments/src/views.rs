@@ -200,6 +200,42 @@ pub struct PaymentDetailView {
     pub timeline: Vec<StepView>,
 }
 
+/// A payment as the organizer of its event sees it.
+#[derive(Serialize, ToSchema)]
+pub struct OrganizerPaymentView {
+    /// The payment.
+    #[serde(flatten)]
+    pub payment: PaymentView,
+    /// Razorpay's share of it, tax included; rupees. Known once it is captured.
+    #[schema(value_type = Option<f64>, required = true, example = 11.8)]
+    pub fee: Option<Rupees>,
+    /// The tax in the fee; rupees.
+    #[schema(value_type = Option<f64>, required = true, example = 1.8)]
+    pub tax: Option<Rupees>,
+    /// What stays: what was captured, less the fee and what is back; rupees.
+    #[schema(value_type = f64, example = 488.2)]
+    pub net: Rupees,
+}
+
+impl From<&Statement> for OrganizerPaymentView {
+    fn from(statement: &Statement) -> Self {
+        let payment = &statement.payment;
+        let (fee, tax) = (payment.detail.fee, payment.detail.tax);
+        let captured = match payment.status >= Status::Captured {
+            true => payment.amount.0,
+            false => 0,
+        };
+        Self {
+            payment: PaymentView::from(statement),
+            fee: fee.map(Rupees),
+            tax: tax.map(Rupees),
+            net: Rupees(Paise(
+                captured - fee.map_or(0, |fee| fee.0) - statement.refunded.0,
+            )),
+        }
+    }
+}
+
 /// A refund at Razorpay.
 #[derive(Serialize, ToSchema)]
 pub struct RefundEntryView {

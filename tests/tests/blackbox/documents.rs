@@ -10,7 +10,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 21] = [
+const DOCUMENTED: [(&str, &str, &str); 22] = [
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),
@@ -19,6 +19,7 @@ const DOCUMENTED: [(&str, &str, &str); 21] = [
     ("updateEvent", "patch", "/api/organiser/events/{id}"),
     ("cancelEvent", "post", "/api/organiser/events/{id}/cancel"),
     ("listPayments", "get", "/api/payment/payments"),
+    ("listEventPayments", "get", "/api/organiser/events/{id}/payments"),
     ("getPayment", "get", "/api/payment/payments/{id}"),
     ("processPayment", "post", "/api/payment/process_payment"),
     ("verifyPayment", "post", "/api/payment/verify"),

@@ -33,6 +33,7 @@ on_both_stores!(
     refunds_made_at_razorpay_have_their_effect,
     money_comes_back_until_it_stays,
     an_open_payment_is_no_dead_end,
+    payments_are_found_by_payer_and_organizer,
 );
 
 mod replicas {
@@ -692,6 +693,76 @@ async fn an_open_payment_is_no_dead_end(topology: Topology) {
     assert!(done.contains(signature.as_str().unwrap()), "{done}");
     person.is_confirmed(&event).await;
     books_agree(&system).await;
+}
+
+async fn payments_are_found_by_payer_and_organizer(topology: Topology) {
+    let (system, razorpay) = start(topology, Options::default()).await;
+    let organizer = system.stranger(common::auth::Role::Organizer);
+    let (one, other) = (
+        organizer.create_event(json!(5), json!(500)).await,
+        organizer.create_event(json!(5), json!(500)).await,
+    );
+    let (person, payment) = paid(&system, &one).await;
+    person.pay(&other, json!(500)).await.expect(200);
+    let (second, _) = paid(&system, &one).await;
+    let refund = format!("/v1/payments/{payment}/refund");
+    razorpay.call(&refund, Some(json!({"amount": 50_000}))).await;
+    eventually("it is back", PATIENCE, async || {
+        let all = payments(&person).await;
+        (all.iter().any(|one| one["status"] == "refunded")).then_some(())
+    })
+    .await;
+    let count = async |who: &Person, path: &str| {
+        let found = who.get(path).await.expect(200);
+        found.as_array().unwrap().len()
+    };
+    let mine = "/api/payment/payments";
+    for (query, expected) in [
+        (String::new(), 2),
+        ("?status=captured".to_owned(), 1),
+        ("?status=refunded".to_owned(), 1),
+        ("?status=failed".to_owned(), 0),
+        (format!("?event={one}"), 1),
+        (format!("?event={one}&status=captured"), 0),
+        ("?event=nothing".to_owned(), 0),
+        ("?from=2020-01-01".to_owned(), 2),
+        ("?to=2020-01-01".to_owned(), 0),
+    ] {
+        assert_eq!(
+            count(&person, &format!("{mine}{query}")).await,
+            expected,
+            "{query}"
+        );
+    }
+    person
+        .get(&format!("{mine}?status=lost"))
+        .await
+        .problem(422, "validation_failed");
+    person
+        .get(&format!("{mine}?from=soon"))
+        .await
+        .problem(422, "validation_failed");
+    // The organizer reads those of the event, and nobody else does.
+    let path = format!("/api/organiser/events/{one}/payments");
+    let all = organizer.get(&path).await.expect(200);
+    let all = all.as_array().unwrap();
+    let payers: Vec<_> = all.iter().map(|one| one["user_id"].as_str().unwrap()).collect();
+    assert_eq!(payers, [second.id.as_str(), person.id.as_str()], "newest first");
+    assert_eq!(
+        (&all[0]["fee"], &all[0]["net"]),
+        (&json!(11.8), &json!(488.2)),
+        "{all:?}"
+    );
+    assert_eq!(all[1]["net"], json!(-11.8), "Razorpay keeps its fee: {all:?}");
+    let first = organizer.get(&format!("{path}?limit=1")).await;
+    assert!(first.headers.contains_key("link"), "there is another page");
+    assert_eq!(count(&organizer, &format!("{path}?status=refunded")).await, 1);
+    person.get(&path).await.problem(403, "organizer_only");
+    let stranger = system.stranger(common::auth::Role::Organizer);
+    stranger.get(&path).await.problem(404, "event_not_found");
+    let nothing = "/api/organiser/events/nothing/payments";
+    organizer.get(nothing).await.problem(404, "event_not_found");
+    system.anyone().get(&path).await.problem(401, "missing_token");
 }
 
 async fn confirmed(person: &Person, event: &str) {

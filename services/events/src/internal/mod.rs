@@ -2,4 +2,5 @@
 
 pub mod claim_seat;
 pub mod messages;
+pub mod organizer;
 pub mod secure_seat;

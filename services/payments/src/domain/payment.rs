@@ -48,6 +48,16 @@ impl Status {
         }
     }
 
+    /// All names.
+    pub const NAMES: [&'static str; 6] = [
+        "created",
+        "failed",
+        "authorized",
+        "released",
+        "captured",
+        "refunded",
+    ];
+
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
         [

@@ -1,19 +1,68 @@
-//! `GET /api/payment/payments` and `GET /api/payment/payments/{id}`
+//! `GET /api/payment/payments`, `GET /api/payment/payments/{id}` and `GET /api/organiser/events/{id}/payments`
 
 use axum::{Json, extract::State, http::Uri, response::Response};
 use common::{
-    extract::{Caller, Params, PathId},
-    http::{Page, page},
-    ids::PaymentId,
+    extract::{Caller, Organizer, Params, PathId, organizer_only},
+    http::{CallError, Page, page},
+    ids::{EventId, PaymentId},
     problem::ApiError,
-    schemas::PageParams,
+    schemas::{PageParams, TimeOrDay, choice},
+    time::{Day, EventTime},
+    wire::{AskOrganizer, EventOrganizer},
 };
+use utoipa::{IntoParams, openapi::Object};
 
 use crate::{
     app::App,
-    problems::payment_not_found,
-    views::{PaymentDetailView, PaymentView},
+    domain::payment::Status,
+    problems::{payment_not_found, seat_problem},
+    store::{Which, Whose},
+    views::{OrganizerPaymentView, PaymentDetailView, PaymentView},
 };
+
+/// Which payments.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's view of Which")]
+pub struct WhichParams {
+    /// Where they stand.
+    #[param(schema_with = status, required = false)]
+    status: Option<String>,
+    /// Made at this time or later; a date is its first instant in the default zone.
+    #[param(value_type = Option<TimeOrDay>, inline, example = "2030-01-01")]
+    from: Option<String>,
+    /// Made before this time; a date is the whole day, so it is included.
+    #[param(value_type = Option<TimeOrDay>, inline, example = "2030-12-31")]
+    to: Option<String>,
+}
+
+/// For which event.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's view of Which")]
+pub struct EventParam {
+    /// Only those for this event.
+    #[param(example = "019309a2-0000-7000-8000-000000000002")]
+    event: Option<String>,
+}
+
+fn status() -> Object {
+    choice(&Status::NAMES)
+}
+
+fn which(app: &App, params: &mut Params) -> Which {
+    let time = |text: &str, day| Ok(EventTime::parse_query(text, app.default_timezone, day)?.at);
+    Which {
+        status: params.get("status", |text| {
+            Status::parse(text).ok_or_else(|| format!("must be one of {}", Status::NAMES.join(", ")))
+        }),
+        event: None,
+        from: params.get("from", |text| time(text, Day::Begins)),
+        to: params.get("to", |text| time(text, Day::Ends)),
+    }
+}
+
+common::problems!(ListProblems: ApiError::invalid_field("from", "must be a time or a date"));
 
 /// List your payments, newest first.
 #[utoipa::path(
@@ -21,9 +70,10 @@ use crate::{
     path = "/api/payment/payments",
     operation_id = "listPayments",
     tag = "payments",
-    params(PageParams),
+    params(WhichParams, EventParam, PageParams),
     responses(
         (status = 200, description = "The payments; the next page is in Link", body = Vec<PaymentView>),
+        ListProblems,
     ),
     security(("bearer" = []))
 )]
@@ -34,10 +84,66 @@ pub async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
+    let which = Which {
+        event: params.get("event", |text| Ok(EventId::lenient(text))),
+        ..which(&app, &mut params)
+    };
     params.finish()?;
-    let (found, next) = app.store.statements(caller.id, page).await?;
+    let (found, next) = app.store.statements(Whose::Payer(caller.id), which, page).await?;
     Ok(page::respond(
         found.iter().map(PaymentView::from).collect(),
+        next,
+        &uri,
+    ))
+}
+
+common::problems!(
+    OfEventProblems: organizer_only(), event_not_found(),
+    ApiError::invalid_field("from", "must be a time or a date"),
+);
+
+fn event_not_found() -> ApiError {
+    ApiError::not_found("event_not_found", "There is no such event.")
+}
+
+/// List the payments for your event, newest first: what came, what Razorpay kept, what went back.
+#[utoipa::path(
+    get,
+    path = "/api/organiser/events/{id}/payments",
+    operation_id = "listEventPayments",
+    tag = "organiser",
+    params(
+        ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
+        WhichParams,
+        PageParams,
+    ),
+    responses(
+        (status = 200, description = "The payments; the next page is in Link", body = Vec<OrganizerPaymentView>),
+        OfEventProblems,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn of_event(
+    State(app): State<App>,
+    Organizer(caller): Organizer,
+    PathId(id): PathId,
+    mut params: Params,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let page = Page::read(&mut params);
+    let which = which(&app, &mut params);
+    params.finish()?;
+    let event_id = EventId::lenient(&id);
+    let question = AskOrganizer { event_id };
+    let answer: Result<EventOrganizer, CallError> =
+        app.events.post("/internal/events/organizer", &question).await;
+    // Who it belongs to is nobody else's business.
+    if answer.map_err(seat_problem)?.organizer != caller.id {
+        return Err(event_not_found());
+    }
+    let (found, next) = app.store.statements(Whose::Event(event_id), which, page).await?;
+    Ok(page::respond(
+        found.iter().map(OrganizerPaymentView::from).collect(),
         next,
         &uri,
     ))

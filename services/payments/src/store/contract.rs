@@ -37,7 +37,7 @@ macro_rules! store_contract {
             one_order_per_registration, an_order_is_worked_on_by_one, any_order_of_reports_ends_the_same,
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
             a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
-            the_way_of_a_payment_is_kept, what_is_let_go_is_told_once_and_followed, razorpays_order_decides_over_another_amount, a_webhook_is_parked_once_until_it_is_understood,
+            the_way_of_a_payment_is_kept, payments_are_found_by_what_they_are, what_is_let_go_is_told_once_and_followed, razorpays_order_decides_over_another_amount, a_webhook_is_parked_once_until_it_is_understood,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, refunds_of_others_are_taken_in, statements_page_and_are_private,
         );
         $crate::store_contract!(@damage $make:
@@ -543,7 +543,8 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
     assert_eq!(
         store
             .statements(
-                order.user_id,
+                Whose::Payer(order.user_id),
+                Which::default(),
                 Page {
                     limit: 10,
                     after: None
@@ -603,6 +604,79 @@ pub async fn the_way_of_a_payment_is_kept(store: S) {
             ("captured", Source::Checkout)
         ]
     );
+}
+
+pub async fn payments_are_found_by_what_they_are(store: S) {
+    let (order, _) = open(&store).await;
+    let (other, _) = open(&store).await;
+    apply(&store, report(&order, "pay_1", Status::Failed)).await;
+    apply(&store, report(&order, "pay_2", Status::Captured)).await;
+    apply(&store, report(&other, "pay_3", Status::Captured)).await;
+    let found = async |whose, which| {
+        let page = Page {
+            limit: 10,
+            after: None,
+        };
+        let (found, _) = store.statements(whose, which, page).await.unwrap();
+        let ids = found.into_iter().map(|found| found.payment.razorpay_id);
+        ids.collect::<Vec<_>>()
+    };
+    let all = Which::default();
+    let theirs = Whose::Payer(order.user_id);
+    assert_eq!(found(Whose::Event(order.event_id), all).await, ["pay_2", "pay_1"]);
+    assert_eq!(
+        found(Whose::Event(EventId::new()), all).await,
+        Vec::<String>::new()
+    );
+    let later = now() + TimeDelta::milliseconds(1);
+    for (which, expected) in [
+        (all, vec!["pay_2", "pay_1"]),
+        (
+            Which {
+                status: Some(Status::Failed),
+                ..all
+            },
+            vec!["pay_1"],
+        ),
+        (
+            Which {
+                event: Some(order.event_id),
+                ..all
+            },
+            vec!["pay_2", "pay_1"],
+        ),
+        (
+            Which {
+                event: Some(other.event_id),
+                ..all
+            },
+            vec![],
+        ),
+        (
+            Which {
+                from: Some(now()),
+                to: Some(later),
+                ..all
+            },
+            vec!["pay_2", "pay_1"],
+        ),
+        (
+            Which {
+                from: Some(later),
+                ..all
+            },
+            vec![],
+        ),
+        (
+            Which {
+                to: Some(now()),
+                ..all
+            },
+            vec![],
+        ),
+    ] {
+        assert_eq!(found(theirs, which).await, expected, "{which:?}");
+    }
 }
 
 pub async fn a_webhook_counts_once(store: S) {
@@ -1049,7 +1123,11 @@ pub async fn statements_page_and_are_private(store: S) {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let (page, next) = store
-            .statements(order.user_id, Page { limit: 2, after })
+            .statements(
+                Whose::Payer(order.user_id),
+                Which::default(),
+                Page { limit: 2, after },
+            )
             .await
             .unwrap();
         seen.extend(page.iter().map(|statement| statement.payment.id));
@@ -1063,7 +1141,8 @@ pub async fn statements_page_and_are_private(store: S) {
     assert_eq!(
         store
             .statements(
-                UserId::new(),
+                Whose::Payer(UserId::new()),
+                Which::default(),
                 Page {
                     limit: 2,
                     after: None

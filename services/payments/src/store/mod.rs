@@ -15,7 +15,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
-    ids::{OrderId, PaymentId, RefundId, UserId},
+    ids::{EventId, OrderId, PaymentId, RefundId, UserId},
     money::Paise,
     outbox::{Bells, CloudEvent, OutboxStore, Receipt},
     process::open_sqlite,
@@ -122,6 +122,28 @@ pub struct Statement {
     pub refund: Option<Going>,
     /// How much is back.
     pub refunded: Paise,
+}
+
+/// Whose payments are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Those that somebody has made.
+    Payer(UserId),
+    /// Those for an event.
+    Event(EventId),
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Which {
+    /// Only with this status.
+    pub status: Option<Status>,
+    /// Only for this event.
+    pub event: Option<EventId>,
+    /// Made then or later.
+    pub from: Option<Timestamp>,
+    /// Made before then.
+    pub to: Option<Timestamp>,
 }
 
 /// Why all of a payment goes back, and how far that is.
@@ -257,10 +279,11 @@ pub trait Store: Send + Sync {
 
     /// A payment of this payer.
     async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError>;
-    /// A payer's payments, newest first.
+    /// Payments, newest first.
     async fn statements(
         &self,
-        user: UserId,
+        whose: Whose,
+        which: Which,
         page: Page,
     ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError>;
 

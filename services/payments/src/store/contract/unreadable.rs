@@ -88,10 +88,16 @@ pub async fn statements_leave_out_what_they_cannot_read(fresh: Fresh) {
         limit: 1,
         after: None,
     };
-    let (found, next) = store.statements(order.user_id, page).await.unwrap();
+    let (found, next) = store
+        .statements(Whose::Payer(order.user_id), Which::default(), page)
+        .await
+        .unwrap();
     assert_eq!(found[0].payment.id, ids[1]);
     let page = Page { after: next, ..page };
-    let (found, next) = store.statements(order.user_id, page).await.unwrap();
+    let (found, next) = store
+        .statements(Whose::Payer(order.user_id), Which::default(), page)
+        .await
+        .unwrap();
     assert_eq!((found[0].payment.id, next), (ids[0], None));
     assert!(store.statement(ids[2], order.user_id).await.is_err());
 }

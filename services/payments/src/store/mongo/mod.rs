@@ -27,7 +27,7 @@ pub use self::schema::COLLECTIONS;
 use self::schema::{ORDERS, PARKED, PAYMENTS, REFUNDS, WEBHOOKS};
 use super::{
     Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, RefundNews, Statement, Store, Stuck,
-    WEBHOOKS_KEPT_MILLIS,
+    WEBHOOKS_KEPT_MILLIS, Which, Whose,
 };
 use crate::domain::{
     ledger::Line,
@@ -229,10 +229,11 @@ impl Store for MongoStore {
 
     async fn statements(
         &self,
-        user: UserId,
+        whose: Whose,
+        which: Which,
         page: Page,
     ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
-        payments::statements(&mut self.db.read(), user, page).await
+        payments::statements(&mut self.db.read(), whose, &which, page).await
     }
 
     async fn due_refunds(
@@ -332,6 +333,7 @@ impl Store for MongoStore {
     }
 
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        while payments::note_events(&mut self.db.read(), 500).await? > 0 {}
         const AT_ONCE: usize = 1_000;
         let oldest = date(from_millis(now.timestamp_millis() - WEBHOOKS_KEPT_MILLIS));
         let old = doc! {"received_at": {"$lte": oldest}};

@@ -26,8 +26,8 @@ use crate::{
         refund::parse_reason,
     },
     store::{
-        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, json, messages,
-        table,
+        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, Which, Whose, follow_again,
+        json, messages, table,
     },
 };
 
@@ -125,6 +125,7 @@ async fn put(tx: &mut Tx, payment: &Payment, order: &Order) -> Result<(), StoreE
     let mut set = doc! {
         "order_id": payment.order_id,
         "user_id": order.user_id,
+        "event_id": order.event_id,
         "razorpay_id": &payment.razorpay_id,
         "method": &payment.method,
         "amount": payment.amount.0,
@@ -257,10 +258,24 @@ pub(super) async fn statement(
 
 pub(super) async fn statements(
     tx: &mut Tx,
-    user: UserId,
+    whose: Whose,
+    which: &Which,
     page: Page,
 ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
-    let mut theirs = doc! {"user_id": user};
+    let mut theirs = match whose {
+        Whose::Payer(user) => doc! {"user_id": user},
+        Whose::Event(event) => doc! {"event_id": event},
+    };
+    if let (Whose::Payer(_), Some(event)) = (whose, which.event) {
+        theirs.insert("event_id", event);
+    }
+    theirs.put("status", which.status.map(Status::name));
+    let mut made = Document::new();
+    made.put("$gte", which.from.map(date));
+    made.put("$lt", which.to.map(date));
+    if !made.is_empty() {
+        theirs.insert("created_at", made);
+    }
     if let Some(after) = page.after {
         theirs.insert("_id", doc! {"$lt": uuid(after.id)});
     }
@@ -278,6 +293,23 @@ pub(super) async fn statements(
         key: 0,
         id: statement.payment.id.0,
     }))
+}
+
+/// Notes the event of up to `limit` payments of a release that did not; gives the number.
+pub(super) async fn note_events(tx: &mut Tx, limit: usize) -> Result<usize, StoreError> {
+    let without = doc! {"event_id": {"$exists": false}};
+    let found = tx.find(PAYMENTS, without, doc! {}, limit).await?;
+    let mut noted = 0;
+    for found in &found {
+        let id: PaymentId = found.id("_id")?;
+        let Some(order) = orders::by_id(tx, found.id("order_id")?).await? else {
+            continue;
+        };
+        let event = doc! {"$set": {"event_id": order.event_id}};
+        tx.update(PAYMENTS, doc! {"_id": id}, event).await?;
+        noted += 1;
+    }
+    Ok(noted)
 }
 
 /// Payments with what they pay and their refunds.

@@ -42,6 +42,7 @@ pub const COLLECTIONS: &[Collection] = &[
         fields: &[
             ("order_id", "binData"),
             ("user_id", "binData"),
+            ("event_id", "binData?"), // left out by earlier releases
             ("razorpay_id", "string"),
             ("method", "string"),
             ("amount", "long"),
@@ -62,6 +63,7 @@ pub const COLLECTIONS: &[Collection] = &[
         indexes: &[
             Index::unique(&[("razorpay_id", 1)]),
             Index::on(&[("user_id", 1), ("_id", 1)]),
+            Index::on(&[("event_id", 1), ("_id", 1)]),
             Index::on(&[("status", 1), ("created_at", 1)]).only(|| doc! {"status": "authorized"}),
             Index::on(&[("follow_at", 1)]).only(|| doc! {"follow_at": {"$exists": true}}),
         ],

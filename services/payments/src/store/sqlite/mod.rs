@@ -27,7 +27,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, RefundNews, Statement, Store, Stuck,
-    WEBHOOKS_KEPT_MILLIS,
+    WEBHOOKS_KEPT_MILLIS, Which, Whose,
 };
 use crate::domain::{
     ledger::Line,
@@ -60,6 +60,10 @@ pub const MIGRATIONS: &[&str] = &[
     "ALTER TABLE payments ADD COLUMN steps TEXT;",
     // What else Razorpay has told of a payment, and the way it has come, as JSON.
     "ALTER TABLE payments ADD COLUMN detail TEXT;",
+    // For the lists of organizers.
+    "ALTER TABLE payments ADD COLUMN event_id BLOB;
+     UPDATE payments SET event_id = (SELECT event_id FROM orders WHERE orders.id = order_id);
+     CREATE INDEX payments_by_event ON payments (event_id, id);",
 ];
 
 /// The payments service's SQLite file.
@@ -228,10 +232,13 @@ impl Store for SqliteStore {
 
     async fn statements(
         &self,
-        user: UserId,
+        whose: Whose,
+        which: Which,
         page: Page,
     ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
-        self.db.read(move |db| payments::statements(db, user, page)).await
+        self.db
+            .read(move |db| payments::statements(db, whose, &which, page))
+            .await
     }
 
     async fn due_refunds(

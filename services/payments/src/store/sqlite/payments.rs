@@ -24,8 +24,8 @@ use crate::{
         refund::parse_reason,
     },
     store::{
-        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, follow_again, json, messages,
-        table,
+        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, Which, Whose, follow_again,
+        json, messages, table,
     },
 };
 
@@ -127,7 +127,8 @@ fn pays(db: &Connection, order: &mut Order, payment: &Payment, now: Timestamp) -
 fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO payments (id, order_id, user_id, razorpay_id, method, amount, status, reason, description, created_at,
-            captured_at, released_at, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+            captured_at, released_at, detail, event_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, status = excluded.status, reason = excluded.reason,
             description = excluded.description, captured_at = excluded.captured_at, released_at = excluded.released_at,
             detail = excluded.detail,
@@ -147,6 +148,7 @@ fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreErr
         payment.captured_at.map(|at| at.timestamp_millis()),
         payment.released_at.map(|at| at.timestamp_millis()),
         json(&payment.detail)?,
+        order.event_id,
     ])?;
     Ok(())
 }
@@ -230,7 +232,8 @@ const GOING: &str =
     "f.reason, f.next_at IS NULL, f.refused, (SELECT coalesce(sum(e.amount), 0) FROM refund_entries AS e
     WHERE e.payment_id = p.id AND e.status = 'processed')";
 
-const FROM: &str = "FROM payments AS p JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id WHERE p.user_id = ?1";
+const FROM: &str =
+    "FROM payments AS p JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id";
 
 fn read_statement(row: &Row<'_>) -> rusqlite::Result<Statement> {
     const ORDER_COUNT: usize = 9;
@@ -253,7 +256,7 @@ pub(super) fn statement(
     user: UserId,
 ) -> Result<Option<Statement>, StoreError> {
     let order = orders::COLUMNS;
-    let sql = format!("SELECT {COLUMNS}, {order}, {GOING} {FROM} AND p.id = ?2");
+    let sql = format!("SELECT {COLUMNS}, {order}, {GOING} {FROM} WHERE p.user_id = ?1 AND p.id = ?2");
     Ok(db
         .prepare_cached(&sql)?
         .query_row(params![user, id], read_statement)
@@ -262,17 +265,31 @@ pub(super) fn statement(
 
 pub(super) fn statements(
     db: &Connection,
-    user: UserId,
+    whose: Whose,
+    which: &Which,
     page: Page,
 ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
     let order = orders::COLUMNS;
+    let (theirs, whose) = match whose {
+        Whose::Payer(user) => ("p.user_id", user.0),
+        Whose::Event(event) => ("p.event_id", event.0),
+    };
     let sql = format!(
-        "SELECT {COLUMNS}, {order}, {GOING} {FROM} AND (?2 IS NULL OR p.id < ?2) ORDER BY p.id DESC LIMIT ?3"
+        "SELECT {COLUMNS}, {order}, {GOING} {FROM} WHERE {theirs} = ?1 AND (?2 IS NULL OR p.id < ?2)
+            AND (?4 IS NULL OR p.status = ?4) AND (?5 IS NULL OR p.event_id = ?5)
+            AND (?6 IS NULL OR p.created_at >= ?6) AND (?7 IS NULL OR p.created_at < ?7)
+         ORDER BY p.id DESC LIMIT ?3"
     );
     let after = page.after.map(|cursor| cursor.id);
+    let (from, to) = (
+        which.from.map(|at| at.timestamp_millis()),
+        which.to.map(|at| at.timestamp_millis()),
+    );
+    let status = which.status.map(Status::name);
     let mut statement = db.prepare_cached(&sql)?;
     let found = sift_page(page.limit + 1, |asked| {
-        sift(statement.query(params![user, after, asked])?, 0, read_statement)
+        let rows = statement.query(params![whose, after, asked, status, which.event, from, to])?;
+        sift(rows, 0, read_statement)
     })?;
     Ok(page.cut(found.left_out(table::PAYMENTS), |statement| Cursor {
         key: 0,
