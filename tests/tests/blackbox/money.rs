@@ -1,9 +1,14 @@
 //! Money when people, Razorpay and time do not behave: in one process on SQLite, and in five on MongoDB and Redis.
 
-use std::{process::Command, time::Instant};
+use std::{
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tests::{Answer, Options, PATIENCE, Person, Razorpay, System, Topology, eventually, process};
+use tokio::task::JoinSet;
 
 macro_rules! on_both_stores {
     ($($story:ident),+ $(,)?) => {
@@ -34,6 +39,7 @@ on_both_stores!(
     money_comes_back_until_it_stays,
     an_open_payment_is_no_dead_end,
     payments_are_found_by_payer_and_organizer,
+    no_fee_is_paid_for_seats_that_are_gone,
 );
 
 mod replicas {
@@ -763,6 +769,78 @@ async fn payments_are_found_by_payer_and_organizer(topology: Topology) {
     let nothing = "/api/organiser/events/nothing/payments";
     organizer.get(nothing).await.problem(404, "event_not_found");
     system.anyone().get(&path).await.problem(401, "missing_token");
+}
+
+/// Takes a hold as soon as there is one to be had, and has the bank set the money aside a while later, often too late for
+/// the hold. Gives whether there was one.
+async fn hesitant(razorpay: Arc<Razorpay>, person: Person, event: String, think: Duration) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        let mut body = person.payment(&event, json!(500));
+        body["payment_method"] = json!("netbanking");
+        let answer = person.post("/api/payment/process_payment", body).await;
+        if answer.status == 202 {
+            let waiting = answer.json();
+            let steps = waiting["next"].as_array().unwrap().iter();
+            let page = steps.clone().find(|step| step["action"] == "redirect").unwrap();
+            let payment = page["url"]
+                .as_str()
+                .unwrap()
+                .rsplit('/')
+                .next()
+                .unwrap()
+                .to_owned();
+            tokio::time::sleep(think).await; // the payer looks for the password
+            let path = format!("/payments/{payment}/authorize");
+            razorpay.control(&path, json!({})).await;
+            return true;
+        }
+        answer.problem(409, "event_full");
+        tokio::time::sleep(Duration::from_millis(100)).await; // they press the button again
+    }
+    false
+}
+
+async fn no_fee_is_paid_for_seats_that_are_gone(topology: Topology) {
+    const SEATS: usize = 8;
+    let options = Options::default()
+        .with("SIMULATOR_AUTO_COMPLETE", "off")
+        .with("HOLD_SECONDS", "2");
+    let (system, razorpay) = start(topology, options).await;
+    let razorpay = Arc::new(razorpay);
+    let event = event(&system, 8).await;
+    let mut crowd = JoinSet::new();
+    for at in 0..40_u64 {
+        let think = Duration::from_millis(at * 733 % 4_000);
+        let person = system.stranger(common::auth::Role::User);
+        crowd.spawn(hesitant(razorpay.clone(), person, event.clone(), think));
+    }
+    let tried = crowd.join_all().await.into_iter().filter(|tried| *tried).count();
+    let of = async |status: &str| {
+        let all = razorpay.call("/v1/payments?count=100", None).await;
+        let all = all["items"].as_array().unwrap().iter();
+        all.filter(|payment| payment["status"] == status).count()
+    };
+    eventually("every seat is paid", PATIENCE, async || {
+        (of("captured").await == SEATS).then_some(())
+    })
+    .await;
+    books_agree(&system).await;
+    let shown = system
+        .anyone()
+        .get(&format!("/api/events/{event}"))
+        .await
+        .expect(200);
+    let (captured, refunded, let_go) = (of("captured").await, of("refunded").await, of("authorized").await);
+    println!("{tried} payments: {captured} captured, {refunded} of them sent back, {let_go} let go");
+    assert_eq!(
+        (captured, refunded),
+        (SEATS, 0),
+        "each capture is a ticket: {shown}"
+    );
+    assert_eq!(shown["seats_left"], 0, "{shown}");
+    assert_eq!(let_go + captured, tried);
+    assert!(let_go > 0, "some were too late");
 }
 
 async fn confirmed(person: &Person, event: &str) {
