@@ -30,7 +30,10 @@ use crate::{
         already_paid, amount_mismatch, nothing_due, payment_failed, payment_in_progress, payment_mismatch,
         payment_pending, provider_problem, released, seat_problem,
     },
-    razorpay::{Payer, RazorpayError, types::NextStep},
+    razorpay::{
+        Payer, RazorpayError,
+        types::{NextStep, RefundEntity},
+    },
     store::{Applied, Captured, Fence, Going, Opened, Statement},
 };
 
@@ -392,6 +395,12 @@ async fn take(
             message,
         } => {
             log_payment(&order, &payment);
+            if entity.amount_refunded.is_some_and(|back| back > Paise::ZERO) {
+                // Somebody has sent some of it back before we knew of it.
+                let known = app.razorpay.refunds_of(&entity.id).await?;
+                let reports = known.iter().filter_map(RefundEntity::report).collect();
+                app.store.note_refunds(reports, app.clock.now()).await?;
+            }
             let outbox = app.store.outbox();
             let effect = match message {
                 Some(seq) => app.told_events.wait(outbox.as_ref(), seq, TELLING).await,

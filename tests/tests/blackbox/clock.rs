@@ -1,13 +1,19 @@
 //! The machine's clock jumps by an hour while the system is down: nothing waits for it to catch up.
 
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::json;
 use tests::{
     Options, PATIENCE, Person, System, Topology, eventually, people::http_client, process::root,
     smtp::MailServer,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn put_back_after_a_kill() {
@@ -28,10 +34,9 @@ async fn a_night_in_which_clocks_change() {
     killed_between(there, there).await;
 }
 
-/// Killed while the clock is `before` seconds off, and started when it is `after` seconds off.
-async fn killed_between(before: i64, after: i64) {
-    let dir = tempfile::tempdir().unwrap();
-    let library = dir.path().join("clock.so");
+/// What makes a program's clock `CLOCK_SHIFT` seconds off, by `LD_PRELOAD`.
+pub fn library(dir: &Path) -> PathBuf {
+    let library = dir.join("clock.so");
     let compiled = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-o"])
         .arg(&library)
@@ -43,6 +48,27 @@ async fn killed_between(before: i64, after: i64) {
         "{}",
         String::from_utf8_lossy(&compiled.stderr)
     );
+    library
+}
+
+/// Waits for a call about an order; gives the connections so far, which stay open. Workers ask for other things.
+async fn about_an_order(razorpay: &TcpListener) -> Vec<TcpStream> {
+    let mut connections = Vec::new();
+    loop {
+        let (mut connection, _) = razorpay.accept().await.unwrap();
+        let mut head = [0; 64];
+        let read = connection.read(&mut head).await.unwrap();
+        connections.push(connection);
+        if String::from_utf8_lossy(&head[..read]).contains("/v1/orders") {
+            return connections;
+        }
+    }
+}
+
+/// Killed while the clock is `before` seconds off, and started when it is `after` seconds off.
+async fn killed_between(before: i64, after: i64) {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(dir.path());
     // Mail server and Razorpay take what is said to them, and say nothing.
     let smtp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let razorpay = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -89,8 +115,8 @@ async fn killed_between(before: i64, after: i64) {
             .await
             .map(drop)
     });
-    let asked = tokio::time::timeout(PATIENCE, razorpay.accept()).await;
-    let _asked = asked.expect("the payment is being made").unwrap();
+    let asked = tokio::time::timeout(PATIENCE, about_an_order(&razorpay)).await;
+    let _asked = asked.expect("the payment is being made");
     pay(&person).await.problem(409, "idempotency_key_in_flight");
     // Written and not yet begun: a letter that nobody has, behind the one that hangs.
     let later = system.person("user").await;

@@ -50,6 +50,29 @@ mod replicas {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_which_no_webhook_told_is_found_by_the_sweep() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = crate::clock::library(dir.path());
+    let options = Options::default()
+        .with("LD_PRELOAD", library.display())
+        .with("CLOCK_SHIFT", 0)
+        .with("RAZORPAY_WEBHOOK_URL", "http://127.0.0.1:9/");
+    let (mut system, razorpay) = start(Topology::Five, options).await;
+    let event = event(&system, 5).await;
+    let (_, payment) = paid(&system, &event).await;
+    books_agree(&system).await;
+    let refund = format!("/v1/payments/{payment}/refund");
+    razorpay.call(&refund, Some(json!({"amount": 10_000}))).await;
+    let (fine, told) = run(&system, "organise-event", &["ledger", "check"]);
+    assert!(!fine && told.contains("goes back here"), "{told}");
+    // An hour later.
+    system.kill_all();
+    system.set("CLOCK_SHIFT", Some("3700"));
+    system.start_again().await;
+    books_agree(&system).await;
+}
+
 /// A system whose simulator can be made to misbehave.
 async fn start(topology: Topology, options: Options) -> (System, Razorpay) {
     let system = System::start(topology, options.with("SIMULATOR_CONTROLS", "on")).await;

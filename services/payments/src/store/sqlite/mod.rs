@@ -397,4 +397,63 @@ mod tests {
     }
 
     crate::store_contract!(fresh);
+
+    #[tokio::test]
+    async fn payments_of_an_earlier_release_are_kept() {
+        // Before payments could be released and refunds had a ledger.
+        const BEFORE: usize = 8;
+        const ROWS: &str = "
+            INSERT INTO orders (id, registration_id, event_id, event_name, user_id, amount, razorpay_id, paid_by, created_at)
+                VALUES (randomblob(16), randomblob(16), randomblob(16), 'Rust', x'00000000000000000000000000000001', 500,
+                    'order_1', x'000000000000000000000000000000a1', 1);
+            INSERT INTO payments (id, order_id, user_id, razorpay_id, method, amount, status, created_at, captured_at)
+                SELECT x'000000000000000000000000000000a1', id, user_id, 'pay_1', 'upi', 500, 'captured', 2, 3 FROM orders;
+            INSERT INTO payments (id, order_id, user_id, razorpay_id, method, amount, status, created_at, captured_at)
+                SELECT x'000000000000000000000000000000a2', id, user_id, 'pay_2', 'upi', 500, 'refunded', 4, 5 FROM orders;
+            INSERT INTO refunds (id, payment_id, amount, reason, razorpay_id, created_at)
+                VALUES (randomblob(16), x'000000000000000000000000000000a2', 500, 'duplicate', 'rfnd_1', 6);";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("payments.db");
+        let before = Sqlite::open(&file, &MIGRATIONS[..BEFORE]).unwrap();
+        let insert = before.write(|db| Ok::<_, StoreError>(db.execute_batch(ROWS)?));
+        insert.await.unwrap();
+        drop(before);
+        let store = SqliteStore::new(Sqlite::open(&file, MIGRATIONS).unwrap());
+        let lines = store.ledger(None, 10).await.unwrap();
+        let known: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                (
+                    line.payment.status.name(),
+                    line.pays,
+                    line.owed,
+                    line.entries.len(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            known,
+            [("captured", true, false, 0), ("refunded", false, false, 1)]
+        );
+        assert!(lines[1].balance().is_back());
+        let (user, page) = (
+            UserId::from(uuid::Uuid::from_u128(1)),
+            Page {
+                limit: 10,
+                after: None,
+            },
+        );
+        let (found, _) = store
+            .statements(Whose::Payer(user), Which::default(), page)
+            .await
+            .unwrap();
+        let (event, user) = (found[0].order.event_id, Whose::Event(found[0].order.event_id));
+        assert_eq!(found.len(), 2, "{event}");
+        assert_eq!(
+            store.statements(user, Which::default(), page).await.unwrap().0,
+            found
+        );
+        assert_eq!(found[0].refund.as_ref().map(|going| going.done), Some(true));
+        assert_eq!(found[0].refunded.0, 500);
+    }
 }
