@@ -245,6 +245,8 @@ async fn work(
                 continue;
             };
             match found.payment.status {
+                // What was not the right amount goes back, and another try may pay the order.
+                Status::Captured if found.order.paid_by != Some(found.payment.id) => {}
                 Status::Captured => return captured(app, found).await,
                 Status::Authorized => {
                     return captured(app, capture(app, &found, claimed, answer).await?).await;
