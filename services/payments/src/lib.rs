@@ -122,6 +122,7 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream) {
         "refunds",
         workers::make_refunds(app.clone(), bells.bell(3), stop()),
     );
+    workers.spawn("released payments", workers::follow_releases(app.clone(), stop()));
     workers.spawn("refund sweep", workers::sweep_refunds(app.clone(), stop()));
     workers.spawn("tidy payments", workers::tidy(app.clone(), stop()));
 }

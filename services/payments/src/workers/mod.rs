@@ -9,7 +9,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{reconciler::reconcile_orders, refunds::make_refunds, sweep::sweep_refunds};
+pub use self::{
+    reconciler::{follow_releases, reconcile_orders},
+    refunds::make_refunds,
+    sweep::sweep_refunds,
+};
 use crate::app::App;
 
 /// A bell can be lost with the request that rang it; then this finds the work.

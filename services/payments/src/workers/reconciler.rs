@@ -7,11 +7,14 @@ use common::{http::context, outbox::backoff, store::StoreError};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{AT_ONCE, rounds};
+use super::{AT_ONCE, pause, rounds};
 use crate::{app::App, domain::order::Order, flow, store::Fence};
 
 /// Razorpay polls banks for up to five days; after that no money can come any more.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(6);
+
+/// Between two looks for payments to follow.
+const FOLLOW_EVERY: Duration = Duration::from_secs(30);
 
 /// Looks at open orders until the stop.
 pub async fn reconcile_orders(app: App, bell: Arc<Notify>, stop: CancellationToken) {
@@ -21,7 +24,7 @@ pub async fn reconcile_orders(app: App, bell: Arc<Notify>, stop: CancellationTok
 async fn round(app: App) -> Result<usize, StoreError> {
     let now = app.clock.now();
     let due = app.store.due_orders(now, now + app.lease, AT_ONCE).await?;
-    let mut found = due.len();
+    let found = due.len();
     let mut looks = JoinSet::new();
     for (order, fence) in due {
         let app = app.clone();
@@ -30,13 +33,25 @@ async fn round(app: App) -> Result<usize, StoreError> {
         }));
     }
     looks.join_all().await;
-    for payment in app.store.due_releases(now, AT_ONCE).await? {
-        found += 1;
-        if let Err(error) = context::on_behalf_of(None, flow::look_at(&app, &payment)).await {
-            tracing::warn!(payment_id = %payment.id, ?error, "a released payment could not be looked at");
-        }
-    }
     Ok(found)
+}
+
+/// Asks about payments that were let go until the stop. They are looked at once an hour each, so nobody rings for them.
+pub async fn follow_releases(app: App, stop: CancellationToken) {
+    let never = Notify::new();
+    while !stop.is_cancelled() {
+        match app.store.due_releases(app.clock.now(), AT_ONCE).await {
+            Ok(due) => {
+                for payment in due {
+                    if let Err(error) = context::on_behalf_of(None, flow::look_at(&app, &payment)).await {
+                        tracing::warn!(payment_id = %payment.id, ?error, "a released payment could not be looked at");
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the store does not answer a worker"),
+        }
+        pause(&never, FOLLOW_EVERY, &stop).await;
+    }
 }
 
 async fn look(app: &App, order: Order, fence: Fence) {
