@@ -23,7 +23,7 @@ use crate::{
         detail::Detail,
         order::Order,
         payment::{Decline, OnReport, Payment, Report, Status},
-        refund::parse_reason,
+        refund::{EntryStatus, parse_reason},
     },
     store::{
         Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, Which, Whose, follow_again,
@@ -334,10 +334,13 @@ async fn with_orders(tx: &mut Tx, found: &[Document]) -> Result<Sifted<Statement
         .iter()
         .filter_map(|refund| Some((refund.id("payment_id").ok()?, refund)))
         .collect();
-    let processed = doc! {"payment_id": {"$in": ids("_id")}, "status": "processed"};
-    let mut back: HashMap<PaymentId, i64> = HashMap::new();
-    for entry in tx.find(ENTRIES, processed, doc! {}, usize::MAX).await? {
-        *back.entry(entry.id("payment_id")?).or_default() += entry.long("amount")?;
+    let theirs = doc! {"payment_id": {"$in": ids("_id")}};
+    let mut back: HashMap<PaymentId, Paise> = HashMap::new();
+    for entry in tx.find(ENTRIES, theirs, doc! {}, usize::MAX).await? {
+        let sum = back.entry(entry.id("payment_id")?).or_default();
+        if entry.text("status")? == EntryStatus::Processed.name() {
+            sum.0 += entry.long("amount")?;
+        }
     }
     for found in found {
         statements.add(statement_of(found, &orders, &refunds, &back), || Key::of(found))?;
@@ -349,13 +352,13 @@ fn statement_of(
     found: &Document,
     orders: &HashMap<OrderId, &Document>,
     refunds: &HashMap<PaymentId, &Document>,
-    back: &HashMap<PaymentId, i64>,
+    back: &HashMap<PaymentId, Paise>,
 ) -> Result<Statement, StoreError> {
-    let payment = read(found)?;
+    let mut payment = read(found)?;
     let order = orders
         .get(&payment.order_id)
         .ok_or_else(|| StoreError::Corrupt(format!("order {} is missing", payment.order_id)))?;
-    let owed = match refunds.get(&payment.id) {
+    let mut owed = match refunds.get(&payment.id) {
         Some(refund) => parse_reason(&refund.text("reason")?)
             .map(|reason| {
                 let done = refund.maybe_time("next_at")?.is_none();
@@ -364,10 +367,24 @@ fn statement_of(
             .transpose()?,
         None => None,
     };
+    // The collections are read one after the other, and the ledger last: what it says counts for the whole.
+    if let Some(sum) = back.get(&payment.id)
+        && payment.status >= Status::Captured
+    {
+        let is_back = *sum >= payment.amount;
+        payment.status = if is_back {
+            Status::Refunded
+        } else {
+            Status::Captured
+        };
+        if let Some((_, done, _)) = &mut owed {
+            *done = is_back;
+        }
+    }
     Ok(Statement {
         order: orders::read(order)?,
         refund: Going::of(&payment, owed),
-        refunded: Paise(back.get(&payment.id).copied().unwrap_or(0)),
+        refunded: back.get(&payment.id).copied().unwrap_or(Paise::ZERO),
         payment,
     })
 }
