@@ -192,10 +192,18 @@ async fn an_intermittent_error_does_not_reach_the_payer(topology: Topology) {
 async fn at_the_bank(razorpay: &Razorpay, person: &Person, event: &str) -> (String, String) {
     let mut body = person.payment(event, json!(500));
     body["payment_method"] = json!("netbanking");
-    let waiting = person
-        .post("/api/payment/process_payment", body)
-        .await
-        .expect(202);
+    let waiting = eventually("nobody else works on the order", PATIENCE, async || {
+        let answer = person.post("/api/payment/process_payment", body.clone()).await;
+        match answer.status.as_u16() {
+            // The reconciler may be at it: ask again, as the answer says.
+            409 => {
+                answer.problem(409, "payment_in_progress");
+                None
+            }
+            _ => Some(answer.expect(202)),
+        }
+    })
+    .await;
     let order = waiting["checkout"]["order_id"].as_str().unwrap().to_owned();
     let payments = razorpay.call(&format!("/v1/orders/{order}/payments"), None).await;
     let open = payments["items"].as_array().unwrap().iter();
