@@ -1102,6 +1102,14 @@ pub async fn refunds_of_others_are_taken_in(store: S) {
         (owed.payment_id, owed.reason),
         (payment.id, RefundReason::Organizer)
     );
+    // A bank that never takes it is not asked every few seconds.
+    for index in 0..12 {
+        let failed = report_of("pay_1", &format!("rfnd_f{index}"), 1, EntryStatus::Failed);
+        note(&store, failed).await;
+    }
+    let (minute, longer) = (soon() + TimeDelta::minutes(1), soon() + TimeDelta::hours(2));
+    assert_eq!(store.due_refunds(minute, minute, 10).await.unwrap(), []);
+    assert_eq!(store.due_refunds(longer, longer, 10).await.unwrap().len(), 1);
     assert_eq!(store.refunds_seen().await.unwrap(), None);
     for at in [now(), later] {
         store.set_refunds_seen(at).await.unwrap();

@@ -17,7 +17,7 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{EventId, OrderId, PaymentId, RefundId, UserId},
     money::Paise,
-    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    outbox::{Bells, CloudEvent, OutboxStore, Receipt, backoff},
     process::open_sqlite,
     settings::Settings,
     store::StoreError,
@@ -58,8 +58,11 @@ fn follow_again(payment: &Payment, now: Timestamp) -> Option<Timestamp> {
     (now - payment.created_at < FOLLOW_FOR).then(|| now + FOLLOW_EVERY)
 }
 
-/// When a refund that failed at the payer's bank is made anew. Sooner would only fail again.
-const FAILED_AGAIN: TimeDelta = TimeDelta::seconds(10);
+/// When a refund that failed at the payer's bank is made anew, after so many tries: seconds at first, a quarter of an hour
+/// in the end.
+fn failed_again(now: Timestamp, attempts: u32) -> Timestamp {
+    now + backoff((attempts + 2).min(12))
+}
 
 /// The mark of what [`Store::refunds_seen`] gives.
 const REFUNDS_SEEN: &str = "refunds";

@@ -20,7 +20,7 @@ use crate::{
         payment::Status,
         refund::{Balance, Duty, Entry, EntryStatus, RefundReport, on_entry},
     },
-    store::{REFUNDS_SEEN, messages, table},
+    store::{REFUNDS_SEEN, failed_again, messages, table},
 };
 
 pub(super) fn read(found: &Document) -> Result<Entry, StoreError> {
@@ -87,7 +87,8 @@ pub(super) async fn note(
         Duty::Fulfilled => refunds::fulfilled(tx, payment.id).await?,
         Duty::Open => {
             refunds::request(tx, &payment, RefundReason::Organizer, now).await?;
-            refunds::open_again(tx, payment.id, now).await?;
+            let attempts = duty.map_or(0, |duty| duty.attempts);
+            refunds::open_again(tx, payment.id, failed_again(now, attempts)).await?;
         }
     }
     Ok(Some(entry))

@@ -17,7 +17,7 @@ use crate::{
         payment::Payment,
         refund::{Refund, parse_reason},
     },
-    store::{FAILED_AGAIN, Fence, UNREADABLE_AGAIN, table},
+    store::{Fence, UNREADABLE_AGAIN, table},
 };
 
 /// Refunds whose time has come and on which nobody works.
@@ -129,10 +129,10 @@ pub(super) async fn fulfilled(tx: &mut Tx, payment: PaymentId) -> Result<(), Sto
         .map(drop)
 }
 
-/// Money that had gone back came again, and is sent back anew after a while.
-pub(super) async fn open_again(tx: &mut Tx, payment: PaymentId, now: Timestamp) -> Result<(), StoreError> {
+/// Money that had gone back came again, and is sent back anew at `again`.
+pub(super) async fn open_again(tx: &mut Tx, payment: PaymentId, again: Timestamp) -> Result<(), StoreError> {
     let open = doc! {
-        "$set": {"next_at": date(now + FAILED_AGAIN), "worked_until": date(from_millis(0))},
+        "$set": {"next_at": date(again), "worked_until": date(from_millis(0))},
         "$inc": {"attempts": 1_i64},
     };
     tx.update(REFUNDS, doc! {"payment_id": payment}, open)

@@ -16,7 +16,7 @@ use crate::{
         payment::Status,
         refund::{Balance, Duty, Entry, EntryStatus, RefundReport, on_entry},
     },
-    store::{REFUNDS_SEEN, messages, table},
+    store::{REFUNDS_SEEN, failed_again, messages, table},
 };
 
 const COLUMNS: &str = "id, payment_id, refund_id, amount, status, created_at, processed_at, failed_at";
@@ -86,7 +86,8 @@ pub(super) fn note(
         Duty::Fulfilled => refunds::fulfilled(db, payment.id)?,
         Duty::Open => {
             refunds::request(db, &payment, RefundReason::Organizer, now)?;
-            refunds::open_again(db, payment.id, now)?;
+            let attempts = duty.map_or(0, |duty| duty.attempts);
+            refunds::open_again(db, payment.id, failed_again(now, attempts))?;
         }
     }
     Ok(Some(entry))

@@ -15,7 +15,7 @@ use crate::{
         payment::Payment,
         refund::{Refund, parse_reason},
     },
-    store::{FAILED_AGAIN, Fence, UNREADABLE_AGAIN, table},
+    store::{Fence, UNREADABLE_AGAIN, table},
 };
 
 /// Whether [`due`] would find anything. A refund that was not tried yet and created in the future was written before the
@@ -69,12 +69,12 @@ pub(super) fn fulfilled(db: &Connection, payment: PaymentId) -> Result<(), Store
     Ok(())
 }
 
-/// Money that had gone back came again, and is sent back anew after a while.
-pub(super) fn open_again(db: &Connection, payment: PaymentId, now: Timestamp) -> Result<(), StoreError> {
+/// Money that had gone back came again, and is sent back anew at `again`.
+pub(super) fn open_again(db: &Connection, payment: PaymentId, again: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE refunds SET next_at = ?2, worked_until = 0, attempts = attempts + 1 WHERE payment_id = ?1",
     )?
-    .execute(params![payment, (now + FAILED_AGAIN).timestamp_millis()])?;
+    .execute(params![payment, again.timestamp_millis()])?;
     Ok(())
 }
 
