@@ -15,6 +15,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use uuid::Uuid;
 
+use serde::de::DeserializeOwned;
+
 use crate::{
     auth::{Auth, Claims, Role, TokenError},
     clock::{Timestamp, from_millis},
@@ -315,6 +317,15 @@ pub async fn body_bytes(body: Body, max: usize) -> Result<Bytes, ApiError> {
         Ok(Err(error)) => Err(problem::body_incomplete().because(error)),
         Err(_) => Err(problem::request_timeout()),
     }
+}
+
+/// The body of a call from another service, which says what it sends.
+///
+/// # Errors
+/// As [`body_bytes`], and 400 when it is not what is asked for here.
+pub async fn asked<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    let bytes = body_bytes(body, MAX_BODY).await?;
+    serde_json::from_slice(&bytes).map_err(|error| problem::not_json().because(error))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -42,8 +42,8 @@ pub mod kind {
     /// Payments to notifications: [`super::PaymentFailed`].
     pub const PAYMENT_FAILED: &str = "payment.failed";
 
-    /// Kinds that subscribers of the release before do not know, or not with all that they may say, and so reject. While services are replaced one after the
-    /// other, these are sent again instead of becoming dead letters.
+    /// Kinds that subscribers of the release before do not know, or not with all that they may say, and so reject. While
+    /// services are replaced one after the other, these are sent again instead of becoming dead letters.
     pub const NEW: &[&str] = &[
         HOLD_EXPIRED,
         PAYMENT_FAILED,

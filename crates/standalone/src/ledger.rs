@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use payments::{
     domain::{
         detail::Source,
-        ledger::{AtRazorpay, Bought, differences},
+        ledger::{AtRazorpay, PaidRegistration, differences},
         payment::Status,
     },
     razorpay::Razorpay,
@@ -50,8 +50,8 @@ async fn check(settings: Settings) -> Result<(), String> {
         &settings.razorpay_url(settings.simulator_port),
         razorpay_keys(&settings)?,
     )?;
-    // What is read first may be older than what is read later, never newer: Razorpay last. What changes meanwhile has a
-    // message on its way, or is looked at again.
+    // One after the other, Razorpay last. What changes meanwhile has a message on its way, as a rule; what a webhook
+    // changes has none, and may be named although it agrees a moment later.
     let mut on_their_way = subjects(payments.outbox().as_ref(), service::EVENTS).await?;
     let mut lines = Vec::new();
     loop {
@@ -64,14 +64,14 @@ async fn check(settings: Settings) -> Result<(), String> {
         }
         lines.extend(page);
     }
-    let mut bought: HashMap<PaymentId, Bought> = HashMap::new();
+    let mut bought: HashMap<PaymentId, PaidRegistration> = HashMap::new();
     let mut last = None;
     loop {
-        let page = events.bought(last, PAGE).await.map_err(text)?;
+        let page = events.paid_registrations(last, PAGE).await.map_err(text)?;
         let Some((id, ..)) = page.last() else { break };
         last = Some(*id);
         bought.extend(page.into_iter().map(|(registration, payment, confirmed)| {
-            let one = Bought {
+            let one = PaidRegistration {
                 registration,
                 payment,
                 confirmed,

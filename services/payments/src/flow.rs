@@ -34,7 +34,7 @@ use crate::{
         Payer, RazorpayError,
         types::{NextStep, RefundEntity},
     },
-    store::{Applied, Captured, Fence, Going, Opened, Statement},
+    store::{Applied, Captured, Fence, Opened, RefundState, Statement},
 };
 
 /// How long the payer's request waits for the outcome. Longer, and people press the button again.
@@ -247,9 +247,10 @@ async fn work(
             match found.payment.status {
                 // What was not the right amount goes back, and another try may pay the order.
                 Status::Captured if found.order.paid_by != Some(found.payment.id) => {}
-                Status::Captured => return captured(app, found).await,
+                Status::Captured => return Ok(Paid::Captured(captured(app, found).await?)),
                 Status::Authorized => {
-                    return captured(app, capture(app, &found, claimed, answer).await?).await;
+                    let found = capture(app, &found, claimed, answer).await?;
+                    return Ok(Paid::Captured(captured(app, found).await?));
                 }
                 Status::Created if found.payment.method == wish.method.name() => {
                     // The way there must be known; without it they start anew.
@@ -289,8 +290,11 @@ async fn work(
     };
     let found = outcome(app, &payment_id, patience, answer.clone()).await?;
     match found.payment.status {
-        Status::Authorized => captured(app, capture(app, &found, claimed, answer).await?).await,
-        Status::Captured | Status::Refunded => captured(app, found).await,
+        Status::Authorized => {
+            let found = capture(app, &found, claimed, answer).await?;
+            Ok(Paid::Captured(captured(app, found).await?))
+        }
+        Status::Captured | Status::Refunded => Ok(Paid::Captured(captured(app, found).await?)),
         Status::Failed | Status::Released => Err(declined(&found)),
         Status::Created => {
             // Steps are strings; writing them cannot fail.
@@ -454,17 +458,17 @@ fn log_payment(order: &Order, payment: &Payment) {
 
 /// The statement of a payment whose money is or was ours. What the events service has refused goes back, although the
 /// word for it may be on its way here still.
-async fn captured(app: &App, taken: Taken) -> Result<Paid, Failed> {
+async fn captured(app: &App, taken: Taken) -> Result<Statement, Failed> {
     let current = app.store.statement(taken.payment.id, taken.order.user_id).await?;
     let mut statement = current.ok_or_else(|| unclear("the payment is not there"))?;
     if let Some(reason) = taken.refused {
-        statement.refund.get_or_insert(Going {
+        statement.refund.get_or_insert(RefundState {
             reason,
             done: false,
             refused: None,
         });
     }
-    Ok(Paid::Captured(statement))
+    Ok(statement)
 }
 
 /// Whom Razorpay should note. It asks for an address and a number; where we have none it gets its own stand-ins.
@@ -537,8 +541,5 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
         }
         Status::Captured | Status::Refunded => {}
     }
-    match captured(app, found).await.map_err(Failed::problem)? {
-        Paid::Captured(statement) => Ok(statement),
-        Paid::Waiting { .. } => Err(unclear("a captured payment waits").problem()),
-    }
+    captured(app, found).await.map_err(Failed::problem)
 }

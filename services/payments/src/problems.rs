@@ -12,7 +12,7 @@ use common::{
 use crate::{
     domain::{order::Order, payment::Payment},
     razorpay::RazorpayError,
-    store::Going,
+    store::RefundState,
     views::RefundView,
 };
 
@@ -96,19 +96,19 @@ pub fn released(order: &Order, payment: &Payment) -> ApiError {
 /// The same for a reason; `payment` is the one that paid when it is `Duplicate`.
 pub fn not_taken(reason: RefundReason, payment: Option<PaymentId>) -> ApiError {
     let detail = format!("{} The money was not taken; the bank frees it.", reason.words());
-    ApiError::conflict(fate(reason), detail).with("payment_id", payment)
+    ApiError::conflict(code(reason), detail).with("payment_id", payment)
 }
 
 /// 409: the money was taken and goes back, with the reason. `payment` is the one that paid when it is `Duplicate`.
-pub fn goes_back(going: &Going, payment: Option<PaymentId>) -> ApiError {
-    let detail = format!("{} The money goes back the way it came.", going.reason.words());
-    ApiError::conflict(fate(going.reason), detail)
+pub fn goes_back(state: &RefundState, payment: Option<PaymentId>) -> ApiError {
+    let detail = format!("{} The money goes back the way it came.", state.reason.words());
+    ApiError::conflict(code(state.reason), detail)
         .with("payment_id", payment)
-        .with("refund", RefundView::from(going))
+        .with("refund", RefundView::from(state))
 }
 
 /// The code that tells why money is not, or was not to be, ours.
-fn fate(reason: RefundReason) -> &'static str {
+fn code(reason: RefundReason) -> &'static str {
     match reason {
         RefundReason::NoSeat => "no_seat",
         RefundReason::Attendee => "registration_cancelled",
@@ -144,6 +144,11 @@ pub fn payment_mismatch() -> ApiError {
 /// 409: the payer has not finished.
 pub fn payment_pending() -> ApiError {
     ApiError::conflict("payment_pending", "The payment is not finished yet.").retry_after(2)
+}
+
+/// 404, in the events service's words.
+pub fn event_not_found() -> ApiError {
+    ApiError::not_found("event_not_found", "There is no such event.")
 }
 
 /// 404.

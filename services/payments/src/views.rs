@@ -16,7 +16,7 @@ use crate::{
         payment::Status,
         refund::Entry,
     },
-    store::{Going, Statement},
+    store::{RefundState, Statement},
 };
 
 /// A payment.
@@ -118,8 +118,8 @@ pub struct RefundView {
     pub problem: Option<String>,
 }
 
-impl From<&Going> for RefundView {
-    fn from(going: &Going) -> Self {
+impl From<&RefundState> for RefundView {
+    fn from(going: &RefundState) -> Self {
         Self {
             status: match (going.done, &going.refused) {
                 (true, _) => RefundStatus::Processed,

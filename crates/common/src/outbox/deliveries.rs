@@ -123,3 +123,48 @@ fn effect(what: &str) -> Option<(i64, &str)> {
     let (seq, effect) = what.strip_prefix(EFFECT)?.trim_start().split_once(' ')?;
     Some((seq.parse().ok()?, effect))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_came_of_a_message_is_known_in_the_other_process_too() {
+        let bus = Shared::in_process();
+        // As two processes have them: each hears what the other says.
+        let process = || Deliveries {
+            others: Some((bus.clone(), Topic::Payments)),
+            notable: Some(|effect| effect != "confirmed"),
+            ..Deliveries::default()
+        };
+        let (relay, waiting) = (process(), process());
+        let stop = CancellationToken::new();
+        let hears = tokio::spawn(waiting.clone().hear(Bells::new(1), stop.clone()));
+        let settled = waiting.settled.clone();
+        // It may not listen yet: said until it is heard.
+        loop {
+            let heard = settled.notified();
+            relay
+                .came_to(vec![(7, "confirmed".to_owned()), (8, "no_seat".to_owned())])
+                .await;
+            relay.settled().await;
+            if tokio::time::timeout(Duration::from_millis(10), heard)
+                .await
+                .is_ok()
+            {
+                break;
+            }
+        }
+        for one in [&relay, &waiting] {
+            let known = one.effects.lock();
+            assert!(known.iter().all(|one| *one == (8, "no_seat".to_owned())) && !known.is_empty());
+        }
+        stop.cancel();
+        hears.await.unwrap();
+        // Those that nobody waits for any more make way.
+        for seq in 0..2_000 {
+            relay.keep(seq, "no_seat".to_owned());
+        }
+        assert_eq!(relay.effects.lock().len(), EFFECTS);
+    }
+}

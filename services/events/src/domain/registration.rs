@@ -197,17 +197,16 @@ pub fn on_capture<'a>(
     if event_cancelled {
         return OnCapture::Refund(RefundReason::EventCancelled);
     }
-    let pays_for = match (ordered.state, live) {
-        (State::Confirmed, _) => ordered,
-        (_, Some(live)) => live,
-        (State::Cancelled, None) => return OnCapture::Refund(RefundReason::Attendee),
-        (_, None) => ordered,
+    let pays_for = match ordered.state {
+        State::Confirmed => ordered,
+        _ => live.unwrap_or(ordered),
     };
     match pays_for.state {
         State::Confirmed => OnCapture::Refund(RefundReason::Duplicate),
+        State::Cancelled => OnCapture::Refund(RefundReason::Attendee),
         // An order is made for the amount due, so this money was for another price.
         _ if amount != pays_for.amount => OnCapture::Refund(RefundReason::WrongAmount),
         State::Expired { .. } => OnCapture::Retake(pays_for),
-        State::PendingPayment { .. } | State::Cancelled => OnCapture::Confirm(pays_for),
+        State::PendingPayment { .. } => OnCapture::Confirm(pays_for),
     }
 }

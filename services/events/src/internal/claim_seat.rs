@@ -2,8 +2,8 @@
 
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::{MAX_BODY, Service, body_bytes},
-    problem::{ApiError, not_json},
+    extract::{Service, asked},
+    problem::ApiError,
     wire::{ClaimSeat, SeatClaim},
 };
 
@@ -17,8 +17,7 @@ use crate::{
 /// # Errors
 /// As registering does, and 409 `nothing_due` for a free event.
 pub async fn claim_seat(_: Service, State(app): State<App>, body: Body) -> Result<Json<SeatClaim>, ApiError> {
-    let bytes = body_bytes(body, MAX_BODY).await?;
-    let question: ClaimSeat = serde_json::from_slice(&bytes).map_err(|error| not_json().because(error))?;
+    let question: ClaimSeat = asked(body).await?;
     let command = register_event::command(&app, question.event_id, question.user_id)?;
     app.store
         .claim_seat(question, command)

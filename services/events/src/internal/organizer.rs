@@ -2,8 +2,8 @@
 
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::{MAX_BODY, Service, body_bytes},
-    problem::{ApiError, not_json},
+    extract::{Service, asked},
+    problem::ApiError,
     wire::{AskOrganizer, EventOrganizer},
 };
 
@@ -18,8 +18,7 @@ pub async fn organizer(
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<EventOrganizer>, ApiError> {
-    let bytes = body_bytes(body, MAX_BODY).await?;
-    let question: AskOrganizer = serde_json::from_slice(&bytes).map_err(|error| not_json().because(error))?;
+    let question: AskOrganizer = asked(body).await?;
     let event = app
         .store
         .event(question.event_id)

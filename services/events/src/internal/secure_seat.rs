@@ -2,11 +2,10 @@
 
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::{MAX_BODY, Service, body_bytes},
-    problem::{ApiError, not_json},
+    extract::{Service, asked},
+    problem::ApiError,
     wire::{ExtendedHold, SecureSeat, SecuredSeat},
 };
-use serde::de::DeserializeOwned;
 
 use crate::{app::App, handlers::no_such_registration};
 
@@ -19,7 +18,7 @@ pub async fn secure_seat(
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<SecuredSeat>, ApiError> {
-    let question: SecureSeat = read(body).await?;
+    let question: SecureSeat = asked(body).await?;
     let (registration_id, payment_id) = (question.registration_id, question.payment_id);
     let secured = app.store.secure_seat(question, app.clock.now()).await?;
     let secured = secured.ok_or_else(no_such_registration)?;
@@ -38,12 +37,7 @@ pub async fn secure_seat(
 /// # Errors
 /// The store's own trouble.
 pub async fn release_hold(_: Service, State(app): State<App>, body: Body) -> Result<Json<()>, ApiError> {
-    let hold: ExtendedHold = read(body).await?;
+    let hold: ExtendedHold = asked(body).await?;
     app.store.release_hold(hold).await?;
     Ok(Json(()))
-}
-
-async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let bytes = body_bytes(body, MAX_BODY).await?;
-    serde_json::from_slice(&bytes).map_err(|error| not_json().because(error))
 }

@@ -231,7 +231,7 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Registered>, StoreError>;
     /// A page of all registrations that a payment has confirmed, in the order of their ids: registration, payment, and
     /// whether it is confirmed still.
-    async fn bought(
+    async fn paid_registrations(
         &self,
         after: Option<RegistrationId>,
         limit: usize,

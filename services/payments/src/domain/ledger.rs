@@ -37,7 +37,7 @@ impl Line {
 
 /// A registration that a payment has confirmed, as events knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bought {
+pub struct PaidRegistration {
     /// The registration.
     pub registration: RegistrationId,
     /// By which payment.
@@ -59,7 +59,11 @@ pub struct AtRazorpay {
 
 /// What does not agree about a payment, in words for the operator; nothing when all does. `bought`: what it has
 /// confirmed, by events' books. `razorpay`: `None` when Razorpay does not have it.
-pub fn differences(line: &Line, bought: Option<&Bought>, razorpay: Option<&AtRazorpay>) -> Vec<String> {
+pub fn differences(
+    line: &Line,
+    bought: Option<&PaidRegistration>,
+    razorpay: Option<&AtRazorpay>,
+) -> Vec<String> {
     let balance = line.balance();
     let captured = balance.captured > Paise::ZERO;
     let confirmed = bought.filter(|bought| bought.confirmed);
@@ -75,6 +79,13 @@ pub fn differences(line: &Line, bought: Option<&Bought>, razorpay: Option<&AtRaz
             !captured || balance.is_back(),
             format!(
                 "registration {} is confirmed by it, and its money is not ours ({status})",
+                bought.registration
+            ),
+        );
+        differs(
+            !line.pays,
+            format!(
+                "registration {} is confirmed by it, and it has not paid its order",
                 bought.registration
             ),
         );
@@ -286,7 +297,7 @@ mod tests {
         ];
         for (status, back, owed, confirmed, razorpay, words) in cases {
             let line = line(*status, back, *owed);
-            let bought = Bought {
+            let bought = PaidRegistration {
                 registration: RegistrationId::new(),
                 payment: line.payment.id,
                 confirmed: *confirmed,
@@ -297,6 +308,20 @@ mod tests {
                 assert!(found.contains(words), "{found}");
             }
         }
+        let beside = Line {
+            pays: false,
+            ..line(Captured, &[], false)
+        };
+        let bought = PaidRegistration {
+            registration: RegistrationId::new(),
+            payment: beside.payment.id,
+            confirmed: true,
+        };
+        let found = differences(&beside, Some(&bought), Some(&there(true, 500, 0)));
+        assert!(
+            found.len() == 1 && found[0].contains("has not paid its order"),
+            "{found:?}"
+        );
         let gone = differences(&line(Captured, &[], true), None, None);
         assert!(
             gone.len() == 1 && gone[0].contains("does not have it"),

@@ -17,7 +17,8 @@ use super::{
 };
 
 /// Where a payment stands, in the order in which it moves. Money that was thought lost may still come (`Failed` to
-/// `Authorized` is legal at Razorpay, up to days later).
+/// `Authorized` is legal at Razorpay, up to days later). Only the ledger of refunds says `Refunded`, and takes it back when
+/// a refund fails.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, utoipa::ToSchema)]
 #[schema(as = PaymentStatus, rename_all = "lowercase")]
 pub enum Status {
@@ -48,28 +49,19 @@ impl Status {
         }
     }
 
-    /// All names.
-    pub const NAMES: [&'static str; 6] = [
-        "created",
-        "failed",
-        "authorized",
-        "released",
-        "captured",
-        "refunded",
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Created,
+        Self::Failed,
+        Self::Authorized,
+        Self::Released,
+        Self::Captured,
+        Self::Refunded,
     ];
 
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Created,
-            Self::Failed,
-            Self::Authorized,
-            Self::Released,
-            Self::Captured,
-            Self::Refunded,
-        ]
-        .into_iter()
-        .find(|status| status.name() == text)
+        Self::ALL.into_iter().find(|status| status.name() == text)
     }
 
     /// The status after a report.
@@ -281,14 +273,7 @@ mod tests {
     use super::*;
 
     fn status() -> impl Strategy<Value = Status> {
-        prop::sample::select(vec![
-            Status::Created,
-            Status::Failed,
-            Status::Authorized,
-            Status::Released,
-            Status::Captured,
-            Status::Refunded,
-        ])
+        prop::sample::select(Status::ALL.to_vec())
     }
 
     proptest! {

@@ -15,16 +15,16 @@ use utoipa::{IntoParams, openapi::Object};
 use crate::{
     app::App,
     domain::payment::Status,
-    problems::{payment_not_found, seat_problem},
-    store::{Which, Whose},
+    problems::{event_not_found, payment_not_found, seat_problem},
+    store::{PaymentFilter, PaymentsOf},
     views::{OrganizerPaymentView, PaymentDetailView, PaymentView},
 };
 
 /// Which payments.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the document's view of Which")]
-pub struct WhichParams {
+#[expect(dead_code, reason = "the document's view of PaymentFilter")]
+pub struct FilterParams {
     /// Where they stand.
     #[param(schema_with = status, required = false)]
     status: Option<String>,
@@ -39,7 +39,7 @@ pub struct WhichParams {
 /// For which event.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the document's view of Which")]
+#[expect(dead_code, reason = "the document's view of PaymentFilter")]
 pub struct EventParam {
     /// Only those for this event.
     #[param(example = "019309a2-0000-7000-8000-000000000002")]
@@ -47,14 +47,15 @@ pub struct EventParam {
 }
 
 fn status() -> Object {
-    choice(&Status::NAMES)
+    choice(&Status::ALL.map(Status::name))
 }
 
-fn which(app: &App, params: &mut Params) -> Which {
+fn filter(app: &App, params: &mut Params) -> PaymentFilter {
     let time = |text: &str, day| Ok(EventTime::parse_query(text, app.default_timezone, day)?.at);
-    Which {
+    PaymentFilter {
         status: params.get("status", |text| {
-            Status::parse(text).ok_or_else(|| format!("must be one of {}", Status::NAMES.join(", ")))
+            Status::parse(text)
+                .ok_or_else(|| format!("must be one of {}", Status::ALL.map(Status::name).join(", ")))
         }),
         event: None,
         from: params.get("from", |text| time(text, Day::Begins)),
@@ -70,7 +71,7 @@ common::problems!(ListProblems: ApiError::invalid_field("from", "must be a time 
     path = "/api/payment/payments",
     operation_id = "listPayments",
     tag = "payments",
-    params(WhichParams, EventParam, PageParams),
+    params(FilterParams, EventParam, PageParams),
     responses(
         (status = 200, description = "The payments; the next page is in Link", body = Vec<PaymentView>),
         ListProblems,
@@ -84,12 +85,15 @@ pub async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
-    let which = Which {
+    let filter = PaymentFilter {
         event: params.get("event", |text| Ok(EventId::lenient(text))),
-        ..which(&app, &mut params)
+        ..filter(&app, &mut params)
     };
     params.finish()?;
-    let (found, next) = app.store.statements(Whose::Payer(caller.id), which, page).await?;
+    let (found, next) = app
+        .store
+        .statements(PaymentsOf::Payer(caller.id), filter, page)
+        .await?;
     Ok(page::respond(
         found.iter().map(PaymentView::from).collect(),
         next,
@@ -102,10 +106,6 @@ common::problems!(
     ApiError::invalid_field("from", "must be a time or a date"),
 );
 
-fn event_not_found() -> ApiError {
-    ApiError::not_found("event_not_found", "There is no such event.")
-}
-
 /// List the payments for your event, newest first: what came, what Razorpay kept, what went back.
 #[utoipa::path(
     get,
@@ -114,7 +114,7 @@ fn event_not_found() -> ApiError {
     tag = "organiser",
     params(
         ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
-        WhichParams,
+        FilterParams,
         PageParams,
     ),
     responses(
@@ -131,7 +131,7 @@ pub async fn of_event(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
-    let which = which(&app, &mut params);
+    let filter = filter(&app, &mut params);
     params.finish()?;
     let event_id = EventId::lenient(&id);
     let question = AskOrganizer { event_id };
@@ -141,7 +141,10 @@ pub async fn of_event(
     if answer.map_err(seat_problem)?.organizer != caller.id {
         return Err(event_not_found());
     }
-    let (found, next) = app.store.statements(Whose::Event(event_id), which, page).await?;
+    let (found, next) = app
+        .store
+        .statements(PaymentsOf::Event(event_id), filter, page)
+        .await?;
     Ok(page::respond(
         found.iter().map(OrganizerPaymentView::from).collect(),
         next,

@@ -28,11 +28,11 @@ use crate::{
     },
     flow::{self, Paid, Wish},
     problems::{
-        already_paid, amount_mismatch, goes_back, not_taken, not_your_payment, nothing_due, payment_failed,
-        payment_in_progress, provider_problem,
+        already_paid, amount_mismatch, event_not_found, goes_back, not_taken, not_your_payment, nothing_due,
+        payment_failed, payment_in_progress, provider_problem,
     },
     razorpay::{RazorpayError, types::NextStep},
-    store::{Going, Statement},
+    store::{RefundState, Statement},
     views::{PaymentAnswer, PaymentView},
 };
 
@@ -163,7 +163,7 @@ common::problems!(
         .with("payment_id", "019309a2-0000-7000-8000-000000000005"),
     not_your_payment(),
     // The events service's, in its words.
-    ApiError::not_found("event_not_found", "There is no such event."),
+    event_not_found(),
     ApiError::conflict("event_cancelled", "This event was cancelled."),
     ApiError::conflict("event_full", "Every seat of this event is taken."),
     ApiError::conflict("registration_closed", "Registration for this event is closed."),
@@ -171,7 +171,7 @@ common::problems!(
     amount_mismatch(Paise(50_000), RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     payment_in_progress(RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
-    goes_back(&Going { reason: RefundReason::NoSeat, done: false, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    goes_back(&RefundState { reason: RefundReason::NoSeat, done: false, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     provider_problem(RazorpayError::Keys),

@@ -24,7 +24,7 @@ use crate::{
         payment_pending, provider_problem, signature_invalid,
     },
     razorpay::{RazorpayError, signature},
-    store::Going,
+    store::RefundState,
     views::PaymentAnswer,
 };
 
@@ -79,10 +79,10 @@ common::problems!(
     payment_pending(),
     payment_mismatch(),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
-    goes_back(&Going { reason: RefundReason::NoSeat, done: false, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    goes_back(&RefundState { reason: RefundReason::NoSeat, done: false, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
-    goes_back(&Going { reason: RefundReason::Organizer, done: true, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    goes_back(&RefundState { reason: RefundReason::Organizer, done: true, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::EventCancelled, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     signature_invalid(StatusCode::UNPROCESSABLE_ENTITY),
     provider_problem(RazorpayError::Keys),

@@ -65,7 +65,7 @@ common::problems!(Problems: signature_invalid(StatusCode::BAD_REQUEST), event_id
         }}},
     })),
     responses(
-        (status = 200, description = "WebhookReceived in", body = WebhookReceived),
+        (status = 200, description = "Taken, now or before", body = WebhookReceived),
         Problems,
     )
 )]

@@ -18,9 +18,11 @@ use common::{
 use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
 
+mod refunds;
 mod unreadable;
 
-pub use self::unreadable::*;
+use self::refunds::refund_state;
+pub use self::{refunds::*, unreadable::*};
 
 use super::*;
 use crate::domain::{
@@ -512,14 +514,14 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
     let known = store.statement(less.id, order.user_id).await.unwrap().unwrap();
     assert_eq!(known.order.paid_by, None);
     assert_eq!(
-        going(&store, &order, less.id).await,
+        refund_state(&store, &order, less.id).await,
         Some((RefundReason::WrongAmount, false, None))
     );
     let due = store.due_refunds(now(), soon(), 10).await.unwrap();
     assert_eq!(due[0].0.amount, Paise(100), "what was captured goes back");
     let rest = looked(paid(&order, "pay_rest", 49_899), 0, true);
     let rest = apply(&store, rest).await;
-    let whole_by_two = going(&store, &order, rest.id).await;
+    let whole_by_two = refund_state(&store, &order, rest.id).await;
     assert_eq!(
         whole_by_two,
         Some((RefundReason::WrongAmount, false, None)),
@@ -543,8 +545,8 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
     assert_eq!(
         store
             .statements(
-                Whose::Payer(order.user_id),
-                Which::default(),
+                PaymentsOf::Payer(order.user_id),
+                PaymentFilter::default(),
                 Page {
                     limit: 10,
                     after: None
@@ -621,39 +623,42 @@ pub async fn payments_are_found_by_what_they_are(store: S) {
         let ids = found.into_iter().map(|found| found.payment.razorpay_id);
         ids.collect::<Vec<_>>()
     };
-    let all = Which::default();
-    let theirs = Whose::Payer(order.user_id);
-    assert_eq!(found(Whose::Event(order.event_id), all).await, ["pay_2", "pay_1"]);
+    let all = PaymentFilter::default();
+    let theirs = PaymentsOf::Payer(order.user_id);
     assert_eq!(
-        found(Whose::Event(EventId::new()), all).await,
+        found(PaymentsOf::Event(order.event_id), all).await,
+        ["pay_2", "pay_1"]
+    );
+    assert_eq!(
+        found(PaymentsOf::Event(EventId::new()), all).await,
         Vec::<String>::new()
     );
     let later = now() + TimeDelta::milliseconds(1);
     for (which, expected) in [
         (all, vec!["pay_2", "pay_1"]),
         (
-            Which {
+            PaymentFilter {
                 status: Some(Status::Failed),
                 ..all
             },
             vec!["pay_1"],
         ),
         (
-            Which {
+            PaymentFilter {
                 event: Some(order.event_id),
                 ..all
             },
             vec!["pay_2", "pay_1"],
         ),
         (
-            Which {
+            PaymentFilter {
                 event: Some(other.event_id),
                 ..all
             },
             vec![],
         ),
         (
-            Which {
+            PaymentFilter {
                 from: Some(now()),
                 to: Some(later),
                 ..all
@@ -661,14 +666,14 @@ pub async fn payments_are_found_by_what_they_are(store: S) {
             vec!["pay_2", "pay_1"],
         ),
         (
-            Which {
+            PaymentFilter {
                 from: Some(later),
                 ..all
             },
             vec![],
         ),
         (
-            Which {
+            PaymentFilter {
                 to: Some(now()),
                 ..all
             },
@@ -813,310 +818,6 @@ fn message(kind: &str, subject: uuid::Uuid, data: &impl serde::Serialize) -> Clo
     CloudEvent::new("events", new_id(), kind.to_owned(), subject, now(), data).unwrap()
 }
 
-pub async fn refunds_are_asked_for_once(store: S) {
-    let (order, _) = open(&store).await;
-    let ended = |was_confirmed| RegistrationEnded {
-        registration_id: order.registration_id,
-        user_id: order.user_id,
-        event: facts(&order),
-        was_confirmed,
-        paid: None,
-        payment_id: None,
-        reason: EndReason::Attendee,
-    };
-    let ended_message = |was| message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended(was));
-    store.take_in(vec![ended_message(false)], now()).await.unwrap();
-    assert_eq!(
-        store.due_refunds(now(), soon(), 10).await.unwrap(),
-        [],
-        "nothing was paid"
-    );
-    let payment = apply(&store, report(&order, "pay_1", Status::Captured)).await;
-    let refused = PaymentRefused {
-        payment_id: payment.id,
-        registration_id: order.registration_id,
-        event: facts(&order),
-        reason: RefundReason::NoSeat,
-    };
-    let refused = message(kind::PAYMENT_REFUSED, payment.id.0, &refused);
-    let receipts = store
-        .take_in(vec![refused, ended_message(true)], now())
-        .await
-        .unwrap();
-    assert!(
-        receipts
-            .iter()
-            .all(|receipt| receipt.status == ReceiptStatus::Accepted),
-        "{receipts:?}"
-    );
-    let refunds = store.due_refunds(now(), soon(), 10).await.unwrap();
-    assert_eq!(refunds.len(), 1);
-    assert_eq!(
-        (refunds[0].0.amount, refunds[0].0.reason),
-        (order.amount, RefundReason::NoSeat)
-    );
-    let nonsense = message("something.else", new_id(), &1);
-    assert_eq!(
-        store.take_in(vec![nonsense], now()).await.unwrap()[0].status,
-        ReceiptStatus::Rejected
-    );
-}
-
-pub async fn a_refund_is_followed_under_a_fence(store: S) {
-    let (order, _) = open(&store).await;
-    apply(&store, report(&order, "pay_1", Status::Captured)).await;
-    let second = apply(&store, report(&order, "pay_2", Status::Captured)).await;
-    let (refund, old) = store.due_refunds(now(), soon(), 10).await.unwrap().remove(0);
-    assert_eq!(
-        store.due_refunds(now(), soon(), 10).await.unwrap(),
-        [],
-        "taken once"
-    );
-    let later = soon() + TimeDelta::seconds(20);
-    let (_, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
-    store.refund_done(refund.id, old).await.unwrap();
-    assert_eq!(
-        going(&store, &order, second.id).await,
-        Some((RefundReason::Duplicate, false, None)),
-        "a worker that was replaced finishes nothing"
-    );
-    let no = "Razorpay refused".to_owned();
-    store
-        .refund_retry(refund.id, fence, soon(), true, no.clone())
-        .await
-        .unwrap();
-    assert_eq!(
-        going(&store, &order, second.id).await,
-        Some((RefundReason::Duplicate, false, Some(no)))
-    );
-    let (_, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
-    let pending = entry(&refund, "rfnd_1", order.amount.0, EntryStatus::Pending);
-    assert_eq!(note(&store, pending.clone()).await.len(), 1);
-    assert_eq!(note(&store, pending).await, [], "nothing new");
-    store.refund_waits(refund.id, fence, later).await.unwrap();
-    assert_eq!(
-        going(&store, &order, second.id).await,
-        Some((RefundReason::Duplicate, false, None)),
-        "it is refused no more"
-    );
-    assert_eq!(store.due_refunds(soon(), later, 10).await.unwrap(), []);
-    store
-        .take_webhook(
-            "evt_r".to_owned(),
-            None,
-            Some(RefundNews::Id("rfnd_1".to_owned())),
-            soon(),
-        )
-        .await
-        .unwrap();
-    let (_, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
-    let processed = entry(&refund, "rfnd_1", order.amount.0, EntryStatus::Processed);
-    let news = RefundNews::Report(processed.clone());
-    store
-        .take_webhook("evt_s".to_owned(), None, Some(news), soon())
-        .await
-        .unwrap();
-    note(&store, processed).await;
-    // The worker that was at it opens nothing again.
-    store.refund_waits(refund.id, fence, later).await.unwrap();
-    assert_eq!(
-        store
-            .due_refunds(later, later + TimeDelta::days(1), 10)
-            .await
-            .unwrap(),
-        []
-    );
-    assert_eq!(told(&store, "notifications").await, [kind::PAYMENT_REFUNDED]);
-    let statement = store.statement(second.id, order.user_id).await.unwrap().unwrap();
-    assert_eq!(statement.payment.status, Status::Refunded);
-    assert_eq!(statement.refunded, order.amount);
-    assert_eq!(
-        going(&store, &order, second.id).await,
-        Some((RefundReason::Duplicate, true, None))
-    );
-    // The payer's bank sends it back: it is owed again, and made anew.
-    let failed = entry(&refund, "rfnd_1", order.amount.0, EntryStatus::Failed);
-    note(&store, failed).await;
-    let statement = store.statement(second.id, order.user_id).await.unwrap().unwrap();
-    assert_eq!(
-        (statement.payment.status, statement.refunded),
-        (Status::Captured, Paise(0))
-    );
-    let (again, _) = store
-        .due_refunds(later, later + TimeDelta::seconds(20), 10)
-        .await
-        .unwrap()
-        .remove(0);
-    let balance = Balance::of(again.amount, &store.entries(second.id).await.unwrap());
-    let Step::Ask { amount, key } = next_step(&again, &balance) else {
-        panic!("{balance:?}");
-    };
-    assert_eq!(amount, order.amount);
-    assert_ne!(
-        next_step(
-            &refund,
-            &Balance {
-                captured: order.amount,
-                ..Balance::default()
-            }
-        ),
-        Step::Ask { amount, key },
-        "Razorpay would answer the old key with the old failure"
-    );
-}
-
-fn entry(refund: &Refund, id: &str, paise: i64, status: EntryStatus) -> RefundReport {
-    RefundReport {
-        id: id.to_owned(),
-        payment: refund.razorpay_payment_id.clone(),
-        refund_id: Some(refund.id),
-        amount: Paise(paise),
-        status,
-        created_at: Some(now()),
-    }
-}
-
-async fn note(store: &S, report: RefundReport) -> Vec<Entry> {
-    store.note_refunds(vec![report], soon()).await.unwrap()
-}
-
-async fn going(store: &S, order: &Order, payment: PaymentId) -> Option<(RefundReason, bool, Option<String>)> {
-    let statement = store.statement(payment, order.user_id).await.unwrap().unwrap();
-    statement
-        .refund
-        .map(|going| (going.reason, going.done, going.refused))
-}
-
-pub async fn refunds_of_others_are_taken_in(store: S) {
-    let (order, _) = open(&store).await;
-    let report_of = |payment: &str, id: &str, paise, status| RefundReport {
-        id: id.to_owned(),
-        payment: payment.to_owned(),
-        refund_id: None,
-        amount: Paise(paise),
-        status,
-        created_at: None,
-    };
-    // None of ours, and one that was never captured.
-    assert_eq!(
-        note(&store, report_of("pay_x", "rfnd_x", 1, EntryStatus::Processed)).await,
-        []
-    );
-    apply(&store, report(&order, "pay_0", Status::Released)).await;
-    assert_eq!(
-        note(&store, report_of("pay_0", "rfnd_0", 1, EntryStatus::Processed)).await,
-        []
-    );
-    let payment = apply(&store, report(&order, "pay_1", Status::Captured)).await;
-    let of = async || store.statement(payment.id, order.user_id).await.unwrap().unwrap();
-    // A part: the registration stays.
-    note(&store, report_of("pay_1", "rfnd_1", 10_000, EntryStatus::Pending)).await;
-    let later = soon() + TimeDelta::hours(1);
-    assert_eq!(store.pending_entries(now(), 10).await.unwrap(), []);
-    assert_eq!(store.pending_entries(later, 10).await.unwrap().len(), 1);
-    note(
-        &store,
-        report_of("pay_1", "rfnd_1", 10_000, EntryStatus::Processed),
-    )
-    .await;
-    assert_eq!(store.pending_entries(later, 10).await.unwrap(), []);
-    let known = of().await;
-    assert_eq!(
-        (known.payment.status, known.refunded, known.refund),
-        (Status::Captured, Paise(10_000), None)
-    );
-    assert_eq!(told(&store, "events").await, [kind::PAYMENT_CAPTURED]);
-    // The attendee cancels: what is left goes back.
-    let whole = Refund {
-        id: RefundId::new(),
-        payment_id: payment.id,
-        razorpay_payment_id: "pay_1".to_owned(),
-        amount: order.amount,
-        reason: RefundReason::Attendee,
-        attempts: 0,
-    };
-    let entries = store.entries(payment.id).await.unwrap();
-    match next_step(&whole, &Balance::of(order.amount, &entries)) {
-        Step::Ask { amount, .. } => assert_eq!(amount, Paise(39_999)),
-        other => panic!("{other:?}"),
-    }
-    // The rest, by others too: what was paid for ends.
-    note(
-        &store,
-        report_of("pay_1", "rfnd_2", 39_999, EntryStatus::Processed),
-    )
-    .await;
-    let known = of().await;
-    assert_eq!(
-        (known.payment.status, known.refunded),
-        (Status::Refunded, order.amount)
-    );
-    assert_eq!(
-        going(&store, &order, payment.id).await,
-        Some((RefundReason::Organizer, true, None))
-    );
-    assert_eq!(
-        told(&store, "events").await,
-        [kind::PAYMENT_CAPTURED, kind::PAYMENT_REVERSED]
-    );
-    assert_eq!(
-        told(&store, "notifications").await.last().unwrap(),
-        kind::PAYMENT_REFUNDED
-    );
-    let ended = RegistrationEnded {
-        registration_id: order.registration_id,
-        user_id: order.user_id,
-        event: facts(&order),
-        was_confirmed: true,
-        paid: None,
-        payment_id: Some(payment.id),
-        reason: EndReason::Refunded,
-    };
-    let ended = message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended);
-    store.take_in(vec![ended], now()).await.unwrap();
-    assert_eq!(
-        store.due_refunds(later, later, 10).await.unwrap(),
-        [],
-        "nothing is owed"
-    );
-    let lines = store.ledger(None, 1).await.unwrap();
-    let rest = store.ledger(Some(lines[0].payment.id), 10).await.unwrap();
-    assert_eq!(
-        (lines[0].payment.status, lines[0].entries.len()),
-        (Status::Released, 0)
-    );
-    assert_eq!(rest.len(), 1);
-    assert_eq!(
-        (rest[0].payment.id, rest[0].pays, rest[0].owed),
-        (payment.id, true, false)
-    );
-    assert_eq!(rest[0].entries, store.entries(payment.id).await.unwrap());
-    // It comes back from the bank, long after what it paid for has ended: now it is owed.
-    note(&store, report_of("pay_1", "rfnd_2", 39_999, EntryStatus::Failed)).await;
-    let (owed, _) = store
-        .due_refunds(later, later + TimeDelta::seconds(20), 10)
-        .await
-        .unwrap()
-        .remove(0);
-    assert_eq!(
-        (owed.payment_id, owed.reason),
-        (payment.id, RefundReason::Organizer)
-    );
-    // A bank that never takes it is not asked every few seconds.
-    for index in 0..12 {
-        let failed = report_of("pay_1", &format!("rfnd_f{index}"), 1, EntryStatus::Failed);
-        note(&store, failed).await;
-    }
-    let (minute, longer) = (soon() + TimeDelta::minutes(1), soon() + TimeDelta::hours(2));
-    assert_eq!(store.due_refunds(minute, minute, 10).await.unwrap(), []);
-    assert_eq!(store.due_refunds(longer, longer, 10).await.unwrap().len(), 1);
-    assert_eq!(store.refunds_seen().await.unwrap(), None);
-    for at in [now(), later] {
-        store.set_refunds_seen(at).await.unwrap();
-        assert_eq!(store.refunds_seen().await.unwrap(), Some(at));
-    }
-}
-
 pub async fn statements_page_and_are_private(store: S) {
     let (order, _) = open(&store).await;
     let mut ids = Vec::new();
@@ -1132,8 +833,8 @@ pub async fn statements_page_and_are_private(store: S) {
     loop {
         let (page, next) = store
             .statements(
-                Whose::Payer(order.user_id),
-                Which::default(),
+                PaymentsOf::Payer(order.user_id),
+                PaymentFilter::default(),
                 Page { limit: 2, after },
             )
             .await
@@ -1149,8 +850,8 @@ pub async fn statements_page_and_are_private(store: S) {
     assert_eq!(
         store
             .statements(
-                Whose::Payer(UserId::new()),
-                Which::default(),
+                PaymentsOf::Payer(UserId::new()),
+                PaymentFilter::default(),
                 Page {
                     limit: 2,
                     after: None

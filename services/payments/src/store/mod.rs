@@ -122,14 +122,14 @@ pub struct Statement {
     /// What it pays.
     pub order: Order,
     /// Its way back, when all of it is on one.
-    pub refund: Option<Going>,
+    pub refund: Option<RefundState>,
     /// How much is back.
     pub refunded: Paise,
 }
 
 /// Whose payments are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum PaymentsOf {
     /// Those that somebody has made.
     Payer(UserId),
     /// Those for an event.
@@ -138,7 +138,7 @@ pub enum Whose {
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Which {
+pub struct PaymentFilter {
     /// Only with this status.
     pub status: Option<Status>,
     /// Only for this event.
@@ -151,7 +151,7 @@ pub struct Which {
 
 /// Why all of a payment goes back, and how far that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Going {
+pub struct RefundState {
     /// Why.
     pub reason: RefundReason,
     /// Whether all is back.
@@ -160,7 +160,7 @@ pub struct Going {
     pub refused: Option<String>,
 }
 
-impl Going {
+impl RefundState {
     /// Of a payment with this duty of ours, if there is one: its reason, whether it is through, and what Razorpay says
     /// against it.
     fn of(payment: &Payment, owed: Option<(RefundReason, bool, Option<String>)>) -> Option<Self> {
@@ -285,8 +285,8 @@ pub trait Store: Send + Sync {
     /// Payments, newest first.
     async fn statements(
         &self,
-        whose: Whose,
-        which: Which,
+        whose: PaymentsOf,
+        which: PaymentFilter,
         page: Page,
     ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError>;
 

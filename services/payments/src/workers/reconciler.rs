@@ -13,8 +13,8 @@ use crate::{app::App, domain::order::Order, flow, store::Fence};
 /// Razorpay polls banks for up to five days; after that no money can come any more.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(6);
 
-/// Between two looks for payments to follow.
-const FOLLOW_EVERY: Duration = Duration::from_secs(30);
+/// Between two looks for payments whose hour has come.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Looks at open orders until the stop.
 pub async fn reconcile_orders(app: App, bell: Arc<Notify>, stop: CancellationToken) {
@@ -50,7 +50,7 @@ pub async fn follow_releases(app: App, stop: CancellationToken) {
             }
             Err(error) => tracing::warn!(%error, "the store does not answer a worker"),
         }
-        pause(&never, FOLLOW_EVERY, &stop).await;
+        pause(&never, LOOK_EVERY, &stop).await;
     }
 }
 

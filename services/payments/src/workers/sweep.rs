@@ -1,6 +1,6 @@
 //! The sweep: refunds of which no webhook told, made at Razorpay by somebody else or settled while nobody listened.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::{clock::Timestamp, http::context};
@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{AT_ONCE, pause, refunds::log_entry};
 use crate::{app::App, problems::provider_problem, razorpay::types::RefundEntity};
 
+/// How often it is looked whether a sweep is due.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often everything is looked at.
 const EVERY: TimeDelta = TimeDelta::hours(1);
 /// How much of what was looked at is looked at again: Razorpay's lists may lag behind.
@@ -21,12 +23,11 @@ const MOST_PAGES: usize = 1_000;
 
 /// Sweeps until the stop.
 pub async fn sweep_refunds(app: App, stop: CancellationToken) {
-    let never = Arc::new(Notify::new());
     while !stop.is_cancelled() {
         if let Err(error) = context::on_behalf_of(None, round(&app)).await {
             tracing::warn!(?error, "Razorpay's refunds could not be looked at; trying again");
         }
-        pause(&never, super::POLL * 60, &stop).await;
+        pause(&Notify::new(), LOOK_EVERY, &stop).await;
     }
 }
 

@@ -271,12 +271,12 @@ impl Store for MongoStore {
         registrations::of_user_by_id(&mut self.db.read(), id, user, now).await
     }
 
-    async fn bought(
+    async fn paid_registrations(
         &self,
         after: Option<RegistrationId>,
         limit: usize,
     ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
-        registrations::bought(&mut self.db.read(), after, limit).await
+        registrations::paid_registrations(&mut self.db.read(), after, limit).await
     }
 
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {

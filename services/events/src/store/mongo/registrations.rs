@@ -124,7 +124,7 @@ pub(super) async fn cancel(
 }
 
 /// A page of those that a payment has confirmed.
-pub(super) async fn bought(
+pub(super) async fn paid_registrations(
     tx: &mut Tx,
     after: Option<RegistrationId>,
     limit: usize,

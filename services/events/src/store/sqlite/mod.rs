@@ -209,13 +209,13 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn bought(
+    async fn paid_registrations(
         &self,
         after: Option<RegistrationId>,
         limit: usize,
     ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
         self.db
-            .read(move |db| registrations::bought(db, after, limit))
+            .read(move |db| registrations::paid_registrations(db, after, limit))
             .await
     }
 

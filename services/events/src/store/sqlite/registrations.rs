@@ -325,7 +325,7 @@ pub(super) fn reverse(
 }
 
 /// A page of those that a payment has confirmed.
-pub(super) fn bought(
+pub(super) fn paid_registrations(
     db: &Connection,
     after: Option<RegistrationId>,
     limit: usize,

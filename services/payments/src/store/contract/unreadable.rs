@@ -89,13 +89,13 @@ pub async fn statements_leave_out_what_they_cannot_read(fresh: Fresh) {
         after: None,
     };
     let (found, next) = store
-        .statements(Whose::Payer(order.user_id), Which::default(), page)
+        .statements(PaymentsOf::Payer(order.user_id), PaymentFilter::default(), page)
         .await
         .unwrap();
     assert_eq!(found[0].payment.id, ids[1]);
     let page = Page { after: next, ..page };
     let (found, next) = store
-        .statements(Whose::Payer(order.user_id), Which::default(), page)
+        .statements(PaymentsOf::Payer(order.user_id), PaymentFilter::default(), page)
         .await
         .unwrap();
     assert_eq!((found[0].payment.id, next), (ids[0], None));

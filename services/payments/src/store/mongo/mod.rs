@@ -26,8 +26,8 @@ use mongodb::bson::doc;
 pub use self::schema::COLLECTIONS;
 use self::schema::{ORDERS, PARKED, PAYMENTS, REFUNDS, WEBHOOKS};
 use super::{
-    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, RefundNews, Statement, Store, Stuck,
-    WEBHOOKS_KEPT_MILLIS, Which, Whose,
+    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, PaymentFilter, PaymentsOf, RefundNews,
+    Statement, Store, Stuck, WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
     ledger::Line,
@@ -229,8 +229,8 @@ impl Store for MongoStore {
 
     async fn statements(
         &self,
-        whose: Whose,
-        which: Which,
+        whose: PaymentsOf,
+        which: PaymentFilter,
         page: Page,
     ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
         payments::statements(&mut self.db.read(), whose, &which, page).await

@@ -26,8 +26,8 @@ use crate::{
         refund::{EntryStatus, parse_reason},
     },
     store::{
-        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, Which, Whose, follow_again,
-        json, messages, table,
+        Applied, Captured, FOLLOW_EVERY, PaymentFilter, PaymentsOf, RefundState, Statement, UNREADABLE_AGAIN,
+        follow_again, json, messages, table,
     },
 };
 
@@ -258,15 +258,15 @@ pub(super) async fn statement(
 
 pub(super) async fn statements(
     tx: &mut Tx,
-    whose: Whose,
-    which: &Which,
+    whose: PaymentsOf,
+    which: &PaymentFilter,
     page: Page,
 ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
     let mut theirs = match whose {
-        Whose::Payer(user) => doc! {"user_id": user},
-        Whose::Event(event) => doc! {"event_id": event},
+        PaymentsOf::Payer(user) => doc! {"user_id": user},
+        PaymentsOf::Event(event) => doc! {"event_id": event},
     };
-    if let (Whose::Payer(_), Some(event)) = (whose, which.event) {
+    if let (PaymentsOf::Payer(_), Some(event)) = (whose, which.event) {
         theirs.insert("event_id", event);
     }
     theirs.put("status", which.status.map(Status::name));
@@ -383,7 +383,7 @@ fn statement_of(
     }
     Ok(Statement {
         order: orders::read(order)?,
-        refund: Going::of(&payment, owed),
+        refund: RefundState::of(&payment, owed),
         refunded: back.get(&payment.id).copied().unwrap_or(Paise::ZERO),
         payment,
     })

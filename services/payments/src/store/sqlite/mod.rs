@@ -26,8 +26,8 @@ use common::{
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, RefundNews, Statement, Store, Stuck,
-    WEBHOOKS_KEPT_MILLIS, Which, Whose,
+    Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, PaymentFilter, PaymentsOf, RefundNews,
+    Statement, Store, Stuck, WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
     ledger::Line,
@@ -232,8 +232,8 @@ impl Store for SqliteStore {
 
     async fn statements(
         &self,
-        whose: Whose,
-        which: Which,
+        whose: PaymentsOf,
+        which: PaymentFilter,
         page: Page,
     ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
         self.db
@@ -444,13 +444,20 @@ mod tests {
             },
         );
         let (found, _) = store
-            .statements(Whose::Payer(user), Which::default(), page)
+            .statements(PaymentsOf::Payer(user), PaymentFilter::default(), page)
             .await
             .unwrap();
-        let (event, user) = (found[0].order.event_id, Whose::Event(found[0].order.event_id));
+        let (event, user) = (
+            found[0].order.event_id,
+            PaymentsOf::Event(found[0].order.event_id),
+        );
         assert_eq!(found.len(), 2, "{event}");
         assert_eq!(
-            store.statements(user, Which::default(), page).await.unwrap().0,
+            store
+                .statements(user, PaymentFilter::default(), page)
+                .await
+                .unwrap()
+                .0,
             found
         );
         assert_eq!(found[0].refund.as_ref().map(|going| going.done), Some(true));

@@ -24,8 +24,8 @@ use crate::{
         refund::parse_reason,
     },
     store::{
-        Applied, Captured, FOLLOW_EVERY, Going, Statement, UNREADABLE_AGAIN, Which, Whose, follow_again,
-        json, messages, table,
+        Applied, Captured, FOLLOW_EVERY, PaymentFilter, PaymentsOf, RefundState, Statement, UNREADABLE_AGAIN,
+        follow_again, json, messages, table,
     },
 };
 
@@ -228,7 +228,7 @@ pub(super) fn due_releases(
 }
 
 /// How it goes back, and how much is back.
-const GOING: &str =
+const REFUND_STATE: &str =
     "f.reason, f.next_at IS NULL, f.refused, (SELECT coalesce(sum(e.amount), 0) FROM refund_entries AS e
     WHERE e.payment_id = p.id AND e.status = 'processed')";
 
@@ -243,7 +243,7 @@ fn read_statement(row: &Row<'_>) -> rusqlite::Result<Statement> {
     let owed = reason.as_deref().and_then(parse_reason);
     let refused = row.get(COUNT + ORDER_COUNT + 2)?;
     Ok(Statement {
-        refund: Going::of(&payment, owed.map(|reason| (reason, done, refused))),
+        refund: RefundState::of(&payment, owed.map(|reason| (reason, done, refused))),
         refunded: row.get(COUNT + ORDER_COUNT + 3)?,
         order: orders::read(row, COUNT)?,
         payment,
@@ -256,7 +256,7 @@ pub(super) fn statement(
     user: UserId,
 ) -> Result<Option<Statement>, StoreError> {
     let order = orders::COLUMNS;
-    let sql = format!("SELECT {COLUMNS}, {order}, {GOING} {FROM} WHERE p.user_id = ?1 AND p.id = ?2");
+    let sql = format!("SELECT {COLUMNS}, {order}, {REFUND_STATE} {FROM} WHERE p.user_id = ?1 AND p.id = ?2");
     Ok(db
         .prepare_cached(&sql)?
         .query_row(params![user, id], read_statement)
@@ -265,17 +265,17 @@ pub(super) fn statement(
 
 pub(super) fn statements(
     db: &Connection,
-    whose: Whose,
-    which: &Which,
+    whose: PaymentsOf,
+    which: &PaymentFilter,
     page: Page,
 ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
     let order = orders::COLUMNS;
     let (theirs, whose) = match whose {
-        Whose::Payer(user) => ("p.user_id", user.0),
-        Whose::Event(event) => ("p.event_id", event.0),
+        PaymentsOf::Payer(user) => ("p.user_id", user.0),
+        PaymentsOf::Event(event) => ("p.event_id", event.0),
     };
     let sql = format!(
-        "SELECT {COLUMNS}, {order}, {GOING} {FROM} WHERE {theirs} = ?1 AND (?2 IS NULL OR p.id < ?2)
+        "SELECT {COLUMNS}, {order}, {REFUND_STATE} {FROM} WHERE {theirs} = ?1 AND (?2 IS NULL OR p.id < ?2)
             AND (?4 IS NULL OR p.status = ?4) AND (?5 IS NULL OR p.event_id = ?5)
             AND (?6 IS NULL OR p.created_at >= ?6) AND (?7 IS NULL OR p.created_at < ?7)
          ORDER BY p.id DESC LIMIT ?3"
