@@ -82,15 +82,16 @@ impl State {
 const CAPTURE_TIME: TimeDelta = TimeDelta::seconds(60);
 
 impl Registration {
-    /// The hold that gives a capture at `now` time enough, where the present one does not.
+    /// The hold that gives a capture at `now` time enough, where the present one does not. One that has expired always
+    /// gets it, even if by a clock put back it ends later still: its seat has just been taken again.
     pub fn extended_hold(&self, now: Timestamp) -> Option<ExtendedHold> {
         let until = now + CAPTURE_TIME;
         let before = match self.state {
-            State::PendingPayment { hold_expires_at } => hold_expires_at,
-            State::Expired { held_until } => held_until.unwrap_or(now),
-            State::Confirmed | State::Cancelled => return None,
+            State::PendingPayment { hold_expires_at } if hold_expires_at < until => hold_expires_at,
+            State::Expired { held_until } => held_until.map_or(now, |held| held.min(now)),
+            State::PendingPayment { .. } | State::Confirmed | State::Cancelled => return None,
         };
-        (before < until).then_some(ExtendedHold {
+        Some(ExtendedHold {
             registration_id: self.id,
             before,
             until,

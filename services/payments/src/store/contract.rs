@@ -1,4 +1,4 @@
-//! What every adapter of the store must do. An adapter joins with one line: `crate::store_contract!(make);`.
+//! What every adapter of the store must do. An adapter joins with one line: `crate::store_contract!(make, cases: 64);`.
 //!
 //! A bug seen in one adapter becomes a rule here first.
 
@@ -18,6 +18,7 @@ use common::{
 use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
 
+pub mod model;
 mod refunds;
 mod unreadable;
 
@@ -34,7 +35,7 @@ use crate::domain::{
 /// Lists every rule once.
 #[macro_export]
 macro_rules! store_contract {
-    ($make:path) => {
+    ($make:path, cases: $cases:expr) => {
         $crate::store_contract!(@rules $make:
             one_order_per_registration, an_order_is_worked_on_by_one, any_order_of_reports_ends_the_same,
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
@@ -42,6 +43,7 @@ macro_rules! store_contract {
             the_way_of_a_payment_is_kept, payments_are_found_by_what_they_are, what_is_let_go_is_told_once_and_followed, razorpays_order_decides_over_another_amount, a_webhook_is_parked_once_until_it_is_understood,
             refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, refunds_of_others_are_taken_in, statements_page_and_are_private,
         );
+        $crate::store_contract!(@model $make, $cases);
         $crate::store_contract!(@damage $make:
             an_unreadable_order_is_set_aside_for_a_day,
             an_unreadable_refund_is_set_aside_for_a_day,
@@ -58,6 +60,20 @@ macro_rules! store_contract {
             (fresh.finish)().await;
         }
     )+};
+    (@model $make:path, $cases:expr) => {
+        #[test]
+        fn any_order_of_events_keeps_the_books_of_a_small_model() {
+            use proptest::test_runner::{Config, TestRunner};
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let fresh: $crate::store::contract::Fresh = runtime.block_on($make());
+            let config = Config { failure_persistence: None, ..Config::with_cases($cases) };
+            let followed = TestRunner::new(config).run(&$crate::store::contract::model::steps(), |steps| {
+                runtime.block_on($crate::store::contract::model::follows(fresh.store.clone(), steps))
+            });
+            followed.unwrap();
+            runtime.block_on((fresh.finish)());
+        }
+    };
     // What is damaged is looked at with other forms of queries than any that are planned for: no look at their plans.
     (@damage $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test]

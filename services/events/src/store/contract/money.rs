@@ -271,6 +271,16 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
     store.release_hold(hold.clone()).await.unwrap();
     store.expire_holds(ends, 10).await.unwrap();
     assert_eq!(seats(&store, event.id).await, 0);
+    // So it is by a clock that was put back to long before the hold would have ended.
+    let early = ends - TimeDelta::seconds(600);
+    let hold = extended(early, early + minute);
+    assert_eq!(secure(held.id, 100, early).await, fine(Some(hold.clone())));
+    assert_eq!(statuses(&store, user, early).await, ["pending_payment"]);
+    assert_eq!(seats(&store, event.id).await, 1);
+    store.release_hold(hold).await.unwrap();
+    store.expire_holds(ends, 10).await.unwrap();
+    assert_eq!(seats(&store, event.id).await, 0);
+    let hold = extended(ends, ends + minute);
     // Another has the seat now.
     let other = register(&store, event.id, UserId::new(), ends)
         .await

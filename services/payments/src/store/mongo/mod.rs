@@ -389,5 +389,5 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, cases: 16);
 }

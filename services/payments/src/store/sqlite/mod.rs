@@ -396,7 +396,7 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, cases: 200);
 
     #[tokio::test]
     async fn payments_of_an_earlier_release_are_kept() {

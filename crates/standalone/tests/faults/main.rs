@@ -1,0 +1,126 @@
+//! The way of money under faults, in one process: thousands of them by the dice of a seed, and a kill at each step.
+//!
+//! `FAULTS=20000` asks for more of them than usual, `FAULTS_SEED=17` for another first seed: worlds are numbered from
+//! there, and a failure names its seed. What runs at the same time still decides a little, so a seed may need a few runs.
+
+mod act;
+mod books;
+mod fault;
+mod wire;
+mod world;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::task::JoinSet;
+
+use crate::{act::act, fault::When, wire::Wire, world::World};
+
+/// How many faults there are to be at least.
+const FAULTS: usize = 2_000;
+/// How many worlds run at once: they wait more than they work.
+const AT_ONCE: usize = 8;
+/// What people do in a world.
+const ACTS: usize = 40;
+
+fn number(name: &str, default: usize) -> usize {
+    let set = std::env::var(name).ok();
+    set.map_or(default, |set| set.parse().expect("a number"))
+}
+
+/// Lets one world run, and gives its faults.
+async fn run(seed: u64) -> Result<BTreeMap<&'static str, usize>, String> {
+    let wire = Wire::new(seed, None);
+    let world = World::begin(seed, wire.clone()).await;
+    for capacity in [1, 2, 3, 2] {
+        world.create_event(capacity).await;
+    }
+    wire.calm(false);
+    for _ in 0..ACTS {
+        act(world.clone()).await;
+        world.jump(world.dice(3) as i64).await;
+    }
+    wire.calm(true);
+    let found = world.rest().await;
+    if found.is_empty() {
+        if std::env::var_os("FAULTS_STORIES").is_some() {
+            println!("seed {seed}\n  {}", wire.story());
+        }
+        Ok(wire.counted())
+    } else {
+        let (found, story) = (found.join("\n  "), wire.story());
+        Err(format!("seed {seed}:\n  {found}\nwhat happened:\n  {story}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_finds_its_way_through_thousands_of_faults() {
+    let (wanted, mut seed) = (number("FAULTS", FAULTS), number("FAULTS_SEED", 1) as u64);
+    if let Ok(filter) = std::env::var("FAULTS_LOG") {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(false)
+            .init();
+    }
+    let (mut counted, mut worlds) = (BTreeMap::<&str, usize>::new(), JoinSet::new());
+    let (mut failures, mut number) = (Vec::new(), 0);
+    let started = std::time::Instant::now();
+    loop {
+        while worlds.len() < AT_ONCE && counted.values().sum::<usize>() < wanted && failures.len() < 3 {
+            worlds.spawn(run(seed));
+            seed += 1;
+        }
+        match worlds.join_next().await {
+            None => break,
+            Some(Ok(Ok(faults))) => {
+                number += 1;
+                for (name, times) in faults {
+                    *counted.entry(name).or_default() += times;
+                }
+            }
+            Some(Ok(Err(failure))) => failures.push(failure),
+            Some(Err(error)) => failures.push(error.to_string()),
+        }
+    }
+    println!("{number} worlds in {:?}", started.elapsed());
+    for (name, times) in &counted {
+        println!("{times:6} {name}");
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// One payer's whole story: registers, pays, and cancels.
+async fn story(only: Option<(usize, When)>) -> (Arc<World>, Vec<String>) {
+    let wire = Wire::new(1, only);
+    let world = World::begin(3, wire.clone()).await;
+    world.create_event(2).await;
+    wire.calm(false);
+    world.register(0, 0).await;
+    world.pay_with(0, 0, Some("key 0 0".to_owned())).await;
+    world.pay_with(0, 0, Some("key 0 0".to_owned())).await;
+    world.cancel(0, 0).await;
+    let found = world.rest().await;
+    (world, found)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_step_of_a_payment_loses_nothing() {
+    let mut step = 0;
+    loop {
+        let mut reached = false;
+        for when in [When::Before, When::After] {
+            let (world, found) = story(Some((step, when))).await;
+            reached |= world.wire.calls() > step;
+            let story = world.wire.story();
+            assert!(
+                found.is_empty(),
+                "killed {when:?} call {step}: {found:?}\n  {story}"
+            );
+        }
+        if !reached {
+            break;
+        }
+        step += 1;
+    }
+    println!("{step} steps");
+    assert!(step > 12, "the story has {step} steps only");
+}

@@ -1,0 +1,532 @@
+//! A world: the product in a runtime of its own, which can be killed, Razorpay beside it, and a clock that both follow.
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::Request,
+    http::{HeaderMap, Method, header},
+};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use common::{
+    auth::{Auth, Role},
+    clock::Clock,
+    http::{Front, Upstream},
+    ids::UserId,
+    process::{Context, razorpay_keys},
+    settings::{RazorpayKeys, Settings},
+};
+use parking_lot::Mutex;
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use razorpay_simulator::Simulator;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, runtime::Runtime};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::ServiceExt;
+
+use crate::{
+    act::act,
+    fault::{Leg, PAST_HOLD},
+    wire::{Hands, Wire},
+};
+
+/// Signs everybody's tokens.
+const SECRET: &str = "a secret of tests, and long enough";
+/// How many times each webhook comes.
+const TIMES: usize = 3;
+/// Of so many webhooks one is lost.
+const LOST: u32 = 100;
+/// How long an answer may take, of a product that is alive.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// How many people there are.
+const PEOPLE: usize = 4;
+/// The longest body that is read.
+const MOST: usize = 16 * 1024 * 1024;
+
+/// A world.
+pub struct World {
+    /// What goes wrong in it.
+    pub wire: Arc<Wire>,
+    /// Who acts in it.
+    pub people: Vec<Person>,
+    /// Who organizes its events: the token.
+    pub organizer: String,
+    /// Its events.
+    pub events: Mutex<Vec<String>>,
+    /// What was promised to people: answers of 200, by key.
+    pub promises: Mutex<Vec<Promise>>,
+    /// What answers should not have said.
+    pub wrongs: Mutex<Vec<String>>,
+    /// Whose registrations may have ended for a good reason: person and event.
+    pub ended: Mutex<HashSet<(usize, usize)>>,
+    /// Payments of which somebody sent money back at Razorpay.
+    pub refunded: Mutex<Vec<String>>,
+    /// Where its data are.
+    pub dir: tempfile::TempDir,
+    /// Where Razorpay listens.
+    pub port: u16,
+    dice: Mutex<StdRng>,
+    settings: Settings,
+    clock: Clock,
+    start: DateTime<Utc>,
+    ahead: AtomicI64,
+    jumps: Mutex<Vec<DateTime<Utc>>>,
+    keys: RazorpayKeys,
+    razorpay: Router,
+    product: Mutex<Option<Product>>,
+    turn: tokio::sync::Mutex<()>,
+    letters: Mutex<Vec<Letter>>,
+    me: Weak<Self>,
+    _end: DropGuard,
+}
+
+/// Somebody with a token.
+pub struct Person {
+    /// The id in the token.
+    pub id: UserId,
+    /// The token.
+    pub token: String,
+}
+
+/// An answer that said the money was taken.
+pub struct Promise {
+    /// Whose.
+    pub person: usize,
+    /// For which event.
+    pub event: usize,
+    /// When, by the product's clock.
+    pub at: DateTime<Utc>,
+    /// Under which key.
+    pub key: Option<String>,
+    /// The answer.
+    pub text: String,
+}
+
+struct Product {
+    runtime: Option<Runtime>,
+    gateway: Upstream,
+}
+
+impl Drop for Product {
+    /// Ends it in the middle of whatever it does.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A webhook on its way.
+struct Letter {
+    headers: HeaderMap,
+    body: Bytes,
+    times: usize,
+}
+
+/// An answer of the product.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body as it came.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+impl World {
+    /// Begins one.
+    pub async fn begin(seed: u64, wire: Arc<Wire>) -> Arc<Self> {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let by_itself = dice.random_ratio(3, 4);
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::read(|name| {
+            let text = match name {
+                "DATA_DIR" => dir.path().display().to_string(),
+                "JWT_SECRET" => SECRET.to_owned(),
+                "RATE_LIMITS" => "off".to_owned(),
+                "SIMULATOR_AUTO_COMPLETE" if !by_itself => "off".to_owned(),
+                _ => return None,
+            };
+            Some(text)
+        })
+        .unwrap();
+        let start = Utc::now().trunc_subsecs(3);
+        let clock = Clock::fixed(start);
+        let keys = razorpay_keys(&settings).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let simulator = Simulator::open(razorpay_simulator::Settings {
+            key_id: keys.key_id.clone(),
+            key_secret: keys.key_secret.clone(),
+            webhook_secret: keys.webhook_secret.clone(),
+            webhook_url: Some(format!("http://127.0.0.1:{port}/webhooks")),
+            data_dir: None,
+            auto_complete: by_itself.then_some(Duration::from_millis(1)),
+            upi_delay: Duration::from_millis(1),
+            controls: true,
+        })
+        .unwrap();
+        let auth = Auth::new("users", &SecretString::from(SECRET), clock.clone());
+        let person = |role| {
+            let (id, life) = (UserId::new(), Duration::from_secs(400 * 24 * 3600));
+            let token = auth.user_token(id, role, life).unwrap();
+            Person { id, token }
+        };
+        let end = CancellationToken::new();
+        let world = Arc::new_cyclic(|me: &Weak<Self>| Self {
+            people: (0..PEOPLE).map(|_| person(Role::User)).collect(),
+            organizer: person(Role::Organizer).token,
+            events: Mutex::default(),
+            promises: Mutex::default(),
+            wrongs: Mutex::default(),
+            ended: Mutex::default(),
+            refunded: Mutex::default(),
+            dir,
+            port,
+            dice: Mutex::new(dice),
+            settings,
+            clock,
+            start,
+            ahead: AtomicI64::new(0),
+            jumps: Mutex::default(),
+            keys,
+            razorpay: simulator.router(),
+            product: Mutex::new(None),
+            turn: tokio::sync::Mutex::default(),
+            letters: Mutex::default(),
+            me: me.clone(),
+            wire: wire.clone(),
+            _end: end.clone().drop_guard(),
+        });
+        wire.with(Arc::new(HandsOf(Arc::downgrade(&world))));
+        world.listen(listener, end.clone());
+        {
+            let end = end.clone();
+            tokio::spawn(async move { simulator.run_workers(end).await });
+        }
+        tokio::spawn(Self::follow(Arc::downgrade(&world), end));
+        world.restart().await;
+        world
+    }
+
+    /// Its Razorpay, behind the wire, and the place to which that sends webhooks.
+    fn listen(&self, listener: TcpListener, end: CancellationToken) {
+        let (wire, razorpay) = (self.wire.clone(), self.razorpay.clone());
+        let me = self.me.clone();
+        let router = Router::new()
+            .route(
+                "/webhooks",
+                axum::routing::post(move |headers: HeaderMap, body: Bytes| async move {
+                    let Some(world) = me.upgrade() else { return };
+                    if world.dice.lock().random_ratio(1, LOST) && !world.wire.is_calm() {
+                        world.wire.count("webhook lost");
+                        return;
+                    }
+                    world.letters.lock().push(Letter {
+                        headers,
+                        body,
+                        times: TIMES,
+                    });
+                }),
+            )
+            .fallback(move |request: Request| {
+                let (wire, razorpay) = (wire.clone(), razorpay.clone());
+                async move {
+                    let forward = move |request| {
+                        let answer = razorpay.clone().oneshot(request);
+                        Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
+                            as Pin<Box<dyn Future<Output = _> + Send>>
+                    };
+                    wire.pass(Leg::Razorpay, request, forward).await
+                }
+            });
+        tokio::spawn(async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(end.cancelled_owned())
+                .await
+        });
+    }
+
+    /// Delivers webhooks in no order, and kills and starts the product when the wire says so.
+    async fn follow(world: Weak<Self>, end: CancellationToken) {
+        let Some(wire) = world.upgrade().map(|world| world.wire.clone()) else {
+            return;
+        };
+        loop {
+            let killed = tokio::select! {
+                () = end.cancelled() => return,
+                () = wire.kill.notified() => true,
+                () = tokio::time::sleep(Duration::from_millis(4)) => false,
+            };
+            let Some(world) = world.upgrade() else { return };
+            if killed {
+                world.restart().await;
+            } else {
+                world.deliver().await;
+            }
+        }
+    }
+
+    /// Kills the product and starts it again.
+    pub async fn restart(&self) {
+        let _one_at_a_time = self.turn.lock().await;
+        self.product.lock().take();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let context = (self.settings.clone(), self.clock.clone());
+        let razorpay = format!("http://127.0.0.1:{}", self.port);
+        let wire = self.wire.clone();
+        let composed = runtime.spawn(async move {
+            let context = Context::new(context.0, context.1)?;
+            compose(&context, &razorpay, &wire).await
+        });
+        let front = composed.await.unwrap().unwrap();
+        let (gateway, slot) = Upstream::local();
+        let _ = slot.set(front);
+        *self.product.lock() = Some(Product {
+            runtime: Some(runtime),
+            gateway,
+        });
+    }
+
+    async fn deliver(&self) {
+        let letter = {
+            let mut letters = self.letters.lock();
+            if letters.is_empty() {
+                return;
+            }
+            let place = self.dice.lock().random_range(0..letters.len());
+            let mut letter = letters.swap_remove(place);
+            letter.times -= 1;
+            let copy = (letter.headers.clone(), letter.body.clone());
+            if letter.times > 0 {
+                letters.push(letter);
+            }
+            copy
+        };
+        let (headers, body) = letter;
+        let mut request = Request::post("/api/payment/webhook")
+            .body(Body::from(body.clone()))
+            .unwrap();
+        *request.headers_mut() = headers.clone();
+        if self.send(request).await.is_none_or(|answer| answer.status != 200) {
+            // As Razorpay does.
+            self.letters.lock().push(Letter {
+                headers,
+                body,
+                times: 1,
+            });
+        }
+    }
+
+    /// How many webhooks are on their way.
+    pub fn letters(&self) -> usize {
+        self.letters.lock().len()
+    }
+
+    /// Sends a request to the product, once it is up; nothing when it died over it.
+    async fn send(&self, request: Request) -> Option<Answer> {
+        let up = |product: &Product| {
+            let runtime = product.runtime.as_ref()?;
+            Some((runtime.handle().clone(), product.gateway.clone()))
+        };
+        let (runtime, gateway) = loop {
+            if let Some(up) = self.product.lock().as_ref().and_then(up) {
+                break up;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        let sent = runtime.spawn(async move {
+            let answer = gateway.call(request).await.ok()?;
+            let status = answer.status().as_u16();
+            let text = to_bytes(answer.into_body(), MOST).await.ok()?;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            Some(Answer { status, text })
+        });
+        let answer = tokio::time::timeout(PATIENCE, sent).await;
+        answer.expect("an answer in time").ok().flatten()
+    }
+
+    /// A call of the product by somebody. A body makes it a POST.
+    pub async fn call(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        key: Option<&str>,
+    ) -> Option<Answer> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// A call of Razorpay by a payer's browser, an organizer or the bank: nothing goes wrong with it. A body makes it a
+    /// POST.
+    pub async fn razorpay(&self, path: &str, body: Option<Value>) -> Value {
+        use base64::Engine;
+        let secret = self.keys.key_secret.expose_secret();
+        let login =
+            base64::engine::general_purpose::STANDARD.encode(format!("{}:{secret}", self.keys.key_id));
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Basic {login}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::HOST, "127.0.0.1")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .unwrap();
+        let answer = self.razorpay.clone().oneshot(request).await;
+        let answer = answer.unwrap_or_else(|never| match never {});
+        let text = to_bytes(answer.into_body(), MOST).await.unwrap();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// What Checkout hands to the browser at the end of a payment.
+    pub fn callback(&self, order: &str, payment: &str) -> Value {
+        use hmac::{Hmac, KeyInit, Mac};
+        let secret = self.keys.key_secret.expose_secret().as_bytes();
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+        mac.update(format!("{order}|{payment}").as_bytes());
+        let signature: String = mac
+            .finalize()
+            .into_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        json!({"razorpay_order_id": order, "razorpay_payment_id": payment, "razorpay_signature": signature})
+    }
+
+    /// So many seconds pass, or are taken back.
+    pub async fn jump(&self, seconds: i64) {
+        let ahead = self.ahead.fetch_add(seconds, Ordering::SeqCst) + seconds;
+        self.clock.set(self.start + TimeDelta::seconds(ahead));
+        if seconds >= PAST_HOLD {
+            self.jumps.lock().push(self.clock.now());
+        }
+        // Razorpay's clock is right; it is ours that is put back.
+        if seconds > 0 {
+            let time = json!({"advance_seconds": seconds});
+            self.razorpay("/sim/control/clock", Some(time)).await;
+        }
+    }
+
+    /// Whether the clock has jumped past a hold since then.
+    pub fn jumped_since(&self, then: DateTime<Utc>) -> bool {
+        self.jumps.lock().iter().any(|jump| *jump > then)
+    }
+
+    /// The time by the product's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Notes what an answer should not have said.
+    pub fn wrong(&self, what: String) {
+        self.wrongs.lock().push(what);
+    }
+
+    /// Notes that a registration may end for a good reason.
+    pub fn may_end(&self, person: usize, event: usize) {
+        self.ended.lock().insert((person, event));
+    }
+
+    /// A number below the other.
+    pub fn dice(&self, below: usize) -> usize {
+        self.dice.lock().random_range(0..below)
+    }
+
+    /// One of them.
+    pub fn choose<'a, T>(&self, from: &'a [T]) -> Option<&'a T> {
+        from.choose(&mut self.dice.lock())
+    }
+}
+
+struct HandsOf(Weak<World>);
+
+impl Hands for HandsOf {
+    fn jump(&self, seconds: i64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let world = self.0.upgrade();
+        Box::pin(async move {
+            if let Some(world) = world {
+                world.jump(seconds).await;
+            }
+        })
+    }
+
+    fn meanwhile(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        match self.0.upgrade() {
+            Some(world) => act(world),
+            None => Box::pin(std::future::ready(())),
+        }
+    }
+}
+
+/// The whole system as `organise-event` composes it, with the wire between its parts and no sockets.
+async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<Front, String> {
+    let (users, users_slot) = Upstream::local();
+    let (events, events_slot) = Upstream::local();
+    let (notifications, notifications_slot) = Upstream::local();
+    let (payments, payments_slot) = Upstream::local();
+    let wired = |leg, name, behind: &Upstream| {
+        let (upstream, slot) = Upstream::local();
+        let _ = slot.set(wire.before(leg, name, behind.clone()));
+        upstream
+    };
+    let to_events = wired(Leg::Events, "wire to events", &events);
+    let to_payments = wired(Leg::Payments, "wire to payments", &payments);
+    let to_notifications = wired(Leg::Notifications, "wire to notifications", &notifications);
+    let fronts = [
+        (users_slot, users::build(context).await?),
+        (
+            events_slot,
+            events::build(context, users.clone(), to_notifications.clone(), to_payments).await?,
+        ),
+        (
+            notifications_slot,
+            notifications::build(context, users.clone()).await?,
+        ),
+        (
+            payments_slot,
+            payments::build(context, users.clone(), to_events, to_notifications, razorpay).await?,
+        ),
+    ];
+    let upstreams = gateway::Upstreams {
+        users,
+        events,
+        notifications,
+        payments,
+    };
+    let gateway = gateway::build(context, upstreams)?;
+    for (slot, front) in fronts {
+        let _ = slot.set(front);
+    }
+    Ok(gateway)
+}
