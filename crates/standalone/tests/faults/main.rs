@@ -3,6 +3,8 @@
 //! `FAULTS=20000` asks for more of them than usual, `FAULTS_SEED=17` for another first seed: worlds are numbered from
 //! there, and a failure names its seed. What runs at the same time still decides a little, so a seed may need a few runs.
 
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
 mod act;
 mod books;
 mod fault;

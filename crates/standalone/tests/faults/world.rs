@@ -17,7 +17,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, Method, header},
 };
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::{
     auth::{Auth, Role},
     clock::Clock,
@@ -166,7 +166,7 @@ impl World {
             Some(text)
         })
         .unwrap();
-        let start = Utc::now().trunc_subsecs(3);
+        let start = Clock::system().now();
         let clock = Clock::fixed(start);
         let keys = razorpay_keys(&settings).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

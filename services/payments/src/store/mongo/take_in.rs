@@ -128,11 +128,15 @@ pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> 
     Ok(Receipt::accepted(event.id))
 }
 
-/// What was captured for a registration, as its service says, or else for its order. Money that comes only now is
-/// refused by the events service, and goes back by that way.
+/// What was captured for a registration that ends, as its service says; where a confirmed one does not name it, what paid
+/// its order. Money for one that was not confirmed is still on its way to the events service, which alone decides: it may
+/// confirm another registration of the same payer.
 async fn paid_by(tx: &mut Tx, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
     if let Some(payment) = ended.payment_id {
         return Ok(Some(payment));
+    }
+    if !ended.was_confirmed {
+        return Ok(None);
     }
     let order = orders::by_registration(tx, ended.registration_id).await?;
     Ok(order.and_then(|order| order.paid_by))
