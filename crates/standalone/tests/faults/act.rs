@@ -17,7 +17,7 @@ const PAISE: i64 = 50_000;
 pub fn act(world: Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
         let (person, event) = world.pair();
-        match world.dice(34) {
+        match world.dice(36) {
             0..=3 => world.register(person, event).await,
             4..=12 => world.pay(person, event).await,
             13..=15 => world.storm(person, event).await,
@@ -34,6 +34,7 @@ pub fn act(world: Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
             29 | 30 => world.jump([1, 5, PAST_LEASE][world.dice(3)]).await,
             31 => world.jump(PAST_HOLD).await,
             32 => world.kill_now(),
+            33 | 34 => world.capture_outside().await,
             _ => world.verify_any().await,
         }
     })
@@ -198,6 +199,27 @@ impl World {
         self.wire.tell(format!("{id} is authorized by the bank"));
         self.control(&format!("/payments/{id}/authorize"), json!({}))
             .await;
+    }
+
+    /// Somebody captures at Razorpay's dashboard what the product has not captured, or has let go.
+    async fn capture_outside(&self) {
+        let payments = self.list("/v1/payments?count=100").await;
+        let waiting: Vec<_> = payments
+            .iter()
+            .filter(|one| one["status"] == "authorized")
+            .collect();
+        let Some(payment) = self.choose(&waiting) else {
+            return;
+        };
+        let id = payment["id"].as_str().unwrap_or_default();
+        let body = json!({"amount": payment["amount"], "currency": "INR"});
+        let captured = self
+            .razorpay(&format!("/v1/payments/{id}/capture"), Some(body))
+            .await;
+        if captured["status"] == "captured" {
+            self.wire.count("captured at Razorpay");
+            self.wire.tell(format!("{id} is captured at Razorpay"));
+        }
     }
 
     async fn verify_any(&self) {
