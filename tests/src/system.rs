@@ -129,6 +129,10 @@ impl System {
             settings["GATEWAY_PORT"]
         );
         settings.insert("RAZORPAY_WEBHOOK_URL".to_owned(), webhook);
+        if options.settings.contains_key("RAZORPAY_KEY_ID") {
+            let simulator = format!("http://127.0.0.1:{}", settings["RAZORPAY_SIMULATOR_PORT"]);
+            settings.insert("RAZORPAY_BASE_URL".to_owned(), simulator);
+        }
         let mut redis = None;
         if matches!(topology, Topology::Production | Topology::Replicas) {
             settings.insert("MONGODB_URI".to_owned(), fresh_database());

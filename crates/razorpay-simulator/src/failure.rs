@@ -47,6 +47,11 @@ impl Failure {
         }))
     }
 
+    /// What went wrong, for people.
+    pub(crate) fn description(&self) -> &str {
+        &self.0.description
+    }
+
     /// The request does not fit the state of things.
     pub(crate) fn refused(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST_ERROR", description)

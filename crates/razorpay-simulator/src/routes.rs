@@ -53,6 +53,10 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v2/accounts/{account}/webhooks/{id}", registration())
         .route("/sim/bank/{id}", get(pages::bank))
         .route("/sim/bank/{id}/{what}", post(pages::bank_decide))
+        .route("/v1/checkout.js", get(pages::checkout_script))
+        .route("/v1/checkout/embedded", post(pages::checkout_hosted))
+        .route("/sim/checkout", get(pages::checkout))
+        .route("/sim/checkout/pay", post(pages::checkout_pay))
         .route("/sim/links/{id}", get(pages::link))
         .route("/sim/links/{id}/pay", post(pages::link_pay));
     if app.settings.controls {

@@ -1,10 +1,47 @@
 //! Payments in which the payer has a step to take: Razorpay Checkout, its callback, and the webhook that comes anyway.
 
+use std::process::Command;
+
 use common::auth::Role;
 use serde_json::{Value, json};
-use tests::{Options, PATIENCE, Person, System, Topology, eventually};
+use tests::{Options, PATIENCE, Person, System, Topology, eventually, process::root};
 
 use crate::everywhere;
+
+/// As in production: the product has keys, so that Checkout makes the payments, and only its address is the simulator's.
+#[tokio::test(flavor = "multi_thread")]
+async fn checkout_is_rehearsed_in_a_browser() {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings the browser"))
+    };
+    let keys = Options::default()
+        .with("RAZORPAY_KEY_ID", "rzp_test_rehearsal")
+        .with("RAZORPAY_KEY_SECRET", "rehearsal-secret-of-a-test")
+        .with("RAZORPAY_WEBHOOK_SECRET", "rehearsal-webhook-secret");
+    let system = System::start(Topology::Five, keys).await;
+    let organizer = system.stranger(Role::Organizer);
+    let person = system.stranger(Role::User);
+    let mut events = Vec::new();
+    for _ in 0..8 {
+        events.push(organizer.create_event(json!(5), json!(500)).await);
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let output = Command::new(variable("ORGANISE_NODE"))
+        .arg(root().join("tests/tools/checkout.mjs"))
+        .args([system.url(), system.service_url("RAZORPAY_SIMULATOR_PORT")])
+        .arg(json!({"token": person.token, "id": person.id}).to_string())
+        .args(&events)
+        .env("NODE_PATH", variable("ORGANISE_NODE_MODULES"))
+        .env("TMPDIR", scratch.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for event in &events[..2] {
+        person.is_confirmed(event).await;
+    }
+}
 
 everywhere!(the_callback_finishes_it, the_webhook_finishes_it);
 

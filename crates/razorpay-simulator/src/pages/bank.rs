@@ -6,25 +6,33 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::html;
+use super::{
+    checkout::{Wanted, failure_of},
+    html,
+};
 use crate::{
     app::App,
     failure::Failure,
-    http::{Id, Ids},
+    http::{Id, Ids, Query},
     payments::{self, Decline, Payment, PaymentStatus},
     signature,
 };
 
 /// Shows the buttons, or how it ended.
-pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Response {
+pub(crate) async fn show(State(app): State<App>, Id(id): Id, query: Query) -> Response {
+    let wanted = Wanted::of_query(&query);
     match app.db.read(move |db| Payment::find(db, &id)).await {
         Ok(payment) if payment.status == PaymentStatus::Created => {
+            let query = wanted
+                .as_ref()
+                .map_or_else(String::new, |wanted| format!("?{}", wanted.query()));
             let action = |what: &str, label: &str| {
                 format!(
-                    "<form method=\"post\" action=\"/sim/bank/{}/{what}\" style=\"display:inline\"><button>{label}</button></form>",
-                    html::escape(&payment.id)
+                    "<form method=\"post\" action=\"/sim/bank/{}/{what}{}\" style=\"display:inline\"><button>{label}</button></form>",
+                    html::escape(&payment.id),
+                    html::escape(&query)
                 )
             };
             let content = format!(
@@ -37,13 +45,14 @@ pub(crate) async fn show(State(app): State<App>, Id(id): Id) -> Response {
             );
             html::page(StatusCode::OK, "Welcome to the bank", &content)
         }
-        Ok(payment) => ended(&app, &payment),
+        Ok(payment) => ended(&app, &payment, wanted.as_ref()),
         Err(failure) => failure.into_response(),
     }
 }
 
 /// A button was pressed. On an error card, Failure brings that card's error about.
-pub(crate) async fn decide(State(app): State<App>, Ids(id, what): Ids) -> Response {
+pub(crate) async fn decide(State(app): State<App>, Ids(id, what): Ids, query: Query) -> Response {
+    let wanted = Wanted::of_query(&query);
     let decided = app
         .change(move |tx| {
             let mut payment = Payment::find(tx.db, &id)?;
@@ -61,7 +70,7 @@ pub(crate) async fn decide(State(app): State<App>, Ids(id, what): Ids) -> Respon
         })
         .await;
     match decided {
-        Ok(payment) => ended(&app, &payment),
+        Ok(payment) => ended(&app, &payment, wanted.as_ref()),
         Err(failure) => failure.into_response(),
     }
 }
@@ -75,32 +84,53 @@ fn what_for(payment: &Payment) -> String {
 }
 
 /// What Checkout hands to the merchant's page, which is to verify it.
-fn handed_over(app: &App, payment: &Payment) -> String {
+fn handed_over(app: &App, payment: &Payment) -> Value {
     let signature = signature::of_payment(&payment.order_id, &payment.id, &app.settings.key_secret);
-    let fields = json!({
+    json!({
         "razorpay_order_id": payment.order_id,
         "razorpay_payment_id": payment.id,
         "razorpay_signature": signature,
-    });
-    let text = serde_json::to_string_pretty(&fields).unwrap_or_default();
+    })
+}
+
+fn shown(fields: &Value) -> String {
+    let text = serde_json::to_string_pretty(fields).unwrap_or_default();
     format!(
         "<p>Razorpay Checkout would hand this to the merchant's page:</p><pre style=\"overflow:auto\">{}</pre>",
         html::escape(&text)
     )
 }
 
-fn ended(app: &App, payment: &Payment) -> Response {
-    let outcome = match payment.status {
-        PaymentStatus::Failed => "failed",
-        _ => "succeeded",
-    };
+/// The way back to the page that led here, whose address is not known: over this page, and that with the buttons.
+const BACK: &str = "<p><button onclick=\"history.go(-2)\">Back</button></p>";
+
+/// Checkout tries again after a failure, unless the merchant wants the browser back.
+fn failed_in_checkout(payment: &Payment, wanted: &Wanted) -> Response {
+    let error = Decline::of(payment.error.as_deref().unwrap_or_default());
+    let content = format!(
+        "<p>{}</p>{}{}",
+        html::escape(error.description),
+        wanted.again(),
+        wanted.told("failed", &failure_of(payment, error))
+    );
+    html::page(StatusCode::OK, "Payment failed", &content)
+}
+
+fn ended(app: &App, payment: &Payment, wanted: Option<&Wanted>) -> Response {
+    let failed = payment.status == PaymentStatus::Failed;
+    if let Some(wanted) = wanted.filter(|wanted| failed && !wanted.redirects()) {
+        return failed_in_checkout(payment, wanted);
+    }
+    let outcome = if failed { "failed" } else { "succeeded" };
     let Some(callback) = &payment.callback_url else {
-        let handed_over = match payment.status {
-            PaymentStatus::Failed => String::new(),
-            _ => handed_over(app, payment),
+        let fields = handed_over(app, payment);
+        let told = match wanted {
+            Some(wanted) => wanted.told("success", &fields),
+            None => BACK.to_owned(),
         };
+        let shown = if failed { String::new() } else { shown(&fields) };
         let content = format!(
-            "{}<p>The payment {} {outcome}. You may close this page.</p>{handed_over}",
+            "{}<p>The payment {} {outcome}.</p>{shown}{told}",
             what_for(payment),
             html::escape(&payment.id)
         );
@@ -128,7 +158,7 @@ fn ended(app: &App, payment: &Payment) -> Response {
         ]),
     };
     let content = format!(
-        "<p>The payment {outcome}.</p><form id=\"back\" method=\"post\" action=\"{}\">{fields}<button>Back to the \
+        "<p>The payment {outcome}.</p><form id=\"back\" method=\"post\" target=\"_top\" action=\"{}\">{fields}<button>Back to the \
          merchant</button></form><script>document.getElementById('back').submit()</script>",
         html::escape(callback),
     );

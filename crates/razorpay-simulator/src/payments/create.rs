@@ -50,6 +50,19 @@ async fn create(app: App, base: String, fields: Fields, method: Option<&str>) ->
     ))
 }
 
+/// Starts a payment that a payer has filled in, in Checkout: what is due of the order, in the order's currency. Its
+/// outcome is the payer's to decide, on the bank's page.
+pub(crate) fn start_by_payer(tx: &Tx<'_>, app: &App, mut fields: Fields) -> Result<Payment, Failure> {
+    let id = fields.required_text("order_id", 64)?;
+    let mut order = Order::find(tx.db, &id).map_err(|failure| failure.at("order_id"))?;
+    fields.set("amount", &order.amount_due().to_string());
+    fields.set("currency", &order.currency);
+    let method = fields.required_text("method", 32)?;
+    let (_, mut attempt) = parse(tx, app, &fields, &method)?;
+    attempt.outcome_after = None;
+    start(tx, &mut order, attempt)
+}
+
 fn parse(tx: &Tx<'_>, app: &App, fields: &Fields, method: &str) -> Result<(String, Attempt), Failure> {
     let amount = fields.required_amount("amount")?;
     let currency = fields

@@ -16,7 +16,7 @@ mod vpa;
 
 pub(crate) use capture::capture;
 pub(crate) use card::Card;
-pub(crate) use create::{create_json, create_upi};
+pub(crate) use create::{create_json, create_upi, start_by_payer};
 pub(crate) use decline::Decline;
 pub(crate) use instrument::Instrument;
 pub(crate) use methods::methods;
