@@ -170,15 +170,15 @@ async fn page(app: &App, wanted: &Wanted) -> Response {
          <input type=\"hidden\" name=\"upi[flow]\" value=\"collect\"></fieldset>\
          <fieldset data-of=\"card\"><label>Card <input name=\"card[number]\" value=\"4100280000001007\"></label>\
          <label>Name <input name=\"card[name]\" value=\"Test Card\"></label>\
-         <label>Month <input name=\"card[expiry_month]\" value=\"12\" size=\"2\"></label>\
-         <label>Year <input name=\"card[expiry_year]\" value=\"2099\" size=\"4\"></label>\
-         <label>CVV <input name=\"card[cvv]\" value=\"123\" size=\"4\"></label></fieldset>\
+         <label class=\"short\">Month <input name=\"card[expiry_month]\" value=\"12\" size=\"2\"></label>\
+         <label class=\"short\">Year <input name=\"card[expiry_year]\" value=\"2099\" size=\"4\"></label>\
+         <label class=\"short\">CVV <input name=\"card[cvv]\" value=\"123\" size=\"4\"></label></fieldset>\
          <fieldset data-of=\"netbanking\"><label>Bank <input name=\"bank\" value=\"HDFC\"></label></fieldset>\
          <fieldset data-of=\"wallet\"><label>Wallet <input name=\"wallet\" value=\"payzapp\"></label></fieldset>\
          <label>E-mail <input name=\"email\" type=\"email\" value=\"{email}\"></label>\
          <label>Phone <input name=\"contact\" value=\"{contact}\"></label>\
          <p><button>Pay {amount}</button> <button type=\"button\" id=\"cancel\">Cancel</button></p></form>\
-         <style>body{{margin:1em auto}}fieldset{{border:0;padding:0;margin:0}}label{{display:block;margin:.5em 0}}\
+         <style>body{{margin:1em auto}}fieldset{{border:0;padding:0;margin:0}}label{{display:block;margin:.5em 0}}.short{{display:inline-block;margin-right:.5em}}\
          input{{box-sizing:border-box;max-width:100%}}</style>\
          <script>const method = document.getElementById('method');\
          const choose = () => document.querySelectorAll('fieldset').forEach((set) => {{\
