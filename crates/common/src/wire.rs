@@ -403,6 +403,11 @@ pub enum RefundReason {
 }
 
 impl RefundReason {
+    /// Whether money that goes back for it has never bought anything, rather than something that was cancelled later.
+    pub fn bought_nothing(self) -> bool {
+        matches!(self, Self::NoSeat | Self::Duplicate | Self::WrongAmount)
+    }
+
     /// Its name in stores, answers and logs.
     pub fn name(self) -> &'static str {
         match self {

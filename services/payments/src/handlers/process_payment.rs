@@ -9,14 +9,14 @@ use common::{
     extract::{Caller, Unsafe},
     fields::{Fields, FromFields, Value},
     http::context,
-    idempotency::{Answer, Key},
+    idempotency::{Answer, Key, Refusal},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::{Paise, Rupees},
     problem::ApiError,
     schemas::{Amount, KeyParam},
     wire::RefundReason,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -228,7 +228,13 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
     if let Some(key) = &key {
         let now = app.clock.now();
         if let Some(refusal) = app.store.claim_key(key.clone(), now, now + app.lease).await? {
-            return Ok(refusal.into_response());
+            return match taken_back(&app, &wish, &refusal).await? {
+                None => Ok(refusal.into_response()),
+                Some(problem) => {
+                    app.store.forget_key(key.clone()).await?;
+                    Err(problem)
+                }
+            };
         }
     }
     let result = flow::pay(&app, wish, (key.clone(), answer)).await;
@@ -261,6 +267,31 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
         (_, None) => {}
     }
     Ok(waiting?.into_response())
+}
+
+/// Why a kept answer is not true any more: it was kept with the capture, and the process died before it heard that the
+/// money bought nothing.
+async fn taken_back(app: &App, wish: &Wish, refusal: &Refusal) -> Result<Option<ApiError>, ApiError> {
+    #[derive(Deserialize)]
+    struct Kept {
+        payment_id: PaymentId,
+    }
+    let Refusal::Replay(kept) = refusal else {
+        return Ok(None);
+    };
+    let captured = kept.status == StatusCode::OK.as_u16();
+    let Some(kept) = captured
+        .then(|| serde_json::from_slice::<Kept>(&kept.body).ok())
+        .flatten()
+    else {
+        return Ok(None);
+    };
+    let statement = app.store.statement(kept.payment_id, wish.user).await?;
+    let going = statement.as_ref().and_then(|statement| statement.refund.as_ref());
+    let in_vain = going.is_some_and(|going| going.reason.bought_nothing());
+    Ok(statement
+        .filter(|_| in_vain)
+        .and_then(|statement| fate(&statement).err()))
 }
 
 /// The answer to a payment whose money is ours, or why it goes back.
