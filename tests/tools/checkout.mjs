@@ -99,6 +99,16 @@ try {
     await open(options);
     await frame.getByText('already paid').waitFor();
 
+    // Without an address to be sent to, `redirect` leaves a failure in Checkout.
+    await page.goto(shop);
+    const unsent = await order();
+    await open({ ...unsent, redirect: true, retry: { enabled: false } });
+    await frame.getByRole('button', { name: 'Pay' }).click();
+    await frame.getByRole('button', { name: 'Failure' }).click();
+    assert.equal((await told('error')).metadata.order_id, unsent.order_id);
+    assert.equal(await page.evaluate(() => window.told.handed), undefined);
+    assert.equal(await frame.getByRole('link', { name: 'Try again' }).count(), 0, 'retry is off');
+
     // The browser is sent to the merchant by a form, also after a failure.
     for (const [button, redirect] of [['Failure', true], ['Success', false]]) {
       await page.goto(shop);

@@ -23,7 +23,7 @@ async fn checkout_is_rehearsed_in_a_browser() {
     let organizer = system.stranger(Role::Organizer);
     let person = system.stranger(Role::User);
     let mut events = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..10 {
         events.push(organizer.create_event(json!(5), json!(500)).await);
     }
     let scratch = tempfile::tempdir().unwrap();

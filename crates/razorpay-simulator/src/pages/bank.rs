@@ -118,17 +118,19 @@ fn failed_in_checkout(payment: &Payment, wanted: &Wanted) -> Response {
 
 fn ended(app: &App, payment: &Payment, wanted: Option<&Wanted>) -> Response {
     let failed = payment.status == PaymentStatus::Failed;
-    if let Some(wanted) = wanted.filter(|wanted| failed && !wanted.redirects()) {
+    let goes_back = |wanted: &&Wanted| payment.callback_url.is_some() && wanted.redirects();
+    if let Some(wanted) = wanted.filter(|wanted| failed && !goes_back(wanted)) {
         return failed_in_checkout(payment, wanted);
     }
     let outcome = if failed { "failed" } else { "succeeded" };
     let Some(callback) = &payment.callback_url else {
-        let fields = handed_over(app, payment);
-        let told = match wanted {
-            Some(wanted) => wanted.told("success", &fields),
-            None => BACK.to_owned(),
+        // What has failed is handed over to nobody.
+        let fields = (!failed).then(|| handed_over(app, payment));
+        let shown = fields.as_ref().map_or_else(String::new, shown);
+        let told = match (wanted, &fields) {
+            (Some(wanted), Some(fields)) => wanted.told("success", fields),
+            _ => BACK.to_owned(),
         };
-        let shown = if failed { String::new() } else { shown(&fields) };
         let content = format!(
             "{}<p>The payment {} {outcome}.</p>{shown}{told}",
             what_for(payment),

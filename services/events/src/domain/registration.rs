@@ -199,8 +199,9 @@ pub fn on_capture<'a>(
         return OnCapture::Refund(RefundReason::EventCancelled);
     }
     let pays_for = match ordered.state {
-        State::Confirmed => ordered,
-        _ => live.unwrap_or(ordered),
+        // Payments sends the money of a cancelled one back as soon as it hears of its end: it may not buy another.
+        State::Confirmed | State::Cancelled => ordered,
+        State::PendingPayment { .. } | State::Expired { .. } => live.unwrap_or(ordered),
     };
     match pays_for.state {
         State::Confirmed => OnCapture::Refund(RefundReason::Duplicate),

@@ -18,8 +18,8 @@ use common::{
     outbox::{CloudEvent, ReceiptStatus},
     time::EventTime,
     wire::{
-        ClaimSeat, EndReason, ExtendedHold, HoldExpired, PaymentCaptured, PaymentReversed, RefundReason,
-        RegistrationConfirmed, RegistrationEnded, SecureSeat, SecuredSeat, kind,
+        ClaimSeat, EndReason, ExtendedHold, HoldExpired, PaymentCaptured, PaymentRefused, PaymentReversed,
+        RefundReason, RegistrationConfirmed, RegistrationEnded, SecureSeat, SecuredSeat, kind,
     },
 };
 

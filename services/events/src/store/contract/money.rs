@@ -208,6 +208,17 @@ pub async fn late_money_finds_the_live_registration(store: S) {
     let told = store.outbox().due("payments", far, 1000).await.unwrap();
     let ended: RegistrationEnded = told.last().unwrap().event.data().unwrap();
     assert_eq!(ended.payment_id, Some(payment), "it was made for another order");
+    // Payments sends the money of what was cancelled back by itself: it buys nothing else.
+    let next = register(&store, event.id, user, later)
+        .await
+        .unwrap()
+        .registration;
+    take_in(&store, captured(&live, PaymentId::new()), later).await;
+    let told = store.outbox().due("payments", far, 1000).await.unwrap();
+    let refused: PaymentRefused = told.last().unwrap().event.data().unwrap();
+    assert_eq!(refused.reason, RefundReason::Attendee);
+    let found = store.registration(next.id, user, later).await.unwrap().unwrap();
+    assert_eq!(found.registration.payment_id, None);
 }
 
 pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {

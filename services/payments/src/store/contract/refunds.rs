@@ -21,12 +21,6 @@ pub async fn refunds_are_asked_for_once(store: S) {
         "nothing was paid"
     );
     let payment = apply(&store, report(&order, "pay_1", Status::Captured)).await;
-    store.take_in(vec![ended_message(false)], now()).await.unwrap();
-    assert_eq!(
-        store.due_refunds(now(), soon(), 10).await.unwrap(),
-        [],
-        "events has yet to say what becomes of it"
-    );
     let refused = PaymentRefused {
         payment_id: payment.id,
         registration_id: order.registration_id,

@@ -128,15 +128,11 @@ pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> 
     Ok(Receipt::accepted(event.id))
 }
 
-/// What was captured for a registration that ends, as its service says; where a confirmed one does not name it, what paid
-/// its order. Money for one that was not confirmed is still on its way to the events service, which alone decides: it may
-/// confirm another registration of the same payer.
+/// What was captured for a registration that ends, as its service says, or else for its order: then the events service has
+/// not heard of it yet, and will refuse it for the same reason.
 async fn paid_by(tx: &mut Tx, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
     if let Some(payment) = ended.payment_id {
         return Ok(Some(payment));
-    }
-    if !ended.was_confirmed {
-        return Ok(None);
     }
     let order = orders::by_registration(tx, ended.registration_id).await?;
     Ok(order.and_then(|order| order.paid_by))

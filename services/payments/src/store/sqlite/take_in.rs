@@ -120,15 +120,11 @@ pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Re
     Ok(Receipt::accepted(event.id))
 }
 
-/// What was captured for a registration that ends, as its service says; where a confirmed one does not name it, what paid
-/// its order. Money for one that was not confirmed is still on its way to the events service, which alone decides: it may
-/// confirm another registration of the same payer.
+/// What was captured for a registration that ends, as its service says, or else for its order: then the events service has
+/// not heard of it yet, and will refuse it for the same reason.
 fn paid_by(db: &Connection, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
     if let Some(payment) = ended.payment_id {
         return Ok(Some(payment));
-    }
-    if !ended.was_confirmed {
-        return Ok(None);
     }
     Ok(orders::by_registration(db, ended.registration_id)?.and_then(|order| order.paid_by))
 }
