@@ -71,7 +71,7 @@ impl World {
         let path = "/api/reg/register_event";
         let token = &self.people[person].token;
         let answer = self.call(token, Method::POST, path, Some(body), None).await;
-        self.tell_answer(
+        self.note_answer(
             format!("{person} registers for {event}"),
             answer.as_ref().map(|it| it.status),
         );
@@ -110,7 +110,7 @@ impl World {
                 .call(&who.token, Method::POST, path, Some(body.clone()), key.as_deref())
                 .await;
             let status = answer.as_ref().map(|answer| answer.status);
-            self.tell_answer(format!("{person} pays for {event}, key {key:?}"), status);
+            self.note_answer(format!("{person} pays for {event}, key {key:?}"), status);
             // Who gets no answer presses the button again.
             if status.is_some_and(|status| status < 500) {
                 break;
@@ -118,7 +118,7 @@ impl World {
         }
         let Some(answer) = answer else { return };
         if answer.status == 500 {
-            self.wrong(format!("500 for a payment: {}", answer.text));
+            self.violation(format!("500 for a payment: {}", answer.text));
         }
         if answer.status == 200 {
             let text = answer.text;
@@ -146,6 +146,13 @@ impl World {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
+    /// Some payment at Razorpay that is one of these.
+    async fn some_payment(&self, is: &[&str]) -> Option<Value> {
+        let mut payments = self.list("/v1/payments?count=100").await;
+        payments.retain(|one| is.iter().any(|status| one["status"] == *status));
+        self.choose(&payments).cloned()
+    }
+
     /// A second tab, or a page that was left open: another payment for some order.
     async fn checkout(&self) {
         let orders = self.list("/v1/orders?count=100").await;
@@ -157,8 +164,8 @@ impl World {
         let Some(payment) = made["razorpay_payment_id"].as_str() else {
             return;
         };
-        self.wire.count("another payment for an order");
-        self.wire.tell(format!("{payment} for {id} by another tab"));
+        self.wire.count_act("another payment for an order");
+        self.wire.note(format!("{payment} for {id} by another tab"));
         if self.dice(2) == 0 {
             self.verify(id, payment).await;
         }
@@ -166,49 +173,41 @@ impl World {
 
     /// The payer's step, the bank's answer, or both late.
     async fn at_the_bank(&self) {
-        let payments = self.list("/v1/payments?count=100").await;
-        let open: Vec<_> = payments
-            .iter()
-            .filter(|one| one["status"] == "created" || one["status"] == "failed")
-            .collect();
-        let Some(payment) = self.choose(&open) else { return };
+        let Some(payment) = self.some_payment(&["created", "failed"]).await else {
+            return;
+        };
         let id = payment["id"].as_str().unwrap_or_default();
         if payment["status"] == "failed" {
-            self.wire.count("authorized late");
+            self.wire.count_act("authorized late");
         } else {
             match self.dice(8) {
                 0 => {
-                    self.wire.count("failed at the bank");
+                    self.wire.count_act("failed at the bank");
                     self.control(&format!("/payments/{id}/fail"), json!({})).await;
                     return;
                 }
                 1 | 2 => {
-                    self.wire.count("offer or fee");
+                    self.wire.count_act("offer or fee");
                     let amount = [45_000, 51_180][self.dice(2)];
                     self.control(&format!("/payments/{id}/adjust"), json!({"amount": amount}))
                         .await;
                 }
                 3 => {
-                    self.wire.count("less than due");
+                    self.wire.count_act("less than due");
                     let less = json!({"amount": 100, "settles": 0});
                     self.control(&format!("/payments/{id}/adjust"), less).await;
                 }
                 _ => {}
             }
         }
-        self.wire.tell(format!("{id} is authorized by the bank"));
+        self.wire.note(format!("{id} is authorized by the bank"));
         self.control(&format!("/payments/{id}/authorize"), json!({}))
             .await;
     }
 
     /// Somebody captures at Razorpay's dashboard what the product has not captured, or has let go.
     async fn capture_outside(&self) {
-        let payments = self.list("/v1/payments?count=100").await;
-        let waiting: Vec<_> = payments
-            .iter()
-            .filter(|one| one["status"] == "authorized")
-            .collect();
-        let Some(payment) = self.choose(&waiting) else {
+        let Some(payment) = self.some_payment(&["authorized"]).await else {
             return;
         };
         let id = payment["id"].as_str().unwrap_or_default();
@@ -217,8 +216,8 @@ impl World {
             .razorpay(&format!("/v1/payments/{id}/capture"), Some(body))
             .await;
         if captured["status"] == "captured" {
-            self.wire.count("captured at Razorpay");
-            self.wire.tell(format!("{id} is captured at Razorpay"));
+            self.wire.count_act("captured at Razorpay");
+            self.wire.note(format!("{id} is captured at Razorpay"));
         }
     }
 
@@ -237,7 +236,7 @@ impl World {
         let (token, callback) = (&self.people[person].token, self.callback(order, payment));
         let path = "/api/payment/verify";
         let answer = self.call(token, Method::POST, path, Some(callback), None).await;
-        self.tell_answer(format!("{person} verifies {payment}"), answer.map(|it| it.status));
+        self.note_answer(format!("{person} verifies {payment}"), answer.map(|it| it.status));
     }
 
     /// Somebody's registrations, as the product lists them.
@@ -256,7 +255,7 @@ impl World {
         let Some(one) = all.iter().find(|one| one["event_id"] == id.as_str()) else {
             return;
         };
-        self.wire.count("registration cancelled");
+        self.wire.count_act("registration cancelled");
         self.may_end(person, event);
         let path = format!(
             "/api/reg/registrations/{}",
@@ -265,27 +264,22 @@ impl World {
         let answer = self
             .call(&self.people[person].token, Method::DELETE, &path, None, None)
             .await;
-        self.tell_answer(format!("{person} cancels {event}"), answer.map(|it| it.status));
+        self.note_answer(format!("{person} cancels {event}"), answer.map(|it| it.status));
     }
 
     async fn cancel_event(&self, event: usize) {
-        self.wire.count("event cancelled");
+        self.wire.count_act("event cancelled");
         (0..self.people.len()).for_each(|person| self.may_end(person, event));
         let path = format!("/api/organiser/events/{}/cancel", self.event(event));
         let answer = self
             .call(&self.organizer, Method::POST, &path, Some(json!({})), None)
             .await;
-        self.tell_answer(format!("event {event} is cancelled"), answer.map(|it| it.status));
+        self.note_answer(format!("event {event} is cancelled"), answer.map(|it| it.status));
     }
 
     /// An organizer sends money back at Razorpay's dashboard.
     async fn refund_outside(&self) {
-        let payments = self.list("/v1/payments?count=100").await;
-        let captured: Vec<_> = payments
-            .iter()
-            .filter(|one| one["status"] == "captured")
-            .collect();
-        let Some(payment) = self.choose(&captured) else {
+        let Some(payment) = self.some_payment(&["captured"]).await else {
             return;
         };
         let (id, amount) = (
@@ -293,14 +287,13 @@ impl World {
             payment["amount"].as_i64().unwrap_or(0),
         );
         let amount = [amount, 100, 20_000][self.dice(3)];
-        // Whose it is, is not known here.
-        self.refunded.lock().push(id.to_owned());
         let path = format!("/v1/payments/{id}/refund");
         let made = self.razorpay(&path, Some(json!({"amount": amount}))).await;
         if made["id"].is_string() {
-            self.wire.count("refund at Razorpay");
+            self.refunded.lock().push(id.to_owned());
+            self.wire.count_act("refund at Razorpay");
             self.wire
-                .tell(format!("{amount} of {id} is sent back at Razorpay"));
+                .note(format!("{amount} of {id} is sent back at Razorpay"));
         }
     }
 
@@ -312,9 +305,9 @@ impl World {
         };
         let id = refund["id"].as_str().unwrap_or_default();
         let turn = ["process", "fail"][self.dice(2)];
-        self.wire.count("refund failed or processed late");
+        self.wire.count_act("refund failed or processed late");
         self.wire
-            .tell(format!("{id} of {}: {turn}", refund["payment_id"]));
+            .note(format!("{id} of {}: {turn}", refund["payment_id"]));
         self.control(&format!("/refunds/{id}/{turn}"), json!({})).await;
     }
 
@@ -326,15 +319,15 @@ impl World {
     fn kill_now(&self) {
         if !self.wire.is_calm() {
             self.wire.count("killed at any moment");
-            self.wire.tell("killed");
+            self.wire.note("killed");
             self.wire.kill.notify_one();
         }
     }
 
-    fn tell_answer(&self, what: String, status: Option<u16>) {
+    fn note_answer(&self, what: String, status: Option<u16>) {
         match status {
-            Some(status) => self.wire.tell(format!("{what}: {status}")),
-            None => self.wire.tell(format!("{what}: no answer")),
+            Some(status) => self.wire.note(format!("{what}: {status}")),
+            None => self.wire.note(format!("{what}: no answer")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The checker: whether what Razorpay has, what payments and events say, and what people were told agree.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use axum::http::Method;
 use serde_json::Value;
@@ -51,17 +51,18 @@ impl World {
                     break;
                 }
             }
-            if found.is_empty() && self.letters() == 0 {
+            if found.is_empty() && self.webhooks() == 0 {
                 self.wire.calm(true);
                 let (fine, told) = self.ledger_check().await;
                 if fine && told.contains(" 0 payments have a message on their way") {
-                    self.wire.tell(format!("at rest after round {round}"));
-                    return self.wrongs.lock().clone();
+                    self.wire.note(format!("at rest after round {round}"));
+                    return self.violations.lock().clone();
                 }
                 found.push(told);
             }
         }
-        found.extend(self.wrongs.lock().iter().cloned());
+        found.extend(self.violations.lock().iter().cloned());
+        found.push(format!("no rest, {} webhooks on their way", self.webhooks()));
         found
     }
 
@@ -137,7 +138,7 @@ impl World {
         let events = self.events.lock().clone();
         let mut found = Vec::new();
         let mut known: HashMap<String, (usize, usize)> = HashMap::new();
-        let mut no_seat = HashSet::new();
+        let mut goes_back = HashMap::new();
         let mut taken = vec![0; events.len()];
         let mut confirmed_by: HashMap<(usize, usize), Option<String>> = HashMap::new();
         for person in 0..self.people.len() {
@@ -147,9 +148,8 @@ impl World {
             };
             for payment in &payments {
                 let text = |name: &str| payment[name].as_str().unwrap_or_default();
-                if payment["refund"]["reason"] == "no_seat" {
-                    no_seat.insert(payment["payment_id"].to_string());
-                }
+                let reason = payment["refund"]["reason"].as_str().map(str::to_owned);
+                goes_back.insert(text("payment_id").to_owned(), reason);
                 let event = events.iter().position(|event| event == text("event_id"));
                 known.insert(
                     text("razorpay_payment_id").to_owned(),
@@ -178,7 +178,7 @@ impl World {
         }
         self.seats_agree(&events, &taken, &mut found).await;
         self.money_agrees(&there, &known, &confirmed_by, &mut found);
-        self.promises_are_kept(&confirmed_by, &no_seat, &mut found);
+        self.promises_are_kept(&confirmed_by, &goes_back, &mut found);
         found
     }
 
@@ -252,7 +252,7 @@ impl World {
     fn promises_are_kept(
         &self,
         confirmed_by: &HashMap<(usize, usize), Option<String>>,
-        no_seat: &HashSet<String>,
+        goes_back: &HashMap<String, Option<String>>,
         found: &mut Vec<String>,
     ) {
         let (promises, ended) = (self.promises.lock(), self.ended.lock());
@@ -266,7 +266,9 @@ impl World {
                 found.push(format!("key {key} of {person} has two answers"));
             }
             let told: Value = serde_json::from_str(&promise.text).unwrap_or_default();
-            let slow = self.jumped_since(promise.at) && no_seat.contains(&told["payment_id"].to_string());
+            let payment = told["payment_id"].as_str().unwrap_or_default();
+            let reason = goes_back.get(payment).and_then(Option::as_deref);
+            let slow = self.jumped_since(promise.at) && reason == Some("no_seat");
             let sent_back = self
                 .refunded
                 .lock()
@@ -274,8 +276,8 @@ impl World {
                 .any(|id| told["razorpay_payment_id"] == id.as_str());
             if !confirmed_by.contains_key(&of) && !ended.contains(&of) && !sent_back && !slow {
                 found.push(format!(
-                    "{person} was told that {event} is paid, and has no ticket: {}",
-                    promise.text
+                    "{person} was told at {} that {event} is paid, and has no ticket; back because of {reason:?}: {}",
+                    promise.at, promise.text
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! The wire: every call between payments, events and Razorpay passes here, and may go wrong.
+//! The wire: every call between payments, events, notifications and Razorpay passes here, and may go wrong.
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +28,8 @@ use tokio::sync::Notify;
 
 use crate::fault::{Fault, Leg, When, draw};
 
-/// What the world does when the wire asks for it.
-pub trait Hands: Send + Sync {
+/// What happens outside of a call while it is under way.
+pub trait Outside: Send + Sync {
     /// So many seconds pass.
     fn jump(&self, seconds: i64) -> Pin<Box<dyn Future<Output = ()> + Send>>;
     /// Somebody does something.
@@ -48,11 +48,12 @@ pub struct Wire {
     calls: AtomicUsize,
     /// Kill at this call, once, and nothing else goes wrong.
     only: Option<(usize, When)>,
-    /// Rings when the product is to be killed.
+    /// Notified when the product is to be killed.
     pub kill: Notify,
-    counted: Mutex<BTreeMap<&'static str, usize>>,
-    told: Mutex<Vec<String>>,
-    hands: OnceLock<Arc<dyn Hands>>,
+    faults: Mutex<BTreeMap<&'static str, usize>>,
+    acts: Mutex<BTreeMap<&'static str, usize>>,
+    noted: Mutex<Vec<String>>,
+    outside: OnceLock<Arc<dyn Outside>>,
 }
 
 impl Wire {
@@ -64,15 +65,16 @@ impl Wire {
             calls: AtomicUsize::new(0),
             only,
             kill: Notify::new(),
-            counted: Mutex::default(),
-            told: Mutex::default(),
-            hands: OnceLock::new(),
+            faults: Mutex::default(),
+            acts: Mutex::default(),
+            noted: Mutex::default(),
+            outside: OnceLock::new(),
         })
     }
 
-    /// Who does what is asked for. Set once.
-    pub fn with(&self, hands: Arc<dyn Hands>) {
-        let _ = self.hands.set(hands);
+    /// Who makes things happen outside of a call. Set once.
+    pub fn with(&self, outside: Arc<dyn Outside>) {
+        let _ = self.outside.set(outside);
     }
 
     /// Nothing goes wrong from now on, or everything may.
@@ -91,23 +93,28 @@ impl Wire {
     }
 
     /// Notes what happened, for whoever reads a failure.
-    pub fn tell(&self, what: impl Into<String>) {
-        self.told.lock().push(what.into());
+    pub fn note(&self, what: impl Into<String>) {
+        self.noted.lock().push(what.into());
     }
 
     /// Everything noted.
-    pub fn story(&self) -> String {
-        self.told.lock().join("\n  ")
+    pub fn history(&self) -> String {
+        self.noted.lock().join("\n  ")
     }
 
     /// Counts a fault.
     pub fn count(&self, fault: &'static str) {
-        *self.counted.lock().entry(fault).or_default() += 1;
+        *self.faults.lock().entry(fault).or_default() += 1;
     }
 
-    /// The faults there have been.
-    pub fn counted(&self) -> BTreeMap<&'static str, usize> {
-        self.counted.lock().clone()
+    /// Counts what somebody did, which is no fault.
+    pub fn count_act(&self, act: &'static str) {
+        *self.acts.lock().entry(act).or_default() += 1;
+    }
+
+    /// The faults there have been, and the acts.
+    pub fn counted(&self) -> [BTreeMap<&'static str, usize>; 2] {
+        [self.faults.lock().clone(), self.acts.lock().clone()]
     }
 
     /// A service behind the wire.
@@ -154,11 +161,11 @@ impl Wire {
             return forward(request).await;
         };
         self.count(fault.name());
-        self.tell(format!("{what}: {fault:?}"));
+        self.note(format!("{what}: {fault:?}"));
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, MOST).await.unwrap_or_default();
         let call = || forward(Request::from_parts(parts.clone(), Body::from(body.clone())));
-        let hands = self.hands.get();
+        let outside = self.outside.get();
         match fault {
             Fault::Kill(when) => {
                 if when == When::After {
@@ -182,14 +189,14 @@ impl Wire {
                 call().await
             }
             Fault::Jump(seconds) => {
-                if let Some(hands) = hands {
-                    hands.jump(seconds).await;
+                if let Some(outside) = outside {
+                    outside.jump(seconds).await;
                 }
                 call().await
             }
             Fault::Meanwhile => {
-                if let Some(hands) = hands {
-                    let _ = tokio::time::timeout(MEANWHILE, hands.meanwhile()).await;
+                if let Some(outside) = outside {
+                    let _ = tokio::time::timeout(MEANWHILE, outside.meanwhile()).await;
                 }
                 call().await
             }

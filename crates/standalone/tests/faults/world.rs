@@ -1,4 +1,4 @@
-//! A world: the product in a runtime of its own, which can be killed, Razorpay beside it, and a clock that both follow.
+//! A world: the product, Razorpay beside it, webhooks on their way, and a clock that both follow.
 
 use std::{
     collections::HashSet,
@@ -21,9 +21,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::{
     auth::{Auth, Role},
     clock::Clock,
-    http::{Front, Upstream},
     ids::UserId,
-    process::{Context, razorpay_keys},
+    process::razorpay_keys,
     settings::{RazorpayKeys, Settings},
 };
 use parking_lot::Mutex;
@@ -31,14 +30,15 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use razorpay_simulator::Simulator;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
 use crate::{
     act::act,
     fault::{Leg, PAST_HOLD},
-    wire::{Hands, Wire},
+    product::Product,
+    wire::{Outside, Wire},
 };
 
 /// Signs everybody's tokens.
@@ -67,7 +67,7 @@ pub struct World {
     /// What was promised to people: answers of 200, by key.
     pub promises: Mutex<Vec<Promise>>,
     /// What answers should not have said.
-    pub wrongs: Mutex<Vec<String>>,
+    pub violations: Mutex<Vec<String>>,
     /// Whose registrations may have ended for a good reason: person and event.
     pub ended: Mutex<HashSet<(usize, usize)>>,
     /// Payments of which somebody sent money back at Razorpay.
@@ -86,7 +86,7 @@ pub struct World {
     razorpay: Router,
     product: Mutex<Option<Product>>,
     turn: tokio::sync::Mutex<()>,
-    letters: Mutex<Vec<Letter>>,
+    webhooks: Mutex<Vec<Webhook>>,
     me: Weak<Self>,
     _end: DropGuard,
 }
@@ -113,22 +113,8 @@ pub struct Promise {
     pub text: String,
 }
 
-struct Product {
-    runtime: Option<Runtime>,
-    gateway: Upstream,
-}
-
-impl Drop for Product {
-    /// Ends it in the middle of whatever it does.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// A webhook on its way.
-struct Letter {
+struct Webhook {
     headers: HeaderMap,
     body: Bytes,
     times: usize,
@@ -194,7 +180,7 @@ impl World {
             organizer: person(Role::Organizer).token,
             events: Mutex::default(),
             promises: Mutex::default(),
-            wrongs: Mutex::default(),
+            violations: Mutex::default(),
             ended: Mutex::default(),
             refunded: Mutex::default(),
             dir,
@@ -209,12 +195,12 @@ impl World {
             razorpay: simulator.router(),
             product: Mutex::new(None),
             turn: tokio::sync::Mutex::default(),
-            letters: Mutex::default(),
+            webhooks: Mutex::default(),
             me: me.clone(),
             wire: wire.clone(),
             _end: end.clone().drop_guard(),
         });
-        wire.with(Arc::new(HandsOf(Arc::downgrade(&world))));
+        wire.with(Arc::new(OutsideOf(Arc::downgrade(&world))));
         world.listen(listener, end.clone());
         {
             let end = end.clone();
@@ -238,7 +224,7 @@ impl World {
                         world.wire.count("webhook lost");
                         return;
                     }
-                    world.letters.lock().push(Letter {
+                    world.webhooks.lock().push(Webhook {
                         headers,
                         body,
                         times: TIMES,
@@ -287,50 +273,40 @@ impl World {
     pub async fn restart(&self) {
         let _one_at_a_time = self.turn.lock().await;
         self.product.lock().take();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let context = (self.settings.clone(), self.clock.clone());
         let razorpay = format!("http://127.0.0.1:{}", self.port);
-        let wire = self.wire.clone();
-        let composed = runtime.spawn(async move {
-            let context = Context::new(context.0, context.1)?;
-            compose(&context, &razorpay, &wire).await
-        });
-        let front = composed.await.unwrap().unwrap();
-        let (gateway, slot) = Upstream::local();
-        let _ = slot.set(front);
-        *self.product.lock() = Some(Product {
-            runtime: Some(runtime),
-            gateway,
-        });
+        let product = Product::start(
+            self.settings.clone(),
+            self.clock.clone(),
+            razorpay,
+            self.wire.clone(),
+        );
+        let product = product.await;
+        *self.product.lock() = Some(product);
     }
 
     async fn deliver(&self) {
-        let letter = {
-            let mut letters = self.letters.lock();
-            if letters.is_empty() {
+        let webhook = {
+            let mut webhooks = self.webhooks.lock();
+            if webhooks.is_empty() {
                 return;
             }
-            let place = self.dice.lock().random_range(0..letters.len());
-            let mut letter = letters.swap_remove(place);
-            letter.times -= 1;
-            let copy = (letter.headers.clone(), letter.body.clone());
-            if letter.times > 0 {
-                letters.push(letter);
+            let place = self.dice.lock().random_range(0..webhooks.len());
+            let mut webhook = webhooks.swap_remove(place);
+            webhook.times -= 1;
+            let copy = (webhook.headers.clone(), webhook.body.clone());
+            if webhook.times > 0 {
+                webhooks.push(webhook);
             }
             copy
         };
-        let (headers, body) = letter;
+        let (headers, body) = webhook;
         let mut request = Request::post("/api/payment/webhook")
             .body(Body::from(body.clone()))
             .unwrap();
         *request.headers_mut() = headers.clone();
         if self.send(request).await.is_none_or(|answer| answer.status != 200) {
             // As Razorpay does.
-            self.letters.lock().push(Letter {
+            self.webhooks.lock().push(Webhook {
                 headers,
                 body,
                 times: 1,
@@ -339,18 +315,14 @@ impl World {
     }
 
     /// How many webhooks are on their way.
-    pub fn letters(&self) -> usize {
-        self.letters.lock().len()
+    pub fn webhooks(&self) -> usize {
+        self.webhooks.lock().len()
     }
 
     /// Sends a request to the product, once it is up; nothing when it died over it.
     async fn send(&self, request: Request) -> Option<Answer> {
-        let up = |product: &Product| {
-            let runtime = product.runtime.as_ref()?;
-            Some((runtime.handle().clone(), product.gateway.clone()))
-        };
         let (runtime, gateway) = loop {
-            if let Some(up) = self.product.lock().as_ref().and_then(up) {
+            if let Some(up) = self.product.lock().as_ref().and_then(Product::up) {
                 break up;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -409,7 +381,7 @@ impl World {
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// What Checkout hands to the browser at the end of a payment.
+    /// What Checkout outside to the browser at the end of a payment.
     pub fn callback(&self, order: &str, payment: &str) -> Value {
         use hmac::{Hmac, KeyInit, Mac};
         let secret = self.keys.key_secret.expose_secret().as_bytes();
@@ -428,7 +400,7 @@ impl World {
     pub async fn jump(&self, seconds: i64) {
         let ahead = self.ahead.fetch_add(seconds, Ordering::SeqCst) + seconds;
         self.clock.set(self.start + TimeDelta::seconds(ahead));
-        if seconds >= PAST_HOLD {
+        if seconds >= PAST_HOLD && !self.wire.is_calm() {
             self.jumps.lock().push(self.clock.now());
         }
         // Razorpay's clock is right; it is ours that is put back.
@@ -438,7 +410,7 @@ impl World {
         }
     }
 
-    /// Whether the clock has jumped past a hold since then.
+    /// Whether the clock has jumped past a hold since then, while things could go wrong.
     pub fn jumped_since(&self, then: DateTime<Utc>) -> bool {
         self.jumps.lock().iter().any(|jump| *jump > then)
     }
@@ -449,8 +421,8 @@ impl World {
     }
 
     /// Notes what an answer should not have said.
-    pub fn wrong(&self, what: String) {
-        self.wrongs.lock().push(what);
+    pub fn violation(&self, what: String) {
+        self.violations.lock().push(what);
     }
 
     /// Notes that a registration may end for a good reason.
@@ -469,9 +441,9 @@ impl World {
     }
 }
 
-struct HandsOf(Weak<World>);
+struct OutsideOf(Weak<World>);
 
-impl Hands for HandsOf {
+impl Outside for OutsideOf {
     fn jump(&self, seconds: i64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let world = self.0.upgrade();
         Box::pin(async move {
@@ -487,46 +459,4 @@ impl Hands for HandsOf {
             None => Box::pin(std::future::ready(())),
         }
     }
-}
-
-/// The whole system as `organise-event` composes it, with the wire between its parts and no sockets.
-async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<Front, String> {
-    let (users, users_slot) = Upstream::local();
-    let (events, events_slot) = Upstream::local();
-    let (notifications, notifications_slot) = Upstream::local();
-    let (payments, payments_slot) = Upstream::local();
-    let wired = |leg, name, behind: &Upstream| {
-        let (upstream, slot) = Upstream::local();
-        let _ = slot.set(wire.before(leg, name, behind.clone()));
-        upstream
-    };
-    let to_events = wired(Leg::Events, "wire to events", &events);
-    let to_payments = wired(Leg::Payments, "wire to payments", &payments);
-    let to_notifications = wired(Leg::Notifications, "wire to notifications", &notifications);
-    let fronts = [
-        (users_slot, users::build(context).await?),
-        (
-            events_slot,
-            events::build(context, users.clone(), to_notifications.clone(), to_payments).await?,
-        ),
-        (
-            notifications_slot,
-            notifications::build(context, users.clone()).await?,
-        ),
-        (
-            payments_slot,
-            payments::build(context, users.clone(), to_events, to_notifications, razorpay).await?,
-        ),
-    ];
-    let upstreams = gateway::Upstreams {
-        users,
-        events,
-        notifications,
-        payments,
-    };
-    let gateway = gateway::build(context, upstreams)?;
-    for (slot, front) in fronts {
-        let _ = slot.set(front);
-    }
-    Ok(gateway)
 }
