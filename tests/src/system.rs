@@ -11,6 +11,7 @@ use std::{
 
 use common::{auth::Auth, auth::Role, clock::Clock, ids::UserId, shared::testing::RedisServer};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -129,6 +130,7 @@ impl System {
             settings["GATEWAY_PORT"]
         );
         settings.insert("RAZORPAY_WEBHOOK_URL".to_owned(), webhook);
+        // With keys the product would ask Razorpay itself.
         if options.settings.contains_key("RAZORPAY_KEY_ID") {
             let simulator = format!("http://127.0.0.1:{}", settings["RAZORPAY_SIMULATOR_PORT"]);
             settings.insert("RAZORPAY_BASE_URL".to_owned(), simulator);
@@ -334,6 +336,28 @@ impl System {
     /// Signs somebody up, with more fields, and in.
     pub async fn person_with(&self, role: &str, more: &[(&str, &str)]) -> Person {
         Person::sign_up(self.http.clone(), self.url(), role, more).await
+    }
+
+    /// Delivers a message to payments, as the events service would.
+    pub async fn deliver_to_payments(&self, kind: &str, subject: &Value, data: &Value) {
+        let auth = Auth::new("events", &SecretString::from(SECRET), Clock::system());
+        let message = json!({"specversion": "1.0", "id": common::ids::new_id(), "source": "/events", "type": kind,
+                             "subject": subject, "time": Clock::system().now(), "datacontenttype": "application/json",
+                             "data": data});
+        let url = format!("{}/internal/messages", self.service_url("PAYMENTS_PORT"));
+        let request = self
+            .http
+            .post(url)
+            .bearer_auth(auth.service_token("payments").unwrap());
+        let receipts: Value = request
+            .json(&[message])
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert_eq!(receipts[0]["status"], "accepted", "{receipts}");
     }
 
     /// Somebody with a valid token whom the users service has never seen: quick to make, for crowds.

@@ -1,11 +1,12 @@
-// checkout.mjs API CHECKOUT PAYER EVENT...: pays as a merchant's page does in production, with a browser as wide as phones
-// and desks are. API is the gateway, CHECKOUT the simulator, PAYER an object of token and id, each EVENT one to pay for.
+// checkout.mjs API CHECKOUT PAYER FLOW EVENT...: pays as a merchant's page does in production, with a browser as wide as phones
+// and desks are. API is the gateway, CHECKOUT the simulator, PAYER an object of token and id, each EVENT one to pay for. FLOW is
+// `keys` when the product leaves the payment to Checkout, `none` when it has started one of its own.
 // NODE_PATH has what package.json names; TMPDIR takes the browser (200 MB) and SHOTS, if set, pictures.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { browser } from './browser.mjs';
 
-const [api, checkout, payerText, ...events] = process.argv.slice(2);
+const [api, checkout, payerText, flow, ...events] = process.argv.slice(2);
 const payer = JSON.parse(payerText);
 
 const call = async (path, body) => {
@@ -22,7 +23,7 @@ const order = async () => {
   const [status, answer] = await call('/api/payment/process_payment',
     { event_id: event, amount: 500, user_id: payer.id, payment_method: 'card' });
   assert.equal(status, 202, JSON.stringify(answer));
-  assert.equal(answer.payment_id, null, 'Checkout makes the payment');
+  assert.equal(answer.payment_id === null, flow === 'keys', 'Checkout makes the payment');
   return answer.checkout;
 };
 
@@ -61,7 +62,7 @@ try {
       const razorpay = new window.Razorpay({
         ...options,
         handler: (handed) => { window.told.handed = handed; },
-        modal: { ondismiss: () => { window.told.dismissed = true; } },
+        modal: { ...options.modal, ondismiss: (reason) => { window.told.dismissed = reason ?? 'by hand'; } },
       });
       razorpay.on('payment.failed', ({ error }) => { window.told.error = error; });
       razorpay.open();
@@ -75,7 +76,18 @@ try {
     await open(options);
     const frame = page.frameLocator('.razorpay-checkout-frame');
     await frame.getByRole('button', { name: 'Cancel' }).click();
-    assert.ok(await told('dismissed'));
+    assert.equal(await told('dismissed'), 'by hand');
+    await open(options);
+    await page.keyboard.press('Escape');
+    assert.equal(await told('dismissed'), 'by hand');
+    await open({ ...options, modal: { escape: false, backdropclose: true, confirm_close: true } });
+    await page.keyboard.press('Escape');
+    await frame.getByText('₹500').waitFor();
+    page.once('dialog', (dialog) => dialog.accept());
+    await page.locator('.razorpay-container').click({ position: { x: 5, y: 5 } });
+    assert.equal(await told('dismissed'), 'by hand');
+    await open({ ...options, timeout: 1 });
+    assert.equal(await told('dismissed'), 'timeout');
     await open(options);
     await frame.getByText('₹500').waitFor();
     assert.equal(await frame.getByLabel('E-mail').inputValue(), 'a@example.com');

@@ -1,5 +1,5 @@
 //! A local server that speaks Razorpay's HTTP API: orders, server-to-server payments, captures, refunds, payment
-//! links and webhooks, with no network and no account. Clients written for `https://api.razorpay.com` work against
+//! links, Checkout and webhooks, with no network and no account. Clients written for `https://api.razorpay.com` work against
 //! it when they are given its address; so do the official SDKs (Node: `api.rq.defaults.baseURL`; Python: `base_url`).
 //!
 //! State is kept in `<data_dir>/razorpay-simulator.db`. What was answered is on disk, and what is pending is a row

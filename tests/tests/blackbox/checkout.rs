@@ -11,15 +11,23 @@ use crate::everywhere;
 /// As in production: the product has keys, so that Checkout makes the payments, and only its address is the simulator's.
 #[tokio::test(flavor = "multi_thread")]
 async fn checkout_is_rehearsed_in_a_browser() {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings the browser"))
-    };
     let keys = Options::default()
         .with("RAZORPAY_KEY_ID", "rzp_test_rehearsal")
         .with("RAZORPAY_KEY_SECRET", "rehearsal-secret-of-a-test")
         .with("RAZORPAY_WEBHOOK_SECRET", "rehearsal-webhook-secret");
-    let system = System::start(Topology::Five, keys).await;
+    in_a_browser(System::start(Topology::Five, keys).await, "keys").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkout_works_without_keys() {
+    in_a_browser(System::start(Topology::One, by_hand()).await, "none").await;
+}
+
+async fn in_a_browser(system: System, flow: &str) {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings the browser"))
+    };
     let organizer = system.stranger(Role::Organizer);
     let person = system.stranger(Role::User);
     let mut events = Vec::new();
@@ -31,6 +39,7 @@ async fn checkout_is_rehearsed_in_a_browser() {
         .arg(root().join("tests/tools/checkout.mjs"))
         .args([system.url(), system.service_url("RAZORPAY_SIMULATOR_PORT")])
         .arg(json!({"token": person.token, "id": person.id}).to_string())
+        .arg(flow)
         .args(&events)
         .env("NODE_PATH", variable("ORGANISE_NODE_MODULES"))
         .env("TMPDIR", scratch.path())

@@ -39,8 +39,10 @@ pub(crate) struct Wanted(Vec<(&'static str, String)>);
 
 impl Wanted {
     fn of(get: impl Fn(&'static str) -> Option<String>) -> Self {
-        let given = OPTIONS.into_iter();
-        Self(given.filter_map(|name| Some((name, get(name)?))).collect())
+        // Forms send empty fields too.
+        let given = |name| get(name).filter(|value| !value.is_empty());
+        let options = OPTIONS.into_iter();
+        Self(options.filter_map(|name| Some((name, given(name)?))).collect())
     }
 
     fn of_form(fields: &Fields) -> Self {
@@ -142,7 +144,6 @@ async fn page(app: &App, wanted: &Wanted) -> Response {
         Ok(order) => order,
         Err(failure) => return trouble(&failure),
     };
-    let option = |name: &str| html::escape(wanted.get(name).unwrap_or_default());
     let described = match wanted.get("description") {
         Some(text) => format!("<p>{}</p>", html::escape(text)),
         None => String::new(),
@@ -193,11 +194,8 @@ async fn page(app: &App, wanted: &Wanted) -> Response {
         amount = html::amount(order.amount_due(), &order.currency),
         cancel = cancel_address(wanted),
     );
-    let title = match option("name") {
-        name if name.is_empty() => "Razorpay Checkout".to_owned(),
-        _ => wanted.get("name").unwrap_or_default().to_owned(),
-    };
-    html::page(StatusCode::OK, &title, &content)
+    let title = wanted.get("name").unwrap_or("Razorpay Checkout");
+    html::page(StatusCode::OK, title, &content)
 }
 
 /// Where Cancel leads, safe in a script's text.

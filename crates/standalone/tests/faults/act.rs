@@ -287,10 +287,11 @@ impl World {
             payment["amount"].as_i64().unwrap_or(0),
         );
         let amount = [amount, 100, 20_000][self.dice(3)];
+        // Noted before it is done: what happens during a call may be cut off between the two.
+        self.refunded.lock().push(id.to_owned());
         let path = format!("/v1/payments/{id}/refund");
         let made = self.razorpay(&path, Some(json!({"amount": amount}))).await;
         if made["id"].is_string() {
-            self.refunded.lock().push(id.to_owned());
             self.wire.count_act("refund at Razorpay");
             self.wire
                 .note(format!("{amount} of {id} is sent back at Razorpay"));

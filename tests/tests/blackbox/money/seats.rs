@@ -8,6 +8,7 @@ on_both_stores!(
     no_money_is_taken_without_a_seat,
     the_answer_tells_that_the_money_goes_back,
     no_fee_is_paid_for_seats_that_are_gone,
+    a_key_does_not_repeat_what_is_not_true,
 );
 
 mod replicas {
@@ -252,6 +253,31 @@ async fn the_answer_tells_that_the_money_goes_back(topology: Topology) {
     let refused = refused.problem(409, "event_cancelled");
     assert_eq!(refused["refund"]["reason"], "event_cancelled", "{refused}");
     books_agree(&system).await;
+}
+
+/// The process that captured may die before it hears that the money bought nothing. Its answer was kept with the capture.
+async fn a_key_does_not_repeat_what_is_not_true(topology: Topology) {
+    let (system, _) = start(topology, Options::default()).await;
+    let event = event(&system, 5).await;
+    let person = system.stranger(common::auth::Role::User);
+    let body = person.payment(&event, json!(500));
+    let pay = async || {
+        let path = "/api/payment/process_payment";
+        person.post_keyed(path, "once", body.clone()).await
+    };
+    let paid = pay().await;
+    assert_eq!(pay().await.text, paid.text, "a repeat has the same answer");
+    let paid = paid.expect(200);
+    let facts = json!({"event_id": event, "name": "Rust evening", "address": "Hall 7", "zone": "Asia/Kolkata",
+                       "starts_at": common::clock::Clock::system().now(), "version": 1, "schedule_version": 1,
+                       "cancelled": false});
+    let refused = json!({"payment_id": paid["payment_id"], "registration_id": paid["registration_id"],
+                         "event": facts, "reason": "no_seat"});
+    system
+        .deliver_to_payments("payment.refused", &paid["payment_id"], &refused)
+        .await;
+    let told = pay().await.problem(409, "no_seat");
+    assert_eq!(told["payment_id"], paid["payment_id"], "{told}");
 }
 
 /// Takes a hold as soon as there is one to be had, and has the bank set the money aside a while later, often too late for
