@@ -176,10 +176,22 @@ impl World {
                 }
             }
         }
+        self.orders_are_made_once(&mut found).await;
         self.seats_agree(&events, &taken, &mut found).await;
         self.money_agrees(&there, &known, &confirmed_by, &mut found);
         self.promises_are_kept(&confirmed_by, &goes_back, &mut found);
         found
+    }
+
+    /// A second order for one of ours would take payments that nobody looks for.
+    async fn orders_are_made_once(&self, found: &mut Vec<String>) {
+        let mut receipts = HashMap::new();
+        for order in self.all("/v1/orders").await {
+            let receipt = order["receipt"].to_string();
+            if let Some(first) = receipts.insert(receipt, order["id"].clone()) {
+                found.push(format!("{first} and {} are one order of ours", order["id"]));
+            }
+        }
     }
 
     /// I1: no seat is sold twice, and none is lost.

@@ -119,6 +119,8 @@ impl Razorpay {
             "amount": order.amount,
             "currency": "INR",
             "receipt": order.receipt(),
+            // Whoever asks again, because an answer was lost or a process died, gets the same order.
+            "unique_receipt": true,
             "payment": {"capture": "manual", "capture_options": {
                 "manual_expiry_period": CAPTURE_WITHIN_MINUTES,
                 "refund_speed": "normal",

@@ -556,8 +556,41 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
             .await
             .unwrap()
     );
-    let due = store.due_orders(now(), soon(), 10).await.unwrap();
-    assert_eq!(due.iter().map(|(due, _)| due.id).collect::<Vec<_>>(), [order.id]);
+    // Not before whoever is at work on it is done, and also when that has paid it.
+    let again = Order {
+        id: OrderId::new(),
+        ..order.clone()
+    };
+    let Opened::Ready { fence, .. } = store.open_order(again, now(), soon()).await.unwrap() else {
+        panic!("not ready");
+    };
+    let look = async || {
+        let mut due = store.due_orders(now(), soon(), 10).await.unwrap();
+        assert!(due.len() <= 1, "{due:?}");
+        due.pop().map(|(due, fence)| {
+            assert_eq!(due.id, order.id);
+            fence
+        })
+    };
+    assert_eq!(look().await, None);
+    apply(&store, report(&order, "pay_beside", Status::Captured)).await;
+    store.close_order(order.id, fence, None).await.unwrap();
+    let fence = look().await.unwrap();
+    store.close_order(order.id, fence, Some(now())).await.unwrap();
+    let fence = look().await.expect("Razorpay could not be asked");
+    let odd = apply(&store, paid(&order, "pay_odd", 100)).await;
+    let owed = refund_state(&store, &order, odd.id).await;
+    assert_eq!(owed, Some((RefundReason::Duplicate, false, None)));
+    store.close_order(order.id, fence, None).await.unwrap();
+    assert_eq!(look().await, None);
+    // Nothing is kept of what is asked about.
+    let (order, fence) = open(&store).await;
+    store.close_order(order.id, fence, None).await.unwrap();
+    let odd = Some(paid(&order, "pay_odder", 100));
+    store
+        .take_webhook("evt_odder".to_owned(), odd, None, now())
+        .await
+        .unwrap();
     assert_eq!(
         store
             .statements(

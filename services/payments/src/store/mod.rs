@@ -42,6 +42,10 @@ mod table {
 /// When an order or refund that cannot be read is looked at again, in case somebody has mended it: money hangs on it.
 const UNREADABLE_AGAIN: TimeDelta = TimeDelta::days(1);
 
+/// When an order is looked at of which a webhook told what only Razorpay can explain: at once, by the reconciler, and also
+/// if another payment pays it first. No other look is at this time.
+const ASKED: Timestamp = Timestamp::UNIX_EPOCH;
+
 /// How often Razorpay is asked whether money that we let go is free.
 const FOLLOW_EVERY: TimeDelta = TimeDelta::hours(1);
 

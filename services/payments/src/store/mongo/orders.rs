@@ -13,7 +13,7 @@ use mongodb::bson::{Bson, Document, doc};
 use super::schema::ORDERS;
 use crate::{
     domain::order::Order,
-    store::{Fence, Opened, UNREADABLE_AGAIN, table},
+    store::{ASKED, Fence, Opened, UNREADABLE_AGAIN, table},
 };
 
 /// Orders whose time has come and on which nobody works.
@@ -92,25 +92,35 @@ pub(super) async fn open(
     if let Some(payment) = order.paid_by {
         return Ok(Opened::Paid(payment));
     }
-    let fence = claim(tx, order.id, now, until).await?;
+    let fence = claim(tx, order.id, now, until, unless_asked(date(until))).await?;
     Ok(match fence {
         Some(fence) => Opened::Ready { order, fence, fresh },
         None => Opened::Busy,
     })
 }
 
-/// Whoever works on an order also sets the time at which the reconciler would take over, should he die.
+/// When an order is looked at, unless a webhook has asked for a look by the reconciler ([`ASKED`]).
+pub(super) fn unless_asked(at: Bson) -> Bson {
+    let asked = doc! {"$eq": ["$reconcile_at", date(ASKED)]};
+    doc! {"$cond": [asked, date(ASKED), at]}.into()
+}
+
+/// Whoever works on an order also sets the time at which the reconciler would take over, should they die.
 async fn claim(
     tx: &mut Tx,
     id: OrderId,
     now: Timestamp,
     until: Timestamp,
+    reconcile_at: Bson,
 ) -> Result<Option<Fence>, StoreError> {
     let latest = date(latest_end(now, until));
     let free =
         doc! {"_id": id, "$or": [{"worked_until": {"$lte": date(now)}}, {"worked_until": {"$gt": latest}}]};
-    let take =
-        doc! {"$set": {"worked_until": date(until), "reconcile_at": date(until)}, "$inc": {"fence": 1_i64}};
+    let take = vec![doc! {"$set": {
+        "worked_until": date(until),
+        "reconcile_at": reconcile_at,
+        "fence": {"$add": ["$fence", 1_i64]},
+    }}];
     let claimed = tx.find_and_update(ORDERS, free, doc! {}, take).await?;
     claimed.map(|claimed| claimed.long("fence")).transpose()
 }
@@ -121,16 +131,11 @@ pub(super) async fn close(
     fence: Fence,
     reconcile_at: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    let again = match reconcile_at {
-        Some(at) => {
-            doc! {"$cond": [{"$eq": [{"$type": "$paid_by"}, "missing"]}, date(at), "$$REMOVE"]}.into()
-        }
-        None => Bson::from("$$REMOVE"),
-    };
+    let again = reconcile_at.map_or(Bson::from("$$REMOVE"), date);
     let update = vec![doc! {"$set": {
         "worked_until": date(from_millis(0)),
         "looks": {"$add": ["$looks", 1_i64]},
-        "reconcile_at": again,
+        "reconcile_at": unless_asked(again),
     }}];
     tx.update(ORDERS, doc! {"_id": id, "fence": fence}, update)
         .await
@@ -157,7 +162,7 @@ pub(super) async fn due(
     }
     let mut claimed = Vec::with_capacity(orders.rows.len());
     for order in orders.rows {
-        if let Some(fence) = claim(tx, order.id, now, until).await? {
+        if let Some(fence) = claim(tx, order.id, now, until, date(until)).await? {
             claimed.push((order, fence));
         }
     }

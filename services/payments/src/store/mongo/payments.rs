@@ -112,7 +112,10 @@ pub(super) async fn apply(
 /// The order is paid, and events told. Two at once meet at the order.
 async fn pays(tx: &mut Tx, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<i64, StoreError> {
     order.paid_by = Some(payment.id);
-    let paid = doc! {"$set": {"paid_by": payment.id}, "$unset": {"reconcile_at": ""}};
+    let paid = vec![doc! {"$set": {
+        "paid_by": payment.id,
+        "reconcile_at": orders::unless_asked("$$REMOVE".into()),
+    }}];
     tx.update(ORDERS, doc! {"_id": order.id}, paid).await?;
     let places = outbox::push(tx, &[messages::captured(order, payment, now)]).await?;
     places

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::payment::{Report, Status},
-    store::{Applied, Parked, RefundNews, Statement, messages},
+    store::{ASKED, Applied, Parked, RefundNews, Statement, messages},
 };
 
 pub(super) async fn webhook(
@@ -38,17 +38,17 @@ pub(super) async fn webhook(
             status: 200,
             body: Vec::new(),
         };
-        let waits = match payments::apply(tx, report, now, &(None, no_answer)).await? {
-            Applied::Known { payment, .. } => payment.status == Status::Authorized,
-            Applied::Ask => true,
-            Applied::Unknown => false,
+        // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's own
+        // request is about to.
+        let look_at = match payments::apply(tx, report, now, &(None, no_answer)).await? {
+            Applied::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
+            Applied::Ask => Some(ASKED),
+            Applied::Unknown => None,
         };
-        if waits {
-            // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's
-            // own request is about to.
+        if let Some(at) = look_at {
             let order = doc! {"razorpay_id": &report.order};
-            tx.update(ORDERS, order, doc! {"$set": {"reconcile_at": date(now)}})
-                .await?;
+            let look = vec![doc! {"$set": {"reconcile_at": orders::unless_asked(date(at))}}];
+            tx.update(ORDERS, order, look).await?;
         }
     }
     match refund {

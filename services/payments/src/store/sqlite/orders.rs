@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     domain::order::Order,
-    store::{Fence, Opened, UNREADABLE_AGAIN, table},
+    store::{ASKED, Fence, Opened, UNREADABLE_AGAIN, table},
 };
 
 /// Whether [`due`] would find anything.
@@ -61,23 +61,32 @@ pub(super) fn open(
     if let Some(payment) = order.paid_by {
         return Ok(Opened::Paid(payment));
     }
-    let fence = claim(db, order.id, now, until)?;
+    let fence = claim(db, order.id, now, until, By::Payer)?;
     Ok(match fence {
         Some(fence) => Opened::Ready { order, fence, fresh },
         None => Opened::Busy,
     })
 }
 
-/// Whoever works on an order also sets the time at which the reconciler would take over, should he die.
+/// Who works on an order. The reconciler takes the look that a webhook has asked for ([`ASKED`]); a payer's request leaves it.
+#[derive(PartialEq)]
+enum By {
+    Payer,
+    Reconciler,
+}
+
+/// Whoever works on an order also sets the time at which the reconciler would take over, should they die.
 fn claim(
     db: &Connection,
     id: OrderId,
     now: Timestamp,
     until: Timestamp,
+    by: By,
 ) -> Result<Option<Fence>, StoreError> {
     Ok(db
         .prepare_cached(
-            "UPDATE orders SET worked_until = ?3, reconcile_at = ?3, fence = fence + 1
+            "UPDATE orders SET worked_until = ?3, fence = fence + 1,
+                reconcile_at = CASE WHEN reconcile_at = ?5 AND ?6 THEN ?5 ELSE ?3 END
              WHERE id = ?1 AND (worked_until <= ?2 OR worked_until > ?4) RETURNING fence",
         )?
         .query_row(
@@ -85,7 +94,9 @@ fn claim(
                 id,
                 now.timestamp_millis(),
                 until.timestamp_millis(),
-                latest_end(now, until).timestamp_millis()
+                latest_end(now, until).timestamp_millis(),
+                ASKED.timestamp_millis(),
+                by == By::Payer
             ],
             |row| row.get(0),
         )
@@ -100,9 +111,14 @@ pub(super) fn close(
 ) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE orders SET worked_until = 0, looks = looks + 1,
-            reconcile_at = CASE WHEN paid_by IS NULL THEN ?3 END WHERE id = ?1 AND fence = ?2",
+            reconcile_at = CASE WHEN reconcile_at = ?4 THEN ?4 ELSE ?3 END WHERE id = ?1 AND fence = ?2",
     )?
-    .execute(params![id, fence, reconcile_at.map(|at| at.timestamp_millis())])?;
+    .execute(params![
+        id,
+        fence,
+        reconcile_at.map(|at| at.timestamp_millis()),
+        ASKED.timestamp_millis()
+    ])?;
     Ok(())
 }
 
@@ -129,7 +145,7 @@ pub(super) fn due(
     }
     let mut claimed = Vec::with_capacity(orders.rows.len());
     for order in orders.rows {
-        if let Some(fence) = claim(db, order.id, now, until)? {
+        if let Some(fence) = claim(db, order.id, now, until, By::Reconciler)? {
             claimed.push((order, fence));
         }
     }

@@ -24,8 +24,8 @@ use crate::{
         refund::parse_reason,
     },
     store::{
-        Applied, Captured, FOLLOW_EVERY, PaymentFilter, PaymentsOf, RefundState, Statement, UNREADABLE_AGAIN,
-        follow_again, json, messages, table,
+        ASKED, Applied, Captured, FOLLOW_EVERY, PaymentFilter, PaymentsOf, RefundState, Statement,
+        UNREADABLE_AGAIN, follow_again, json, messages, table,
     },
 };
 
@@ -119,8 +119,10 @@ pub(super) fn apply(
 /// The order is paid, and events told.
 fn pays(db: &Connection, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<i64, StoreError> {
     order.paid_by = Some(payment.id);
-    db.prepare_cached("UPDATE orders SET paid_by = ?2, reconcile_at = NULL WHERE id = ?1")?
-        .execute(params![order.id, payment.id])?;
+    db.prepare_cached(
+        "UPDATE orders SET paid_by = ?2, reconcile_at = CASE WHEN reconcile_at = ?3 THEN ?3 END WHERE id = ?1",
+    )?
+    .execute(params![order.id, payment.id, ASKED.timestamp_millis()])?;
     outbox::push(db, &messages::captured(order, payment, now))
 }
 

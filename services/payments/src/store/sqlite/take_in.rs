@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use super::{ledger, orders, payments, refunds};
 use crate::{
     domain::payment::{Report, Status},
-    store::{Applied, Parked, RefundNews, Statement, messages},
+    store::{ASKED, Applied, Parked, RefundNews, Statement, messages},
 };
 
 pub(super) fn webhook(
@@ -38,16 +38,18 @@ pub(super) fn webhook(
             status: 200,
             body: Vec::new(),
         };
-        let waits = match payments::apply(db, report, now, (None, no_answer))? {
-            Applied::Known { payment, .. } => payment.status == Status::Authorized,
-            Applied::Ask => true,
-            Applied::Unknown => false,
+        // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's own
+        // request is about to.
+        let look_at = match payments::apply(db, report, now, (None, no_answer))? {
+            Applied::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
+            Applied::Ask => Some(ASKED),
+            Applied::Unknown => None,
         };
-        if waits {
-            // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's
-            // own request is about to.
-            db.prepare_cached("UPDATE orders SET reconcile_at = ?2 WHERE razorpay_id = ?1")?
-                .execute(params![report.order, millis])?;
+        if let Some(at) = look_at {
+            db.prepare_cached(
+                "UPDATE orders SET reconcile_at = min(?2, ifnull(reconcile_at, ?2)) WHERE razorpay_id = ?1",
+            )?
+            .execute(params![report.order, at.timestamp_millis()])?;
         }
     }
     match refund {
