@@ -218,14 +218,14 @@ where
 }
 
 /// The JSON body of an unsafe call by a signed-in user, with its `Idempotency-Key` when it has one.
-pub struct Unsafe<T> {
+pub struct KeyedJson<T> {
     /// The body.
     pub input: T,
     /// The key.
     pub key: Option<Key>,
 }
 
-impl<S, T> FromRequest<S> for Unsafe<T>
+impl<S, T> FromRequest<S> for KeyedJson<T>
 where
     S: Send + Sync,
     T: FromFields,

@@ -1,5 +1,5 @@
 //! Messages between services: CloudEvents 1.0 written to an outbox in the commit of the change they tell of,
-//! delivered in batches by a relay, at least once and in order per subject, and taken in once through an inbox.
+//! delivered in batches by a relay, at least once and in order per subject, and consumed once through an inbox.
 
 mod deliveries;
 
@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
@@ -38,7 +39,7 @@ pub const MAX_DELIVERY: usize = 8 * 1024 * 1024;
 const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(4);
 /// Between two deliveries under load: a batch of many costs little more than a batch of few.
 const BREATH: Duration = Duration::from_millis(10);
-/// A wake-up can be lost with the request that caused it, or be rung in another process; then this finds the message.
+/// A wake can be lost with the request that caused it, or happen in another process; then this finds the message.
 const POLL: Duration = Duration::from_millis(500);
 /// Tries before a message that its subscriber keeps refusing becomes a dead letter: about two days of back-off.
 const MAX_ATTEMPTS: u32 = 25;
@@ -221,7 +222,7 @@ impl Receipt {
         }
     }
 
-    /// The receipt of a message that was taken in or met a row that cannot be read, which is no trouble of the others
+    /// The receipt of a message that was consumed or met a row that cannot be read, which is no trouble of the others
     /// in its batch.
     ///
     /// # Errors
@@ -296,25 +297,23 @@ pub trait OutboxStore: Send + Sync {
     async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError>;
 }
 
-/// One bell per relay or worker that waits for a store's changes; the store rings all of them after a commit that may
-/// have given them something to do.
+/// Wakes the relays and workers that wait for a store's changes, after each commit that may have given them something to
+/// do. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Bells(Arc<Vec<Arc<Notify>>>);
+pub struct WakeSignal(Arc<RwLock<Vec<Arc<Notify>>>>);
 
-impl Bells {
-    /// As many bells as there are relays and workers.
-    pub fn new(count: usize) -> Self {
-        Self(Arc::new((0..count).map(|_| Arc::default()).collect()))
+impl WakeSignal {
+    /// A listener of one relay or worker, which is notified of each wake from now on; one that comes while nobody waits
+    /// is kept.
+    pub fn listen(&self) -> Arc<Notify> {
+        let listener = Arc::<Notify>::default();
+        self.0.write().push(Arc::clone(&listener));
+        listener
     }
 
-    /// The bell of one of them.
-    pub fn bell(&self, index: usize) -> Arc<Notify> {
-        self.0.get(index).cloned().unwrap_or_default()
-    }
-
-    /// Tells all to look.
-    pub fn ring(&self) {
-        self.0.iter().for_each(|bell| bell.notify_one());
+    /// Wakes all listeners.
+    pub fn wake(&self) {
+        self.0.read().iter().for_each(|listener| listener.notify_one());
     }
 }
 
@@ -324,7 +323,7 @@ pub struct Relay {
     pub store: Arc<dyn OutboxStore>,
     /// The subscriber.
     pub client: InternalClient,
-    /// Rung when a message has been stored.
+    /// Notified when a message has been stored.
     pub wake: Arc<Notify>,
     /// For those who wait for messages to be delivered.
     pub deliveries: Deliveries,

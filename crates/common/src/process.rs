@@ -11,7 +11,7 @@ use crate::{
     auth::Auth,
     clock::Clock,
     http::{
-        Front, InternalClient, Upstream,
+        InternalClient, Pipeline, Upstream,
         serve::{self, Limits},
     },
     secrets,
@@ -162,22 +162,22 @@ impl Context {
         Ok((listener, address))
     }
 
-    /// Serves `front` until the stop.
-    pub fn serve_on(&self, listener: TcpListener, front: Front) {
-        let name = front.service();
+    /// Serves `pipeline` until the stop.
+    pub fn serve_on(&self, listener: TcpListener, pipeline: Pipeline) {
+        let name = pipeline.service();
         self.workers.spawn(
             name,
-            serve::serve(listener, front, Limits::default(), self.workers.stop_token()),
+            serve::serve(listener, pipeline, Limits::default(), self.workers.stop_token()),
         );
     }
 
-    /// Listens on `port` and serves `front` until the stop. Gives the address.
+    /// Listens on `port` and serves `pipeline` until the stop. Gives the address.
     ///
     /// # Errors
     /// One sentence for the person who started the program.
-    pub async fn serve(&self, port: u16, front: Front) -> Result<SocketAddr, String> {
-        let (listener, address) = self.bind(front.service(), port).await?;
-        self.serve_on(listener, front);
+    pub async fn serve(&self, port: u16, pipeline: Pipeline) -> Result<SocketAddr, String> {
+        let (listener, address) = self.bind(pipeline.service(), port).await?;
+        self.serve_on(listener, pipeline);
         Ok(address)
     }
 }
@@ -193,7 +193,7 @@ pub struct Command {
 }
 
 impl Command {
-    fn words(&self) -> usize {
+    fn arguments(&self) -> usize {
         self.name.split(' ').count()
     }
 }
@@ -215,9 +215,14 @@ where
     Fut: Future<Output = Result<(), String>>,
 {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let named = |command: &&Command| command.name.split(' ').eq(arguments.iter().take(command.words()));
+    let named = |command: &&Command| {
+        command
+            .name
+            .split(' ')
+            .eq(arguments.iter().take(command.arguments()))
+    };
     let command = commands.iter().find(named);
-    let known = command.map_or(0, Command::words);
+    let known = command.map_or(0, Command::arguments);
     let outcome = match arguments.get(known).map(String::as_str) {
         None => match command {
             Some(command) => run_command(program, command),

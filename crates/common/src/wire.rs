@@ -421,7 +421,7 @@ impl RefundReason {
     }
 
     /// For the payer.
-    pub fn words(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
             Self::NoSeat => "The time to pay had run out and the last seat was gone.",
             Self::Attendee => "This registration was cancelled.",

@@ -114,12 +114,12 @@ impl Tx<'_> {
     }
 
     /// Says that something now has a due time.
-    pub(crate) fn ring_due(&self) {
+    pub(crate) fn wake_due(&self) {
         self.due.set(true);
     }
 
     /// Says that a webhook is waiting.
-    pub(crate) fn ring_outgoing(&self) {
+    pub(crate) fn wake_outgoing(&self) {
         self.sent.set(true);
     }
 }

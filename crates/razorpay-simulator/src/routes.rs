@@ -6,7 +6,7 @@ use axum::{
 };
 
 use crate::{
-    app::App, control, failure::Failure, http::Front, links, orders, pages, payments, refunds, webhooks,
+    app::App, control, failure::Failure, http::Pipeline, links, orders, pages, payments, refunds, webhooks,
 };
 
 /// Everything that is served.
@@ -66,7 +66,7 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .with_state(app.clone());
-    Front::router(app.clone(), routes)
+    Pipeline::router(app.clone(), routes)
 }
 
 fn registration() -> MethodRouter<App> {

@@ -94,9 +94,9 @@ async fn start(context: Context) -> Result<(), String> {
         (notifications_slot, notifications_front),
         (payments_slot, payments_front),
     ];
-    for (slot, front) in slots {
+    for (slot, pipeline) in slots {
         // Each slot is new and set here only.
-        let _ = slot.set(front);
+        let _ = slot.set(pipeline);
     }
     context.serve_on(gateway_listener, gateway_front);
     print!("{}", banner::banner(&settings, &addresses));

@@ -10,7 +10,7 @@ pub mod views;
 pub mod workers;
 
 use common::{
-    http::{Front, InternalClient, Upstream, health},
+    http::{InternalClient, Pipeline, Upstream, health},
     metrics::{Metrics, OutboxGauge},
     outbox::{Deliveries, Relay},
     process::Context,
@@ -31,7 +31,7 @@ pub async fn build(
     users: Upstream,
     notifications: Upstream,
     payments: Upstream,
-) -> Result<Front, String> {
+) -> Result<Pipeline, String> {
     let store = store::open(&context.settings).await?;
     let auth = context.auth(service::EVENTS);
     if !users.is_local() {
@@ -58,7 +58,7 @@ pub async fn build(
     });
     let health = health::of_store(service::EVENTS, ping, context);
     let (router, document) = routes::routes(app);
-    Ok(Front::new(
+    Ok(Pipeline::new(
         service::EVENTS,
         router
             .merge(health::routes(health, metrics.clone()))
@@ -76,18 +76,15 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream, payments
     );
     workers.spawn("tidy events", workers::tidy(app.clone(), stop()));
     workers.spawn("index events", workers::index_events(app.clone(), stop()));
-    let bells = app.store.bells();
-    for (index, (upstream, audience)) in [
+    let wake = app.store.wake_signal();
+    for (upstream, audience) in [
         (notifications, service::NOTIFICATIONS),
         (payments, service::PAYMENTS),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ] {
         let relay = Relay {
             store: app.store.outbox(),
             client: InternalClient::new(upstream, app.auth.clone(), audience),
-            wake: bells.bell(index),
+            wake: wake.listen(),
             deliveries: Deliveries::default(),
             clock: app.clock.clone(),
         };

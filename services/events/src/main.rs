@@ -14,8 +14,8 @@ fn main() -> ExitCode {
             let users = context.remote(&settings.users_url)?;
             let notifications = context.remote(&settings.notifications_url)?;
             let payments = context.remote(&settings.payments_url)?;
-            let front = events::build(&context, users, notifications, payments).await?;
-            let address = context.serve(settings.events_port, front).await?;
+            let pipeline = events::build(&context, users, notifications, payments).await?;
+            let address = context.serve(settings.events_port, pipeline).await?;
             println!("events: http://{address}");
             Ok(())
         },

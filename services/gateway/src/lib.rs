@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use common::{
-    http::{Front, Upstream},
+    http::{Pipeline, Upstream},
     metrics::Metrics,
     process::Context,
     wire::service,
@@ -42,7 +42,7 @@ pub struct Upstreams {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub fn build(context: &Context, upstreams: Upstreams) -> Result<Front, String> {
+pub fn build(context: &Context, upstreams: Upstreams) -> Result<Pipeline, String> {
     let settings = &context.settings;
     let metrics = Metrics::new(service::GATEWAY, Vec::new());
     let parts = Parts::new(&upstreams, context.workers.stop_token());
@@ -61,7 +61,7 @@ pub fn build(context: &Context, upstreams: Upstreams) -> Result<Front, String> {
         proxy: Proxy::new(context, upstreams),
     };
     let router = Router::new().fallback_service(edge::Service(Arc::new(edge)));
-    Ok(Front::new(service::GATEWAY, router, metrics)
+    Ok(Pipeline::new(service::GATEWAY, router, metrics)
         .patience(PATIENCE)
         .with_access_log())
 }

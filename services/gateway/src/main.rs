@@ -14,8 +14,8 @@ fn main() -> ExitCode {
             notifications: context.remote(&settings.notifications_url)?,
             payments: context.remote(&settings.payments_url)?,
         };
-        let front = gateway::build(&context, upstreams)?;
-        let address = context.serve(settings.gateway_port, front).await?;
+        let pipeline = gateway::build(&context, upstreams)?;
+        let address = context.serve(settings.gateway_port, pipeline).await?;
         println!("gateway: http://{address}");
         Ok(())
     })

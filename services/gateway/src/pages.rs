@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use common::{http::front::noting_route, problem::ApiError};
+use common::{http::pipeline::noting_route, problem::ApiError};
 use serde_json::{Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 

@@ -67,7 +67,7 @@ pub enum Target {
 /// A service and our word to it that a request came through us.
 struct Route {
     upstream: Upstream,
-    pass: client::Pass,
+    assertion: client::Assertion,
 }
 
 /// Passes requests on to the services.
@@ -87,7 +87,7 @@ impl Proxy {
         let auth = context.auth(service::GATEWAY);
         let route = |upstream, audience| Route {
             upstream,
-            pass: client::Pass::new(auth.clone(), audience),
+            assertion: client::Assertion::new(auth.clone(), audience),
         };
         let https = settings
             .public_url
@@ -176,7 +176,7 @@ impl Proxy {
         if let Some(host) = host {
             headers.insert(FORWARDED_HOST, host);
         }
-        headers.insert(GATEWAY_TOKEN, route.pass.value()?);
+        headers.insert(GATEWAY_TOKEN, route.assertion.value()?);
         context::mark(headers);
         Ok(())
     }

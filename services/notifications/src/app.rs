@@ -3,14 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, people::People};
+use common::{auth::Auth, clock::Clock, user_directory::UserDirectory};
 use tokio::sync::Notify;
 
 use crate::{
     dev::Pages,
     domain::{letters::Reach, message::Channel},
     store::Store,
-    words::Writer,
+    templates::Writer,
 };
 
 /// What handlers and workers share.
@@ -18,14 +18,14 @@ pub struct Parts {
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
     /// Who the recipients are.
-    pub people: People,
+    pub directory: UserDirectory,
     /// The time.
     pub clock: Clock,
     /// Which channels there are.
     pub reach: Reach,
-    /// Puts messages into words.
+    /// Renders messages.
     pub writer: Writer,
-    /// Rung when an event has changed.
+    /// Notified when an event has changed.
     pub changes: Notify,
     email: Notify,
     sms: Notify,
@@ -33,11 +33,17 @@ pub struct Parts {
 
 impl Parts {
     /// Puts the parts together.
-    pub fn new(store: Arc<dyn Store>, people: People, clock: Clock, reach: Reach, writer: Writer) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        directory: UserDirectory,
+        clock: Clock,
+        reach: Reach,
+        writer: Writer,
+    ) -> Self {
         let (changes, email, sms) = (Notify::new(), Notify::new(), Notify::new());
         Self {
             store,
-            people,
+            directory,
             clock,
             reach,
             writer,
@@ -47,14 +53,14 @@ impl Parts {
         }
     }
 
-    /// Tells the senders that messages are queued.
-    pub fn ring(&self) {
+    /// Wakes the senders: messages are queued.
+    pub fn wake_senders(&self) {
         self.email.notify_one();
         self.sms.notify_one();
     }
 
-    /// What wakes a channel's sender.
-    pub fn bell(&self, channel: Channel) -> &Notify {
+    /// Notified when messages of a channel are queued.
+    pub fn queued(&self, channel: Channel) -> &Notify {
         match channel {
             Channel::Email => &self.email,
             Channel::Sms => &self.sms,

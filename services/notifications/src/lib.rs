@@ -14,7 +14,7 @@ mod handlers;
 mod internal;
 mod routes;
 mod store;
-mod words;
+mod templates;
 mod workers;
 
 #[cfg(test)]
@@ -23,11 +23,11 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    http::{Front, InternalClient, Upstream, document, health},
+    http::{InternalClient, Pipeline, Upstream, document, health},
     metrics::Metrics,
-    people::People,
     process::Context,
     store::Ping,
+    user_directory::UserDirectory,
     wire::service,
 };
 
@@ -38,7 +38,7 @@ use crate::{
     domain::letters::Reach,
     gauges::Queues,
     store::Store,
-    words::{Links, Writer},
+    templates::{Links, Writer},
     workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
 };
 
@@ -48,7 +48,7 @@ pub use crate::store::moving::MOVE;
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn build(context: &Context, users: Upstream) -> Result<Front, String> {
+pub async fn build(context: &Context, users: Upstream) -> Result<Pipeline, String> {
     let channels = Channels::new(context)?;
     let store = store::open(context).await?;
     if !users.is_local() {
@@ -64,12 +64,12 @@ fn assemble(
     store: Arc<dyn Store>,
     users: Upstream,
     channels: &Channels,
-) -> Result<Front, String> {
+) -> Result<Pipeline, String> {
     let broken = |error: minijinja::Error| format!("A template is wrong: {error}.");
     let auth = context.auth(service::NOTIFICATIONS);
     let parts = Arc::new(Parts::new(
         store.clone(),
-        People::new(
+        UserDirectory::new(
             InternalClient::new(users, auth.clone(), service::USERS),
             context.shared.clone(),
             context.clock.clone(),
@@ -83,7 +83,7 @@ fn assemble(
     start_workers(context, &parts, channels);
     let gauges = [
         Some(Box::new(Queues(parts.clone())) as _),
-        Some(parts.people.gauge()),
+        Some(parts.directory.gauge()),
         context.shared.gauge(),
     ];
     let metrics = Metrics::new(service::NOTIFICATIONS, gauges.into_iter().flatten().collect());
@@ -102,7 +102,7 @@ fn assemble(
     let router = router
         .merge(health::routes(health, metrics.clone()))
         .merge(document(openapi));
-    Ok(Front::new(service::NOTIFICATIONS, router, metrics))
+    Ok(Pipeline::new(service::NOTIFICATIONS, router, metrics))
 }
 
 /// E-mail and text messages have a sender each, so that a slow provider of the one does not hold up the other.

@@ -12,8 +12,10 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     common::process::run("notifications", ABOUT, |context| async move {
         let users = context.remote(&context.settings.users_url)?;
-        let front = notifications::build(&context, users).await?;
-        let address = context.serve(context.settings.notifications_port, front).await?;
+        let pipeline = notifications::build(&context, users).await?;
+        let address = context
+            .serve(context.settings.notifications_port, pipeline)
+            .await?;
         println!("notifications listens on http://{address}");
         Ok(())
     })

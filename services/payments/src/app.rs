@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
 use chrono_tz::Tz;
-use common::{auth::Auth, clock::Clock, http::InternalClient, outbox::Deliveries, people::People};
+use common::{
+    auth::Auth, clock::Clock, http::InternalClient, outbox::Deliveries, user_directory::UserDirectory,
+};
 
 use crate::{razorpay::Razorpay, store::Store};
 
@@ -20,7 +22,7 @@ pub struct App {
     /// The events service.
     pub events: InternalClient,
     /// Who the payers are.
-    pub people: People,
+    pub directory: UserDirectory,
     /// Razorpay, or its simulator.
     pub razorpay: Razorpay,
     /// Whether it is the simulator, which lets us make payments from our side.
@@ -32,7 +34,7 @@ pub struct App {
     /// How long a worker may work on an order or refund before another takes over.
     pub lease: Duration,
     /// For who waits until the events service has been told.
-    pub told_events: Deliveries,
+    pub deliveries: Deliveries,
 }
 
 impl FromRef<App> for Auth {

@@ -40,12 +40,12 @@ use crate::{
 /// How long the payer's request waits for the outcome. Longer, and people press the button again.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long an answer waits for the events service to have heard of the payment.
-const TELLING: Duration = Duration::from_secs(1);
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
 /// When an order whose payment failed is looked at again: the money may still come (Razorpay: "late authorisation").
 const LATE: Duration = Duration::from_secs(15 * 60);
 
 /// What somebody wants to pay, and how.
-pub struct Wish {
+pub struct PaymentRequest {
     /// Who.
     pub user: UserId,
     /// For what.
@@ -77,10 +77,10 @@ pub enum Paid {
 ///
 /// # Errors
 /// What the payer should know: nothing due, wrong amount, declined, ...
-pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiError> {
+pub async fn pay(app: &App, request: PaymentRequest, answer: Captured) -> Result<Paid, ApiError> {
     let question = ClaimSeat {
-        event_id: wish.event,
-        user_id: wish.user,
+        event_id: request.event,
+        user_id: request.user,
     };
     let seat: SeatClaim = app
         .events
@@ -98,22 +98,22 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
     let order = Order {
         id: OrderId::new(),
         registration_id: seat.registration_id,
-        event_id: wish.event,
+        event_id: request.event,
         event_name: seat.event_name,
-        user_id: wish.user,
+        user_id: request.user,
         amount: seat.amount,
         razorpay_id: None,
         paid_by: None,
         created_at: now,
     };
-    if wish.amount != seat.amount {
+    if request.amount != seat.amount {
         return Err(amount_mismatch(seat.amount, seat.registration_id));
     }
     match app.store.open_order(order, now, now + app.lease).await? {
         Opened::Paid(payment) => Err(already_paid(Some(payment))),
         Opened::Busy => Err(payment_in_progress(seat.registration_id)),
         Opened::Ready { order, fence, fresh } => {
-            let result = work(app, &order, fresh, &wish, claimed, answer).await;
+            let result = work(app, &order, fresh, &request, claimed, answer).await;
             let again = match &result {
                 Ok(Paid::Captured(_)) => None,
                 // Soon: the payer may be done in a moment, or what happened is not known.
@@ -126,13 +126,14 @@ pub async fn pay(app: &App, wish: Wish, answer: Captured) -> Result<Paid, ApiErr
     }
 }
 
-/// Looks at an order that nobody works on: takes in what Razorpay knows of it, and captures money that waits.
+/// Looks at an order that nobody works on: records what Razorpay knows of it, and captures money that waits.
 /// Gives whether it is paid.
 ///
 /// # Errors
 /// When Razorpay or the store could not be asked.
 pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
-    let no_answer: fn(&Statement) -> common::idempotency::Answer = crate::handlers::process_payment::answer;
+    let render_answer: fn(&Statement) -> common::idempotency::Answer =
+        crate::handlers::process_payment::answer;
     let Some(razorpay_id) = find_order(app, order).await.map_err(Failed::problem)? else {
         return Ok(false);
     };
@@ -142,13 +143,13 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
         .await
         .map_err(provider_problem)?
     {
-        let found = take(app, &entity, Source::Reconciler, (None, no_answer))
+        let found = take(app, &entity, Source::Reconciler, (None, render_answer))
             .await
             .map_err(Failed::problem)?;
         if let Some(found) = found
             && found.payment.status == Status::Authorized
         {
-            match capture(app, &found, Claimed::NO, (None, no_answer)).await {
+            match capture(app, &found, Claimed::NO, (None, render_answer)).await {
                 // It was let go: there is nothing to be done about it here.
                 Ok(_) | Err(Failed::Declined(_)) => {}
                 Err(failed) => return Err(failed.problem()),
@@ -159,7 +160,7 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
     Ok(order.is_some_and(|order| order.paid_by.is_some()))
 }
 
-/// Takes in what Razorpay says of a payment now.
+/// Records what Razorpay says of a payment now.
 ///
 /// # Errors
 /// When Razorpay or the store could not be asked.
@@ -218,7 +219,7 @@ async fn work(
     app: &App,
     order: &Order,
     fresh: bool,
-    wish: &Wish,
+    request: &PaymentRequest,
     claimed: Claimed,
     answer: Captured,
 ) -> Result<Paid, Failed> {
@@ -252,7 +253,7 @@ async fn work(
                     let found = capture(app, &found, claimed, answer).await?;
                     return Ok(Paid::Captured(captured(app, found).await?));
                 }
-                Status::Created if found.payment.method == wish.method.name() => {
+                Status::Created if found.payment.method == request.method.name() => {
                     // The way there must be known; without it they start anew.
                     if let Some(next) = steps(app, &found.payment).await? {
                         open = Some((found.payment.razorpay_id, next));
@@ -276,7 +277,7 @@ async fn work(
             let payer = payer(app, order.user_id).await;
             let started = app
                 .razorpay
-                .start_payment(&order, &razorpay_id, wish.method, &wish.instrument, &payer)
+                .start_payment(&order, &razorpay_id, request.method, &request.instrument, &payer)
                 .await;
             let started = started.map_err(refused_instrument)?;
             (started.razorpay_payment_id, started.next)
@@ -409,7 +410,7 @@ async fn take(
             }
             let outbox = app.store.outbox();
             let effect = match message {
-                Some(seq) => app.told_events.wait(outbox.as_ref(), seq, TELLING).await,
+                Some(seq) => app.deliveries.wait(outbox.as_ref(), seq, DELIVERY_PATIENCE).await,
                 None => None,
             };
             Ok(Some(Taken {
@@ -473,7 +474,7 @@ async fn captured(app: &App, taken: Taken) -> Result<Statement, Failed> {
 
 /// Whom Razorpay should note. It asks for an address and a number; where we have none it gets its own stand-ins.
 async fn payer(app: &App, user: UserId) -> Payer {
-    let found = app.people.find([user]).await;
+    let found = app.directory.find([user]).await;
     let card = found.ok().and_then(|mut found| found.remove(&user));
     Payer {
         email: card

@@ -18,13 +18,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::{
     clock::Clock,
-    http::{Front, InternalClient, Upstream, health},
+    http::{InternalClient, Pipeline, Upstream, health},
     metrics::{Gauge, Metrics, OutboxGauge},
     outbox::{Deliveries, Relay},
-    people::People,
     process::Context,
     shared::bus::Topic,
     store::Ping,
+    user_directory::UserDirectory,
     wire::service,
 };
 
@@ -42,7 +42,7 @@ pub async fn build(
     events: Upstream,
     notifications: Upstream,
     razorpay: &str,
-) -> Result<Front, String> {
+) -> Result<Pipeline, String> {
     let store = store::open(&context.settings).await?;
     let auth = context.auth(service::PAYMENTS);
     let users = InternalClient::new(users, auth.clone(), service::USERS);
@@ -53,13 +53,13 @@ pub async fn build(
         store: store.clone(),
         clock: context.clock.clone(),
         events: InternalClient::new(events, auth.clone(), service::EVENTS),
-        people: People::new(users, context.shared.clone(), context.clock.clone()),
+        directory: UserDirectory::new(users, context.shared.clone(), context.clock.clone()),
         razorpay: Razorpay::new(razorpay, context.razorpay_keys().clone())?,
         simulated: context.settings.razorpay.keys.is_none(),
         step_by_itself: context.settings.simulator_auto_complete,
         default_timezone: context.settings.default_timezone,
         lease: context.settings.lease,
-        told_events: Deliveries::new(&context.shared, Topic::Payments, |effect| {
+        deliveries: Deliveries::new(&context.shared, Topic::Payments, |effect| {
             domain::refund::parse_reason(effect).is_some()
         }),
         auth,
@@ -75,7 +75,7 @@ pub async fn build(
             store: store.clone(),
             clock: context.clock.clone(),
         }) as _),
-        Some(app.people.gauge()),
+        Some(app.directory.gauge()),
         context.shared.gauge(),
     ];
     let metrics = Metrics::new(service::PAYMENTS, gauges.into_iter().flatten().collect());
@@ -88,39 +88,39 @@ pub async fn build(
     let router = router
         .merge(health::routes(health, metrics.clone()))
         .merge(common::http::document(document));
-    Ok(Front::new(service::PAYMENTS, router, metrics))
+    Ok(Pipeline::new(service::PAYMENTS, router, metrics))
 }
 
 fn start_workers(context: &Context, app: &App, notifications: Upstream) {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
-    let bells = app.store.bells();
-    let relay = |client: InternalClient, index, deliveries| Relay {
+    let wake = app.store.wake_signal();
+    let relay = |client: InternalClient, deliveries| Relay {
         store: app.store.outbox(),
         client,
-        wake: bells.bell(index),
+        wake: wake.listen(),
         deliveries,
         clock: app.clock.clone(),
     };
     workers.spawn(
         "payments to events",
-        relay(app.events.clone(), 0, app.told_events.clone()).run(stop()),
+        relay(app.events.clone(), app.deliveries.clone()).run(stop()),
     );
     let notifications = InternalClient::new(notifications, app.auth.clone(), service::NOTIFICATIONS);
     workers.spawn(
         "payments to notifications",
-        relay(notifications, 1, Deliveries::default()).run(stop()),
+        relay(notifications, Deliveries::default()).run(stop()),
     );
     workers.spawn(
         "payments to each other",
-        app.told_events.clone().hear(bells.clone(), stop()),
+        app.deliveries.clone().hear(wake.clone(), stop()),
     );
     workers.spawn(
         "reconciler",
-        workers::reconcile_orders(app.clone(), bells.bell(2), stop()),
+        workers::reconcile_orders(app.clone(), wake.listen(), stop()),
     );
     workers.spawn(
         "refunds",
-        workers::make_refunds(app.clone(), bells.bell(3), stop()),
+        workers::make_refunds(app.clone(), wake.listen(), stop()),
     );
     workers.spawn("released payments", workers::follow_releases(app.clone(), stop()));
     workers.spawn("refund sweep", workers::sweep_refunds(app.clone(), stop()));

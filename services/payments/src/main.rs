@@ -16,8 +16,8 @@ fn main() -> ExitCode {
             let events = context.remote(&settings.events_url)?;
             let notifications = context.remote(&settings.notifications_url)?;
             let razorpay = settings.razorpay_url(settings.simulator_port);
-            let front = payments::build(&context, users, events, notifications, &razorpay).await?;
-            let address = context.serve(settings.payments_port, front).await?;
+            let pipeline = payments::build(&context, users, events, notifications, &razorpay).await?;
+            let address = context.serve(settings.payments_port, pipeline).await?;
             println!("payments: http://{address}");
             Ok(())
         },

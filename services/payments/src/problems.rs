@@ -95,13 +95,13 @@ pub fn released(order: &Order, payment: &Payment) -> ApiError {
 
 /// The same for a reason; `payment` is the one that paid when it is `Duplicate`.
 pub fn not_taken(reason: RefundReason, payment: Option<PaymentId>) -> ApiError {
-    let detail = format!("{} The money was not taken; the bank frees it.", reason.words());
+    let detail = format!("{} The money was not taken; the bank frees it.", reason.text());
     ApiError::conflict(code(reason), detail).with("payment_id", payment)
 }
 
 /// 409: the money was taken and goes back, with the reason. `payment` is the one that paid when it is `Duplicate`.
 pub fn goes_back(state: &RefundState, payment: Option<PaymentId>) -> ApiError {
-    let detail = format!("{} The money goes back the way it came.", state.reason.words());
+    let detail = format!("{} The money goes back the way it came.", state.reason.text());
     ApiError::conflict(code(state.reason), detail)
         .with("payment_id", payment)
         .with("refund", RefundView::from(state))

@@ -20,7 +20,7 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    http::{self, Front, InternalClient, Upstream, health},
+    http::{self, InternalClient, Pipeline, Upstream, health},
     metrics::Metrics,
     process::Context,
     store::Ping,
@@ -36,11 +36,11 @@ use crate::{
 
 pub use crate::store::moving::MOVE;
 
-/// Builds the service: opens its store, starts its hashing threads and puts its routes behind one front.
+/// Builds the service: opens its store, starts its hashing threads and puts its routes into one pipeline.
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn build(context: &Context) -> Result<Front, String> {
+pub async fn build(context: &Context) -> Result<Pipeline, String> {
     let store = store::open(context).await?;
     if let Err(error) = addresses::unify(&*store).await {
         // Sign-in finds them in their earlier form too; the next start tries again.
@@ -48,17 +48,17 @@ pub async fn build(context: &Context) -> Result<Front, String> {
     }
     let hashing = Hashing::start(Bounds::default())
         .map_err(|error| format!("the threads that hash passwords could not be started: {error}."))?;
-    let front = assemble(context, store, hashing);
+    let pipeline = assemble(context, store, hashing);
     // Another process of this service may end sessions too, so it asks itself as the other services ask it.
     let (me, slot) = Upstream::local();
     // The slot is new and set here only.
-    let _ = slot.set(front.clone());
+    let _ = slot.set(pipeline.clone());
     let me = InternalClient::new(me, context.auth(service::USERS), service::USERS);
     context.follow_sessions(me).await;
-    Ok(front)
+    Ok(pipeline)
 }
 
-fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Front {
+fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipeline {
     let settings = &context.settings;
     let app = App {
         auth: context.auth(service::USERS),
@@ -86,5 +86,5 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Front
     let router = router
         .merge(health::routes(health, metrics.clone()))
         .merge(http::document(document));
-    Front::new(service::USERS, router, metrics)
+    Pipeline::new(service::USERS, router, metrics)
 }

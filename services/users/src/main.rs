@@ -9,8 +9,8 @@ const ABOUT: &str = "Accounts, sign-up, login and user look-ups.";
 
 fn main() -> ExitCode {
     common::process::run("users", ABOUT, |context| async move {
-        let front = users::build(&context).await?;
-        let address = context.serve(context.settings.users_port, front).await?;
+        let pipeline = users::build(&context).await?;
+        let address = context.serve(context.settings.users_port, pipeline).await?;
         println!("users listens on http://{address}");
         Ok(())
     })

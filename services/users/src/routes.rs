@@ -1,7 +1,7 @@
 //! The table of routes.
 
 use axum::{Router, routing::post};
-use common::{people, sessions};
+use common::{sessions, user_directory};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -17,7 +17,7 @@ pub fn router(app: App) -> (Router, OpenApi) {
         .split_for_parts();
     (
         router
-            .route(people::PATH, post(internal::lookup::lookup))
+            .route(user_directory::PATH, post(internal::lookup::lookup))
             .route(sessions::PATH, post(internal::ended_sessions::ended_sessions))
             .with_state(app),
         document,

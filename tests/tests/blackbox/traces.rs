@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 use tests::{Options, PATIENCE, System, Topology, eventually, system::free_port};
 
-/// Takes in what is exported.
+/// Receives what is exported.
 struct Collector {
     url: String,
     /// Each with the name of the program that it is from.

@@ -24,7 +24,7 @@ use hyper_util::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::SetOnce;
 
-use super::{Front, context};
+use super::{Pipeline, context};
 use crate::auth::Auth;
 
 /// How long a connection may take to be made.
@@ -70,9 +70,9 @@ pub struct Upstream(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// In this process. Parts refer to each other in circles, so the front is put in after all are built; who calls
+    /// In this process. Parts refer to each other in circles, so the pipeline is put in after all are built; who calls
     /// before that waits.
-    Local(Arc<SetOnce<Front>>),
+    Local(Arc<SetOnce<Pipeline>>),
     Remote(Arc<Remote>),
 }
 
@@ -92,8 +92,8 @@ struct Replica {
 }
 
 impl Upstream {
-    /// A part in this process. Its front is set once it exists.
-    pub fn local() -> (Self, Arc<SetOnce<Front>>) {
+    /// A part in this process. Its pipeline is set once it exists.
+    pub fn local() -> (Self, Arc<SetOnce<Pipeline>>) {
         let slot = Arc::new(SetOnce::new());
         (Self(Kind::Local(slot.clone())), slot)
     }
@@ -256,7 +256,7 @@ impl Remote {
 
 /// Whether a request may be sent again after a broken connection: it changes nothing, or its key makes the repeat of a
 /// change its first answer. Sign-up, login and logout ignore the key. What services ask and tell each other is made to
-/// be repeated: questions, claims of a seat that is there once, messages that are taken in once.
+/// be repeated: questions, claims of a seat that is there once, messages that are consumed once.
 fn may_be_repeated(request: &Request) -> bool {
     if request.method().is_safe() {
         return http_body::Body::is_end_stream(request.body());

@@ -1,18 +1,18 @@
-//! HTTP as every part speaks it: the front of a service, the listener, the client between services, lists in pages
+//! HTTP as every part speaks it: the pipeline of a service, the listener, the client between services, lists in pages
 //! and health.
 
 pub mod client;
 pub mod context;
 pub mod document;
-pub mod front;
 pub mod health;
 pub mod page;
+pub mod pipeline;
 pub mod serve;
 mod socket;
 
 pub use client::{CallError, InternalClient, Upstream};
-pub use front::Front;
 pub use page::{Cursor, Page};
+pub use pipeline::Pipeline;
 
 use axum::{
     Json, Router,

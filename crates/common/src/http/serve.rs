@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, sync::Semaphore, time::Sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Front,
+    Pipeline,
     socket::{Answer, Socket, Turn},
 };
 use crate::problem;
@@ -69,7 +69,7 @@ pub async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, String
 }
 
 /// Serves until `stop`; then takes no more connections, finishes what is in flight, and returns.
-pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, pipeline: Pipeline, limits: Limits, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut http = http1::Builder::new();
@@ -88,7 +88,7 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: wait for some to come back instead of spinning.
-                    tracing::warn!(%error, service = front.service(), "could not accept a connection");
+                    tracing::warn!(%error, service = pipeline.service(), "could not accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -103,7 +103,7 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
             socket,
             turn,
             peer,
-            front.clone(),
+            pipeline.clone(),
             limits.body,
             stop.clone(),
         );
@@ -121,7 +121,7 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
         .is_err()
     {
         tracing::warn!(
-            service = front.service(),
+            service = pipeline.service(),
             "some requests did not end in time and were cut off"
         );
     }
@@ -132,20 +132,20 @@ async fn connection(
     socket: Socket,
     turn: Arc<Turn>,
     peer: SocketAddr,
-    front: Front,
+    pipeline: Pipeline,
     body_time: Duration,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (front, turn) = (front.clone(), turn.clone());
+        let (pipeline, turn) = (pipeline.clone(), turn.clone());
         turn.begin();
         async move {
             let mut request = request.map(|body| deadline(body, body_time, &turn));
             request.extensions_mut().insert(ConnectInfo(peer));
             let response = if has_one_host(&request) {
-                front.handle(request).await
+                pipeline.handle(request).await
             } else {
-                front.refuse(request, problem::not_one_host())
+                pipeline.refuse(request, problem::not_one_host())
             };
             Ok::<http::Response<Answer>, Infallible>(turn.answer(response))
         }

@@ -47,7 +47,7 @@ const VERSION_DIGIT: usize = 11;
 
 /// Nothing is owed to the client: what is written now is hyper's own answer.
 const PARSER: u8 = 0;
-/// A request is with the front, or its answer is being made.
+/// A request is in the pipeline, or its answer is being made.
 const FRONT: u8 = 1;
 /// The answer is made, and not all of it is written.
 const WRITING: u8 = 2;

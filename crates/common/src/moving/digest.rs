@@ -15,7 +15,7 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// Takes in a document. The order of its fields does not matter, their types do.
+    /// Adds a document. The order of its fields does not matter, their types do.
     ///
     /// # Errors
     /// When it cannot be written as BSON.

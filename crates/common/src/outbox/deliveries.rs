@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bells, OutboxStore};
+use super::{OutboxStore, WakeSignal};
 use crate::shared::{
     Shared,
     bus::{Heard, Topic},
@@ -48,7 +48,7 @@ impl Deliveries {
     /// shows its effect. The message is safe either way. Gives the effect if it is notable and known here.
     pub async fn wait(&self, store: &dyn OutboxStore, seq: i64, patience: Duration) -> Option<String> {
         let wait = async {
-            self.tell(WAITING).await;
+            self.publish(WAITING).await;
             loop {
                 let settled = self.settled.notified();
                 tokio::pin!(settled);
@@ -73,7 +73,7 @@ impl Deliveries {
             return;
         };
         for (seq, effect) in effects.into_iter().filter(|(_, effect)| notable(effect)) {
-            self.tell(&format!("{EFFECT} {seq} {effect}")).await;
+            self.publish(&format!("{EFFECT} {seq} {effect}")).await;
             self.keep(seq, effect);
         }
     }
@@ -88,17 +88,17 @@ impl Deliveries {
 
     pub(super) async fn settled(&self) {
         self.settled.notify_waiters();
-        self.tell(SETTLED).await;
+        self.publish(SETTLED).await;
     }
 
-    async fn tell(&self, what: &str) {
+    async fn publish(&self, what: &str) {
         if let Some((shared, topic)) = &self.others {
             shared.publish(*topic, what).await;
         }
     }
 
-    /// Passes on what the other processes say, until `stop`: rings the relays' bells when somebody there waits.
-    pub async fn hear(self, bells: Bells, stop: CancellationToken) {
+    /// Passes on what the other processes say, until `stop`: wakes the relays when somebody there waits.
+    pub async fn hear(self, relays: WakeSignal, stop: CancellationToken) {
         let Some((shared, topic)) = &self.others else {
             return stop.cancelled().await;
         };
@@ -107,7 +107,7 @@ impl Deliveries {
             tokio::select! {
                 () = stop.cancelled() => return,
                 heard = bus.next() => match heard {
-                    Heard::Message(what) if &*what == WAITING => bells.ring(),
+                    Heard::Message(what) if &*what == WAITING => relays.wake(),
                     Heard::Message(what) => match effect(&what) {
                         Some((seq, effect)) => self.keep(seq, effect.to_owned()),
                         None => self.settled.notify_waiters(),
@@ -139,7 +139,7 @@ mod tests {
         };
         let (relay, waiting) = (process(), process());
         let stop = CancellationToken::new();
-        let hears = tokio::spawn(waiting.clone().hear(Bells::new(1), stop.clone()));
+        let hears = tokio::spawn(waiting.clone().hear(WakeSignal::default(), stop.clone()));
         let settled = waiting.settled.clone();
         // It may not listen yet: said until it is heard.
         loop {

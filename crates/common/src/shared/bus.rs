@@ -53,7 +53,7 @@ impl Default for Hub {
 }
 
 impl Hub {
-    pub fn tell(&self, topic: Topic, message: &str) {
+    pub fn publish(&self, topic: Topic, message: &str) {
         // Without subscribers nobody has to be told.
         let _ = self.0.send((Some(topic), Heard::Message(message.into())));
     }

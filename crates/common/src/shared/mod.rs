@@ -203,7 +203,7 @@ impl Shared {
     /// Tells all processes, this one included. At most once each, and not for sure: who was not connected hears
     /// [`bus::Heard::Gap`] instead.
     pub async fn publish(&self, topic: Topic, message: &str) {
-        self.0.hub.tell(topic, message);
+        self.0.hub.publish(topic, message);
         if let Kept::Redis(redis) = &self.0.kept
             && redis.publish(self.0.process, topic, message).await.is_err()
         {

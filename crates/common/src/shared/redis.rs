@@ -322,7 +322,7 @@ async fn hear(subscription: PubSub, process: Uuid, hub: &Hub) {
                 if let (Some(topic), Some((from, text))) = (topic, text.split_at_checked(mine.len()))
                     && from != mine
                 {
-                    hub.tell(topic, text);
+                    hub.publish(topic, text);
                 }
             }
             _ = beat.tick() => match timeout(CONNECT, sink.ping::<redis::Value>()).await {

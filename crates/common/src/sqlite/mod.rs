@@ -175,7 +175,7 @@ fn in_snapshot<T, E: From<StoreError>>(
     read(&transaction)
 }
 
-/// Takes in one message of a batch. One that meets a row which cannot be read is undone and to be sent again, in case
+/// Consumes one message of a batch. One that meets a row which cannot be read is undone and to be sent again, in case
 /// somebody mends the row, until it becomes a dead letter; the others do not wait for it.
 ///
 /// # Errors

@@ -52,7 +52,7 @@ ALTER TABLE outbox ADD COLUMN request_id TEXT;
 ALTER TABLE dead_letters ADD COLUMN request_id TEXT;
 ";
 
-/// Stores a message in the commit of the change it tells of, and gives its place. Ring the outbox's bell after the
+/// Stores a message in the commit of the change it tells of, and gives its place. Wake the relay after the
 /// commit.
 ///
 /// # Errors

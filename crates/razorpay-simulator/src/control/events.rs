@@ -47,7 +47,7 @@ pub(super) async fn redeliver(State(app): State<App>, Id(id): Id) -> Answer {
                 .query_row([&id], |row| row.get(0))
                 .optional()?;
             let event = event.ok_or_else(Failure::unknown_id)?;
-            tx.ring_outgoing();
+            tx.wake_outgoing();
             let sql = "UPDATE deliveries SET due_at = ?2, outcome = NULL WHERE event = ?1";
             db::execute(tx.db, sql, params![event, tx.now_ms])
         })

@@ -49,8 +49,8 @@ pub(super) async fn advance_clock(State(app): State<App>, Body(fields): Body) ->
             db::execute(tx.db, sql, [ahead.to_string()])?;
             // Changes are made one at a time, so no other one has come between.
             tx.app.clock.set_ahead_ms(ahead);
-            tx.ring_due();
-            tx.ring_outgoing();
+            tx.wake_due();
+            tx.wake_outgoing();
             Ok(ahead)
         })
         .await?;

@@ -1,4 +1,4 @@
-//! What lies between axum and the handlers: the front door (credentials, slashes, faults), lenient bodies and
+//! What lies between axum and the handlers: the pipeline (credentials, slashes, faults), lenient bodies and
 //! queries, and the fields in them. Every rejection is the envelope of [`crate::failure`].
 
 mod auth;
@@ -6,15 +6,15 @@ mod body;
 mod extract;
 mod fields;
 mod form;
-mod front;
 mod notes;
+mod pipeline;
 mod query;
 
 pub(crate) use body::Body;
 pub(crate) use extract::{Base, Id, Ids};
 pub(crate) use fields::Fields;
-pub(crate) use front::Front;
 pub(crate) use notes::Notes;
+pub(crate) use pipeline::Pipeline;
 pub(crate) use query::{Page, Query};
 
 use axum::Json;

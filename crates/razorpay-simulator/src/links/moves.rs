@@ -56,7 +56,7 @@ pub(crate) fn paid(tx: &Tx<'_>, link: &str, payment: &Payment, order: &Order) ->
     };
     link.save(tx)?;
     let more = [("order", order.view()), ("payment", payment.view_with_card())];
-    tell(tx, &link, &more)
+    emit(tx, &link, &more)
 }
 
 /// The merchant takes it back.
@@ -74,7 +74,7 @@ pub(super) fn cancel(tx: &Tx<'_>, link: &mut Link) -> Result<(), Failure> {
     link.status = LinkStatus::Cancelled;
     link.cancelled_at = tx.now();
     link.save(tx)?;
-    tell(tx, link, &[])
+    emit(tx, link, &[])
 }
 
 /// Its time has run out, if it has.
@@ -85,11 +85,11 @@ pub(crate) fn expire(tx: &Tx<'_>, link: &mut Link) -> Result<(), Failure> {
     link.status = LinkStatus::Expired;
     link.expired_at = tx.now();
     link.save(tx)?;
-    tell(tx, link, &[])
+    emit(tx, link, &[])
 }
 
 /// Sends the event that is named after the link's status.
-fn tell(tx: &Tx<'_>, link: &Link, more: &[(&str, Value)]) -> Result<(), Failure> {
+fn emit(tx: &Tx<'_>, link: &Link, more: &[(&str, Value)]) -> Result<(), Failure> {
     // An event has no caller whose name for us could be used.
     let base = match tx.app.address.get() {
         Some(address) => format!("http://{address}"),

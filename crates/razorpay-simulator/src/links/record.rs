@@ -160,7 +160,7 @@ impl Link {
         if self.expire_by == 0 || !self.status.is_open() {
             return None;
         }
-        tx.ring_due();
+        tx.wake_due();
         Some(self.expire_by * 1000)
     }
 }

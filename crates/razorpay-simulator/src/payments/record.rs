@@ -182,7 +182,7 @@ impl Payment {
 
     fn due_at(&self, tx: &Tx<'_>) -> Option<i64> {
         let due = self.due.as_ref()?;
-        tx.ring_due();
+        tx.wake_due();
         Some(due.at_ms)
     }
 }

@@ -50,10 +50,10 @@ pub(super) fn make(tx: &Tx<'_>, payment: &mut Payment, wanted: Wanted) -> Result
     payment.due = None;
     payment.save(tx)?;
     refund.insert(tx)?;
-    tell(tx, "refund.created", &refund, payment)?;
+    emit(tx, "refund.created", &refund, payment)?;
     if wanted.speed == Speed::Optimum && unlucky {
         refund.speed_processed = Some(Speed::Normal);
-        tell(tx, "refund.speed_changed", &refund, payment)?;
+        emit(tx, "refund.speed_changed", &refund, payment)?;
     }
     if !held && !fails {
         settle(tx, &mut refund, payment)?;
@@ -98,7 +98,7 @@ fn settle(tx: &Tx<'_>, refund: &mut Refund, payment: &Payment) -> Result<(), Fai
     refund.bank_reference = Some(ids::digits(23));
     refund.fails_at_ms = None;
     refund.save(tx)?;
-    tell(tx, "refund.processed", refund, payment)
+    emit(tx, "refund.processed", refund, payment)
 }
 
 /// The bank did not take it, or sent it back: the payment has its amount again.
@@ -115,7 +115,7 @@ pub(crate) fn fail(tx: &Tx<'_>, refund: &mut Refund) -> Result<(), Failure> {
         payment.status = PaymentStatus::Captured;
     }
     payment.save(tx)?;
-    tell(tx, "refund.failed", refund, &payment)
+    emit(tx, "refund.failed", refund, &payment)
 }
 
 /// What was due by itself happens, if it is still due.
@@ -126,7 +126,7 @@ pub(crate) fn expire(tx: &Tx<'_>, refund: &mut Refund) -> Result<(), Failure> {
     }
 }
 
-fn tell(tx: &Tx<'_>, event: &str, refund: &Refund, payment: &Payment) -> Result<(), Failure> {
+fn emit(tx: &Tx<'_>, event: &str, refund: &Refund, payment: &Payment) -> Result<(), Failure> {
     let entities = [("refund", refund.view()), ("payment", payment.view_with_card())];
     webhooks::emit(tx, event, &payment.order_id, &entities)
 }

@@ -75,7 +75,7 @@ impl Refund {
         let sql = "INSERT INTO refunds (id, payment_id, created_at, due_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)";
         let doc = serde_json::to_string(self)?;
         if self.fails_at_ms.is_some() {
-            tx.ring_due();
+            tx.wake_due();
         }
         db::execute(
             tx.db,

@@ -45,6 +45,6 @@ pub(crate) fn emit(
             params![event, receiver.id, subject, signature, due_at],
         )?;
     }
-    tx.ring_outgoing();
+    tx.wake_outgoing();
     Ok(())
 }

@@ -209,7 +209,7 @@ fn apply(
     }
     receiver.updated_at = tx.now();
     save(tx.db, receiver, active)?;
-    tx.ring_outgoing();
+    tx.wake_outgoing();
     Ok((receiver.clone(), active))
 }
 

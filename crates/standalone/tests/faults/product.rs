@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{
     clock::Clock,
-    http::{Front, Upstream},
+    http::{Pipeline, Upstream},
     process::Context,
     settings::Settings,
 };
@@ -55,7 +55,7 @@ impl Drop for Product {
 }
 
 /// The whole system as `organise-event` composes it, with the wire between its parts and no sockets.
-async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<Front, String> {
+async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<Pipeline, String> {
     let (users, users_slot) = Upstream::local();
     let (events, events_slot) = Upstream::local();
     let (notifications, notifications_slot) = Upstream::local();
@@ -68,7 +68,7 @@ async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<
     let to_events = wired(Leg::Events, "wire to events", &events);
     let to_payments = wired(Leg::Payments, "wire to payments", &payments);
     let to_notifications = wired(Leg::Notifications, "wire to notifications", &notifications);
-    let fronts = [
+    let pipelines = [
         (users_slot, users::build(context).await?),
         (
             events_slot,
@@ -90,8 +90,8 @@ async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<
         payments,
     };
     let gateway = gateway::build(context, upstreams)?;
-    for (slot, front) in fronts {
-        let _ = slot.set(front);
+    for (slot, pipeline) in pipelines {
+        let _ = slot.set(pipeline);
     }
     Ok(gateway)
 }

@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
-    http::{Front, Upstream},
+    http::{Pipeline, Upstream},
     metrics::Metrics,
 };
 use parking_lot::Mutex;
@@ -118,7 +118,7 @@ impl Wire {
     }
 
     /// A service behind the wire.
-    pub fn before(self: &Arc<Self>, leg: Leg, name: &'static str, behind: Upstream) -> Front {
+    pub fn before(self: &Arc<Self>, leg: Leg, name: &'static str, behind: Upstream) -> Pipeline {
         let wire = self.clone();
         let router = Router::new().fallback(move |request: Request| {
             let (wire, behind) = (wire.clone(), behind.clone());
@@ -133,7 +133,7 @@ impl Wire {
                 wire.pass(leg, request, forward).await
             }
         });
-        Front::new(name, router, Metrics::new(name, Vec::new()))
+        Pipeline::new(name, router, Metrics::new(name, Vec::new()))
     }
 
     fn fault(&self, leg: Leg, changes: bool) -> Option<Fault> {

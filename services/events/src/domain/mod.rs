@@ -2,4 +2,4 @@
 
 pub mod event;
 pub mod registration;
-pub mod words;
+pub mod search_terms;

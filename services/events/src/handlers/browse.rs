@@ -12,7 +12,7 @@ use common::{
 use utoipa::{IntoParams, openapi::Object};
 
 use super::no_such_event;
-use crate::{app::App, domain::words, store::Search, views::EventView};
+use crate::{app::App, domain::search_terms, store::Search, views::EventView};
 
 /// What to search for.
 #[derive(IntoParams)]
@@ -62,7 +62,7 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
     let page = Page::read(&mut params);
     let now = app.clock.now();
     let time = |text: &str, day| Ok(EventTime::parse_query(text, app.default_timezone, day)?.at);
-    let words = params.get("q", words::searched);
+    let words = params.get("q", search_terms::searched);
     let mut search = Search {
         words: words.clone().unwrap_or_default(),
         from: params.get("from", |text| time(text, Day::Begins)),

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{Organizer, PathId, Unsafe, organizer_only},
+    extract::{KeyedJson, Organizer, PathId, organizer_only},
     idempotency::{Answer, Keyed},
     ids::EventId,
     problem::ApiError,
@@ -44,7 +44,7 @@ pub async fn cancel_event(
     State(app): State<App>,
     Organizer(caller): Organizer,
     PathId(id): PathId,
-    Unsafe { input: (), key }: Unsafe<()>,
+    KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer };
     let cancelled = app

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{Caller, PathId, Unsafe},
+    extract::{Caller, KeyedJson, PathId},
     idempotency::{Answer, Keyed},
     ids::RegistrationId,
     problem::ApiError,
@@ -44,7 +44,7 @@ pub async fn cancel_registration(
     State(app): State<App>,
     caller: Caller,
     PathId(id): PathId,
-    Unsafe { input: (), key }: Unsafe<()>,
+    KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer };
     let id = RegistrationId::lenient(&id);

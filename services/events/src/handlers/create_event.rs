@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono_tz::Tz;
 use common::{
-    extract::{Organizer, Unsafe, organizer_only},
+    extract::{KeyedJson, Organizer, organizer_only},
     fields::{Fields, FromFields, Parsed, Value},
     idempotency::{Answer, Keyed},
     ids::EventId,
@@ -140,7 +140,7 @@ common::problems!(Problems: organizer_only());
 pub async fn create_event(
     State(app): State<App>,
     Organizer(caller): Organizer,
-    Unsafe { input, key }: Unsafe<CreateEvent>,
+    KeyedJson { input, key }: KeyedJson<CreateEvent>,
 ) -> Result<Response, ApiError> {
     let zone = input.timezone.unwrap_or(app.default_timezone);
     let parse =

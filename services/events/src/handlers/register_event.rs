@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
     clock::from_millis,
-    extract::{Caller, Unsafe},
+    extract::{Caller, KeyedJson},
     fields::{Fields, FromFields, Value},
     idempotency::{Answer, Keyed},
     ids::{EventId, RegistrationId, UserId},
@@ -81,7 +81,7 @@ common::problems!(
 pub async fn register_event(
     State(app): State<App>,
     caller: Caller,
-    Unsafe { input, key }: Unsafe<RegisterEvent>,
+    KeyedJson { input, key }: KeyedJson<RegisterEvent>,
 ) -> Result<Response, ApiError> {
     let command = command(&app, input.event_id, caller.id)?;
     let registered = app.store.register(command, Keyed { key, answer }).await;

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono_tz::Tz;
 use common::{
-    extract::{Organizer, PathId, Unsafe, organizer_only},
+    extract::{KeyedJson, Organizer, PathId, organizer_only},
     fields::{Fields, FromFields, Value},
     idempotency::{Answer, Keyed},
     ids::EventId,
@@ -123,7 +123,7 @@ pub async fn update_event(
     State(app): State<App>,
     Organizer(caller): Organizer,
     PathId(id): PathId,
-    Unsafe { input, key }: Unsafe<UpdateEvent>,
+    KeyedJson { input, key }: KeyedJson<UpdateEvent>,
 ) -> Result<Response, ApiError> {
     let patch = Patch {
         name: input.e_name,

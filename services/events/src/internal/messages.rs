@@ -14,7 +14,7 @@ use crate::app::App;
 impl Subscriber for App {
     async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt> {
         let ids = batch.iter().map(|event| event.id).collect();
-        outbox::receipts(ids, self.store.take_in(batch, self.clock.now()).await)
+        outbox::receipts(ids, self.store.consume(batch, self.clock.now()).await)
     }
 }
 

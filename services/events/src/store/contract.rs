@@ -49,7 +49,7 @@ macro_rules! store_contract {
             an_unreadable_registration_is_left_out_and_ended_with_the_others,
             an_unreadable_event_does_not_stop_the_ending_of_others,
             holds_run_out_beside_an_unreadable_one,
-            captured_money_of_others_is_taken_in_beside_an_unreadable_row,
+            captured_money_of_others_is_consumed_beside_an_unreadable_row,
             an_unreadable_message_becomes_a_dead_letter,
         );
     };
@@ -199,8 +199,8 @@ fn told_by_payments(captured: &PaymentCaptured) -> CloudEvent {
     .unwrap()
 }
 
-async fn take_in(store: &S, event: CloudEvent, now: Timestamp) {
-    let receipts = store.take_in(vec![event], now).await.unwrap();
+async fn consume(store: &S, event: CloudEvent, now: Timestamp) {
+    let receipts = store.consume(vec![event], now).await.unwrap();
     assert_eq!(receipts[0].status, ReceiptStatus::Accepted, "{receipts:?}");
 }
 
@@ -264,7 +264,7 @@ pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
         as_before(event.id).await;
     }
     let search = Search {
-        words: crate::domain::words::searched("istanbul").unwrap(),
+        words: crate::domain::search_terms::searched("istanbul").unwrap(),
         ..Search::default()
     };
     let found = async || {
@@ -311,7 +311,7 @@ pub async fn search_finds_words_and_times(store: S) {
             .collect()
     };
     let words = |text: &str| Search {
-        words: crate::domain::words::searched(text).unwrap(),
+        words: crate::domain::search_terms::searched(text).unwrap(),
         ..Search::default()
     };
     assert_eq!(
@@ -519,7 +519,7 @@ pub async fn what_ended_stays_known(store: S) {
         .unwrap()
         .registration;
     let payment = PaymentId::new();
-    take_in(&store, captured(&held, payment), now()).await;
+    consume(&store, captured(&held, payment), now()).await;
     let paid = of(held.id, now()).await;
     assert!(paid.ticket.is_some());
     let cancelled = store.cancel_registration(held.id, user, now(), plain()).await;
@@ -582,7 +582,7 @@ pub async fn what_ended_stays_known(store: S) {
     );
     // The event is called off: the same, before and after its registrations are ended.
     let payment = PaymentId::new();
-    take_in(&store, captured(&again, payment), later).await;
+    consume(&store, captured(&again, payment), later).await;
     let paid = of(again.id, later).await;
     store
         .cancel_event(event.id, event.organizer, later, plain())
@@ -659,7 +659,7 @@ pub async fn a_hold_that_runs_out_is_told(store: S) {
         .await
         .unwrap()
         .unwrap();
-    take_in(&store, captured(&held.registration, PaymentId::new()), last).await;
+    consume(&store, captured(&held.registration, PaymentId::new()), last).await;
     let cancels = register(&store, wide.id, users[3], last)
         .await
         .unwrap()
@@ -799,7 +799,7 @@ pub async fn changes_are_owned_and_bounded(store: S) {
     let changed = update(event.organizer, patch).await.unwrap();
     assert_eq!(store.event(event.id).await.unwrap(), Some(changed));
     let search = |text| Search {
-        words: crate::domain::words::searched(text).unwrap(),
+        words: crate::domain::search_terms::searched(text).unwrap(),
         ..Search::default()
     };
     assert_eq!(

@@ -16,7 +16,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
     process::open_sqlite,
     settings::Settings,
     store::StoreError,
@@ -197,7 +197,7 @@ pub trait Store: Send + Sync {
     ) -> Result<Outcome<Registered>, RegisterError>;
     /// What a user owes for an event; takes a hold when there is no live registration.
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError>;
-    /// Whether money that waits to be captured would confirm a registration, as [`Store::take_in`] decides when it is.
+    /// Whether money that waits to be captured would confirm a registration, as [`Store::consume`] decides when it is.
     /// Then the seat is held, or taken again, for as long as the capture may take. `None`: no such registration.
     async fn secure_seat(
         &self,
@@ -239,7 +239,7 @@ pub trait Store: Send + Sync {
     /// Notes holds that have run out, up to `limit`; gives the number.
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Takes messages in, each once: captured payments confirm registrations or go back.
-    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
     /// Finds the words of up to `limit` events anew that an earlier release indexed; gives the number.
     async fn index_events(&self, limit: usize) -> Result<usize, StoreError>;
     /// Drops what has been kept long enough.
@@ -249,7 +249,7 @@ pub trait Store: Send + Sync {
     /// The messages to others.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
     /// Rung after a commit that may have stored messages.
-    fn bells(&self) -> Bells;
+    fn wake_signal(&self) -> WakeSignal;
 }
 
 /// Opens the store that the settings name.

@@ -53,14 +53,15 @@ fn parse(hop: &str) -> Option<IpAddr> {
     address.ok().map(|address| address.to_canonical())
 }
 
-/// Our word to one service that a request came through us: a service token, made anew from time to time.
-pub struct Pass {
+/// The gateway assertion: tells one service that a request came through the gateway. A service token, made anew from
+/// time to time.
+pub struct Assertion {
     auth: Auth,
     audience: &'static str,
     made: Mutex<Option<(Timestamp, HeaderValue)>>,
 }
 
-impl Pass {
+impl Assertion {
     pub fn new(auth: Auth, audience: &'static str) -> Self {
         Self {
             auth,

@@ -11,7 +11,7 @@ async fn long_json_is_compressed_for_those_who_take_it() {
         let plain = world.get("/api/events/long").await;
         assert_eq!(plain.header("content-encoding"), "");
         assert_eq!(plain.header("vary"), "origin, accept-encoding");
-        for (wish, compressed) in [
+        for (accepted, compressed) in [
             ("gzip", true),
             ("br, gzip;q=0.5", true),
             ("*", true),
@@ -28,14 +28,14 @@ async fn long_json_is_compressed_for_those_who_take_it() {
                 .send(request(
                     Method::GET,
                     "/api/events/long",
-                    &[("accept-encoding", wish)],
+                    &[("accept-encoding", accepted)],
                 ))
                 .await;
-            assert_eq!(answer.status, 200, "{wish}");
+            assert_eq!(answer.status, 200, "{accepted}");
             assert_eq!(
                 answer.header("content-encoding") == "gzip",
                 compressed,
-                "{topology:?} {wish}"
+                "{topology:?} {accepted}"
             );
             assert_eq!(answer.header("vary"), "origin, accept-encoding");
             if compressed {

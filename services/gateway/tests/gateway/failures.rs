@@ -118,7 +118,7 @@ async fn every_failure_has_the_one_shape() {
     }
 }
 
-/// Services that are not ours, without a front: the gateway's own has to do.
+/// Services that are not ours, without a pipeline: the gateway's own has to do.
 #[tokio::test]
 async fn pages_of_strangers_are_replaced() {
     let raw = "HTTP/1.1 500 Oh\r\ncontent-type: text/html\r\ncontent-length: 21\r\nx-kept: 1\r\n\r\nSQL: secret in src/.rs";

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use axum::{Router, http::Method};
-use common::{http::Front, metrics::Metrics};
+use common::{http::Pipeline, metrics::Metrics};
 
 use crate::world::{Topology, World, request};
 
@@ -12,13 +12,17 @@ fn service() -> Router {
     Router::new().route("/api/users/me", axum::routing::get(|| async { "fine" }))
 }
 
-async fn measure(front: &Front, headers: &[(&str, &str)]) -> u128 {
+async fn measure(pipeline: &Pipeline, headers: &[(&str, &str)]) -> u128 {
     const ROUNDS: u32 = 200_000;
     let mut best = u128::MAX;
     for _ in 0..5 {
         let began = Instant::now();
         for _ in 0..ROUNDS {
-            std::hint::black_box(front.handle(request(Method::GET, "/api/users/me", headers)).await);
+            std::hint::black_box(
+                pipeline
+                    .handle(request(Method::GET, "/api/users/me", headers))
+                    .await,
+            );
         }
         best = best.min(began.elapsed().as_nanos() / u128::from(ROUNDS));
     }
@@ -42,10 +46,10 @@ async fn overhead() {
         ],
     ]
     .concat();
-    let bare = Front::new("users", service(), Metrics::new("users", Vec::new()));
+    let bare = Pipeline::new("users", service(), Metrics::new("users", Vec::new()));
     let world = World::with(Topology::OneProcess, &[], |_, _| service()).await;
     let alone = measure(&bare, &usual).await;
-    let through = measure(&world.front, &usual).await;
-    let browsers = measure(&world.front, &browser).await;
+    let through = measure(&world.pipeline, &usual).await;
+    let browsers = measure(&world.pipeline, &browser).await;
     println!("a service alone {alone} ns, through the gateway {through} ns, for a browser {browsers} ns");
 }

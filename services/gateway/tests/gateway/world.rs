@@ -15,7 +15,7 @@ use common::{
     clock::{self, Clock},
     extract::ClientIp,
     http::{
-        Front, Upstream,
+        Pipeline, Upstream,
         health::{Report, Status},
         serve::{self, Limits},
     },
@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub const NO_PATIENCE: Duration = Duration::from_secs(2);
 
 pub struct World {
-    pub front: Front,
+    pub pipeline: Pipeline,
     pub context: Context,
     _dir: TempDir,
     _stop: DropGuard,
@@ -89,7 +89,7 @@ impl World {
         ];
         let mut upstreams = Vec::new();
         for name in names {
-            let front = Front::new(
+            let pipeline = Pipeline::new(
                 name,
                 make(name, context.auth(name)),
                 Metrics::new(name, Vec::new()),
@@ -98,11 +98,11 @@ impl World {
             upstreams.push(match topology {
                 Topology::OneProcess => {
                     let (upstream, slot) = Upstream::local();
-                    assert!(slot.set(front).is_ok());
+                    assert!(slot.set(pipeline).is_ok());
                     upstream
                 }
                 Topology::Sockets => {
-                    let address = serve_on_any_port(&context, front, Limits::default()).await;
+                    let address = serve_on_any_port(&context, pipeline, Limits::default()).await;
                     Upstream::remote(&format!("http://{address}")).unwrap()
                 }
             });
@@ -133,10 +133,10 @@ impl World {
     }
 
     fn of(context: Context, dir: TempDir, upstreams: Upstreams) -> Self {
-        let front = gateway::build(&context, upstreams).unwrap();
+        let pipeline = gateway::build(&context, upstreams).unwrap();
         let stop = context.workers.stop_token().drop_guard();
         Self {
-            front,
+            pipeline,
             context,
             _dir: dir,
             _stop: stop,
@@ -149,12 +149,12 @@ impl World {
     }
 
     pub async fn listen_within(&self, limits: Limits) -> SocketAddr {
-        serve_on_any_port(&self.context, self.front.clone(), limits).await
+        serve_on_any_port(&self.context, self.pipeline.clone(), limits).await
     }
 
     /// Sends a request directly.
     pub async fn send(&self, request: Request) -> Answer {
-        Answer::read(self.front.handle(request).await).await
+        Answer::read(self.pipeline.handle(request).await).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -201,12 +201,12 @@ fn context(settings: &[(&str, &str)]) -> (Context, TempDir) {
     )
 }
 
-async fn serve_on_any_port(context: &Context, front: Front, limits: Limits) -> SocketAddr {
+async fn serve_on_any_port(context: &Context, pipeline: Pipeline, limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve::serve(
         listener,
-        front,
+        pipeline,
         limits,
         context.workers.stop_token(),
     ));

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use common::ids::MessageId;
 
 use super::{
-    MailError, Mailer, Pace, Parcel, Words,
+    Content, MailError, Mailer, Pace, Parcel,
     mime::{Letter, Sender, one_line},
 };
 use crate::domain::message::Channel;
@@ -86,8 +86,8 @@ impl Mailer for Mailbox {
 }
 
 fn form(parcel: &Parcel, sender: &Sender) -> Result<(Channel, Vec<u8>), MailError> {
-    match &parcel.words {
-        Words::Email { subject, text, html } => {
+    match &parcel.content {
+        Content::Email { subject, text, html } => {
             let message = sender.message(Letter {
                 id: parcel.id,
                 created_at: parcel.created_at,
@@ -99,7 +99,7 @@ fn form(parcel: &Parcel, sender: &Sender) -> Result<(Channel, Vec<u8>), MailErro
             })?;
             Ok((Channel::Email, message.formatted()))
         }
-        Words::Sms { text } => Ok((
+        Content::Sms { text } => Ok((
             Channel::Sms,
             format!("To: {}\n\n{text}\n", one_line(&parcel.address)).into_bytes(),
         )),
@@ -125,13 +125,13 @@ mod tests {
 
     use super::*;
 
-    fn parcel(words: Words) -> Parcel {
+    fn parcel(content: Content) -> Parcel {
         Parcel {
             id: MessageId::new(),
             created_at: from_millis(0),
             address: "asha@example.com".into(),
             name: Some("Asha".into()),
-            words,
+            content,
         }
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let sender = Sender::new("no-reply@localhost").unwrap();
         let mailbox = Mailbox::new(dir.path().join("mailbox"), sender).unwrap();
-        let parcel = parcel(Words::Email {
+        let parcel = parcel(Content::Email {
             subject: "s".into(),
             text: "t".into(),
             html: "h".into(),
@@ -160,7 +160,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let mailbox =
             Mailbox::new(dir.path().to_owned(), Sender::new("no-reply@localhost").unwrap()).unwrap();
-        let mut parcel = parcel(Words::Sms {
+        let mut parcel = parcel(Content::Sms {
             text: "See you.".into(),
         });
         parcel.address = "+911234567890".into();

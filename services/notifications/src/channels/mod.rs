@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use self::{mailbox::Mailbox, mime::Sender, smtp::Smtp};
 use crate::domain::message::Channel;
 
-/// A message in words, ready to go.
+/// A rendered message, ready to go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parcel {
     /// The message's id, the same on every try. Providers that know such a thing are given it to tell repeats.
@@ -25,12 +25,12 @@ pub struct Parcel {
     /// What to call the reader.
     pub name: Option<String>,
     /// What it says.
-    pub words: Words,
+    pub content: Content,
 }
 
 /// What a message says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Words {
+pub enum Content {
     /// Over e-mail.
     Email {
         /// One line.

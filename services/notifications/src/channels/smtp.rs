@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::{
-    MailError, Mailer, Pace, Parcel, Words,
+    Content, MailError, Mailer, Pace, Parcel,
     mime::{Letter, Sender},
 };
 
@@ -106,7 +106,7 @@ impl Mailer for Smtp {
     }
 
     async fn send(&self, parcel: Parcel) -> Result<String, MailError> {
-        let Words::Email { subject, text, html } = parcel.words else {
+        let Content::Email { subject, text, html } = parcel.content else {
             return Err(MailError::Permanent("SMTP carries no text messages".to_owned()));
         };
         let message = self.sender.message(Letter {

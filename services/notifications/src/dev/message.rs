@@ -12,7 +12,7 @@ use super::list::shown;
 use crate::{
     app::App,
     channels::{
-        Words,
+        Content,
         mailbox::{self, NAME},
     },
 };
@@ -42,9 +42,9 @@ pub async fn message(
     }
     // The same message says the same every time, so it can be written anew instead of taking the file apart.
     let parcel = app.parts.writer.write(&message).map_err(ApiError::internal)?;
-    let (subject, text, html) = match parcel.words {
-        Words::Email { subject, text, html } => (subject, text, Value::from(html)),
-        Words::Sms { text } => ("Text message".to_owned(), text, Value::from(())),
+    let (subject, text, html) = match parcel.content {
+        Content::Email { subject, text, html } => (subject, text, Value::from(html)),
+        Content::Sms { text } => ("Text message".to_owned(), text, Value::from(())),
     };
     if plain.unwrap_or(false) {
         return Ok(as_text(text));

@@ -8,13 +8,13 @@ pub struct Consequence {
     /// Reminders are to be moved or dropped.
     pub reminders: bool,
     /// Attendees are to be told what is different.
-    pub tell: bool,
+    pub notify: bool,
 }
 
 impl Consequence {
     /// Whether there is one.
     pub fn any(self) -> bool {
-        self.reminders || self.tell
+        self.reminders || self.notify
     }
 }
 
@@ -29,7 +29,7 @@ pub fn compare(before: &EventFacts, after: &EventFacts, now: Timestamp) -> Conse
     let over = before.starts_at <= now && after.starts_at <= now;
     Consequence {
         reminders: after.schedule_version > before.schedule_version || after.cancelled != before.cancelled,
-        tell: different && !after.cancelled && !over,
+        notify: different && !after.cancelled && !over,
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
             compare(&before, &after, now),
             Consequence {
                 reminders: false,
-                tell: false
+                notify: false
             }
         );
 
@@ -74,17 +74,17 @@ mod tests {
             compare(&before, &moved, now),
             Consequence {
                 reminders: true,
-                tell: true
+                notify: true
             }
         );
         assert_eq!(
             compare(&before, &moved, from_millis(3000)),
             Consequence {
                 reminders: true,
-                tell: false
+                notify: false
             }
         );
-        assert!(compare(&before, &moved, from_millis(1500)).tell);
+        assert!(compare(&before, &moved, from_millis(1500)).notify);
 
         for other in [
             EventFacts {
@@ -104,7 +104,7 @@ mod tests {
                 compare(&before, &other, now),
                 Consequence {
                     reminders: false,
-                    tell: true
+                    notify: true
                 }
             );
         }
@@ -122,7 +122,7 @@ mod tests {
             compare(&before, &cancelled, now),
             Consequence {
                 reminders: true,
-                tell: false
+                notify: false
             }
         );
     }

@@ -1,4 +1,4 @@
-//! Which letters a fact asks for. What they say in words is in `templates/`.
+//! Which letters a fact asks for. What they say is in `templates/`.
 
 use chrono::TimeDelta;
 use common::{
@@ -88,7 +88,7 @@ impl Reach {
 
     /// You are out. Nothing when a hold that was never paid is given up by its holder.
     pub fn ended(self, fact: &RegistrationEnded, card: &UserCard) -> Vec<Draft> {
-        let Some(kind) = told_of_end(fact) else {
+        let Some(kind) = notice_of_end(fact) else {
             return Vec::new();
         };
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
@@ -212,7 +212,7 @@ impl<'a> About<'a> {
 }
 
 /// The letter that the end of a registration asks for.
-pub fn told_of_end(fact: &RegistrationEnded) -> Option<Kind> {
+pub fn notice_of_end(fact: &RegistrationEnded) -> Option<Kind> {
     match fact.reason {
         EndReason::EventCancelled => Some(Kind::EventCancelled),
         EndReason::Attendee if fact.was_confirmed => Some(Kind::RegistrationCancelled),

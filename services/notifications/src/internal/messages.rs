@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{App, Parts},
-    domain::letters::{Reach, told_of_end},
+    domain::letters::{Reach, notice_of_end},
     store::{Change, Intake},
 };
 
@@ -60,7 +60,7 @@ impl Fact {
     fn reader(&self) -> Option<UserId> {
         match self {
             Self::Confirmed(fact) => Some(fact.user_id),
-            Self::Ended(fact) => told_of_end(fact).map(|_| fact.user_id),
+            Self::Ended(fact) => notice_of_end(fact).map(|_| fact.user_id),
             Self::Changed(_) => None,
             Self::Refunded(fact) => Some(fact.user_id),
             Self::HoldExpired(fact) => Some(fact.user_id),
@@ -126,12 +126,12 @@ impl Subscriber for Parts {
             }
         }
         // Asked before the change, never inside it: the writer waits for nobody.
-        let people = match self
-            .people
+        let cards = match self
+            .directory
             .find(facts.iter().filter_map(|(_, fact)| fact.reader()))
             .await
         {
-            Ok(people) => people,
+            Ok(cards) => cards,
             Err(error) => {
                 tracing::warn!(%error, "recipients could not be looked up");
                 // What nobody has to be asked about need not wait.
@@ -147,7 +147,7 @@ impl Subscriber for Parts {
         };
         let intakes = facts.into_iter().map(|(id, fact)| {
             let reader = fact.reader();
-            let card = reader.and_then(|id| people.get(&id));
+            let card = reader.and_then(|id| cards.get(&id));
             if let (Some(user), None) = (reader, card) {
                 tracing::debug!(%user, message_id = %id, "there is no such user; nobody is told");
             }
@@ -177,7 +177,7 @@ impl Parts {
             Err(error) => receipts.extend(intakes.iter().map(|intake| self.refused(intake.id, &error))),
         }
         self.changes.notify_one();
-        self.ring();
+        self.wake_senders();
     }
 
     async fn take_one(&self, intake: &Intake) -> Receipt {
@@ -192,7 +192,7 @@ impl Parts {
     }
 
     fn refused(&self, id: Uuid, error: &StoreError) -> Receipt {
-        tracing::warn!(message_id = %id, %error, "a message could not be taken in");
+        tracing::warn!(message_id = %id, %error, "a message could not be consumed");
         // The sender is told no more than it needs; the cause is in the log here.
         Receipt::retry(id, "the notifications service could not store it")
     }

@@ -268,7 +268,7 @@ pub struct Stats {
 /// The service's store.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Takes in a batch, in order, in one commit: each message's id together with its effect. What came before has
+    /// Consumes a batch, in order, in one commit: each message's id together with its effect. What came before has
     /// no effect again.
     async fn take(&self, batch: Arc<[Intake]>, now: Timestamp) -> Result<(), StoreError>;
 

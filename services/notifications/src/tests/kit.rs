@@ -11,14 +11,14 @@ use chrono_tz::Tz;
 use common::{
     auth::Role,
     clock::{Clock, Timestamp, from_millis},
-    http::{Front, InternalClient},
+    http::{InternalClient, Pipeline},
     ids::{EventId, RegistrationId, TicketId, UserId, new_id},
     money::Paise,
     outbox::{self, CloudEvent, Receipt, ReceiptStatus},
-    people::People,
     process::Context,
     settings::Settings,
     shared::Shared,
+    user_directory::UserDirectory,
     wire::{EndReason, EventFacts, RegistrationConfirmed, RegistrationEnded, kind, service},
 };
 use serde::Serialize;
@@ -35,7 +35,7 @@ use crate::{
         Store,
         sqlite::{MIGRATIONS, SqliteStore},
     },
-    words::{Links, Writer},
+    templates::{Links, Writer},
 };
 
 pub const NOW: i64 = 1_900_000_000_000;
@@ -85,9 +85,9 @@ impl Lab {
     }
 
     fn assemble(&self, context: Context, channels: &Channels) -> Service {
-        let front =
+        let pipeline =
             crate::assemble(&context, store(&context), self.users.upstream(&context), channels).unwrap();
-        Service { front, context }
+        Service { pipeline, context }
     }
 
     /// The whole service, sending through `mailer` only.
@@ -109,13 +109,13 @@ impl Lab {
             context.auth(service::NOTIFICATIONS),
             service::USERS,
         );
-        let (people, writer) = (
-            People::new(client, Shared::in_process(), self.clock.clone()),
+        let (directory, writer) = (
+            UserDirectory::new(client, Shared::in_process(), self.clock.clone()),
             Writer::new(Links::default()).unwrap(),
         );
         Arc::new(Parts::new(
             store,
-            people,
+            directory,
             self.clock.clone(),
             Reach { sms: true },
             writer,
@@ -125,13 +125,13 @@ impl Lab {
 
 /// A running service.
 pub struct Service {
-    pub front: Front,
+    pub pipeline: Pipeline,
     pub context: Context,
 }
 
 impl Service {
     pub async fn call(&self, request: Request<Body>) -> Answer {
-        let response = self.front.handle(request).await;
+        let response = self.pipeline.handle(request).await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer {

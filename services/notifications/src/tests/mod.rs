@@ -1,4 +1,4 @@
-//! The service from outside, over its front, and its workers one round at a time.
+//! The service from outside, over its pipeline, and its workers one round at a time.
 
 mod http;
 mod intake;
@@ -9,5 +9,5 @@ mod reminders;
 mod sender;
 mod sink;
 mod smtp;
+mod templates;
 mod users;
-mod words;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::Parts,
-    channels::Words,
+    channels::Content,
     domain::message::{Channel, Kind, Status},
     store::Entry,
     workers::{
@@ -89,7 +89,7 @@ async fn a_reminder_says_how_long_it_is_until_then() {
         lab.clock.set(at(TimeDelta::hours(due_and_late)));
         reminders.round().await.unwrap();
         assert_eq!(sender.round(&stop).await.unwrap(), Round::Worked);
-        let Words::Email { subject, .. } = sent.recv().await.unwrap().words else {
+        let Content::Email { subject, .. } = sent.recv().await.unwrap().content else {
             panic!()
         };
         assert_eq!(subject, words);

@@ -11,7 +11,7 @@ use super::{
     sink::{Mood, Sink},
 };
 use crate::{
-    channels::{MailError, Mailer, Parcel, Words, mime::Sender as From, smtp::Smtp},
+    channels::{Content, MailError, Mailer, Parcel, mime::Sender as From, smtp::Smtp},
     domain::message::Channel,
     workers::sender::{Round, Sender},
 };
@@ -30,7 +30,7 @@ fn parcel(address: &str) -> Parcel {
         created_at: from_millis(NOW),
         address: address.to_owned(),
         name: Some("Zoë\r\nBcc: victim@example.com".into()),
-        words: Words::Email {
+        content: Content::Email {
             subject: "Hello\r\nBcc: victim@example.com".into(),
             text: "One line.\n.\nA dot before this line.\n".into(),
             html: "<p>One line.</p>".into(),
@@ -102,7 +102,7 @@ async fn refusals_are_told_apart() {
     ));
     smtp.send(parcel("a@example.com")).await.unwrap();
     let text = Parcel {
-        words: Words::Sms { text: "x".into() },
+        content: Content::Sms { text: "x".into() },
         ..parcel("a@example.com")
     };
     assert!(matches!(smtp.send(text).await, Err(MailError::Permanent(_))));

@@ -16,7 +16,7 @@ use axum::{
     routing::post,
 };
 use common::{
-    http::{Front, Upstream},
+    http::{Pipeline, Upstream},
     ids::UserId,
     metrics::Metrics,
     process::Context,
@@ -84,8 +84,8 @@ impl Users {
         let router = Router::new()
             .route("/internal/users/lookup", post(lookup))
             .with_state(self.clone());
-        let front = Front::new(service::USERS, router, Metrics::new(service::USERS, Vec::new()));
-        assert!(slot.set(front).is_ok());
+        let pipeline = Pipeline::new(service::USERS, router, Metrics::new(service::USERS, Vec::new()));
+        assert!(slot.set(pipeline).is_ok());
         upstream
     }
 

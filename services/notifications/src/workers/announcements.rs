@@ -48,13 +48,13 @@ impl Announcements {
             return Ok(false);
         };
         let facts = announcement.facts;
-        let tell = |known: &EventFacts| compare(known, &facts, now).tell;
+        let notify = |known: &EventFacts| compare(known, &facts, now).notify;
         let to_tell = announcement
             .attendees
             .iter()
-            .filter(|attendee| attendee.known.as_deref().is_some_and(tell));
-        let people = parts
-            .people
+            .filter(|attendee| attendee.known.as_deref().is_some_and(notify));
+        let cards = parts
+            .directory
             .find(to_tell.map(|attendee| attendee.user_id))
             .await?;
         let reached = announcement
@@ -62,8 +62,8 @@ impl Announcements {
             .iter()
             .map(|attendee| {
                 // Whose last news cannot be told cannot be told what is different either, but keeps in step.
-                let known = attendee.known.as_deref().filter(|known| tell(known));
-                let letters = match (people.get(&attendee.user_id), known) {
+                let known = attendee.known.as_deref().filter(|known| notify(known));
+                let letters = match (cards.get(&attendee.user_id), known) {
                     (Some(card), Some(known)) => {
                         parts.reach.updated(attendee.registration_id, &facts, known, card)
                     }
@@ -83,7 +83,7 @@ impl Announcements {
                 now,
             )
             .await?;
-        parts.ring();
+        parts.wake_senders();
         Ok(true)
     }
 }

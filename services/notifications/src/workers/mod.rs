@@ -18,23 +18,23 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// Rows handled in one commit.
 const CHUNK: usize = 500;
 
-/// Waits for `pause`, the bell or the stop. `false`: stop.
-async fn wait(pause: Duration, bell: Option<&Notify>, stop: &CancellationToken) -> bool {
+/// Waits for `pause`, a wake or the stop. `false`: stop.
+async fn wait(pause: Duration, wake: Option<&Notify>, stop: &CancellationToken) -> bool {
     if stop.is_cancelled() {
         return false;
     }
     if pause.is_zero() {
         return true;
     }
-    let rung = async {
-        match bell {
-            Some(bell) => bell.notified().await,
+    let woken = async {
+        match wake {
+            Some(wake) => wake.notified().await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         () = stop.cancelled() => false,
-        () = rung => true,
+        () = woken => true,
         () = tokio::time::sleep(pause) => true,
     }
 }

@@ -27,7 +27,7 @@ pub enum RoundError {
     Store(#[from] StoreError),
     /// The recipients could not be looked up.
     #[error(transparent)]
-    People(#[from] common::http::CallError),
+    Directory(#[from] common::http::CallError),
 }
 
 impl Reminders {
@@ -82,8 +82,8 @@ impl Reminders {
         let to_send = judged
             .iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Send { .. }));
-        let people = parts
-            .people
+        let cards = parts
+            .directory
             .find(to_send.map(|(reminder, _)| reminder.user_id))
             .await?;
         let decided = judged
@@ -93,7 +93,7 @@ impl Reminders {
                 kind: reminder.kind,
                 schedule_version: reminder.schedule_version,
                 decision: match verdict {
-                    Verdict::Send { not_after } => match people.get(&reminder.user_id) {
+                    Verdict::Send { not_after } => match cards.get(&reminder.user_id) {
                         Some(card) => self.send(reminder, card, now, not_after),
                         None => Decision::Drop,
                     },
@@ -111,7 +111,7 @@ impl Reminders {
             })
             .collect();
         parts.store.decide(decided, now).await?;
-        parts.ring();
+        parts.wake_senders();
         Ok(due.len())
     }
 

@@ -98,8 +98,8 @@ impl Sender {
                 }
             };
             // While the provider is away, new messages are no reason to try sooner.
-            let bell = (failures == 0).then(|| self.parts.bell(self.channel));
-            if !wait(pause, bell, &stop).await {
+            let wake = (failures == 0).then(|| self.parts.queued(self.channel));
+            if !wait(pause, wake, &stop).await {
                 break;
             }
         }
@@ -200,7 +200,7 @@ impl Sender {
         let parcel = match self.parts.writer.write(message) {
             Ok(parcel) => parcel,
             Err(error) => {
-                tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be put into words");
+                tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be rendered");
                 return Tried::Failed {
                     why: kept(&error.to_string()),
                 };

@@ -82,7 +82,7 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// Takes in what a report tells. What it leaves out stays known.
+    /// Records what a report says. What it leaves out stays known.
     pub fn learn(&mut self, told: &Self) {
         self.fee = told.fee.or(self.fee);
         self.tax = told.tax.or(self.tax);

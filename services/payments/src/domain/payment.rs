@@ -116,7 +116,7 @@ impl Payment {
             status: Status::Released,
             decline: Some(Decline {
                 reason: reason.name().to_owned(),
-                description: reason.words().to_owned(),
+                description: reason.text().to_owned(),
             }),
             ..self.clone()
         };

@@ -211,7 +211,7 @@ pub struct OnEntry {
     /// Where the payment stands now.
     pub status: Status,
     /// The payer is told that this money is on its way.
-    pub tell: bool,
+    pub notify: bool,
     /// What was paid for ends, because all is back and not by our doing.
     pub reverse: bool,
     /// Our duty to send it back ends, or exists (again).
@@ -248,7 +248,7 @@ pub fn on_entry(
         } else {
             Status::Captured
         },
-        tell: now(EntryStatus::Processed),
+        notify: now(EntryStatus::Processed),
         reverse: is_back && !was_back && !owed && pays,
         duty: if is_back {
             Duty::Fulfilled

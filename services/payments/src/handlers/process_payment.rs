@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
-    extract::{Caller, Unsafe},
+    extract::{Caller, KeyedJson},
     fields::{Fields, FromFields, Value},
     http::context,
     idempotency::{Answer, Key, Refusal},
@@ -26,7 +26,7 @@ use crate::{
         order::Order,
         payment::Payment,
     },
-    flow::{self, Paid, Wish},
+    flow::{self, Paid, PaymentRequest},
     problems::{
         already_paid, amount_mismatch, event_not_found, goes_back, not_taken, not_your_payment, nothing_due,
         payment_failed, payment_in_progress, provider_problem,
@@ -201,7 +201,7 @@ common::problems!(
 pub async fn process_payment(
     State(app): State<App>,
     caller: Caller,
-    Unsafe { input, key }: Unsafe<ProcessPayment>,
+    KeyedJson { input, key }: KeyedJson<ProcessPayment>,
 ) -> Result<Response, ApiError> {
     if input.user_id != caller.id {
         return Err(not_your_payment());
@@ -211,7 +211,7 @@ pub async fn process_payment(
         let why = "is for the simulator only: Razorpay asks the payer itself, and card numbers are never accepted here";
         return Err(ApiError::invalid_field("payment_details", why));
     }
-    let wish = Wish {
+    let request = PaymentRequest {
         user: caller.id,
         event: input.event_id,
         amount: input.amount,
@@ -219,16 +219,16 @@ pub async fn process_payment(
         instrument,
     };
     // On a task of its own: a payer who hangs up in the middle must not leave the payment there.
-    context::spawn(keyed(app, wish, key))
+    context::spawn(keyed(app, request, key))
         .await
         .map_err(ApiError::internal)?
 }
 
-async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiError> {
+async fn keyed(app: App, request: PaymentRequest, key: Option<Key>) -> Result<Response, ApiError> {
     if let Some(key) = &key {
         let now = app.clock.now();
         if let Some(refusal) = app.store.claim_key(key.clone(), now, now + app.lease).await? {
-            return match taken_back(&app, &wish, &refusal).await? {
+            return match taken_back(&app, &request, &refusal).await? {
                 None => Ok(refusal.into_response()),
                 Some(problem) => {
                     app.store.forget_key(key.clone()).await?;
@@ -237,7 +237,7 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
             };
         }
     }
-    let result = flow::pay(&app, wish, (key.clone(), answer)).await;
+    let result = flow::pay(&app, request, (key.clone(), answer)).await;
     let waiting = match result {
         Ok(Paid::Captured(statement)) => {
             let fate = fate(&statement);
@@ -271,7 +271,11 @@ async fn keyed(app: App, wish: Wish, key: Option<Key>) -> Result<Response, ApiEr
 
 /// Why a kept answer is not true any more: it was kept with the capture, and the process died before it heard that the
 /// money bought nothing.
-async fn taken_back(app: &App, wish: &Wish, refusal: &Refusal) -> Result<Option<ApiError>, ApiError> {
+async fn taken_back(
+    app: &App,
+    request: &PaymentRequest,
+    refusal: &Refusal,
+) -> Result<Option<ApiError>, ApiError> {
     #[derive(Deserialize)]
     struct Kept {
         payment_id: PaymentId,
@@ -286,7 +290,7 @@ async fn taken_back(app: &App, wish: &Wish, refusal: &Refusal) -> Result<Option<
     else {
         return Ok(None);
     };
-    let statement = app.store.statement(kept.payment_id, wish.user).await?;
+    let statement = app.store.statement(kept.payment_id, request.user).await?;
     let going = statement.as_ref().and_then(|statement| statement.refund.as_ref());
     let in_vain = going.is_some_and(|going| going.reason.bought_nothing());
     Ok(statement

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
-    extract::{Caller, Unsafe},
+    extract::{Caller, KeyedJson},
     fields::{Fields, FromFields, Value},
     http::context,
     ids::PaymentId,
@@ -110,7 +110,7 @@ common::problems!(
 pub async fn verify(
     State(app): State<App>,
     caller: Caller,
-    Unsafe { input, key: _ }: Unsafe<Verify>,
+    KeyedJson { input, key: _ }: KeyedJson<Verify>,
 ) -> Result<Response, ApiError> {
     let order = app
         .store

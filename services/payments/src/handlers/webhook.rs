@@ -36,7 +36,7 @@ pub struct Webhook {
     payload: Map<String, Value>,
 }
 
-/// It has been taken in; a webhook that came before, too.
+/// It has been recorded; a webhook that came before, too.
 #[derive(Serialize, ToSchema)]
 pub struct WebhookReceived {
     #[schema(example = "ok")]

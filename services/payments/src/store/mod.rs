@@ -17,7 +17,7 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{EventId, OrderId, PaymentId, RefundId, UserId},
     money::Paise,
-    outbox::{Bells, CloudEvent, OutboxStore, Receipt, backoff},
+    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal, backoff},
     process::open_sqlite,
     settings::Settings,
     store::StoreError,
@@ -81,7 +81,7 @@ const PARKED_KEPT_MILLIS: i64 = 90 * 24 * 3600 * 1000;
 /// A worker's right to work on an order or refund. Whoever took over later has a higher one.
 pub type Fence = i64;
 
-/// What became of the wish to work on an order.
+/// What became of a claim to work on an order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Opened {
     /// Go ahead.
@@ -255,7 +255,7 @@ pub trait Store: Send + Sync {
     /// The order with this id at Razorpay.
     async fn order_by_razorpay_id(&self, razorpay_id: String) -> Result<Option<Order>, StoreError>;
 
-    /// Takes in what somebody says of a payment: the one way in which payments change. The first capture of an order
+    /// Records what somebody says of a payment: the one way in which payments change. The first capture of an order
     /// pays it and tells events; a further one is sent back. The answer is kept when the payment is captured.
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError>;
     /// Keeps the steps that the payer may take, as JSON, for who asks again while the payment waits.
@@ -273,7 +273,7 @@ pub trait Store: Send + Sync {
     /// Payments that were let go and of which we have not heard that the bank has freed their money, each at most once
     /// an hour.
     async fn due_releases(&self, now: Timestamp, limit: usize) -> Result<Vec<Payment>, StoreError>;
-    /// Takes in a webhook once: the report and refund it brings, and its id, are one commit. `false`: known already.
+    /// Records a webhook once: the report and refund it brings, and its id, are one commit. `false`: known already.
     async fn take_webhook(
         &self,
         event_id: String,
@@ -282,7 +282,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
     /// Takes messages in, each once: money to be sent back.
-    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
 
     /// A payment of this payer.
     async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError>;
@@ -341,7 +341,7 @@ pub trait Store: Send + Sync {
     /// The messages to others.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
     /// Rung after a commit that may have stored messages or made refunds.
-    fn bells(&self) -> Bells;
+    fn wake_signal(&self) -> WakeSignal;
 }
 
 /// Opens the store that the settings name.

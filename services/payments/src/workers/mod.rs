@@ -16,7 +16,7 @@ pub use self::{
 };
 use crate::app::App;
 
-/// A bell can be lost with the request that rang it; then this finds the work.
+/// A wake can be lost with the request that caused it; then this finds the work.
 const POLL: Duration = Duration::from_secs(1);
 /// Orders or refunds at once.
 const AT_ONCE: usize = 20;
@@ -33,23 +33,23 @@ pub async fn tidy(app: App, stop: CancellationToken) {
     }
 }
 
-async fn pause(bell: &Notify, time: Duration, stop: &CancellationToken) {
+async fn pause(wake: &Notify, time: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = bell.notified() => {}
+        () = wake.notified() => {}
         () = tokio::time::sleep(time) => {}
     }
 }
 
 /// Runs rounds until the stop. A round gives how much it found to do.
-async fn rounds<F, Fut>(app: App, bell: Arc<Notify>, stop: CancellationToken, round: F)
+async fn rounds<F, Fut>(app: App, wake: Arc<Notify>, stop: CancellationToken, round: F)
 where
     F: Fn(App) -> Fut,
     Fut: Future<Output = Result<usize, common::store::StoreError>>,
 {
     while !stop.is_cancelled() {
         match round(app.clone()).await {
-            Ok(0) => pause(&bell, POLL, &stop).await,
+            Ok(0) => pause(&wake, POLL, &stop).await,
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "the store does not answer a worker");

@@ -17,8 +17,8 @@ const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(6);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Looks at open orders until the stop.
-pub async fn reconcile_orders(app: App, bell: Arc<Notify>, stop: CancellationToken) {
-    rounds(app, bell, stop, round).await;
+pub async fn reconcile_orders(app: App, wake: Arc<Notify>, stop: CancellationToken) {
+    rounds(app, wake, stop, round).await;
 }
 
 async fn round(app: App) -> Result<usize, StoreError> {
@@ -36,7 +36,7 @@ async fn round(app: App) -> Result<usize, StoreError> {
     Ok(found)
 }
 
-/// Asks about payments that were let go until the stop. They are looked at once an hour each, so nobody rings for them.
+/// Asks about payments that were let go until the stop. They are looked at once an hour each, so nothing wakes for them.
 pub async fn follow_releases(app: App, stop: CancellationToken) {
     let never = Notify::new();
     while !stop.is_cancelled() {
@@ -59,7 +59,7 @@ async fn look(app: &App, order: Order, fence: Fence) {
     let again = match flow::reconcile(app, &order).await {
         Ok(true) => {
             if order.paid_by.is_none() {
-                tracing::info!(order = %order.id, registration = %order.registration_id, "a payment was found and taken in");
+                tracing::info!(order = %order.id, registration = %order.registration_id, "a payment was found and recorded");
             }
             None
         }

@@ -20,8 +20,8 @@ use crate::{
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Makes and follows refunds until the stop.
-pub async fn make_refunds(app: App, bell: Arc<Notify>, stop: CancellationToken) {
-    rounds(app, bell, stop, round).await;
+pub async fn make_refunds(app: App, wake: Arc<Notify>, stop: CancellationToken) {
+    rounds(app, wake, stop, round).await;
 }
 
 async fn round(app: App) -> Result<usize, StoreError> {

@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use common::{extract::Caller, http::front::private, problem::ApiError, sessions, wire::EndedSession};
+use common::{extract::Caller, http::pipeline::private, problem::ApiError, sessions, wire::EndedSession};
 use serde::Serialize;
 use utoipa::ToSchema;
 

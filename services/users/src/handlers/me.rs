@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono_tz::Tz;
-use common::{auth::Role, extract::Caller, http::front::private, ids::UserId, problem::ApiError, time};
+use common::{auth::Role, extract::Caller, http::pipeline::private, ids::UserId, problem::ApiError, time};
 use serde::Serialize;
 use utoipa::ToSchema;
 

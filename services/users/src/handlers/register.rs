@@ -11,7 +11,7 @@ use common::{
     auth::Role,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
-    http::{context, front::private},
+    http::{context, pipeline::private},
     ids::UserId,
     problem::ApiError,
     schemas,

@@ -9,10 +9,9 @@ use chrono_tz::Tz;
 use common::{
     extract::{self, Caller},
     fields::{Fields, FromFields},
-    http::front::private,
-    people,
+    http::pipeline::private,
     problem::ApiError,
-    schemas,
+    schemas, user_directory,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -96,7 +95,7 @@ pub async fn update_me(
     let changed = app.store.update_details(caller.id, details).await?;
     let user = changed.ok_or_else(account_gone)?;
     tracing::info!(user_id = %user.id, "account changed");
-    people::changed(&app.shared, user.id).await;
+    user_directory::changed(&app.shared, user.id).await;
     let answer = UpdatedMe {
         message: "User updated successfully.",
         me: Me::from(user),

@@ -5,8 +5,8 @@ use common::{
     extract,
     fields::{Fields, FromFields},
     ids::UserId,
-    people::AT_ONCE,
     problem::ApiError,
+    user_directory::AT_ONCE,
     wire::FoundUsers,
 };
 

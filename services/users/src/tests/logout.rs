@@ -1,7 +1,8 @@
 use common::{
     clock::from_millis,
-    people, sessions,
+    sessions,
     shared::bus::{Heard, Topic},
+    user_directory,
     wire::{EndedSession, EndedSessions},
 };
 
@@ -73,7 +74,7 @@ async fn the_other_processes_hear_of_it_and_can_ask() {
 async fn only_services_may_ask() {
     let service = Service::start();
     let user = service.signed_in("asha@example.org").await;
-    for path in [sessions::PATH, people::PATH] {
+    for path in [sessions::PATH, user_directory::PATH] {
         let answer = service.as_somebody(&user, post(path, &json!({}))).await;
         answer.fails(401, "invalid_token");
     }

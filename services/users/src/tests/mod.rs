@@ -1,4 +1,4 @@
-//! The service over its front: requests in, answers out.
+//! The service over its pipeline: requests in, answers out.
 
 mod failures;
 mod login;
@@ -20,7 +20,7 @@ use common::{
     auth::Auth,
     clock::{Clock, from_millis},
     extract::{CLIENT_IP, GATEWAY_TOKEN},
-    http::Front,
+    http::Pipeline,
     process::Context,
     settings::Settings,
 };
@@ -42,7 +42,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 /// The service on an empty store, with a clock that stands still.
 struct Service {
-    front: Front,
+    pipeline: Pipeline,
     context: Context,
     _dir: TempDir,
 }
@@ -158,10 +158,10 @@ impl Service {
         let (context, dir) = context(settings);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite("users", MIGRATIONS).unwrap()));
         let hashing = Hashing::start(bounds).unwrap();
-        let front = assemble(&context, store.clone(), hashing.clone());
+        let pipeline = assemble(&context, store.clone(), hashing.clone());
         (
             Self {
-                front,
+                pipeline,
                 context,
                 _dir: dir,
             },
@@ -171,7 +171,7 @@ impl Service {
     }
 
     async fn send(&self, request: Request) -> Answer {
-        let response = self.front.handle(request).await;
+        let response = self.pipeline.handle(request).await;
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -19,7 +19,7 @@ async fn requests_and_the_line_before_hashing_can_be_watched() {
     service.get("/api/users/me", "").await.is(401);
     service.get("/api/users/nobody", "").await.is(404);
     let response = service
-        .front
+        .pipeline
         .handle(Request::builder().uri("/metrics").body(Body::empty()).unwrap())
         .await;
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)

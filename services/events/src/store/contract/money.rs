@@ -31,14 +31,14 @@ pub async fn capture_confirms_once(store: S) {
     let payment = PaymentId::new();
     let message = captured(&held, payment);
     let repeat: CloudEvent = serde_json::from_str(&serde_json::to_string(&message).unwrap()).unwrap();
-    take_in(&store, message, now()).await;
-    take_in(&store, repeat, now()).await;
+    consume(&store, message, now()).await;
+    consume(&store, repeat, now()).await;
     let of = async || {
         let found = store.registration(held.id, user, now()).await.unwrap().unwrap();
         found.registration.payment_id
     };
     assert_eq!(of().await, Some(payment));
-    take_in(&store, captured(&held, payment), now()).await; // the same money in another message
+    consume(&store, captured(&held, payment), now()).await; // the same money in another message
     assert_eq!(
         kinds_for(&store, "notifications").await,
         [kind::REGISTRATION_CONFIRMED]
@@ -50,7 +50,7 @@ pub async fn capture_confirms_once(store: S) {
         .unwrap();
     assert_eq!((claim.confirmed, claim.payment_id), (true, Some(payment)));
     // A second payment for what is paid goes back.
-    take_in(&store, captured(&held, PaymentId::new()), now()).await;
+    consume(&store, captured(&held, PaymentId::new()), now()).await;
     assert_eq!(kinds_for(&store, "payments").await, [kind::PAYMENT_REFUSED]);
     let free = created(&store, draft(None, 0)).await;
     let question = ClaimSeat {
@@ -82,7 +82,7 @@ pub async fn an_offer_changes_what_was_paid(store: S) {
         amount: Paise(90),
         settles: Some(Paise(100)),
     };
-    take_in(&store, told_by_payments(&told), now()).await;
+    consume(&store, told_by_payments(&told), now()).await;
     let found = store.registration(held.id, user, now()).await.unwrap().unwrap();
     let registration = found.registration;
     assert_eq!(
@@ -105,7 +105,7 @@ pub async fn a_reversed_payment_ends_what_it_paid(store: S) {
         .registration;
     register(&store, event.id, user, later).await.unwrap();
     let payment = PaymentId::new();
-    take_in(&store, captured(&old, payment), later).await;
+    consume(&store, captured(&old, payment), later).await;
     assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);
     let reversed = |payment_id| {
         let told = PaymentReversed {
@@ -116,13 +116,13 @@ pub async fn a_reversed_payment_ends_what_it_paid(store: S) {
         let kind = kind::PAYMENT_REVERSED.to_owned();
         CloudEvent::new("payments", new_id(), kind, payment.0, later, data).unwrap()
     };
-    take_in(&store, reversed(PaymentId::new()), later).await;
+    consume(&store, reversed(PaymentId::new()), later).await;
     assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);
     let live = store.paid_registrations(None, 10).await.unwrap();
     assert_eq!(live.len(), 1);
     assert_eq!((live[0].1, live[0].2), (payment, true));
     for _ in 0..2 {
-        take_in(&store, reversed(payment), later).await;
+        consume(&store, reversed(payment), later).await;
     }
     assert_eq!(
         store.paid_registrations(None, 10).await.unwrap(),
@@ -150,7 +150,7 @@ pub async fn late_money_retakes_or_goes_back(store: S) {
         .registration;
     let later = now() + TimeDelta::seconds(900);
     store.expire_holds(later, 10).await.unwrap();
-    take_in(&store, captured(&held, PaymentId::new()), later).await;
+    consume(&store, captured(&held, PaymentId::new()), later).await;
     assert_eq!(
         statuses(&store, early, later).await,
         ["confirmed"],
@@ -162,7 +162,7 @@ pub async fn late_money_retakes_or_goes_back(store: S) {
         .unwrap()
         .registration;
     register(&store, other.id, late, later).await.unwrap();
-    take_in(&store, captured(&held, PaymentId::new()), later).await;
+    consume(&store, captured(&held, PaymentId::new()), later).await;
     assert_eq!(
         kinds_for(&store, "payments").await,
         [kind::PAYMENT_REFUSED],
@@ -185,7 +185,7 @@ pub async fn late_money_finds_the_live_registration(store: S) {
         .registration;
     assert_ne!(old.id, live.id);
     let payment = PaymentId::new();
-    take_in(&store, captured(&old, payment), later).await;
+    consume(&store, captured(&old, payment), later).await;
     assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);
     let of = async || {
         let found = store.registration(live.id, user, later).await.unwrap().unwrap();
@@ -193,11 +193,11 @@ pub async fn late_money_finds_the_live_registration(store: S) {
     };
     assert_eq!(of().await, Some(payment));
     assert_eq!(seats(&store, event.id).await, 1);
-    take_in(&store, captured(&old, payment), later).await; // the same money in another message
+    consume(&store, captured(&old, payment), later).await; // the same money in another message
     assert_eq!(kinds_for(&store, "payments").await, Vec::<String>::new());
     // What comes for either now goes back.
-    take_in(&store, captured(&old, PaymentId::new()), later).await;
-    take_in(&store, captured(&live, PaymentId::new()), later).await;
+    consume(&store, captured(&old, PaymentId::new()), later).await;
+    consume(&store, captured(&live, PaymentId::new()), later).await;
     assert_eq!(kinds_for(&store, "payments").await, [kind::PAYMENT_REFUSED; 2]);
     assert_eq!(of().await, Some(payment));
     store
@@ -213,7 +213,7 @@ pub async fn late_money_finds_the_live_registration(store: S) {
         .await
         .unwrap()
         .registration;
-    take_in(&store, captured(&live, PaymentId::new()), later).await;
+    consume(&store, captured(&live, PaymentId::new()), later).await;
     let told = store.outbox().due("payments", far, 1000).await.unwrap();
     let refused: PaymentRefused = told.last().unwrap().event.data().unwrap();
     assert_eq!(refused.reason, RefundReason::Attendee);
@@ -304,7 +304,7 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
     let hold = secure(other.id, 100, ends + TimeDelta::seconds(899))
         .await
         .unwrap();
-    take_in(&store, captured(&other, payment), ends).await;
+    consume(&store, captured(&other, payment), ends).await;
     store.release_hold(hold.extended.unwrap()).await.unwrap();
     assert_eq!(secure(other.id, 100, ends).await, fine(None), "it is known");
     assert_eq!(statuses(&store, other.user_id, ends).await, ["confirmed"]);

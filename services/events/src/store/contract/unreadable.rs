@@ -147,7 +147,7 @@ pub async fn holds_run_out_beside_an_unreadable_one(fresh: Fresh) {
     assert_eq!(seats(store, even.id).await, 0);
 }
 
-pub async fn captured_money_of_others_is_taken_in_beside_an_unreadable_row(fresh: Fresh) {
+pub async fn captured_money_of_others_is_consumed_beside_an_unreadable_row(fresh: Fresh) {
     let store = &fresh.store;
     let (odd, even) = (
         created(store, draft(None, 50_000)).await,
@@ -161,7 +161,7 @@ pub async fn captured_money_of_others_is_taken_in_beside_an_unreadable_row(fresh
         captured(&bad, PaymentId::new()),
         captured(&good, PaymentId::new()),
     ];
-    let receipts = store.take_in(batch, now()).await.unwrap();
+    let receipts = store.consume(batch, now()).await.unwrap();
     let status: Vec<ReceiptStatus> = receipts.iter().map(|receipt| receipt.status).collect();
     assert_eq!(status, [ReceiptStatus::Retry, ReceiptStatus::Accepted]);
     assert_eq!(statuses(store, fine, now()).await, ["confirmed"]);

@@ -11,7 +11,7 @@ use mongodb::bson::{Document, doc};
 use crate::domain::{
     event::{Closing, Event},
     registration::{Registration, State, Ticket},
-    words,
+    search_terms,
 };
 
 /// An event's fields but `_id`, `seats_taken` and `ending`, which have ways of their own to change; those to be left
@@ -47,8 +47,8 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
 /// The words by which an event is found.
 pub(super) fn words(texts: [&str; 3]) -> Document {
     doc! {
-        "words": words::of(&texts).into_iter().collect::<Vec<_>>(),
-        "words_version": words::VERSION,
+        "words": search_terms::of(&texts).into_iter().collect::<Vec<_>>(),
+        "words_version": search_terms::VERSION,
     }
 }
 

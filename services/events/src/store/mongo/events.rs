@@ -14,7 +14,7 @@ use super::{documents, schema::EVENTS};
 use crate::{
     domain::{
         event::{Event, Patch, PatchError},
-        words,
+        search_terms,
     },
     store::{ChangeError, EventPage, Search, messages, table},
 };
@@ -179,7 +179,7 @@ pub(super) async fn to_index(tx: &mut Tx, limit: usize) -> Result<Vec<Document>,
     if !unmarked.is_empty() {
         return Ok(unmarked);
     }
-    let earlier = doc! {"words_version": {"$lt": words::VERSION}};
+    let earlier = doc! {"words_version": {"$lt": search_terms::VERSION}};
     tx.find(EVENTS, earlier, doc! {}, limit).await
 }
 

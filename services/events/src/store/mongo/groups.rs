@@ -1,4 +1,4 @@
-//! Wishes for one event wait in line, and one transaction at a time decides on all that wait.
+//! Reservations for one event wait in line, and one transaction at a time decides on all that wait.
 //!
 //! Sixteen transactions that take seats of one event at once met each other 147 times in a trial; the line makes one
 //! of them. Transactions of other processes still meet this one's, and are run again.
@@ -8,48 +8,48 @@ use std::{
     sync::Arc,
 };
 
-use common::{ids::EventId, mongo::Mongo, outbox::Bells, store::StoreError};
+use common::{ids::EventId, mongo::Mongo, outbox::WakeSignal, store::StoreError};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::register::{Answer, Wish, register};
+use super::register::{Answer, Reservation, register};
 
 /// Decided on by one transaction. It costs a few round trips whatever its size, and must end within a few hundred
 /// milliseconds.
 const GROUP: usize = 200;
-/// Wishes that may wait for one event; beyond this a caller is told that the store is overloaded.
+/// Reservations that may wait for one event; beyond this a caller is told that the store is overloaded.
 const LINE: usize = 4096;
 
-type Line = VecDeque<(Wish, oneshot::Sender<Answer>)>;
+type Line = VecDeque<(Reservation, oneshot::Sender<Answer>)>;
 
 /// The lines of all events. An event has one while somebody waits.
 #[derive(Clone)]
 pub(super) struct Groups {
     db: Mongo,
-    bells: Bells,
+    wake: WakeSignal,
     lines: Arc<Mutex<HashMap<EventId, Line>>>,
 }
 
 impl Groups {
-    pub(super) fn new(db: Mongo, bells: Bells) -> Self {
+    pub(super) fn new(db: Mongo, wake: WakeSignal) -> Self {
         Self {
             db,
-            bells,
+            wake,
             lines: Arc::default(),
         }
     }
 
-    pub(super) async fn register(&self, wish: Wish) -> Answer {
-        let event = wish.0.event_id;
+    pub(super) async fn register(&self, reservation: Reservation) -> Answer {
+        let event = reservation.0.event_id;
         let (reply, answer) = oneshot::channel();
         {
             let mut lines = self.lines.lock();
             match lines.get_mut(&event) {
                 Some(line) if line.len() >= LINE => return Err(StoreError::Overloaded.into()),
-                Some(line) => line.push_back((wish, reply)),
+                Some(line) => line.push_back((reservation, reply)),
                 None => {
-                    lines.insert(event, Line::from([(wish, reply)]));
+                    lines.insert(event, Line::from([(reservation, reply)]));
                     tokio::spawn(self.clone().work_off(event));
                 }
             }
@@ -61,17 +61,17 @@ impl Groups {
 
     async fn work_off(self, event: EventId) {
         while let Some(group) = self.next(event) {
-            let (wishes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-            let count = wishes.len();
-            let decide = self.db.write((event, wishes), |tx, (event, wishes)| {
-                register(tx, *event, wishes).boxed()
+            let (reservations, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+            let count = reservations.len();
+            let decide = self.db.write((event, reservations), |tx, (event, reservations)| {
+                register(tx, *event, reservations).boxed()
             });
             // A panic must not leave the line behind without anybody who works it off.
             let decided = std::panic::AssertUnwindSafe(decide).catch_unwind().await;
             let decided =
                 decided.unwrap_or_else(|_| Err(StoreError::Unavailable("a change panicked".to_owned())));
             if decided.is_ok() {
-                self.bells.ring();
+                self.wake.wake();
             }
             let answers =
                 decided.unwrap_or_else(|error| (0..count).map(|_| Err(error.clone().into())).collect());

@@ -1,5 +1,6 @@
 //! Production's adapter.
 
+mod consume;
 mod documents;
 mod events;
 mod groups;
@@ -7,7 +8,6 @@ mod register;
 mod registrations;
 mod schema;
 mod secure;
-mod take_in;
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use common::{
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
     mongo::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox},
-    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
     store::StoreError,
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
 };
@@ -44,23 +44,23 @@ const CLAIMS: usize = 5;
 /// The events service's MongoDB database.
 pub struct MongoStore {
     db: Mongo,
-    bells: Bells,
+    wake: WakeSignal,
     groups: Groups,
 }
 
 impl MongoStore {
     /// The store in `db`, opened with [`COLLECTIONS`].
     pub fn new(db: Mongo) -> Self {
-        let bells = Bells::new(2);
+        let wake = WakeSignal::default();
         Self {
-            groups: Groups::new(db.clone(), bells.clone()),
+            groups: Groups::new(db.clone(), wake.clone()),
             db,
-            bells,
+            wake,
         }
     }
 
     /// A change that may tell others something.
-    async fn telling<C, T, E>(
+    async fn publishing<C, T, E>(
         &self,
         context: C,
         change: for<'a> fn(&'a mut Tx, &'a C) -> BoxFuture<'a, Result<T, E>>,
@@ -72,7 +72,7 @@ impl MongoStore {
     {
         let result = self.db.write(context, change).await;
         if result.is_ok() {
-            self.bells.ring();
+            self.wake.wake();
         }
         result
     }
@@ -118,7 +118,7 @@ impl Store for MongoStore {
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError> {
-        self.telling(
+        self.publishing(
             (id, organizer, patch, now, keyed),
             |tx, (id, organizer, patch, now, keyed)| {
                 async move {
@@ -142,7 +142,7 @@ impl Store for MongoStore {
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError> {
-        self.telling((id, organizer, now, keyed), |tx, (id, organizer, now, keyed)| {
+        self.publishing((id, organizer, now, keyed), |tx, (id, organizer, now, keyed)| {
             async move {
                 if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
                     return Ok(Outcome::Refused(refusal));
@@ -160,7 +160,7 @@ impl Store for MongoStore {
         if events::ending(&mut self.db.read()).await?.is_none() {
             return Ok(0);
         }
-        self.telling((now, limit), |tx, (now, limit)| {
+        self.publishing((now, limit), |tx, (now, limit)| {
             registrations::end_cancelled(tx, *now, *limit).boxed()
         })
         .await
@@ -221,7 +221,7 @@ impl Store for MongoStore {
         question: SecureSeat,
         now: Timestamp,
     ) -> Result<Option<SecuredSeat>, StoreError> {
-        self.telling((question, now), |tx, (question, now)| {
+        self.publishing((question, now), |tx, (question, now)| {
             secure::seat(tx, question, *now).boxed()
         })
         .await
@@ -238,7 +238,7 @@ impl Store for MongoStore {
         now: Timestamp,
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, CancelError> {
-        self.telling((id, user, now, keyed), |tx, (id, user, now, keyed)| {
+        self.publishing((id, user, now, keyed), |tx, (id, user, now, keyed)| {
             async move {
                 if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
                     return Ok(Outcome::Refused(refusal));
@@ -283,20 +283,20 @@ impl Store for MongoStore {
         if !registrations::any_expired(&mut self.db.read(), now).await? {
             return Ok(0);
         }
-        self.telling((now, limit), |tx, (now, limit)| {
+        self.publishing((now, limit), |tx, (now, limit)| {
             registrations::expire(tx, *now, *limit).boxed()
         })
         .await
     }
 
-    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(batch.len());
         // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
         for event in batch {
             let id = event.id;
             let request_id = event.request_id.clone().or_else(request_id_text);
-            let taken = self.telling((event, now), |tx, (event, now)| {
-                take_in::take_one(tx, event, *now).boxed()
+            let taken = self.publishing((event, now), |tx, (event, now)| {
+                consume::one(tx, event, *now).boxed()
             });
             let taken = on_behalf_of(request_id.as_deref(), taken).await;
             receipts.push(Receipt::unless_unreadable(id, taken)?);
@@ -330,8 +330,8 @@ impl Store for MongoStore {
         MongoOutbox::shared(self.db.clone(), service::EVENTS)
     }
 
-    fn bells(&self) -> Bells {
-        self.bells.clone()
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
     }
 }
 

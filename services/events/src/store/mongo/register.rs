@@ -27,24 +27,27 @@ use crate::{
 };
 
 /// One who wants to register.
-pub(super) type Wish = (Register, Keyed<Registered>);
+pub(super) type Reservation = (Register, Keyed<Registered>);
 /// What became of it.
 pub(super) type Answer = Result<Outcome<Registered>, RegisterError>;
 
-/// Decides on wishes for one event, in order. A unique index that is violated by somebody whom this transaction could
+/// Decides on reservations for one event, in order. A unique index that is violated by somebody whom this transaction could
 /// not see makes it run again, and then it sees and leaves out whoever is registered already.
 pub(super) async fn register(
     tx: &mut Tx,
     event: EventId,
-    wishes: &[Wish],
+    reservations: &[Reservation],
 ) -> Result<Vec<Answer>, StoreError> {
     let Some(event) = events::find(tx, event).await? else {
-        return Ok(wishes.iter().map(|_| Err(RegisterError::NoSuchEvent)).collect());
+        return Ok(reservations
+            .iter()
+            .map(|_| Err(RegisterError::NoSuchEvent))
+            .collect());
     };
     let event = Arc::new(event);
-    let mut round = Round::begin(tx, event.clone(), wishes).await?;
-    let mut answers = Vec::with_capacity(wishes.len());
-    for (command, keyed) in wishes {
+    let mut round = Round::begin(tx, event.clone(), reservations).await?;
+    let mut answers = Vec::with_capacity(reservations.len());
+    for (command, keyed) in reservations {
         if let Some(refusal) = idempotency::check(tx, keyed, command.now).await? {
             answers.push(Ok(Outcome::Refused(refusal)));
             continue;
@@ -59,7 +62,7 @@ pub(super) async fn register(
     Ok(answers)
 }
 
-/// The state of an event while wishes are decided on, and what is to be written at the end.
+/// The state of an event while reservations are decided on, and what is to be written at the end.
 struct Round {
     event: Arc<Event>,
     /// Those who are registered; one whose registration cannot be read is told so, and nobody else.
@@ -71,8 +74,8 @@ struct Round {
 }
 
 impl Round {
-    async fn begin(tx: &mut Tx, event: Arc<Event>, wishes: &[Wish]) -> Result<Self, StoreError> {
-        let users: Vec<UserId> = wishes.iter().map(|(command, _)| command.user_id).collect();
+    async fn begin(tx: &mut Tx, event: Arc<Event>, reservations: &[Reservation]) -> Result<Self, StoreError> {
+        let users: Vec<UserId> = reservations.iter().map(|(command, _)| command.user_id).collect();
         let limit = users.len();
         let theirs = doc! {"event_id": event.id, "user_id": {"$in": users}, "live": true};
         let found = tx.find(REGISTRATIONS, theirs, doc! {}, limit).await?;

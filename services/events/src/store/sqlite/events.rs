@@ -17,7 +17,7 @@ use super::rows;
 use crate::{
     domain::{
         event::{Closing, Event, Patch, PatchError},
-        words,
+        search_terms,
     },
     store::{ChangeError, EventPage, Search, messages, table},
 };
@@ -43,7 +43,7 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
         event.version,
         event.schedule_version,
         event.created_at.timestamp_millis(),
-        words::VERSION,
+        search_terms::VERSION,
     ])?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])
 }
@@ -52,7 +52,7 @@ fn index_words(db: &Connection, id: EventId, texts: [&str; 3]) -> Result<(), Sto
     db.prepare_cached("DELETE FROM event_words WHERE event_id = ?1")?
         .execute([id])?;
     let mut insert = db.prepare_cached("INSERT INTO event_words (event_id, word) VALUES (?1, ?2)")?;
-    for word in words::of(&texts) {
+    for word in search_terms::of(&texts) {
         insert.execute(params![id, word])?;
     }
     Ok(())
@@ -63,7 +63,7 @@ const TO_INDEX: &str = "FROM events WHERE words_version IS NULL OR words_version
 pub(super) fn any_to_index(db: &Connection) -> Result<bool, StoreError> {
     Ok(db
         .prepare(&const_sql(&["SELECT 1 ", TO_INDEX]))?
-        .exists([words::VERSION])?)
+        .exists([search_terms::VERSION])?)
 }
 
 pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> {
@@ -71,7 +71,7 @@ pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> 
     let found = {
         let mut statement = db.prepare(&sql)?;
         sift(
-            statement.query(params![words::VERSION, limit as i64])?,
+            statement.query(params![search_terms::VERSION, limit as i64])?,
             0,
             |row| {
                 Ok::<(EventId, [String; 3]), rusqlite::Error>((
@@ -84,10 +84,10 @@ pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> 
     let mut done = db.prepare_cached("UPDATE events SET words_version = ?2 WHERE id = ?1")?;
     for (id, texts) in &found.rows {
         index_words(db, *id, texts.each_ref().map(String::as_str))?;
-        done.execute(params![id, words::VERSION])?;
+        done.execute(params![id, search_terms::VERSION])?;
     }
     for (id, why) in &found.unreadable {
-        done.execute(params![id, words::VERSION])?;
+        done.execute(params![id, search_terms::VERSION])?;
         set_aside(table::EVENTS, id, why);
     }
     Ok(found.rows.len() + found.unreadable.len())
@@ -214,7 +214,7 @@ pub(super) fn update(
         matches!(event.closes, Closing::Default(_)),
         event.version,
         event.schedule_version,
-        words::VERSION,
+        search_terms::VERSION,
     ])
     .map_err(StoreError::from)?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])?;

@@ -1,10 +1,10 @@
 //! The embedded adapter.
 
+mod consume;
 mod events;
 mod registrations;
 mod rows;
 mod secure;
-mod take_in;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,7 +14,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
     sqlite::{
         Sqlite,
         idempotency::{self, keyed as with_key},
@@ -52,7 +52,7 @@ type Pages = HashMap<(UserId, usize, Option<Cursor>), (u64, Arc<EventPage>)>;
 /// The events service's SQLite file.
 pub struct SqliteStore {
     db: Sqlite,
-    bells: Bells,
+    wake: WakeSignal,
     /// Organizers' pages with the commit they were read at. Any later commit makes them stale, which is crude and
     /// cannot be wrong.
     pages: Mutex<Pages>,
@@ -63,7 +63,7 @@ impl SqliteStore {
     pub fn new(db: Sqlite) -> Self {
         Self {
             db,
-            bells: Bells::new(2),
+            wake: WakeSignal::default(),
             pages: Mutex::default(),
         }
     }
@@ -125,7 +125,7 @@ impl Store for SqliteStore {
                 events::update(db, id, organizer, &patch, now)
             })
         };
-        self.telling(change).await
+        self.publishing(change).await
     }
 
     async fn cancel_event(
@@ -135,7 +135,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError> {
-        self.telling(move |db| with_key(db, &keyed, now, |db| events::cancel(db, id, organizer, now)))
+        self.publishing(move |db| with_key(db, &keyed, now, |db| events::cancel(db, id, organizer, now)))
             .await
     }
 
@@ -144,7 +144,7 @@ impl Store for SqliteStore {
         if !waiting {
             return Ok(0);
         }
-        self.telling(move |db| registrations::end_cancelled(db, now, limit))
+        self.publishing(move |db| registrations::end_cancelled(db, now, limit))
             .await
     }
 
@@ -154,12 +154,12 @@ impl Store for SqliteStore {
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, RegisterError> {
         let now = command.now;
-        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::register(db, command)))
+        self.publishing(move |db| with_key(db, &keyed, now, |db| registrations::register(db, command)))
             .await
     }
 
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
-        self.telling(move |db| registrations::claim(db, question, command))
+        self.publishing(move |db| registrations::claim(db, question, command))
             .await
     }
 
@@ -168,7 +168,7 @@ impl Store for SqliteStore {
         question: SecureSeat,
         now: Timestamp,
     ) -> Result<Option<SecuredSeat>, StoreError> {
-        self.telling(move |db| secure::seat(db, &question, now)).await
+        self.publishing(move |db| secure::seat(db, &question, now)).await
     }
 
     async fn release_hold(&self, hold: ExtendedHold) -> Result<(), StoreError> {
@@ -182,7 +182,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, CancelError> {
-        self.telling(move |db| with_key(db, &keyed, now, |db| registrations::cancel(db, id, user, now)))
+        self.publishing(move |db| with_key(db, &keyed, now, |db| registrations::cancel(db, id, user, now)))
             .await
     }
 
@@ -228,12 +228,12 @@ impl Store for SqliteStore {
         if !waiting {
             return Ok(0);
         }
-        self.telling(move |db| registrations::expire(db, now, limit))
+        self.publishing(move |db| registrations::expire(db, now, limit))
             .await
     }
 
-    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
-        self.telling(move |db| take_in::take_in(db, &batch, now)).await
+    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+        self.publishing(move |db| consume::one(db, &batch, now)).await
     }
 
     async fn index_events(&self, limit: usize) -> Result<usize, StoreError> {
@@ -268,14 +268,14 @@ impl Store for SqliteStore {
         SqliteOutbox::shared(self.db.clone(), service::EVENTS)
     }
 
-    fn bells(&self) -> Bells {
-        self.bells.clone()
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
     }
 }
 
 impl SqliteStore {
     /// A change that may tell others something.
-    async fn telling<T, E, F>(&self, change: F) -> Result<T, E>
+    async fn publishing<T, E, F>(&self, change: F) -> Result<T, E>
     where
         F: FnOnce(&rusqlite::Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -283,7 +283,7 @@ impl SqliteStore {
     {
         let result = self.db.write(change).await;
         if result.is_ok() {
-            self.bells.ring();
+            self.wake.wake();
         }
         result
     }

@@ -44,7 +44,7 @@ impl Newest {
         Ok(found)
     }
 
-    /// Takes in facts from whatever message brings them; the highest version wins. What a newer version means for
+    /// Stores facts from whatever message brings them; the highest version wins. What a newer version means for
     /// attendees is announced from here on. Gives the newest facts.
     ///
     /// Both who relies on a version being the newest and who supersedes it touch its document, so that of two at the

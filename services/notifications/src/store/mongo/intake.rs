@@ -1,4 +1,4 @@
-//! Messages from other services, taken in with their effect.
+//! Messages from other services, consumed with their effect.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ use crate::{
     store::{Change, Intake, WITHDRAWN_AT_END},
 };
 
-/// Takes in messages in order. What only adds is collected and written together at the end, which makes a transaction
+/// Consumes messages in order. What only adds is collected and written together at the end, which makes a transaction
 /// of many hardly longer than one of few.
 pub(super) async fn take(tx: &mut Tx, batch: &[Intake], now: Timestamp) -> Result<(), StoreError> {
     let new = inbox::first_times(tx, batch.iter().map(|intake| intake.id), now).await?;

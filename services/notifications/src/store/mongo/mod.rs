@@ -29,7 +29,7 @@ use super::{
 };
 use crate::domain::message::{Channel, Message};
 
-/// Messages taken in by one transaction. The inbox drops what a repeat brings again, so that a batch may be several.
+/// Messages consumed by one transaction. The inbox drops what a repeat brings again, so that a batch may be several.
 const TAKEN_AT_ONCE: usize = 100;
 
 /// The service's MongoDB database.

@@ -36,7 +36,7 @@ impl Newest {
         Ok(found)
     }
 
-    /// Takes in facts from whatever message brings them; the highest version wins. What a newer version means for
+    /// Stores facts from whatever message brings them; the highest version wins. What a newer version means for
     /// attendees is announced from here on. Gives the newest facts.
     pub fn learn(
         &mut self,

@@ -1,4 +1,4 @@
-//! Messages from other services, taken in with their effect.
+//! Messages from other services, consumed with their effect.
 
 use common::{
     clock::Timestamp,

@@ -14,7 +14,7 @@ pub async fn refunds_are_asked_for_once(store: S) {
         reason: EndReason::Attendee,
     };
     let ended_message = |was| message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended(was));
-    store.take_in(vec![ended_message(false)], now()).await.unwrap();
+    store.consume(vec![ended_message(false)], now()).await.unwrap();
     assert_eq!(
         store.due_refunds(now(), soon(), 10).await.unwrap(),
         [],
@@ -29,7 +29,7 @@ pub async fn refunds_are_asked_for_once(store: S) {
     };
     let refused = message(kind::PAYMENT_REFUSED, payment.id.0, &refused);
     let receipts = store
-        .take_in(vec![refused, ended_message(true)], now())
+        .consume(vec![refused, ended_message(true)], now())
         .await
         .unwrap();
     assert!(
@@ -46,7 +46,7 @@ pub async fn refunds_are_asked_for_once(store: S) {
     );
     let nonsense = message("something.else", new_id(), &1);
     assert_eq!(
-        store.take_in(vec![nonsense], now()).await.unwrap()[0].status,
+        store.consume(vec![nonsense], now()).await.unwrap()[0].status,
         ReceiptStatus::Rejected
     );
 }
@@ -180,7 +180,7 @@ pub(super) async fn refund_state(
         .map(|going| (going.reason, going.done, going.refused))
 }
 
-pub async fn refunds_of_others_are_taken_in(store: S) {
+pub async fn refunds_of_others_are_recorded(store: S) {
     let (order, _) = open(&store).await;
     let report_of = |payment: &str, id: &str, paise, status| RefundReport {
         id: id.to_owned(),
@@ -266,7 +266,7 @@ pub async fn refunds_of_others_are_taken_in(store: S) {
         reason: EndReason::Refunded,
     };
     let ended = message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended);
-    store.take_in(vec![ended], now()).await.unwrap();
+    store.consume(vec![ended], now()).await.unwrap();
     assert_eq!(
         store.due_refunds(later, later, 10).await.unwrap(),
         [],

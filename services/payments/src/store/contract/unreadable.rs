@@ -102,7 +102,7 @@ pub async fn statements_leave_out_what_they_cannot_read(fresh: Fresh) {
     assert!(store.statement(ids[2], order.user_id).await.is_err());
 }
 
-pub async fn messages_are_taken_in_beside_an_unreadable_row(fresh: Fresh) {
+pub async fn messages_are_consumed_beside_an_unreadable_row(fresh: Fresh) {
     let store = &fresh.store;
     let (bad, _) = open(store).await;
     let (good, _) = open(store).await;
@@ -123,7 +123,7 @@ pub async fn messages_are_taken_in_beside_an_unreadable_row(fresh: Fresh) {
         message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended)
     };
     let receipts = store
-        .take_in(vec![ended(&bad), ended(&good)], now())
+        .consume(vec![ended(&bad), ended(&good)], now())
         .await
         .unwrap();
     let status: Vec<ReceiptStatus> = receipts.iter().map(|receipt| receipt.status).collect();

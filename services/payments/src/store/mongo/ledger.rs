@@ -72,7 +72,7 @@ pub(super) async fn note(
     // Also when nothing changes: two entries of one payment at once meet here, and the later sees both.
     let status = doc! {"$set": {"status": follows.status.name(), "refunds_at": date(now)}};
     tx.update(PAYMENTS, doc! {"_id": payment.id}, status).await?;
-    if follows.tell {
+    if follows.notify {
         let reason = match (entry.refund_id, &duty) {
             (Some(_), Some(duty)) => duty.reason,
             _ => RefundReason::Organizer,

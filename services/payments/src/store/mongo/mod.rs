@@ -1,11 +1,11 @@
 //! Production's adapter.
 
+mod consume;
 mod ledger;
 mod orders;
 mod payments;
 mod refunds;
 mod schema;
-mod take_in;
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
     mongo::{Mongo, Tx, date, idempotency, inbox, outbox::MongoOutbox},
-    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
     store::StoreError,
     wire::{RefundReason, service},
 };
@@ -39,7 +39,7 @@ use crate::domain::{
 /// The payments service's MongoDB database.
 pub struct MongoStore {
     db: Mongo,
-    bells: Bells,
+    wake: WakeSignal,
 }
 
 impl MongoStore {
@@ -47,12 +47,12 @@ impl MongoStore {
     pub fn new(db: Mongo) -> Self {
         Self {
             db,
-            bells: Bells::new(4),
+            wake: WakeSignal::default(),
         }
     }
 
     /// A change that may give others something to do.
-    async fn telling<C, T>(
+    async fn publishing<C, T>(
         &self,
         context: C,
         change: for<'a> fn(&'a mut Tx, &'a C) -> BoxFuture<'a, Result<T, StoreError>>,
@@ -63,7 +63,7 @@ impl MongoStore {
     {
         let result = self.db.write(context, change).await;
         if result.is_ok() {
-            self.bells.ring();
+            self.wake.wake();
         }
         result
     }
@@ -156,7 +156,7 @@ impl Store for MongoStore {
     }
 
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError> {
-        self.telling((report, now, answer), |tx, (report, now, answer)| {
+        self.publishing((report, now, answer), |tx, (report, now, answer)| {
             payments::apply(tx, report, *now, answer).boxed()
         })
         .await
@@ -176,7 +176,7 @@ impl Store for MongoStore {
         reason: RefundReason,
         now: Timestamp,
     ) -> Result<Option<Payment>, StoreError> {
-        self.telling((id, reason, now), |tx, (id, reason, now)| {
+        self.publishing((id, reason, now), |tx, (id, reason, now)| {
             payments::let_go(tx, *id, *reason, *now).boxed()
         })
         .await
@@ -201,22 +201,22 @@ impl Store for MongoStore {
         refund: Option<RefundNews>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.telling(
+        self.publishing(
             (event_id, report, refund, now),
             |tx, (event_id, report, refund, now)| {
-                take_in::webhook(tx, event_id, report.as_ref(), refund.as_ref(), *now).boxed()
+                consume::webhook(tx, event_id, report.as_ref(), refund.as_ref(), *now).boxed()
             },
         )
         .await
     }
 
-    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(batch.len());
         // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
         for event in batch {
             let id = event.id;
-            let taken = self.telling((event, now), |tx, (event, now)| {
-                take_in::message(tx, event, *now).boxed()
+            let taken = self.publishing((event, now), |tx, (event, now)| {
+                consume::message(tx, event, *now).boxed()
             });
             receipts.push(Receipt::unless_unreadable(id, taken.await)?);
         }
@@ -261,7 +261,7 @@ impl Store for MongoStore {
     async fn note_refunds(&self, told: Vec<RefundReport>, now: Timestamp) -> Result<Vec<Entry>, StoreError> {
         let mut changed = Vec::new();
         for report in told {
-            let noted = self.telling((report, now), |tx, (report, now)| {
+            let noted = self.publishing((report, now), |tx, (report, now)| {
                 ledger::note(tx, report, *now).boxed()
             });
             changed.extend(noted.await?);
@@ -310,12 +310,12 @@ impl Store for MongoStore {
 
     async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError> {
         self.db
-            .write(parked, |tx, parked| take_in::park(tx, parked).boxed())
+            .write(parked, |tx, parked| consume::park(tx, parked).boxed())
             .await
     }
 
     async fn parked_webhooks(&self) -> Result<Vec<Parked>, StoreError> {
-        take_in::parked(&mut self.db.read()).await
+        consume::parked(&mut self.db.read()).await
     }
 
     async fn stuck(&self, since: Timestamp) -> Result<Stuck, StoreError> {
@@ -367,8 +367,8 @@ impl Store for MongoStore {
         MongoOutbox::shared(self.db.clone(), service::PAYMENTS)
     }
 
-    fn bells(&self) -> Bells {
-        self.bells.clone()
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
     }
 }
 

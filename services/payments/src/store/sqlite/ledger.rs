@@ -71,7 +71,7 @@ pub(super) fn note(
         db.prepare_cached("UPDATE payments SET status = ?2 WHERE id = ?1")?
             .execute(params![payment.id, follows.status.name()])?;
     }
-    if follows.tell {
+    if follows.notify {
         let reason = match (entry.refund_id, &duty) {
             (Some(_), Some(duty)) => duty.reason,
             _ => RefundReason::Organizer,

@@ -1,10 +1,10 @@
 //! The embedded adapter.
 
+mod consume;
 mod ledger;
 mod orders;
 mod payments;
 mod refunds;
-mod take_in;
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
-    outbox::{Bells, CloudEvent, OutboxStore, Receipt},
+    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
     sqlite::{
         Sqlite, idempotency, inbox, lease,
         outbox::{self, SqliteOutbox},
@@ -69,7 +69,7 @@ pub const MIGRATIONS: &[&str] = &[
 /// The payments service's SQLite file.
 pub struct SqliteStore {
     db: Sqlite,
-    bells: Bells,
+    wake: WakeSignal,
 }
 
 impl SqliteStore {
@@ -77,19 +77,19 @@ impl SqliteStore {
     pub fn new(db: Sqlite) -> Self {
         Self {
             db,
-            bells: Bells::new(4),
+            wake: WakeSignal::default(),
         }
     }
 
     /// A change that may give others something to do.
-    async fn telling<T, F>(&self, change: F) -> Result<T, StoreError>
+    async fn publishing<T, F>(&self, change: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
         let result = self.db.write(change).await;
         if result.is_ok() {
-            self.bells.ring();
+            self.wake.wake();
         }
         result
     }
@@ -172,7 +172,7 @@ impl Store for SqliteStore {
     }
 
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError> {
-        self.telling(move |db| payments::apply(db, &report, now, answer))
+        self.publishing(move |db| payments::apply(db, &report, now, answer))
             .await
     }
 
@@ -192,7 +192,7 @@ impl Store for SqliteStore {
         reason: RefundReason,
         now: Timestamp,
     ) -> Result<Option<Payment>, StoreError> {
-        self.telling(move |db| payments::let_go(db, id, reason, now))
+        self.publishing(move |db| payments::let_go(db, id, reason, now))
             .await
     }
 
@@ -212,15 +212,15 @@ impl Store for SqliteStore {
         refund: Option<RefundNews>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.telling(move |db| take_in::webhook(db, &event_id, report.as_ref(), refund.as_ref(), now))
+        self.publishing(move |db| consume::webhook(db, &event_id, report.as_ref(), refund.as_ref(), now))
             .await
     }
 
-    async fn take_in(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
-        self.telling(move |db| {
+    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+        self.publishing(move |db| {
             batch
                 .iter()
-                .map(|event| receipt(db, event.id, |db| take_in::message(db, event, now)))
+                .map(|event| receipt(db, event.id, |db| consume::message(db, event, now)))
                 .collect()
         })
         .await
@@ -257,7 +257,7 @@ impl Store for SqliteStore {
         if told.is_empty() {
             return Ok(Vec::new());
         }
-        self.telling(move |db| {
+        self.publishing(move |db| {
             let changed = told.iter().map(|report| ledger::note(db, report, now));
             Ok(changed
                 .collect::<Result<Vec<_>, _>>()?
@@ -312,11 +312,11 @@ impl Store for SqliteStore {
     }
 
     async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError> {
-        self.db.write(move |db| take_in::park(db, &parked)).await
+        self.db.write(move |db| consume::park(db, &parked)).await
     }
 
     async fn parked_webhooks(&self) -> Result<Vec<Parked>, StoreError> {
-        self.db.read(take_in::parked).await
+        self.db.read(consume::parked).await
     }
 
     async fn stuck(&self, since: Timestamp) -> Result<Stuck, StoreError> {
@@ -375,8 +375,8 @@ impl Store for SqliteStore {
         SqliteOutbox::shared(self.db.clone(), service::PAYMENTS)
     }
 
-    fn bells(&self) -> Bells {
-        self.bells.clone()
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The front door. Every request passes here before a route is looked for: slashes at the end are dropped,
+//! The pipeline. Every request passes here before a route is looked for: slashes at the end are dropped,
 //! credentials are checked, and the faults that the controls ask for are brought about.
 
 use std::{
@@ -25,41 +25,41 @@ use crate::{
     failure::Failure,
 };
 
-/// The routes, and what the front needs.
+/// The routes, and what the pipeline needs.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct Pipeline {
     app: App,
     routes: Router,
 }
 
-impl Front {
+impl Pipeline {
     /// A router that lets requests to `routes` through.
     pub(crate) fn router(app: App, routes: Router) -> Router {
         Router::new().fallback(enter).with_state(Self { app, routes })
     }
 }
 
-async fn enter(State(front): State<Front>, request: Request) -> Response {
+async fn enter(State(pipeline): State<Pipeline>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.uri = without_trailing_slash(&parts.uri);
     let path = parts.uri.path();
     // What browsers of payers open: the pages know by the key id whose they are.
     let is_page = path == "/sim" || path.starts_with("/sim/") || path.starts_with("/v1/checkout");
     if is_page {
-        return run(&front, Request::from_parts(parts, body)).await;
+        return run(&pipeline, Request::from_parts(parts, body)).await;
     }
-    if let Err(failure) = auth::check(&parts, &front.app.settings) {
+    if let Err(failure) = auth::check(&parts, &pipeline.app.settings) {
         return failure.into_response();
     }
-    match front.app.faults.take(&parts.method, path) {
-        None => run(&front, Request::from_parts(parts, body)).await,
-        Some(fault) => disturbed(&front, fault, Request::from_parts(parts, body)).await,
+    match pipeline.app.faults.take(&parts.method, path) {
+        None => run(&pipeline, Request::from_parts(parts, body)).await,
+        Some(fault) => disturbed(&pipeline, fault, Request::from_parts(parts, body)).await,
     }
 }
 
-async fn run(front: &Front, request: Request) -> Response {
+async fn run(pipeline: &Pipeline, request: Request) -> Response {
     // A router never fails.
-    front
+    pipeline
         .routes
         .clone()
         .oneshot(request)
@@ -67,18 +67,18 @@ async fn run(front: &Front, request: Request) -> Response {
         .unwrap_or_else(|never| match never {})
 }
 
-async fn disturbed(front: &Front, fault: Fault, request: Request) -> Response {
+async fn disturbed(pipeline: &Pipeline, fault: Fault, request: Request) -> Response {
     // `Err` holds the request that has not been worked on.
     let answer = if fault.before {
         Err(request)
     } else {
-        Ok(run(front, request).await)
+        Ok(run(pipeline, request).await)
     };
     tokio::time::sleep(fault.delay).await;
     match fault.kind {
         FaultKind::Delay => match answer {
             Ok(answer) => answer,
-            Err(request) => run(front, request).await,
+            Err(request) => run(pipeline, request).await,
         },
         FaultKind::Status { status, description } => {
             let failure = Failure::of_status(status);

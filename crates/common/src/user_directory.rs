@@ -24,9 +24,9 @@ const NAME: &str = "user:1";
 
 /// Looks users up. Cheap to clone.
 #[derive(Clone)]
-pub struct People(ReadThrough<UserId, Arc<UserCard>, Users>);
+pub struct UserDirectory(ReadThrough<UserId, Arc<UserCard>, Users>);
 
-impl People {
+impl UserDirectory {
     /// Asks through `client` for what is not in `shared`.
     pub fn new(client: InternalClient, shared: Shared, clock: Clock) -> Self {
         Self(ReadThrough::new(shared, clock, NAME, Users(client)))

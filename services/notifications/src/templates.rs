@@ -1,4 +1,4 @@
-//! Messages put into words by the templates in `templates/`. The first line of an e-mail's text is its subject.
+//! Messages rendered by the templates in `templates/`. The first line of an e-mail's text is its subject.
 
 use common::{
     money::Paise,
@@ -10,7 +10,7 @@ use common::{
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::{
-    channels::{Parcel, Words, mime::one_line},
+    channels::{Content, Parcel, mime::one_line},
     domain::{
         message::{Channel, Details, Kind, Message},
         name::holds_link,
@@ -110,7 +110,7 @@ impl Writer {
         Ok(Self { environment, links })
     }
 
-    /// The message in words.
+    /// Renders the message.
     ///
     /// # Errors
     /// When its template asks for what the message does not have.
@@ -122,18 +122,18 @@ impl Writer {
                 .get_template(&format!("{name}.{form}"))?
                 .render(values.clone())
         };
-        let words = match message.channel {
+        let content = match message.channel {
             Channel::Email => {
                 let whole = render("txt")?;
                 let (subject, text) = whole.split_once('\n').unwrap_or((&whole, ""));
                 let text = format!("{}\n", text.trim());
-                Words::Email {
+                Content::Email {
                     subject: one_line(subject),
                     text,
                     html: render("html")?,
                 }
             }
-            Channel::Sms => Words::Sms {
+            Channel::Sms => Content::Sms {
                 text: cut(&one_line(&render("sms")?), SMS_CHARACTERS),
             },
         };
@@ -142,7 +142,7 @@ impl Writer {
             created_at: message.created_at,
             address: message.address.clone(),
             name: message.name.as_deref().and_then(presentable),
-            words,
+            content,
         })
     }
 
@@ -151,9 +151,9 @@ impl Writer {
     /// # Errors
     /// As [`Writer::write`].
     pub fn title(&self, message: &Message) -> Result<String, minijinja::Error> {
-        Ok(match self.write(message)?.words {
-            Words::Email { subject, .. } => subject,
-            Words::Sms { text } => text,
+        Ok(match self.write(message)?.content {
+            Content::Email { subject, .. } => subject,
+            Content::Sms { text } => text,
         })
     }
 }

@@ -11,9 +11,9 @@ use common::{
 
 use super::kit::{NOW, event};
 use crate::{
-    channels::Words,
+    channels::Content,
     domain::message::{Channel, Details, Kind, Message, Status},
-    words::{Links, Writer},
+    templates::{Links, Writer},
 };
 
 fn message(kind: Kind, channel: Channel) -> Message {
@@ -79,10 +79,10 @@ fn email(message: &Message) -> (String, String, String) {
         .unwrap()
         .write(message)
         .unwrap()
-        .words
+        .content
     {
-        Words::Email { subject, text, html } => (subject, text, html),
-        Words::Sms { .. } => panic!("not an e-mail"),
+        Content::Email { subject, text, html } => (subject, text, html),
+        Content::Sms { .. } => panic!("not an e-mail"),
     }
 }
 
@@ -91,10 +91,10 @@ fn sms(message: &Message) -> String {
         .unwrap()
         .write(message)
         .unwrap()
-        .words
+        .content
     {
-        Words::Sms { text } => text,
-        Words::Email { .. } => panic!("not a text message"),
+        Content::Sms { text } => text,
+        Content::Email { .. } => panic!("not a text message"),
     }
 }
 
@@ -375,10 +375,10 @@ fn letters_link_to_the_event_and_the_payment() {
         .unwrap()
         .write(message)
         .unwrap()
-        .words
+        .content
     {
-        Words::Email { text, html, .. } => (text, html),
-        Words::Sms { .. } => panic!("not an e-mail"),
+        Content::Email { text, html, .. } => (text, html),
+        Content::Sms { .. } => panic!("not an e-mail"),
     };
     let mut ticket = message(Kind::Ticket, Channel::Email);
     ticket.details.amount = Some(Paise(120_000));

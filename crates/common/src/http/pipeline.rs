@@ -1,4 +1,4 @@
-//! The front of a service: what every request passes on its way in and out, whoever calls.
+//! The pipeline of a service: what every request passes on its way in and out, whoever calls.
 //!
 //! It gives the request an id, bounds the handler's time, turns panics and every failed answer into the one error
 //! shape, counts, and logs. It wraps the router from outside, so axum's own answers pass it too.
@@ -42,7 +42,7 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// A service ready to be called, over a socket or directly. Cheap to clone.
 #[derive(Clone)]
-pub struct Front {
+pub struct Pipeline {
     service: &'static str,
     router: Router,
     metrics: Metrics,
@@ -50,7 +50,7 @@ pub struct Front {
     access_log: bool,
 }
 
-impl Front {
+impl Pipeline {
     /// Wraps a service's router.
     pub fn new(service: &'static str, router: Router, metrics: Metrics) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Front {
         self
     }
 
-    /// Has it write a line for each request. For the one front that every request from outside passes.
+    /// Has it write a line for each request. For the one pipeline that every request from outside passes.
     pub fn with_access_log(mut self) -> Self {
         self.access_log = true;
         self
@@ -214,7 +214,7 @@ impl Front {
     }
 }
 
-impl Service<Request> for Front {
+impl Service<Request> for Pipeline {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
@@ -224,8 +224,8 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let front = self.clone();
-        Box::pin(async move { Ok(front.handle(request).await) })
+        let pipeline = self.clone();
+        Box::pin(async move { Ok(pipeline.handle(request).await) })
     }
 }
 
@@ -252,7 +252,7 @@ fn allowing_options(mut response: Response, method: &Method) -> Response {
     response
 }
 
-/// Has a router's answers say which of its routes they are of, for the front around it.
+/// Has a router's answers say which of its routes they are of, for the pipeline around it.
 pub fn noting_route(router: Router) -> Router {
     async fn note(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
         let mut response = next.run(request).await;

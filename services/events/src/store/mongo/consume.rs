@@ -2,13 +2,11 @@
 
 use common::{
     clock::Timestamp,
-    http::context::Carried,
+    mongo::{Tx, inbox, outbox},
     outbox::{CloudEvent, Receipt},
-    sqlite::{inbox, outbox, receipt},
     store::StoreError,
     wire::{PaymentCaptured, PaymentReversed, RefundReason, kind},
 };
-use rusqlite::Connection;
 
 use super::{events, registrations};
 use crate::{
@@ -16,24 +14,10 @@ use crate::{
     store::messages,
 };
 
-pub(super) fn take_in(
-    db: &Connection,
-    batch: &[CloudEvent],
-    now: Timestamp,
-) -> Result<Vec<Receipt>, StoreError> {
-    batch
-        .iter()
-        .map(|event| {
-            Carried::causing(event.request_id.as_deref())
-                .enter(|| receipt(db, event.id, |db| take_one(db, event, now)))
-        })
-        .collect()
-}
-
-fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+pub(super) async fn one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
     match event.kind.as_str() {
-        kind::PAYMENT_CAPTURED => captured(db, event, now),
-        kind::PAYMENT_REVERSED => reversed(db, event, now),
+        kind::PAYMENT_CAPTURED => captured(tx, event, now).await,
+        kind::PAYMENT_REVERSED => reversed(tx, event, now).await,
         _ => Ok(Receipt::rejected(
             event.id,
             "events does not know this kind of message",
@@ -42,18 +26,18 @@ fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
 }
 
 /// All that was paid for a registration went back, and not because it had ended: so it ends now.
-fn reversed(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+async fn reversed(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
     let reversed: PaymentReversed = match event.data() {
         Ok(reversed) => reversed,
         Err(error) => return Ok(Receipt::rejected(event.id, error)),
     };
-    let Some(ordered) = registrations::find(db, reversed.registration_id)? else {
+    let Some(ordered) = registrations::find(tx, reversed.registration_id).await? else {
         return Ok(Receipt::rejected(event.id, "there is no such registration"));
     };
-    if !inbox::first_time(db, event.id, now)? {
+    if !inbox::first_time(tx, event.id, now).await? {
         return Ok(Receipt::accepted(event.id));
     }
-    let live = registrations::live_beside(db, &ordered)?;
+    let live = registrations::live_beside(tx, &ordered).await?;
     let paid = [Some(ordered), live].into_iter().flatten();
     let paid = paid
         .filter(|one| one.state == State::Confirmed)
@@ -61,24 +45,24 @@ fn reversed(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
     let Some(registration) = paid else {
         return Ok(Receipt::with_effect(event.id, "known"));
     };
-    let of = events::known(db, registration.event_id)?;
-    registrations::reverse(db, registration, &of, now)?;
+    let of = events::known(tx, registration.event_id).await?;
+    registrations::reverse(tx, registration, &of, now).await?;
     Ok(Receipt::with_effect(event.id, "ended"))
 }
 
-fn captured(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
+async fn captured(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
     let captured: PaymentCaptured = match event.data() {
         Ok(captured) => captured,
         Err(error) => return Ok(Receipt::rejected(event.id, error)),
     };
-    let Some(ordered) = registrations::find(db, captured.registration_id)? else {
+    let Some(ordered) = registrations::find(tx, captured.registration_id).await? else {
         return Ok(Receipt::rejected(event.id, "there is no such registration"));
     };
-    if !inbox::first_time(db, event.id, now)? {
+    if !inbox::first_time(tx, event.id, now).await? {
         return Ok(Receipt::accepted(event.id));
     }
-    let of = events::known(db, ordered.event_id)?;
-    let live = registrations::live_beside(db, &ordered)?;
+    let of = events::known(tx, ordered.event_id).await?;
+    let live = registrations::live_beside(tx, &ordered).await?;
     let decided = on_capture(
         &ordered,
         live.as_ref(),
@@ -89,11 +73,11 @@ fn captured(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
     let refused = match decided {
         OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
         OnCapture::Confirm(registration) => {
-            registrations::confirm(db, registration, &of, &captured, now)?;
+            registrations::confirm(tx, registration, &of, &captured, now).await?;
             None
         }
-        OnCapture::Retake(registration) if registrations::take_seat(db, &of, now)? => {
-            registrations::confirm(db, registration, &of, &captured, now)?;
+        OnCapture::Retake(registration) if registrations::take_seat(tx, &of, now).await? => {
+            registrations::confirm(tx, registration, &of, &captured, now).await?;
             None
         }
         OnCapture::Retake(_) => Some(RefundReason::NoSeat),
@@ -101,7 +85,7 @@ fn captured(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
     };
     let effect = refused.map_or("confirmed", RefundReason::name);
     if let Some(reason) = refused {
-        outbox::push(db, &messages::refused(&captured, &of, reason, now))?;
+        outbox::push(tx, &[messages::refused(&captured, &of, reason, now)]).await?;
     }
     Ok(Receipt::with_effect(event.id, effect))
 }
