@@ -2,36 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{
-    failure::{Doing, Failure, Outcome},
-    phases::Phase,
-};
+use clap::{Arg, ArgAction, Command, value_parser};
 
-/// What `--help` prints.
-const HELP: &str = "\
-The benchmark: starts the release build of the system and a bare axum program that answers the same
-bytes, measures every path, prints a table. At most 3 minutes, building not counted.
-
-Usage: cargo run --release -p bench [-- OPTIONS]
-
-  --only NAMES          phases to run, separated by commas: start, list, hot, spread, login, paid, mail;
-                        and, run only when named: build, a cold release build, and reminders, to as many
-                        people as --users says
-  --seconds N           measured seconds per path and program (default 10, fractions allowed)
-  --connections N       keep-alive connections (default 64)
-  --users N             people signed up for real in the mail phase (default 500)
-  --threads N           threads of the load generator (default 1, so that the server has the rest)
-  --data-dir DIR        where data directories are made (default: bench-data beside the build);
-                        on a RAM disk, durable commits would cost nothing
-  --five                a process for each service, with sockets between them
-  --redis-url URL       what REDIS_URL is set to
-  --mongodb-uri URI     what MONGODB_URI is set to; its speed is what is measured then
-  --no-build            use the binaries that are there
-  --markdown            print the table as Markdown, with the machine
-  --self-test           run the generator against its own stand-in for the system
-  --self-test-fault F   as --self-test, with a fault that must be found: oversell, lose or slow-outbox
-  -h, --help            this text
-";
+use crate::phases::Phase;
 
 /// What the caller asked for.
 #[derive(Debug, Clone)]
@@ -62,131 +35,139 @@ pub struct Options {
     pub fault: Option<String>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            phases: Phase::ALL
-                .into_iter()
-                .filter(|phase| !phase.only_when_named())
-                .collect(),
-            time: Duration::from_secs(10),
-            connections: 64,
-            users: 500,
-            threads: 1,
-            data_dir: None,
-            five: false,
-            backends: Vec::new(),
-            build: true,
-            markdown: false,
-            self_test: false,
-            fault: None,
-        }
-    }
+fn command_line() -> Command {
+    let value = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+    };
+    let count = |most: u64| value_parser!(u64).range(1..=most);
+    Command::new("bench")
+        .about(
+            "The benchmark: starts the release build of the system and a bare axum program that answers the same bytes, \
+             measures every path, prints a table. At most 3 minutes, building not counted.",
+        )
+        .override_usage("cargo run --release -p bench [-- OPTIONS]")
+        .args([
+            value(
+                "only",
+                "NAMES",
+                "Phases to run, separated by commas: start, list, hot, spread, login, paid, mail; and, run only when named: \
+                 build, a cold release build, and reminders, to as many people as --users says",
+            )
+            .value_delimiter(',')
+            .value_parser(Phase::ALL.map(Phase::name)),
+            value("seconds", "N", "Measured seconds per path and program, fractions allowed")
+                .default_value("10")
+                .value_parser(seconds),
+            value("connections", "N", "Keep-alive connections")
+                .default_value("64")
+                .value_parser(count(4096)),
+            value("users", "N", "People signed up for real in the mail phase")
+                .default_value("500")
+                .value_parser(count(20_000)),
+            value("threads", "N", "Threads of the load generator; the server has the rest")
+                .default_value("1")
+                .value_parser(count(64)),
+            value(
+                "data-dir",
+                "DIR",
+                "Where data directories are made (default: bench-data beside the build); on a RAM disk, durable commits \
+                 would cost nothing",
+            )
+            .value_parser(value_parser!(PathBuf)),
+            flag("five", "A process for each service, with sockets between them"),
+            value("redis-url", "URL", "What REDIS_URL is set to"),
+            value(
+                "mongodb-uri",
+                "URI",
+                "What MONGODB_URI is set to; its speed is what is measured then",
+            ),
+            flag("no-build", "Use the binaries that are there"),
+            flag("markdown", "Print the table as Markdown, with the machine"),
+            flag("self-test", "Run the generator against its own stand-in for the system"),
+            value("self-test-fault", "F", "As --self-test, with a fault that must be found")
+                .value_parser(["oversell", "lose", "slow-outbox"]),
+        ])
 }
 
-/// Reads the arguments (without the program's name); `None` when the help text was asked for and printed.
+/// Reads the command line.
 ///
 /// # Errors
-/// On an unknown option or a value that does not fit, saying which.
-pub fn parse(arguments: impl Iterator<Item = String>) -> Outcome<Option<Options>> {
-    let mut options = Options::default();
-    let mut arguments = arguments;
-    while let Some(argument) = arguments.next() {
-        let (name, inline) = match argument.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (argument, None),
-        };
-        let mut value = || {
-            inline
-                .clone()
-                .or_else(|| arguments.next())
-                .ok_or_else(|| Failure::new(format!("{name} needs a value")))
-        };
-        match name.as_str() {
-            "--only" => options.phases = phases(&value()?)?,
-            "--seconds" => {
-                let seconds: f64 = value()?.parse().doing("--seconds")?;
-                if !(0.1..=60.0).contains(&seconds) {
-                    return Err(Failure::new("--seconds must be between 0.1 and 60"));
-                }
-                options.time = Duration::from_secs_f64(seconds);
-            }
-            "--connections" => options.connections = count(&name, &value()?, 4096)?,
-            "--users" => options.users = count(&name, &value()?, 20_000)?,
-            "--threads" => options.threads = count(&name, &value()?, 64)?,
-            "--data-dir" => options.data_dir = Some(value()?.into()),
-            "--five" => options.five = true,
-            "--redis-url" => options.backends.push(("REDIS_URL", value()?)),
-            "--mongodb-uri" => options.backends.push(("MONGODB_URI", value()?)),
-            "--no-build" => options.build = false,
-            "--markdown" => options.markdown = true,
-            "--self-test" => options.self_test = true,
-            "--self-test-fault" => {
-                options.self_test = true;
-                options.fault = Some(value()?);
-            }
-            "-h" | "--help" => {
-                print!("{HELP}");
-                return Ok(None);
-            }
-            _ => return Err(Failure::new(format!("unknown option {name}; see --help"))),
-        }
-    }
-    Ok(Some(options))
+/// The help that was asked for, or which option or value does not fit.
+pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, clap::Error> {
+    let mut given =
+        command_line().try_get_matches_from(std::iter::once("bench".to_owned()).chain(arguments))?;
+    let named: Option<Vec<String>> = given.remove_many("only").map(Iterator::collect);
+    let wanted = |phase: &Phase| match &named {
+        Some(names) => names.iter().any(|name| name == phase.name()),
+        None => !phase.only_when_named(),
+    };
+    let count = |name: &str| usize::try_from(given.get_one::<u64>(name).copied().unwrap_or(1)).unwrap_or(1);
+    let text = |name: &str| given.get_one::<String>(name).cloned();
+    let backends = [("REDIS_URL", "redis-url"), ("MONGODB_URI", "mongodb-uri")];
+    let fault = text("self-test-fault");
+    Ok(Options {
+        phases: Phase::ALL.into_iter().filter(wanted).collect(),
+        time: given.get_one("seconds").copied().unwrap_or_default(),
+        connections: count("connections"),
+        users: count("users"),
+        threads: count("threads"),
+        data_dir: given.get_one("data-dir").cloned(),
+        five: given.get_flag("five"),
+        backends: backends
+            .into_iter()
+            .filter_map(|(setting, name)| Some((setting, text(name)?)))
+            .collect(),
+        build: !given.get_flag("no-build"),
+        markdown: given.get_flag("markdown"),
+        self_test: given.get_flag("self-test") || fault.is_some(),
+        fault,
+    })
 }
 
-fn count(name: &str, text: &str, most: usize) -> Outcome<usize> {
-    let number: usize = text.parse().doing(name)?;
-    if !(1..=most).contains(&number) {
-        return Err(Failure::new(format!("{name} must be between 1 and {most}")));
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.1..=60.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("must be between 0.1 and 60".to_owned())
     }
-    Ok(number)
-}
-
-fn phases(names: &str) -> Outcome<Vec<Phase>> {
-    for name in names.split(',') {
-        if !Phase::ALL.iter().any(|phase| phase.name() == name) {
-            return Err(Failure::new(format!("unknown phase {name}; see --help")));
-        }
-    }
-    Ok(Phase::ALL
-        .into_iter()
-        .filter(|phase| names.split(',').any(|name| phase.name() == name))
-        .collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Outcome<Option<Options>> {
+    fn read(line: &str) -> Result<Options, clap::Error> {
         parse(line.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn phases_keep_their_order_and_values_may_be_joined() {
-        let options = read("--only=paid,list --seconds 0.5 --no-build")
-            .unwrap()
-            .unwrap();
+        let options = read("--only=paid,list --seconds 0.5 --no-build").unwrap();
         assert_eq!(options.phases, [Phase::List, Phase::Paid]);
         assert_eq!(options.time, Duration::from_millis(500));
         assert!(!options.build);
+        assert_eq!(read("").unwrap().connections, 64);
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         for (line, part) in [
-            ("--only fast", "unknown phase fast"),
-            ("--seconds", "--seconds needs a value"),
-            ("--seconds 0", "--seconds must be"),
-            ("--connections x", "--connections:"),
-            ("--loud", "unknown option --loud"),
+            ("--only fast", "invalid value 'fast' for '--only"),
+            ("--seconds", "a value is required for '--seconds"),
+            ("--seconds 0", "must be between 0.1 and 60"),
+            ("--connections x", "invalid value 'x' for '--connections"),
+            ("--users 0", "0 is not in 1..=20000"),
+            ("--loud", "unexpected argument '--loud'"),
         ] {
             let said = read(line)
                 .err()
-                .map(|failure| failure.to_string())
+                .map(|error| error.to_string())
                 .unwrap_or_default();
-            assert!(said.starts_with(part), "{line}: {said}");
+            assert!(said.contains(part), "{line}: {said}");
         }
     }
 }

@@ -42,12 +42,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
     let options = match cli::parse(std::env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            return ExitCode::from(2);
-        }
+        Ok(options) => options,
+        Err(error) => error.exit(),
     };
     match prepare_and_measure(options) {
         Ok(true) => ExitCode::SUCCESS,

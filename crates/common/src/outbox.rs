@@ -2,11 +2,11 @@
 //! delivered in batches by a relay, at least once and in order per subject, and consumed once through an inbox.
 
 mod deliveries;
+mod subscriber;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use axum::http::StatusCode;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -16,17 +16,16 @@ use uuid::Uuid;
 
 use crate::{
     clock::{Clock, Timestamp},
-    http::{
-        client::InternalClient,
-        context::{Carried, request_id_text},
-    },
+    http::{client::InternalClient, context::request_id_text},
     ids::new_id,
     store::StoreError,
-    traces,
-    wire::{kind, service},
+    wire::service,
 };
 
-pub use self::deliveries::Deliveries;
+pub use self::{
+    deliveries::Deliveries,
+    subscriber::{Fact, Incoming, Subscriber, receipts, receive},
+};
 
 /// Where every subscriber takes messages.
 pub const PATH: &str = "/internal/messages";
@@ -41,8 +40,13 @@ const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(4);
 const BREATH: Duration = Duration::from_millis(10);
 /// A wake can be lost with the request that caused it, or happen in another process; then this finds the message.
 const POLL: Duration = Duration::from_millis(500);
-/// Tries before a message that its subscriber keeps refusing becomes a dead letter: about two days of back-off.
+/// Tries before a message that is not consumed becomes a dead letter: about two days of back-off.
 const MAX_ATTEMPTS: u32 = 25;
+/// Likewise for one that is rejected: about twenty minutes. A subscriber of an earlier release rejects what it does not know,
+/// and while services are replaced one after the other it is about to be replaced.
+const MAX_REJECTIONS: u32 = 12;
+/// Dead letters in one listing.
+pub const DEAD_LETTERS_AT_ONCE: usize = 10_000;
 
 /// How long subscribers keep the ids of messages: longer than any relay goes on trying (two to three days) by a wide
 /// margin.
@@ -153,12 +157,18 @@ impl CloudEvent {
         self
     }
 
-    /// Reads the facts.
+    /// Reads the facts. Fields that `T` does not have are left out.
     ///
     /// # Errors
-    /// When they do not have the form that `T` expects.
-    pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+    /// Why they do not have the form that `T` expects.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_str(self.data.get())
+            .map_err(|error| format!("this release does not understand the data: {error}"))
+    }
+
+    /// What is to be said of a message of a kind that is none of those that a service knows.
+    pub fn unknown(&self) -> String {
+        format!("this release does not know messages of the kind {}", self.kind)
     }
 }
 
@@ -255,6 +265,25 @@ pub struct Waiting {
     pub event: CloudEvent,
 }
 
+/// A message that was given up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// Its id; nil: it could not be read.
+    pub id: Uuid,
+    /// The service that should have consumed it.
+    pub destination: String,
+    /// What happened.
+    pub kind: String,
+    /// What it happened to.
+    pub subject: Uuid,
+    /// When.
+    pub time: Timestamp,
+    /// Deliveries that failed.
+    pub attempts: u32,
+    /// Why the last one did.
+    pub why: String,
+}
+
 /// How an outbox stands.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct OutboxStats {
@@ -295,6 +324,12 @@ pub trait OutboxStore: Send + Sync {
     async fn release(&self, destination: &str, owner: Uuid) -> Result<(), StoreError>;
     /// How the outbox stands.
     async fn stats(&self, now: Timestamp) -> Result<OutboxStats, StoreError>;
+    /// Messages that were given up, by their time; at most [`DEAD_LETTERS_AT_ONCE`].
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
+    /// Puts dead letters back at the end of the outbox, as new. Gives how many there were of `ids`.
+    async fn redrive(&self, ids: Vec<Uuid>) -> Result<usize, StoreError>;
+    /// Deletes dead letters. Gives how many there were of `ids`.
+    async fn drop_dead_letters(&self, ids: Vec<Uuid>) -> Result<usize, StoreError>;
 }
 
 /// Wakes the relays and workers that wait for a store's changes, after each commit that may have given them something to
@@ -457,14 +492,11 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> Judge
             .remove(&message.event.id)
             .unwrap_or_else(|| Receipt::retry(message.event.id, "the subscriber did not mention it"));
         let attempts = message.attempts + 1;
-        let again = match receipt.status {
-            ReceiptStatus::Retry => true,
-            // Whoever rejects it may be of the release before, and about to be replaced.
-            ReceiptStatus::Rejected => kind::NEW.contains(&message.event.kind.as_str()),
-            ReceiptStatus::Accepted => false,
+        let most = match receipt.status {
+            ReceiptStatus::Rejected => MAX_REJECTIONS,
+            ReceiptStatus::Accepted | ReceiptStatus::Retry => MAX_ATTEMPTS,
         };
-        let retry_at = (again && attempts < MAX_ATTEMPTS)
-            .then(|| now + backoff(attempts).max(Duration::from_millis(500)));
+        let retry_at = (attempts < most).then(|| now + backoff(attempts).max(Duration::from_millis(500)));
         match receipt.status {
             ReceiptStatus::Accepted => {
                 judged.delivered.push(message.seq);
@@ -486,66 +518,4 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> Judge
 pub fn backoff(attempts: u32) -> Duration {
     let ceiling = Duration::from_millis(250 << attempts.min(17)).min(Duration::from_secs(6 * 3600));
     ceiling.mul_f64(rand::random_range(0.5..1.0))
-}
-
-/// What a service does with messages.
-#[async_trait]
-pub trait Subscriber: Send + Sync + 'static {
-    /// Handles a batch in order. Every message's effect and its id are one commit, so that a repeat has none.
-    async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt>;
-}
-
-/// The receipts of a batch that a store took in whole; all are to be sent again when it could not.
-pub fn receipts(ids: Vec<Uuid>, taken: Result<Vec<Receipt>, StoreError>) -> Vec<Receipt> {
-    taken.unwrap_or_else(|error| ids.into_iter().map(|id| Receipt::retry(id, &error)).collect())
-}
-
-/// The handler of [`PATH`].
-///
-/// # Errors
-/// When the body is no batch of CloudEvents.
-pub async fn receive(
-    subscriber: &dyn Subscriber,
-    body: axum::body::Body,
-) -> Result<axum::Json<Vec<Receipt>>, crate::problem::ApiError> {
-    let bytes = crate::extract::body_bytes(body, MAX_DELIVERY).await?;
-    let batch: Vec<CloudEvent> = serde_json::from_slice(&bytes).map_err(|error| {
-        crate::problem::ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "not_cloudevents",
-            "Not a batch of CloudEvents.",
-        )
-        .because(error)
-    })?;
-    let told: Vec<_> = batch
-        .iter()
-        .map(|event| {
-            (
-                event.id,
-                event.kind.clone(),
-                event.subject,
-                event.request_id.clone(),
-            )
-        })
-        .collect();
-    let receipts = subscriber.receive(batch).await;
-    for (message_id, kind, subject, request_id) in told {
-        let Some(receipt) = receipts.iter().find(|receipt| receipt.id == message_id) else {
-            continue;
-        };
-        let effect = receipt.detail.as_deref();
-        let log = || match receipt.status {
-            ReceiptStatus::Accepted => {
-                tracing::info!(%message_id, kind, %subject, request_id, effect, "message consumed")
-            }
-            ReceiptStatus::Retry => {
-                tracing::warn!(%message_id, kind, %subject, request_id, why = effect, "message not consumed; it will be sent again");
-            }
-            ReceiptStatus::Rejected => {
-                tracing::error!(%message_id, kind, %subject, request_id, why = effect, "message rejected");
-            }
-        };
-        Carried::causing(request_id.as_deref()).enter(|| traces::consumed(&kind, message_id, log));
-    }
-    Ok(axum::Json(receipts))
 }

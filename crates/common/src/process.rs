@@ -3,6 +3,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use clap::{Arg, ArgMatches};
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -16,7 +17,7 @@ use crate::{
     },
     secrets,
     sessions::{Ended, Follower},
-    settings::{Razorpay, RazorpayKeys, Settings, help},
+    settings::{self, Razorpay, RazorpayKeys, Settings},
     shared::Shared,
     sqlite::Sqlite,
     telemetry,
@@ -182,25 +183,52 @@ impl Context {
     }
 }
 
-/// Something that a program can do instead of serving, named by its first argument.
+/// Something that a program can do instead of serving, named by its first arguments.
 pub struct Command {
-    /// The argument, or several with a space between them.
+    /// The argument, or two with a space between them: a subject and what to do with it.
     pub name: &'static str,
     /// What it does, for `--help`.
     pub about: &'static str,
+    /// What more it takes.
+    pub arguments: fn() -> Vec<Arg>,
     /// Does it. It gets the settings only: what a [`Context`] makes (a data directory, secrets) it may not want.
-    pub run: fn(Settings) -> BoxFuture<'static, Result<(), String>>,
+    pub run: fn(Settings, ArgMatches) -> BoxFuture<'static, Result<(), String>>,
 }
 
-impl Command {
-    fn arguments(&self) -> usize {
-        self.name.split(' ').count()
+/// The command line of a program.
+fn command_line(program: &'static str, about: &'static str, commands: &[Command]) -> clap::Command {
+    let mut line = clap::Command::new(program)
+        .about(about)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(settings::help())
+        .disable_help_subcommand(true);
+    for command in commands {
+        let leaf = |name| {
+            clap::Command::new(name)
+                .about(command.about)
+                .args((command.arguments)())
+        };
+        let Some((subject, name)) = command.name.split_once(' ') else {
+            line = line.subcommand(leaf(command.name));
+            continue;
+        };
+        if line.find_subcommand(subject).is_none() {
+            let names = commands.iter().filter_map(|command| command.name.split_once(' '));
+            let names: Vec<_> = names
+                .filter(|(of, _)| *of == subject)
+                .map(|(_, name)| name)
+                .collect();
+            let group = clap::Command::new(subject).about(names.join(", "));
+            line = line.subcommand(group.subcommand_required(true).disable_help_subcommand(true));
+        }
+        line = line.mut_subcommand(subject, |group| group.subcommand(leaf(name)));
     }
+    line
 }
 
 /// Runs a program: answers `--help` and `--version`, reads the settings, calls `compose` and waits for the end.
-/// Everything that is wrong at start is one message and exit code 1, not a backtrace.
-pub fn run<F, Fut>(program: &str, about: &str, compose: F) -> ExitCode
+/// Everything that is wrong at start is one message and exit code 1, not a backtrace; a wrong command line is exit code 2.
+pub fn run<F, Fut>(program: &'static str, about: &'static str, compose: F) -> ExitCode
 where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = Result<(), String>>,
@@ -209,38 +237,30 @@ where
 }
 
 /// Likewise, for a program that has commands.
-pub fn run_with<F, Fut>(program: &str, about: &str, commands: &[Command], compose: F) -> ExitCode
+pub fn run_with<F, Fut>(
+    program: &'static str,
+    about: &'static str,
+    commands: &[Command],
+    compose: F,
+) -> ExitCode
 where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = Result<(), String>>,
 {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let named = |command: &&Command| {
-        command
-            .name
-            .split(' ')
-            .eq(arguments.iter().take(command.arguments()))
+    let matches = match command_line(program, about, commands).try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Where the answer cannot be written there is nobody to read about that.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
     };
-    let command = commands.iter().find(named);
-    let known = command.map_or(0, Command::arguments);
-    let outcome = match arguments.get(known).map(String::as_str) {
-        None => match command {
-            Some(command) => run_command(program, command),
-            None => start(program, compose),
+    let outcome = match chosen(matches) {
+        None => start(program, compose),
+        Some((name, arguments)) => match commands.iter().find(|command| command.name == name) {
+            Some(command) => run_command(program, command, arguments),
+            None => Err(format!("there is no command {name}")), // clap knows no others
         },
-        Some("--help" | "-h") => {
-            let commands = commands.iter().map(|command| (command.name, command.about));
-            print!("{}", help(program, about, commands));
-            return ExitCode::SUCCESS;
-        }
-        Some("--version" | "-V") => {
-            println!("{program} {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
-        Some(other) => {
-            eprintln!("{program}: unknown argument {other}; see {program} --help");
-            return ExitCode::FAILURE;
-        }
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -250,6 +270,17 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// The name of the command that was given, and its arguments.
+fn chosen(mut matches: ArgMatches) -> Option<(String, ArgMatches)> {
+    let (mut name, arguments) = matches.remove_subcommand()?;
+    matches = arguments;
+    if let Some((second, arguments)) = matches.remove_subcommand() {
+        name = format!("{name} {second}");
+        matches = arguments;
+    }
+    Some((name, matches))
 }
 
 fn prepare(program: &str) -> Result<(Settings, Runtime, Option<Export>), String> {
@@ -262,9 +293,11 @@ fn prepare(program: &str) -> Result<(Settings, Runtime, Option<Export>), String>
     Ok((settings, runtime, export))
 }
 
-fn run_command(program: &str, command: &Command) -> Result<bool, String> {
+fn run_command(program: &str, command: &Command, arguments: ArgMatches) -> Result<bool, String> {
     let (settings, runtime, _export) = prepare(program)?;
-    runtime.block_on((command.run)(settings)).map(|()| true)
+    runtime
+        .block_on((command.run)(settings, arguments))
+        .map(|()| true)
 }
 
 fn start<F, Fut>(program: &str, compose: F) -> Result<bool, String>

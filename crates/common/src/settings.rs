@@ -370,20 +370,9 @@ impl Settings {
     }
 }
 
-/// The text of `--help`, with the program's commands and what they do.
-pub fn help<'a>(
-    program: &str,
-    about: &str,
-    commands: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
-) -> String {
-    let mut text = format!("{about}\n\nUsage: {program} [--help | --version]\n");
-    if commands.len() > 0 {
-        text.push_str(&format!("       {program} COMMAND\n\nCommands:\n"));
-    }
-    for (name, about) in commands {
-        text.push_str(&format!("  {name:<26}{about}\n"));
-    }
-    text.push_str("\nSettings (environment variables, or a .env file):\n");
+/// The settings, for `--help`.
+pub fn help() -> String {
+    let mut text = "Settings (environment variables, or a .env file):\n".to_owned();
     for Setting { name, default, help } in SETTINGS {
         let default = if default.is_empty() {
             String::new()

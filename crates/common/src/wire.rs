@@ -21,6 +21,9 @@ pub mod service {
     pub const PAYMENTS: &str = "payments";
 }
 
+#[cfg(test)]
+mod golden;
+
 /// The kinds of messages.
 pub mod kind {
     /// Events to notifications: [`super::RegistrationConfirmed`].
@@ -41,17 +44,6 @@ pub mod kind {
     pub const HOLD_EXPIRED: &str = "hold.expired";
     /// Payments to notifications: [`super::PaymentFailed`].
     pub const PAYMENT_FAILED: &str = "payment.failed";
-
-    /// Kinds that subscribers of the release before do not know, or not with all that they may say, and so reject. While
-    /// services are replaced one after the other, these are sent again instead of becoming dead letters.
-    pub const NEW: &[&str] = &[
-        HOLD_EXPIRED,
-        PAYMENT_FAILED,
-        PAYMENT_REFUSED,
-        PAYMENT_REFUNDED,
-        PAYMENT_REVERSED,
-        REGISTRATION_ENDED,
-    ];
 }
 
 /// `POST /internal/users/lookup` (users): who are these?

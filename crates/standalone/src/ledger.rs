@@ -27,7 +27,8 @@ use uuid::Uuid;
 pub const CHECK: Command = Command {
     name: "ledger check",
     about: "compares payments, registrations and refunds with each other and with Razorpay, and names each difference",
-    run: |settings| check(settings).boxed(),
+    arguments: Vec::new,
+    run: |settings, _| check(settings).boxed(),
 };
 
 /// Rows at once.

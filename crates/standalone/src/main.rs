@@ -4,6 +4,7 @@
 //! sockets between them. Each still listens on its own port. Razorpay's simulator runs beside them unless keys are set.
 
 mod banner;
+mod dead_letters;
 mod ledger;
 mod moving;
 
@@ -28,18 +29,18 @@ const BANK: Duration = Duration::from_millis(1);
 const MOVE: Command = Command {
     name: "move-to-mongodb",
     about: "copies what DATA_DIR holds in SQLite into the databases of MONGODB_URI",
-    run: |settings| moving::run(settings).boxed(),
+    arguments: Vec::new,
+    run: |settings, _| moving::run(settings).boxed(),
 };
 
 fn main() -> ExitCode {
     let about = "Organise Event: events, registrations, payments and reminders, whole and on one machine.";
-    let [list, replay] = payments::commands::COMMANDS;
-    common::process::run_with(
-        "organise-event",
-        about,
-        &[MOVE, ledger::CHECK, list, replay],
-        start,
-    )
+    let commands: Vec<Command> = [MOVE, ledger::CHECK]
+        .into_iter()
+        .chain(dead_letters::COMMANDS)
+        .chain(payments::commands::COMMANDS)
+        .collect();
+    common::process::run_with("organise-event", about, &commands, start)
 }
 
 async fn start(context: Context) -> Result<(), String> {

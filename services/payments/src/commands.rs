@@ -22,12 +22,14 @@ pub const COMMANDS: [Command; 2] = [
     Command {
         name: "webhooks list",
         about: "lists Razorpay's webhooks that could not be understood and are parked",
-        run: |settings| list(settings).boxed(),
+        arguments: Vec::new,
+        run: |settings, _| list(settings).boxed(),
     },
     Command {
         name: "webhooks replay",
         about: "sends the parked webhooks to the running payments service again",
-        run: |settings| replay(settings).boxed(),
+        arguments: Vec::new,
+        run: |settings, _| replay(settings).boxed(),
     },
 ];
 

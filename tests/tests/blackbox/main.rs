@@ -12,6 +12,7 @@ mod clock;
 mod compose;
 mod containers;
 mod crash;
+mod dead_letters;
 mod disk;
 mod documents;
 mod errors;
@@ -35,6 +36,7 @@ mod start;
 mod story;
 mod traces;
 mod unreadable;
+mod upgrade;
 
 /// Runs a story in every topology.
 macro_rules! everywhere {

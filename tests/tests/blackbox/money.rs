@@ -71,7 +71,7 @@ fn operator(system: &System, command: &[&str]) -> (bool, String) {
     run(system, program, command)
 }
 
-fn run(system: &System, program: &str, command: &[&str]) -> (bool, String) {
+pub fn run(system: &System, program: &str, command: &[&str]) -> (bool, String) {
     let output = Command::new(process::binary(program))
         .args(command)
         .current_dir(system.dir())

@@ -67,6 +67,11 @@ impl Move {
     }
 }
 
+/// Moves all that a stopped system has.
+pub async fn move_to(system: &System, mongodb: &str) {
+    Move::succeeds(system, mongodb).await;
+}
+
 impl Drop for Move {
     fn drop(&mut self) {
         let _ = self.child.kill();

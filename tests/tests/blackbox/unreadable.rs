@@ -3,14 +3,14 @@
 use serde_json::json;
 use tests::{Options, PATIENCE, System, Topology, eventually};
 
-/// Runs SQL on a service's file, past its checks.
-fn damage(system: &System, service: &str, sql: &str) {
+/// Runs SQL on a stopped service's file, past its checks.
+pub fn change(system: &System, service: &str, sql: &str) {
     let script = "import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
 db.execute('PRAGMA ignore_check_constraints = ON')
 changed = db.execute(sys.argv[2]).rowcount
 db.commit()
-assert changed > 0, 'nothing was damaged'";
+assert changed > 0, 'nothing was changed'";
     let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
     let done = std::process::Command::new(python)
         .args(["-c", script])
@@ -35,13 +35,13 @@ async fn a_damaged_row_stops_nothing_but_itself() {
     person.register(&even).await.expect(201);
     system.kill_all();
     let first = "(SELECT min(seq) FROM outbox WHERE destination = 'notifications')";
-    damage(
+    change(
         &system,
         "events",
         &format!("UPDATE outbox SET data = '{{' WHERE seq = {first}"),
     );
     let id = odd.replace('-', "");
-    damage(
+    change(
         &system,
         "events",
         &format!("UPDATE events SET zone = 'Asia/Atlantis' WHERE id = x'{id}'"),

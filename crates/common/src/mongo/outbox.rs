@@ -1,6 +1,7 @@
 //! The outbox in the service's own database, as in [`crate::sqlite::outbox`].
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -16,7 +17,10 @@ use uuid::Uuid;
 use super::{Collection, Fields, Index, Key, Mongo, Tx, date, lease, sift, uuid};
 use crate::{
     clock::{Timestamp, from_millis},
-    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting, table_of},
+    outbox::{
+        CloudEvent, DEAD_LETTERS_AT_ONCE, DeadLetter, Failure, NewMessage, OutboxStats, OutboxStore, Waiting,
+        table_of,
+    },
     store::StoreError,
     unreadable::{not_json, set_aside},
 };
@@ -55,9 +59,6 @@ const MESSAGE: &[(&str, &str)] = &[
     ("why", "string?"),
     ("request_id", "string?"),
 ];
-/// Subjects that wait for another try, looked at in one round.
-const BLOCKED: usize = 1_000;
-
 /// Stores messages in the transaction of the change they tell of; gives the place of each.
 ///
 /// Places are microseconds since 1970 in the upper bits and chance in the lower 10, and never below one given before by
@@ -70,19 +71,14 @@ pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, Stor
     if messages.is_empty() {
         return Ok(Vec::new());
     }
+    let mut subjects = BTreeMap::<&str, Vec<Bson>>::new();
+    for message in messages {
+        let subjects = subjects.entry(message.destination).or_default();
+        subjects.push(uuid(message.subject));
+    }
     let mut after = 0;
-    for destination in ["users", "events", "notifications", "payments"] {
-        let subjects: Vec<Bson> = messages
-            .iter()
-            .filter(|message| message.destination == destination)
-            .map(|message| uuid(message.subject))
-            .collect();
-        if subjects.is_empty() {
-            continue;
-        }
-        let earlier = doc! {"destination": destination, "subject": {"$in": subjects}};
-        let last = tx.find(NAME, earlier, doc! {"_id": -1}, 1).await?;
-        after = last.first().map_or(Ok(0), |last| last.long("_id"))?.max(after);
+    for (destination, subjects) in subjects {
+        after = last_place(tx, destination, subjects).await?.max(after);
     }
     let mut places = Vec::with_capacity(messages.len());
     let mut documents = Vec::with_capacity(messages.len());
@@ -105,6 +101,13 @@ pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, Stor
     }
     tx.insert(NAME, documents).await?;
     Ok(places)
+}
+
+/// The last place of messages to `destination` about any of `subjects`; 0: there is none.
+async fn last_place(tx: &mut Tx, destination: &str, subjects: Vec<Bson>) -> Result<i64, StoreError> {
+    let earlier = doc! {"destination": destination, "subject": {"$in": subjects}};
+    let last = tx.find(NAME, earlier, doc! {"_id": -1}, 1).await?;
+    last.first().map_or(Ok(0), |last| last.long("_id"))
 }
 
 fn next_place(after: i64) -> i64 {
@@ -209,18 +212,22 @@ fn dead_letter(message: &Document, why: &str) -> Document {
 impl OutboxStore for MongoOutbox {
     async fn due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
         let mut tx = self.db.read();
-        let later = doc! {"destination": destination, "retry_at": {"$gt": date(now)}};
-        let blocked = tx.find(NAME, later, doc! {"retry_at": 1}, BLOCKED).await?;
-        let mut free = doc! {"destination": destination};
-        if !blocked.is_empty() {
-            let behind = |message: &Document| -> Result<Bson, StoreError> {
-                let subject = message.get("subject").cloned().unwrap_or(Bson::Null);
-                Ok(doc! {"subject": subject, "_id": {"$gte": message.long("_id")?}}.into())
-            };
-            free.insert("$nor", blocked.iter().map(behind).collect::<Result<Vec<_>, _>>()?);
+        let mut due = Vec::new();
+        let mut page = doc! {"destination": destination};
+        loop {
+            let found = tx.find(NAME, page, doc! {"_id": 1}, limit).await?;
+            let whole = found.len() < limit;
+            let last = found.last().and_then(|message| message.get("_id").cloned());
+            due.extend(without_waiting(&mut tx, destination, now, found).await?);
+            match last {
+                Some(last) if !whole && due.len() < limit => {
+                    page = doc! {"destination": destination, "_id": {"$gt": last}};
+                }
+                _ => break,
+            }
         }
-        let found = tx.find(NAME, free, doc! {"_id": 1}, limit).await?;
-        let sifted = sift(&found, |message| self.waiting(message))?;
+        due.truncate(limit);
+        let sifted = sift(&due, |message| self.waiting(message))?;
         for (key, why) in sifted.unreadable {
             self.give_up_unreadable(key, why).await?;
         }
@@ -291,6 +298,97 @@ impl OutboxStore for MongoOutbox {
             oldest_millis: oldest.first().map_or(0, age),
         })
     }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut tx = self.db.read();
+        let found = tx
+            .find(DEAD, doc! {}, doc! {"time": 1, "_id": 1}, DEAD_LETTERS_AT_ONCE)
+            .await?;
+        let letter = |found: &Document| {
+            let text = |name: &str| found.text(name).unwrap_or_default();
+            DeadLetter {
+                id: found.id("message_id").unwrap_or_default(),
+                destination: text("destination"),
+                kind: text("kind"),
+                subject: found.id("subject").unwrap_or_default(),
+                time: found.time("time").unwrap_or_else(|_| from_millis(0)),
+                attempts: u32::try_from(found.long("attempts").unwrap_or_default()).unwrap_or(u32::MAX),
+                why: text("why"),
+            }
+        };
+        Ok(found.iter().map(letter).collect())
+    }
+
+    async fn redrive(&self, ids: Vec<Uuid>) -> Result<usize, StoreError> {
+        let mut redriven = 0;
+        for id in ids {
+            let redrive = self.db.write(id, |tx, id| {
+                async move {
+                    let this = doc! {"message_id": uuid(*id)};
+                    let found = tx.find(DEAD, this.clone(), doc! {"_id": 1}, 1).await?;
+                    let Some(mut message) = found.into_iter().next() else {
+                        return Ok::<usize, StoreError>(0);
+                    };
+                    let subject = message.get("subject").cloned().unwrap_or(Bson::Null);
+                    let after = last_place(
+                        tx,
+                        &message.text("destination").unwrap_or_default(),
+                        vec![subject],
+                    )
+                    .await?;
+                    tx.delete(DEAD, doc! {"_id": message.get("_id")}).await?;
+                    message.insert("_id", next_place(after));
+                    message.insert("attempts", 0_i64);
+                    message.remove("retry_at");
+                    message.remove("why");
+                    tx.insert(NAME, vec![message]).await?;
+                    Ok(1)
+                }
+                .boxed()
+            });
+            redriven += redrive.await?;
+        }
+        Ok(redriven)
+    }
+
+    async fn drop_dead_letters(&self, ids: Vec<Uuid>) -> Result<usize, StoreError> {
+        let ids: Vec<Bson> = ids.into_iter().map(uuid).collect();
+        let dropped = self
+            .db
+            .write(ids, |tx, ids| {
+                tx.delete(DEAD, doc! {"message_id": {"$in": ids}}).boxed()
+            })
+            .await?;
+        Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
+    }
+}
+
+/// Messages without those that wait for another try, and without those about the same subjects that come after them.
+async fn without_waiting(
+    tx: &mut Tx,
+    destination: &str,
+    now: Timestamp,
+    mut messages: Vec<Document>,
+) -> Result<Vec<Document>, StoreError> {
+    let subject = |message: &Document| message.get("subject").cloned().unwrap_or(Bson::Null);
+    let mut waits = doc! {"destination": destination, "retry_at": {"$gt": date(now)}};
+    // As a rule there are none, which the index says at once.
+    if tx.find_one(NAME, waits.clone()).await?.is_none() {
+        return Ok(messages);
+    }
+    waits.insert(
+        "subject",
+        doc! {"$in": messages.iter().map(subject).collect::<Vec<_>>()},
+    );
+    let waiting = tx.find(NAME, waits, doc! {"_id": 1}, usize::MAX).await?;
+    let place = |message: &Document| message.get_i64("_id").unwrap_or(i64::MAX);
+    messages.retain(|message| {
+        let (about, at) = (subject(message), place(message));
+        !waiting
+            .iter()
+            .any(|first| subject(first) == about && place(first) <= at)
+    });
+    Ok(messages)
 }
 
 async fn fail(tx: &mut Tx, failure: &Failure) -> Result<(), StoreError> {

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     clock::{Timestamp, from_millis},
-    outbox::{CloudEvent, Failure, NewMessage, OutboxStats, OutboxStore, Waiting, table_of},
+    outbox::{
+        CloudEvent, DEAD_LETTERS_AT_ONCE, DeadLetter, Failure, NewMessage, OutboxStats, OutboxStore, Waiting,
+        table_of,
+    },
     store::StoreError,
     unreadable::{not_json, set_aside},
 };
@@ -197,6 +200,69 @@ impl OutboxStore for SqliteOutbox {
                 })
             })
             .await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+        self.db
+            .read(|db| {
+                let mut statement = db.prepare_cached(
+                    "SELECT id, destination, kind, subject, time, attempts, why FROM dead_letters
+                     ORDER BY time, id LIMIT ?1",
+                )?;
+                let mut rows = statement.query([DEAD_LETTERS_AT_ONCE as i64])?;
+                let mut letters = Vec::new();
+                while let Some(row) = rows.next()? {
+                    letters.push(dead_letter(row));
+                }
+                Ok(letters)
+            })
+            .await
+    }
+
+    async fn redrive(&self, ids: Vec<Uuid>) -> Result<usize, StoreError> {
+        self.db
+            .write(move |db| {
+                let mut redriven = 0;
+                for id in ids {
+                    redriven += db
+                        .prepare_cached(
+                            "INSERT INTO outbox (id, destination, kind, subject, time, data, request_id)
+                             SELECT id, destination, kind, subject, time, data, request_id FROM dead_letters
+                             WHERE id = ?1",
+                        )?
+                        .execute([id])?;
+                    delete_dead_letter(db, id)?;
+                }
+                Ok(redriven)
+            })
+            .await
+    }
+
+    async fn drop_dead_letters(&self, ids: Vec<Uuid>) -> Result<usize, StoreError> {
+        self.db
+            .write(move |db| ids.into_iter().map(|id| delete_dead_letter(db, id)).sum())
+            .await
+    }
+}
+
+fn delete_dead_letter(db: &Connection, id: Uuid) -> Result<usize, StoreError> {
+    Ok(db
+        .prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?
+        .execute([id])?)
+}
+
+/// What can be read of a dead letter: some are here because they cannot.
+fn dead_letter(row: &Row<'_>) -> DeadLetter {
+    let id = |column| row.get::<_, Uuid>(column).unwrap_or_default();
+    let text = |column| row.get::<_, String>(column).unwrap_or_default();
+    DeadLetter {
+        id: id(0),
+        destination: text(1),
+        kind: text(2),
+        subject: id(3),
+        time: from_millis(row.get(4).unwrap_or_default()),
+        attempts: row.get(5).unwrap_or_default(),
+        why: text(6),
     }
 }
 

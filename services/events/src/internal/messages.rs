@@ -4,21 +4,23 @@ use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};
 use common::{
     extract::Service,
-    outbox::{self, CloudEvent, Receipt, Subscriber},
+    outbox::{self, Incoming, Receipt, Subscriber},
     problem::ApiError,
 };
 
-use crate::app::App;
+use crate::{app::App, domain::fact::Fact};
 
 #[async_trait]
 impl Subscriber for App {
-    async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt> {
+    type Fact = Fact;
+
+    async fn consume(&self, batch: Vec<Incoming<Fact>>) -> Vec<Receipt> {
         let ids = batch.iter().map(|event| event.id).collect();
         outbox::receipts(ids, self.store.consume(batch, self.clock.now()).await)
     }
 }
 
-/// Takes a batch in.
+/// Consumes a batch.
 ///
 /// # Errors
 /// When it is none.

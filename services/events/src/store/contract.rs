@@ -15,7 +15,7 @@ use common::{
     idempotency::{Answer, Key, Keyed, Outcome, Refusal},
     ids::{EventId, OrderId, PaymentId, RegistrationId, UserId, new_id},
     money::Paise,
-    outbox::{CloudEvent, ReceiptStatus},
+    outbox::{Incoming, ReceiptStatus},
     time::EventTime,
     wire::{
         ClaimSeat, EndReason, ExtendedHold, HoldExpired, PaymentCaptured, PaymentRefused, PaymentReversed,
@@ -27,12 +27,13 @@ use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
 
 mod money;
+mod outbox;
 mod unreadable;
 
-pub use self::{money::*, unreadable::*};
+pub use self::{money::*, outbox::*, unreadable::*};
 
 use super::*;
-use crate::domain::event::Draft;
+use crate::domain::{event::Draft, fact::Fact};
 
 /// Lists every rule once.
 #[macro_export]
@@ -42,7 +43,8 @@ macro_rules! store_contract {
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
             an_offer_changes_what_was_paid, a_reversed_payment_ends_what_it_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
-            changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences,
+            changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_waits_holds_up_only_its_own_subject,
+            dead_letters_are_listed_redriven_and_dropped,
         );
         $crate::store_contract!(@damage $make:
             an_unreadable_event_is_left_out_of_lists,
@@ -172,7 +174,7 @@ async fn kinds_for(store: &S, destination: &str) -> Vec<String> {
         .collect()
 }
 
-fn captured(registration: &Registration, payment: PaymentId) -> CloudEvent {
+fn captured(registration: &Registration, payment: PaymentId) -> Incoming<Fact> {
     let data = PaymentCaptured {
         payment_id: payment,
         order_id: OrderId::new(),
@@ -185,22 +187,21 @@ fn captured(registration: &Registration, payment: PaymentId) -> CloudEvent {
     told_by_payments(&data)
 }
 
-fn told_by_payments(captured: &PaymentCaptured) -> CloudEvent {
-    let payment = captured.payment_id;
-    let data = serde_json::to_string(captured).unwrap();
-    CloudEvent::new(
-        "payments",
-        new_id(),
-        kind::PAYMENT_CAPTURED.to_owned(),
-        payment.0,
-        now(),
-        data,
-    )
-    .unwrap()
+fn told_by_payments(captured: &PaymentCaptured) -> Incoming<Fact> {
+    incoming(Fact::Captured(captured.clone()))
 }
 
-async fn consume(store: &S, event: CloudEvent, now: Timestamp) {
-    let receipts = store.consume(vec![event], now).await.unwrap();
+/// A message as it comes out of the reader of the routes.
+fn incoming(fact: Fact) -> Incoming<Fact> {
+    Incoming {
+        id: new_id(),
+        request_id: None,
+        fact,
+    }
+}
+
+async fn consume(store: &S, message: Incoming<Fact>, now: Timestamp) {
+    let receipts = store.consume(vec![message], now).await.unwrap();
     assert_eq!(receipts[0].status, ReceiptStatus::Accepted, "{receipts:?}");
 }
 
@@ -891,87 +892,4 @@ pub async fn a_key_gives_one_effect_and_one_answer(store: S) {
         )
         .await;
     assert!(matches!(retried, Err(RegisterError::Already(_))));
-}
-
-pub async fn outbox_keeps_order_and_fences(store: S) {
-    let event = created(&store, draft(None, 0)).await;
-    let user = UserId::new();
-    let id = register(&store, event.id, user, now())
-        .await
-        .unwrap()
-        .registration
-        .id;
-    register(&store, event.id, UserId::new(), now()).await.unwrap();
-    store.cancel_registration(id, user, now(), plain()).await.unwrap();
-    let outbox = store.outbox();
-    let due = async |at| outbox.due("notifications", at, 10).await.unwrap();
-    let waiting = due(now()).await;
-    assert_eq!(waiting.len(), 3);
-    let (one, two) = (new_id(), new_id());
-    let until = now() + TimeDelta::seconds(30);
-    let fence = outbox
-        .lease("notifications", one, now(), until)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        outbox.lease("notifications", two, now(), until).await.unwrap(),
-        None,
-        "taken once"
-    );
-    // The first is refused for now: the later one of its subject waits with it, the other subject does not.
-    let retry_at = Some(now() + TimeDelta::seconds(5));
-    let failed = vec![common::outbox::Failure {
-        seq: waiting[0].seq,
-        retry_at,
-        why: "busy".to_owned(),
-    }];
-    assert!(
-        outbox
-            .settle("notifications", one, fence, vec![waiting[1].seq], failed)
-            .await
-            .unwrap()
-    );
-    assert_eq!(due(now()).await.len(), 0);
-    assert_eq!(due(now() + TimeDelta::seconds(5)).await.len(), 2);
-    // The clock is put back: a lease that outlasts its length is no longer one, a slightly fast clock's is.
-    let back = |seconds| {
-        let at = now() - TimeDelta::seconds(seconds);
-        outbox.lease("notifications", two, at, at + TimeDelta::seconds(30))
-    };
-    assert_eq!(back(29).await.unwrap(), None);
-    let taken = back(3600).await.unwrap();
-    assert_eq!(taken, Some(fence + 1));
-    let fence = outbox
-        .lease("notifications", one, now(), until)
-        .await
-        .unwrap()
-        .unwrap();
-    // A relay that lost its lease can settle nothing.
-    let newer = outbox
-        .lease("notifications", two, until, until + TimeDelta::seconds(30))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(newer > fence);
-    assert!(
-        !outbox
-            .settle("notifications", one, fence, vec![waiting[0].seq], vec![])
-            .await
-            .unwrap()
-    );
-    assert_eq!(outbox.stats(now()).await.unwrap().pending, 2);
-    let dead = vec![common::outbox::Failure {
-        seq: waiting[0].seq,
-        retry_at: None,
-        why: "never".to_owned(),
-    }];
-    assert!(
-        outbox
-            .settle("notifications", two, newer, vec![waiting[2].seq], dead)
-            .await
-            .unwrap()
-    );
-    let stats = outbox.stats(now()).await.unwrap();
-    assert_eq!((stats.pending, stats.dead), (0, 1));
 }

@@ -16,7 +16,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
+    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
     process::open_sqlite,
     settings::Settings,
     store::StoreError,
@@ -25,6 +25,7 @@ use common::{
 
 use crate::domain::{
     event::{Event, Patch, PatchError},
+    fact::Fact,
     registration::{Registration, State, Ticket},
 };
 
@@ -239,7 +240,7 @@ pub trait Store: Send + Sync {
     /// Notes holds that have run out, up to `limit`; gives the number.
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Takes messages in, each once: captured payments confirm registrations or go back.
-    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+    async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
     /// Finds the words of up to `limit` events anew that an earlier release indexed; gives the number.
     async fn index_events(&self, limit: usize) -> Result<usize, StoreError>;
     /// Drops what has been kept long enough.

@@ -7,7 +7,7 @@ use axum::{Json, body::Body, extract::State};
 use common::{
     extract::Service,
     ids::UserId,
-    outbox::{self, CloudEvent, Receipt, Subscriber},
+    outbox::{self, CloudEvent, Incoming, Receipt, Subscriber},
     problem::ApiError,
     store::StoreError,
     wire::{
@@ -33,7 +33,7 @@ pub async fn messages(
 }
 
 /// A fact from another service.
-enum Fact {
+pub enum Fact {
     Confirmed(Box<RegistrationConfirmed>),
     Ended(Box<RegistrationEnded>),
     Changed(Box<EventFacts>),
@@ -42,20 +42,21 @@ enum Fact {
     PaymentFailed(Box<PaymentFailed>),
 }
 
-impl Fact {
+impl outbox::Fact for Fact {
     fn read(event: &CloudEvent) -> Result<Self, String> {
-        let read = match event.kind.as_str() {
+        match event.kind.as_str() {
             kind::REGISTRATION_CONFIRMED => event.data().map(|fact| Self::Confirmed(Box::new(fact))),
             kind::REGISTRATION_ENDED => event.data().map(|fact| Self::Ended(Box::new(fact))),
             kind::EVENT_CHANGED => event.data().map(|fact| Self::Changed(Box::new(fact))),
             kind::PAYMENT_REFUNDED => event.data().map(|fact| Self::Refunded(Box::new(fact))),
             kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
-            other => return Err(format!("{other} is nothing that notifications knows")),
-        };
-        read.map_err(|error| format!("{} is not as expected: {error}", event.kind))
+            _ => Err(event.unknown()),
+        }
     }
+}
 
+impl Fact {
     /// Whom it has to be told to, if anybody.
     fn reader(&self) -> Option<UserId> {
         match self {
@@ -116,36 +117,31 @@ impl Fact {
 
 #[async_trait]
 impl Subscriber for Parts {
-    async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt> {
+    type Fact = Fact;
+
+    async fn consume(&self, mut batch: Vec<Incoming<Fact>>) -> Vec<Receipt> {
         let mut receipts = Vec::with_capacity(batch.len());
-        let mut facts = Vec::with_capacity(batch.len());
-        for event in &batch {
-            match Fact::read(event) {
-                Ok(fact) => facts.push((event.id, fact)),
-                Err(why) => receipts.push(Receipt::rejected(event.id, why)),
-            }
-        }
         // Asked before the change, never inside it: the writer waits for nobody.
         let cards = match self
             .directory
-            .find(facts.iter().filter_map(|(_, fact)| fact.reader()))
+            .find(batch.iter().filter_map(|message| message.fact.reader()))
             .await
         {
             Ok(cards) => cards,
             Err(error) => {
                 tracing::warn!(%error, "recipients could not be looked up");
                 // What nobody has to be asked about need not wait.
-                facts.retain(|(id, fact)| {
-                    let waits = fact.reader().is_some();
+                batch.retain(|message| {
+                    let waits = message.fact.reader().is_some();
                     if waits {
-                        receipts.push(Receipt::retry(*id, &error));
+                        receipts.push(Receipt::retry(message.id, &error));
                     }
                     !waits
                 });
                 HashMap::new()
             }
         };
-        let intakes = facts.into_iter().map(|(id, fact)| {
+        let intakes = batch.into_iter().map(|Incoming { id, fact, .. }| {
             let reader = fact.reader();
             let card = reader.and_then(|id| cards.get(&id));
             if let (Some(user), None) = (reader, card) {

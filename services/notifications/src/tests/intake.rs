@@ -96,7 +96,7 @@ async fn three_deliveries_in_any_order_have_one_effect() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_handled_is_rejected_and_the_rest_is_not() {
+async fn what_is_not_understood_waits_and_the_rest_does_not() {
     let lab = Lab::new();
     let service = lab.service();
     let user = lab.users.add(None, "asha@example.com", None);
@@ -110,8 +110,8 @@ async fn what_can_never_be_handled_is_rejected_and_the_rest_is_not() {
     ];
     let receipts = service.deliver(&batch).await;
     let of = |id| receipts.iter().find(|receipt| receipt.id == id).unwrap().status;
-    assert_eq!(of(batch[0].id), ReceiptStatus::Rejected);
-    assert_eq!(of(batch[1].id), ReceiptStatus::Rejected);
+    assert_eq!(of(batch[0].id), ReceiptStatus::Retry);
+    assert_eq!(of(batch[1].id), ReceiptStatus::Retry);
     assert_eq!(of(batch[2].id), ReceiptStatus::Accepted);
     assert_eq!(kinds(&service, user).await, ["ticket email"]);
 }

@@ -862,9 +862,13 @@ fn facts(order: &Order) -> EventFacts {
     }
 }
 
-fn message(kind: &str, subject: uuid::Uuid, data: &impl serde::Serialize) -> CloudEvent {
-    let data = serde_json::to_string(data).unwrap();
-    CloudEvent::new("events", new_id(), kind.to_owned(), subject, now(), data).unwrap()
+/// A message as it comes out of the reader of the routes.
+fn incoming(fact: Fact) -> Incoming<Fact> {
+    Incoming {
+        id: new_id(),
+        request_id: None,
+        fact,
+    }
 }
 
 pub async fn statements_page_and_are_private(store: S) {

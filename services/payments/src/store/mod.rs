@@ -17,7 +17,7 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{EventId, OrderId, PaymentId, RefundId, UserId},
     money::Paise,
-    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal, backoff},
+    outbox::{Incoming, OutboxStore, Receipt, WakeSignal, backoff},
     process::open_sqlite,
     settings::Settings,
     store::StoreError,
@@ -25,6 +25,7 @@ use common::{
 };
 
 use crate::domain::{
+    fact::Fact,
     ledger::Line,
     order::Order,
     payment::{Payment, Report, Status},
@@ -282,7 +283,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
     /// Takes messages in, each once: money to be sent back.
-    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+    async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
 
     /// A payment of this payer.
     async fn statement(&self, id: PaymentId, user: UserId) -> Result<Option<Statement>, StoreError>;

@@ -30,7 +30,7 @@ pub async fn capture_confirms_once(store: S) {
         .registration;
     let payment = PaymentId::new();
     let message = captured(&held, payment);
-    let repeat: CloudEvent = serde_json::from_str(&serde_json::to_string(&message).unwrap()).unwrap();
+    let repeat = message.clone();
     consume(&store, message, now()).await;
     consume(&store, repeat, now()).await;
     let of = async || {
@@ -112,9 +112,7 @@ pub async fn a_reversed_payment_ends_what_it_paid(store: S) {
             payment_id,
             registration_id: old.id,
         };
-        let data = serde_json::to_string(&told).unwrap();
-        let kind = kind::PAYMENT_REVERSED.to_owned();
-        CloudEvent::new("payments", new_id(), kind, payment.0, later, data).unwrap()
+        incoming(Fact::Reversed(told))
     };
     consume(&store, reversed(PaymentId::new()), later).await;
     assert_eq!(statuses(&store, user, later).await, ["confirmed", "expired"]);

@@ -3,39 +3,44 @@
 use common::{
     clock::Timestamp,
     mongo::{Tx, inbox, outbox},
-    outbox::{CloudEvent, Receipt},
+    outbox::{Incoming, Receipt},
     store::StoreError,
-    wire::{PaymentCaptured, PaymentReversed, RefundReason, kind},
+    wire::{PaymentCaptured, PaymentReversed, RefundReason},
 };
+use uuid::Uuid;
 
 use super::{events, registrations};
 use crate::{
-    domain::registration::{OnCapture, State, on_capture},
+    domain::{
+        fact::Fact,
+        registration::{OnCapture, State, on_capture},
+    },
     store::messages,
 };
 
-pub(super) async fn one(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    match event.kind.as_str() {
-        kind::PAYMENT_CAPTURED => captured(tx, event, now).await,
-        kind::PAYMENT_REVERSED => reversed(tx, event, now).await,
-        _ => Ok(Receipt::rejected(
-            event.id,
-            "events does not know this kind of message",
-        )),
+pub(super) async fn one(
+    tx: &mut Tx,
+    message: &Incoming<Fact>,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
+    match &message.fact {
+        Fact::Captured(captured) => self::captured(tx, message.id, captured, now).await,
+        Fact::Reversed(reversed) => self::reversed(tx, message.id, reversed, now).await,
     }
 }
 
 /// All that was paid for a registration went back, and not because it had ended: so it ends now.
-async fn reversed(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    let reversed: PaymentReversed = match event.data() {
-        Ok(reversed) => reversed,
-        Err(error) => return Ok(Receipt::rejected(event.id, error)),
-    };
+async fn reversed(
+    tx: &mut Tx,
+    id: Uuid,
+    reversed: &PaymentReversed,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
     let Some(ordered) = registrations::find(tx, reversed.registration_id).await? else {
-        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+        return Ok(Receipt::rejected(id, "there is no such registration"));
     };
-    if !inbox::first_time(tx, event.id, now).await? {
-        return Ok(Receipt::accepted(event.id));
+    if !inbox::first_time(tx, id, now).await? {
+        return Ok(Receipt::accepted(id));
     }
     let live = registrations::live_beside(tx, &ordered).await?;
     let paid = [Some(ordered), live].into_iter().flatten();
@@ -43,23 +48,24 @@ async fn reversed(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Rec
         .filter(|one| one.state == State::Confirmed)
         .find(|one| one.payment_id == Some(reversed.payment_id));
     let Some(registration) = paid else {
-        return Ok(Receipt::with_effect(event.id, "known"));
+        return Ok(Receipt::with_effect(id, "known"));
     };
     let of = events::known(tx, registration.event_id).await?;
     registrations::reverse(tx, registration, &of, now).await?;
-    Ok(Receipt::with_effect(event.id, "ended"))
+    Ok(Receipt::with_effect(id, "ended"))
 }
 
-async fn captured(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    let captured: PaymentCaptured = match event.data() {
-        Ok(captured) => captured,
-        Err(error) => return Ok(Receipt::rejected(event.id, error)),
-    };
+async fn captured(
+    tx: &mut Tx,
+    id: Uuid,
+    captured: &PaymentCaptured,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
     let Some(ordered) = registrations::find(tx, captured.registration_id).await? else {
-        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+        return Ok(Receipt::rejected(id, "there is no such registration"));
     };
-    if !inbox::first_time(tx, event.id, now).await? {
-        return Ok(Receipt::accepted(event.id));
+    if !inbox::first_time(tx, id, now).await? {
+        return Ok(Receipt::accepted(id));
     }
     let of = events::known(tx, ordered.event_id).await?;
     let live = registrations::live_beside(tx, &ordered).await?;
@@ -71,13 +77,13 @@ async fn captured(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Rec
         of.cancelled,
     );
     let refused = match decided {
-        OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
+        OnCapture::Known => return Ok(Receipt::with_effect(id, "known")),
         OnCapture::Confirm(registration) => {
-            registrations::confirm(tx, registration, &of, &captured, now).await?;
+            registrations::confirm(tx, registration, &of, captured, now).await?;
             None
         }
         OnCapture::Retake(registration) if registrations::take_seat(tx, &of, now).await? => {
-            registrations::confirm(tx, registration, &of, &captured, now).await?;
+            registrations::confirm(tx, registration, &of, captured, now).await?;
             None
         }
         OnCapture::Retake(_) => Some(RefundReason::NoSeat),
@@ -85,7 +91,7 @@ async fn captured(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Rec
     };
     let effect = refused.map_or("confirmed", RefundReason::name);
     if let Some(reason) = refused {
-        outbox::push(tx, &[messages::refused(&captured, &of, reason, now)]).await?;
+        outbox::push(tx, &[messages::refused(captured, &of, reason, now)]).await?;
     }
-    Ok(Receipt::with_effect(event.id, effect))
+    Ok(Receipt::with_effect(id, effect))
 }

@@ -22,7 +22,7 @@ use common::{
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
     mongo::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox},
-    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
+    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
     store::StoreError,
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
 };
@@ -35,6 +35,7 @@ use super::{
 };
 use crate::domain::{
     event::{Event, Patch},
+    fact::Fact,
     registration::State,
 };
 
@@ -289,17 +290,17 @@ impl Store for MongoStore {
         .await
     }
 
-    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+    async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(batch.len());
         // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
-        for event in batch {
-            let id = event.id;
-            let request_id = event.request_id.clone().or_else(request_id_text);
-            let taken = self.publishing((event, now), |tx, (event, now)| {
-                consume::one(tx, event, *now).boxed()
+        for message in batch {
+            let id = message.id;
+            let request_id = message.request_id.clone().or_else(request_id_text);
+            let consumed = self.publishing((message, now), |tx, (message, now)| {
+                consume::one(tx, message, *now).boxed()
             });
-            let taken = on_behalf_of(request_id.as_deref(), taken).await;
-            receipts.push(Receipt::unless_unreadable(id, taken)?);
+            let consumed = on_behalf_of(request_id.as_deref(), consumed).await;
+            receipts.push(Receipt::unless_unreadable(id, consumed)?);
         }
         Ok(receipts)
     }

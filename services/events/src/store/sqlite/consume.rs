@@ -3,51 +3,56 @@
 use common::{
     clock::Timestamp,
     http::context::Carried,
-    outbox::{CloudEvent, Receipt},
+    outbox::{Incoming, Receipt},
     sqlite::{inbox, outbox, receipt},
     store::StoreError,
-    wire::{PaymentCaptured, PaymentReversed, RefundReason, kind},
+    wire::{PaymentCaptured, PaymentReversed, RefundReason},
 };
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::{events, registrations};
 use crate::{
-    domain::registration::{OnCapture, State, on_capture},
+    domain::{
+        fact::Fact,
+        registration::{OnCapture, State, on_capture},
+    },
     store::messages,
 };
 
-pub(super) fn one(db: &Connection, batch: &[CloudEvent], now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+pub(super) fn all(
+    db: &Connection,
+    batch: &[Incoming<Fact>],
+    now: Timestamp,
+) -> Result<Vec<Receipt>, StoreError> {
     batch
         .iter()
-        .map(|event| {
-            Carried::causing(event.request_id.as_deref())
-                .enter(|| receipt(db, event.id, |db| take_one(db, event, now)))
+        .map(|message| {
+            Carried::causing(message.request_id.as_deref())
+                .enter(|| receipt(db, message.id, |db| one(db, message, now)))
         })
         .collect()
 }
 
-fn take_one(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    match event.kind.as_str() {
-        kind::PAYMENT_CAPTURED => captured(db, event, now),
-        kind::PAYMENT_REVERSED => reversed(db, event, now),
-        _ => Ok(Receipt::rejected(
-            event.id,
-            "events does not know this kind of message",
-        )),
+fn one(db: &Connection, message: &Incoming<Fact>, now: Timestamp) -> Result<Receipt, StoreError> {
+    match &message.fact {
+        Fact::Captured(captured) => self::captured(db, message.id, captured, now),
+        Fact::Reversed(reversed) => self::reversed(db, message.id, reversed, now),
     }
 }
 
 /// All that was paid for a registration went back, and not because it had ended: so it ends now.
-fn reversed(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    let reversed: PaymentReversed = match event.data() {
-        Ok(reversed) => reversed,
-        Err(error) => return Ok(Receipt::rejected(event.id, error)),
-    };
+fn reversed(
+    db: &Connection,
+    id: Uuid,
+    reversed: &PaymentReversed,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
     let Some(ordered) = registrations::find(db, reversed.registration_id)? else {
-        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+        return Ok(Receipt::rejected(id, "there is no such registration"));
     };
-    if !inbox::first_time(db, event.id, now)? {
-        return Ok(Receipt::accepted(event.id));
+    if !inbox::first_time(db, id, now)? {
+        return Ok(Receipt::accepted(id));
     }
     let live = registrations::live_beside(db, &ordered)?;
     let paid = [Some(ordered), live].into_iter().flatten();
@@ -55,23 +60,24 @@ fn reversed(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
         .filter(|one| one.state == State::Confirmed)
         .find(|one| one.payment_id == Some(reversed.payment_id));
     let Some(registration) = paid else {
-        return Ok(Receipt::with_effect(event.id, "known"));
+        return Ok(Receipt::with_effect(id, "known"));
     };
     let of = events::known(db, registration.event_id)?;
     registrations::reverse(db, registration, &of, now)?;
-    Ok(Receipt::with_effect(event.id, "ended"))
+    Ok(Receipt::with_effect(id, "ended"))
 }
 
-fn captured(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    let captured: PaymentCaptured = match event.data() {
-        Ok(captured) => captured,
-        Err(error) => return Ok(Receipt::rejected(event.id, error)),
-    };
+fn captured(
+    db: &Connection,
+    id: Uuid,
+    captured: &PaymentCaptured,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
     let Some(ordered) = registrations::find(db, captured.registration_id)? else {
-        return Ok(Receipt::rejected(event.id, "there is no such registration"));
+        return Ok(Receipt::rejected(id, "there is no such registration"));
     };
-    if !inbox::first_time(db, event.id, now)? {
-        return Ok(Receipt::accepted(event.id));
+    if !inbox::first_time(db, id, now)? {
+        return Ok(Receipt::accepted(id));
     }
     let of = events::known(db, ordered.event_id)?;
     let live = registrations::live_beside(db, &ordered)?;
@@ -83,13 +89,13 @@ fn captured(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
         of.cancelled,
     );
     let refused = match decided {
-        OnCapture::Known => return Ok(Receipt::with_effect(event.id, "known")),
+        OnCapture::Known => return Ok(Receipt::with_effect(id, "known")),
         OnCapture::Confirm(registration) => {
-            registrations::confirm(db, registration, &of, &captured, now)?;
+            registrations::confirm(db, registration, &of, captured, now)?;
             None
         }
         OnCapture::Retake(registration) if registrations::take_seat(db, &of, now)? => {
-            registrations::confirm(db, registration, &of, &captured, now)?;
+            registrations::confirm(db, registration, &of, captured, now)?;
             None
         }
         OnCapture::Retake(_) => Some(RefundReason::NoSeat),
@@ -97,7 +103,7 @@ fn captured(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Recei
     };
     let effect = refused.map_or("confirmed", RefundReason::name);
     if let Some(reason) = refused {
-        outbox::push(db, &messages::refused(&captured, &of, reason, now))?;
+        outbox::push(db, &messages::refused(captured, &of, reason, now))?;
     }
-    Ok(Receipt::with_effect(event.id, effect))
+    Ok(Receipt::with_effect(id, effect))
 }

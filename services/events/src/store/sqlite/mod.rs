@@ -14,7 +14,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
+    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
     sqlite::{
         Sqlite,
         idempotency::{self, keyed as with_key},
@@ -29,7 +29,10 @@ use parking_lot::Mutex;
 use super::{
     CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
 };
-use crate::domain::event::{Event, Patch};
+use crate::domain::{
+    event::{Event, Patch},
+    fact::Fact,
+};
 
 /// The schema, in the order of its making.
 pub const MIGRATIONS: &[&str] = &[
@@ -232,8 +235,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
-        self.publishing(move |db| consume::one(db, &batch, now)).await
+    async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+        self.publishing(move |db| consume::all(db, &batch, now)).await
     }
 
     async fn index_events(&self, limit: usize) -> Result<usize, StoreError> {

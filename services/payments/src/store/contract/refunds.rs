@@ -13,7 +13,7 @@ pub async fn refunds_are_asked_for_once(store: S) {
         payment_id: None,
         reason: EndReason::Attendee,
     };
-    let ended_message = |was| message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended(was));
+    let ended_message = |was| incoming(Fact::Ended(ended(was)));
     store.consume(vec![ended_message(false)], now()).await.unwrap();
     assert_eq!(
         store.due_refunds(now(), soon(), 10).await.unwrap(),
@@ -27,7 +27,7 @@ pub async fn refunds_are_asked_for_once(store: S) {
         event: facts(&order),
         reason: RefundReason::NoSeat,
     };
-    let refused = message(kind::PAYMENT_REFUSED, payment.id.0, &refused);
+    let refused = incoming(Fact::Refused(refused));
     let receipts = store
         .consume(vec![refused, ended_message(true)], now())
         .await
@@ -43,11 +43,6 @@ pub async fn refunds_are_asked_for_once(store: S) {
     assert_eq!(
         (refunds[0].0.amount, refunds[0].0.reason),
         (order.amount, RefundReason::NoSeat)
-    );
-    let nonsense = message("something.else", new_id(), &1);
-    assert_eq!(
-        store.consume(vec![nonsense], now()).await.unwrap()[0].status,
-        ReceiptStatus::Rejected
     );
 }
 
@@ -265,7 +260,7 @@ pub async fn refunds_of_others_are_recorded(store: S) {
         payment_id: Some(payment.id),
         reason: EndReason::Refunded,
     };
-    let ended = message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended);
+    let ended = incoming(Fact::Ended(ended));
     store.consume(vec![ended], now()).await.unwrap();
     assert_eq!(
         store.due_refunds(later, later, 10).await.unwrap(),

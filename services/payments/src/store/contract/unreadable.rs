@@ -120,7 +120,7 @@ pub async fn messages_are_consumed_beside_an_unreadable_row(fresh: Fresh) {
             payment_id: None,
             event: facts(order),
         };
-        message(kind::REGISTRATION_ENDED, order.registration_id.0, &ended)
+        incoming(Fact::Ended(ended))
     };
     let receipts = store
         .consume(vec![ended(&bad), ended(&good)], now())

@@ -4,9 +4,9 @@ use common::{
     clock::{Timestamp, from_millis},
     ids::PaymentId,
     mongo::{Fields, Tx, date, inbox},
-    outbox::{CloudEvent, Receipt},
+    outbox::{Incoming, Receipt},
     store::StoreError,
-    wire::{PaymentRefused, RegistrationEnded, kind},
+    wire::RegistrationEnded,
 };
 use mongodb::bson::{Binary, doc, spec::BinarySubtype};
 
@@ -15,7 +15,10 @@ use super::{
     schema::{ORDERS, PARKED, WEBHOOKS},
 };
 use crate::{
-    domain::payment::{Report, Status},
+    domain::{
+        fact::Fact,
+        payment::{Report, Status},
+    },
     store::{ASKED, Applied, Parked, RefundNews, Statement, messages},
 };
 
@@ -97,35 +100,28 @@ pub(super) async fn parked(tx: &mut Tx) -> Result<Vec<Parked>, StoreError> {
         .collect()
 }
 
-pub(super) async fn message(tx: &mut Tx, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    let (payment, reason) = match event.kind.as_str() {
-        kind::PAYMENT_REFUSED => match event.data::<PaymentRefused>() {
-            Ok(refused) => (Some(refused.payment_id), refused.reason),
-            Err(error) => return Ok(Receipt::rejected(event.id, error)),
+pub(super) async fn message(
+    tx: &mut Tx,
+    message: &Incoming<Fact>,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
+    let id = message.id;
+    let (payment, reason) = match &message.fact {
+        Fact::Refused(refused) => (Some(refused.payment_id), refused.reason),
+        Fact::Ended(ended) => match messages::end_reason(ended.reason) {
+            Some(reason) => (paid_by(tx, ended).await?, reason),
+            None => return Ok(Receipt::accepted(id)),
         },
-        kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
-            Ok(ended) => match messages::end_reason(ended.reason) {
-                Some(reason) => (paid_by(tx, &ended).await?, reason),
-                None => return Ok(Receipt::accepted(event.id)),
-            },
-            Err(error) => return Ok(Receipt::rejected(event.id, error)),
-        },
-        _ => {
-            return Ok(Receipt::rejected(
-                event.id,
-                "payments does not know this kind of message",
-            ));
-        }
     };
-    if inbox::first_time(tx, event.id, now).await?
+    if inbox::first_time(tx, id, now).await?
         && let Some(payment) = payment
     {
         match payments::by_id(tx, payment).await? {
             Some(payment) => refunds::request(tx, &payment, reason, now).await?,
-            None => return Ok(Receipt::rejected(event.id, "there is no such payment")),
+            None => return Ok(Receipt::rejected(id, "there is no such payment")),
         }
     }
-    Ok(Receipt::accepted(event.id))
+    Ok(Receipt::accepted(id))
 }
 
 /// What was captured for a registration that ends, as its service says, or else for its order: then the events service has

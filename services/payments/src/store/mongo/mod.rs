@@ -16,7 +16,7 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
     mongo::{Mongo, Tx, date, idempotency, inbox, outbox::MongoOutbox},
-    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
+    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
     store::StoreError,
     wire::{RefundReason, service},
 };
@@ -30,6 +30,7 @@ use super::{
     Statement, Store, Stuck, WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
+    fact::Fact,
     ledger::Line,
     order::Order,
     payment::{Payment, Report},
@@ -210,15 +211,15 @@ impl Store for MongoStore {
         .await
     }
 
-    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+    async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(batch.len());
         // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
-        for event in batch {
-            let id = event.id;
-            let taken = self.publishing((event, now), |tx, (event, now)| {
-                consume::message(tx, event, *now).boxed()
+        for message in batch {
+            let id = message.id;
+            let consumed = self.publishing((message, now), |tx, (message, now)| {
+                consume::message(tx, message, *now).boxed()
             });
-            receipts.push(Receipt::unless_unreadable(id, taken.await)?);
+            receipts.push(Receipt::unless_unreadable(id, consumed.await)?);
         }
         Ok(receipts)
     }

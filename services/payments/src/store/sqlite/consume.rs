@@ -3,16 +3,19 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::PaymentId,
-    outbox::{CloudEvent, Receipt},
+    outbox::{Incoming, Receipt},
     sqlite::inbox,
     store::StoreError,
-    wire::{PaymentRefused, RegistrationEnded, kind},
+    wire::RegistrationEnded,
 };
 use rusqlite::{Connection, params};
 
 use super::{ledger, orders, payments, refunds};
 use crate::{
-    domain::payment::{Report, Status},
+    domain::{
+        fact::Fact,
+        payment::{Report, Status},
+    },
     store::{ASKED, Applied, Parked, RefundNews, Statement, messages},
 };
 
@@ -91,35 +94,28 @@ pub(super) fn parked(db: &Connection) -> Result<Vec<Parked>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn message(db: &Connection, event: &CloudEvent, now: Timestamp) -> Result<Receipt, StoreError> {
-    let (payment, reason) = match event.kind.as_str() {
-        kind::PAYMENT_REFUSED => match event.data::<PaymentRefused>() {
-            Ok(refused) => (Some(refused.payment_id), refused.reason),
-            Err(error) => return Ok(Receipt::rejected(event.id, error)),
+pub(super) fn message(
+    db: &Connection,
+    message: &Incoming<Fact>,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
+    let id = message.id;
+    let (payment, reason) = match &message.fact {
+        Fact::Refused(refused) => (Some(refused.payment_id), refused.reason),
+        Fact::Ended(ended) => match messages::end_reason(ended.reason) {
+            Some(reason) => (paid_by(db, ended)?, reason),
+            None => return Ok(Receipt::accepted(id)),
         },
-        kind::REGISTRATION_ENDED => match event.data::<RegistrationEnded>() {
-            Ok(ended) => match messages::end_reason(ended.reason) {
-                Some(reason) => (paid_by(db, &ended)?, reason),
-                None => return Ok(Receipt::accepted(event.id)),
-            },
-            Err(error) => return Ok(Receipt::rejected(event.id, error)),
-        },
-        _ => {
-            return Ok(Receipt::rejected(
-                event.id,
-                "payments does not know this kind of message",
-            ));
-        }
     };
-    if inbox::first_time(db, event.id, now)?
+    if inbox::first_time(db, id, now)?
         && let Some(payment) = payment
     {
         match payments::by_id(db, payment)? {
             Some(payment) => refunds::request(db, &payment, reason, now)?,
-            None => return Ok(Receipt::rejected(event.id, "there is no such payment")),
+            None => return Ok(Receipt::rejected(id, "there is no such payment")),
         }
     }
-    Ok(Receipt::accepted(event.id))
+    Ok(Receipt::accepted(id))
 }
 
 /// What was captured for a registration that ends, as its service says, or else for its order: then the events service has

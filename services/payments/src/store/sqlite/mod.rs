@@ -14,7 +14,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
-    outbox::{CloudEvent, OutboxStore, Receipt, WakeSignal},
+    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
     sqlite::{
         Sqlite, idempotency, inbox, lease,
         outbox::{self, SqliteOutbox},
@@ -30,6 +30,7 @@ use super::{
     Statement, Store, Stuck, WEBHOOKS_KEPT_MILLIS,
 };
 use crate::domain::{
+    fact::Fact,
     ledger::Line,
     order::Order,
     payment::{Payment, Report},
@@ -216,11 +217,11 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn consume(&self, batch: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
+    async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
         self.publishing(move |db| {
             batch
                 .iter()
-                .map(|event| receipt(db, event.id, |db| consume::message(db, event, now)))
+                .map(|message| receipt(db, message.id, |db| consume::message(db, message, now)))
                 .collect()
         })
         .await

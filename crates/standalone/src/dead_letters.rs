@@ -1,0 +1,132 @@
+//! `dead-letters list|redrive|drop`: messages between services that were given up.
+
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use common::{
+    outbox::{DeadLetter, OutboxStore},
+    process::Command,
+    settings::Settings,
+    store::StoreError,
+    time::utc,
+    wire::service,
+};
+use futures_util::FutureExt;
+use uuid::Uuid;
+
+const IDS: &str = "ID";
+const ALL: &str = "all";
+
+/// All of them. They may be used beside the running system.
+pub const COMMANDS: [Command; 3] = [
+    Command {
+        name: "dead-letters list",
+        about: "lists the messages between services that were given up",
+        arguments: Vec::new,
+        run: |settings, _| list(settings).boxed(),
+    },
+    Command {
+        name: "dead-letters redrive",
+        about: "puts messages back into their outbox, to be delivered again",
+        arguments: which,
+        run: |settings, arguments| redrive(settings, arguments).boxed(),
+    },
+    Command {
+        name: "dead-letters drop",
+        about: "deletes messages for good",
+        arguments: which,
+        run: |settings, arguments| drop(settings, arguments).boxed(),
+    },
+];
+
+fn which() -> Vec<Arg> {
+    vec![
+        Arg::new(IDS)
+            .help("Messages, as the list names them")
+            .action(ArgAction::Append)
+            .num_args(1..)
+            .value_parser(value_parser!(Uuid))
+            .required_unless_present(ALL),
+        Arg::new(ALL)
+            .long(ALL)
+            .help("All that are listed")
+            .action(ArgAction::SetTrue)
+            .conflicts_with(IDS),
+    ]
+}
+
+/// The outboxes of all services that have one.
+async fn outboxes(settings: &Settings) -> Result<[(&'static str, Arc<dyn OutboxStore>); 2], String> {
+    Ok([
+        (service::EVENTS, events::store::open(settings).await?.outbox()),
+        (service::PAYMENTS, payments::store::open(settings).await?.outbox()),
+    ])
+}
+
+fn text(error: StoreError) -> String {
+    error.to_string()
+}
+
+async fn list(settings: Settings) -> Result<(), String> {
+    let mut count = 0;
+    for (service, outbox) in outboxes(&settings).await? {
+        for letter in outbox.dead_letters().await.map_err(text)? {
+            println!("{}", line(service, &letter));
+            count += 1;
+        }
+    }
+    println!("{count} dead letters.");
+    Ok(())
+}
+
+fn line(service: &str, letter: &DeadLetter) -> String {
+    let DeadLetter {
+        id,
+        destination,
+        kind,
+        subject,
+        time,
+        attempts,
+        why,
+    } = letter;
+    let time = utc(*time);
+    format!("{time}  {id}  {service} to {destination}  {kind} of {subject}  after {attempts} tries: {why}")
+}
+
+/// The letters of one outbox that the arguments name.
+async fn chosen(outbox: &dyn OutboxStore, arguments: &ArgMatches) -> Result<Vec<Uuid>, String> {
+    let letters = outbox.dead_letters().await.map_err(text)?.into_iter();
+    let named: Vec<&Uuid> = arguments.get_many(IDS).into_iter().flatten().collect();
+    let all = arguments.get_flag(ALL);
+    Ok(letters
+        .map(|letter| letter.id)
+        .filter(|id| all || named.contains(&id))
+        .collect())
+}
+
+async fn redrive(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
+    let mut count = 0;
+    for (_, outbox) in outboxes(&settings).await? {
+        let ids = chosen(outbox.as_ref(), &arguments).await?;
+        count += outbox.redrive(ids).await.map_err(text)?;
+    }
+    finish(count, &arguments, "redriven")
+}
+
+async fn drop(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
+    let mut count = 0;
+    for (_, outbox) in outboxes(&settings).await? {
+        let ids = chosen(outbox.as_ref(), &arguments).await?;
+        count += outbox.drop_dead_letters(ids).await.map_err(text)?;
+    }
+    finish(count, &arguments, "dropped")
+}
+
+fn finish(count: usize, arguments: &ArgMatches, done: &str) -> Result<(), String> {
+    let named = arguments.get_many::<Uuid>(IDS).map_or(0, Iterator::count);
+    println!("{count} dead letters {done}.");
+    match named.saturating_sub(count) {
+        0 => Ok(()),
+        missing => Err(format!("{missing} of those named are no dead letters.")),
+    }
+}

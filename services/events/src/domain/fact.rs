@@ -1,0 +1,25 @@
+//! What payments tells.
+
+use common::{
+    outbox::{self, CloudEvent},
+    wire::{PaymentCaptured, PaymentReversed, kind},
+};
+
+/// A message that events understands.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// Money was captured for a registration.
+    Captured(PaymentCaptured),
+    /// All of a captured payment went back.
+    Reversed(PaymentReversed),
+}
+
+impl outbox::Fact for Fact {
+    fn read(event: &CloudEvent) -> Result<Self, String> {
+        match event.kind.as_str() {
+            kind::PAYMENT_CAPTURED => event.data().map(Self::Captured),
+            kind::PAYMENT_REVERSED => event.data().map(Self::Reversed),
+            _ => Err(event.unknown()),
+        }
+    }
+}
