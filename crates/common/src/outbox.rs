@@ -7,7 +7,7 @@ mod subscriber;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
@@ -20,6 +20,7 @@ use crate::{
     ids::new_id,
     store::StoreError,
     wire::service,
+    workers::{Next, Pace, backoff, rounds},
 };
 
 pub use self::{
@@ -38,6 +39,8 @@ pub const MAX_DELIVERY: usize = 8 * 1024 * 1024;
 const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(4);
 /// Between two deliveries under load: a batch of many costs little more than a batch of few.
 const BREATH: Duration = Duration::from_millis(10);
+/// The longest wait while a subscriber is away.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// A wake can be lost with the request that caused it, or happen in another process; then this finds the message.
 const POLL: Duration = Duration::from_millis(500);
 /// Tries before a message that is not consumed becomes a dead letter: about two days of back-off.
@@ -371,51 +374,25 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let owner = new_id();
         let destination = self.client.audience();
-        let mut held: Option<(i64, Timestamp)> = None;
-        let mut failures = 0u32;
-        loop {
-            let pause = match self.round(owner, &mut held).await {
-                Ok(Some(sent)) => {
-                    failures = 0;
-                    if sent < BATCH {
-                        tokio::time::sleep(BREATH).await;
-                    }
-                    Duration::ZERO
-                }
-                Ok(None) => {
-                    failures = 0;
-                    POLL
-                }
-                Err(why) => {
-                    failures += 1;
-                    tracing::warn!(
-                        destination,
-                        failures,
-                        why,
-                        "messages could not be delivered; trying again"
-                    );
-                    backoff(failures).min(Duration::from_secs(5))
-                }
-            };
-            if stop.is_cancelled() {
-                break;
+        let held = Mutex::new(None);
+        let pace = Pace::every(POLL)
+            .woken_by(Arc::clone(&self.wake))
+            .at_most(LONGEST_BACKOFF);
+        rounds(&format!("relay to {destination}"), pace, stop, || async {
+            let sent = self.round(owner, &held).await?;
+            if sent.is_some_and(|sent| sent < BATCH) {
+                tokio::time::sleep(BREATH).await;
             }
-            if !pause.is_zero() {
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    // While the subscriber is away, new messages are no reason to try sooner.
-                    () = self.wake.notified(), if failures == 0 => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
-            }
-        }
-        if held.is_some() && self.store.release(destination, owner).await.is_err() {
+            Ok::<_, String>(Next::after(sent.unwrap_or(0)))
+        })
+        .await;
+        if held.into_inner().is_some() && self.store.release(destination, owner).await.is_err() {
             tracing::debug!(destination, "the relay's lease will run out by itself");
         }
     }
 
     /// Delivers one batch and gives its size; `None` when there was nothing to do.
-    async fn round(&self, owner: Uuid, held: &mut Option<(i64, Timestamp)>) -> Result<Option<usize>, String> {
+    async fn round(&self, owner: Uuid, held: &Mutex<Option<Held>>) -> Result<Option<usize>, String> {
         let destination = self.client.audience();
         let now = self.clock.now();
         let waiting = self
@@ -426,8 +403,9 @@ impl Relay {
         if waiting.is_empty() {
             return Ok(None);
         }
-        let fence = match *held {
-            Some((fence, until)) if until - now > LEASE / 2 => fence,
+        let last = *held.lock();
+        let fence = match last {
+            Some(Held { fence, until }) if until - now > LEASE / 2 => fence,
             _ => {
                 let until = now + LEASE;
                 let fence = self
@@ -435,7 +413,7 @@ impl Relay {
                     .lease(destination, owner, now, until)
                     .await
                     .map_err(|e| e.to_string())?;
-                *held = fence.map(|fence| (fence, until));
+                *held.lock() = fence.map(|fence| Held { fence, until });
                 match fence {
                     Some(fence) => fence,
                     None => return Ok(None),
@@ -465,11 +443,18 @@ impl Relay {
             .await
             .map_err(|e| e.to_string())?
         {
-            *held = None; // another relay took over while this one was slow; the inbox drops what it repeats
+            *held.lock() = None; // another relay took over while this one was slow; the inbox drops what it repeats
         }
         self.deliveries.settled().await;
         Ok(Some(sent))
     }
+}
+
+/// A lease on delivering to a destination.
+#[derive(Clone, Copy)]
+struct Held {
+    fence: i64,
+    until: Timestamp,
 }
 
 /// What a delivery came to.
@@ -512,10 +497,4 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> Judge
         }
     }
     judged
-}
-
-/// Exponential with jitter: half to all of 250 ms x 2^attempts, which is at most 6 hours.
-pub fn backoff(attempts: u32) -> Duration {
-    let ceiling = Duration::from_millis(250 << attempts.min(17)).min(Duration::from_secs(6 * 3600));
-    ceiling.mul_f64(rand::random_range(0.5..1.0))
 }

@@ -75,7 +75,7 @@ async fn list(settings: Settings) -> Result<(), String> {
             count += 1;
         }
     }
-    println!("{count} dead letters.");
+    println!("Dead letters: {count}.");
     Ok(())
 }
 
@@ -110,7 +110,7 @@ async fn redrive(settings: Settings, arguments: ArgMatches) -> Result<(), String
         let ids = chosen(outbox.as_ref(), &arguments).await?;
         count += outbox.redrive(ids).await.map_err(text)?;
     }
-    finish(count, &arguments, "redriven")
+    finish(count, &arguments, "Redriven")
 }
 
 async fn drop(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
@@ -119,14 +119,14 @@ async fn drop(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
         let ids = chosen(outbox.as_ref(), &arguments).await?;
         count += outbox.drop_dead_letters(ids).await.map_err(text)?;
     }
-    finish(count, &arguments, "dropped")
+    finish(count, &arguments, "Dropped")
 }
 
 fn finish(count: usize, arguments: &ArgMatches, done: &str) -> Result<(), String> {
     let named = arguments.get_many::<Uuid>(IDS).map_or(0, Iterator::count);
-    println!("{count} dead letters {done}.");
+    println!("{done}: {count}.");
     match named.saturating_sub(count) {
         0 => Ok(()),
-        missing => Err(format!("{missing} of those named are no dead letters.")),
+        missing => Err(format!("no dead letters: {missing} of those named.")),
     }
 }

@@ -26,9 +26,9 @@ pub struct Parts {
     /// Renders messages.
     pub writer: Writer,
     /// Notified when an event has changed.
-    pub changes: Notify,
-    email: Notify,
-    sms: Notify,
+    pub changes: Arc<Notify>,
+    email: Arc<Notify>,
+    sms: Arc<Notify>,
 }
 
 impl Parts {
@@ -40,7 +40,7 @@ impl Parts {
         reach: Reach,
         writer: Writer,
     ) -> Self {
-        let (changes, email, sms) = (Notify::new(), Notify::new(), Notify::new());
+        let (changes, email, sms) = Default::default();
         Self {
             store,
             directory,
@@ -60,10 +60,10 @@ impl Parts {
     }
 
     /// Notified when messages of a channel are queued.
-    pub fn queued(&self, channel: Channel) -> &Notify {
+    pub fn queued(&self, channel: Channel) -> Arc<Notify> {
         match channel {
-            Channel::Email => &self.email,
-            Channel::Sms => &self.sms,
+            Channel::Email => Arc::clone(&self.email),
+            Channel::Sms => Arc::clone(&self.sms),
         }
     }
 }

@@ -43,7 +43,10 @@ pub const DEAD_LETTERS: Collection = Collection {
     name: DEAD,
     fields: MESSAGE,
     check: None,
-    indexes: &[],
+    indexes: &[
+        Index::on(&[("message_id", 1)]),
+        Index::on(&[("time", 1), ("_id", 1)]),
+    ],
 };
 const NAME: &str = "outbox";
 const DEAD: &str = "dead_letters";

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use common::{
+    store::StoreError,
+    workers::{Next, Pace, rounds},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -16,73 +20,50 @@ const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// Notes holds that have run out, so that counts are right for those who look.
 pub async fn expire_holds(app: App, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match app.store.expire_holds(app.clock.now(), AT_ONCE).await {
-            Ok(0) => pause(EVERY, &stop).await,
-            Ok(holds) => {
-                tracing::info!(holds, "holds expired");
-                if holds < AT_ONCE {
-                    pause(EVERY, &stop).await;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "holds could not be expired");
-                pause(EVERY * 4, &stop).await;
-            }
+    rounds("expire holds", Pace::every(EVERY), stop, || async {
+        let holds = app.store.expire_holds(app.clock.now(), AT_ONCE).await?;
+        if holds > 0 {
+            tracing::info!(holds, "holds expired");
         }
-    }
+        // A few are no sign that there are more.
+        Ok::<_, StoreError>(Next::after(holds / AT_ONCE))
+    })
+    .await;
 }
 
 /// Ends the registrations of cancelled events.
 pub async fn end_registrations(app: App, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match app.store.end_registrations(app.clock.now(), AT_ONCE).await {
-            Ok(0) => pause(EVERY, &stop).await,
-            Ok(registrations) => tracing::info!(registrations, "registrations of a cancelled event ended"),
-            Err(error) => {
-                tracing::warn!(%error, "registrations of a cancelled event could not be ended");
-                pause(EVERY * 4, &stop).await;
-            }
+    rounds("end registrations", Pace::every(EVERY), stop, || async {
+        let registrations = app.store.end_registrations(app.clock.now(), AT_ONCE).await?;
+        if registrations > 0 {
+            tracing::info!(registrations, "registrations of a cancelled event ended");
         }
-    }
+        Ok::<_, StoreError>(Next::after(registrations))
+    })
+    .await;
 }
 
-/// Finds the words anew of events that an earlier release indexed. Until it is through, those are found by their old
-/// words.
+/// Finds the search terms anew of events that an earlier release indexed. Until it is through, those are found by their
+/// old ones.
 pub async fn index_events(app: App, stop: CancellationToken) {
-    let mut done = 0;
-    while !stop.is_cancelled() {
-        match app.store.index_events(AT_ONCE).await {
-            Ok(0) => break,
-            Ok(number) => done += number,
-            Err(error) => {
-                tracing::warn!(%error, "events could not be indexed anew");
-                pause(EVERY * 4, &stop).await;
-            }
+    rounds("index events", Pace::every(TIDY_EVERY), stop, || async {
+        let events = app.store.index_events(AT_ONCE).await?;
+        if events > 0 {
+            tracing::info!(
+                events,
+                "events of an earlier release were indexed anew for search"
+            );
         }
-    }
-    if done > 0 {
-        tracing::info!(
-            events = done,
-            "events of an earlier release were indexed anew for search"
-        );
-    }
-    stop.cancelled().await;
+        Ok::<_, StoreError>(Next::after(events))
+    })
+    .await;
 }
 
 /// Drops what has been kept long enough.
 pub async fn tidy(app: App, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = app.store.tidy(app.clock.now()).await {
-            tracing::warn!(%error, "tidying up failed");
-        }
-        pause(TIDY_EVERY, &stop).await;
-    }
-}
-
-async fn pause(time: Duration, stop: &CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = tokio::time::sleep(time) => {}
-    }
+    rounds("tidy events", Pace::every(TIDY_EVERY), stop, || async {
+        app.store.tidy(app.clock.now()).await?;
+        Ok::<_, StoreError>(Next::Idle)
+    })
+    .await;
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use common::{
-    ids::{PaymentId, UserId},
+    ids::{PaymentId, UserId, new_id},
     money::Paise,
     outbox::{CloudEvent, ReceiptStatus},
     wire::{EndReason, EventFacts, PaymentRefunded, RefundReason, RegistrationEnded, kind},
@@ -104,8 +104,8 @@ async fn what_is_not_understood_waits_and_the_rest_does_not() {
     let mut damaged = serde_json::to_value(&fact).unwrap();
     damaged["event"]["zone"] = json!("Mars/Olympus");
     let batch = [
-        cloud_event("order.shipped", fact.registration_id.0, &json!({})),
-        cloud_event(kind::REGISTRATION_CONFIRMED, fact.registration_id.0, &damaged),
+        cloud_event("order.shipped", new_id(), &json!({})),
+        cloud_event(kind::REGISTRATION_CONFIRMED, new_id(), &damaged),
         confirmation(&fact),
     ];
     let receipts = service.deliver(&batch).await;

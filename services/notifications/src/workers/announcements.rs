@@ -1,11 +1,14 @@
 //! Carries changes of events to those who attend: their reminders follow, and they are told what is different.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use common::wire::EventFacts;
+use common::{
+    wire::EventFacts,
+    workers::{Next, Pace, rounds},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{CHUNK, POLL, backoff, reminders::RoundError, wait};
+use super::{CHUNK, POLL, reminders::RoundError};
 use crate::{app::Parts, domain::change::compare, store::Step};
 
 /// Announces changes. An event may have a million attendees, so it goes step by step, and the store remembers how
@@ -18,23 +21,12 @@ pub struct Announcements {
 impl Announcements {
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut failures = 0;
-        loop {
-            let pause = match self.round().await {
-                Ok(more) => {
-                    failures = 0;
-                    if more { Duration::ZERO } else { POLL }
-                }
-                Err(error) => {
-                    failures += 1;
-                    tracing::warn!(%error, failures, "a change of an event could not be announced; trying again");
-                    backoff(failures)
-                }
-            };
-            if !wait(pause, Some(&self.parts.changes), &stop).await {
-                break;
-            }
-        }
+        let pace = Pace::every(POLL).woken_by(Arc::clone(&self.parts.changes));
+        rounds("announcements", pace, stop, || async {
+            let more = self.round().await?;
+            Ok::<_, RoundError>(if more { Next::Now } else { Next::Idle })
+        })
+        .await;
     }
 
     /// Takes the oldest announcement one step further, up to 500 attendees. `false`: there is none.

@@ -3,10 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use common::{clock::Timestamp, store::StoreError};
+use common::{
+    clock::Timestamp,
+    store::StoreError,
+    workers::{Next, Pace, rounds},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{CHUNK, POLL, backoff, wait};
+use super::{CHUNK, POLL};
 use crate::{
     app::Parts,
     domain::reminder::{Verdict, judge},
@@ -33,24 +37,13 @@ pub enum RoundError {
 impl Reminders {
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut failures = 0;
-        loop {
-            let pause = match self.round().await {
-                Ok(0) => {
-                    failures = 0;
-                    self.until_next().await
-                }
-                Ok(_) => Duration::ZERO,
-                Err(error) => {
-                    failures += 1;
-                    tracing::warn!(%error, failures, "reminders could not be written; trying again");
-                    backoff(failures)
-                }
-            };
-            if !wait(pause, None, &stop).await {
-                break;
-            }
-        }
+        rounds("reminders", Pace::every(POLL), stop, || async {
+            Ok::<_, RoundError>(match self.round().await? {
+                0 => Next::Within(self.until_next().await),
+                _ => Next::Now,
+            })
+        })
+        .await;
     }
 
     /// Handles up to 500 due reminders; gives how many were due.

@@ -14,13 +14,17 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use common::{ids::new_id, store::StoreError};
+use common::{
+    ids::new_id,
+    store::StoreError,
+    workers::{Next, Pace, backoff, rounds},
+};
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{POLL, backoff, wait};
+use super::POLL;
 use crate::{
     app::Parts,
     channels::{MailError, Mailer},
@@ -69,40 +73,21 @@ impl Sender {
 
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let (channel, mut failures) = (self.channel.name(), 0);
-        loop {
-            let pause = match self.round(&stop).await {
-                Ok(Round::Worked) => {
-                    failures = 0;
-                    Duration::ZERO
-                }
+        let pace = Pace::every(POLL).woken_by(self.parts.queued(self.channel));
+        let worker = format!("{} sender", self.channel.name());
+        let stopped = stop.clone();
+        rounds(&worker, pace, stopped, || async {
+            match self.round(&stop).await {
+                Ok(Round::Worked) => Ok(Next::Now),
                 Ok(Round::Idle) => {
-                    failures = 0;
                     self.mailer.tidy(IDLE).await;
-                    self.until_next().await
+                    Ok(Next::Within(self.until_next().await))
                 }
-                Ok(Round::Unreachable) => {
-                    failures += 1;
-                    tracing::warn!(
-                        channel,
-                        failures,
-                        provider = self.mailer.name(),
-                        "the provider cannot be reached"
-                    );
-                    backoff(failures)
-                }
-                Err(error) => {
-                    failures += 1;
-                    tracing::warn!(channel, failures, %error, "messages could not be sent; trying again");
-                    backoff(failures)
-                }
-            };
-            // While the provider is away, new messages are no reason to try sooner.
-            let wake = (failures == 0).then(|| self.parts.queued(self.channel));
-            if !wait(pause, wake, &stop).await {
-                break;
+                Ok(Round::Unreachable) => Err(format!("{} cannot be reached", self.mailer.name())),
+                Err(error) => Err(error.to_string()),
             }
-        }
+        })
+        .await;
         self.mailer.tidy(Duration::ZERO).await;
     }
 

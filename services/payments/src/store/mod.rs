@@ -17,11 +17,12 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{EventId, OrderId, PaymentId, RefundId, UserId},
     money::Paise,
-    outbox::{Incoming, OutboxStore, Receipt, WakeSignal, backoff},
+    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
     process::open_sqlite,
     settings::Settings,
     store::StoreError,
     wire::{RefundReason, service},
+    workers::backoff,
 };
 
 use crate::domain::{

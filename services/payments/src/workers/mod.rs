@@ -4,9 +4,12 @@ mod reconciler;
 mod refunds;
 mod sweep;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use common::{
+    store::StoreError,
+    workers::{Next, Pace, rounds},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -25,36 +28,9 @@ const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// Drops what has been kept long enough.
 pub async fn tidy(app: App, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = app.store.tidy(app.clock.now()).await {
-            tracing::warn!(%error, "tidying up failed");
-        }
-        pause(&Notify::new(), TIDY_EVERY, &stop).await;
-    }
-}
-
-async fn pause(wake: &Notify, time: Duration, stop: &CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = wake.notified() => {}
-        () = tokio::time::sleep(time) => {}
-    }
-}
-
-/// Runs rounds until the stop. A round gives how much it found to do.
-async fn rounds<F, Fut>(app: App, wake: Arc<Notify>, stop: CancellationToken, round: F)
-where
-    F: Fn(App) -> Fut,
-    Fut: Future<Output = Result<usize, common::store::StoreError>>,
-{
-    while !stop.is_cancelled() {
-        match round(app.clone()).await {
-            Ok(0) => pause(&wake, POLL, &stop).await,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "the store does not answer a worker");
-                pause(&Notify::new(), POLL * 4, &stop).await;
-            }
-        }
-    }
+    rounds("tidy payments", Pace::every(TIDY_EVERY), stop, || async {
+        app.store.tidy(app.clock.now()).await?;
+        Ok::<_, StoreError>(Next::Idle)
+    })
+    .await;
 }

@@ -3,11 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use common::{http::context, outbox::backoff, store::StoreError};
+use common::{
+    http::context,
+    store::StoreError,
+    workers::{Next, Pace, backoff, rounds},
+};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{AT_ONCE, pause, rounds};
+use super::{AT_ONCE, POLL};
 use crate::{app::App, domain::order::Order, flow, store::Fence};
 
 /// Razorpay polls banks for up to five days; after that no money can come any more.
@@ -18,10 +22,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Looks at open orders until the stop.
 pub async fn reconcile_orders(app: App, wake: Arc<Notify>, stop: CancellationToken) {
-    rounds(app, wake, stop, round).await;
+    let pace = Pace::every(POLL).woken_by(wake);
+    rounds("reconciler", pace, stop, || async {
+        round(&app).await.map(Next::after)
+    })
+    .await;
 }
 
-async fn round(app: App) -> Result<usize, StoreError> {
+async fn round(app: &App) -> Result<usize, StoreError> {
     let now = app.clock.now();
     let due = app.store.due_orders(now, now + app.lease, AT_ONCE).await?;
     let found = due.len();
@@ -38,20 +46,15 @@ async fn round(app: App) -> Result<usize, StoreError> {
 
 /// Asks about payments that were let go until the stop. They are looked at once an hour each, so nothing wakes for them.
 pub async fn follow_releases(app: App, stop: CancellationToken) {
-    let never = Notify::new();
-    while !stop.is_cancelled() {
-        match app.store.due_releases(app.clock.now(), AT_ONCE).await {
-            Ok(due) => {
-                for payment in due {
-                    if let Err(error) = context::on_behalf_of(None, flow::look_at(&app, &payment)).await {
-                        tracing::warn!(payment_id = %payment.id, ?error, "a released payment could not be looked at");
-                    }
-                }
+    rounds("released payments", Pace::every(LOOK_EVERY), stop, || async {
+        for payment in app.store.due_releases(app.clock.now(), AT_ONCE).await? {
+            if let Err(error) = context::on_behalf_of(None, flow::look_at(&app, &payment)).await {
+                tracing::warn!(payment_id = %payment.id, ?error, "a released payment could not be looked at");
             }
-            Err(error) => tracing::warn!(%error, "the store does not answer a worker"),
         }
-        pause(&never, LOOK_EVERY, &stop).await;
-    }
+        Ok::<_, StoreError>(Next::Idle)
+    })
+    .await;
 }
 
 async fn look(app: &App, order: Order, fence: Fence) {

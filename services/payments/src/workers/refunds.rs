@@ -4,11 +4,15 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use common::{http::context, outbox::backoff, store::StoreError};
+use common::{
+    http::context,
+    store::StoreError,
+    workers::{Next, Pace, backoff, rounds},
+};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{AT_ONCE, rounds};
+use super::{AT_ONCE, POLL};
 use crate::{
     app::App,
     domain::refund::{Balance, Entry, EntryStatus, Refund, Step, next_step},
@@ -21,10 +25,14 @@ const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Makes and follows refunds until the stop.
 pub async fn make_refunds(app: App, wake: Arc<Notify>, stop: CancellationToken) {
-    rounds(app, wake, stop, round).await;
+    let pace = Pace::every(POLL).woken_by(wake);
+    rounds("refunds", pace, stop, || async {
+        round(&app).await.map(Next::after)
+    })
+    .await;
 }
 
-async fn round(app: App) -> Result<usize, StoreError> {
+async fn round(app: &App) -> Result<usize, StoreError> {
     let now = app.clock.now();
     let due = app.store.due_refunds(now, now + app.lease, AT_ONCE).await?;
     let found = due.len();

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use common::{clock::Timestamp, http::context};
-use tokio::sync::Notify;
+use common::{
+    clock::Timestamp,
+    http::context,
+    workers::{Next, Pace, rounds},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{AT_ONCE, pause, refunds::log_entry};
+use super::{AT_ONCE, refunds::log_entry};
 use crate::{app::App, problems::provider_problem, razorpay::types::RefundEntity};
 
 /// How often it is looked whether a sweep is due.
@@ -23,12 +26,11 @@ const MOST_PAGES: usize = 1_000;
 
 /// Sweeps until the stop.
 pub async fn sweep_refunds(app: App, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = context::on_behalf_of(None, round(&app)).await {
-            tracing::warn!(?error, "Razorpay's refunds could not be looked at; trying again");
-        }
-        pause(&Notify::new(), LOOK_EVERY, &stop).await;
-    }
+    rounds("refund sweep", Pace::every(LOOK_EVERY), stop, || async {
+        let swept = context::on_behalf_of(None, round(&app)).await;
+        swept.map(|()| Next::Idle).map_err(|error| format!("{error:?}"))
+    })
+    .await;
 }
 
 /// Looks, unless this or another process has done so within the hour.
