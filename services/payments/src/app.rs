@@ -8,7 +8,7 @@ use common::{
     auth::Auth, clock::Clock, http::InternalClient, outbox::Deliveries, user_directory::UserDirectory,
 };
 
-use crate::{razorpay::Razorpay, store::Store};
+use crate::{payer_side::PayerSide, razorpay::Razorpay, store::Store};
 
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
@@ -25,10 +25,8 @@ pub struct App {
     pub directory: UserDirectory,
     /// Razorpay, or its simulator.
     pub razorpay: Razorpay,
-    /// Whether it is the simulator, which lets us make payments from our side.
-    pub simulated: bool,
-    /// Whether the simulator takes the payer's step by itself.
-    pub step_by_itself: bool,
+    /// How payments are started.
+    pub payer_side: Arc<dyn PayerSide>,
     /// The zone of dates in questions.
     pub default_timezone: Tz,
     /// How long a worker may work on an order or refund before another takes over.

@@ -31,14 +31,12 @@ use crate::{
         payment_pending, provider_problem, released, seat_problem,
     },
     razorpay::{
-        Payer, RazorpayError,
+        RazorpayError,
         types::{NextStep, RefundEntity},
     },
     store::{Applied, Captured, Fence, Opened, RefundState, Statement},
 };
 
-/// How long the payer's request waits for the outcome. Longer, and people press the button again.
-const PATIENCE: Duration = Duration::from_secs(6);
 /// How long an answer waits for the events service to have heard of the payment.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
 /// When an order whose payment failed is looked at again: the money may still come (Razorpay: "late authorisation").
@@ -264,31 +262,24 @@ async fn work(
             }
         }
     }
-    if !app.simulated {
-        return Ok(Paid::Waiting {
-            order,
-            payment: None,
-            next: Vec::new(),
-        });
-    }
     let (payment_id, next) = match open {
         Some(started) => started,
         None => {
-            let payer = payer(app, order.user_id).await;
             let started = app
-                .razorpay
-                .start_payment(&order, &razorpay_id, request.method, &request.instrument, &payer)
+                .payer_side
+                .start(&order, &razorpay_id, request.method, &request.instrument)
                 .await;
-            let started = started.map_err(refused_instrument)?;
+            let Some(started) = started.map_err(refused_instrument)? else {
+                return Ok(Paid::Waiting {
+                    order,
+                    payment: None,
+                    next: Vec::new(),
+                });
+            };
             (started.razorpay_payment_id, started.next)
         }
     };
-    // A payer who has a step to take elsewhere needs the way there now.
-    let patience = if app.step_by_itself {
-        PATIENCE
-    } else {
-        Duration::ZERO
-    };
+    let patience = app.payer_side.patience();
     let found = outcome(app, &payment_id, patience, answer.clone()).await?;
     match found.payment.status {
         Status::Authorized => {
@@ -470,20 +461,6 @@ async fn captured(app: &App, taken: Taken) -> Result<Statement, Failed> {
         });
     }
     Ok(statement)
-}
-
-/// Whom Razorpay should note. It asks for an address and a number; where we have none it gets its own stand-ins.
-async fn payer(app: &App, user: UserId) -> Payer {
-    let found = app.directory.find([user]).await;
-    let card = found.ok().and_then(|mut found| found.remove(&user));
-    Payer {
-        email: card
-            .as_ref()
-            .map_or_else(|| "void@razorpay.com".to_owned(), |card| card.email.clone()),
-        contact: card
-            .and_then(|card| card.phone.clone())
-            .unwrap_or_else(|| "+919999999999".to_owned()),
-    }
 }
 
 /// A refusal to start a payment is about what the payer gave: a card number, an address.

@@ -6,6 +6,7 @@ pub mod domain;
 pub mod flow;
 pub mod handlers;
 pub mod internal;
+pub mod payer_side;
 pub mod problems;
 pub mod razorpay;
 pub mod routes;
@@ -49,14 +50,15 @@ pub async fn build(
     if !users.is_local() {
         context.follow_sessions(users.clone()).await;
     }
+    let directory = UserDirectory::new(users, context.shared.clone(), context.clock.clone());
+    let razorpay = Razorpay::new(razorpay, context.razorpay_keys().clone())?;
     let app = App {
         store: store.clone(),
         clock: context.clock.clone(),
         events: InternalClient::new(events, auth.clone(), service::EVENTS),
-        directory: UserDirectory::new(users, context.shared.clone(), context.clock.clone()),
-        razorpay: Razorpay::new(razorpay, context.razorpay_keys().clone())?,
-        simulated: context.settings.razorpay.keys.is_none(),
-        step_by_itself: context.settings.simulator_auto_complete,
+        payer_side: payer_side::of(&context.settings, &razorpay, &directory),
+        directory,
+        razorpay,
         default_timezone: context.settings.default_timezone,
         lease: context.settings.lease,
         deliveries: Deliveries::new(&context.shared, Topic::Payments, |effect| {

@@ -207,7 +207,7 @@ pub async fn process_payment(
         return Err(not_your_payment());
     }
     let instrument = input.payment_details.unwrap_or_default();
-    if !app.simulated && instrument != Instrument::default() {
+    if !app.payer_side.takes_instruments() && instrument != Instrument::default() {
         let why = "is for the simulator only: Razorpay asks the payer itself, and card numbers are never accepted here";
         return Err(ApiError::invalid_field("payment_details", why));
     }
