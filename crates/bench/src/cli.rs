@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use crate::phases::Phase;
+use crate::phase::Phase;
 
 /// What the caller asked for.
 #[derive(Debug, Clone)]

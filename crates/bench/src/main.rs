@@ -9,6 +9,7 @@ mod failure;
 mod lab;
 mod load;
 mod machine;
+mod phase;
 mod phases;
 mod progress;
 mod report;
@@ -27,7 +28,7 @@ use cli::Options;
 use failure::{Doing, Failure, Outcome};
 use lab::Lab;
 use machine::Machine;
-use phases::Phase;
+use phase::Phase;
 use progress::Progress;
 use report::Report;
 use scratch::Scratch;
@@ -100,7 +101,7 @@ async fn measure(
     let (in_lab, alone): (Vec<Phase>, Vec<Phase>) = phases.into_iter().partition(|phase| phase.in_lab());
     let mut began = Instant::now();
     for phase in alone {
-        let result = phase.run_alone(programs, scratch, &progress, report).await;
+        let result = phases::run_alone(phase, programs, scratch, &progress, report).await;
         note_failure(phase, result, report);
         if phase == Phase::Build {
             began = Instant::now();
@@ -111,7 +112,8 @@ async fn measure(
         for phase in in_lab {
             let limit = if phase.only_when_named() { LIMIT * 4 } else { LIMIT };
             let left = limit.saturating_sub(began.elapsed());
-            let result = match tokio::time::timeout(left, Box::pin(phase.run_in(&lab, report))).await {
+            let result = match tokio::time::timeout(left, Box::pin(phases::run_in(phase, &lab, report))).await
+            {
                 Ok(result) => result,
                 Err(_) => Err(Failure::new(format!(
                     "broken off: {} s are over",

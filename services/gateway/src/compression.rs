@@ -1,6 +1,6 @@
 //! gzip for answers that gain from it, when the client takes it. Requests without `Accept-Encoding` pay one look-up.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use axum::{
     body::{Body, HttpBody},
@@ -13,8 +13,6 @@ use tower_http::{
     CompressionLevel,
     compression::{Compression, Predicate},
 };
-
-use crate::edge::Edge;
 
 /// Below this, in bytes, compressing costs more than it saves: the answer fits one packet anyway.
 const WORTH: u64 = 1024;
@@ -47,16 +45,19 @@ fn is_taken(weight: &str) -> bool {
         })
 }
 
-/// Answers a request of a client that takes gzip.
-pub async fn handle(edge: Arc<Edge>, mut request: Request) -> Response {
+/// Answers a request of a client that takes gzip, with what `inner` answers.
+pub async fn handle<F>(mut request: Request, inner: impl Fn(Request) -> F + Clone) -> Response
+where
+    F: Future<Output = Response>,
+{
     // The choice is made. The layer would make it again, and when a client takes neither gzip nor plain text it turns
     // the answer into a 406: after the service has done its work.
     request
         .headers_mut()
         .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     let inner = tower::service_fn(move |request: Request| {
-        let edge = edge.clone();
-        async move { Ok::<_, Infallible>(edge.handle(request).await) }
+        let answer = inner(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let compression = Compression::new(inner)
         .quality(CompressionLevel::Fastest)

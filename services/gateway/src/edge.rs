@@ -61,7 +61,11 @@ impl tower::Service<Request> for Service {
         let edge = self.0.clone();
         Box::pin(async move {
             if compression::is_wanted(request.headers()) {
-                return Ok(compression::handle(edge, request).await);
+                let inner = |request| {
+                    let edge = edge.clone();
+                    async move { edge.handle(request).await }
+                };
+                return Ok(compression::handle(request, inner).await);
             }
             Ok(edge.handle(request).await)
         })

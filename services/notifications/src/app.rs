@@ -7,8 +7,8 @@ use common::{auth::Auth, clock::Clock, user_directory::UserDirectory};
 use tokio::sync::Notify;
 
 use crate::{
-    dev::Pages,
     domain::{letters::Reach, message::Channel},
+    pages::Pages,
     store::Store,
     templates::Writer,
 };

@@ -12,6 +12,7 @@ mod domain;
 mod gauges;
 mod handlers;
 mod internal;
+mod pages;
 mod routes;
 mod store;
 mod templates;
@@ -34,9 +35,9 @@ use common::{
 use crate::{
     app::{App, Parts},
     channels::{Channels, mailbox_dir},
-    dev::Pages,
     domain::letters::Reach,
     gauges::Queues,
+    pages::Pages,
     store::Store,
     templates::{Links, Writer},
     workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},

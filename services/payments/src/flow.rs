@@ -35,6 +35,7 @@ use crate::{
         types::{NextStep, RefundEntity},
     },
     store::{Applied, Captured, Fence, Opened, RefundState, Statement},
+    views,
 };
 
 /// How long an answer waits for the events service to have heard of the payment.
@@ -130,8 +131,7 @@ pub async fn pay(app: &App, request: PaymentRequest, answer: Captured) -> Result
 /// # Errors
 /// When Razorpay or the store could not be asked.
 pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
-    let render_answer: fn(&Statement) -> common::idempotency::Answer =
-        crate::handlers::process_payment::answer;
+    let render_answer: fn(&Statement) -> common::idempotency::Answer = views::render_answer;
     let Some(razorpay_id) = find_order(app, order).await.map_err(Failed::problem)? else {
         return Ok(false);
     };
@@ -165,15 +165,10 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
 pub async fn look_at(app: &App, payment: &Payment) -> Result<(), ApiError> {
     let entity = app.razorpay.payment(&payment.razorpay_id).await;
     let entity = entity.map_err(provider_problem)?;
-    take(
-        app,
-        &entity,
-        Source::Reconciler,
-        (None, crate::handlers::process_payment::answer),
-    )
-    .await
-    .map(drop)
-    .map_err(Failed::problem)
+    take(app, &entity, Source::Reconciler, (None, views::render_answer))
+        .await
+        .map(drop)
+        .map_err(Failed::problem)
 }
 
 /// Ends the work on an order; `again` is when the reconciler looks at it.
@@ -498,7 +493,7 @@ fn unclear(why: &str) -> Failed {
 /// # Errors
 /// When it is not paid after all, or that cannot be found out.
 pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement, ApiError> {
-    let no_key: Captured = (None, crate::handlers::process_payment::answer);
+    let no_key: Captured = (None, views::render_answer);
     let entity = app.razorpay.payment(payment).await.map_err(provider_problem)?;
     if entity.order_id != order.razorpay_id {
         return Err(payment_mismatch());

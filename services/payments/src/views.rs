@@ -1,7 +1,9 @@
 //! Payments as the public API shows them.
 
+use axum::http::StatusCode;
 use common::{
     clock::Timestamp,
+    idempotency::Answer,
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::{Paise, Rupees},
     time::utc,
@@ -178,6 +180,17 @@ pub struct PaymentAnswer {
     /// The payment.
     #[serde(flatten)]
     pub payment: PaymentView,
+}
+
+/// The answer to a captured payment.
+pub fn render_answer(statement: &Statement) -> Answer {
+    Answer::json(
+        StatusCode::OK,
+        &PaymentAnswer {
+            message: "Payment processed successfully.",
+            payment: PaymentView::from(statement),
+        },
+    )
 }
 
 /// A payment with all that is known of it.

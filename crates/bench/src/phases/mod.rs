@@ -10,98 +10,35 @@ mod reminders;
 mod start;
 
 use crate::{
-    failure::Outcome, lab::Lab, load::work::Expected, progress::Progress, report::Report, scratch::Scratch,
-    system::Programs,
+    failure::Outcome, lab::Lab, load::work::Expected, phase::Phase, progress::Progress, report::Report,
+    scratch::Scratch, system::Programs,
 };
 
-/// A thing to measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// A cold release build.
-    Build,
-    /// Start to ready, idle memory, size.
-    Start,
-    /// Reading a list, with a token.
-    List,
-    /// Registrations for one event.
-    Hot,
-    /// Registrations for many events.
-    Spread,
-    /// Logins.
-    Login,
-    /// Registrations that are paid for.
-    Paid,
-    /// Registrations until the mail is out.
-    Mail,
-    /// Reminders to all who come to one event.
-    Reminders,
+/// Measures without a running system.
+pub async fn run_alone(
+    phase: Phase,
+    programs: &Programs,
+    scratch: &Scratch,
+    progress: &Progress,
+    report: &mut Report,
+) -> Outcome<()> {
+    match phase {
+        Phase::Build => build::run(scratch, progress, report),
+        _ => start::run(programs, scratch, progress, report).await,
+    }
 }
 
-impl Phase {
-    /// All of them, in the order in which they run: those that leave the fewest traces first.
-    pub const ALL: [Self; 9] = [
-        Self::Build,
-        Self::Start,
-        Self::List,
-        Self::Hot,
-        Self::Spread,
-        Self::Login,
-        Self::Paid,
-        Self::Mail,
-        Self::Reminders,
-    ];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Build => "build",
-            Self::Start => "start",
-            Self::List => "list",
-            Self::Hot => "hot",
-            Self::Spread => "spread",
-            Self::Login => "login",
-            Self::Paid => "paid",
-            Self::Mail => "mail",
-            Self::Reminders => "reminders",
-        }
-    }
-
-    /// Whether it takes so long that it is run only for who asks for it.
-    pub fn only_when_named(self) -> bool {
-        matches!(self, Self::Build | Self::Reminders)
-    }
-
-    /// Whether it needs the system up and furnished.
-    pub fn in_lab(self) -> bool {
-        !matches!(self, Self::Build | Self::Start)
-    }
-
-    /// Measures without a running system.
-    pub async fn run_alone(
-        self,
-        programs: &Programs,
-        scratch: &Scratch,
-        progress: &Progress,
-        report: &mut Report,
-    ) -> Outcome<()> {
-        match self {
-            Self::Build => build::run(scratch, progress, report),
-            _ => start::run(programs, scratch, progress, report).await,
-        }
-    }
-
-    /// Measures the running system.
-    pub async fn run_in(self, lab: &Lab, report: &mut Report) -> Outcome<()> {
-        match self {
-            Self::Build | Self::Start => Ok(()),
-            Self::List => list::run(lab, report).await,
-            Self::Hot => register::run(lab, register::Kind::Hot, report).await,
-            Self::Spread => register::run(lab, register::Kind::Spread, report).await,
-            Self::Login => login::run(lab, report).await,
-            Self::Paid => paid::run(lab, report).await,
-            Self::Mail => mail::run(lab, report).await,
-            Self::Reminders => reminders::run(lab, report).await,
-        }
+/// Measures the running system.
+pub async fn run_in(phase: Phase, lab: &Lab, report: &mut Report) -> Outcome<()> {
+    match phase {
+        Phase::Build | Phase::Start => Ok(()),
+        Phase::List => list::run(lab, report).await,
+        Phase::Hot => register::run(lab, register::Kind::Hot, report).await,
+        Phase::Spread => register::run(lab, register::Kind::Spread, report).await,
+        Phase::Login => login::run(lab, report).await,
+        Phase::Paid => paid::run(lab, report).await,
+        Phase::Mail => mail::run(lab, report).await,
+        Phase::Reminders => reminders::run(lab, report).await,
     }
 }
 

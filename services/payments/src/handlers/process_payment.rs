@@ -33,7 +33,7 @@ use crate::{
     },
     razorpay::{RazorpayError, types::NextStep},
     store::{RefundState, Statement},
-    views::{PaymentAnswer, PaymentView},
+    views::{PaymentAnswer, render_answer},
 };
 
 /// Pay for a registration.
@@ -237,7 +237,7 @@ async fn keyed(app: App, request: PaymentRequest, key: Option<Key>) -> Result<Re
             };
         }
     }
-    let result = flow::pay(&app, request, (key.clone(), answer)).await;
+    let result = flow::pay(&app, request, (key.clone(), render_answer)).await;
     let waiting = match result {
         Ok(Paid::Captured(statement)) => {
             let fate = fate(&statement);
@@ -308,21 +308,9 @@ pub fn fate(statement: &Statement) -> Result<Answer, ApiError> {
         None => statement.payment.id,
     };
     match &statement.refund {
-        None => Ok(answer(statement)),
+        None => Ok(render_answer(statement)),
         Some(going) => Err(goes_back(going, Some(payment))),
     }
-}
-
-/// The answer to a captured payment.
-pub fn answer(statement: &Statement) -> Answer {
-    let payment = PaymentView::from(statement);
-    Answer::json(
-        StatusCode::OK,
-        &PaymentAnswer {
-            message: "Payment processed successfully.",
-            payment,
-        },
-    )
 }
 
 fn waiting(app: &App, order: Order, payment: Option<&Payment>, next: Vec<NextStep>) -> Answer {

@@ -1,0 +1,64 @@
+//! The names of what is measured.
+
+/// A thing to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// A cold release build.
+    Build,
+    /// Start to ready, idle memory, size.
+    Start,
+    /// Reading a list, with a token.
+    List,
+    /// Registrations for one event.
+    Hot,
+    /// Registrations for many events.
+    Spread,
+    /// Logins.
+    Login,
+    /// Registrations that are paid for.
+    Paid,
+    /// Registrations until the mail is out.
+    Mail,
+    /// Reminders to all who come to one event.
+    Reminders,
+}
+
+impl Phase {
+    /// All of them, in the order in which they run: those that leave the fewest traces first.
+    pub const ALL: [Self; 9] = [
+        Self::Build,
+        Self::Start,
+        Self::List,
+        Self::Hot,
+        Self::Spread,
+        Self::Login,
+        Self::Paid,
+        Self::Mail,
+        Self::Reminders,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Start => "start",
+            Self::List => "list",
+            Self::Hot => "hot",
+            Self::Spread => "spread",
+            Self::Login => "login",
+            Self::Paid => "paid",
+            Self::Mail => "mail",
+            Self::Reminders => "reminders",
+        }
+    }
+
+    /// Whether it takes so long that it is run only for who asks for it.
+    pub fn only_when_named(self) -> bool {
+        matches!(self, Self::Build | Self::Reminders)
+    }
+
+    /// Whether it needs the system up and furnished.
+    pub fn in_lab(self) -> bool {
+        !matches!(self, Self::Build | Self::Start)
+    }
+}
