@@ -64,6 +64,15 @@ pub trait Fields {
     fn maybe_text(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.maybe(name, |value| value.as_str().map(str::to_owned))
     }
+    /// Text that is one of a few names, or a form of ours.
+    ///
+    /// # Errors
+    /// When it is any other: a newer release may have written it, and a default would be a guess.
+    fn named<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+        let text = self.text(name)?;
+        let unknown = || format!("the field {name} is {text:?}, which is nothing that this release writes");
+        parse(&text).ok_or_else(|| StoreError::Corrupt(unknown()))
+    }
     /// A whole number.
     ///
     /// # Errors

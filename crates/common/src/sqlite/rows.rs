@@ -1,10 +1,10 @@
 //! Rows as far as they can be read.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use rusqlite::{
     Row, Rows, ToSql,
-    types::{ToSqlOutput, Value},
+    types::{ToSqlOutput, Type, Value},
 };
 use uuid::Uuid;
 
@@ -86,4 +86,18 @@ pub fn maybe_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Times
         Value::Integer(millis) => Some(from_millis(millis)),
         _ => None,
     })
+}
+
+/// What a column holds that is one of a few names, or a form of ours.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for any other: a newer release may have written it, and a default would be a guess.
+pub fn named<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| unreadable(column, format!("{text:?} is nothing that this release writes")))
+}
+
+/// The error of a column that holds what cannot be read.
+pub fn unreadable(column: usize, why: impl Into<Box<dyn Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
 }

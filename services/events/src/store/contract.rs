@@ -53,6 +53,7 @@ macro_rules! store_contract {
             holds_run_out_beside_an_unreadable_one,
             captured_money_of_others_is_consumed_beside_an_unreadable_row,
             an_unreadable_message_becomes_a_dead_letter,
+            a_status_of_a_newer_release_is_not_taken_for_one_of_this,
         );
     };
     (@rules $make:path: $($rule:ident),+ $(,)?) => {$(

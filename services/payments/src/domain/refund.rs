@@ -51,13 +51,16 @@ impl EntryStatus {
         }
     }
 
-    /// Reads the name. Razorpay also says `created`, and leaves it out: pending.
-    pub fn parse(text: &str) -> Self {
-        match text {
-            "processed" => Self::Processed,
-            "failed" => Self::Failed,
-            _ => Self::Pending,
-        }
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Processed, Self::Failed]
+            .into_iter()
+            .find(|status| status.name() == text)
+    }
+
+    /// Reads what Razorpay says. It also says `created`, and leaves it out: pending.
+    pub fn of_razorpay(text: &str) -> Self {
+        Self::parse(text).unwrap_or(Self::Pending)
     }
 }
 

@@ -196,7 +196,7 @@ impl RefundEntity {
             status: self
                 .status
                 .as_deref()
-                .map_or(EntryStatus::Pending, EntryStatus::parse),
+                .map_or(EntryStatus::Pending, EntryStatus::of_razorpay),
             created_at: self.created_at.map(|at| from_millis(at.saturating_mul(1000))),
         })
     }

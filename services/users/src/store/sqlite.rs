@@ -1,18 +1,17 @@
 //! The embedded store.
 
-use std::error::Error;
-
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
     ids::UserId,
+    sqlite::rows::named,
     sqlite::{Sqlite, rows::sift},
     store::StoreError,
     wire::{EndedSession, UserCard},
 };
-use rusqlite::{OptionalExtension, Row, params, types::Type};
+use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{InsertError, Store, TIDIED, table};
@@ -299,27 +298,16 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: row.get(0)?,
         email: Email::stored(row.get(1)?),
-        role: read(row, 2, Role::parse)?.ok_or_else(|| unreadable(2, "no role"))?,
+        role: named(row, 2, Role::parse)?,
         name: row.get(3)?,
         phone: row.get::<_, Option<String>>(4)?.map(Phone::stored),
-        timezone: read(row, 5, |name| name.parse::<Tz>().ok())?,
+        timezone: match row.get::<_, Option<String>>(5)? {
+            Some(_) => Some(named(row, 5, |name| name.parse::<Tz>().ok())?),
+            None => None,
+        },
         locale: row.get::<_, Option<String>>(6)?.map(Locale::stored),
         created_at: from_millis(row.get(7)?),
     })
-}
-
-fn read<T>(
-    row: &Row<'_>,
-    column: usize,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> rusqlite::Result<Option<T>> {
-    let text: Option<String> = row.get(column)?;
-    text.map(|text| parse(&text).ok_or_else(|| unreadable(column, "not a value that is written here")))
-        .transpose()
-}
-
-fn unreadable(column: usize, why: &str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::<dyn Error + Send + Sync>::from(why))
 }
 
 /// A store in a file of its own, which is gone when the second half is dropped.

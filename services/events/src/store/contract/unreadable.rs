@@ -106,6 +106,17 @@ pub async fn an_unreadable_registration_is_left_out_and_ended_with_the_others(fr
     assert_eq!(seats(store, event.id).await, 0);
 }
 
+pub async fn a_status_of_a_newer_release_is_not_taken_for_one_of_this(fresh: Fresh) {
+    let store = &fresh.store;
+    let event = created(store, draft(None, 0)).await;
+    let user = UserId::new();
+    let registered = register(store, event.id, user, now()).await.unwrap();
+    let id = registered.registration.id;
+    damage(&fresh, "registrations", id.0, "status", Bad::Text("waitlisted")).await;
+    assert!(store.registration(id, user, now()).await.is_err());
+    assert_eq!(statuses(store, user, now()).await, [] as [&str; 0]);
+}
+
 pub async fn an_unreadable_event_does_not_stop_the_ending_of_others(fresh: Fresh) {
     let store = &fresh.store;
     let (odd, even) = (

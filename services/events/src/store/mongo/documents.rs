@@ -111,7 +111,8 @@ pub(super) fn registration(found: &Document) -> Result<Registration, StoreError>
         "expired" => State::Expired {
             held_until: found.maybe_time("hold_expires_at")?,
         },
-        _ => State::Cancelled,
+        "cancelled" => State::Cancelled,
+        _ => return found.named("status", |_| None),
     };
     Ok(Registration {
         id: found.id("_id")?,

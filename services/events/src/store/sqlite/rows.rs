@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use common::{
     clock::{Timestamp, from_millis},
+    sqlite::rows::named,
     time::EventTime,
 };
-use rusqlite::{Row, types::Type};
+use rusqlite::Row;
 
 use crate::{
     domain::{
@@ -25,8 +26,7 @@ pub const EVENT_COLUMNS: usize = 16;
 
 /// Reads an event from the first columns of a row.
 pub fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
-    let zone: String = row.get(5)?;
-    let zone = zone.parse().map_err(|error| conversion(5, error))?;
+    let zone = named(row, 5, |zone| zone.parse().ok())?;
     let closes_at: Option<Timestamp> = row.get::<_, Option<i64>>(10)?.map(from_millis);
     let closes = match (row.get::<_, bool>(11)?, closes_at) {
         (false, Some(at)) => Closing::At(at),
@@ -69,7 +69,8 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
         "expired" => State::Expired {
             held_until: row.get::<_, Option<i64>>(at + 5)?.map(from_millis),
         },
-        _ => State::Cancelled,
+        "cancelled" => State::Cancelled,
+        _ => return named(row, at + 4, |_| None),
     };
     Ok(Registration {
         id: row.get(at)?,
@@ -110,8 +111,4 @@ pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered>
         event: Arc::new(event),
         ticket,
     })
-}
-
-fn conversion(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }

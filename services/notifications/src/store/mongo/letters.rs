@@ -136,14 +136,14 @@ impl Reader {
             user_id: found.id("user_id")?,
             event_id,
             occurrence: found.id("occurrence")?,
-            kind: named(found, "kind", Kind::parse)?,
-            channel: named(found, "channel", crate::domain::message::Channel::parse)?,
+            kind: found.named("kind", Kind::parse)?,
+            channel: found.named("channel", crate::domain::message::Channel::parse)?,
             address: found.text("address")?,
             name: found.maybe_text("name")?,
             details: serde_json::from_str(&found.text("details")?)
                 .map_err(|error| not_json("details", &error))?,
             facts,
-            status: named(found, "status", crate::domain::message::Status::parse)?,
+            status: found.named("status", crate::domain::message::Status::parse)?,
             created_at: found.time("created_at")?,
             sent_at: found.maybe_time("sent_at")?,
         })
@@ -162,10 +162,4 @@ impl Reader {
         self.0.insert((event, version), found.clone());
         Ok(found)
     }
-}
-
-/// A field that holds one of a few names.
-pub(super) fn named<T>(found: &Document, field: &str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
-    let text = found.text(field)?;
-    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text:?} is no name that is written here")))
 }

@@ -12,7 +12,7 @@ use mongodb::bson::{Document, doc};
 
 use super::{
     delivery,
-    letters::{Reader, named},
+    letters::Reader,
     schema::{MESSAGES, SCHEDULES},
 };
 use crate::{
@@ -49,9 +49,9 @@ fn entry(found: &Document) -> Result<Entry, StoreError> {
     Ok(Entry {
         id: found.id("_id")?,
         event_id: found.id("event_id")?,
-        kind: named(found, "kind", Kind::parse)?,
-        channel: named(found, "channel", Channel::parse)?,
-        status: named(found, "status", Status::parse)?,
+        kind: found.named("kind", Kind::parse)?,
+        channel: found.named("channel", Channel::parse)?,
+        status: found.named("status", Status::parse)?,
         created_at: found.time("created_at")?,
         sent_at: found.maybe_time("sent_at")?,
     })

@@ -14,7 +14,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     events::Newest,
-    letters::{self, Letter, named, withdraw},
+    letters::{self, Letter, withdraw},
     schema::{ATTENDANCES, SCHEDULES},
 };
 use crate::{
@@ -151,7 +151,7 @@ async fn read(
     let facts = newest.get(tx, event).await?;
     Ok(DueReminder {
         registration_id,
-        kind: named(reminder, "kind", Kind::parse)?,
+        kind: reminder.named("kind", Kind::parse)?,
         due_at: reminder.time("due_at")?,
         schedule_version: reminder.long("schedule_version")?,
         user_id: attendance.id("user_id")?,

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::{Timestamp, from_millis},
     ids::EventId,
+    sqlite::rows::named,
     store::StoreError,
     wire::EventFacts,
 };
@@ -105,15 +106,12 @@ fn announce(db: &Connection, facts: &EventFacts, now: Timestamp) -> Result<(), S
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<EventFacts> {
-    let zone: String = row.get(4)?;
     Ok(EventFacts {
         event_id: row.get(0)?,
         name: row.get(1)?,
         address: row.get(2)?,
         starts_at: from_millis(row.get(3)?),
-        zone: zone.parse().map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(4, rusqlite::types::Type::Text, Box::new(error))
-        })?,
+        zone: named(row, 4, |zone| zone.parse().ok())?,
         version: row.get(5)?,
         schedule_version: row.get(6)?,
         cancelled: row.get(7)?,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use common::{
     clock::{Timestamp, from_millis},
     ids::{EventId, RegistrationId},
+    sqlite::rows::named,
     store::StoreError,
     unreadable::not_json,
     wire::EventFacts,
@@ -118,10 +119,4 @@ impl Reader {
         self.0.insert((event, version), found.clone());
         Ok(found)
     }
-}
-
-/// A column that holds one of a few names.
-pub fn named<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
-    let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("{text:?} is no name that is written here")))
 }

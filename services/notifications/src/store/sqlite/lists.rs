@@ -4,13 +4,14 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     ids::{MessageId, UserId},
+    sqlite::rows::named,
     sqlite::rows::{sift, sift_page},
     store::StoreError,
 };
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::letters::{COLUMNS, Reader, named};
+use super::letters::{COLUMNS, Reader};
 use crate::{
     domain::message::{Channel, Kind, Message, Status},
     store::{Entry, Stats, table},

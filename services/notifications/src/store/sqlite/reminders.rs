@@ -3,6 +3,7 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::RegistrationId,
+    sqlite::rows::named,
     sqlite::rows::{Key, maybe_time},
     store::StoreError,
     unreadable,
@@ -10,11 +11,7 @@ use common::{
 };
 use rusqlite::{Connection, Row, params};
 
-use super::{
-    events::Newest,
-    intake::queue,
-    letters::{named, withdraw},
-};
+use super::{events::Newest, intake::queue, letters::withdraw};
 use crate::{
     domain::{
         message::Kind,

@@ -62,6 +62,11 @@ pub async fn an_unreadable_refund_is_set_aside_for_a_day(fresh: Fresh) {
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].0.id, refunds[1].id);
     assert!(store.due_refunds(later, until, 10).await.unwrap().is_empty());
+    // Nor does anybody guess what a newer release means.
+    damage(&fresh, "refunds", refunds[1].id.0, "reason", Bad::Text("weather")).await;
+    let later = until + TimeDelta::seconds(1);
+    let due = store.due_refunds(later, later + TimeDelta::seconds(20), 10).await;
+    assert!(due.unwrap().is_empty());
 }
 
 pub async fn a_refund_without_its_payment_is_set_aside(fresh: Fresh) {
@@ -100,6 +105,20 @@ pub async fn statements_leave_out_what_they_cannot_read(fresh: Fresh) {
         .unwrap();
     assert_eq!((found[0].payment.id, next), (ids[0], None));
     assert!(store.statement(ids[2], order.user_id).await.is_err());
+    // Nor is a status of a newer release taken for one of this.
+    damage(&fresh, "payments", ids[1].0, "status", Bad::Text("settled")).await;
+    let page = Page {
+        limit: 9,
+        after: None,
+    };
+    let (found, _) = store
+        .statements(PaymentsOf::Payer(order.user_id), PaymentFilter::default(), page)
+        .await
+        .unwrap();
+    assert_eq!(
+        found.iter().map(|one| one.payment.id).collect::<Vec<_>>(),
+        ids[..1]
+    );
 }
 
 pub async fn messages_are_consumed_beside_an_unreadable_row(fresh: Fresh) {

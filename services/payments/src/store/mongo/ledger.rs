@@ -29,7 +29,7 @@ pub(super) fn read(found: &Document) -> Result<Entry, StoreError> {
         payment_id: found.id("payment_id")?,
         refund_id: found.maybe_id("refund_id")?,
         amount: Paise(found.long("amount")?),
-        status: EntryStatus::parse(&found.text("status")?),
+        status: found.named("status", EntryStatus::parse)?,
         created_at: found.time("created_at")?,
         processed_at: found.maybe_time("processed_at")?,
         failed_at: found.maybe_time("failed_at")?,

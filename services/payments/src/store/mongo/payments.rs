@@ -42,8 +42,7 @@ pub(super) fn read(found: &Document) -> Result<Payment, StoreError> {
         razorpay_id: found.text("razorpay_id")?,
         method: found.text("method")?,
         amount: Paise(found.long("amount")?),
-        // The validator lets nothing else in.
-        status: Status::parse(&found.text("status")?).unwrap_or(Status::Created),
+        status: found.named("status", Status::parse)?,
         decline,
         created_at: found.time("created_at")?,
         captured_at: found.maybe_time("captured_at")?,

@@ -73,7 +73,7 @@ fn read(found: &Document) -> Result<Refund, StoreError> {
         payment_id: found.id("payment_id")?,
         razorpay_payment_id: found.text("razorpay_payment_id")?,
         amount: Paise(found.long("amount")?),
-        reason: parse_reason(&found.text("reason")?).unwrap_or(RefundReason::NoSeat),
+        reason: found.named("reason", parse_reason)?,
         attempts: u32::try_from(found.long("attempts")?).unwrap_or(u32::MAX),
     })
 }

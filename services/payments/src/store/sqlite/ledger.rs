@@ -3,6 +3,7 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::PaymentId,
+    sqlite::rows::named,
     sqlite::{outbox, rows::sift},
     store::StoreError,
     wire::RefundReason,
@@ -22,14 +23,13 @@ use crate::{
 const COLUMNS: &str = "id, payment_id, refund_id, amount, status, created_at, processed_at, failed_at";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let status: String = row.get(4)?;
     let time = |at| row.get::<_, Option<i64>>(at).map(|at| at.map(from_millis));
     Ok(Entry {
         id: row.get(0)?,
         payment_id: row.get(1)?,
         refund_id: row.get(2)?,
         amount: row.get(3)?,
-        status: EntryStatus::parse(&status),
+        status: named(row, 4, EntryStatus::parse)?,
         created_at: from_millis(row.get(5)?),
         processed_at: time(6)?,
         failed_at: time(7)?,

@@ -5,6 +5,7 @@ use common::{
     http::{Cursor, Page},
     ids::{PaymentId, UserId},
     money::Paise,
+    sqlite::rows::{named, unreadable},
     sqlite::{
         idempotency, outbox,
         rows::{sift, sift_page},
@@ -13,7 +14,7 @@ use common::{
     unreadable::set_aside,
     wire::{RefundReason, service},
 };
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{orders, refunds};
 use crate::{
@@ -34,7 +35,6 @@ pub(super) const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.a
 pub(super) const COUNT: usize = 12;
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
-    let status: String = row.get(5)?;
     let decline = match (row.get(6)?, row.get(7)?) {
         (Some(reason), Some(description)) => Some(Decline { reason, description }),
         _ => None,
@@ -45,8 +45,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
         razorpay_id: row.get(2)?,
         method: row.get(3)?,
         amount: row.get(4)?,
-        // The table's CHECK lets nothing else in.
-        status: Status::parse(&status).unwrap_or(Status::Created),
+        status: named(row, 5, Status::parse)?,
         decline,
         created_at: from_millis(row.get(8)?),
         captured_at: row.get::<_, Option<i64>>(9)?.map(from_millis),
@@ -60,8 +59,7 @@ fn read_detail(row: &Row<'_>) -> rusqlite::Result<Detail> {
     let Some(text) = row.get::<_, Option<String>>(AT)? else {
         return Ok(Detail::default());
     };
-    serde_json::from_str(&text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(AT, Type::Text, Box::new(error)))
+    serde_json::from_str(&text).map_err(|error| unreadable(AT, error))
 }
 
 pub(super) fn apply(

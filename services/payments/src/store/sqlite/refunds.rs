@@ -3,6 +3,7 @@
 use common::{
     clock::{Timestamp, latest_end},
     ids::{PaymentId, RefundId},
+    sqlite::rows::named,
     sqlite::rows::sift,
     store::StoreError,
     unreadable::set_aside,
@@ -42,13 +43,12 @@ pub(super) fn request(
 const COLUMNS: &str = "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.attempts";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Refund> {
-    let reason: String = row.get(4)?;
     Ok(Refund {
         id: row.get(0)?,
         payment_id: row.get(1)?,
         razorpay_payment_id: row.get(2)?,
         amount: row.get(3)?,
-        reason: parse_reason(&reason).unwrap_or(RefundReason::NoSeat),
+        reason: named(row, 4, parse_reason)?,
         attempts: row.get(5)?,
     })
 }
