@@ -45,7 +45,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(500);
 /// Tries before a message that is not consumed becomes a dead letter: about two days of back-off.
 const MAX_ATTEMPTS: u32 = 25;
-/// Likewise for one that is rejected: about twenty minutes. A subscriber of an earlier release rejects what it does not know,
+/// Likewise for one that is rejected: about a quarter of an hour. A subscriber of an earlier release rejects what it does not know,
 /// and while services are replaced one after the other it is about to be replaced.
 const MAX_REJECTIONS: u32 = 12;
 /// Dead letters in one listing.

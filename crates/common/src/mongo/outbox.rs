@@ -328,7 +328,7 @@ impl OutboxStore for MongoOutbox {
             let redrive = self.db.write(id, |tx, id| {
                 async move {
                     let this = doc! {"message_id": uuid(*id)};
-                    let found = tx.find(DEAD, this.clone(), doc! {"_id": 1}, 1).await?;
+                    let found = tx.find(DEAD, this, doc! {"_id": 1}, 1).await?;
                     let Some(mut message) = found.into_iter().next() else {
                         return Ok::<usize, StoreError>(0);
                     };
