@@ -170,7 +170,7 @@ impl CloudEvent {
     }
 
     /// What is to be said of a message of a kind that is none of those that a service knows.
-    pub fn unknown(&self) -> String {
+    pub fn unknown_kind(&self) -> String {
         format!("this release does not know messages of the kind {}", self.kind)
     }
 }

@@ -250,7 +250,7 @@ where
     let matches = match command_line(program, about, commands).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
-            // Where the answer cannot be written there is nobody to read about that.
+            // A closed stdout or stderr is no error of ours.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }

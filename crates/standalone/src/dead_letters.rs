@@ -1,6 +1,6 @@
 //! `dead-letters list|redrive|drop`: messages between services that were given up.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use common::{
@@ -93,15 +93,18 @@ fn line(service: &str, letter: &DeadLetter) -> String {
     format!("{time}  {id}  {service} to {destination}  {kind} of {subject}  after {attempts} tries: {why}")
 }
 
-/// The letters of one outbox that the arguments name.
+/// The letters that the arguments ask for, in one outbox.
 async fn chosen(outbox: &dyn OutboxStore, arguments: &ArgMatches) -> Result<Vec<Uuid>, String> {
-    let letters = outbox.dead_letters().await.map_err(text)?.into_iter();
-    let named: Vec<&Uuid> = arguments.get_many(IDS).into_iter().flatten().collect();
-    let all = arguments.get_flag(ALL);
-    Ok(letters
-        .map(|letter| letter.id)
-        .filter(|id| all || named.contains(&id))
-        .collect())
+    if arguments.get_flag(ALL) {
+        let letters = outbox.dead_letters().await.map_err(text)?;
+        return Ok(letters.into_iter().map(|letter| letter.id).collect());
+    }
+    Ok(named(arguments).into_iter().collect())
+}
+
+/// The ids that were given, each once.
+fn named(arguments: &ArgMatches) -> BTreeSet<Uuid> {
+    arguments.get_many(IDS).into_iter().flatten().copied().collect()
 }
 
 async fn redrive(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
@@ -123,9 +126,8 @@ async fn drop(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
 }
 
 fn finish(count: usize, arguments: &ArgMatches, done: &str) -> Result<(), String> {
-    let named = arguments.get_many::<Uuid>(IDS).map_or(0, Iterator::count);
     println!("{done}: {count}.");
-    match named.saturating_sub(count) {
+    match named(arguments).len().saturating_sub(count) {
         0 => Ok(()),
         missing => Err(format!("no dead letters: {missing} of those named.")),
     }

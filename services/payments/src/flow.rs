@@ -43,6 +43,9 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
 /// When an order whose payment failed is looked at again: the money may still come (Razorpay: "late authorisation").
 const LATE: Duration = Duration::from_secs(15 * 60);
 
+/// A capture to which no request with a key waits.
+const UNKEYED: Captured = (None, views::render_answer);
+
 /// What somebody wants to pay, and how.
 pub struct PaymentRequest {
     /// Who.
@@ -131,7 +134,6 @@ pub async fn pay(app: &App, request: PaymentRequest, answer: Captured) -> Result
 /// # Errors
 /// When Razorpay or the store could not be asked.
 pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
-    let render_answer: fn(&Statement) -> common::idempotency::Answer = views::render_answer;
     let Some(razorpay_id) = find_order(app, order).await.map_err(Failed::problem)? else {
         return Ok(false);
     };
@@ -141,13 +143,13 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
         .await
         .map_err(provider_problem)?
     {
-        let found = take(app, &entity, Source::Reconciler, (None, render_answer))
+        let found = take(app, &entity, Source::Reconciler, UNKEYED)
             .await
             .map_err(Failed::problem)?;
         if let Some(found) = found
             && found.payment.status == Status::Authorized
         {
-            match capture(app, &found, Claimed::NO, (None, render_answer)).await {
+            match capture(app, &found, Claimed::NO, UNKEYED).await {
                 // It was let go: there is nothing to be done about it here.
                 Ok(_) | Err(Failed::Declined(_)) => {}
                 Err(failed) => return Err(failed.problem()),
@@ -165,7 +167,7 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
 pub async fn look_at(app: &App, payment: &Payment) -> Result<(), ApiError> {
     let entity = app.razorpay.payment(&payment.razorpay_id).await;
     let entity = entity.map_err(provider_problem)?;
-    take(app, &entity, Source::Reconciler, (None, views::render_answer))
+    take(app, &entity, Source::Reconciler, UNKEYED)
         .await
         .map(drop)
         .map_err(Failed::problem)
@@ -493,12 +495,11 @@ fn unclear(why: &str) -> Failed {
 /// # Errors
 /// When it is not paid after all, or that cannot be found out.
 pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement, ApiError> {
-    let no_key: Captured = (None, views::render_answer);
     let entity = app.razorpay.payment(payment).await.map_err(provider_problem)?;
     if entity.order_id != order.razorpay_id {
         return Err(payment_mismatch());
     }
-    let taken = take(app, &entity, Source::Checkout, no_key.clone())
+    let taken = take(app, &entity, Source::Checkout, UNKEYED)
         .await
         .map_err(Failed::problem)?;
     let Some(mut found) = taken else {
@@ -508,7 +509,7 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
         Status::Created => return Err(payment_pending()),
         Status::Failed | Status::Released => return Err(declined(&found).problem()),
         Status::Authorized => {
-            found = capture(app, &found, Claimed::NO, no_key)
+            found = capture(app, &found, Claimed::NO, UNKEYED)
                 .await
                 .map_err(Failed::problem)?;
         }

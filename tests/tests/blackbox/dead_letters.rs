@@ -72,7 +72,7 @@ async fn a_message_of_tomorrow_waits_is_given_up_and_redriven() {
         &format!("UPDATE dead_letters SET kind = '{KIND}'"),
     );
     system.start_again().await;
-    let (fine, text) = command(&system, &["redrive", &dead[0]]);
+    let (fine, text) = command(&system, &["redrive", &dead[0], &dead[0]]);
     assert!(fine && text.contains("Redriven: 1."), "{text}");
     eventually("the redriven letter", PATIENCE, async || {
         (!people[1].messages().await.is_empty()).then_some(())

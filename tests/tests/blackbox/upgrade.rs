@@ -97,9 +97,8 @@ async fn an_earlier_release_is_taken_over() {
         // Money of that time goes back, and what was held is held anew and paid.
         let asha = login(&system, &told, "asha").await;
         let mine = asha.get("/api/reg/get_registrevent").await.expect(200);
-        let paid = mine.as_array().unwrap().iter();
-        let paid = paid
-            .clone()
+        let mut mine = mine.as_array().unwrap().iter();
+        let paid = mine
             .find(|one| one["event_id"] == told["events"]["paid"])
             .unwrap();
         let path = format!(

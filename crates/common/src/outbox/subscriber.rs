@@ -14,7 +14,7 @@ pub trait Fact: Sized {
     /// Reads a message.
     ///
     /// # Errors
-    /// Why this release does not understand it: [`CloudEvent::data`]'s, or that of [`CloudEvent::unknown`].
+    /// Why this release does not understand it: [`CloudEvent::data`]'s, or that of [`CloudEvent::unknown_kind`].
     fn read(event: &CloudEvent) -> Result<Self, String>;
 }
 
@@ -55,7 +55,7 @@ pub trait Subscriber: Send + Sync + 'static {
     /// Consumes what is understood of a batch. The rest waits and is sent again, for this service may be replaced by a
     /// newer release any moment.
     async fn receive(&self, batch: Vec<CloudEvent>) -> Vec<Receipt> {
-        let (understood, mut receipts) = sort(&batch);
+        let (understood, mut receipts) = separate(&batch);
         if !understood.is_empty() {
             receipts.extend(self.consume(understood).await);
         }
@@ -65,7 +65,7 @@ pub trait Subscriber: Send + Sync + 'static {
 
 /// The messages of a batch that are understood, and receipts for the others. What comes after one of these about the same
 /// subject waits with it, so that the order stays.
-fn sort<F: Fact>(batch: &[CloudEvent]) -> (Vec<Incoming<F>>, Vec<Receipt>) {
+fn separate<F: Fact>(batch: &[CloudEvent]) -> (Vec<Incoming<F>>, Vec<Receipt>) {
     let (mut understood, mut receipts) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut waiting = HashSet::new();
     for event in batch {
@@ -150,7 +150,7 @@ mod tests {
         fn read(event: &CloudEvent) -> Result<Self, String> {
             match event.kind.as_str() {
                 "counted" => event.data().map(Self),
-                _ => Err(event.unknown()),
+                _ => Err(event.unknown_kind()),
             }
         }
     }
@@ -178,7 +178,7 @@ mod tests {
             event("counted", third, r#""many""#),
             event("counted", third, "5"),
         ];
-        let (understood, receipts) = sort::<Count>(&batch);
+        let (understood, receipts) = separate::<Count>(&batch);
         let counts: Vec<i64> = understood.iter().map(|incoming| incoming.fact.0).collect();
         assert_eq!(counts, [1, 3]);
         let waits: Vec<_> = receipts

@@ -19,7 +19,7 @@ impl outbox::Fact for Fact {
         match event.kind.as_str() {
             kind::PAYMENT_CAPTURED => event.data().map(Self::Captured),
             kind::PAYMENT_REVERSED => event.data().map(Self::Reversed),
-            _ => Err(event.unknown()),
+            _ => Err(event.unknown_kind()),
         }
     }
 }

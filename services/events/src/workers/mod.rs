@@ -26,7 +26,7 @@ pub async fn expire_holds(app: App, stop: CancellationToken) {
             tracing::info!(holds, "holds expired");
         }
         // A few are no sign that there are more.
-        Ok::<_, StoreError>(Next::after(holds / AT_ONCE))
+        Ok::<_, StoreError>(if holds < AT_ONCE { Next::Idle } else { Next::Now })
     })
     .await;
 }

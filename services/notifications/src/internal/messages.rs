@@ -51,7 +51,7 @@ impl outbox::Fact for Fact {
             kind::PAYMENT_REFUNDED => event.data().map(|fact| Self::Refunded(Box::new(fact))),
             kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
-            _ => Err(event.unknown()),
+            _ => Err(event.unknown_kind()),
         }
     }
 }

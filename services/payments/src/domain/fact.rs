@@ -19,7 +19,7 @@ impl outbox::Fact for Fact {
         match event.kind.as_str() {
             kind::PAYMENT_REFUSED => event.data().map(Self::Refused),
             kind::REGISTRATION_ENDED => event.data().map(Self::Ended),
-            _ => Err(event.unknown()),
+            _ => Err(event.unknown_kind()),
         }
     }
 }

@@ -6,7 +6,7 @@ use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
     ids::UserId,
-    sqlite::rows::named,
+    sqlite::rows::{named, unreadable},
     sqlite::{Sqlite, rows::sift},
     store::StoreError,
     wire::{EndedSession, UserCard},
@@ -301,10 +301,10 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         role: named(row, 2, Role::parse)?,
         name: row.get(3)?,
         phone: row.get::<_, Option<String>>(4)?.map(Phone::stored),
-        timezone: match row.get::<_, Option<String>>(5)? {
-            Some(_) => Some(named(row, 5, |name| name.parse::<Tz>().ok())?),
-            None => None,
-        },
+        timezone: row
+            .get::<_, Option<String>>(5)?
+            .map(|zone| zone.parse::<Tz>().map_err(|error| unreadable(5, error)))
+            .transpose()?,
         locale: row.get::<_, Option<String>>(6)?.map(Locale::stored),
         created_at: from_millis(row.get(7)?),
     })

@@ -103,7 +103,8 @@ pub(super) fn of_registration(registration: &Registration) -> Document {
 }
 
 pub(super) fn registration(found: &Document) -> Result<Registration, StoreError> {
-    let state = match found.text("status")?.as_str() {
+    let status = found.text("status")?;
+    let state = match status.as_str() {
         "pending_payment" => State::PendingPayment {
             hold_expires_at: found.time("hold_expires_at")?,
         },
@@ -112,7 +113,10 @@ pub(super) fn registration(found: &Document) -> Result<Registration, StoreError>
             held_until: found.maybe_time("hold_expires_at")?,
         },
         "cancelled" => State::Cancelled,
-        _ => return found.named("status", |_| None),
+        _ => {
+            let why = format!("{status:?} is no status of this release");
+            return Err(StoreError::Corrupt(why));
+        }
     };
     Ok(Registration {
         id: found.id("_id")?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{
     clock::{Timestamp, from_millis},
-    sqlite::rows::named,
+    sqlite::rows::{named, unreadable},
     time::EventTime,
 };
 use rusqlite::Row;
@@ -70,7 +70,12 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
             held_until: row.get::<_, Option<i64>>(at + 5)?.map(from_millis),
         },
         "cancelled" => State::Cancelled,
-        _ => return named(row, at + 4, |_| None),
+        _ => {
+            return Err(unreadable(
+                at + 4,
+                format!("{status:?} is no status of this release"),
+            ));
+        }
     };
     Ok(Registration {
         id: row.get(at)?,

@@ -37,13 +37,13 @@ pub(super) async fn webhook(
     tx.delete(PARKED, doc! {"_id": event_id}).await?;
     if let Some(report) = report {
         // No answer hangs on a webhook, so there is none to keep.
-        let render_answer = |_: &Statement| common::idempotency::Answer {
+        let empty_answer = |_: &Statement| common::idempotency::Answer {
             status: 200,
             body: Vec::new(),
         };
         // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's own
         // request is about to.
-        let look_at = match payments::apply(tx, report, now, &(None, render_answer)).await? {
+        let look_at = match payments::apply(tx, report, now, &(None, empty_answer)).await? {
             Applied::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
             Applied::Ask => Some(ASKED),
             Applied::Unknown => None,

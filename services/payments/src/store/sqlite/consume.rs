@@ -37,13 +37,13 @@ pub(super) fn webhook(
         .execute([event_id])?;
     if let Some(report) = report {
         // No answer hangs on a webhook, so there is none to keep.
-        let render_answer = |_: &Statement| common::idempotency::Answer {
+        let empty_answer = |_: &Statement| common::idempotency::Answer {
             status: 200,
             body: Vec::new(),
         };
         // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's own
         // request is about to.
-        let look_at = match payments::apply(db, report, now, (None, render_answer))? {
+        let look_at = match payments::apply(db, report, now, (None, empty_answer))? {
             Applied::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
             Applied::Ask => Some(ASKED),
             Applied::Unknown => None,
