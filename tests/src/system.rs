@@ -9,10 +9,15 @@ use std::{
     time::Duration,
 };
 
-use common::{auth::Auth, auth::Role, clock::Clock, ids::UserId, shared::testing::RedisServer};
+use common::{
+    auth::{Auth, Role},
+    clock::Clock,
+    ids::UserId,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_kit::redis::RedisServer;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{PATIENCE, Person, eventually, people, process::Process};
@@ -389,5 +394,5 @@ fn second(name: &str) -> String {
 
 /// A MongoDB URI with a database name of its own.
 pub fn fresh_database() -> String {
-    common::mongo::testing::fresh_uri().expose_secret().to_owned()
+    test_kit::mongo::fresh_uri().expose_secret().to_owned()
 }

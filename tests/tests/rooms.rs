@@ -1,5 +1,5 @@
-//! The direction of imports between the rooms of a crate: its files and folders beside `lib.rs`. A room stands above those
-//! that it imports, so that each can be read without those above it.
+//! The direction of dependencies: between the crates of the workspace, and between the rooms of a crate (its files and
+//! folders beside `lib.rs`). Each stands above those that it uses, so that it can be read without those above it.
 
 #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -7,18 +7,23 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-/// Crates whose rooms form no circle. The tests inside them may look anywhere.
-const CRATES: [&str; 7] = [
-    "crates/bench",
-    "crates/standalone",
-    "services/events",
-    "services/gateway",
-    "services/notifications",
-    "services/payments",
-    "services/users",
+use serde_json::Value;
+
+/// Crates of which nothing may be linked into the gateway or the black-box tests.
+const DATABASES: [&str; 2] = ["rusqlite", "mongodb"];
+/// The only crates that know a database's driver. Services write queries in the terms of `sqlite-store`; MongoDB's are
+/// documents, which are the driver's own.
+const KNOW_SQLITE: [&str; 4] = [
+    "razorpay-simulator",
+    "sqlite-store",
+    "store-migration",
+    "store-test-kit",
 ];
+/// The only crates that know the driver of Redis.
+const KNOW_REDIS: [&str; 2] = ["shared-state", "test-kit"];
 
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
@@ -116,15 +121,107 @@ fn circle(mut rooms: Rooms) -> Rooms {
 
 #[test]
 fn rooms_form_no_circle() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for name in CRATES {
-        let rooms = rooms(&root.join(name).join("src"));
-        assert!(rooms.len() > 1, "{name} has no rooms");
-        let left = circle(rooms);
+    let packages = packages();
+    assert!(packages.len() > 10, "{:?}", packages.keys());
+    for (name, package) in packages {
+        let left = circle(rooms(&package.dir.join("src")));
         assert!(
             left.is_empty(),
             "{name}: a circle, or what stands on one: {left:#?}"
         );
+    }
+}
+
+/// A crate of the workspace, and what it depends on outside of its tests.
+struct Package {
+    dir: PathBuf,
+    uses: BTreeSet<String>,
+    /// What its tests use beside.
+    tests_use: BTreeSet<String>,
+}
+
+fn packages() -> BTreeMap<String, Package> {
+    let cargo = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let package = |package: &Value| {
+        let used = |kind: Value| -> BTreeSet<String> {
+            let all = package["dependencies"].as_array().unwrap().iter();
+            all.filter(|one| one["kind"] == kind)
+                .map(|one| text(&one["name"]))
+                .collect()
+        };
+        let manifest = PathBuf::from(text(&package["manifest_path"]));
+        let (uses, tests_use) = (used(Value::Null), used("dev".into()));
+        let dir = manifest.parent().unwrap().to_owned();
+        (text(&package["name"]), Package { dir, uses, tests_use })
+    };
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(package)
+        .collect()
+}
+
+/// All that `names` bring into a program, as far as the workspace's crates name it.
+fn linked(packages: &BTreeMap<String, Package>, names: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut all = names.clone();
+    loop {
+        let more = all.iter().filter_map(|name| packages.get(name));
+        let more: BTreeSet<String> = more.flat_map(|package| package.uses.clone()).collect();
+        if more.is_subset(&all) {
+            return all;
+        }
+        all.extend(more);
+    }
+}
+
+#[test]
+fn crates_have_a_direction() {
+    let packages = packages();
+    let services = ["users", "events", "notifications", "payments"];
+    let others = |name: &str| -> BTreeSet<String> {
+        let ours = packages.keys().map(String::as_str);
+        ours.filter(|other| *other != name).map(str::to_owned).collect()
+    };
+    for (name, package) in &packages {
+        let uses = &package.uses;
+        if name == "common" {
+            assert!(
+                uses.is_disjoint(&others(name)),
+                "common stands on nothing of ours: {uses:?}"
+            );
+        }
+        if services.contains(&name.as_str()) || name == "gateway" {
+            let above =
+                services
+                    .iter()
+                    .chain(&["gateway", "standalone", "store-migration", "razorpay-simulator"]);
+            for other in above {
+                assert!(
+                    !uses.contains(*other),
+                    "{name} calls {other} over HTTP, it does not link it"
+                );
+            }
+        }
+        for (driver, know) in [("rusqlite", &KNOW_SQLITE[..]), ("redis", &KNOW_REDIS)] {
+            assert!(
+                !uses.contains(driver) || know.contains(&name.as_str()),
+                "{name} uses {driver}"
+            );
+        }
+    }
+    let gateway = linked(&packages, &packages["gateway"].uses);
+    let tests = &packages["tests"];
+    let tests = linked(&packages, &tests.uses.union(&tests.tests_use).cloned().collect());
+    for database in DATABASES {
+        assert!(!gateway.contains(database), "the gateway links {database}");
+        assert!(!tests.contains(database), "the black-box tests link {database}");
     }
 }
 

@@ -44,27 +44,9 @@ macro_rules! ids {
             }
         }
 
-        impl rusqlite::ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-                self.0.to_sql()
-            }
-        }
-
-        impl rusqlite::types::FromSql for $name {
-            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
-                Uuid::column_result(value).map(Self)
-            }
-        }
-
         impl From<Uuid> for $name {
             fn from(id: Uuid) -> Self {
                 Self(id)
-            }
-        }
-
-        impl From<$name> for mongodb::bson::Bson {
-            fn from(id: $name) -> Self {
-                crate::mongo::uuid(id)
             }
         }
 

@@ -1,12 +1,11 @@
-//! What the four services and the gateway share: identity, errors, settings, money, time, HTTP, the storage
-//! engine, the messages between services, and what all processes share in Redis.
+//! What the four services and the gateway share: identity, errors, settings, money, time, HTTP, and the messages between
+//! services. It knows of no database and of no Redis: their crates know of it.
 //!
 //! A thing belongs here when two services use it. Domain types stay in their service; only types that cross a
 //! service boundary live in [`wire`].
 
 pub mod address;
 pub mod auth;
-pub mod cache;
 pub mod clock;
 pub mod documented;
 pub mod extract;
@@ -16,25 +15,19 @@ pub mod idempotency;
 pub mod ids;
 pub mod metrics;
 pub mod money;
-pub mod mongo;
-pub mod moving;
 pub mod origin;
 pub mod outbox;
 pub mod problem;
-pub mod process;
-pub mod ratelimit;
 pub mod schemas;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
-pub mod shared;
-pub mod sqlite;
 pub mod store;
+pub mod subscriber;
 pub mod telemetry;
 pub mod text;
 pub mod time;
 pub mod traces;
 pub mod unreadable;
-pub mod user_directory;
 pub mod wire;
 pub mod workers;

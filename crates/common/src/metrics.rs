@@ -198,36 +198,6 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// How a service's outbox stands.
-pub struct OutboxGauge {
-    /// The outbox.
-    pub store: Arc<dyn crate::outbox::OutboxStore>,
-    /// The time.
-    pub clock: crate::clock::Clock,
-}
-
-#[async_trait]
-impl Gauge for OutboxGauge {
-    async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
-        let Ok(stats) = self.store.stats(self.clock.now()).await else {
-            return Vec::new();
-        };
-        vec![
-            (
-                "outbox_pending",
-                "Messages not yet delivered.",
-                stats.pending as f64,
-            ),
-            ("outbox_dead", "Messages that were given up.", stats.dead as f64),
-            (
-                "outbox_oldest_seconds",
-                "Age of the oldest undelivered message.",
-                stats.oldest_millis as f64 / 1000.0,
-            ),
-        ]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,18 +92,6 @@ fn grouped(number: u64) -> String {
     grouped
 }
 
-impl rusqlite::ToSql for Paise {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        self.0.to_sql()
-    }
-}
-
-impl rusqlite::types::FromSql for Paise {
-    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
-        i64::column_result(value).map(Self)
-    }
-}
-
 /// An amount as the public API shows it: a JSON number in rupees (`500`, `499.50`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rupees(pub Paise);

@@ -1,31 +1,13 @@
 //! Messages between services: CloudEvents 1.0 written to an outbox in the commit of the change they tell of,
 //! delivered in batches by a relay, at least once and in order per subject, and consumed once through an inbox.
 
-mod deliveries;
-mod subscriber;
-
-use std::{collections::HashMap, sync::Arc, time::Duration};
-
 use async_trait::async_trait;
-use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    clock::{Clock, Timestamp},
-    http::{client::InternalClient, context::request_id_text},
-    ids::new_id,
-    store::StoreError,
-    wire::service,
-    workers::{Next, Pace, backoff, rounds},
-};
-
-pub use self::{
-    deliveries::Deliveries,
-    subscriber::{Fact, Incoming, Subscriber, receipts, receive},
+    clock::Timestamp, http::context::request_id_text, ids::new_id, store::StoreError, wire::service,
 };
 
 /// Where every subscriber takes messages.
@@ -34,20 +16,6 @@ pub const PATH: &str = "/internal/messages";
 pub const BATCH: usize = 500;
 /// The largest delivery a subscriber takes, in bytes. A message is at most some kilobytes.
 pub const MAX_DELIVERY: usize = 8 * 1024 * 1024;
-/// After a crash, messages wait this long for the next relay. Short, because losing the lease in the middle of a slow
-/// delivery does no harm: the subscriber drops what it gets twice, and the fence refuses a late settlement.
-const LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(4);
-/// Between two deliveries under load: a batch of many costs little more than a batch of few.
-const BREATH: Duration = Duration::from_millis(10);
-/// The longest wait while a subscriber is away.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// A wake can be lost with the request that caused it, or happen in another process; then this finds the message.
-const POLL: Duration = Duration::from_millis(500);
-/// Tries before a message that is not consumed becomes a dead letter: about two days of back-off.
-const MAX_ATTEMPTS: u32 = 25;
-/// Likewise for one that is rejected: about a quarter of an hour. A subscriber of an earlier release rejects what it does not know,
-/// and while services are replaced one after the other it is about to be replaced.
-const MAX_REJECTIONS: u32 = 12;
 /// Dead letters in one listing.
 pub const DEAD_LETTERS_AT_ONCE: usize = 10_000;
 
@@ -97,7 +65,7 @@ impl NewMessage {
 }
 
 /// The outbox of a service as logs and figures name it.
-pub(crate) fn table_of(service: &str) -> &'static str {
+pub fn table_of(service: &str) -> &'static str {
     match service {
         service::USERS => "users.outbox",
         service::EVENTS => "events.outbox",
@@ -333,168 +301,4 @@ pub trait OutboxStore: Send + Sync {
     async fn redrive(&self, ids: Vec<Uuid>) -> Result<usize, StoreError>;
     /// Deletes dead letters. Gives how many there were of `ids`.
     async fn drop_dead_letters(&self, ids: Vec<Uuid>) -> Result<usize, StoreError>;
-}
-
-/// Wakes the relays and workers that wait for a store's changes, after each commit that may have given them something to
-/// do. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct WakeSignal(Arc<RwLock<Vec<Arc<Notify>>>>);
-
-impl WakeSignal {
-    /// A listener of one relay or worker, which is notified of each wake from now on; one that comes while nobody waits
-    /// is kept.
-    pub fn listen(&self) -> Arc<Notify> {
-        let listener = Arc::<Notify>::default();
-        self.0.write().push(Arc::clone(&listener));
-        listener
-    }
-
-    /// Wakes all listeners.
-    pub fn wake(&self) {
-        self.0.read().iter().for_each(|listener| listener.notify_one());
-    }
-}
-
-/// Delivers one service's messages to one subscriber.
-pub struct Relay {
-    /// The outbox.
-    pub store: Arc<dyn OutboxStore>,
-    /// The subscriber.
-    pub client: InternalClient,
-    /// Notified when a message has been stored.
-    pub wake: Arc<Notify>,
-    /// For those who wait for messages to be delivered.
-    pub deliveries: Deliveries,
-    /// The time.
-    pub clock: Clock,
-}
-
-impl Relay {
-    /// Works until `stop`, then hands its lease back.
-    pub async fn run(self, stop: CancellationToken) {
-        let owner = new_id();
-        let destination = self.client.audience();
-        let held = Mutex::new(None);
-        let pace = Pace::every(POLL)
-            .woken_by(Arc::clone(&self.wake))
-            .at_most(LONGEST_BACKOFF);
-        rounds(&format!("relay to {destination}"), pace, stop, || async {
-            let sent = self.round(owner, &held).await?;
-            if sent.is_some_and(|sent| sent < BATCH) {
-                tokio::time::sleep(BREATH).await;
-            }
-            Ok::<_, String>(Next::after(sent.unwrap_or(0)))
-        })
-        .await;
-        if held.into_inner().is_some() && self.store.release(destination, owner).await.is_err() {
-            tracing::debug!(destination, "the relay's lease will run out by itself");
-        }
-    }
-
-    /// Delivers one batch and gives its size; `None` when there was nothing to do.
-    async fn round(&self, owner: Uuid, held: &Mutex<Option<Held>>) -> Result<Option<usize>, String> {
-        let destination = self.client.audience();
-        let now = self.clock.now();
-        let waiting = self
-            .store
-            .due(destination, now, BATCH)
-            .await
-            .map_err(|e| e.to_string())?;
-        if waiting.is_empty() {
-            return Ok(None);
-        }
-        let last = *held.lock();
-        let fence = match last {
-            Some(Held { fence, until }) if until - now > LEASE / 2 => fence,
-            _ => {
-                let until = now + LEASE;
-                let fence = self
-                    .store
-                    .lease(destination, owner, now, until)
-                    .await
-                    .map_err(|e| e.to_string())?;
-                *held.lock() = fence.map(|fence| Held { fence, until });
-                match fence {
-                    Some(fence) => fence,
-                    None => return Ok(None),
-                }
-            }
-        };
-        let batch: Vec<&CloudEvent> = waiting.iter().map(|message| &message.event).collect();
-        let receipts: Vec<Receipt> = self.client.post(PATH, &batch).await.map_err(|e| e.to_string())?;
-        let sent = waiting.len();
-        let Judged {
-            delivered,
-            failed,
-            effects,
-        } = judge(waiting, receipts, now);
-        for failure in failed.iter().filter(|failure| failure.retry_at.is_none()) {
-            tracing::error!(
-                destination,
-                seq = failure.seq,
-                why = failure.why,
-                "a message became a dead letter"
-            );
-        }
-        self.deliveries.came_to(effects).await;
-        if !self
-            .store
-            .settle(destination, owner, fence, delivered, failed)
-            .await
-            .map_err(|e| e.to_string())?
-        {
-            *held.lock() = None; // another relay took over while this one was slow; the inbox drops what it repeats
-        }
-        self.deliveries.settled().await;
-        Ok(Some(sent))
-    }
-}
-
-/// A lease on delivering to a destination.
-#[derive(Clone, Copy)]
-struct Held {
-    fence: i64,
-    until: Timestamp,
-}
-
-/// What a delivery came to.
-#[derive(Default)]
-struct Judged {
-    delivered: Vec<i64>,
-    failed: Vec<Failure>,
-    /// What came of those that were delivered, where the subscriber says.
-    effects: Vec<(i64, String)>,
-}
-
-fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> Judged {
-    let mut receipts: HashMap<Uuid, Receipt> = receipts
-        .into_iter()
-        .map(|receipt| (receipt.id, receipt))
-        .collect();
-    let mut judged = Judged::default();
-    for message in waiting {
-        let receipt = receipts
-            .remove(&message.event.id)
-            .unwrap_or_else(|| Receipt::retry(message.event.id, "the subscriber did not mention it"));
-        let attempts = message.attempts + 1;
-        let most = match receipt.status {
-            ReceiptStatus::Rejected => MAX_REJECTIONS,
-            ReceiptStatus::Accepted | ReceiptStatus::Retry => MAX_ATTEMPTS,
-        };
-        let retry_at = (attempts < most).then(|| now + backoff(attempts).max(Duration::from_millis(500)));
-        match receipt.status {
-            ReceiptStatus::Accepted => {
-                judged.delivered.push(message.seq);
-                judged
-                    .effects
-                    .extend(receipt.detail.map(|effect| (message.seq, effect)));
-            }
-            _ => judged.failed.push(Failure {
-                seq: message.seq,
-                retry_at,
-                why: receipt.detail.unwrap_or_default(),
-            }),
-        }
-    }
-    judged
 }

@@ -8,38 +8,19 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    clock::{Clock, Timestamp, from_millis},
-    http::{CallError, InternalClient, health::Status},
-    shared::{
-        Shared,
-        bus::{Heard, Subscription, Topic},
-    },
-    wire::{EndedSession, EndedSessions, ListEndedSessions},
-};
+use crate::{clock::Timestamp, http::health::Status};
 
 /// Where the users service lists them.
 pub const PATH: &str = "/internal/users/ended_sessions";
 /// The most in one answer.
 pub const AT_ONCE: usize = 1000;
-/// How often the users service is asked.
-const PACE: Duration = Duration::from_secs(5);
-/// How often before it has answered at all, and after it has not answered.
-const FIRST_PACE: Duration = Duration::from_millis(250);
-const LATER_PACE: Duration = Duration::from_secs(1);
-/// How long a start waits for the first answer.
-const FIRST: Duration = Duration::from_secs(2);
 /// For so long a process that has no list is not ready. A users service that is away for longer must not take the others
 /// with it: they serve what they can, degraded, and accept tokens of ended sessions that they cannot know of.
 const UNREADY: Duration = Duration::from_secs(10);
 /// A list is stale when its users service has not answered for this long.
 const STALE: Duration = Duration::from_secs(15);
-/// How far back each question reaches again: sessions that end at the same time are stored in any order, and clocks
-/// differ.
-const OVERLAP: chrono::TimeDelta = chrono::TimeDelta::seconds(120);
 
 /// The ended sessions that this process knows of. Cheap to clone.
 #[derive(Clone, Default)]
@@ -90,121 +71,24 @@ impl Ended {
         self.0.sessions.write().insert(session, until);
     }
 
-    fn tidy(&self, now: Timestamp) {
+    /// The users service is about to be asked for the first time; until it has answered the process is not ready.
+    pub fn asked(&self) {
+        *self.0.source.write() = Source::Silent(Instant::now());
+    }
+
+    /// The users service has answered, and what it said has been added.
+    pub fn answered(&self) {
+        *self.0.source.write() = Source::Answered(Instant::now());
+    }
+
+    /// Whether it has ever answered.
+    pub fn is_answered(&self) -> bool {
+        matches!(*self.0.source.read(), Source::Answered(_))
+    }
+
+    /// Forgets sessions whose tokens have run out by themselves.
+    pub fn tidy(&self, now: Timestamp) {
         self.0.sessions.write().retain(|_, until| *until >= now);
-    }
-}
-
-/// Tells every process that a session has ended, after that is durable. For the users service.
-pub async fn ended(shared: &Shared, list: &Ended, session: EndedSession) {
-    list.add(session.session_id, session.until);
-    // Our own wire struct; writing it to memory cannot fail.
-    let message = serde_json::to_string(&session).unwrap_or_default();
-    shared.publish(Topic::Sessions, &message).await;
-}
-
-/// Keeps a process's list up to date.
-pub struct Follower {
-    /// The list.
-    pub list: Ended,
-    /// The bus.
-    pub shared: Shared,
-    /// The users service.
-    pub users: InternalClient,
-    /// The time.
-    pub clock: Clock,
-}
-
-impl Follower {
-    /// Asks once, before the process serves anybody, and gives the work that goes on until `stop`. When all processes
-    /// start together the users service may not be there yet; until it has answered the process is not ready.
-    pub async fn start(self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let bus = self.shared.subscribe(Topic::Sessions);
-        *self.list.0.source.write() = Source::Silent(Instant::now());
-        let first = tokio::time::timeout(FIRST, self.ask(from_millis(0))).await;
-        let since = first.ok().and_then(Result::ok);
-        self.run(bus, since, stop)
-    }
-
-    fn answered(&self) -> bool {
-        matches!(*self.list.0.source.read(), Source::Answered(_))
-    }
-
-    async fn run(self, mut bus: Subscription, since: Option<Timestamp>, stop: CancellationToken) {
-        let mut failures = u32::from(since.is_none());
-        let mut since = since.unwrap_or(from_millis(0));
-        loop {
-            let pace = match failures {
-                0 => PACE,
-                _ if !self.answered() && self.list.status() == Status::Down => FIRST_PACE,
-                _ => LATER_PACE,
-            };
-            let pause = tokio::time::sleep(pace.mul_f64(rand::random_range(0.8..1.0)));
-            tokio::pin!(pause);
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = &mut pause => break,
-                    heard = bus.next() => match heard {
-                        Heard::Message(message) => self.hear(&message),
-                        Heard::Gap => break,
-                    },
-                }
-            }
-            match self.ask(since).await {
-                Ok(newest) => {
-                    failures = 0;
-                    since = newest;
-                }
-                Err(error) => {
-                    failures += 1;
-                    // Four times a second is more than a log needs.
-                    if failures.is_power_of_two() {
-                        let known = self.answered();
-                        tracing::warn!(
-                            %error,
-                            failures,
-                            known,
-                            "ended sessions could not be asked for; tokens of some may be accepted"
-                        );
-                    }
-                }
-            }
-            self.list.tidy(self.clock.now());
-        }
-    }
-
-    fn hear(&self, message: &str) {
-        match serde_json::from_str::<EndedSession>(message) {
-            Ok(session) => self.list.add(session.session_id, session.until),
-            Err(error) => tracing::debug!(%error, "an unreadable message on the bus"),
-        }
-    }
-
-    /// Asks for those that ended since then, and gives the time of the newest.
-    async fn ask(&self, since: Timestamp) -> Result<Timestamp, CallError> {
-        let (mut newest, mut after) = (since, None);
-        loop {
-            let question = ListEndedSessions {
-                since: since - OVERLAP,
-                after,
-            };
-            let answer: EndedSessions = self.users.post(PATH, &question).await?;
-            let Some(last) = answer.sessions.last() else {
-                break;
-            };
-            newest = last.ended_at;
-            after = Some((last.ended_at, last.session_id));
-            let whole = answer.sessions.len() < AT_ONCE;
-            for session in answer.sessions {
-                self.list.add(session.session_id, session.until);
-            }
-            if whole {
-                break;
-            }
-        }
-        *self.list.0.source.write() = Source::Answered(Instant::now());
-        Ok(newest)
     }
 }
 

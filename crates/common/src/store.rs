@@ -1,7 +1,6 @@
 //! What every store has in common, whichever database is behind it.
 
 use futures_util::future::BoxFuture;
-use rusqlite::ErrorCode;
 
 /// Asks a store whether changes can be made.
 pub type Ping = Box<dyn Fn() -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
@@ -21,27 +20,4 @@ pub enum StoreError {
     /// The database holds what no code of ours writes.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::Error as E;
-        match error {
-            E::FromSqlConversionFailure(..)
-            | E::IntegralValueOutOfRange(..)
-            | E::InvalidColumnType(..)
-            | E::Utf8Error(..) => Self::Corrupt(error.to_string()),
-            error => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => Self::ReadOnly(error.to_string()),
-                _ => Self::Unavailable(error.to_string()),
-            },
-        }
-    }
-}
-
-/// Whether this error is a violated unique index or primary key.
-pub fn is_duplicate(error: &rusqlite::Error) -> bool {
-    use rusqlite::ffi;
-    matches!(error, rusqlite::Error::SqliteFailure(e, _)
-        if e.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE || e.extended_code == ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
 }

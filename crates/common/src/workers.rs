@@ -3,6 +3,7 @@
 use std::{fmt::Display, future::Future, io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use parking_lot::RwLock;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
@@ -199,6 +200,26 @@ where
 pub fn backoff(attempts: u32) -> Duration {
     let ceiling = Duration::from_millis(250 << attempts.min(17)).min(Duration::from_secs(6 * 3600));
     ceiling.mul_f64(rand::random_range(0.5..1.0))
+}
+
+/// Wakes the relays and workers that wait for a store's changes, after each commit that may have given them something to
+/// do. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct WakeSignal(Arc<RwLock<Vec<Arc<Notify>>>>);
+
+impl WakeSignal {
+    /// A listener of one relay or worker, which is notified of each wake from now on; one that comes while nobody waits
+    /// is kept.
+    pub fn listen(&self) -> Arc<Notify> {
+        let listener = Arc::<Notify>::default();
+        self.0.write().push(Arc::clone(&listener));
+        listener
+    }
+
+    /// Wakes all listeners.
+    pub fn wake(&self) {
+        self.0.read().iter().for_each(|listener| listener.notify_one());
+    }
 }
 
 #[cfg(test)]

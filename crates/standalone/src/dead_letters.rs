@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use common::{
     outbox::{DeadLetter, OutboxStore},
-    process::Command,
     settings::Settings,
     store::StoreError,
     time::utc,
     wire::service,
 };
 use futures_util::FutureExt;
+use runtime::process::Command;
 use uuid::Uuid;
 
 const IDS: &str = "ID";

@@ -3,13 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use common::{
-    clock::Clock,
-    ids::PaymentId,
-    money::Paise,
-    outbox::OutboxStore,
-    process::{Command, razorpay_keys},
-    settings::Settings,
-    store::StoreError,
+    clock::Clock, ids::PaymentId, money::Paise, outbox::OutboxStore, settings::Settings, store::StoreError,
     wire::service,
 };
 use futures_util::FutureExt;
@@ -21,6 +15,7 @@ use payments::{
     },
     razorpay::Razorpay,
 };
+use runtime::process::{Command, razorpay_keys};
 use uuid::Uuid;
 
 /// Checks the ledger instead of starting the system, beside which it may run.

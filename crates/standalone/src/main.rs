@@ -6,16 +6,14 @@
 mod banner;
 mod dead_letters;
 mod ledger;
-mod moving;
+mod migration;
 
 use std::{process::ExitCode, time::Duration};
 
-use common::{
-    http::Upstream,
-    process::{Command, Context},
-};
+use common::http::Upstream;
 use futures_util::FutureExt;
 use razorpay_simulator::{OpenError, Simulator};
+use runtime::process::{Command, Context};
 
 use crate::banner::Addresses;
 
@@ -25,22 +23,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How long a simulated bank thinks: long enough to be a step of its own, short enough not to be noticed.
 const BANK: Duration = Duration::from_millis(1);
 
-/// Moves from SQLite to MongoDB instead of starting the system.
-const MOVE: Command = Command {
-    name: "move-to-mongodb",
+/// Migrates from SQLite to MongoDB instead of starting the system.
+const MIGRATE: Command = Command {
+    name: "migrate-to-mongodb",
     about: "copies what DATA_DIR holds in SQLite into the databases of MONGODB_URI",
     arguments: Vec::new,
-    run: |settings, _| moving::run(settings).boxed(),
+    run: |settings, _| migration::run(settings).boxed(),
 };
 
 fn main() -> ExitCode {
     let about = "Organise Event: events, registrations, payments and reminders, whole and on one machine.";
-    let commands: Vec<Command> = [MOVE, ledger::CHECK]
+    let commands: Vec<Command> = [MIGRATE, ledger::CHECK]
         .into_iter()
         .chain(dead_letters::COMMANDS)
         .chain(payments::commands::COMMANDS)
         .collect();
-    common::process::run_with("organise-event", about, &commands, start)
+    runtime::process::run_with("organise-event", about, &commands, start)
 }
 
 async fn start(context: Context) -> Result<(), String> {

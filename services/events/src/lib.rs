@@ -11,16 +11,19 @@ pub mod workers;
 
 use common::{
     http::{InternalClient, Pipeline, Upstream, health},
-    metrics::{Metrics, OutboxGauge},
-    outbox::{Deliveries, Relay},
-    process::Context,
+    metrics::Metrics,
     store::Ping,
     wire::service,
 };
+use runtime::relay::OutboxGauge;
+use runtime::{deliveries::Deliveries, process::Context, relay::Relay};
 
 use crate::app::App;
 
-pub use crate::store::moving::MOVE;
+/// What the service keeps, for the migration from one store to the other.
+pub mod schema {
+    pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
+}
 
 /// Builds the service and starts its workers.
 ///
@@ -56,7 +59,7 @@ pub async fn build(
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::EVENTS, ping, context);
+    let health = runtime::health::of_store(service::EVENTS, ping, context);
     let (router, document) = routes::routes(app);
     Ok(Pipeline::new(
         service::EVENTS,

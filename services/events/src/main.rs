@@ -6,7 +6,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    common::process::run(
+    runtime::process::run(
         "events",
         "Events, registrations, seats and tickets.",
         |context| async move {

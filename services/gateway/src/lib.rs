@@ -15,9 +15,9 @@ use axum::Router;
 use common::{
     http::{Pipeline, Upstream},
     metrics::Metrics,
-    process::Context,
     wire::service,
 };
+use runtime::process::Context;
 
 use crate::{edge::Edge, health::Parts, proxy::Proxy};
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    common::process::run("gateway", "The one public door.", |context| async move {
+    runtime::process::run("gateway", "The one public door.", |context| async move {
         let settings = context.settings.clone();
         let upstreams = gateway::Upstreams {
             users: context.remote(&settings.users_url)?,

@@ -14,9 +14,9 @@ use common::{
     extract::{CLIENT_IP, GATEWAY_TOKEN, MAX_BODY},
     http::{Upstream, client::UpstreamError, context},
     problem::{ApiError, body_too_large},
-    process::Context,
     wire::service,
 };
+use runtime::process::Context;
 use tokio_util::sync::CancellationToken;
 
 use self::{

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, user_directory::UserDirectory};
+use common::{auth::Auth, clock::Clock};
+use runtime::user_directory::UserDirectory;
 use tokio::sync::Notify;
 
 use crate::{

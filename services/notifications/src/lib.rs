@@ -26,11 +26,10 @@ use std::sync::Arc;
 use common::{
     http::{InternalClient, Pipeline, Upstream, document, health},
     metrics::Metrics,
-    process::Context,
     store::Ping,
-    user_directory::UserDirectory,
     wire::service,
 };
+use runtime::{process::Context, user_directory::UserDirectory};
 
 use crate::{
     app::{App, Parts},
@@ -43,7 +42,13 @@ use crate::{
     workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
 };
 
-pub use crate::store::moving::MOVE;
+/// What the service keeps, for the migration from one store to the other.
+pub mod schema {
+    pub use crate::store::{
+        mongo::{COLLECTIONS, event_id, schedule_id},
+        sqlite::MIGRATIONS,
+    };
+}
 
 /// Builds the service and starts its workers.
 ///
@@ -92,7 +97,7 @@ fn assemble(
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::NOTIFICATIONS, ping, context);
+    let health = runtime::health::of_store(service::NOTIFICATIONS, ping, context);
     let app = App {
         auth,
         parts,

@@ -10,7 +10,7 @@ const ABOUT: &str = "Organise Event, notifications service: confirmations, ticke
 fn main() -> ExitCode {
     // Several cryptography libraries could serve TLS; whoever starts first decides for all.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    common::process::run("notifications", ABOUT, |context| async move {
+    runtime::process::run("notifications", ABOUT, |context| async move {
         let users = context.remote(&context.settings.users_url)?;
         let pipeline = notifications::build(&context, users).await?;
         let address = context

@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
 use chrono_tz::Tz;
-use common::{
-    auth::Auth, clock::Clock, http::InternalClient, outbox::Deliveries, user_directory::UserDirectory,
-};
+use common::{auth::Auth, clock::Clock, http::InternalClient};
+use runtime::{deliveries::Deliveries, user_directory::UserDirectory};
 
 use crate::{payer_side::PayerSide, razorpay::Razorpay, store::Store};
 

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use common::{
-    process::{Command, razorpay_keys},
-    settings::Settings,
-    time::utc,
-};
+use common::{settings::Settings, time::utc};
 use futures_util::FutureExt;
+use runtime::process::{Command, razorpay_keys};
 
 use crate::{
     razorpay::{http_client, signature, webhook},

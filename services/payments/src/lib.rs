@@ -20,18 +20,20 @@ use async_trait::async_trait;
 use common::{
     clock::Clock,
     http::{InternalClient, Pipeline, Upstream, health},
-    metrics::{Gauge, Metrics, OutboxGauge},
-    outbox::{Deliveries, Relay},
-    process::Context,
-    shared::bus::Topic,
+    metrics::{Gauge, Metrics},
     store::Ping,
-    user_directory::UserDirectory,
     wire::service,
 };
+use runtime::relay::OutboxGauge;
+use runtime::{deliveries::Deliveries, process::Context, relay::Relay, user_directory::UserDirectory};
+use shared_state::bus::Topic;
 
 use crate::{app::App, razorpay::Razorpay, store::Store};
 
-pub use crate::store::moving::MOVE;
+/// What the service keeps, for the migration from one store to the other.
+pub mod schema {
+    pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
+}
 
 /// Builds the service and starts its workers. `razorpay` is the base URL of Razorpay or its simulator.
 ///
@@ -85,7 +87,7 @@ pub async fn build(
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::PAYMENTS, ping, context);
+    let health = runtime::health::of_store(service::PAYMENTS, ping, context);
     let (router, document) = routes::routes(app);
     let router = router
         .merge(health::routes(health, metrics.clone()))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    common::process::run_with(
+    runtime::process::run_with(
         "payments",
         "Orders, payments and refunds through Razorpay.",
         &payments::commands::COMMANDS,

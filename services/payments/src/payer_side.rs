@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use common::{ids::UserId, settings::Settings, user_directory::UserDirectory};
+use common::{ids::UserId, settings::Settings};
+use runtime::user_directory::UserDirectory;
 
 use crate::{
     domain::{

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, sessions::Ended, shared::Shared};
+use common::{auth::Auth, clock::Clock, sessions::Ended};
+use shared_state::Shared;
 
 use crate::{hashing::Hashing, limits::Limits, store::Store};
 

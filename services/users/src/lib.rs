@@ -22,10 +22,10 @@ use std::sync::Arc;
 use common::{
     http::{self, InternalClient, Pipeline, Upstream, health},
     metrics::Metrics,
-    process::Context,
     store::Ping,
     wire::service,
 };
+use runtime::process::Context;
 
 use crate::{
     app::App,
@@ -34,7 +34,10 @@ use crate::{
     store::Store,
 };
 
-pub use crate::store::moving::MOVE;
+/// What the service keeps, for the migration from one store to the other.
+pub mod schema {
+    pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
+}
 
 /// Builds the service: opens its store, starts its hashing threads and puts its routes into one pipeline.
 ///
@@ -81,7 +84,7 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipel
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = health::of_store(service::USERS, ping, context);
+    let health = runtime::health::of_store(service::USERS, ping, context);
     let (router, document) = routes::router(app);
     let router = router
         .merge(health::routes(health, metrics.clone()))

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use common::{problem::ApiError, ratelimit::RateLimit, shared::Shared};
+use common::problem::ApiError;
+use shared_state::{Shared, ratelimit::RateLimit};
 
 use crate::domain::Email;
 

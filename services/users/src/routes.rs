@@ -1,7 +1,8 @@
 //! The table of routes.
 
 use axum::{Router, routing::post};
-use common::{sessions, user_directory};
+use common::sessions;
+use runtime::user_directory;
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

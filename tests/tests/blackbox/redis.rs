@@ -43,7 +43,7 @@ async fn goes_on(fault: Fault) {
     }
     let sleeper = (fault == Fault::Slow).then(|| {
         let url = system.redis().url();
-        tokio::task::spawn_blocking(move || common::shared::testing::keep_busy(&url, Duration::from_secs(12)))
+        tokio::task::spawn_blocking(move || test_kit::redis::keep_busy(&url, Duration::from_secs(12)))
     });
     // A session ends and a name changes while nobody can be told.
     let leaves = system.person("user").await;

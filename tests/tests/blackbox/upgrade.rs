@@ -90,7 +90,7 @@ async fn an_earlier_release_is_taken_over() {
         // And on MongoDB.
         system.terminate();
         let mongodb = fresh_database();
-        crate::moving::move_to(&system, &mongodb).await;
+        crate::migration::migrate_to(&system, &mongodb).await;
         let more = Options::default().with("MONGODB_URI", &mongodb);
         system.start_again_as(Topology::Production, more).await;
         answers_as_it_did(&system, &told).await;

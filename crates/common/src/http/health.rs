@@ -12,14 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    metrics::Metrics,
-    problem::ApiError,
-    process::Context,
-    sessions::Ended,
-    shared::Shared,
-    store::{Ping, StoreError},
-};
+use crate::{metrics::Metrics, problem::ApiError};
 
 /// How long a dependency may take to answer before it counts as down.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -94,66 +87,6 @@ impl Health {
             checks,
         }
     }
-}
-
-struct StoreCheck(Ping);
-
-#[async_trait]
-impl Check for StoreCheck {
-    fn name(&self) -> &'static str {
-        "store"
-    }
-
-    async fn check(&self) -> Status {
-        match (self.0)().await {
-            Ok(()) => Status::Up,
-            Err(error @ StoreError::ReadOnly(_)) => {
-                tracing::error!(%error, "what is stored can only be read");
-                Status::Degraded
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the store does not answer");
-                Status::Down
-            }
-        }
-    }
-}
-
-struct RedisCheck(Shared);
-
-#[async_trait]
-impl Check for RedisCheck {
-    fn name(&self) -> &'static str {
-        "redis"
-    }
-
-    async fn check(&self) -> Status {
-        self.0.status().await.unwrap_or(Status::Up)
-    }
-}
-
-struct SessionsCheck(Ended);
-
-#[async_trait]
-impl Check for SessionsCheck {
-    fn name(&self) -> &'static str {
-        "ended_sessions"
-    }
-
-    async fn check(&self) -> Status {
-        self.0.status()
-    }
-}
-
-/// Readiness of a service that cannot do without its store, has to know which sessions have ended, and is only slower
-/// without Redis, when it uses that.
-pub fn of_store(service: &'static str, ping: Ping, context: &Context) -> Health {
-    let sessions = SessionsCheck(context.ended.clone());
-    let mut checks: Vec<Box<dyn Check>> = vec![Box::new(StoreCheck(ping)), Box::new(sessions)];
-    if !context.shared.is_in_process() {
-        checks.push(Box::new(RedisCheck(context.shared.clone())));
-    }
-    Health::new(service, checks, context.workers.stop_token())
 }
 
 /// `/health/live`, `/health/ready`, and `/metrics`.

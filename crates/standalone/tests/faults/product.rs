@@ -5,9 +5,9 @@ use std::sync::Arc;
 use common::{
     clock::Clock,
     http::{Pipeline, Upstream},
-    process::Context,
     settings::Settings,
 };
+use runtime::process::Context;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::{fault::Leg, wire::Wire};

@@ -22,12 +22,12 @@ use common::{
     auth::{Auth, Role},
     clock::Clock,
     ids::UserId,
-    process::razorpay_keys,
     settings::{RazorpayKeys, Settings},
 };
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use razorpay_simulator::Simulator;
+use runtime::process::razorpay_keys;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -1,7 +1,8 @@
 //! What payments tells.
 
 use common::{
-    outbox::{self, CloudEvent},
+    outbox::CloudEvent,
+    subscriber,
     wire::{PaymentCaptured, PaymentReversed, kind},
 };
 
@@ -14,7 +15,7 @@ pub enum Fact {
     Reversed(PaymentReversed),
 }
 
-impl outbox::Fact for Fact {
+impl subscriber::Fact for Fact {
     fn read(event: &CloudEvent) -> Result<Self, String> {
         match event.kind.as_str() {
             kind::PAYMENT_CAPTURED => event.data().map(Self::Captured),

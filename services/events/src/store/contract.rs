@@ -15,7 +15,8 @@ use common::{
     idempotency::{Answer, Key, Keyed, Outcome, Refusal},
     ids::{EventId, OrderId, PaymentId, RegistrationId, UserId, new_id},
     money::Paise,
-    outbox::{Incoming, ReceiptStatus},
+    outbox::ReceiptStatus,
+    subscriber::Incoming,
     time::EventTime,
     wire::{
         ClaimSeat, EndReason, ExtendedHold, HoldExpired, PaymentCaptured, PaymentRefused, PaymentReversed,
@@ -23,8 +24,8 @@ use common::{
     },
 };
 
-use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
+use test_kit::damage::Damager;
 
 mod money;
 mod outbox;

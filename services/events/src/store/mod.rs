@@ -4,7 +4,6 @@
 pub mod contract;
 mod messages;
 pub mod mongo;
-pub mod moving;
 pub mod sqlite;
 
 use std::{sync::Arc, sync::OnceLock, time::Duration};
@@ -16,11 +15,12 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
-    process::open_sqlite,
+    outbox::{OutboxStore, Receipt},
     settings::Settings,
     store::StoreError,
+    subscriber::Incoming,
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
+    workers::WakeSignal,
 };
 
 use crate::domain::{
@@ -259,9 +259,9 @@ pub trait Store: Send + Sync {
 /// One sentence for the person who started the program.
 pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, String> {
     if let Some(uri) = &settings.mongodb_uri {
-        let db = common::mongo::open(uri, service::EVENTS, mongo::COLLECTIONS).await?;
+        let db = mongo_store::open(uri, service::EVENTS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
-    let db = open_sqlite(settings, service::EVENTS, sqlite::MIGRATIONS)?;
+    let db = sqlite_store::open(settings, service::EVENTS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

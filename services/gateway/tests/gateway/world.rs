@@ -20,12 +20,12 @@ use common::{
         serve::{self, Limits},
     },
     metrics::Metrics,
-    process::Context,
     settings::Settings,
     wire::service,
 };
 use gateway::Upstreams;
 use hyper_util::rt::TokioIo;
+use runtime::process::Context;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{

@@ -7,7 +7,8 @@ pub mod smtp;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use common::{clock::Timestamp, ids::MessageId, process::Context};
+use common::{clock::Timestamp, ids::MessageId};
+use runtime::process::Context;
 use secrecy::ExposeSecret;
 
 use self::{mailbox::Mailbox, mime::Sender, smtp::Smtp};

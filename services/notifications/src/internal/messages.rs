@@ -7,9 +7,10 @@ use axum::{Json, body::Body, extract::State};
 use common::{
     extract::Service,
     ids::UserId,
-    outbox::{self, CloudEvent, Incoming, Receipt, Subscriber},
+    outbox::{CloudEvent, Receipt},
     problem::ApiError,
     store::StoreError,
+    subscriber::{self, Incoming, Subscriber},
     wire::{
         EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed, RegistrationEnded,
         UserCard, kind,
@@ -29,7 +30,7 @@ pub async fn messages(
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<Vec<Receipt>>, ApiError> {
-    outbox::receive(app.parts.as_ref(), body).await
+    subscriber::receive(app.parts.as_ref(), body).await
 }
 
 /// A fact from another service.
@@ -42,7 +43,7 @@ pub enum Fact {
     PaymentFailed(Box<PaymentFailed>),
 }
 
-impl outbox::Fact for Fact {
+impl subscriber::Fact for Fact {
     fn read(event: &CloudEvent) -> Result<Self, String> {
         match event.kind.as_str() {
             kind::REGISTRATION_CONFIRMED => event.data().map(|fact| Self::Confirmed(Box::new(fact))),

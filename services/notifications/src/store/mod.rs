@@ -4,7 +4,6 @@
 #[cfg(test)]
 pub mod contract;
 pub mod mongo;
-pub mod moving;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -14,10 +13,10 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::{EventId, MessageId, RegistrationId, UserId},
-    process::Context,
     store::StoreError,
     wire::{EventFacts, service},
 };
+use runtime::process::Context;
 use uuid::Uuid;
 
 use crate::domain::message::{Channel, Draft, Kind, Message, Status};
@@ -329,9 +328,9 @@ pub trait Store: Send + Sync {
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
     if let Some(uri) = &context.settings.mongodb_uri {
-        let db = common::mongo::open(uri, service::NOTIFICATIONS, mongo::COLLECTIONS).await?;
+        let db = mongo_store::open(uri, service::NOTIFICATIONS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
-    let db = context.sqlite(service::NOTIFICATIONS, sqlite::MIGRATIONS)?;
+    let db = sqlite_store::open(&context.settings, service::NOTIFICATIONS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -15,14 +15,13 @@ use common::{
     ids::{EventId, RegistrationId, TicketId, UserId, new_id},
     money::Paise,
     outbox::{self, CloudEvent, Receipt, ReceiptStatus},
-    process::Context,
     settings::Settings,
-    shared::Shared,
-    user_directory::UserDirectory,
     wire::{EndReason, EventFacts, RegistrationConfirmed, RegistrationEnded, kind, service},
 };
+use runtime::{process::Context, user_directory::UserDirectory};
 use serde::Serialize;
 use serde_json::Value;
+use shared_state::Shared;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -286,6 +285,6 @@ pub fn change(facts: &EventFacts) -> CloudEvent {
 
 fn store(context: &Context) -> Arc<dyn Store> {
     Arc::new(SqliteStore::new(
-        context.sqlite(service::NOTIFICATIONS, MIGRATIONS).unwrap(),
+        sqlite_store::open(&context.settings, service::NOTIFICATIONS, MIGRATIONS).unwrap(),
     ))
 }

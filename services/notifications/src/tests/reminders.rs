@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use common::{
     ids::{RegistrationId, UserId},
-    outbox::Subscriber,
+    subscriber::Subscriber,
     wire::{EndReason, EventFacts},
 };
 

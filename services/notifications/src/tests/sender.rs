@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use common::{ids::UserId, outbox::Subscriber};
+use common::{ids::UserId, subscriber::Subscriber};
 use tokio_util::sync::CancellationToken;
 
 use super::{

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use common::{clock::from_millis, ids::MessageId, outbox::Subscriber};
+use common::{clock::from_millis, ids::MessageId, subscriber::Subscriber};
 use tokio_util::sync::CancellationToken;
 
 use super::{

@@ -19,10 +19,10 @@ use common::{
     http::{Pipeline, Upstream},
     ids::UserId,
     metrics::Metrics,
-    process::Context,
     wire::{FoundUsers, LookupUsers, UserCard, service},
 };
 use parking_lot::Mutex;
+use runtime::process::Context;
 
 /// A users service that answers look-ups and nothing else.
 #[derive(Clone, Default)]

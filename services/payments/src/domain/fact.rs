@@ -1,7 +1,8 @@
 //! What events tells.
 
 use common::{
-    outbox::{self, CloudEvent},
+    outbox::CloudEvent,
+    subscriber,
     wire::{PaymentRefused, RegistrationEnded, kind},
 };
 
@@ -14,7 +15,7 @@ pub enum Fact {
     Ended(RegistrationEnded),
 }
 
-impl outbox::Fact for Fact {
+impl subscriber::Fact for Fact {
     fn read(event: &CloudEvent) -> Result<Self, String> {
         match event.kind.as_str() {
             kind::PAYMENT_REFUSED => event.data().map(Self::Refused),

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};
 use common::{
     extract::Service,
-    outbox::{self, Incoming, Receipt, Subscriber},
+    outbox::Receipt,
     problem::ApiError,
+    subscriber::{self, Incoming, Subscriber},
 };
 
 use crate::{app::App, domain::fact::Fact};
@@ -16,7 +17,7 @@ impl Subscriber for App {
 
     async fn consume(&self, batch: Vec<Incoming<Fact>>) -> Vec<Receipt> {
         let ids = batch.iter().map(|event| event.id).collect();
-        outbox::receipts(ids, self.store.consume(batch, self.clock.now()).await)
+        subscriber::receipts(ids, self.store.consume(batch, self.clock.now()).await)
     }
 }
 
@@ -29,5 +30,5 @@ pub async fn messages(
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<Vec<Receipt>>, ApiError> {
-    outbox::receive(&app, body).await
+    subscriber::receive(&app, body).await
 }

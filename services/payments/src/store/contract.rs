@@ -15,8 +15,8 @@ use common::{
     wire::{EndReason, EventFacts, PaymentCaptured, PaymentRefused, RefundReason, RegistrationEnded, kind},
 };
 
-use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
+use test_kit::damage::Damager;
 
 pub mod model;
 mod refunds;

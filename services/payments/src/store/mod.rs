@@ -4,7 +4,6 @@
 pub mod contract;
 mod messages;
 pub mod mongo;
-pub mod moving;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -17,12 +16,12 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{EventId, OrderId, PaymentId, RefundId, UserId},
     money::Paise,
-    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
-    process::open_sqlite,
+    outbox::{OutboxStore, Receipt},
     settings::Settings,
     store::StoreError,
+    subscriber::Incoming,
     wire::{RefundReason, service},
-    workers::backoff,
+    workers::{WakeSignal, backoff},
 };
 
 use crate::domain::{
@@ -352,9 +351,9 @@ pub trait Store: Send + Sync {
 /// One sentence for the person who started the program.
 pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, String> {
     if let Some(uri) = &settings.mongodb_uri {
-        let db = common::mongo::open(uri, service::PAYMENTS, mongo::COLLECTIONS).await?;
+        let db = mongo_store::open(uri, service::PAYMENTS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
-    let db = open_sqlite(settings, service::PAYMENTS, sqlite::MIGRATIONS)?;
+    let db = sqlite_store::open(settings, service::PAYMENTS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

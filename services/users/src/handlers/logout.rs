@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use common::{extract::Caller, http::pipeline::private, problem::ApiError, sessions, wire::EndedSession};
+use common::{extract::Caller, http::pipeline::private, problem::ApiError, wire::EndedSession};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -37,7 +37,7 @@ pub async fn logout(State(app): State<App>, caller: Caller) -> Result<Response, 
         until: caller.until,
     };
     app.store.end_session(session.clone()).await?;
-    sessions::ended(&app.shared, &app.ended, session).await;
+    runtime::sessions::ended(&app.shared, &app.ended, session).await;
     tracing::info!(user_id = %caller.id, session_id = %caller.session, "signed out");
     let answer = LoggedOut {
         message: "Logged out.",

@@ -11,8 +11,9 @@ use common::{
     fields::{Fields, FromFields},
     http::pipeline::private,
     problem::ApiError,
-    schemas, user_directory,
+    schemas,
 };
+use runtime::user_directory;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -6,9 +6,9 @@ use common::{
     fields::{Fields, FromFields},
     ids::UserId,
     problem::ApiError,
-    user_directory::AT_ONCE,
     wire::FoundUsers,
 };
+use runtime::user_directory::AT_ONCE;
 
 use crate::app::App;
 

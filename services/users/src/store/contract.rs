@@ -6,10 +6,10 @@ use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
     ids::{UserId, new_id},
-    unreadable::testing::{Bad, Damage, Damager},
     wire::{EndedSession, UserCard},
 };
 use futures_util::future::join_all;
+use test_kit::damage::{Bad, Damage, Damager};
 
 use super::{InsertError, Store};
 use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};

@@ -2,7 +2,6 @@
 //! line.
 
 pub mod mongo;
-pub mod moving;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -14,10 +13,10 @@ use async_trait::async_trait;
 use common::{
     clock::Timestamp,
     ids::UserId,
-    process::Context,
     store::StoreError,
     wire::{EndedSession, UserCard, service},
 };
+use runtime::process::Context;
 use uuid::Uuid;
 
 use crate::domain::{Account, Details, Email, PasswordHash, User};
@@ -103,9 +102,9 @@ pub trait Store: Send + Sync {
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
     if let Some(uri) = &context.settings.mongodb_uri {
-        let db = common::mongo::open(uri, service::USERS, mongo::COLLECTIONS).await?;
+        let db = mongo_store::open(uri, service::USERS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
-    let db = context.sqlite(service::USERS, sqlite::MIGRATIONS)?;
+    let db = sqlite_store::open(&context.settings, service::USERS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -6,11 +6,11 @@ use common::{
     auth::Role,
     clock::Timestamp,
     ids::UserId,
-    mongo::{Collection, Fields, Index, Mongo, date, sift, uuid},
     store::StoreError,
     wire::{EndedSession, UserCard},
 };
 use futures_util::FutureExt;
+use mongo_store::{Collection, Fields, Index, Mongo, date, sift, uuid, uuids};
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
@@ -108,7 +108,7 @@ impl Store for MongoStore {
                     if tx.find_one(USERS, by_email(to)).await?.is_some() {
                         return Ok(false);
                     }
-                    let this = doc! {"_id": *user, "email": from.as_str()};
+                    let this = doc! {"_id": uuid(*user), "email": from.as_str()};
                     tx.update(USERS, this, doc! {"$set": {"email": to.as_str()}})
                         .await
                 }
@@ -118,7 +118,7 @@ impl Store for MongoStore {
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let found = self.0.read().find_one(USERS, doc! {"_id": id}).await?;
+        let found = self.0.read().find_one(USERS, doc! {"_id": uuid(id)}).await?;
         found.as_ref().map(user).transpose()
     }
 
@@ -126,7 +126,7 @@ impl Store for MongoStore {
         users.sort_unstable();
         users.dedup();
         let limit = users.len();
-        let these = doc! {"_id": {"$in": users}};
+        let these = doc! {"_id": {"$in": uuids(users)}};
         let found = self.0.read().find(USERS, these, doc! {}, limit).await?;
         let found = sift(&found, |found| {
             Ok(UserCard {
@@ -146,7 +146,7 @@ impl Store for MongoStore {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<bool, StoreError> {
-        let unchanged = doc! {"_id": user, "password_hash": old.as_str()};
+        let unchanged = doc! {"_id": uuid(user), "password_hash": old.as_str()};
         let set = doc! {"$set": {"password_hash": new.as_str()}};
         self.0.read().update(USERS, unchanged, set).await
     }
@@ -185,7 +185,7 @@ impl Store for MongoStore {
         let changed = self
             .0
             .read()
-            .find_and_update(USERS, doc! {"_id": id}, doc! {}, update)
+            .find_and_update(USERS, doc! {"_id": uuid(id)}, doc! {}, update)
             .await?;
         changed.as_ref().map(user).transpose()
     }
@@ -237,7 +237,7 @@ fn by_email(email: &Email) -> Document {
 
 fn document(Account { user, password_hash }: &Account) -> Document {
     let mut document = doc! {
-        "_id": user.id,
+        "_id": uuid(user.id),
         "email": user.email.as_str(),
         "password_hash": password_hash.as_str(),
         "role": user.role.name(),
@@ -269,11 +269,9 @@ fn user(found: &Document) -> Result<User, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use common::{
-        mongo::testing::{Watch, damager, fresh_uri},
-        unreadable::testing::Damager,
-        wire::service,
-    };
+    use common::wire::service;
+    use store_test_kit::mongo::{Watch, damager};
+    use test_kit::{damage::Damager, mongo::fresh_uri};
 
     use super::*;
     use crate::store::contract::Kept;

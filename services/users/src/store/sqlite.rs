@@ -6,12 +6,14 @@ use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
     ids::UserId,
-    sqlite::rows::{named, unreadable},
-    sqlite::{Sqlite, rows::sift},
     store::StoreError,
     wire::{EndedSession, UserCard},
 };
-use rusqlite::{OptionalExtension, Row, params};
+use sqlite_store::{
+    Error, Sqlite,
+    rows::{named, sift},
+};
+use sqlite_store::{Row, params};
 use uuid::Uuid;
 
 use super::{InsertError, Store, TIDIED, table};
@@ -99,13 +101,12 @@ impl Store for SqliteStore {
                         "SELECT id, email, role, name, phone, timezone, locale, created_at, password_hash
                          FROM users WHERE email = ?1",
                     )?
-                    .query_row([email.as_str()], |row| {
+                    .find([email.as_str()], |row| {
                         Ok(Account {
                             user: user(row)?,
                             password_hash: PasswordHash::new(row.get(8)?),
                         })
-                    })
-                    .optional()?)
+                    })?)
             })
             .await
     }
@@ -124,7 +125,7 @@ impl Store for SqliteStore {
                 )?;
                 let rows = select.query(params![after, limit as i64])?;
                 let found = sift(rows, 0, |row| {
-                    Ok::<_, rusqlite::Error>((row.get(0)?, Email::stored(row.get(1)?)))
+                    Ok::<_, sqlite_store::Error>((row.get(0)?, Email::stored(row.get(1)?)))
                 })?;
                 Ok(found.left_out(table::USERS))
             })
@@ -153,8 +154,7 @@ impl Store for SqliteStore {
                     .prepare_cached(
                         "SELECT id, email, role, name, phone, timezone, locale, created_at FROM users WHERE id = ?1",
                     )?
-                    .query_row([id], user)
-                    .optional()?)
+                    .find([id], user)?)
             })
             .await
     }
@@ -169,7 +169,7 @@ impl Store for SqliteStore {
                 let mut cards = Vec::with_capacity(users.len());
                 for user_id in users {
                     let card = sift(find.query([user_id])?, 0, |row| {
-                        Ok::<_, rusqlite::Error>(UserCard {
+                        Ok::<_, sqlite_store::Error>(UserCard {
                             user_id,
                             email: row.get(1)?,
                             name: row.get(2)?,
@@ -218,7 +218,7 @@ impl Store for SqliteStore {
                          WHERE id = ?1
                          RETURNING id, email, role, name, phone, timezone, locale, created_at",
                     )?
-                    .query_row(
+                    .find(
                         params![
                             user,
                             name.is_some(),
@@ -231,8 +231,7 @@ impl Store for SqliteStore {
                             locale.flatten().as_ref().map(Locale::as_str),
                         ],
                         self::user,
-                    )
-                    .optional()?;
+                    )?;
                 Ok(changed)
             })
             .await
@@ -277,7 +276,7 @@ impl Store for SqliteStore {
                 )?;
                 let rows = find.query(params![from, beyond, limit as i64])?;
                 let found = sift(rows, 0, |row| {
-                    Ok::<_, rusqlite::Error>(EndedSession {
+                    Ok::<_, sqlite_store::Error>(EndedSession {
                         session_id: row.get(0)?,
                         ended_at: from_millis(row.get(1)?),
                         until: from_millis(row.get(2)?),
@@ -294,7 +293,7 @@ impl Store for SqliteStore {
 }
 
 /// Reads `id, email, role, name, phone, timezone, locale, created_at`.
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+fn user(row: &Row<'_>) -> sqlite_store::RowResult<User> {
     Ok(User {
         id: row.get(0)?,
         email: Email::stored(row.get(1)?),
@@ -303,7 +302,7 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         phone: row.get::<_, Option<String>>(4)?.map(Phone::stored),
         timezone: row
             .get::<_, Option<String>>(5)?
-            .map(|zone| zone.parse::<Tz>().map_err(|error| unreadable(5, error)))
+            .map(|zone| zone.parse::<Tz>().map_err(|error| Error::unreadable(5, error)))
             .transpose()?,
         locale: row.get::<_, Option<String>>(6)?.map(Locale::stored),
         created_at: from_millis(row.get(7)?),
@@ -315,7 +314,7 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
 pub async fn temp() -> (SqliteStore, super::contract::File) {
     let dir = tempfile::tempdir().unwrap();
     let db = Sqlite::open(&dir.path().join("users.db"), MIGRATIONS).unwrap();
-    let damager = common::sqlite::testing::damager(&db);
+    let damager = store_test_kit::sqlite::damager(&db);
     (
         SqliteStore::new(db),
         super::contract::File {

@@ -1,10 +1,10 @@
 use common::{
     clock::from_millis,
     sessions,
-    shared::bus::{Heard, Topic},
-    user_directory,
     wire::{EndedSession, EndedSessions},
 };
+use runtime::user_directory;
+use shared_state::bus::{Heard, Topic};
 
 use super::*;
 

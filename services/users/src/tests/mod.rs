@@ -21,9 +21,9 @@ use common::{
     clock::{Clock, from_millis},
     extract::{CLIENT_IP, GATEWAY_TOKEN},
     http::Pipeline,
-    process::Context,
     settings::Settings,
 };
+use runtime::process::Context;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -156,7 +156,9 @@ impl Service {
 
     fn with_settings_and_parts(settings: &[(&str, &str)], bounds: Bounds) -> (Self, Hashing, Arc<dyn Store>) {
         let (context, dir) = context(settings);
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::new(context.sqlite("users", MIGRATIONS).unwrap()));
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::new(
+            sqlite_store::open(&context.settings, "users", MIGRATIONS).unwrap(),
+        ));
         let hashing = Hashing::start(bounds).unwrap();
         let pipeline = assemble(&context, store.clone(), hashing.clone());
         (

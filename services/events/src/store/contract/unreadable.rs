@@ -1,6 +1,6 @@
 //! One row that cannot be read stops nothing but itself.
 
-use common::unreadable::testing::{Bad, Damage, Uuid};
+use test_kit::damage::{Bad, Damage, Uuid};
 
 use super::*;
 

@@ -2,11 +2,12 @@
 
 use common::{
     clock::Timestamp,
-    mongo::{Tx, inbox, outbox},
-    outbox::{Incoming, Receipt},
+    outbox::Receipt,
     store::StoreError,
+    subscriber::Incoming,
     wire::{PaymentCaptured, PaymentReversed, RefundReason},
 };
+use mongo_store::{Tx, inbox, outbox};
 use uuid::Uuid;
 
 use super::{events, registrations};

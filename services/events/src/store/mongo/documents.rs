@@ -1,11 +1,7 @@
 //! Documents to domain types and back.
 
-use common::{
-    money::Paise,
-    mongo::{Fields, date, uuid},
-    store::StoreError,
-    time::EventTime,
-};
+use common::{money::Paise, store::StoreError, time::EventTime};
+use mongo_store::{Fields, date, uuid};
 use mongodb::bson::{Document, doc};
 
 use crate::domain::{
@@ -18,7 +14,7 @@ use crate::domain::{
 /// out are in the second document, as `$unset` takes it.
 pub(super) fn event_fields(event: &Event) -> (Document, Document) {
     let mut set = doc! {
-        "organizer": event.organizer,
+        "organizer": uuid(event.organizer),
         "name": &event.name,
         "details": &event.details,
         "starts_at": date(event.time.at),
@@ -88,9 +84,9 @@ fn count(number: i64) -> Result<u32, StoreError> {
 
 pub(super) fn of_registration(registration: &Registration) -> Document {
     let mut document = doc! {
-        "_id": registration.id,
-        "event_id": registration.event_id,
-        "user_id": registration.user_id,
+        "_id": uuid(registration.id),
+        "event_id": uuid(registration.event_id),
+        "user_id": uuid(registration.user_id),
         "amount": registration.amount.0,
         "status": registration.state.name(),
         "live": true,
@@ -153,7 +149,7 @@ pub(super) fn of_ticket(
     now: common::clock::Timestamp,
 ) -> Document {
     doc! {
-        "_id": registration.id,
+        "_id": uuid(registration.id),
         "ticket_id": uuid(ticket.id),
         "code": &ticket.code,
         "issued_at": date(now),

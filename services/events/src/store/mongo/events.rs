@@ -4,10 +4,10 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, UserId},
-    mongo::{Fields, Key, Tx, date, outbox, sift, uuid},
     store::StoreError,
     unreadable::set_aside,
 };
+use mongo_store::{Fields, Key, Tx, date, outbox, sift, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{documents, schema::EVENTS};
@@ -21,13 +21,13 @@ use crate::{
 
 pub(super) async fn insert(tx: &mut Tx, event: &Event) -> Result<(), StoreError> {
     let (mut document, _) = documents::event_fields(event);
-    document.insert("_id", event.id);
+    document.insert("_id", uuid(event.id));
     document.insert("seats_taken", i64::from(event.seats_taken));
     tx.insert(EVENTS, vec![document]).await
 }
 
 pub(super) async fn find(tx: &mut Tx, id: EventId) -> Result<Option<Event>, StoreError> {
-    let found = tx.find_one(EVENTS, doc! {"_id": id}).await?;
+    let found = tx.find_one(EVENTS, doc! {"_id": uuid(id)}).await?;
     found.as_ref().map(documents::event).transpose()
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn known(tx: &mut Tx, id: EventId) -> Result<Event, StoreError>
 pub(super) async fn all(tx: &mut Tx, ids: Vec<EventId>) -> Result<Vec<Event>, StoreError> {
     let limit = ids.len();
     let found = tx
-        .find(EVENTS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
+        .find(EVENTS, doc! {"_id": {"$in": uuids(ids)}}, doc! {}, limit)
         .await?;
     Ok(sift(&found, documents::event)?.left_out(table::EVENTS))
 }
@@ -77,7 +77,7 @@ pub(super) async fn of_organizer(
     organizer: UserId,
     page: Page,
 ) -> Result<EventPage, StoreError> {
-    let mut filter = doc! {"organizer": organizer};
+    let mut filter = doc! {"organizer": uuid(organizer)};
     if let Some(after) = page.after {
         filter.insert("_id", doc! {"$lt": uuid(after.id)});
     }
@@ -146,7 +146,7 @@ pub(super) async fn update(
     if !unset.is_empty() {
         update.insert("$unset", unset);
     }
-    tx.update(EVENTS, doc! {"_id": id}, update).await?;
+    tx.update(EVENTS, doc! {"_id": uuid(id)}, update).await?;
     if before.differs_for_others(&event) {
         outbox::push(tx, &[messages::changed(&event, now)]).await?;
     }
@@ -166,7 +166,7 @@ pub(super) async fn cancel(
     event.cancelled = true;
     event.version += 1;
     let update = doc! {"$set": {"cancelled": true, "version": event.version, "ending": true}};
-    tx.update(EVENTS, doc! {"_id": id}, update).await?;
+    tx.update(EVENTS, doc! {"_id": uuid(id)}, update).await?;
     outbox::push(tx, &[messages::changed(&event, now)]).await?;
     Ok(event)
 }
@@ -209,7 +209,7 @@ pub(super) async fn take_seats(tx: &mut Tx, event: &Event, seats: i64) -> Result
     if seats == 0 {
         return Ok(true);
     }
-    let mut room = doc! {"_id": event.id};
+    let mut room = doc! {"_id": uuid(event.id)};
     if let (Some(capacity), true) = (event.capacity, seats > 0) {
         room.insert("seats_taken", doc! {"$lte": i64::from(capacity) - seats});
     }

@@ -8,8 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use common::{ids::EventId, mongo::Mongo, outbox::WakeSignal, store::StoreError};
+use common::{ids::EventId, store::StoreError, workers::WakeSignal};
 use futures_util::FutureExt;
+use mongo_store::Mongo;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 

@@ -21,12 +21,14 @@ use common::{
     idempotency::{Answer, Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
-    mongo::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox},
-    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
+    outbox::{OutboxStore, Receipt},
     store::StoreError,
+    subscriber::Incoming,
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
+    workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use mongo_store::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox};
 
 use self::groups::Groups;
 pub use self::schema::COLLECTIONS;
@@ -338,8 +340,9 @@ impl Store for MongoStore {
 
 #[cfg(test)]
 mod tests {
-    use common::mongo::testing::{Watch, damager, fresh_uri};
     use mongodb::bson::doc;
+    use store_test_kit::mongo::{Watch, damager};
+    use test_kit::mongo::fresh_uri;
 
     use super::*;
     use crate::store::contract::Fresh;
@@ -364,7 +367,8 @@ mod tests {
         crate::store::contract::indexed_anew(&store, async |id: EventId| {
             let old = doc! {"$set": {"words": ["i\u{307}stanbul"]}, "$unset": {"words_version": ""}};
             db.write((id, old), |tx, (id, old)| {
-                tx.update(schema::EVENTS, doc! {"_id": *id}, old.clone()).boxed()
+                tx.update(schema::EVENTS, doc! {"_id": mongo_store::uuid(*id)}, old.clone())
+                    .boxed()
             })
             .await
             .unwrap();

@@ -7,11 +7,11 @@ use common::{
     idempotency::{Keyed, Outcome},
     ids::{EventId, RegistrationId, UserId},
     money::Paise,
-    mongo::{Fields, Tx, date, idempotency, outbox, sift},
     outbox::NewMessage,
     store::StoreError,
     unreadable::set_aside,
 };
+use mongo_store::{Fields, Tx, date, idempotency, outbox, sift, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
@@ -77,7 +77,7 @@ impl Round {
     async fn begin(tx: &mut Tx, event: Arc<Event>, reservations: &[Reservation]) -> Result<Self, StoreError> {
         let users: Vec<UserId> = reservations.iter().map(|(command, _)| command.user_id).collect();
         let limit = users.len();
-        let theirs = doc! {"event_id": event.id, "user_id": {"$in": users}, "live": true};
+        let theirs = doc! {"event_id": uuid(event.id), "user_id": {"$in": uuids(users)}, "live": true};
         let found = tx.find(REGISTRATIONS, theirs, doc! {}, limit).await?;
         let live = found
             .iter()
@@ -122,7 +122,7 @@ impl Round {
             }
         } else if let Some(id) = ran_out {
             // Who registers again knows, and is not told.
-            tx.update(REGISTRATIONS, doc! {"_id": id}, documents::expiring())
+            tx.update(REGISTRATIONS, doc! {"_id": uuid(id)}, documents::expiring())
                 .await?;
             self.taken -= 1;
         }
@@ -202,8 +202,7 @@ pub(super) async fn expire_holds(
     here: Option<UserId>,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let run_out =
-        doc! {"event_id": event.id, "status": "pending_payment", "hold_expires_at": {"$lte": date(now)}};
+    let run_out = doc! {"event_id": uuid(event.id), "status": "pending_payment", "hold_expires_at": {"$lte": date(now)}};
     let found = tx.find(REGISTRATIONS, run_out, doc! {}, usize::MAX).await?;
     let holds = expire(tx, &found).await?;
     let told: Vec<_> = holds
@@ -226,8 +225,12 @@ pub(super) async fn expire(tx: &mut Tx, found: &[Document]) -> Result<Vec<Regist
     }
     if !holds.rows.is_empty() {
         let ids: Vec<RegistrationId> = holds.rows.iter().map(|hold| hold.id).collect();
-        tx.update_all(REGISTRATIONS, doc! {"_id": {"$in": ids}}, documents::expiring())
-            .await?;
+        tx.update_all(
+            REGISTRATIONS,
+            doc! {"_id": {"$in": uuids(ids)}},
+            documents::expiring(),
+        )
+        .await?;
     }
     Ok(holds.rows)
 }

@@ -6,11 +6,11 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    mongo::{Fields, Key, Tx, date, outbox, sift, uuid},
     store::StoreError,
     unreadable::{left_out, set_aside},
     wire::{EndReason, PaymentCaptured},
 };
+use mongo_store::{Fields, Key, Tx, date, outbox, sift, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub(super) async fn find(tx: &mut Tx, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
-    let found = tx.find_one(REGISTRATIONS, doc! {"_id": id}).await?;
+    let found = tx.find_one(REGISTRATIONS, doc! {"_id": uuid(id)}).await?;
     found.as_ref().map(documents::registration).transpose()
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn find_live(
     event: EventId,
     user: UserId,
 ) -> Result<Option<Registration>, StoreError> {
-    let live = doc! {"event_id": event, "user_id": user, "live": true};
+    let live = doc! {"event_id": uuid(event), "user_id": uuid(user), "live": true};
     let found = tx.find_one(REGISTRATIONS, live).await?;
     found.as_ref().map(documents::registration).transpose()
 }
@@ -62,16 +62,20 @@ pub(super) async fn confirm(
 ) -> Result<(), StoreError> {
     let ticket = Ticket::issue().map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let registration = &registration.confirmed_by(payment);
-    let mut set = doc! {"status": "confirmed", "live": true, "payment_id": payment.payment_id};
+    let mut set = doc! {"status": "confirmed", "live": true, "payment_id": uuid(payment.payment_id)};
     set.put("paid", registration.paid.map(|paid| paid.0));
     let confirmed = doc! {"$set": set, "$unset": {"hold_expires_at": ""}};
-    tx.update(REGISTRATIONS, doc! {"_id": registration.id}, confirmed)
+    tx.update(REGISTRATIONS, doc! {"_id": uuid(registration.id)}, confirmed)
         .await?;
     // A registration that lost its seat and got it again may have had a ticket before.
     let mut fields = documents::of_ticket(registration, &ticket, now);
     fields.remove("_id");
-    tx.upsert(TICKETS, doc! {"_id": registration.id}, doc! {"$set": fields})
-        .await?;
+    tx.upsert(
+        TICKETS,
+        doc! {"_id": uuid(registration.id)},
+        doc! {"$set": fields},
+    )
+    .await?;
     let told = messages::confirmed(registration, event, &ticket, now);
     outbox::push(tx, &[told]).await.map(drop)
 }
@@ -115,7 +119,7 @@ pub(super) async fn cancel(
     )
     .await?;
     registration.state = State::Cancelled;
-    let ticket = tx.find_one(TICKETS, doc! {"_id": id}).await?;
+    let ticket = tx.find_one(TICKETS, doc! {"_id": uuid(id)}).await?;
     Ok(Registered {
         registration,
         event: Arc::new(event),
@@ -130,7 +134,7 @@ pub(super) async fn paid_registrations(
     limit: usize,
 ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
     let after = after.unwrap_or_else(|| RegistrationId::lenient(""));
-    let rest = doc! {"_id": {"$gt": after}, "payment_id": {"$exists": true}};
+    let rest = doc! {"_id": {"$gt": uuid(after)}, "payment_id": {"$exists": true}};
     let found = tx.find(REGISTRATIONS, rest, doc! {"_id": 1}, limit).await?;
     let read = |found: &Document| {
         let confirmed = found.text("status")? == "confirmed";
@@ -161,7 +165,7 @@ async fn end(
         return Ok(());
     }
     let ids: Vec<RegistrationId> = registrations.iter().map(|registration| registration.id).collect();
-    let these = doc! {"_id": {"$in": ids}};
+    let these = doc! {"_id": {"$in": uuids(ids)}};
     tx.update_all(REGISTRATIONS, these.clone(), documents::cancelling())
         .await?;
     tx.update_all(TICKETS, these, doc! {"$set": {"void": true}})
@@ -189,7 +193,7 @@ pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> 
         }
         event => event?,
     };
-    let live = doc! {"event_id": event.id, "live": true};
+    let live = doc! {"event_id": uuid(event.id), "live": true};
     let found = tx.find(REGISTRATIONS, live, doc! {}, limit).await?;
     let live = sift(&found, documents::registration)?;
     end(tx, &live.rows, &event, EndReason::EventCancelled, now).await?;
@@ -203,7 +207,7 @@ pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> 
             .await?;
     }
     if found.len() < limit {
-        tx.update(EVENTS, doc! {"_id": event.id}, ended).await?;
+        tx.update(EVENTS, doc! {"_id": uuid(event.id)}, ended).await?;
     }
     Ok(found.len().max(1)) // an event without registrations was work too, and there may be another
 }
@@ -237,7 +241,7 @@ pub(super) async fn expire(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<
     for (event, seats) in freed {
         tx.update(
             EVENTS,
-            doc! {"_id": event},
+            doc! {"_id": uuid(event)},
             doc! {"$inc": {"seats_taken": -seats}},
         )
         .await?;
@@ -257,7 +261,7 @@ pub(super) async fn of_user(
     let mut wanted = Vec::new();
     // The status depends on the time and the event, so those that do not count are left out here.
     loop {
-        let mut theirs = doc! {"user_id": user};
+        let mut theirs = doc! {"user_id": uuid(user)};
         if let Some(after) = after {
             theirs.insert("_id", doc! {"$lt": uuid(after)});
         }
@@ -298,7 +302,12 @@ pub(super) async fn of_user_by_id(
     now: Timestamp,
 ) -> Result<Option<Registered>, StoreError> {
     let found = tx
-        .find(REGISTRATIONS, doc! {"_id": id, "user_id": user}, doc! {}, 1)
+        .find(
+            REGISTRATIONS,
+            doc! {"_id": uuid(id), "user_id": uuid(user)},
+            doc! {},
+            1,
+        )
         .await?;
     let registered = with_events(tx, &found, now).await?.pop();
     if registered.is_none() && !found.is_empty() {
@@ -323,7 +332,7 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
     let ids: Vec<RegistrationId> = registrations.iter().map(|one| one.id).collect();
     let limit = ids.len();
     let tickets = tx
-        .find(TICKETS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
+        .find(TICKETS, doc! {"_id": {"$in": uuids(ids)}}, doc! {}, limit)
         .await?;
     let tickets = sift(&tickets, |ticket| {
         Ok((ticket.id("_id")?, documents::ticket(ticket)?))

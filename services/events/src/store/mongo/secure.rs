@@ -2,10 +2,10 @@
 
 use common::{
     clock::Timestamp,
-    mongo::{Tx, date},
     store::StoreError,
     wire::{ExtendedHold, RefundReason, SecureSeat, SecuredSeat},
 };
+use mongo_store::{Tx, date, uuid};
 use mongodb::bson::doc;
 
 use super::{events, registrations, schema::REGISTRATIONS};
@@ -39,7 +39,7 @@ pub(super) async fn seat(
     };
     if let Some(hold) = &extended {
         let held = doc! {"status": "pending_payment", "live": true, "hold_expires_at": date(hold.until)};
-        let this = doc! {"_id": hold.registration_id};
+        let this = doc! {"_id": uuid(hold.registration_id)};
         tx.update(REGISTRATIONS, this, doc! {"$set": held}).await?;
     }
     Ok(Some(SecuredSeat { refused, extended }))
@@ -47,7 +47,7 @@ pub(super) async fn seat(
 
 pub(super) async fn release(tx: &mut Tx, hold: &ExtendedHold) -> Result<(), StoreError> {
     let as_extended = doc! {
-        "_id": hold.registration_id, "status": "pending_payment", "hold_expires_at": date(hold.until),
+        "_id": uuid(hold.registration_id), "status": "pending_payment", "hold_expires_at": date(hold.until),
     };
     let before = doc! {"$set": {"hold_expires_at": date(hold.before)}};
     tx.update(REGISTRATIONS, as_extended, before).await.map(drop)

@@ -3,12 +3,13 @@
 use common::{
     clock::Timestamp,
     http::context::Carried,
-    outbox::{Incoming, Receipt},
-    sqlite::{inbox, outbox, receipt},
+    outbox::Receipt,
     store::StoreError,
+    subscriber::Incoming,
     wire::{PaymentCaptured, PaymentReversed, RefundReason},
 };
-use rusqlite::Connection;
+use sqlite_store::Connection;
+use sqlite_store::{inbox, outbox, receipt};
 use uuid::Uuid;
 
 use super::{events, registrations};

@@ -4,14 +4,14 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, UserId},
-    sqlite::{
-        outbox,
-        rows::{sift, sift_page},
-    },
     store::StoreError,
     unreadable::set_aside,
 };
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use sqlite_store::{Connection, Param, params};
+use sqlite_store::{
+    outbox,
+    rows::{sift, sift_page},
+};
 
 use super::rows;
 use crate::{
@@ -62,19 +62,19 @@ const TO_INDEX: &str = "FROM events WHERE words_version IS NULL OR words_version
 
 pub(super) fn any_to_index(db: &Connection) -> Result<bool, StoreError> {
     Ok(db
-        .prepare(&const_sql(&["SELECT 1 ", TO_INDEX]))?
+        .prepare_cached(&const_sql(&["SELECT 1 ", TO_INDEX]))?
         .exists([search_terms::VERSION])?)
 }
 
 pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> {
     let sql = const_sql(&["SELECT id, name, address, details ", TO_INDEX, " LIMIT ?2"]);
     let found = {
-        let mut statement = db.prepare(&sql)?;
+        let mut statement = db.prepare_cached(&sql)?;
         sift(
             statement.query(params![search_terms::VERSION, limit as i64])?,
             0,
             |row| {
-                Ok::<(EventId, [String; 3]), rusqlite::Error>((
+                Ok::<(EventId, [String; 3]), sqlite_store::Error>((
                     row.get(0)?,
                     [row.get(1)?, row.get(2)?, row.get(3)?],
                 ))
@@ -95,7 +95,7 @@ pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> 
 
 pub(super) fn find(db: &Connection, id: EventId) -> Result<Option<Event>, StoreError> {
     let sql = const_sql(&["SELECT ", rows::EVENT, " FROM events AS e WHERE id = ?1"]);
-    Ok(db.prepare_cached(&sql)?.query_row([id], rows::event).optional()?)
+    Ok(db.prepare_cached(&sql)?.find([id], rows::event)?)
 }
 
 pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
@@ -122,8 +122,8 @@ pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Re
 
 pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<EventPage, StoreError> {
     let mut sql = const_sql(&["SELECT ", rows::EVENT, " FROM events AS e WHERE cancelled = 0"]);
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-    let mut and = |condition: &str, given: Vec<Box<dyn ToSql>>| {
+    let mut values: Vec<Box<dyn Param>> = Vec::new();
+    let mut and = |condition: &str, given: Vec<Box<dyn Param>>| {
         sql.push_str(" AND ");
         sql.push_str(condition);
         values.extend(given);
@@ -135,7 +135,7 @@ pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<Eve
             vec![Box::new(word.clone()), Box::new(format!("{word}\u{10FFFF}"))],
         );
     }
-    let millis = |at: Timestamp| -> Vec<Box<dyn ToSql>> { vec![Box::new(at.timestamp_millis())] };
+    let millis = |at: Timestamp| -> Vec<Box<dyn Param>> { vec![Box::new(at.timestamp_millis())] };
     if let Some(from) = search.from {
         and("starts_at >= ?", millis(from));
     }
@@ -161,12 +161,9 @@ pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<Eve
     ));
     let mut statement = db.prepare_cached(&sql)?;
     let found = sift_page(page.limit + 1, |asked| {
-        let values = values.iter().map(AsRef::as_ref).chain([&asked as &dyn ToSql]);
-        sift(
-            statement.query(rusqlite::params_from_iter(values))?,
-            0,
-            rows::event,
-        )
+        let values = values.iter().map(AsRef::as_ref).chain([&asked as &dyn Param]);
+        let values: Vec<&dyn Param> = values.collect();
+        sift(statement.query(values.as_slice())?, 0, rows::event)
     })?;
     let place = |event: &Event| Cursor {
         key: event.time.at.timestamp_millis(),
@@ -246,7 +243,7 @@ pub(super) fn cancel(
 pub(super) fn any_ending(db: &Connection) -> Result<bool, StoreError> {
     Ok(db
         .prepare_cached("SELECT 1 FROM events WHERE ending = 1")?
-        .exists([])?)
+        .exists(params![])?)
 }
 
 /// The event of a registration that stands in the same file.

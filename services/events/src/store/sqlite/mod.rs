@@ -14,17 +14,19 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
-    sqlite::{
-        Sqlite,
-        idempotency::{self, keyed as with_key},
-        inbox, lease,
-        outbox::{self, SqliteOutbox},
-    },
+    outbox::{OutboxStore, Receipt},
     store::StoreError,
+    subscriber::Incoming,
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
+    workers::WakeSignal,
 };
 use parking_lot::Mutex;
+use sqlite_store::{
+    Sqlite,
+    idempotency::{self, keyed as with_key},
+    inbox, lease,
+    outbox::{self, SqliteOutbox},
+};
 
 use super::{
     CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
@@ -123,7 +125,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError> {
-        let change = move |db: &rusqlite::Connection| {
+        let change = move |db: &sqlite_store::Connection| {
             with_key(db, &keyed, now, |db| {
                 events::update(db, id, organizer, &patch, now)
             })
@@ -280,7 +282,7 @@ impl SqliteStore {
     /// A change that may tell others something.
     async fn publishing<T, E, F>(&self, change: F) -> Result<T, E>
     where
-        F: FnOnce(&rusqlite::Connection) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&sqlite_store::Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -302,7 +304,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = Sqlite::open(&dir.path().join("events.db"), MIGRATIONS).unwrap();
         Fresh {
-            damager: common::sqlite::testing::damager(&db),
+            damager: store_test_kit::sqlite::damager(&db),
             store: Arc::new(SqliteStore::new(db)),
             finish: Box::new(move || Box::pin(async move { drop(dir) })),
         }

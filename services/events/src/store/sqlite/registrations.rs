@@ -10,15 +10,15 @@ use common::{
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
-    sqlite::{
-        outbox,
-        rows::{sift, sift_page},
-    },
-    store::{StoreError, is_duplicate},
+    store::StoreError,
     unreadable::{left_out, set_aside},
     wire::{ClaimSeat, EndReason, PaymentCaptured, SeatClaim},
 };
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use sqlite_store::{Connection, Param, params};
+use sqlite_store::{
+    outbox,
+    rows::{sift, sift_page},
+};
 
 use super::{events, events::const_sql, rows};
 use crate::{
@@ -77,7 +77,7 @@ fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterEr
     loop {
         match insert_row(db, registration) {
             Ok(()) => return Ok(()),
-            Err(error) if is_duplicate(&error) => {}
+            Err(error) if error.is_duplicate() => {}
             Err(error) => return Err(StoreError::from(error).into()),
         }
         let live = find_live(db, registration.event_id, registration.user_id)?
@@ -91,7 +91,7 @@ fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterEr
     }
 }
 
-fn insert_row(db: &Connection, registration: &Registration) -> rusqlite::Result<()> {
+fn insert_row(db: &Connection, registration: &Registration) -> sqlite_store::RowResult<()> {
     let hold = match registration.state {
         State::PendingPayment { hold_expires_at } => Some(hold_expires_at.timestamp_millis()),
         _ => None,
@@ -120,8 +120,7 @@ fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Reg
     ]);
     Ok(db
         .prepare_cached(&sql)?
-        .query_row(params![event, user], |row| rows::registration(row, 0))
-        .optional()?)
+        .find(params![event, user], |row| rows::registration(row, 0))?)
 }
 
 /// The live registration of the user of an ended one, for the same event.
@@ -140,8 +139,7 @@ pub(super) fn find(db: &Connection, id: RegistrationId) -> Result<Option<Registr
     ]);
     Ok(db
         .prepare_cached(&sql)?
-        .query_row([id], |row| rows::registration(row, 0))
-        .optional()?)
+        .find([id], |row| rows::registration(row, 0))?)
 }
 
 /// Takes one seat if there is one. When all are taken, holds that have run out give theirs back first.
@@ -183,13 +181,13 @@ fn free_seats(db: &Connection, event: EventId, seats: usize) -> Result<(), Store
     Ok(())
 }
 
-fn expire_one(db: &Connection, id: &dyn ToSql) -> Result<(), StoreError> {
+fn expire_one(db: &Connection, id: &dyn Param) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE registrations SET status = 'expired' WHERE id = ?1")?
         .execute([id])?;
     Ok(())
 }
 
-fn cancel_one(db: &Connection, id: &dyn ToSql) -> Result<(), StoreError> {
+fn cancel_one(db: &Connection, id: &dyn Param) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE registrations SET status = 'cancelled', hold_expires_at = NULL WHERE id = ?1")?
         .execute([id])?;
     Ok(())
@@ -334,22 +332,21 @@ pub(super) fn paid_registrations(
         "SELECT id, payment_id, status = 'confirmed' FROM registrations
          WHERE payment_id IS NOT NULL AND (?1 IS NULL OR id > ?1) ORDER BY id LIMIT ?2",
     )?;
-    let rows = statement.query_map(params![after, limit as i64], |row| {
+    let rows = statement.all(params![after, limit as i64], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(rows)
 }
 
 fn ticket(db: &Connection, id: RegistrationId) -> Result<Option<Ticket>, StoreError> {
     Ok(db
         .prepare_cached("SELECT id, code FROM tickets WHERE registration_id = ?1")?
-        .query_row([id], |row| {
+        .find([id], |row| {
             Ok(Ticket {
                 id: row.get(0)?,
                 code: row.get(1)?,
             })
-        })
-        .optional()?)
+        })?)
 }
 
 fn end_one(
@@ -377,7 +374,7 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
     ]);
     let event = {
         let mut statement = db.prepare_cached(&sql)?;
-        sift(statement.query([])?, 0, rows::event)?
+        sift(statement.query(params![])?, 0, rows::event)?
     };
     if let Some((id, why)) = event.unreadable.first() {
         db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?
@@ -477,8 +474,7 @@ pub(super) fn of_user_by_id(
     ]);
     Ok(db
         .prepare_cached(&sql)?
-        .query_row(params![user, id], |row| rows::registered(row, now))
-        .optional()?)
+        .find(params![user, id], |row| rows::registered(row, now))?)
 }
 
 pub(super) fn any_expired(db: &Connection, now: Timestamp) -> Result<bool, StoreError> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use common::{
     clock::{Timestamp, from_millis},
-    sqlite::rows::{named, unreadable},
     time::EventTime,
 };
-use rusqlite::Row;
+use sqlite_store::Row;
+use sqlite_store::{Error, rows::named};
 
 use crate::{
     domain::{
@@ -25,7 +25,7 @@ pub const EVENT: &str =
 pub const EVENT_COLUMNS: usize = 16;
 
 /// Reads an event from the first columns of a row.
-pub fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
     let zone = named(row, 5, |zone| zone.parse().ok())?;
     let closes_at: Option<Timestamp> = row.get::<_, Option<i64>>(10)?.map(from_millis);
     let closes = match (row.get::<_, bool>(11)?, closes_at) {
@@ -59,7 +59,7 @@ pub const REGISTRATION: &str =
     r.paid";
 
 /// Reads a registration from the columns that begin at `at`.
-pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> {
+pub fn registration(row: &Row<'_>, at: usize) -> sqlite_store::RowResult<Registration> {
     let status: String = row.get(at + 4)?;
     let state = match status.as_str() {
         "pending_payment" => State::PendingPayment {
@@ -71,7 +71,7 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
         },
         "cancelled" => State::Cancelled,
         _ => {
-            return Err(unreadable(
+            return Err(Error::unreadable(
                 at + 4,
                 format!("{status:?} is no status of this release"),
             ));
@@ -90,7 +90,7 @@ pub fn registration(row: &Row<'_>, at: usize) -> rusqlite::Result<Registration> 
 }
 
 /// Reads an event, a registration and its ticket, if it ever had one (`t.id, t.code`), as they stand at `now`.
-pub fn registered(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Registered> {
+pub fn registered(row: &Row<'_>, now: Timestamp) -> sqlite_store::RowResult<Registered> {
     const TICKET: usize = EVENT_COLUMNS + 9;
     let event = event(row)?;
     let mut registration = registration(row, EVENT_COLUMNS)?;

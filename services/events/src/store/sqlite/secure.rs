@@ -5,7 +5,7 @@ use common::{
     store::StoreError,
     wire::{ExtendedHold, RefundReason, SecureSeat, SecuredSeat},
 };
-use rusqlite::{Connection, params};
+use sqlite_store::{Connection, params};
 
 use super::{events, registrations};
 use crate::domain::registration::{OnCapture, on_capture};

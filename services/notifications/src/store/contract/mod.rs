@@ -12,8 +12,8 @@ mod unreadable;
 
 use std::sync::Arc;
 
-use common::unreadable::testing::Damager;
 use futures_util::future::BoxFuture;
+use test_kit::damage::Damager;
 
 pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*, unpaid::*, unreadable::*};
 use super::Store;

@@ -1,10 +1,7 @@
 //! One row that cannot be read stops nothing but itself.
 
-use common::{
-    ids::MessageId,
-    unreadable::testing::{Bad, Damage},
-    wire::EventFacts,
-};
+use common::{ids::MessageId, wire::EventFacts};
+use test_kit::damage::{Bad, Damage};
 use uuid::Uuid;
 
 use super::{Fresh, kit::*};

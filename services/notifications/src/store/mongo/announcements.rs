@@ -5,11 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::Timestamp,
     ids::{EventId, RegistrationId},
-    mongo::{Fields, Key, Tx},
     store::StoreError,
     unreadable::{Sifted, left_out, set_aside},
     wire::EventFacts,
 };
+use mongo_store::{Fields, Key, Tx, uuid};
 use mongodb::bson::{Document, doc};
 
 use super::{
@@ -46,9 +46,9 @@ async fn read(tx: &mut Tx, found: &Document, limit: usize) -> Result<Announcemen
     let cursor: Option<RegistrationId> = found.maybe_id("cursor")?;
     let mut versions = HashMap::new();
     let facts = known(tx, &mut versions, event, found.long("version")?).await?;
-    let mut rest = doc! {"event_id": event, "live": true};
+    let mut rest = doc! {"event_id": uuid(event), "live": true};
     if let Some(cursor) = cursor {
-        rest.insert("_id", doc! {"$gt": cursor});
+        rest.insert("_id", doc! {"$gt": uuid(cursor)});
     }
     let found = tx.find(ATTENDANCES, rest, doc! {"_id": 1}, limit).await?;
     let mut attendees = Sifted::default();
@@ -101,9 +101,9 @@ async fn known(
 
 /// Where the announcement of a step stood.
 fn standing(step: &Step) -> Document {
-    let mut standing = doc! {"_id": step.facts.event_id, "version": step.facts.version};
+    let mut standing = doc! {"_id": uuid(step.facts.event_id), "version": step.facts.version};
     match step.cursor {
-        Some(cursor) => standing.insert("cursor", cursor),
+        Some(cursor) => standing.insert("cursor", uuid(cursor)),
         None => standing.insert("cursor", doc! {"$exists": false}),
     };
     standing
@@ -115,14 +115,18 @@ pub(super) async fn step(tx: &mut Tx, step: &Step, now: Timestamp) -> Result<boo
         return Ok(tx.delete(ANNOUNCEMENTS, standing(step)).await? == 1);
     };
     if !tx
-        .update(ANNOUNCEMENTS, standing(step), doc! {"$set": {"cursor": last}})
+        .update(
+            ANNOUNCEMENTS,
+            standing(step),
+            doc! {"$set": {"cursor": uuid(*last)}},
+        )
         .await?
     {
         return Ok(false);
     }
     let mut queued: Vec<Letter<'_>> = Vec::new();
     for (registration, letters) in &step.reached {
-        let untold = doc! {"_id": registration, "live": true, "told_version": {"$lt": facts.version}};
+        let untold = doc! {"_id": uuid(*registration), "live": true, "told_version": {"$lt": facts.version}};
         if tx
             .update(
                 ATTENDANCES,

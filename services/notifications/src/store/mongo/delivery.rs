@@ -3,10 +3,10 @@
 use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::MessageId,
-    mongo::{Fields, Key, Tx, date, uuid},
     store::StoreError,
     unreadable::set_aside,
 };
+use mongo_store::{Fields, Key, Tx, date, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
@@ -81,8 +81,12 @@ pub(super) async fn claim(
     for found in &found {
         match read(tx, found, &mut reader, now).await {
             Ok((Turn::Take, claimed)) => taken.push(claimed),
-            Ok((Turn::Drop(why), claimed)) => settle(tx, claimed.message.id, Status::Dropped, why).await?,
-            Ok((Turn::GiveUp(why), claimed)) => settle(tx, claimed.message.id, Status::Failed, why).await?,
+            Ok((Turn::Drop(why), claimed)) => {
+                settle(tx, uuid(claimed.message.id), Status::Dropped, why).await?
+            }
+            Ok((Turn::GiveUp(why), claimed)) => {
+                settle(tx, uuid(claimed.message.id), Status::Failed, why).await?
+            }
             Err(StoreError::Corrupt(why)) => {
                 let key = Key::of(found);
                 set_aside(table::MESSAGES, &key, &why);
@@ -97,7 +101,8 @@ pub(super) async fn claim(
             "$set": {"status": "sending", "due_at": date(until), "lease_owner": uuid(owner)},
             "$inc": {"fence": 1_i64, "attempts": 1_i64},
         };
-        tx.update_all(MESSAGES, doc! {"_id": {"$in": ids}}, take).await?;
+        tx.update_all(MESSAGES, doc! {"_id": {"$in": uuids(ids)}}, take)
+            .await?;
     }
     Ok(taken)
 }
@@ -112,7 +117,7 @@ pub(super) async fn next(tx: &mut Tx, channel: Channel) -> Result<Option<Timesta
 pub(super) async fn report(tx: &mut Tx, reports: &[Report], now: Timestamp) -> Result<usize, StoreError> {
     let mut held = 0;
     for Report { id, fence, result } in reports {
-        let in_hand = doc! {"_id": id, "fence": fence, "status": "sending"};
+        let in_hand = doc! {"_id": uuid(*id), "fence": fence, "status": "sending"};
         held += usize::from(match result {
             Tried::Sent {
                 provider,
@@ -169,7 +174,7 @@ async fn failed(
         }
         other => {
             let status = other.map_or(Status::Failed, |(_, status)| status);
-            settle(tx, found.id::<MessageId>("_id")?, status, why).await?;
+            settle(tx, uuid(found.id::<MessageId>("_id")?), status, why).await?;
             Ok(true)
         }
     }
@@ -180,7 +185,7 @@ async fn settle(tx: &mut Tx, id: impl Into<Bson>, status: Status, why: &str) -> 
         "$set": {"status": status.name(), "last_error": why},
         "$unset": {"due_at": "", "lease_owner": ""},
     };
-    tx.update_unchecked(MESSAGES, doc! {"_id": id.into()}, update)
+    tx.update_unchecked(MESSAGES, doc! {"_id": id}, update)
         .await
         .map(drop)
 }

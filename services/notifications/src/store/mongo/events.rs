@@ -5,13 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use common::{
-    clock::Timestamp,
-    ids::EventId,
-    mongo::{Fields, Tx, date},
-    store::StoreError,
-    wire::EventFacts,
-};
+use common::{clock::Timestamp, ids::EventId, store::StoreError, wire::EventFacts};
+use mongo_store::{Fields, Tx, date, uuid};
 use mongodb::bson::{Document, doc};
 
 use super::schema::{ANNOUNCEMENTS, EVENTS};
@@ -35,7 +30,7 @@ impl Newest {
             return Ok(Some(known.clone()));
         }
         let found = tx
-            .find(EVENTS, doc! {"event_id": event}, doc! {"version": -1}, 1)
+            .find(EVENTS, doc! {"event_id": uuid(event)}, doc! {"version": -1}, 1)
             .await?;
         let found = found.first().map(read).transpose()?.map(Arc::new);
         if let Some(found) = &found {
@@ -102,7 +97,7 @@ pub(super) async fn at_version(
 async fn insert(tx: &mut Tx, facts: &EventFacts) -> Result<(), StoreError> {
     let document = doc! {
         "_id": id(facts.event_id, facts.version),
-        "event_id": facts.event_id,
+        "event_id": uuid(facts.event_id),
         "version": facts.version,
         "name": &facts.name,
         "address": &facts.address,
@@ -121,7 +116,7 @@ async fn announce(tx: &mut Tx, facts: &EventFacts, now: Timestamp) -> Result<(),
         "$unset": {"cursor": "", "why": ""},
         "$setOnInsert": {"created_at": date(now)},
     };
-    tx.upsert(ANNOUNCEMENTS, doc! {"_id": facts.event_id}, start)
+    tx.upsert(ANNOUNCEMENTS, doc! {"_id": uuid(facts.event_id)}, start)
         .await
         .map(drop)
 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use common::{
     clock::Timestamp,
     ids::{RegistrationId, UserId},
-    mongo::{Fields, Tx, inbox},
     store::StoreError,
     wire::EventFacts,
 };
+use mongo_store::{Fields, Tx, inbox, uuid, uuids};
 use mongodb::bson::{Document, doc};
 
 use super::{
@@ -57,7 +57,12 @@ impl<'a> Writing<'a> {
             .collect();
         let limit = confirmed.len();
         let found = tx
-            .find(ATTENDANCES, doc! {"_id": {"$in": confirmed}}, doc! {}, limit)
+            .find(
+                ATTENDANCES,
+                doc! {"_id": {"$in": uuids(confirmed)}},
+                doc! {},
+                limit,
+            )
             .await?;
         Ok(Self {
             now,
@@ -121,9 +126,9 @@ impl<'a> Writing<'a> {
             return Ok(());
         }
         self.attendances.push(doc! {
-            "_id": registration,
-            "user_id": user,
-            "event_id": facts.event_id,
+            "_id": uuid(registration),
+            "user_id": uuid(user),
+            "event_id": uuid(facts.event_id),
             "told_version": facts.version,
             "live": true,
         });
@@ -147,8 +152,8 @@ impl<'a> Writing<'a> {
         };
         // What is known of it may be among what is still to be written.
         self.flush(tx).await?;
-        let attends = tx.find_one(ATTENDANCES, doc! {"_id": registration}).await?;
-        let expired = doc! {"occurrence": registration, "kind": Kind::HoldExpired.name()};
+        let attends = tx.find_one(ATTENDANCES, doc! {"_id": uuid(registration)}).await?;
+        let expired = doc! {"occurrence": uuid(registration), "kind": Kind::HoldExpired.name()};
         if attends.is_some() || tx.find_one(MESSAGES, expired).await?.is_some() {
             return Ok(());
         }
@@ -186,9 +191,10 @@ impl<'a> Writing<'a> {
         let facts = self.newest.learn(tx, facts, self.now).await?;
         let end = doc! {
             "$set": {"live": false},
-            "$setOnInsert": {"user_id": user, "event_id": facts.event_id, "told_version": facts.version},
+            "$setOnInsert": {"user_id": uuid(user), "event_id": uuid(facts.event_id), "told_version": facts.version},
         };
-        tx.upsert(ATTENDANCES, doc! {"_id": registration}, end).await?;
+        tx.upsert(ATTENDANCES, doc! {"_id": uuid(registration)}, end)
+            .await?;
         self.heard_of.insert(registration);
         reminders::drop_all(tx, registration).await?;
         letters::withdraw(tx, registration, &WITHDRAWN_AT_END, i64::MAX).await?;

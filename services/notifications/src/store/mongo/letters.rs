@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use common::{
     clock::Timestamp,
     ids::{EventId, RegistrationId},
-    mongo::{Fields, Tx, date, uuid},
     store::StoreError,
     unreadable::not_json,
     wire::EventFacts,
 };
+use mongo_store::{Fields, Tx, date, uuid};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
@@ -72,9 +72,9 @@ fn details(letter: &Draft) -> Result<String, StoreError> {
 
 fn document(letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
     let mut document = doc! {
-        "_id": letter.id,
-        "user_id": letter.user_id,
-        "event_id": letter.event_id,
+        "_id": uuid(letter.id),
+        "user_id": uuid(letter.user_id),
+        "event_id": uuid(letter.event_id),
         "occurrence": uuid(letter.occurrence),
         "kind": letter.kind.name(),
         "channel": letter.channel.name(),
@@ -104,7 +104,7 @@ pub(super) async fn withdraw(
 ) -> Result<(), StoreError> {
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     let these = doc! {
-        "occurrence": registration,
+        "occurrence": uuid(registration),
         "kind": {"$in": kinds},
         "schedule_version": {"$lt": schedule_version},
     };

@@ -4,10 +4,10 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     ids::{MessageId, UserId},
-    mongo::{Fields, Key, Tx, date, sift, uuid},
     store::StoreError,
     unreadable::Sifted,
 };
+use mongo_store::{Fields, Key, Tx, date, sift, uuid};
 use mongodb::bson::{Document, doc};
 
 use super::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
-    let mut theirs = doc! {"user_id": user};
+    let mut theirs = doc! {"user_id": uuid(user)};
     if let Some(after) = page.after {
         let at = date(from_millis(after.key));
         theirs.insert(
@@ -85,7 +85,7 @@ pub(super) async fn taken_by(
 
 pub(super) async fn find(tx: &mut Tx, provider: &str, id: MessageId) -> Result<Option<Message>, StoreError> {
     match tx
-        .find_one(MESSAGES, doc! {"_id": id, "provider": provider})
+        .find_one(MESSAGES, doc! {"_id": uuid(id), "provider": provider})
         .await?
     {
         Some(found) => Reader::default().read(tx, &found).await.map(Some),

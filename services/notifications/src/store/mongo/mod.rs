@@ -16,10 +16,10 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::{MessageId, UserId},
-    mongo::{Mongo, inbox},
     store::StoreError,
 };
 use futures_util::FutureExt;
+use mongo_store::{Mongo, inbox};
 use uuid::Uuid;
 
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
@@ -159,10 +159,9 @@ impl Store for MongoStore {
 
 #[cfg(test)]
 mod tests {
-    use common::{
-        mongo::testing::{Watch, damager, fresh_uri},
-        wire::service,
-    };
+    use common::wire::service;
+    use store_test_kit::mongo::{Watch, damager};
+    use test_kit::mongo::fresh_uri;
 
     use super::*;
     use crate::store::contract::Fresh;

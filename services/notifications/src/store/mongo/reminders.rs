@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use common::{
     clock::{Timestamp, from_millis},
     ids::{EventId, RegistrationId},
-    mongo::{Fields, Key, Tx, date},
     store::StoreError,
     unreadable::{Sifted, set_aside},
     wire::EventFacts,
 };
+use mongo_store::{Fields, Key, Tx, date, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
@@ -43,7 +43,7 @@ pub(super) fn planned(registration: RegistrationId, facts: &EventFacts, now: Tim
         .map(|planned| {
             doc! {
                 "_id": id(registration, planned.kind),
-                "registration_id": registration,
+                "registration_id": uuid(registration),
                 "kind": planned.kind.name(),
                 "due_at": date(planned.due_at),
                 "schedule_version": facts.schedule_version,
@@ -67,7 +67,12 @@ pub(super) async fn follow(
         return withdraw(tx, registration, &kinds, i64::MAX).await;
     }
     let theirs = tx
-        .find(SCHEDULES, doc! {"registration_id": registration}, doc! {}, KINDS)
+        .find(
+            SCHEDULES,
+            doc! {"registration_id": uuid(registration)},
+            doc! {},
+            KINDS,
+        )
         .await?;
     let mut versions: HashMap<String, i64> = HashMap::new();
     for known in &theirs {
@@ -88,7 +93,7 @@ pub(super) async fn follow(
     }
     tx.insert(SCHEDULES, added).await?;
     let outdated = doc! {
-        "registration_id": registration,
+        "registration_id": uuid(registration),
         "status": "pending",
         "schedule_version": {"$lt": facts.schedule_version},
     };
@@ -99,7 +104,7 @@ pub(super) async fn follow(
 
 /// Drops the pending reminders of a registration.
 pub(super) async fn drop_all(tx: &mut Tx, registration: RegistrationId) -> Result<(), StoreError> {
-    let pending = doc! {"registration_id": registration, "status": "pending"};
+    let pending = doc! {"registration_id": uuid(registration), "status": "pending"};
     tx.update_all(SCHEDULES, pending, doc! {"$set": {"status": "dropped"}})
         .await
         .map(drop)

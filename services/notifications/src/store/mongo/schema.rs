@@ -1,6 +1,6 @@
 //! The collections, as the SQLite tables of the same names.
 
-use common::mongo::{Collection, Index, inbox};
+use mongo_store::{Collection, Index, inbox};
 use mongodb::bson::doc;
 
 pub(super) const EVENTS: &str = "events";

@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::Timestamp,
     ids::{EventId, RegistrationId},
-    sqlite::rows::{Key, sift},
     store::StoreError,
     unreadable,
     wire::EventFacts,
 };
-use rusqlite::{Connection, Row, params};
+use sqlite_store::rows::{Key, sift};
+use sqlite_store::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::{events::at_version, intake::queue, reminders};
@@ -30,13 +30,13 @@ pub fn next(db: &Connection, limit: usize) -> Result<Next, StoreError> {
     let mut statement = db.prepare_cached(
         "SELECT event_id, version, cursor FROM announcements WHERE why IS NULL ORDER BY created_at LIMIT 1",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(params![])?;
     let Some(row) = rows.next()? else {
         return Ok(Next::None);
     };
-    match read(db, row, limit) {
+    match read(db, &row, limit) {
         Ok(step) => Ok(Next::Step(step)),
-        Err(StoreError::Corrupt(why)) => Ok(Next::Unreadable(Key::of(row, 0), why)),
+        Err(StoreError::Corrupt(why)) => Ok(Next::Unreadable(Key::of(&row, 0), why)),
         Err(error) => Err(error),
     }
 }

@@ -3,11 +3,11 @@
 use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::MessageId,
-    sqlite::rows::{maybe_time, sift},
     store::StoreError,
     unreadable::set_aside,
 };
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use sqlite_store::rows::{maybe_time, sift};
+use sqlite_store::{Connection, Param, params};
 use uuid::Uuid;
 
 use super::letters::{COLUMNS, Reader, WIDTH};
@@ -84,7 +84,7 @@ pub fn claim(
 pub fn next(db: &Connection, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
     Ok(db
         .prepare_cached("SELECT min(due_at) FROM messages WHERE channel = ?1 AND due_at IS NOT NULL")?
-        .query_row([channel.name()], |row| maybe_time(row, 0))?)
+        .one([channel.name()], |row| maybe_time(row, 0))?)
 }
 
 pub fn report(db: &Connection, reports: &[Report], now: Timestamp) -> Result<usize, StoreError> {
@@ -128,10 +128,9 @@ fn failed(
         .prepare_cached(
             "SELECT attempts, withdrawn, not_after FROM messages WHERE id = ?1 AND fence = ?2 AND status = 'sending'",
         )?
-        .query_row(params![id, fence], |row| {
+        .find(params![id, fence], |row| {
             Ok((row.get::<_, u32>(0)?, row.get::<_, bool>(1)?, row.get::<_, Option<i64>>(2)?.map(from_millis)))
-        })
-        .optional()?;
+        })?;
     let Some((attempts, withdrawn, not_after)) = held else {
         return Ok(0);
     };
@@ -148,7 +147,7 @@ fn failed(
     Ok(1)
 }
 
-fn settle(db: &Connection, id: &dyn ToSql, status: Status, why: &str) -> Result<(), StoreError> {
+fn settle(db: &Connection, id: &dyn Param, status: Status, why: &str) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE messages SET status = ?2, due_at = NULL, lease_owner = NULL, last_error = ?3 WHERE id = ?1",
     )?

@@ -5,11 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::{Timestamp, from_millis},
     ids::EventId,
-    sqlite::rows::named,
     store::StoreError,
     wire::EventFacts,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use sqlite_store::rows::named;
+use sqlite_store::{Connection, Row, params};
 
 use crate::domain::change::compare;
 
@@ -26,11 +26,7 @@ impl Newest {
             return Ok(Some(known.clone()));
         }
         let sql = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?1 ORDER BY version DESC LIMIT 1");
-        let found = db
-            .prepare_cached(&sql)?
-            .query_row([event], read)
-            .optional()?
-            .map(Arc::new);
+        let found = db.prepare_cached(&sql)?.find([event], read)?.map(Arc::new);
         if let Some(found) = &found {
             self.0.insert(event, found.clone());
         }
@@ -68,10 +64,7 @@ impl Newest {
 /// One version of an event.
 pub fn at_version(db: &Connection, event: EventId, version: i64) -> Result<Option<EventFacts>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?1 AND version = ?2");
-    Ok(db
-        .prepare_cached(&sql)?
-        .query_row(params![event, version], read)
-        .optional()?)
+    Ok(db.prepare_cached(&sql)?.find(params![event, version], read)?)
 }
 
 fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
@@ -105,7 +98,7 @@ fn announce(db: &Connection, facts: &EventFacts, now: Timestamp) -> Result<(), S
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<EventFacts> {
+fn read(row: &Row<'_>) -> sqlite_store::RowResult<EventFacts> {
     Ok(EventFacts {
         event_id: row.get(0)?,
         name: row.get(1)?,

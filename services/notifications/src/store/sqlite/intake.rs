@@ -3,11 +3,11 @@
 use common::{
     clock::Timestamp,
     ids::{RegistrationId, UserId},
-    sqlite::inbox,
     store::StoreError,
     wire::EventFacts,
 };
-use rusqlite::{Connection, params};
+use sqlite_store::inbox;
+use sqlite_store::{Connection, params};
 
 use super::{events::Newest, letters, reminders};
 use crate::{

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use common::{
     clock::{Timestamp, from_millis},
     ids::{EventId, RegistrationId},
-    sqlite::rows::named,
     store::StoreError,
     unreadable::not_json,
     wire::EventFacts,
 };
-use rusqlite::{Connection, Row, params};
+use sqlite_store::rows::named;
+use sqlite_store::{Connection, Row, params};
 
 use super::events;
 use crate::domain::message::{Channel, Draft, Kind, Message, Status};

@@ -4,11 +4,10 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     ids::{MessageId, UserId},
-    sqlite::rows::named,
-    sqlite::rows::{sift, sift_page},
     store::StoreError,
 };
-use rusqlite::{Connection, Row, params};
+use sqlite_store::rows::{named, sift, sift_page};
+use sqlite_store::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::letters::{COLUMNS, Reader};
@@ -72,13 +71,13 @@ pub fn find(db: &Connection, provider: &str, id: MessageId) -> Result<Option<Mes
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(params![id, provider])?;
     rows.next()?
-        .map(|row| Reader::default().read(db, row))
+        .map(|row| Reader::default().read(db, &row))
         .transpose()
 }
 
 pub fn stats(db: &Connection, now: Timestamp) -> Result<Stats, StoreError> {
     let count = |sql: &str| -> Result<u64, StoreError> {
-        let count: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        let count: i64 = db.prepare_cached(sql)?.one(params![], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     };
     let mut oldest: Option<i64> = None;

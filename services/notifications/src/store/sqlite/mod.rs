@@ -16,10 +16,10 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::{MessageId, UserId},
-    sqlite::{Sqlite, inbox},
     store::StoreError,
 };
-use rusqlite::params;
+use sqlite_store::params;
+use sqlite_store::{Sqlite, inbox};
 use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
@@ -162,7 +162,7 @@ mod tests {
         // Two doors to one file, as two processes have.
         let open = || Sqlite::open(&dir.path().join("notifications.db"), MIGRATIONS).unwrap();
         let (db, other) = (open(), open());
-        let damager = common::sqlite::testing::damager(&db);
+        let damager = store_test_kit::sqlite::damager(&db);
         Fresh {
             store: Arc::new(SqliteStore::new(db)),
             other: Arc::new(SqliteStore::new(other)),

@@ -3,13 +3,12 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::RegistrationId,
-    sqlite::rows::named,
-    sqlite::rows::{Key, maybe_time},
     store::StoreError,
     unreadable,
     wire::EventFacts,
 };
-use rusqlite::{Connection, Row, params};
+use sqlite_store::rows::{Key, maybe_time, named};
+use sqlite_store::{Connection, Row, params};
 
 use super::{events::Newest, intake::queue, letters::withdraw};
 use crate::{
@@ -100,9 +99,9 @@ pub fn due(
     let mut rows = statement.query(params![now.timestamp_millis(), limit as i64])?;
     let (mut newest, mut due, mut unreadable) = (Newest::default(), Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
-        match read(db, row, &mut newest) {
+        match read(db, &row, &mut newest) {
             Ok(reminder) => due.push(reminder),
-            Err(StoreError::Corrupt(why)) => unreadable.push((Key::of(row, 0), Key::of(row, 1), why)),
+            Err(StoreError::Corrupt(why)) => unreadable.push((Key::of(&row, 0), Key::of(&row, 1), why)),
             Err(error) => return Err(error),
         }
     }
@@ -140,7 +139,7 @@ pub fn set_aside(db: &Connection, reminders: &[Unreadable]) -> Result<(), StoreE
 pub fn next(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
     Ok(db
         .prepare_cached("SELECT min(due_at) FROM schedules WHERE status = 'pending'")?
-        .query_row([], |row| maybe_time(row, 0))?)
+        .one(params![], |row| maybe_time(row, 0))?)
 }
 
 pub fn decide(db: &Connection, decided: &[DecidedReminder], now: Timestamp) -> Result<usize, StoreError> {

@@ -1,6 +1,6 @@
 //! The tables.
 
-use common::sqlite::inbox;
+use sqlite_store::inbox;
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
 pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST, WHY];

@@ -1,6 +1,6 @@
 //! One row that cannot be read stops nothing but itself.
 
-use common::unreadable::testing::{Bad, Damage};
+use test_kit::damage::{Bad, Damage};
 use uuid::Uuid;
 
 use super::*;

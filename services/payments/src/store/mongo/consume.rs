@@ -3,11 +3,12 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::PaymentId,
-    mongo::{Fields, Tx, date, inbox},
-    outbox::{Incoming, Receipt},
+    outbox::Receipt,
     store::StoreError,
+    subscriber::Incoming,
     wire::RegistrationEnded,
 };
+use mongo_store::{Fields, Tx, date, inbox};
 use mongodb::bson::{Binary, doc, spec::BinarySubtype};
 
 use super::{

@@ -1,13 +1,7 @@
 //! The ledger of refunds at Razorpay.
 
-use common::{
-    clock::Timestamp,
-    ids::PaymentId,
-    money::Paise,
-    mongo::{Fields, Tx, date, outbox, sift},
-    store::StoreError,
-    wire::RefundReason,
-};
+use common::{clock::Timestamp, ids::PaymentId, money::Paise, store::StoreError, wire::RefundReason};
+use mongo_store::{Fields, Tx, date, outbox, sift, uuid, uuids};
 use mongodb::bson::{Document, doc};
 
 use super::{
@@ -71,7 +65,8 @@ pub(super) async fn note(
     let follows = on_entry(payment.status, duty.is_some(), pays, was, &entry, &balance);
     // Also when nothing changes: two entries of one payment at once meet here, and the later sees both.
     let status = doc! {"$set": {"status": follows.status.name(), "refunds_at": date(now)}};
-    tx.update(PAYMENTS, doc! {"_id": payment.id}, status).await?;
+    tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, status)
+        .await?;
     if follows.notify {
         let reason = match (entry.refund_id, &duty) {
             (Some(_), Some(duty)) => duty.reason,
@@ -96,13 +91,13 @@ pub(super) async fn note(
 
 async fn put(tx: &mut Tx, entry: &Entry, now: Timestamp) -> Result<(), StoreError> {
     let mut set = doc! {
-        "payment_id": entry.payment_id,
+        "payment_id": uuid(entry.payment_id),
         "amount": entry.amount.0,
         "status": entry.status.name(),
         "created_at": date(entry.created_at),
         "looked_at": date(now),
     };
-    set.put("refund_id", entry.refund_id);
+    set.put("refund_id", entry.refund_id.map(uuid));
     set.put("processed_at", entry.processed_at.map(date));
     set.put("failed_at", entry.failed_at.map(date));
     tx.upsert(ENTRIES, doc! {"_id": &entry.id}, doc! {"$set": set})
@@ -113,7 +108,7 @@ async fn put(tx: &mut Tx, entry: &Entry, now: Timestamp) -> Result<(), StoreErro
 pub(super) async fn of_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Entry>, StoreError> {
     let by_time = doc! {"created_at": 1, "_id": 1};
     let found = tx
-        .find(ENTRIES, doc! {"payment_id": payment}, by_time, usize::MAX)
+        .find(ENTRIES, doc! {"payment_id": uuid(payment)}, by_time, usize::MAX)
         .await?;
     found.iter().map(read).collect()
 }
@@ -124,7 +119,7 @@ pub(super) async fn pending(tx: &mut Tx, before: Timestamp, limit: usize) -> Res
     let found = tx.find(ENTRIES, pending, doc! {"looked_at": 1}, limit).await?;
     let mut entries = sift(&found, read)?.left_out(table::ENTRIES);
     let payments: Vec<PaymentId> = entries.iter().map(|entry| entry.payment_id).collect();
-    let open = doc! {"payment_id": {"$in": payments}, "next_at": {"$exists": true}};
+    let open = doc! {"payment_id": {"$in": uuids(payments)}, "next_at": {"$exists": true}};
     let followed = tx.find(REFUNDS, open, doc! {}, limit).await?;
     let followed: Vec<PaymentId> = followed
         .iter()
@@ -141,13 +136,13 @@ pub(super) async fn lines(
     limit: usize,
 ) -> Result<Vec<Line>, StoreError> {
     let after = after.unwrap_or_else(|| PaymentId::lenient(""));
-    let rest = doc! {"_id": {"$gt": after}};
+    let rest = doc! {"_id": {"$gt": uuid(after)}};
     let found = tx.find(PAYMENTS, rest, doc! {"_id": 1}, limit).await?;
     let mut lines = Vec::with_capacity(found.len());
     for found in &found {
         let payment = payments::read(found)?;
         let order = orders::by_id(tx, payment.order_id).await?;
-        let owed = doc! {"payment_id": payment.id, "next_at": {"$exists": true}};
+        let owed = doc! {"payment_id": uuid(payment.id), "next_at": {"$exists": true}};
         lines.push(Line {
             pays: order.is_some_and(|order| order.paid_by == Some(payment.id)),
             owed: tx.find_one(REFUNDS, owed).await?.is_some(),

@@ -15,12 +15,14 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
-    mongo::{Mongo, Tx, date, idempotency, inbox, outbox::MongoOutbox},
-    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
+    outbox::{OutboxStore, Receipt},
     store::StoreError,
+    subscriber::Incoming,
     wire::{RefundReason, service},
+    workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use mongo_store::{Mongo, Tx, date, idempotency, inbox, outbox::MongoOutbox};
 use mongodb::bson::doc;
 
 pub use self::schema::COLLECTIONS;
@@ -375,7 +377,8 @@ impl Store for MongoStore {
 
 #[cfg(test)]
 mod tests {
-    use common::mongo::testing::{Watch, damager, fresh_uri};
+    use store_test_kit::mongo::{Watch, damager};
+    use test_kit::mongo::fresh_uri;
 
     use super::*;
     use crate::store::contract::Fresh;

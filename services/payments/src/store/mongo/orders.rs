@@ -4,10 +4,10 @@ use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{OrderId, RegistrationId},
     money::Paise,
-    mongo::{Fields, Tx, date, sift},
     store::StoreError,
     unreadable::set_aside,
 };
+use mongo_store::{Fields, Tx, date, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::schema::ORDERS;
@@ -46,7 +46,7 @@ async fn one(tx: &mut Tx, filter: Document) -> Result<Option<Order>, StoreError>
 }
 
 pub(super) async fn by_registration(tx: &mut Tx, id: RegistrationId) -> Result<Option<Order>, StoreError> {
-    one(tx, doc! {"registration_id": id}).await
+    one(tx, doc! {"registration_id": uuid(id)}).await
 }
 
 pub(super) async fn by_razorpay_id(tx: &mut Tx, id: &str) -> Result<Option<Order>, StoreError> {
@@ -54,7 +54,7 @@ pub(super) async fn by_razorpay_id(tx: &mut Tx, id: &str) -> Result<Option<Order
 }
 
 pub(super) async fn by_id(tx: &mut Tx, id: OrderId) -> Result<Option<Order>, StoreError> {
-    one(tx, doc! {"_id": id}).await
+    one(tx, doc! {"_id": uuid(id)}).await
 }
 
 pub(super) async fn open(
@@ -69,11 +69,11 @@ pub(super) async fn open(
         Some(order) => order,
         None => {
             let document = doc! {
-                "_id": wanted.id,
-                "registration_id": wanted.registration_id,
-                "event_id": wanted.event_id,
+                "_id": uuid(wanted.id),
+                "registration_id": uuid(wanted.registration_id),
+                "event_id": uuid(wanted.event_id),
                 "event_name": &wanted.event_name,
-                "user_id": wanted.user_id,
+                "user_id": uuid(wanted.user_id),
                 "amount": wanted.amount.0,
                 "created_at": date(wanted.created_at),
                 "worked_until": date(from_millis(0)),
@@ -114,8 +114,7 @@ async fn claim(
     reconcile_at: Bson,
 ) -> Result<Option<Fence>, StoreError> {
     let latest = date(latest_end(now, until));
-    let free =
-        doc! {"_id": id, "$or": [{"worked_until": {"$lte": date(now)}}, {"worked_until": {"$gt": latest}}]};
+    let free = doc! {"_id": uuid(id), "$or": [{"worked_until": {"$lte": date(now)}}, {"worked_until": {"$gt": latest}}]};
     let take = vec![doc! {"$set": {
         "worked_until": date(until),
         "reconcile_at": reconcile_at,
@@ -137,7 +136,7 @@ pub(super) async fn close(
         "looks": {"$add": ["$looks", 1_i64]},
         "reconcile_at": unless_asked(again),
     }}];
-    tx.update(ORDERS, doc! {"_id": id, "fence": fence}, update)
+    tx.update(ORDERS, doc! {"_id": uuid(id), "fence": fence}, update)
         .await
         .map(drop)
 }
@@ -181,7 +180,7 @@ pub(super) async fn set_razorpay_id(
     }
     tx.update(
         ORDERS,
-        doc! {"_id": id},
+        doc! {"_id": uuid(id)},
         doc! {"$set": {"razorpay_id": razorpay_id}},
     )
     .await?;

@@ -7,11 +7,11 @@ use common::{
     http::{Cursor, Page},
     ids::{OrderId, PaymentId, UserId},
     money::Paise,
-    mongo::{Fields, Key, Tx, date, idempotency, outbox, sift, uuid},
     store::StoreError,
     unreadable::{Sifted, set_aside},
     wire::{RefundReason, service},
 };
+use mongo_store::{Fields, Key, Tx, date, idempotency, outbox, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
@@ -112,10 +112,10 @@ pub(super) async fn apply(
 async fn pays(tx: &mut Tx, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<i64, StoreError> {
     order.paid_by = Some(payment.id);
     let paid = vec![doc! {"$set": {
-        "paid_by": payment.id,
+        "paid_by": uuid(payment.id),
         "reconcile_at": orders::unless_asked("$$REMOVE".into()),
     }}];
-    tx.update(ORDERS, doc! {"_id": order.id}, paid).await?;
+    tx.update(ORDERS, doc! {"_id": uuid(order.id)}, paid).await?;
     let places = outbox::push(tx, &[messages::captured(order, payment, now)]).await?;
     places
         .last()
@@ -125,9 +125,9 @@ async fn pays(tx: &mut Tx, order: &mut Order, payment: &Payment, now: Timestamp)
 
 async fn put(tx: &mut Tx, payment: &Payment, order: &Order) -> Result<(), StoreError> {
     let mut set = doc! {
-        "order_id": payment.order_id,
-        "user_id": order.user_id,
-        "event_id": order.event_id,
+        "order_id": uuid(payment.order_id),
+        "user_id": uuid(order.user_id),
+        "event_id": uuid(order.event_id),
         "razorpay_id": &payment.razorpay_id,
         "method": &payment.method,
         "amount": payment.amount.0,
@@ -152,13 +152,13 @@ async fn put(tx: &mut Tx, payment: &Payment, order: &Order) -> Result<(), StoreE
     if !unset.is_empty() {
         update.insert("$unset", unset);
     }
-    tx.upsert(PAYMENTS, doc! {"_id": payment.id}, update)
+    tx.upsert(PAYMENTS, doc! {"_id": uuid(payment.id)}, update)
         .await
         .map(drop)
 }
 
 pub(super) async fn by_id(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-    tx.find_one(PAYMENTS, doc! {"_id": id})
+    tx.find_one(PAYMENTS, doc! {"_id": uuid(id)})
         .await?
         .as_ref()
         .map(read)
@@ -166,13 +166,13 @@ pub(super) async fn by_id(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>,
 }
 
 pub(super) async fn keep_steps(tx: &mut Tx, id: PaymentId, steps: &str) -> Result<(), StoreError> {
-    tx.update(PAYMENTS, doc! {"_id": id}, doc! {"$set": {"steps": steps}})
+    tx.update(PAYMENTS, doc! {"_id": uuid(id)}, doc! {"$set": {"steps": steps}})
         .await
         .map(drop)
 }
 
 pub(super) async fn steps(tx: &mut Tx, id: PaymentId) -> Result<Option<String>, StoreError> {
-    let found = tx.find_one(PAYMENTS, doc! {"_id": id}).await?;
+    let found = tx.find_one(PAYMENTS, doc! {"_id": uuid(id)}).await?;
     Ok(match found {
         Some(found) => found.maybe_text("steps")?,
         None => None,
@@ -196,7 +196,7 @@ pub(super) async fn let_go(
         .ok_or_else(|| StoreError::Corrupt(format!("the order of payment {id} is missing")))?;
     put(tx, &payment, &order).await?;
     let follow = doc! {"$set": {"follow_at": date(now + FOLLOW_EVERY)}};
-    tx.update(PAYMENTS, doc! {"_id": id}, follow).await?;
+    tx.update(PAYMENTS, doc! {"_id": uuid(id)}, follow).await?;
     if let Some(told) = messages::failed(Some(&before), &payment, &order, now) {
         outbox::push(tx, &[told]).await?;
     }
@@ -228,7 +228,7 @@ pub(super) async fn due_releases(
             Some(at) => doc! {"$set": {"follow_at": date(at)}},
             None => doc! {"$unset": {"follow_at": ""}},
         };
-        tx.update(PAYMENTS, doc! {"_id": payment.id}, again).await?;
+        tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, again).await?;
     }
     Ok(due.rows)
 }
@@ -247,7 +247,12 @@ pub(super) async fn statement(
     user: UserId,
 ) -> Result<Option<Statement>, StoreError> {
     let found = tx
-        .find(PAYMENTS, doc! {"_id": id, "user_id": user}, doc! {}, 1)
+        .find(
+            PAYMENTS,
+            doc! {"_id": uuid(id), "user_id": uuid(user)},
+            doc! {},
+            1,
+        )
         .await?;
     let statement = with_orders(tx, &found).await?.rows.pop();
     if statement.is_none() && !found.is_empty() {
@@ -265,11 +270,11 @@ pub(super) async fn statements(
     page: Page,
 ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError> {
     let mut theirs = match whose {
-        PaymentsOf::Payer(user) => doc! {"user_id": user},
-        PaymentsOf::Event(event) => doc! {"event_id": event},
+        PaymentsOf::Payer(user) => doc! {"user_id": uuid(user)},
+        PaymentsOf::Event(event) => doc! {"event_id": uuid(event)},
     };
     if let (PaymentsOf::Payer(_), Some(event)) = (whose, which.event) {
-        theirs.insert("event_id", event);
+        theirs.insert("event_id", uuid(event));
     }
     theirs.put("status", which.status.map(Status::name));
     let mut made = Document::new();
@@ -307,8 +312,8 @@ pub(super) async fn note_events(tx: &mut Tx, limit: usize) -> Result<usize, Stor
         let Some(order) = orders::by_id(tx, found.id("order_id")?).await? else {
             continue;
         };
-        let event = doc! {"$set": {"event_id": order.event_id}};
-        tx.update(PAYMENTS, doc! {"_id": id}, event).await?;
+        let event = doc! {"$set": {"event_id": uuid(order.event_id)}};
+        tx.update(PAYMENTS, doc! {"_id": uuid(id)}, event).await?;
         noted += 1;
     }
     Ok(noted)

@@ -4,11 +4,11 @@ use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{PaymentId, RefundId},
     money::Paise,
-    mongo::{Fields, Tx, date, sift},
     store::StoreError,
     unreadable::set_aside,
     wire::RefundReason,
 };
+use mongo_store::{Fields, Tx, date, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::schema::{ENTRIES, REFUNDS};
@@ -45,15 +45,15 @@ pub(super) async fn request(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if tx
-        .find_one(REFUNDS, doc! {"payment_id": payment.id})
+        .find_one(REFUNDS, doc! {"payment_id": uuid(payment.id)})
         .await?
         .is_some()
     {
         return Ok(());
     }
     let refund = doc! {
-        "_id": RefundId::new(),
-        "payment_id": payment.id,
+        "_id": uuid(RefundId::new()),
+        "payment_id": uuid(payment.id),
         "razorpay_payment_id": &payment.razorpay_id,
         "amount": payment.amount.0,
         "reason": reason.name(),
@@ -104,7 +104,7 @@ pub(super) async fn due(
     for refund in refunds.rows {
         let take = doc! {"$set": {"worked_until": date(until)}, "$inc": {"fence": 1_i64}};
         let taken = tx
-            .find_and_update(REFUNDS, doc! {"_id": refund.id}, doc! {}, take)
+            .find_and_update(REFUNDS, doc! {"_id": uuid(refund.id)}, doc! {}, take)
             .await?;
         if let Some(taken) = taken {
             claimed.push((refund, taken.long("fence")?));
@@ -114,7 +114,7 @@ pub(super) async fn due(
 }
 
 pub(super) async fn of_payment(tx: &mut Tx, payment: PaymentId) -> Result<Option<Refund>, StoreError> {
-    let found = tx.find_one(REFUNDS, doc! {"payment_id": payment}).await?;
+    let found = tx.find_one(REFUNDS, doc! {"payment_id": uuid(payment)}).await?;
     found.as_ref().map(read).transpose()
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn fulfilled(tx: &mut Tx, payment: PaymentId) -> Result<(), Sto
         "$unset": {"next_at": "", "refused": ""},
         "$set": {"worked_until": date(from_millis(0))},
     };
-    tx.update(REFUNDS, doc! {"payment_id": payment}, done)
+    tx.update(REFUNDS, doc! {"payment_id": uuid(payment)}, done)
         .await
         .map(drop)
 }
@@ -135,7 +135,7 @@ pub(super) async fn open_again(tx: &mut Tx, payment: PaymentId, again: Timestamp
         "$set": {"next_at": date(again), "worked_until": date(from_millis(0))},
         "$inc": {"attempts": 1_i64},
     };
-    tx.update(REFUNDS, doc! {"payment_id": payment}, open)
+    tx.update(REFUNDS, doc! {"payment_id": uuid(payment)}, open)
         .await
         .map(drop)
 }
@@ -146,7 +146,7 @@ pub(super) async fn look_at(tx: &mut Tx, razorpay_id: &str, now: Timestamp) -> R
         return Ok(());
     };
     let payment: PaymentId = entry.id("payment_id")?;
-    let open = doc! {"payment_id": payment, "next_at": {"$exists": true}};
+    let open = doc! {"payment_id": uuid(payment), "next_at": {"$exists": true}};
     tx.update(REFUNDS, open, doc! {"$set": {"next_at": date(now)}})
         .await
         .map(drop)
@@ -157,7 +157,7 @@ pub(super) async fn done(tx: &mut Tx, id: RefundId, fence: Fence) -> Result<(), 
         "$unset": {"next_at": "", "refused": ""},
         "$set": {"worked_until": date(from_millis(0))},
     };
-    tx.update(REFUNDS, doc! {"_id": id, "fence": fence}, through)
+    tx.update(REFUNDS, doc! {"_id": uuid(id), "fence": fence}, through)
         .await
         .map(drop)
 }
@@ -181,7 +181,7 @@ pub(super) async fn waits(
     set.insert("refused", "$$REMOVE");
     tx.update(
         REFUNDS,
-        doc! {"_id": id, "fence": fence},
+        doc! {"_id": uuid(id), "fence": fence},
         vec![doc! {"$set": set}],
     )
     .await
@@ -204,7 +204,7 @@ pub(super) async fn retry(
     set.insert("why", words);
     tx.update(
         REFUNDS,
-        doc! {"_id": id, "fence": fence},
+        doc! {"_id": uuid(id), "fence": fence},
         vec![doc! {"$set": set}],
     )
     .await

@@ -3,12 +3,13 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::PaymentId,
-    outbox::{Incoming, Receipt},
-    sqlite::inbox,
+    outbox::Receipt,
     store::StoreError,
+    subscriber::Incoming,
     wire::RegistrationEnded,
 };
-use rusqlite::{Connection, params};
+use sqlite_store::inbox;
+use sqlite_store::{Connection, params};
 
 use super::{ledger, orders, payments, refunds};
 use crate::{
@@ -82,7 +83,7 @@ pub(super) fn parked(db: &Connection) -> Result<Vec<Parked>, StoreError> {
     let mut statement = db.prepare_cached(
         "SELECT id, event, body, why, received_at FROM parked_webhooks ORDER BY received_at LIMIT 1000",
     )?;
-    let rows = statement.query_map([], |row| {
+    let rows = statement.all(params![], |row| {
         Ok(Parked {
             id: row.get(0)?,
             event: row.get(1)?,
@@ -91,7 +92,7 @@ pub(super) fn parked(db: &Connection) -> Result<Vec<Parked>, StoreError> {
             received_at: from_millis(row.get(4)?),
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(rows)
 }
 
 pub(super) fn message(

@@ -3,12 +3,14 @@
 use common::{
     clock::{Timestamp, from_millis},
     ids::PaymentId,
-    sqlite::rows::named,
-    sqlite::{outbox, rows::sift},
     store::StoreError,
     wire::RefundReason,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use sqlite_store::{Connection, Row, params};
+use sqlite_store::{
+    outbox,
+    rows::{named, sift},
+};
 
 use super::{orders, payments, refunds};
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
 
 const COLUMNS: &str = "id, payment_id, refund_id, amount, status, created_at, processed_at, failed_at";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Entry> {
+fn read(row: &Row<'_>) -> sqlite_store::RowResult<Entry> {
     let time = |at| row.get::<_, Option<i64>>(at).map(|at| at.map(from_millis));
     Ok(Entry {
         id: row.get(0)?,
@@ -116,14 +118,14 @@ fn put(db: &Connection, entry: &Entry, now: Timestamp) -> Result<(), StoreError>
 
 fn one(db: &Connection, id: &str) -> Result<Option<Entry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM refund_entries WHERE id = ?1");
-    Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
+    Ok(db.prepare_cached(&sql)?.find([id], read)?)
 }
 
 pub(super) fn of_payment(db: &Connection, payment: PaymentId) -> Result<Vec<Entry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM refund_entries WHERE payment_id = ?1 ORDER BY created_at, id");
     let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map([payment], read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let rows = statement.all([payment], read)?;
+    Ok(rows)
 }
 
 /// Pending ones that no duty of ours follows.
@@ -152,7 +154,7 @@ pub(super) fn lines(
         payments::COLUMNS
     );
     let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![after, limit as i64], |row| {
+    let rows = statement.all(params![after, limit as i64], |row| {
         Ok(Line {
             payment: payments::read(row)?,
             pays: row.get(payments::COUNT)?,
@@ -160,7 +162,7 @@ pub(super) fn lines(
             entries: Vec::new(),
         })
     })?;
-    let mut lines: Vec<Line> = rows.collect::<Result<_, _>>()?;
+    let mut lines: Vec<Line> = rows;
     for line in &mut lines {
         line.entries = of_payment(db, line.payment.id)?;
     }
@@ -170,8 +172,7 @@ pub(super) fn lines(
 pub(super) fn seen(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
     Ok(db
         .prepare_cached("SELECT at FROM marks WHERE name = ?1")?
-        .query_row([REFUNDS_SEEN], |row| row.get(0).map(from_millis))
-        .optional()?)
+        .find([REFUNDS_SEEN], |row| row.get(0).map(from_millis))?)
 }
 
 pub(super) fn set_seen(db: &Connection, until: Timestamp) -> Result<(), StoreError> {

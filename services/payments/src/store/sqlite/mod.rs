@@ -14,16 +14,18 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
-    outbox::{Incoming, OutboxStore, Receipt, WakeSignal},
-    sqlite::{
-        Sqlite, idempotency, inbox, lease,
-        outbox::{self, SqliteOutbox},
-        receipt,
-    },
+    outbox::{OutboxStore, Receipt},
     store::StoreError,
+    subscriber::Incoming,
     wire::{RefundReason, service},
+    workers::WakeSignal,
 };
-use rusqlite::{Connection, Row, params};
+use sqlite_store::{Connection, Row, params};
+use sqlite_store::{
+    Sqlite, idempotency, inbox, lease,
+    outbox::{self, SqliteOutbox},
+    receipt,
+};
 
 use super::{
     Applied, Captured, Fence, Opened, PARKED_KEPT_MILLIS, Parked, PaymentFilter, PaymentsOf, RefundNews,
@@ -330,7 +332,7 @@ impl Store for SqliteStore {
                 let mut count = db.prepare_cached(STUCK)?;
                 let number =
                     |row: &Row<'_>, at| row.get(at).map(|number: i64| u64::try_from(number).unwrap_or(0));
-                Ok(count.query_row([since.timestamp_millis()], |row| {
+                Ok(count.one([since.timestamp_millis()], |row| {
                     Ok(Stuck {
                         payments: number(row, 0)?,
                         refunds: number(row, 1)?,
@@ -391,7 +393,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = Sqlite::open(&dir.path().join("payments.db"), MIGRATIONS).unwrap();
         Fresh {
-            damager: common::sqlite::testing::damager(&db),
+            damager: store_test_kit::sqlite::damager(&db),
             store: Arc::new(SqliteStore::new(db)),
             finish: Box::new(move || Box::pin(async move { drop(dir) })),
         }

@@ -3,11 +3,11 @@
 use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{OrderId, RegistrationId},
-    sqlite::rows::sift,
     store::StoreError,
     unreadable::set_aside,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use sqlite_store::rows::sift;
+use sqlite_store::{Connection, Row, params};
 
 use crate::{
     domain::order::Order,
@@ -22,7 +22,7 @@ pub(super) const ANY_DUE: &str = "SELECT 1 FROM orders WHERE (reconcile_at <= ?1
 pub(super) const COLUMNS: &str = "o.id, o.registration_id, o.event_id, o.event_name, o.user_id, o.amount, o.razorpay_id, o.paid_by, o.created_at";
 
 /// Reads an order from the columns that begin at `at`.
-pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Order> {
+pub(super) fn read(row: &Row<'_>, at: usize) -> sqlite_store::RowResult<Order> {
     Ok(Order {
         id: row.get(at)?,
         registration_id: row.get(at + 1)?,
@@ -89,7 +89,7 @@ fn claim(
                 reconcile_at = CASE WHEN reconcile_at = ?5 AND ?6 THEN ?5 ELSE ?3 END
              WHERE id = ?1 AND (worked_until <= ?2 OR worked_until > ?4) RETURNING fence",
         )?
-        .query_row(
+        .find(
             params![
                 id,
                 now.timestamp_millis(),
@@ -99,8 +99,7 @@ fn claim(
                 by == By::Payer
             ],
             |row| row.get(0),
-        )
-        .optional()?)
+        )?)
 }
 
 pub(super) fn close(
@@ -154,26 +153,17 @@ pub(super) fn due(
 
 pub(super) fn by_registration(db: &Connection, id: RegistrationId) -> Result<Option<Order>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE registration_id = ?1");
-    Ok(db
-        .prepare_cached(&sql)?
-        .query_row([id], |row| read(row, 0))
-        .optional()?)
+    Ok(db.prepare_cached(&sql)?.find([id], |row| read(row, 0))?)
 }
 
 pub(super) fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Order>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE razorpay_id = ?1");
-    Ok(db
-        .prepare_cached(&sql)?
-        .query_row([id], |row| read(row, 0))
-        .optional()?)
+    Ok(db.prepare_cached(&sql)?.find([id], |row| read(row, 0))?)
 }
 
 pub(super) fn by_id(db: &Connection, id: OrderId) -> Result<Option<Order>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM orders AS o WHERE id = ?1");
-    Ok(db
-        .prepare_cached(&sql)?
-        .query_row([id], |row| read(row, 0))
-        .optional()?)
+    Ok(db.prepare_cached(&sql)?.find([id], |row| read(row, 0))?)
 }
 
 pub(super) fn set_razorpay_id(db: &Connection, id: OrderId, razorpay_id: &str) -> Result<String, StoreError> {
@@ -181,5 +171,5 @@ pub(super) fn set_razorpay_id(db: &Connection, id: OrderId, razorpay_id: &str) -
         .prepare_cached(
             "UPDATE orders SET razorpay_id = coalesce(razorpay_id, ?2) WHERE id = ?1 RETURNING razorpay_id",
         )?
-        .query_row(params![id, razorpay_id], |row| row.get(0))?)
+        .one(params![id, razorpay_id], |row| row.get(0))?)
 }

@@ -5,16 +5,15 @@ use common::{
     http::{Cursor, Page},
     ids::{PaymentId, UserId},
     money::Paise,
-    sqlite::rows::{named, unreadable},
-    sqlite::{
-        idempotency, outbox,
-        rows::{sift, sift_page},
-    },
     store::StoreError,
     unreadable::set_aside,
     wire::{RefundReason, service},
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use sqlite_store::{Connection, Row, params};
+use sqlite_store::{
+    Error, idempotency, outbox,
+    rows::{named, sift, sift_page},
+};
 
 use super::{orders, refunds};
 use crate::{
@@ -34,7 +33,7 @@ pub(super) const COLUMNS: &str = "p.id, p.order_id, p.razorpay_id, p.method, p.a
     p.released_at, p.detail";
 pub(super) const COUNT: usize = 12;
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
+pub(super) fn read(row: &Row<'_>) -> sqlite_store::RowResult<Payment> {
     let decline = match (row.get(6)?, row.get(7)?) {
         (Some(reason), Some(description)) => Some(Decline { reason, description }),
         _ => None,
@@ -54,12 +53,12 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Payment> {
     })
 }
 
-fn read_detail(row: &Row<'_>) -> rusqlite::Result<Detail> {
+fn read_detail(row: &Row<'_>) -> sqlite_store::RowResult<Detail> {
     const AT: usize = COUNT - 1;
     let Some(text) = row.get::<_, Option<String>>(AT)? else {
         return Ok(Detail::default());
     };
-    serde_json::from_str(&text).map_err(|error| unreadable(AT, error))
+    serde_json::from_str(&text).map_err(|error| Error::unreadable(AT, error))
 }
 
 pub(super) fn apply(
@@ -155,12 +154,12 @@ fn put(db: &Connection, payment: &Payment, order: &Order) -> Result<(), StoreErr
 
 pub(super) fn by_razorpay_id(db: &Connection, id: &str) -> Result<Option<Payment>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM payments AS p WHERE p.razorpay_id = ?1");
-    Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
+    Ok(db.prepare_cached(&sql)?.find([id], read)?)
 }
 
 pub(super) fn by_id(db: &Connection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM payments AS p WHERE p.id = ?1");
-    Ok(db.prepare_cached(&sql)?.query_row([id], read).optional()?)
+    Ok(db.prepare_cached(&sql)?.find([id], read)?)
 }
 
 pub(super) fn keep_steps(db: &Connection, id: PaymentId, steps: &str) -> Result<(), StoreError> {
@@ -171,7 +170,7 @@ pub(super) fn keep_steps(db: &Connection, id: PaymentId, steps: &str) -> Result<
 
 pub(super) fn steps(db: &Connection, id: PaymentId) -> Result<Option<String>, StoreError> {
     let mut steps = db.prepare_cached("SELECT steps FROM payments WHERE id = ?1")?;
-    Ok(steps.query_row([id], |row| row.get(0)).optional()?.flatten())
+    Ok(steps.find([id], |row| row.get(0))?.flatten())
 }
 
 pub(super) fn let_go(
@@ -235,7 +234,7 @@ const REFUND_STATE: &str =
 const FROM: &str =
     "FROM payments AS p JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id";
 
-fn read_statement(row: &Row<'_>) -> rusqlite::Result<Statement> {
+fn read_statement(row: &Row<'_>) -> sqlite_store::RowResult<Statement> {
     const ORDER_COUNT: usize = 9;
     let payment = read(row)?;
     let reason: Option<String> = row.get(COUNT + ORDER_COUNT)?;
@@ -257,10 +256,7 @@ pub(super) fn statement(
 ) -> Result<Option<Statement>, StoreError> {
     let order = orders::COLUMNS;
     let sql = format!("SELECT {COLUMNS}, {order}, {REFUND_STATE} {FROM} WHERE p.user_id = ?1 AND p.id = ?2");
-    Ok(db
-        .prepare_cached(&sql)?
-        .query_row(params![user, id], read_statement)
-        .optional()?)
+    Ok(db.prepare_cached(&sql)?.find(params![user, id], read_statement)?)
 }
 
 pub(super) fn statements(

@@ -3,13 +3,12 @@
 use common::{
     clock::{Timestamp, latest_end},
     ids::{PaymentId, RefundId},
-    sqlite::rows::named,
-    sqlite::rows::sift,
     store::StoreError,
     unreadable::set_aside,
     wire::RefundReason,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use sqlite_store::rows::{named, sift};
+use sqlite_store::{Connection, Row, params};
 
 use crate::{
     domain::{
@@ -42,7 +41,7 @@ pub(super) fn request(
 
 const COLUMNS: &str = "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.attempts";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Refund> {
+fn read(row: &Row<'_>) -> sqlite_store::RowResult<Refund> {
     Ok(Refund {
         id: row.get(0)?,
         payment_id: row.get(1)?,
@@ -57,7 +56,7 @@ pub(super) fn of_payment(db: &Connection, payment: PaymentId) -> Result<Option<R
     let sql = format!(
         "SELECT {COLUMNS} FROM refunds AS f JOIN payments AS p ON p.id = f.payment_id WHERE f.payment_id = ?1"
     );
-    Ok(db.prepare_cached(&sql)?.query_row([payment], read).optional()?)
+    Ok(db.prepare_cached(&sql)?.find([payment], read)?)
 }
 
 /// All is back.
@@ -117,7 +116,7 @@ pub(super) fn due(
             .prepare_cached(
                 "UPDATE refunds SET worked_until = ?2, fence = fence + 1 WHERE id = ?1 RETURNING fence",
             )?
-            .query_row(params![refund.id, until.timestamp_millis()], |row| row.get(0))?;
+            .one(params![refund.id, until.timestamp_millis()], |row| row.get(0))?;
         claimed.push((refund, fence));
     }
     Ok(claimed)

@@ -1,0 +1,9 @@
+//! From settings to a running service. Every program's `main` is [`process::run`]; what it builds its service from is
+//! [`process::Context`]. Above the messages of [`common::outbox`] stands the [`relay`] that delivers them.
+
+pub mod deliveries;
+pub mod health;
+pub mod process;
+pub mod relay;
+pub mod sessions;
+pub mod user_directory;

@@ -1,0 +1,85 @@
+//! Rate limits, counted over all processes when they share Redis, and by each for itself when Redis is away.
+
+use std::time::Duration;
+
+use crate::{Limit, Shared};
+
+/// Lets `burst` through at once and then one every `period / burst`. Cheap to clone.
+#[derive(Clone)]
+pub struct RateLimit(Option<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    shared: Shared,
+    name: &'static str,
+    limit: Limit,
+}
+
+impl RateLimit {
+    /// `burst` per `period`, counted in `shared` under a `name` of its own.
+    pub fn new(shared: &Shared, name: &'static str, burst: u32, period: Duration) -> Self {
+        Self(Some(Inner {
+            shared: shared.clone(),
+            name,
+            limit: Limit { burst, period },
+        }))
+    }
+
+    /// No limit, for load tests.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Counts one more for `key`.
+    ///
+    /// # Errors
+    /// How long to wait, when it is one too many.
+    pub async fn take(&self, key: &str) -> Result<(), Duration> {
+        match &self.0 {
+            Some(inner) => inner.shared.attempt(&inner.key(key), inner.limit, true).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks without counting.
+    ///
+    /// # Errors
+    /// How long to wait, when the next would be one too many.
+    pub async fn peek(&self, key: &str) -> Result<(), Duration> {
+        match &self.0 {
+            Some(inner) => inner.shared.attempt(&inner.key(key), inner.limit, false).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks only what this process has counted, without waiting.
+    ///
+    /// # Errors
+    /// How long to wait, when the next would be one too many.
+    pub fn peek_here(&self, key: &str) -> Result<(), Duration> {
+        match &self.0 {
+            Some(inner) => inner.shared.attempt_here(&inner.key(key), inner.limit),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts one more for `key` without asking or waiting.
+    pub fn note(&self, key: &str) {
+        if let Some(inner) = &self.0 {
+            inner.shared.note(&inner.key(key), inner.limit);
+        }
+    }
+
+    /// Forgives a key.
+    pub fn clear(&self, key: &str) {
+        if let Some(inner) = &self.0 {
+            inner.shared.forgive(&inner.key(key));
+        }
+    }
+}
+
+impl Inner {
+    fn key(&self, key: &str) -> String {
+        format!("{}:{key}", self.name)
+    }
+}

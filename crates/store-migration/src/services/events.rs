@@ -1,0 +1,48 @@
+//! What the events service keeps.
+
+use crate::table::{DEAD_LETTERS, IDEMPOTENCY_KEYS, INBOX, Id, LEASES, OUTBOX, Service, Table};
+use common::wire::service;
+
+use ::events::schema;
+
+/// All of it.
+pub const SERVICE: Service = Service {
+    name: service::EVENTS,
+    migrations: schema::MIGRATIONS,
+    collections: schema::COLLECTIONS,
+    tables: &[
+        Table::with(
+            "events",
+            Id::Is("id"),
+            &[
+                ("ending", "nullif(ending, 0)"),
+                (
+                    "words",
+                    "(SELECT json_group_array(word ORDER BY word) FROM event_words WHERE event_id = id)",
+                ),
+            ],
+        ),
+        Table::with(
+            "registrations",
+            Id::Is("id"),
+            &[(
+                "live",
+                "CASE WHEN status IN ('pending_payment', 'confirmed') THEN 1 END",
+            )],
+        ),
+        Table::with("tickets", Id::Is("registration_id"), &[("ticket_id", "id")]),
+        OUTBOX,
+        DEAD_LETTERS,
+        INBOX,
+        IDEMPOTENCY_KEYS,
+    ],
+    left: &[("event_words", "they are the field `words` of events"), LEASES],
+};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nothing_is_forgotten() {
+        crate::complete::assert_nothing_is_forgotten(&super::SERVICE);
+    }
+}

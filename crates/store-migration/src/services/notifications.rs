@@ -1,0 +1,42 @@
+//! What the notifications service keeps.
+
+use crate::table::{INBOX, Id, Service, Table};
+use common::wire::service;
+
+use ::notifications::schema;
+
+/// All of it. A message that a worker had in its hands moves as such, with the end of its lease,
+/// after which another takes it up.
+pub const SERVICE: Service = Service {
+    name: service::NOTIFICATIONS,
+    migrations: schema::MIGRATIONS,
+    collections: schema::COLLECTIONS,
+    tables: &[
+        INBOX,
+        Table::new(
+            "events",
+            Id::Made("event_id, version", |row, at| {
+                Ok(schema::event_id(row.get(at)?, row.get(at + 1)?).into())
+            }),
+        ),
+        Table::new("attendances", Id::Is("registration_id")),
+        Table::new(
+            "schedules",
+            Id::Made("registration_id, kind", |row, at| {
+                let kind: String = row.get(at + 1)?;
+                Ok(schema::schedule_id(row.get(at)?, &kind).into())
+            }),
+        ),
+        Table::new("announcements", Id::Is("event_id")),
+        Table::new("messages", Id::Is("id")),
+    ],
+    left: &[],
+};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nothing_is_forgotten() {
+        crate::complete::assert_nothing_is_forgotten(&super::SERVICE);
+    }
+}

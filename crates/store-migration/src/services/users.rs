@@ -1,0 +1,26 @@
+//! What the users service keeps.
+
+use crate::table::{Id, Service, Table};
+use common::wire::service;
+
+use ::users::schema;
+
+/// All of it.
+pub const SERVICE: Service = Service {
+    name: service::USERS,
+    migrations: schema::MIGRATIONS,
+    collections: schema::COLLECTIONS,
+    tables: &[
+        Table::new("users", Id::Is("id")),
+        Table::new("ended_sessions", Id::Is("id")),
+    ],
+    left: &[],
+};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nothing_is_forgotten() {
+        crate::complete::assert_nothing_is_forgotten(&super::SERVICE);
+    }
+}
