@@ -20,8 +20,8 @@ use serde::de::DeserializeOwned;
 use crate::{
     auth::{Auth, Claims, Role, TokenError},
     clock::{Timestamp, from_millis},
+    context::note_user,
     fields::{Fields, FromFields},
-    http::context::note_user,
     idempotency::Key,
     ids::UserId,
     problem::{self, ApiError, FieldError},

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::{
-    clock::Timestamp, http::context::request_id_text, ids::new_id, store::StoreError, wire::service,
-};
+use crate::{clock::Timestamp, context::request_id_text, ids::new_id, store::StoreError, wire::service};
 
 /// Where every subscriber takes messages.
 pub const PATH: &str = "/internal/messages";

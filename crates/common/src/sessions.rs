@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, http::health::Status};
+use crate::{clock::Timestamp, health::Status};
 
 /// Where the users service lists them.
 pub const PATH: &str = "/internal/users/ended_sessions";

@@ -7,7 +7,12 @@ use axum::{Json, body::Body, http::StatusCode};
 use uuid::Uuid;
 
 use crate::outbox::{CloudEvent, MAX_DELIVERY, Receipt, ReceiptStatus};
-use crate::{extract::body_bytes, http::context::Carried, problem::ApiError, store::StoreError, traces};
+use crate::{
+    context::{Carried, traces},
+    extract::body_bytes,
+    problem::ApiError,
+    store::StoreError,
+};
 
 /// What a service is told: the kinds of messages that it understands.
 pub trait Fact: Sized {

@@ -9,8 +9,8 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    context::traces::{self, Export},
     settings::Settings,
-    traces::{self, Export},
 };
 
 /// Starts logging for the process, and sends panics there too. Call once, in `main`; what it gives lives as long as the

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use common::{
-    http::health::{Check, Health, Status},
+    health::{Check, Health, Status},
     sessions::Ended,
     store::{Ping, StoreError},
 };

@@ -12,6 +12,7 @@ use crate::sessions::Follower;
 use common::{
     auth::Auth,
     clock::Clock,
+    context::traces::Export,
     http::{
         InternalClient, Pipeline, Upstream,
         serve::{self, Limits},
@@ -20,7 +21,6 @@ use common::{
     sessions::Ended,
     settings::{self, Razorpay, RazorpayKeys, Settings},
     telemetry,
-    traces::Export,
     workers::{Signals, Workers},
 };
 use shared_state::Shared;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use common::{
     clock::{Clock, Timestamp, from_millis},
-    http::{CallError, InternalClient, health::Status},
+    health::Status,
+    http::{CallError, InternalClient},
     sessions::{AT_ONCE, Ended, PATH},
     wire::{EndedSession, EndedSessions, ListEndedSessions},
 };

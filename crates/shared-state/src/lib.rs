@@ -29,7 +29,7 @@ use self::{
     memory::Memory,
     redis::Redis,
 };
-use common::{http::health::Status, ids::new_id, metrics::Gauge};
+use common::{health::Status, ids::new_id, metrics::Gauge};
 
 /// Before every key and channel, so that a Redis can serve others too. One installation, one Redis (or database).
 const PREFIX: &str = "organise:";

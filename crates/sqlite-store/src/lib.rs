@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use common::{http::context::Carried, outbox::Receipt, settings::Settings, store::StoreError};
+use common::{context::Carried, outbox::Receipt, settings::Settings, store::StoreError};
 use parking_lot::Mutex;
 use rusqlite::OpenFlags;
 use tokio::sync::Semaphore;

@@ -10,7 +10,8 @@ pub mod views;
 pub mod workers;
 
 use common::{
-    http::{InternalClient, Pipeline, Upstream, health},
+    health,
+    http::{InternalClient, Pipeline, Upstream},
     metrics::Metrics,
     store::Ping,
     wire::service,

@@ -1,7 +1,7 @@
 //! Headers on their way through: what belongs to one hop only, and what only we may say.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use common::http::REQUEST_ID;
+use common::context::REQUEST_ID;
 
 /// Whether a client wants to speak WebSocket (RFC 6455, 4.1).
 pub fn is_websocket(headers: &HeaderMap) -> bool {

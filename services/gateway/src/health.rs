@@ -4,10 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
 use common::{
-    http::{
-        Upstream,
-        health::{Report, Status, answer},
-    },
+    health::{Report, Status, answer},
+    http::Upstream,
     wire::service,
 };
 use futures_util::future::join_all;

@@ -11,8 +11,9 @@ use axum::{
     response::Response,
 };
 use common::{
+    context,
     extract::{CLIENT_IP, GATEWAY_TOKEN, MAX_BODY},
-    http::{Upstream, client::UpstreamError, context},
+    http::{Upstream, client::UpstreamError},
     problem::{ApiError, body_too_large},
     wire::service,
 };

@@ -24,7 +24,8 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    http::{InternalClient, Pipeline, Upstream, document, health},
+    health,
+    http::{InternalClient, Pipeline, Upstream, document},
     metrics::Metrics,
     store::Ping,
     wire::service,

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::{
     clock::Clock,
-    http::{InternalClient, Pipeline, Upstream, health},
+    health,
+    http::{InternalClient, Pipeline, Upstream},
     metrics::{Gauge, Metrics},
     store::Ping,
     wire::service,

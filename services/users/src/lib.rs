@@ -20,7 +20,8 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    http::{self, InternalClient, Pipeline, Upstream, health},
+    health,
+    http::{self, InternalClient, Pipeline, Upstream},
     metrics::Metrics,
     store::Ping,
     wire::service,

@@ -24,8 +24,9 @@ use hyper_util::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::SetOnce;
 
-use super::{Pipeline, context};
+use super::Pipeline;
 use crate::auth::Auth;
+use crate::context;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);

@@ -24,15 +24,11 @@ use futures_util::FutureExt;
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use super::{
-    REQUEST_ID,
-    context::{self, Context as RequestContext, LOG_CODE, LOG_ROUTE, LOG_USER},
-};
 use crate::{
+    context::{self, Context as RequestContext, LOG_CODE, LOG_ROUTE, LOG_USER, REQUEST_ID, traces},
     extract::GATEWAY_TOKEN,
     metrics::Metrics,
     problem::{self, ApiError},
-    traces,
 };
 
 /// How long a handler may take until the head of its answer.

@@ -32,7 +32,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::new_request_id;
+use crate::context::new_request_id;
 use crate::problem::{self, PROBLEM_JSON};
 
 /// How long the rest of a request is read after its answer.

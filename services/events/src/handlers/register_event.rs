@@ -102,7 +102,7 @@ pub fn command(app: &App, event_id: EventId, user_id: UserId) -> Result<Register
         ticket: Ticket::issue().map_err(ApiError::internal)?,
         now: app.clock.now(),
         hold: app.hold,
-        request_id: common::http::context::request_id_text(),
+        request_id: common::context::request_id_text(),
     })
 }
 

@@ -12,7 +12,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use common::http::health::{Report, Status, answer};
+use common::health::{Report, Status, answer};
 use serde_json::json;
 
 use crate::world::{BOTH, Topology, World, fake, nobody, request};

@@ -14,9 +14,9 @@ use common::{
     auth::Auth,
     clock::{self, Clock},
     extract::ClientIp,
+    health::{Report, Status},
     http::{
         Pipeline, Upstream,
-        health::{Report, Status},
         serve::{self, Limits},
     },
     metrics::Metrics,

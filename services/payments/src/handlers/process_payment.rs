@@ -6,9 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
+    context,
     extract::{Caller, KeyedJson},
     fields::{Fields, FromFields, Value},
-    http::context,
     idempotency::{Answer, Key, Refusal},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::{Paise, Rupees},

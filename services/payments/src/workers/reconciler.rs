@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use common::{
-    http::context,
+    context,
     store::StoreError,
     workers::{Next, Pace, backoff, rounds},
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use common::{
-    http::context,
+    context,
     store::StoreError,
     workers::{Next, Pace, backoff, rounds},
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
-    http::context,
+    context,
     workers::{Next, Pace, rounds},
 };
 use tokio_util::sync::CancellationToken;

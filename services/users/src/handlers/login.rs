@@ -8,10 +8,11 @@ use axum::{
 };
 use common::{
     auth::Role,
+    context,
     documented::INVALID_CREDENTIALS,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
-    http::{context, pipeline::private},
+    http::pipeline::private,
     ids::UserId,
     problem::ApiError,
 };

@@ -9,9 +9,10 @@ use axum::{
 use chrono_tz::Tz;
 use common::{
     auth::Role,
+    context,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
-    http::{context, pipeline::private},
+    http::pipeline::private,
     ids::UserId,
     problem::ApiError,
     schemas,

@@ -14,10 +14,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::{
     clock::Timestamp,
-    http::{
-        Cursor, Page,
-        context::{on_behalf_of, request_id_text},
-    },
+    context::{on_behalf_of, request_id_text},
+    http::{Cursor, Page},
     idempotency::{Answer, Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,

@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    http::context::Carried,
+    context::Carried,
     outbox::Receipt,
     store::StoreError,
     subscriber::Incoming,

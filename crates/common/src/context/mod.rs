@@ -1,6 +1,9 @@
 //! The request that a task works for: its id and its place in a trace, which go along wherever work goes: to other
 //! services, to spawned tasks, to the writer's thread, and into the messages that a change tells of.
 
+mod ids;
+pub mod traces;
+
 use std::{future::Future, net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -8,8 +11,10 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
-use super::{REQUEST_ID, new_request_id};
-use crate::{ids::UserId, traces};
+pub use self::ids::REQUEST_ID;
+pub(crate) use self::ids::new_request_id;
+use self::ids::request_id_or;
+use crate::ids::UserId;
 
 /// W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -42,14 +47,14 @@ struct Noted {
 impl Context {
     /// The context of a request that comes in. In one process the gateway's request goes on to a service as the same
     /// one.
-    pub(super) fn of(headers: &mut HeaderMap) -> Arc<Self> {
+    pub(crate) fn of(headers: &mut HeaderMap) -> Arc<Self> {
         let trace = headers
             .get(TRACEPARENT)
             .filter(|value| trace_id(value).is_some())
             .cloned();
         // Who sends a trace and no request id knows the request by its trace.
         let traced = || HeaderValue::from_str(trace.as_ref().and_then(trace_id)?).ok();
-        let id = super::request_id_or(headers, traced);
+        let id = request_id_or(headers, traced);
         if let Ok(current) = CURRENT.try_with(Arc::clone)
             && current.id == id
         {
@@ -73,20 +78,20 @@ impl Context {
     }
 
     /// Its id.
-    pub(super) fn id(&self) -> &HeaderValue {
+    pub(crate) fn id(&self) -> &HeaderValue {
         &self.id
     }
 
     /// Its id as text.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.id.to_str().unwrap_or_default()
     }
 
-    pub(super) fn user(&self) -> Option<UserId> {
+    pub(crate) fn user(&self) -> Option<UserId> {
         self.noted.lock().user
     }
 
-    pub(super) fn client(&self) -> Option<IpAddr> {
+    pub(crate) fn client(&self) -> Option<IpAddr> {
         self.noted.lock().client
     }
 
@@ -97,7 +102,7 @@ impl Context {
     }
 
     /// The span that puts the request's id on lines of the log.
-    pub(super) fn span(self: &Arc<Self>) -> Span {
+    pub(crate) fn span(self: &Arc<Self>) -> Span {
         if self.is_current() {
             Span::current()
         } else {
@@ -110,7 +115,7 @@ impl Context {
     }
 
     /// Runs `work`, which is in [`Self::span`], as work for this request.
-    pub(super) async fn scope<F: Future>(self: Arc<Self>, work: F) -> F::Output {
+    pub(crate) async fn scope<F: Future>(self: Arc<Self>, work: F) -> F::Output {
         if self.is_current() {
             return work.await;
         }
@@ -236,7 +241,7 @@ impl Carried {
 }
 
 /// A path as a template: ids and other long segments are left out, so that lines of one kind are alike.
-pub(super) fn route(path: &str) -> String {
+pub(crate) fn route(path: &str) -> String {
     let mut route = String::with_capacity(path.len());
     for segment in path.split('/').skip(1).take(12) {
         route.push('/');

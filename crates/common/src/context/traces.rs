@@ -22,7 +22,7 @@ use tracing::{Level, Metadata, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    http::context::{self, TRACEPARENT},
+    context::{self, TRACEPARENT},
     ids::UserId,
 };
 
