@@ -18,7 +18,7 @@ use crate::{
     cli::Options,
     failure::{Doing, Failure, Outcome},
     load::{
-        connection::{Answer, Connection},
+        connection::{Connection, Reply},
         template::Template,
     },
     progress::Progress,
@@ -118,7 +118,7 @@ impl Lab {
         let register = Template::post("/api/reg/register_event", &json!({ "event_id": event }))?;
         let register = ask(doors.gateway, register.bearer(&minted(&minter)?.1)?, 201).await?;
 
-        let capture = |answer: &Answer| Captured::new(answer.status, &answer.headers, &answer.body);
+        let capture = |answer: &Reply| Captured::new(answer.status, &answer.headers, &answer.body);
         let answers = Answers {
             list: capture(&list),
             register: capture(&register),
@@ -233,7 +233,7 @@ pub fn random_secret() -> String {
 }
 
 /// Sends one request on a connection of its own; anything but `status` is a failure that shows the body.
-pub async fn ask(address: SocketAddr, request: Template, status: u16) -> Outcome<Answer> {
+pub async fn ask(address: SocketAddr, request: Template, status: u16) -> Outcome<Reply> {
     let answer = Connection::open(address).await?.send(&request).await?;
     if answer.status == status {
         return Ok(answer);
@@ -246,12 +246,12 @@ pub async fn ask(address: SocketAddr, request: Template, status: u16) -> Outcome
 }
 
 /// The body of an answer as JSON.
-pub fn parsed(answer: &Answer) -> Outcome<Value> {
+pub fn parsed(answer: &Reply) -> Outcome<Value> {
     serde_json::from_slice(&answer.body).doing("an answer is not JSON")
 }
 
 /// A text field of an answer.
-fn text(answer: &Answer, field: &str) -> Outcome<String> {
+fn text(answer: &Reply, field: &str) -> Outcome<String> {
     let value = parsed(answer)?;
     let text = value.get(field).and_then(Value::as_str);
     text.map(str::to_owned)

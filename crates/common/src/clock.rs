@@ -10,10 +10,10 @@ pub type Timestamp = DateTime<Utc>;
 
 /// Tells the time. Cheap to clone.
 #[derive(Clone)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Clone)]
-enum Source {
+enum TimeSource {
     System,
     Fixed(Arc<Mutex<Timestamp>>),
 }
@@ -21,26 +21,26 @@ enum Source {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Source::System)
+        Self(TimeSource::System)
     }
 
     /// A clock that stands still until [`Clock::set`] moves it.
     pub fn fixed(at: Timestamp) -> Self {
-        Self(Source::Fixed(Arc::new(Mutex::new(at))))
+        Self(TimeSource::Fixed(Arc::new(Mutex::new(at))))
     }
 
     /// The current time, cut to milliseconds so that what is answered now equals what is stored.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is the Clock")]
-            Source::System => Utc::now().trunc_subsecs(3),
-            Source::Fixed(at) => *at.lock(),
+            TimeSource::System => Utc::now().trunc_subsecs(3),
+            TimeSource::Fixed(at) => *at.lock(),
         }
     }
 
     /// Moves a fixed clock; the system clock cannot be moved and ignores it.
     pub fn set(&self, to: Timestamp) {
-        if let Source::Fixed(at) = &self.0 {
+        if let TimeSource::Fixed(at) = &self.0 {
             *at.lock() = to;
         }
     }

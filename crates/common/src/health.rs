@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How one part is doing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum HealthStatus {
     /// Works.
     Up,
     /// Works, with less than it should have.
@@ -35,18 +35,18 @@ pub trait Check: Send + Sync {
     /// Its name in the report.
     fn name(&self) -> &'static str;
     /// Tests it for real.
-    async fn check(&self) -> Status;
+    async fn check(&self) -> HealthStatus;
 }
 
 /// The report of `/health/ready`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Report {
+pub struct HealthReport {
     /// The worst of the parts.
-    pub status: Status,
+    pub status: HealthStatus,
     /// Who reports.
     pub service: String,
     /// Each dependency.
-    pub checks: BTreeMap<String, Status>,
+    pub checks: BTreeMap<String, HealthStatus>,
 }
 
 /// What the health routes need.
@@ -68,20 +68,20 @@ impl Health {
     }
 
     /// Runs every check.
-    pub async fn report(&self) -> Report {
+    pub async fn report(&self) -> HealthReport {
         let run = self.checks.iter().map(|check| async move {
             let status = tokio::time::timeout(PATIENCE, check.check())
                 .await
-                .unwrap_or(Status::Down);
+                .unwrap_or(HealthStatus::Down);
             (check.name().to_owned(), status)
         });
-        let checks: BTreeMap<String, Status> =
+        let checks: BTreeMap<String, HealthStatus> =
             futures_util::future::join_all(run).await.into_iter().collect();
-        let mut status = checks.values().copied().max().unwrap_or(Status::Up);
+        let mut status = checks.values().copied().max().unwrap_or(HealthStatus::Up);
         if self.stop.is_cancelled() {
-            status = Status::Down;
+            status = HealthStatus::Down;
         }
-        Report {
+        HealthReport {
             status,
             service: self.service.to_owned(),
             checks,
@@ -106,8 +106,8 @@ async fn ready(health: Health) -> Response {
 }
 
 /// A report as an answer: 200 while requests can be served, else 503 in the one error shape with the checks beside.
-pub fn answer(report: Report) -> Response {
-    if report.status != Status::Down {
+pub fn answer(report: HealthReport) -> Response {
+    if report.status != HealthStatus::Down {
         return Json(report).into_response();
     }
     ApiError::new(

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, health::Status};
+use crate::{clock::Timestamp, health::HealthStatus};
 
 /// Where the users service lists them.
 pub const PATH: &str = "/internal/users/ended_sessions";
@@ -29,12 +29,12 @@ pub struct Ended(Arc<Known>);
 #[derive(Default)]
 struct Known {
     sessions: RwLock<HashMap<Uuid, Timestamp>>,
-    source: RwLock<Source>,
+    source: RwLock<ListState>,
 }
 
 /// When the users service was asked first and when it last answered, by a clock that nobody puts back.
 #[derive(Clone, Copy, Default)]
-enum Source {
+enum ListState {
     /// Nobody asks: the list is what was added to it.
     #[default]
     None,
@@ -42,13 +42,13 @@ enum Source {
     Answered(Instant),
 }
 
-impl Source {
-    fn status(self, now: Instant) -> Status {
+impl ListState {
+    fn status(self, now: Instant) -> HealthStatus {
         match self {
-            Self::None => Status::Up,
-            Self::Silent(since) if now - since < UNREADY => Status::Down,
-            Self::Answered(at) if now - at < STALE => Status::Up,
-            Self::Silent(_) | Self::Answered(_) => Status::Degraded,
+            Self::None => HealthStatus::Up,
+            Self::Silent(since) if now - since < UNREADY => HealthStatus::Down,
+            Self::Answered(at) if now - at < STALE => HealthStatus::Up,
+            Self::Silent(_) | Self::Answered(_) => HealthStatus::Degraded,
         }
     }
 }
@@ -56,7 +56,7 @@ impl Source {
 impl Ended {
     /// Whether the list can be relied on: up when it is complete, down for the first seconds without one, degraded when
     /// there is none after that, or it has grown old.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> HealthStatus {
         self.0.source.read().status(Instant::now())
     }
 
@@ -73,17 +73,17 @@ impl Ended {
 
     /// The users service is about to be asked for the first time; until it has answered the process is not ready.
     pub fn asked(&self) {
-        *self.0.source.write() = Source::Silent(Instant::now());
+        *self.0.source.write() = ListState::Silent(Instant::now());
     }
 
     /// The users service has answered, and what it said has been added.
     pub fn answered(&self) {
-        *self.0.source.write() = Source::Answered(Instant::now());
+        *self.0.source.write() = ListState::Answered(Instant::now());
     }
 
     /// Whether it has ever answered.
     pub fn is_answered(&self) -> bool {
-        matches!(*self.0.source.read(), Source::Answered(_))
+        matches!(*self.0.source.read(), ListState::Answered(_))
     }
 
     /// Forgets sessions whose tokens have run out by themselves.
@@ -101,13 +101,13 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         for (source, seconds, status) in [
-            (Source::None, 1000, Status::Up),
-            (Source::Silent(start), 0, Status::Down),
-            (Source::Silent(start), 9, Status::Down),
-            (Source::Silent(start), 10, Status::Degraded),
-            (Source::Answered(start), 0, Status::Up),
-            (Source::Answered(start), 14, Status::Up),
-            (Source::Answered(start), 15, Status::Degraded),
+            (ListState::None, 1000, HealthStatus::Up),
+            (ListState::Silent(start), 0, HealthStatus::Down),
+            (ListState::Silent(start), 9, HealthStatus::Down),
+            (ListState::Silent(start), 10, HealthStatus::Degraded),
+            (ListState::Answered(start), 0, HealthStatus::Up),
+            (ListState::Answered(start), 14, HealthStatus::Up),
+            (ListState::Answered(start), 15, HealthStatus::Degraded),
         ] {
             assert_eq!(source.status(after(seconds)), status, "{seconds}");
         }

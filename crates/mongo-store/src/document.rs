@@ -29,7 +29,7 @@ pub fn date(at: Timestamp) -> Bson {
 
 /// Reads and writes fields of documents. A field that has not the type asked for, or is missing where it must be, is
 /// [`StoreError::Corrupt`].
-pub trait Fields {
+pub trait DocumentExt {
     /// A field as `read` understands it, if it is there.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ pub trait Fields {
     }
 }
 
-impl Fields for Document {
+impl DocumentExt for Document {
     fn maybe<T>(&self, name: &str, read: impl FnOnce(&Bson) -> Option<T>) -> Result<Option<T>, StoreError> {
         match self.get(name) {
             None | Some(Bson::Null) => Ok(None),

@@ -3,7 +3,7 @@
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 use sha2::{Digest, Sha256};
 
-use super::{Collection, Fields, Index, Mongo, Tx, date};
+use super::{Collection, DocumentExt, Index, Mongo, Tx, date};
 use common::{
     clock::{Timestamp, from_millis},
     idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Refusal, is_in_flight},

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use mongodb::bson::{Bson, doc};
 use uuid::Uuid;
 
-use super::{Collection, Fields, Index, Mongo, Tx, date, uuid};
+use super::{Collection, DocumentExt, Index, Mongo, Tx, date, uuid};
 use common::{
     clock::{Timestamp, from_millis},
     outbox::INBOX_KEPT_FOR_MILLIS,

@@ -3,7 +3,7 @@
 use mongodb::bson::doc;
 use uuid::Uuid;
 
-use super::{Collection, Fields, Mongo, Tx, date, uuid};
+use super::{Collection, DocumentExt, Mongo, Tx, date, uuid};
 use common::{
     clock::{Timestamp, from_millis, latest_end},
     store::StoreError,

@@ -31,7 +31,7 @@ use mongodb::{
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
-    document::{Fields, date, uuid, uuids},
+    document::{DocumentExt, date, uuid, uuids},
     error::{late, store as driver_error},
     rows::{Key, sift},
     schema::{Collection, Index},

@@ -2,7 +2,7 @@
 
 use mongodb::bson::{Document, doc};
 
-use super::{Collection, Fields, Tx, date};
+use super::{Collection, DocumentExt, Tx, date};
 use common::{clock::Timestamp, store::StoreError};
 
 /// Part of every service's schema. It holds one document, or none.

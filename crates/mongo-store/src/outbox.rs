@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
-use super::{Collection, Fields, Index, Key, Mongo, Tx, date, lease, sift, uuid};
+use super::{Collection, DocumentExt, Index, Key, Mongo, Tx, date, lease, sift, uuid};
 use common::{
     clock::{Timestamp, from_millis},
     outbox::{

@@ -19,7 +19,7 @@ use mongodb::{
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{Collection, Fields, Tx, bounded, uuid};
+use super::{Collection, DocumentExt, Tx, bounded, uuid};
 use common::{ids::new_id, store::StoreError};
 
 /// Part of every service's schema. The times are the server's.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use common::{
-    health::{Check, Health, Status},
+    health::{Check, Health, HealthStatus},
     sessions::Ended,
     store::{Ping, StoreError},
 };
@@ -18,16 +18,16 @@ impl Check for StoreCheck {
         "store"
     }
 
-    async fn check(&self) -> Status {
+    async fn check(&self) -> HealthStatus {
         match (self.0)().await {
-            Ok(()) => Status::Up,
+            Ok(()) => HealthStatus::Up,
             Err(error @ StoreError::ReadOnly(_)) => {
                 tracing::error!(%error, "what is stored can only be read");
-                Status::Degraded
+                HealthStatus::Degraded
             }
             Err(error) => {
                 tracing::warn!(%error, "the store does not answer");
-                Status::Down
+                HealthStatus::Down
             }
         }
     }
@@ -41,8 +41,8 @@ impl Check for RedisCheck {
         "redis"
     }
 
-    async fn check(&self) -> Status {
-        self.0.status().await.unwrap_or(Status::Up)
+    async fn check(&self) -> HealthStatus {
+        self.0.status().await.unwrap_or(HealthStatus::Up)
     }
 }
 
@@ -54,7 +54,7 @@ impl Check for SessionsCheck {
         "ended_sessions"
     }
 
-    async fn check(&self) -> Status {
+    async fn check(&self) -> HealthStatus {
         self.0.status()
     }
 }

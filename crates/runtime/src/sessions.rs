@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::{
     clock::{Clock, Timestamp, from_millis},
-    health::Status,
+    health::HealthStatus,
     http::{CallError, InternalClient},
     sessions::{AT_ONCE, Ended, PATH},
     wire::{EndedSession, EndedSessions, ListEndedSessions},
@@ -63,7 +63,7 @@ impl Follower {
         loop {
             let pace = match failures {
                 0 => PACE,
-                _ if !self.list.is_answered() && self.list.status() == Status::Down => FIRST_PACE,
+                _ if !self.list.is_answered() && self.list.status() == HealthStatus::Down => FIRST_PACE,
                 _ => LATER_PACE,
             };
             let pause = tokio::time::sleep(pace.mul_f64(rand::random_range(0.8..1.0)));

@@ -14,7 +14,7 @@ use common::{
 };
 use shared_state::{
     Shared,
-    cache::{ReadThrough, Source, invalidate},
+    cache::{Loader, ReadThrough, invalidate},
 };
 
 /// Where the users service answers.
@@ -60,7 +60,7 @@ pub async fn changed(shared: &Shared, user: UserId) {
 struct Users(InternalClient);
 
 #[async_trait]
-impl Source<UserId, Arc<UserCard>> for Users {
+impl Loader<UserId, Arc<UserCard>> for Users {
     type Error = CallError;
 
     async fn load(&self, ids: Vec<UserId>) -> Result<Vec<(UserId, Arc<UserCard>)>, CallError> {

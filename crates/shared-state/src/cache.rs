@@ -38,7 +38,7 @@ const QUIET: Duration = Duration::from_secs(12);
 
 /// Where look-ups come from.
 #[async_trait]
-pub trait Source<K, V>: Send + Sync {
+pub trait Loader<K, V>: Send + Sync {
     /// Why nothing could be looked up.
     type Error: Clone + Send + Sync;
 
@@ -47,15 +47,15 @@ pub trait Source<K, V>: Send + Sync {
 }
 
 /// A kind of look-ups, such as users by id. Cheap to clone.
-pub struct ReadThrough<K, V, S: Source<K, V>>(Arc<Inner<K, V, S>>);
+pub struct ReadThrough<K, V, S: Loader<K, V>>(Arc<Inner<K, V, S>>);
 
-impl<K, V, S: Source<K, V>> Clone for ReadThrough<K, V, S> {
+impl<K, V, S: Loader<K, V>> Clone for ReadThrough<K, V, S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-struct Inner<K, V, S: Source<K, V>> {
+struct Inner<K, V, S: Loader<K, V>> {
     shared: Shared,
     clock: Clock,
     name: &'static str,
@@ -91,7 +91,7 @@ impl<K, V, S> ReadThrough<K, V, S>
 where
     K: Copy + Eq + Hash + Display + Send + Sync,
     V: Clone + Send + Sync + Serialize + DeserializeOwned,
-    S: Source<K, V>,
+    S: Loader<K, V>,
 {
     /// Look-ups of `source`, under keys that begin with `name`.
     pub fn new(shared: Shared, clock: Clock, name: &'static str, source: S) -> Self {
@@ -250,12 +250,12 @@ fn read<V: DeserializeOwned>(bytes: &[u8], now: Timestamp) -> Option<Option<V>> 
 }
 
 /// What one caller loads for all. However it ends, nobody waits for it afterwards.
-struct Flights<'a, K: Eq + Hash, V, S: Source<K, V>> {
+struct Flights<'a, K: Eq + Hash, V, S: Loader<K, V>> {
     inner: &'a Inner<K, V, S>,
     taken: Vec<(K, Land<V, S::Error>)>,
 }
 
-impl<K: Eq + Hash, V, S: Source<K, V>> Flights<'_, K, V, S> {
+impl<K: Eq + Hash, V, S: Loader<K, V>> Flights<'_, K, V, S> {
     fn land(&self, outcome: impl Fn(&K) -> Result<Option<V>, S::Error>) {
         for (key, land) in &self.taken {
             land.send_replace(Some(outcome(key)));
@@ -263,7 +263,7 @@ impl<K: Eq + Hash, V, S: Source<K, V>> Flights<'_, K, V, S> {
     }
 }
 
-impl<K: Eq + Hash, V, S: Source<K, V>> Drop for Flights<'_, K, V, S> {
+impl<K: Eq + Hash, V, S: Loader<K, V>> Drop for Flights<'_, K, V, S> {
     fn drop(&mut self) {
         let mut flights = self.inner.flights.lock();
         for (key, _) in &self.taken {
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Source<u32, String> for Numbers {
+    impl Loader<u32, String> for Numbers {
         type Error = &'static str;
 
         async fn load(&self, keys: Vec<u32>) -> Result<Vec<(u32, String)>, &'static str> {

@@ -94,7 +94,7 @@ async fn connected(urls: &SecretString) -> Shared {
     let shared = Shared::redis(urls).unwrap();
     let mut bus = shared.subscribe(Topic::Payments);
     until("Redis answers", async || {
-        shared.status().await == Some(Status::Up)
+        shared.status().await == Some(HealthStatus::Up)
     })
     .await;
     // The first thing heard is that the connection is new.
@@ -301,7 +301,7 @@ async fn all_hear_what_is_published(state: Two) {
 /// Each call ends soon and says that Redis is away; limits hold; what was told meanwhile is a gap.
 async fn goes_on_without(shared: &Shared) {
     until("it is noticed", async || {
-        shared.status().await == Some(Status::Degraded)
+        shared.status().await == Some(HealthStatus::Degraded)
     })
     .await;
     let started = Instant::now();
@@ -326,7 +326,7 @@ async fn goes_on_without(shared: &Shared) {
 
 async fn comes_back(shared: &Shared) {
     until("Redis is used again", async || {
-        shared.status().await == Some(Status::Up)
+        shared.status().await == Some(HealthStatus::Up)
     })
     .await;
     put(shared, "again", "1", LONG).await;

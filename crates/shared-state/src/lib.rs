@@ -29,7 +29,7 @@ use self::{
     memory::Memory,
     redis::Redis,
 };
-use common::{health::Status, ids::new_id, metrics::Gauge};
+use common::{health::HealthStatus, ids::new_id, metrics::Gauge};
 
 /// Before every key and channel, so that a Redis can serve others too. One installation, one Redis (or database).
 const PREFIX: &str = "organise:";
@@ -217,12 +217,12 @@ impl Shared {
     }
 
     /// How it is: never down, because everything works without it; `None` when there is nothing to be away.
-    pub async fn status(&self) -> Option<Status> {
+    pub async fn status(&self) -> Option<HealthStatus> {
         match &self.0.kept {
             Kept::Memory(_) => None,
             Kept::Redis(redis) => Some(match redis.ping().await {
-                Ok(()) => Status::Up,
-                Err(Away) => Status::Degraded,
+                Ok(()) => HealthStatus::Up,
+                Err(Away) => HealthStatus::Degraded,
             }),
         }
     }

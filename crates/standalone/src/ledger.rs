@@ -9,7 +9,7 @@ use common::{
 use futures_util::FutureExt;
 use payments::{
     domain::{
-        detail::Source,
+        detail::ReportedBy,
         ledger::{AtRazorpay, PaidRegistration, differences},
         payment::Status,
     },
@@ -181,7 +181,7 @@ async fn at_razorpay(razorpay: &Razorpay) -> Result<HashMap<String, (Option<Stri
         for entity in found {
             let there = AtRazorpay {
                 captured: entity
-                    .report(Source::Reconciler)
+                    .report(ReportedBy::Reconciler)
                     .is_some_and(|report| report.status >= Status::Captured),
                 amount: entity.amount,
                 refunded: entity.amount_refunded.unwrap_or(Paise::ZERO),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
 use common::{
-    health::{Report, Status, answer},
+    health::{HealthReport, HealthStatus, answer},
     http::Upstream,
     wire::service,
 };
@@ -18,12 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The services behind the gateway. Cheap to clone.
 #[derive(Clone)]
-pub struct Parts {
+pub struct Services {
     parts: Arc<[(&'static str, Upstream)]>,
     stop: CancellationToken,
 }
 
-impl Parts {
+impl Services {
     pub fn new(upstreams: &Upstreams, stop: CancellationToken) -> Self {
         let parts = [
             (service::USERS, upstreams.users.clone()),
@@ -45,28 +45,28 @@ impl Parts {
     /// Each part, for people and dashboards: 200 while any of them can be used, because then the gateway is of use.
     pub async fn overview(&self) -> Response {
         let mut report = self.report().await;
-        let of_use = report.checks.values().any(|status| *status != Status::Down);
-        if report.status == Status::Down && of_use && !self.stop.is_cancelled() {
-            report.status = Status::Degraded;
+        let of_use = report.checks.values().any(|status| *status != HealthStatus::Down);
+        if report.status == HealthStatus::Down && of_use && !self.stop.is_cancelled() {
+            report.status = HealthStatus::Degraded;
         }
         answer(report)
     }
 
-    async fn report(&self) -> Report {
+    async fn report(&self) -> HealthReport {
         let asked = self.parts.iter().map(|(name, upstream)| async move {
             let status = tokio::time::timeout(PATIENCE, ask(upstream))
                 .await
-                .unwrap_or(Status::Down);
+                .unwrap_or(HealthStatus::Down);
             ((*name).to_owned(), status)
         });
-        let checks: BTreeMap<String, Status> = join_all(asked).await.into_iter().collect();
-        let worst = checks.values().copied().max().unwrap_or(Status::Up);
+        let checks: BTreeMap<String, HealthStatus> = join_all(asked).await.into_iter().collect();
+        let worst = checks.values().copied().max().unwrap_or(HealthStatus::Up);
         let status = if self.stop.is_cancelled() {
-            Status::Down
+            HealthStatus::Down
         } else {
             worst
         };
-        Report {
+        HealthReport {
             status,
             service: service::GATEWAY.to_owned(),
             checks,
@@ -74,17 +74,17 @@ impl Parts {
     }
 }
 
-async fn ask(upstream: &Upstream) -> Status {
+async fn ask(upstream: &Upstream) -> HealthStatus {
     let Ok(request) = Request::builder().uri("/health/ready").body(Body::empty()) else {
-        return Status::Down;
+        return HealthStatus::Down;
     };
     match upstream.call(request).await {
         Ok(response) if response.status().is_success() => {
             let body = axum::body::to_bytes(response.into_body(), 64 * 1024)
                 .await
                 .unwrap_or_default();
-            serde_json::from_slice::<Report>(&body).map_or(Status::Down, |report| report.status)
+            serde_json::from_slice::<HealthReport>(&body).map_or(HealthStatus::Down, |report| report.status)
         }
-        _ => Status::Down,
+        _ => HealthStatus::Down,
     }
 }

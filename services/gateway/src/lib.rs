@@ -19,7 +19,7 @@ use common::{
 };
 use runtime::process::Context;
 
-use crate::{edge::Edge, health::Parts, proxy::Proxy};
+use crate::{edge::Edge, health::Services, proxy::Proxy};
 
 /// How long the head of an answer may take. More than a service may (30 s) and more than the client between them
 /// waits (35 s), whose answers say better what happened.
@@ -45,7 +45,7 @@ pub struct Upstreams {
 pub fn build(context: &Context, upstreams: Upstreams) -> Result<Pipeline, String> {
     let settings = &context.settings;
     let metrics = Metrics::new(service::GATEWAY, Vec::new());
-    let parts = Parts::new(&upstreams, context.workers.stop_token());
+    let parts = Services::new(&upstreams, context.workers.stop_token());
     // On a port that nobody has chosen yet, the document's own address has to do.
     let public_url = match (&settings.public_url, settings.gateway_port) {
         (None, 0) => "/".to_owned(),

@@ -11,13 +11,13 @@ use common::{http::pipeline::noting_route, problem::ApiError};
 use serde_json::{Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::{documents::Documents, health::Parts};
+use crate::{documents::Documents, health::Services};
 
 /// The folder of the browsable document. Without its slash it is a redirect to it.
 pub const DOCS: &str = "/docs/";
 
 /// The routes.
-pub fn router(parts: Parts, documents: Documents) -> Router {
+pub fn router(parts: Services, documents: Documents) -> Router {
     // Swagger UI's files are inside the program; nothing is loaded from anywhere else, nor sent to its validator.
     let config = Config::from("/openapi.json")
         .validator_url("none")
@@ -30,12 +30,12 @@ pub fn router(parts: Parts, documents: Documents) -> Router {
         .route("/", get(welcome))
         .route(
             "/health",
-            get(|State(parts): State<Parts>| async move { parts.overview().await }),
+            get(|State(parts): State<Services>| async move { parts.overview().await }),
         )
         .route("/health/live", get(|| async { Json(json!({"status": "up"})) }))
         .route(
             "/health/ready",
-            get(|State(parts): State<Parts>| async move { parts.ready().await }),
+            get(|State(parts): State<Services>| async move { parts.ready().await }),
         )
         .with_state(parts)
         .route("/openapi.json", get(document).with_state(documents))

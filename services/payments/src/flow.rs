@@ -20,7 +20,7 @@ use self::seat::Claimed;
 use crate::{
     app::App,
     domain::{
-        detail::Source,
+        detail::ReportedBy,
         method::{Instrument, Method},
         order::Order,
         payment::{OrderIs, Payment, Report, Status},
@@ -143,7 +143,7 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
         .await
         .map_err(provider_problem)?
     {
-        let found = take(app, &entity, Source::Reconciler, UNKEYED)
+        let found = take(app, &entity, ReportedBy::Reconciler, UNKEYED)
             .await
             .map_err(Failed::problem)?;
         if let Some(found) = found
@@ -167,7 +167,7 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
 pub async fn look_at(app: &App, payment: &Payment) -> Result<(), ApiError> {
     let entity = app.razorpay.payment(&payment.razorpay_id).await;
     let entity = entity.map_err(provider_problem)?;
-    take(app, &entity, Source::Reconciler, UNKEYED)
+    take(app, &entity, ReportedBy::Reconciler, UNKEYED)
         .await
         .map(drop)
         .map_err(Failed::problem)
@@ -237,7 +237,7 @@ async fn work(
     if known {
         // An earlier try may have got further than anybody knows.
         for entity in app.razorpay.payments_of(&razorpay_id).await? {
-            let Some(found) = take(app, &entity, Source::Answer, answer.clone()).await? else {
+            let Some(found) = take(app, &entity, ReportedBy::Answer, answer.clone()).await? else {
                 continue;
             };
             match found.payment.status {
@@ -322,10 +322,10 @@ async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured)
     loop {
         let entity = app.razorpay.payment(payment).await?;
         let waiting = entity
-            .report(Source::Answer)
+            .report(ReportedBy::Answer)
             .is_some_and(|report| report.status == Status::Created);
         if !waiting || Instant::now() + pause > deadline {
-            let taken = take(app, &entity, Source::Answer, answer).await?;
+            let taken = take(app, &entity, ReportedBy::Answer, answer).await?;
             return taken.ok_or_else(|| unclear("the payment is none of ours"));
         }
         sleep(pause).await;
@@ -345,7 +345,7 @@ async fn capture(app: &App, found: &Taken, claimed: Claimed, answer: Captured) -
             app.razorpay.payment(&payment.razorpay_id).await?
         }
     };
-    match take(app, &entity, Source::Answer, answer).await? {
+    match take(app, &entity, ReportedBy::Answer, answer).await? {
         Some(taken) if taken.payment.status >= Status::Captured => Ok(taken),
         _ => {
             if let Some(hold) = &extended {
@@ -367,7 +367,7 @@ struct Taken {
 async fn take(
     app: &App,
     entity: &crate::razorpay::types::PaymentEntity,
-    source: Source,
+    source: ReportedBy,
     answer: Captured,
 ) -> Result<Option<Taken>, Failed> {
     let Some(mut report) = entity.report(source) else {
@@ -417,7 +417,7 @@ async fn order_is(app: &App, report: &Report) -> Result<OrderIs, Failed> {
     let others = payments
         .iter()
         .filter(|payment| payment.id != report.payment)
-        .filter_map(|payment| payment.report(Source::Answer))
+        .filter_map(|payment| payment.report(ReportedBy::Answer))
         .any(|other| other.status >= Status::Captured);
     let due = order
         .amount_due
@@ -499,7 +499,7 @@ pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement
     if entity.order_id != order.razorpay_id {
         return Err(payment_mismatch());
     }
-    let taken = take(app, &entity, Source::Checkout, UNKEYED)
+    let taken = take(app, &entity, ReportedBy::Checkout, UNKEYED)
         .await
         .map_err(Failed::problem)?;
     let Some(mut found) = taken else {

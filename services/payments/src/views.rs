@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        detail::{MethodDetail, Source},
+        detail::{MethodDetail, ReportedBy},
         payment::Status,
         refund::Entry,
     },
@@ -286,7 +286,7 @@ pub struct StepView {
     pub status: String,
     /// Who told; `null`: that is not known.
     #[schema(required = true, example = "webhook")]
-    pub source: Option<Source>,
+    pub source: Option<ReportedBy>,
 }
 
 impl PaymentDetailView {
@@ -294,7 +294,7 @@ impl PaymentDetailView {
     pub fn new(statement: &Statement, entries: &[Entry]) -> Self {
         let payment = &statement.payment;
         let detail = &payment.detail;
-        let mut steps: Vec<(Timestamp, String, Option<Source>)> = detail
+        let mut steps: Vec<(Timestamp, String, Option<ReportedBy>)> = detail
             .timeline
             .iter()
             .map(|step| (step.at, step.status.clone(), Some(step.source)))

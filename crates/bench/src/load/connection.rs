@@ -13,7 +13,7 @@ use super::template::Template;
 use crate::failure::{Doing, Outcome};
 
 /// An answer, whole.
-pub struct Answer {
+pub struct Reply {
     /// The status code.
     pub status: u16,
     /// The headers.
@@ -46,7 +46,7 @@ impl Connection {
     }
 
     /// Sends a request and reads the answer to its end.
-    pub async fn send(&mut self, template: &Template) -> Outcome<Answer> {
+    pub async fn send(&mut self, template: &Template) -> Outcome<Reply> {
         self.sender.ready().await.doing("connection")?;
         let answer = self
             .sender
@@ -55,7 +55,7 @@ impl Connection {
             .doing("connection")?;
         let (head, body) = answer.into_parts();
         let body = body.collect().await.doing("answer cut off")?.to_bytes();
-        Ok(Answer {
+        Ok(Reply {
             status: head.status.as_u16(),
             headers: head.headers,
             body,

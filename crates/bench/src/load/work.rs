@@ -1,6 +1,6 @@
 //! What the connections are told to do.
 
-use super::{connection::Answer, template::Template};
+use super::{connection::Reply, template::Template};
 
 /// An answer that is in order: the status, and a text that the body must hold (empty = any body).
 pub type Expected = (u16, &'static str);
@@ -16,7 +16,7 @@ pub struct Step {
 
 impl Step {
     /// Whether an answer is one of those expected.
-    pub fn accepts(&self, answer: &Answer) -> bool {
+    pub fn accepts(&self, answer: &Reply) -> bool {
         self.expected
             .iter()
             .any(|(status, part)| *status == answer.status && holds(&answer.body, part.as_bytes()))

@@ -93,7 +93,7 @@ impl Closing {
 
 /// A new event, as its organizer describes it.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct EventDraft {
     /// Its name.
     pub name: String,
     /// What it is about.
@@ -110,7 +110,7 @@ pub struct Draft {
     pub closes_at: Option<Timestamp>,
 }
 
-impl Draft {
+impl EventDraft {
     /// The event that comes of it.
     pub fn into_event(self, id: EventId, organizer: UserId, now: Timestamp) -> Event {
         let closes = self
@@ -274,7 +274,7 @@ mod tests {
             at: start,
             zone: Kolkata,
         };
-        let draft = Draft {
+        let draft = EventDraft {
             name: "n".into(),
             details: "d".into(),
             time,

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::event::{Draft, Event, MAX_CAPACITY},
+    domain::event::{Event, EventDraft, MAX_CAPACITY},
     views::{EventAnswer, EventView},
 };
 
@@ -145,7 +145,7 @@ pub async fn create_event(
     let zone = input.timezone.unwrap_or(app.default_timezone);
     let parse =
         |field, text: &str| EventTime::parse(text, zone).map_err(|why| ApiError::invalid_field(field, why));
-    let draft = Draft {
+    let draft = EventDraft {
         name: input.e_name,
         details: input.e_details,
         time: parse("event_time", &input.event_time)?,

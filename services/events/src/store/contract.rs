@@ -34,7 +34,7 @@ mod unreadable;
 pub use self::{money::*, outbox::*, unreadable::*};
 
 use super::*;
-use crate::domain::{event::Draft, fact::Fact};
+use crate::domain::{event::EventDraft, fact::Fact};
 
 /// Lists every rule once.
 #[macro_export]
@@ -90,8 +90,8 @@ fn now() -> Timestamp {
     from_millis(1_800_000_000_123)
 }
 
-fn draft(capacity: Option<u32>, fee: i64) -> Draft {
-    Draft {
+fn draft(capacity: Option<u32>, fee: i64) -> EventDraft {
+    EventDraft {
         name: "Rust evening".to_owned(),
         details: "Zeilen\nund Wörter".to_owned(),
         time: EventTime {
@@ -119,7 +119,7 @@ fn done<T>(outcome: Outcome<T>) -> T {
     }
 }
 
-async fn created(store: &S, draft: Draft) -> Event {
+async fn created(store: &S, draft: EventDraft) -> Event {
     let event = draft.into_event(EventId::new(), UserId::new(), now());
     done(store.create_event(event, plain()).await.unwrap())
 }
@@ -254,7 +254,7 @@ pub async fn lists_page_in_order(store: S) {
 
 /// Every adapter calls this with the way to make an event look as an earlier release has left it.
 pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
-    let draft = Draft {
+    let draft = EventDraft {
         name: "İstanbul".to_owned(),
         ..draft(None, 0)
     };
@@ -283,13 +283,13 @@ pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
 
 pub async fn search_finds_words_and_times(store: S) {
     let event = created(&store, draft(None, 0)).await;
-    let other = Draft {
+    let other = EventDraft {
         name: "Cooking".to_owned(),
         ..draft(None, 100)
     };
     let other = created(
         &store,
-        Draft {
+        EventDraft {
             time: EventTime {
                 at: now(),
                 zone: Tz::UTC,
@@ -421,7 +421,7 @@ pub async fn free_confirms_and_paid_holds(store: S) {
     ));
     let closed = created(
         &store,
-        Draft {
+        EventDraft {
             closes_at: Some(now()),
             ..draft(None, 0)
         },
@@ -684,7 +684,7 @@ pub async fn a_hold_that_runs_out_is_told(store: S) {
         .unwrap();
     assert_eq!(told().await.len(), 2);
     // After the close there is nothing to come back for.
-    let closing = Draft {
+    let closing = EventDraft {
         closes_at: Some(now() + TimeDelta::seconds(10)),
         ..draft(None, 100)
     };

@@ -12,7 +12,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use common::health::{Report, Status, answer};
+use common::health::{HealthReport, HealthStatus, answer};
 use serde_json::json;
 
 use crate::world::{BOTH, Topology, World, fake, nobody, request};
@@ -56,9 +56,9 @@ async fn other_methods_are_told_what_is_allowed() {
 }
 
 /// A service in a state of one's choice.
-fn in_state(status: Status) -> impl Fn(&'static str) -> Router {
+fn in_state(status: HealthStatus) -> impl Fn(&'static str) -> Router {
     move |name| {
-        let report = Report {
+        let report = HealthReport {
             status,
             service: name.to_owned(),
             checks: BTreeMap::from([("store".to_owned(), status)]),
@@ -69,7 +69,7 @@ fn in_state(status: Status) -> impl Fn(&'static str) -> Router {
 
 #[tokio::test]
 async fn health_is_that_of_the_parts() {
-    use Status::{Degraded, Down, Up};
+    use HealthStatus::{Degraded, Down, Up};
     for topology in BOTH {
         for (payments, others, ready, health, status) in [
             (Up, Up, 200, 200, json!("up")),

@@ -14,7 +14,7 @@ use common::{
     auth::Auth,
     clock::{self, Clock},
     extract::ClientIp,
-    health::{Report, Status},
+    health::{HealthReport, HealthStatus},
     http::{
         Pipeline, Upstream,
         serve::{self, Limits},
@@ -346,8 +346,8 @@ pub async fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
 
 /// A service of no use but to tests.
 pub fn fake(name: &'static str, auth: Auth) -> Router {
-    let report = Report {
-        status: Status::Up,
+    let report = HealthReport {
+        status: HealthStatus::Up,
         service: name.to_owned(),
         checks: BTreeMap::new(),
     };

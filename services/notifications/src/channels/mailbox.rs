@@ -12,7 +12,7 @@ use common::ids::MessageId;
 
 use super::{
     Content, MailError, Mailer, Pace, Parcel,
-    mime::{Letter, Sender, one_line},
+    mime::{FromAddress, Mail, one_line},
 };
 use crate::domain::message::Channel;
 
@@ -22,7 +22,7 @@ pub const NAME: &str = "mailbox";
 /// Writes messages to files that are named by message id, so that a repeat replaces what was there.
 pub struct Mailbox {
     dir: Arc<Path>,
-    sender: Sender,
+    sender: FromAddress,
 }
 
 impl Mailbox {
@@ -30,7 +30,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// One sentence for the person who started the program.
-    pub fn new(dir: PathBuf, sender: Sender) -> Result<Self, String> {
+    pub fn new(dir: PathBuf, sender: FromAddress) -> Result<Self, String> {
         fs::create_dir_all(&dir)
             .map_err(|error| format!("The mailbox {} cannot be used: {error}.", dir.display()))?;
         Ok(Self {
@@ -85,10 +85,10 @@ impl Mailer for Mailbox {
     async fn tidy(&self, _: Duration) {}
 }
 
-fn form(parcel: &Parcel, sender: &Sender) -> Result<(Channel, Vec<u8>), MailError> {
+fn form(parcel: &Parcel, sender: &FromAddress) -> Result<(Channel, Vec<u8>), MailError> {
     match &parcel.content {
         Content::Email { subject, text, html } => {
-            let message = sender.message(Letter {
+            let message = sender.message(Mail {
                 id: parcel.id,
                 created_at: parcel.created_at,
                 address: &parcel.address,
@@ -138,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn a_repeat_replaces_the_file() {
         let dir = TempDir::new().unwrap();
-        let sender = Sender::new("no-reply@localhost").unwrap();
+        let sender = FromAddress::new("no-reply@localhost").unwrap();
         let mailbox = Mailbox::new(dir.path().join("mailbox"), sender).unwrap();
         let parcel = parcel(Content::Email {
             subject: "s".into(),
@@ -158,8 +158,11 @@ mod tests {
     #[tokio::test]
     async fn a_text_message_is_a_text_file() {
         let dir = TempDir::new().unwrap();
-        let mailbox =
-            Mailbox::new(dir.path().to_owned(), Sender::new("no-reply@localhost").unwrap()).unwrap();
+        let mailbox = Mailbox::new(
+            dir.path().to_owned(),
+            FromAddress::new("no-reply@localhost").unwrap(),
+        )
+        .unwrap();
         let mut parcel = parcel(Content::Sms {
             text: "See you.".into(),
         });

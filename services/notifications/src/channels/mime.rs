@@ -20,10 +20,10 @@ const ID_DOMAIN: &str = "organise-event";
 
 /// Who e-mail is from. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Sender(Mailbox);
+pub struct FromAddress(Mailbox);
 
 /// The text of an e-mail and where it goes.
-pub struct Letter<'a> {
+pub struct Mail<'a> {
     /// The message's id.
     pub id: MessageId,
     /// When it was stored.
@@ -40,7 +40,7 @@ pub struct Letter<'a> {
     pub html: String,
 }
 
-impl Sender {
+impl FromAddress {
     /// Reads `MAIL_FROM`: `Name <address>` or an address.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Sender {
     ///
     /// # Errors
     /// When the address is none.
-    pub fn message(&self, letter: Letter<'_>) -> Result<Message, MailError> {
+    pub fn message(&self, letter: Mail<'_>) -> Result<Message, MailError> {
         let refuse = |error: &dyn std::fmt::Display| MailError::Permanent(error.to_string());
         let address: Address = letter.address.parse().map_err(|error| refuse(&error))?;
         let address = in_ascii(address)?;
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn formed(name: &str, subject: &str, address: &str) -> Result<String, MailError> {
-        let letter = Letter {
+        let letter = Mail {
             id: MessageId::lenient("019309a2-0000-7000-8000-000000000001"),
             created_at: from_millis(1_732_281_246_000),
             address,
@@ -119,7 +119,7 @@ mod tests {
             text: "Grüße,\nund mehr.\n".into(),
             html: "<p>Grüße</p>".into(),
         };
-        let sender = Sender::new("Organise Event <no-reply@localhost>").unwrap();
+        let sender = FromAddress::new("Organise Event <no-reply@localhost>").unwrap();
         sender
             .message(letter)
             .map(|message| String::from_utf8(message.formatted()).unwrap())
@@ -153,7 +153,7 @@ mod tests {
             "asha@xn--mnchen-3ya.de",
             "asha@क्षेत्र.भारत",
         ] {
-            let letter = Letter {
+            let letter = Mail {
                 id: MessageId::lenient("019309a2-0000-7000-8000-000000000001"),
                 created_at: from_millis(1_732_281_246_000),
                 address,
@@ -162,7 +162,7 @@ mod tests {
                 text: "x\n".into(),
                 html: "x".into(),
             };
-            let message = Sender::new("Büro <buero@exämple.org>")
+            let message = FromAddress::new("Büro <buero@exämple.org>")
                 .unwrap()
                 .message(letter)
                 .unwrap();
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_sender_is_checked() {
-        assert!(Sender::new("no-reply@example.org").is_ok());
-        assert!(Sender::new("nobody").is_err());
+        assert!(FromAddress::new("no-reply@example.org").is_ok());
+        assert!(FromAddress::new("nobody").is_err());
     }
 }

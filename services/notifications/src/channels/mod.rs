@@ -11,7 +11,7 @@ use common::{clock::Timestamp, ids::MessageId};
 use runtime::process::Context;
 use secrecy::ExposeSecret;
 
-use self::{mailbox::Mailbox, mime::Sender, smtp::Smtp};
+use self::{mailbox::Mailbox, mime::FromAddress, smtp::Smtp};
 use crate::domain::message::Channel;
 
 /// A rendered message, ready to go.
@@ -109,7 +109,7 @@ impl Channels {
     /// One sentence for the person who started the program.
     pub fn new(context: &Context) -> Result<Self, String> {
         let settings = &context.settings;
-        let sender = Sender::new(&settings.mail_from)?;
+        let sender = FromAddress::new(&settings.mail_from)?;
         let mailbox = || Mailbox::new(mailbox_dir(context), sender.clone());
         let email: Arc<dyn Mailer> = match &settings.smtp_url {
             Some(url) => Arc::new(Smtp::new(url.expose_secret(), sender.clone())?),

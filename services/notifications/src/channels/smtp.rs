@@ -18,7 +18,7 @@ use url::{Host, Url};
 
 use super::{
     Content, MailError, Mailer, Pace, Parcel,
-    mime::{Letter, Sender},
+    mime::{FromAddress, Mail},
 };
 
 /// Its name as a provider.
@@ -33,7 +33,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Sends through one SMTP server.
 pub struct Smtp {
     server: Server,
-    sender: Sender,
+    sender: FromAddress,
     idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
 }
 
@@ -61,7 +61,7 @@ impl Smtp {
     ///
     /// # Errors
     /// One sentence for the person who started the program, without the URL, which may hold a password.
-    pub fn new(url: &str, sender: Sender) -> Result<Self, String> {
+    pub fn new(url: &str, sender: FromAddress) -> Result<Self, String> {
         Ok(Self {
             server: Server::read(url)?,
             sender,
@@ -109,7 +109,7 @@ impl Mailer for Smtp {
         let Content::Email { subject, text, html } = parcel.content else {
             return Err(MailError::Permanent("SMTP carries no text messages".to_owned()));
         };
-        let message = self.sender.message(Letter {
+        let message = self.sender.message(Mail {
             id: parcel.id,
             created_at: parcel.created_at,
             address: &parcel.address,

@@ -12,7 +12,7 @@ use common::{
 use uuid::Uuid;
 
 use super::{
-    message::{Channel, Details, Draft, Kind},
+    message::{Channel, Details, Kind, Letter},
     reminder,
 };
 
@@ -40,7 +40,7 @@ struct About<'a> {
 
 impl Reach {
     /// You are in, and here is your ticket.
-    pub fn confirmed(self, fact: &RegistrationConfirmed, card: &UserCard) -> Vec<Draft> {
+    pub fn confirmed(self, fact: &RegistrationConfirmed, card: &UserCard) -> Vec<Letter> {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
         let details = Details {
             amount: Some(fact.paid),
@@ -53,7 +53,7 @@ impl Reach {
     }
 
     /// The seat held for you was given back.
-    pub fn hold_expired(self, fact: &HoldExpired, card: &UserCard) -> Vec<Draft> {
+    pub fn hold_expired(self, fact: &HoldExpired, card: &UserCard) -> Vec<Letter> {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
         let details = Details {
             amount: Some(fact.amount),
@@ -66,7 +66,7 @@ impl Reach {
 
     /// Your payment did not work out. Who is at it will try again at once, so the letter waits a minute, and there is one
     /// in a quarter of an hour.
-    pub fn payment_failed(self, fact: &PaymentFailed, card: &UserCard) -> Vec<Draft> {
+    pub fn payment_failed(self, fact: &PaymentFailed, card: &UserCard) -> Vec<Letter> {
         let about = About {
             schedule_version: fact
                 .failed_at
@@ -87,7 +87,7 @@ impl Reach {
     }
 
     /// You are out. Nothing when a hold that was never paid is given up by its holder.
-    pub fn ended(self, fact: &RegistrationEnded, card: &UserCard) -> Vec<Draft> {
+    pub fn ended(self, fact: &RegistrationEnded, card: &UserCard) -> Vec<Letter> {
         let Some(kind) = notice_of_end(fact) else {
             return Vec::new();
         };
@@ -101,7 +101,7 @@ impl Reach {
     }
 
     /// Your money is on its way back.
-    pub fn refunded(self, fact: &PaymentRefunded, card: &UserCard) -> Vec<Draft> {
+    pub fn refunded(self, fact: &PaymentRefunded, card: &UserCard) -> Vec<Letter> {
         let about = About {
             schedule_version: fact.number,
             ..About::payment(card, fact.event_id, fact.payment_id)
@@ -125,7 +125,7 @@ impl Reach {
         card: &UserCard,
         now: Timestamp,
         not_after: Timestamp,
-    ) -> Vec<Draft> {
+    ) -> Vec<Letter> {
         let about = About {
             schedule_version: facts.schedule_version,
             not_after: Some(not_after),
@@ -145,7 +145,7 @@ impl Reach {
         facts: &EventFacts,
         known: &EventFacts,
         card: &UserCard,
-    ) -> Vec<Draft> {
+    ) -> Vec<Letter> {
         let about = About {
             schedule_version: facts.version,
             ..About::registration(card, facts.event_id, registration)
@@ -157,13 +157,13 @@ impl Reach {
         self.write(&about, Kind::EventUpdated, details)
     }
 
-    fn write(self, about: &About<'_>, kind: Kind, details: Details) -> Vec<Draft> {
+    fn write(self, about: &About<'_>, kind: Kind, details: Details) -> Vec<Letter> {
         let card = about.card;
         let details = Details {
             timezone: card.timezone.clone(),
             ..details
         };
-        let letter = |channel, address: &str, details| Draft {
+        let letter = |channel, address: &str, details| Letter {
             id: MessageId::new(),
             user_id: card.user_id,
             event_id: about.event_id,

@@ -141,7 +141,7 @@ pub struct Details {
 
 /// A message about to be stored.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct Letter {
     /// Its id, also in its `Message-ID`, the same on every try.
     pub id: MessageId,
     /// Who gets it.

@@ -19,7 +19,7 @@ use common::{
 use runtime::process::Context;
 use uuid::Uuid;
 
-use crate::domain::message::{Channel, Draft, Kind, Message, Status};
+use crate::domain::message::{Channel, Kind, Letter, Message, Status};
 
 /// The tables as the log and figures name them.
 mod table {
@@ -64,7 +64,7 @@ pub enum Change {
         /// Whether it was paid for: what was to be told of it as unpaid is withdrawn.
         paid: bool,
         /// To be queued.
-        letters: Vec<Draft>,
+        letters: Vec<Letter>,
     },
     /// A registration is not paid for: letters are queued, unless it was confirmed or has ended, or its user was told that
     /// it has expired.
@@ -74,7 +74,7 @@ pub enum Change {
         /// The event, where the sender knew it.
         facts: Option<EventFacts>,
         /// To be queued. What is said of a hold that has expired takes the place of what was to be said of declines.
-        letters: Vec<Draft>,
+        letters: Vec<Letter>,
     },
     /// Somebody does not attend any more: reminders are dropped and letters queued.
     Ended {
@@ -85,14 +85,14 @@ pub enum Change {
         /// The event as the sender knew it.
         facts: EventFacts,
         /// To be queued.
-        letters: Vec<Draft>,
+        letters: Vec<Letter>,
     },
     /// An event is different.
     EventChanged(EventFacts),
     /// Letters that depend on nothing else.
     Told {
         /// To be queued.
-        letters: Vec<Draft>,
+        letters: Vec<Letter>,
     },
     /// Nothing, for instance because the user is gone. It is only remembered that the message came.
     Nothing,
@@ -136,7 +136,7 @@ pub enum Decision {
         /// The version of the event that they tell of.
         event_version: i64,
         /// To be queued.
-        letters: Vec<Draft>,
+        letters: Vec<Letter>,
     },
     /// Wait for another time.
     Move {
@@ -181,7 +181,7 @@ pub struct Step {
     /// Where the announcement stood. The step is void when it stands elsewhere or tells of another version.
     pub cursor: Option<RegistrationId>,
     /// Those reached with this step, in order, each with the letters to be queued. None: the announcement is over.
-    pub reached: Vec<(RegistrationId, Vec<Draft>)>,
+    pub reached: Vec<(RegistrationId, Vec<Letter>)>,
 }
 
 /// A message in the hands of a worker.
@@ -197,7 +197,7 @@ pub struct Claimed {
 
 /// What a worker reports of a message it claimed.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Report {
+pub struct DeliveryReport {
     /// The message.
     pub id: MessageId,
     /// From [`Claimed`].
@@ -298,7 +298,7 @@ pub trait Store: Send + Sync {
     /// When the next message of a channel may be taken, or might have been.
     async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
     /// Notes what came of tries; gives the number of reports whose fence still held, the others have no effect.
-    async fn report(&self, reports: Arc<[Report]>, now: Timestamp) -> Result<usize, StoreError>;
+    async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError>;
 
     /// A user's messages, newest first; one more than the page holds, if there are more.
     async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError>;

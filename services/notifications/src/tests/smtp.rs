@@ -11,7 +11,7 @@ use super::{
     sink::{Mood, Sink},
 };
 use crate::{
-    channels::{Content, MailError, Mailer, Parcel, mime::Sender as From, smtp::Smtp},
+    channels::{Content, MailError, Mailer, Parcel, mime::FromAddress as From, smtp::Smtp},
     domain::message::Channel,
     workers::sender::{Round, Sender},
 };

@@ -29,7 +29,7 @@ use crate::{
     app::Parts,
     channels::{MailError, Mailer},
     domain::{delivery, message::Channel},
-    store::{Claimed, Report, Tried},
+    store::{Claimed, DeliveryReport, Tried},
 };
 
 /// How long messages on their way may take once the process is to stop, which is given 9 s in all.
@@ -137,7 +137,11 @@ impl Sender {
 
     /// Calls the provider for each message, several at once. Gives what came of it, and whether the provider could
     /// be reached. A message without a report may or may not have gone out; its lease decides.
-    pub async fn deliver(&self, claimed: Vec<Claimed>, stop: &CancellationToken) -> (Vec<Report>, bool) {
+    pub async fn deliver(
+        &self,
+        claimed: Vec<Claimed>,
+        stop: &CancellationToken,
+    ) -> (Vec<DeliveryReport>, bool) {
         let pace = self.mailer.pace();
         // A call may start in the first tenth of the lease and take three quarters of it; the rest is for the report.
         let patience = pace.patience.min(self.lease.mul_f64(0.75));
@@ -154,7 +158,7 @@ impl Sender {
                 } else {
                     self.attempt(&claim, patience, unreachable).await
                 };
-                Report { id, fence, result }
+                DeliveryReport { id, fence, result }
             }
         });
         let mut tries = std::pin::pin!(tries.buffer_unordered(pace.at_once));
@@ -239,8 +243,12 @@ impl Sender {
     ///
     /// # Errors
     /// The store's own trouble, when the process is to stop.
-    pub async fn report(&self, reports: Vec<Report>, stop: &CancellationToken) -> Result<(), StoreError> {
-        let reports: Arc<[Report]> = reports.into();
+    pub async fn report(
+        &self,
+        reports: Vec<DeliveryReport>,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let reports: Arc<[DeliveryReport]> = reports.into();
         let mut failures = 0;
         loop {
             match self

@@ -37,10 +37,10 @@ pub fn masked(vpa: &str) -> String {
     format!("{begins}***@{bank}")
 }
 
-/// Who told something.
+/// Who reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum ReportedBy {
     /// Razorpay's answer to a call of ours while the payer waited.
     Answer,
     /// Razorpay Checkout in the payer's browser, and then Razorpay.
@@ -61,7 +61,7 @@ pub struct Step {
     /// The status then.
     pub status: String,
     /// Who told.
-    pub source: Source,
+    pub source: ReportedBy,
 }
 
 /// All of it, as it is kept.

@@ -11,7 +11,7 @@ use common::{
 };
 
 use super::{
-    detail::{Detail, Source, Step},
+    detail::{Detail, ReportedBy, Step},
     order::Order,
     refund::parse_reason,
 };
@@ -120,11 +120,11 @@ impl Payment {
             }),
             ..self.clone()
         };
-        released.arrived(Source::Ourselves, now);
+        released.arrived(ReportedBy::Ourselves, now);
         Some(released)
     }
 
-    fn arrived(&mut self, source: Source, now: Timestamp) {
+    fn arrived(&mut self, source: ReportedBy, now: Timestamp) {
         self.detail.timeline.push(Step {
             at: now,
             status: self.status.name().to_owned(),
@@ -263,7 +263,7 @@ pub struct Report {
     /// What else is told.
     pub detail: Detail,
     /// Who says so.
-    pub source: Source,
+    pub source: ReportedBy,
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::detail::Source,
+    domain::detail::ReportedBy,
     problems::{event_id_missing, signature_invalid},
     razorpay::{signature, webhook},
     store::{Parked, RefundNews},
@@ -89,7 +89,7 @@ pub async fn webhook(
         Ok(webhook) => {
             let report = webhook
                 .payment
-                .and_then(|payment| payment.report(Source::Webhook));
+                .and_then(|payment| payment.report(ReportedBy::Webhook));
             let refund = webhook.refund.map(|refund| match refund.report() {
                 Some(report) => RefundNews::Report(report),
                 None => RefundNews::Id(refund.id),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
 use crate::domain::{
-    detail::{Detail, MethodDetail, Source, masked},
+    detail::{Detail, MethodDetail, ReportedBy, masked},
     payment::{Decline, Report, Status},
     refund::{EntryStatus, RefundReport},
 };
@@ -101,7 +101,7 @@ impl PaymentEntity {
     }
 
     /// What it tells, unless it is about something that is not ours.
-    pub fn report(&self, source: Source) -> Option<Report> {
+    pub fn report(&self, source: ReportedBy) -> Option<Report> {
         let status = Status::parse(&self.status)?;
         // Money that was authorized and not captured comes back as "refunded, never captured": none moved.
         let status = match status {

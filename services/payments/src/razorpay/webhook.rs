@@ -90,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::detail::Source;
+    use crate::domain::detail::ReportedBy;
 
     fn body(event: &str, payload: &Value) -> Vec<u8> {
         json!({"entity": "event", "event": event, "payload": payload})
@@ -120,7 +120,7 @@ mod tests {
             json!({"notes": [], "new_field": {"x": 1}}),
         ] {
             let webhook = read(&body("payment.captured", &payment(&change))).unwrap();
-            let report = webhook.payment.unwrap().report(Source::Webhook).unwrap();
+            let report = webhook.payment.unwrap().report(ReportedBy::Webhook).unwrap();
             assert_eq!(
                 (report.amount, report.status.name()),
                 (Paise(50_000), "captured"),

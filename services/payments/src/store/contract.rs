@@ -27,7 +27,7 @@ pub use self::{refunds::*, unreadable::*};
 
 use super::*;
 use crate::domain::{
-    detail::{Detail, MethodDetail, Source},
+    detail::{Detail, MethodDetail, ReportedBy},
     payment::{Decline, OrderIs, Status},
     refund::{Balance, EntryStatus, Step, next_step},
 };
@@ -148,7 +148,7 @@ fn report(order: &Order, payment: &str, status: Status) -> Report {
         decline: (status == Status::Failed).then_some(decline),
         order_is: None,
         detail: Detail::default(),
-        source: Source::Answer,
+        source: ReportedBy::Answer,
     }
 }
 
@@ -624,11 +624,11 @@ pub async fn the_way_of_a_payment_is_kept(store: S) {
         ..report(&order, "pay_1", status)
     };
     for report in [
-        told(Status::Created, Source::Answer, None, Some("HDFC")),
-        told(Status::Authorized, Source::Webhook, None, None),
-        told(Status::Created, Source::Reconciler, None, None), // late
-        told(Status::Captured, Source::Checkout, Some(1180), None),
-        told(Status::Captured, Source::Webhook, None, None), // twice
+        told(Status::Created, ReportedBy::Answer, None, Some("HDFC")),
+        told(Status::Authorized, ReportedBy::Webhook, None, None),
+        told(Status::Created, ReportedBy::Reconciler, None, None), // late
+        told(Status::Captured, ReportedBy::Checkout, Some(1180), None),
+        told(Status::Captured, ReportedBy::Webhook, None, None), // twice
     ] {
         apply(&store, report).await;
     }
@@ -650,9 +650,9 @@ pub async fn the_way_of_a_payment_is_kept(store: S) {
     assert_eq!(
         way,
         [
-            ("created", Source::Answer),
-            ("authorized", Source::Webhook),
-            ("captured", Source::Checkout)
+            ("created", ReportedBy::Answer),
+            ("authorized", ReportedBy::Webhook),
+            ("captured", ReportedBy::Checkout)
         ]
     );
 }

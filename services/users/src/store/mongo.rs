@@ -10,7 +10,7 @@ use common::{
     wire::{EndedSession, UserCard},
 };
 use futures_util::FutureExt;
-use mongo_store::{Collection, Fields, Index, Mongo, date, sift, uuid, uuids};
+use mongo_store::{Collection, DocumentExt, Index, Mongo, date, sift, uuid, uuids};
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 

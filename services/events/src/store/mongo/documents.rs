@@ -1,7 +1,7 @@
 //! Documents to domain types and back.
 
 use common::{money::Paise, store::StoreError, time::EventTime};
-use mongo_store::{Fields, date, uuid};
+use mongo_store::{DocumentExt, date, uuid};
 use mongodb::bson::{Document, doc};
 
 use crate::domain::{

@@ -7,7 +7,7 @@ use common::{
     store::StoreError,
     unreadable::set_aside,
 };
-use mongo_store::{Fields, Key, Tx, date, outbox, sift, uuid, uuids};
+use mongo_store::{DocumentExt, Key, Tx, date, outbox, sift, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{documents, schema::EVENTS};

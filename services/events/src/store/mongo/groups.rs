@@ -14,7 +14,7 @@ use mongo_store::Mongo;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::register::{Answer, Reservation, register};
+use super::register::{RegisterResult, Reservation, register};
 
 /// Decided on by one transaction. It costs a few round trips whatever its size, and must end within a few hundred
 /// milliseconds.
@@ -22,7 +22,7 @@ const GROUP: usize = 200;
 /// Reservations that may wait for one event; beyond this a caller is told that the store is overloaded.
 const LINE: usize = 4096;
 
-type Line = VecDeque<(Reservation, oneshot::Sender<Answer>)>;
+type Line = VecDeque<(Reservation, oneshot::Sender<RegisterResult>)>;
 
 /// The lines of all events. An event has one while somebody waits.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Groups {
         }
     }
 
-    pub(super) async fn register(&self, reservation: Reservation) -> Answer {
+    pub(super) async fn register(&self, reservation: Reservation) -> RegisterResult {
         let event = reservation.0.event_id;
         let (reply, answer) = oneshot::channel();
         {

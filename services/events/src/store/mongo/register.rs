@@ -11,7 +11,7 @@ use common::{
     store::StoreError,
     unreadable::set_aside,
 };
-use mongo_store::{Fields, Tx, date, idempotency, outbox, sift, uuid, uuids};
+use mongo_store::{DocumentExt, Tx, date, idempotency, outbox, sift, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
@@ -29,7 +29,7 @@ use crate::{
 /// One who wants to register.
 pub(super) type Reservation = (Register, Keyed<Registered>);
 /// What became of it.
-pub(super) type Answer = Result<Outcome<Registered>, RegisterError>;
+pub(super) type RegisterResult = Result<Outcome<Registered>, RegisterError>;
 
 /// Decides on reservations for one event, in order. A unique index that is violated by somebody whom this transaction could
 /// not see makes it run again, and then it sees and leaves out whoever is registered already.
@@ -37,7 +37,7 @@ pub(super) async fn register(
     tx: &mut Tx,
     event: EventId,
     reservations: &[Reservation],
-) -> Result<Vec<Answer>, StoreError> {
+) -> Result<Vec<RegisterResult>, StoreError> {
     let Some(event) = events::find(tx, event).await? else {
         return Ok(reservations
             .iter()

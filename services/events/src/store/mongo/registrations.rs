@@ -10,7 +10,7 @@ use common::{
     unreadable::{left_out, set_aside},
     wire::{EndReason, PaymentCaptured},
 };
-use mongo_store::{Fields, Key, Tx, date, outbox, sift, uuid, uuids};
+use mongo_store::{DocumentExt, Key, Tx, date, outbox, sift, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{

@@ -5,7 +5,7 @@ use common::ids::new_id;
 
 use super::{Fresh, kit::*};
 use crate::domain::delivery::MAX_ATTEMPTS;
-use crate::domain::message::{Channel, Draft, Kind, Status};
+use crate::domain::message::{Channel, Kind, Letter, Status};
 use crate::store::{Change, Intake, Tried};
 
 pub async fn claims_are_taken_once(fresh: &Fresh) {
@@ -191,7 +191,7 @@ pub async fn tries_cut_short_end(fresh: &Fresh) {
 pub async fn nothing_is_sent_after_its_time(fresh: &Fresh) {
     let store = &fresh.store;
     let (person, facts) = (Person::new(), event(hours(3)));
-    let until = |kind, end| Draft {
+    let until = |kind, end| Letter {
         not_after: Some(at(end)),
         ..person.letter(&facts, kind, Channel::Email)
     };

@@ -12,8 +12,10 @@ use common::{
 };
 
 use crate::{
-    domain::message::{Channel, Details, Draft, Kind, Status},
-    store::{Change, Claimed, DecidedReminder, Decision, DueReminder, Entry, Intake, Report, Store, Tried},
+    domain::message::{Channel, Details, Kind, Letter, Status},
+    store::{
+        Change, Claimed, DecidedReminder, Decision, DeliveryReport, DueReminder, Entry, Intake, Store, Tried,
+    },
 };
 
 /// A moment that no test comes near the edges of.
@@ -69,8 +71,8 @@ impl Person {
         }
     }
 
-    pub fn letter(&self, event: &EventFacts, kind: Kind, channel: Channel) -> Draft {
-        Draft {
+    pub fn letter(&self, event: &EventFacts, kind: Kind, channel: Channel) -> Letter {
+        Letter {
             id: MessageId::new(),
             user_id: self.user,
             event_id: event.event_id,
@@ -156,27 +158,27 @@ pub async fn claim(store: &Arc<dyn Store>, at: Timestamp, limit: usize) -> Vec<C
         .unwrap()
 }
 
-pub fn sent(claim: &Claimed) -> Report {
+pub fn sent(claim: &Claimed) -> DeliveryReport {
     let result = Tried::Sent {
         provider: PROVIDER,
         provider_id: "1".into(),
     };
-    Report {
+    DeliveryReport {
         id: claim.message.id,
         fence: claim.fence,
         result,
     }
 }
 
-pub fn report(claim: &Claimed, result: Tried) -> Report {
-    Report {
+pub fn report(claim: &Claimed, result: Tried) -> DeliveryReport {
+    DeliveryReport {
         id: claim.message.id,
         fence: claim.fence,
         result,
     }
 }
 
-pub async fn note(store: &Arc<dyn Store>, reports: Vec<Report>) -> usize {
+pub async fn note(store: &Arc<dyn Store>, reports: Vec<DeliveryReport>) -> usize {
     store.report(reports.into(), now()).await.unwrap()
 }
 

@@ -5,11 +5,11 @@ use common::money::Paise;
 
 use super::{Fresh, kit::*};
 use crate::{
-    domain::message::{Channel, Draft, Kind, Status},
+    domain::message::{Channel, Kind, Letter, Status},
     store::Change,
 };
 
-fn letter(person: &Person, kind: Kind, amount: i64, window: i64) -> Draft {
+fn letter(person: &Person, kind: Kind, amount: i64, window: i64) -> Letter {
     let mut letter = person.letter(&event(hours(48)), kind, Channel::Email);
     letter.details.amount = Some(Paise(amount));
     letter.schedule_version = window;
@@ -19,7 +19,7 @@ fn letter(person: &Person, kind: Kind, amount: i64, window: i64) -> Draft {
     letter
 }
 
-fn unpaid(person: &Person, letter: Draft) -> Change {
+fn unpaid(person: &Person, letter: Letter) -> Change {
     Change::Unpaid {
         registration_id: person.registration,
         facts: None,

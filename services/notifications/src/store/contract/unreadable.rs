@@ -99,7 +99,7 @@ pub async fn a_list_leaves_out_what_it_cannot_read(fresh: &Fresh) {
     let (facts, person) = (event(hours(-1)), Person::new());
     for _ in 0..5 {
         let change = Change::Told {
-            letters: vec![crate::domain::message::Draft {
+            letters: vec![crate::domain::message::Letter {
                 occurrence: common::ids::new_id(),
                 ..person.letter(&facts, Kind::Ticket, crate::domain::message::Channel::Email)
             }],

@@ -9,12 +9,12 @@ use common::{
     unreadable::{Sifted, left_out, set_aside},
     wire::EventFacts,
 };
-use mongo_store::{Fields, Key, Tx, uuid};
+use mongo_store::{DocumentExt, Key, Tx, uuid};
 use mongodb::bson::{Document, doc};
 
 use super::{
     events::at_version,
-    letters::{self, Letter},
+    letters::{self, Queued},
     reminders,
     schema::{ANNOUNCEMENTS, ATTENDANCES},
 };
@@ -124,7 +124,7 @@ pub(super) async fn step(tx: &mut Tx, step: &Step, now: Timestamp) -> Result<boo
     {
         return Ok(false);
     }
-    let mut queued: Vec<Letter<'_>> = Vec::new();
+    let mut queued: Vec<Queued<'_>> = Vec::new();
     for (registration, letters) in &step.reached {
         let untold = doc! {"_id": uuid(*registration), "live": true, "told_version": {"$lt": facts.version}};
         if tx

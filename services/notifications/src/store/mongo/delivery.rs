@@ -6,7 +6,7 @@ use common::{
     store::StoreError,
     unreadable::set_aside,
 };
-use mongo_store::{Fields, Key, Tx, date, uuid, uuids};
+use mongo_store::{DocumentExt, Key, Tx, date, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
         delivery::{Turn, after_failure, turn},
         message::{Channel, Status},
     },
-    store::{Claimed, Report, Tried, table},
+    store::{Claimed, DeliveryReport, Tried, table},
 };
 
 /// Releases claims that outlast themselves, and what was written in the future: both were so before the clock was put
@@ -114,9 +114,13 @@ pub(super) async fn next(tx: &mut Tx, channel: Channel) -> Result<Option<Timesta
     found.first().map(|found| found.time("due_at")).transpose()
 }
 
-pub(super) async fn report(tx: &mut Tx, reports: &[Report], now: Timestamp) -> Result<usize, StoreError> {
+pub(super) async fn report(
+    tx: &mut Tx,
+    reports: &[DeliveryReport],
+    now: Timestamp,
+) -> Result<usize, StoreError> {
     let mut held = 0;
-    for Report { id, fence, result } in reports {
+    for DeliveryReport { id, fence, result } in reports {
         let in_hand = doc! {"_id": uuid(*id), "fence": fence, "status": "sending"};
         held += usize::from(match result {
             Tried::Sent {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use common::{clock::Timestamp, ids::EventId, store::StoreError, wire::EventFacts};
-use mongo_store::{Fields, Tx, date, uuid};
+use mongo_store::{DocumentExt, Tx, date, uuid};
 use mongodb::bson::{Document, doc};
 
 use super::schema::{ANNOUNCEMENTS, EVENTS};

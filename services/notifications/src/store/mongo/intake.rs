@@ -8,17 +8,17 @@ use common::{
     store::StoreError,
     wire::EventFacts,
 };
-use mongo_store::{Fields, Tx, inbox, uuid, uuids};
+use mongo_store::{DocumentExt, Tx, inbox, uuid, uuids};
 use mongodb::bson::{Document, doc};
 
 use super::{
     events::Newest,
-    letters::{self, Letter},
+    letters::{self, Queued},
     reminders,
     schema::{ATTENDANCES, MESSAGES, SCHEDULES},
 };
 use crate::{
-    domain::message::{Draft, Kind},
+    domain::message::{Kind, Letter},
     store::{Change, Intake, WITHDRAWN_AT_END},
 };
 
@@ -43,7 +43,7 @@ struct Writing<'a> {
     heard_of: HashSet<RegistrationId>,
     attendances: Vec<Document>,
     schedules: Vec<Document>,
-    letters: Vec<Letter<'a>>,
+    letters: Vec<Queued<'a>>,
 }
 
 impl<'a> Writing<'a> {
@@ -119,7 +119,7 @@ impl<'a> Writing<'a> {
         registration: RegistrationId,
         user: UserId,
         facts: &EventFacts,
-        letters: &'a [Draft],
+        letters: &'a [Letter],
     ) -> Result<(), StoreError> {
         let facts = self.newest.learn(tx, facts, self.now).await?;
         if !self.heard_of.insert(registration) {
@@ -144,7 +144,7 @@ impl<'a> Writing<'a> {
         tx: &mut Tx,
         registration: RegistrationId,
         facts: Option<&EventFacts>,
-        letters: &'a [Draft],
+        letters: &'a [Letter],
     ) -> Result<(), StoreError> {
         let version = match facts {
             Some(facts) => Some(self.newest.learn(tx, facts, self.now).await?.version),
@@ -171,7 +171,7 @@ impl<'a> Writing<'a> {
         registration: RegistrationId,
         kinds: &[Kind],
     ) -> Result<(), StoreError> {
-        let about = |(letter, _): &Letter<'_>| letter.occurrence == registration.0;
+        let about = |(letter, _): &Queued<'_>| letter.occurrence == registration.0;
         if self.letters.iter().any(about) {
             self.flush(tx).await?;
         }
@@ -184,7 +184,7 @@ impl<'a> Writing<'a> {
         registration: RegistrationId,
         user: UserId,
         facts: &EventFacts,
-        letters: &'a [Draft],
+        letters: &'a [Letter],
     ) -> Result<(), StoreError> {
         // What it ends may be among what is still to be written.
         self.flush(tx).await?;

@@ -9,22 +9,22 @@ use common::{
     unreadable::not_json,
     wire::EventFacts,
 };
-use mongo_store::{Fields, Tx, date, uuid};
+use mongo_store::{DocumentExt, Tx, date, uuid};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
 use super::{events, schema::MESSAGES};
-use crate::domain::message::{Draft, Kind, Message};
+use crate::domain::message::{Kind, Letter, Message};
 
 /// What makes a letter one that was written before.
 type Once = (Uuid, String, String, i64);
 
 /// A letter with the version of the event that it tells of.
-pub(super) type Letter<'a> = (&'a Draft, Option<i64>);
+pub(super) type Queued<'a> = (&'a Letter, Option<i64>);
 
 /// Queues letters, except those whose readers were told already. Of a decline that waits to be told, the newest words
 /// count.
-pub(super) async fn queue(tx: &mut Tx, letters: &[Letter<'_>], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn queue(tx: &mut Tx, letters: &[Queued<'_>], now: Timestamp) -> Result<(), StoreError> {
     if letters.is_empty() {
         return Ok(());
     }
@@ -66,11 +66,11 @@ fn once(found: &Document) -> Result<Once, StoreError> {
     ))
 }
 
-fn details(letter: &Draft) -> Result<String, StoreError> {
+fn details(letter: &Letter) -> Result<String, StoreError> {
     serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-fn document(letter: &Draft, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
+fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
     let mut document = doc! {
         "_id": uuid(letter.id),
         "user_id": uuid(letter.user_id),

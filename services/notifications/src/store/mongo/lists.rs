@@ -7,7 +7,7 @@ use common::{
     store::StoreError,
     unreadable::Sifted,
 };
-use mongo_store::{Fields, Key, Tx, date, sift, uuid};
+use mongo_store::{DocumentExt, Key, Tx, date, sift, uuid};
 use mongodb::bson::{Document, doc};
 
 use super::{

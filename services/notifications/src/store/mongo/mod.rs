@@ -24,8 +24,8 @@ use uuid::Uuid;
 
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
 use super::{
-    Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, SETTLED_KEPT_MILLIS, Stats,
-    Step, Store,
+    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, SETTLED_KEPT_MILLIS,
+    Stats, Step, Store,
 };
 use crate::domain::message::{Channel, Message};
 
@@ -117,7 +117,7 @@ impl Store for MongoStore {
         delivery::next(&mut self.db.read(), channel).await
     }
 
-    async fn report(&self, reports: Arc<[Report]>, now: Timestamp) -> Result<usize, StoreError> {
+    async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError> {
         self.db
             .write((reports, now), |tx, (reports, now)| {
                 delivery::report(tx, reports, *now).boxed()

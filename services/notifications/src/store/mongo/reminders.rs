@@ -9,12 +9,12 @@ use common::{
     unreadable::{Sifted, set_aside},
     wire::EventFacts,
 };
-use mongo_store::{Fields, Key, Tx, date, uuid};
+use mongo_store::{DocumentExt, Key, Tx, date, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     events::Newest,
-    letters::{self, Letter, withdraw},
+    letters::{self, Queued, withdraw},
     schema::{ATTENDANCES, SCHEDULES},
 };
 use crate::{
@@ -183,7 +183,7 @@ pub(super) async fn decide(
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let mut stood = 0;
-    let mut queued: Vec<Letter<'_>> = Vec::new();
+    let mut queued: Vec<Queued<'_>> = Vec::new();
     for reminder in decided {
         let set = match &reminder.decision {
             Decision::Send { .. } => doc! {"status": "done"},

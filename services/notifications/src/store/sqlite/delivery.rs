@@ -16,7 +16,7 @@ use crate::{
         delivery::{Turn, after_failure, turn},
         message::{Channel, Status},
     },
-    store::{Claimed, Report, Tried, table},
+    store::{Claimed, DeliveryReport, Tried, table},
 };
 
 pub fn claim(
@@ -87,9 +87,9 @@ pub fn next(db: &Connection, channel: Channel) -> Result<Option<Timestamp>, Stor
         .one([channel.name()], |row| maybe_time(row, 0))?)
 }
 
-pub fn report(db: &Connection, reports: &[Report], now: Timestamp) -> Result<usize, StoreError> {
+pub fn report(db: &Connection, reports: &[DeliveryReport], now: Timestamp) -> Result<usize, StoreError> {
     let mut held = 0;
-    for Report { id, fence, result } in reports {
+    for DeliveryReport { id, fence, result } in reports {
         held += match result {
             Tried::Sent {
                 provider,

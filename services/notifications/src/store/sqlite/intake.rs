@@ -11,7 +11,7 @@ use sqlite_store::{Connection, params};
 
 use super::{events::Newest, letters, reminders};
 use crate::{
-    domain::message::{Draft, Kind},
+    domain::message::{Kind, Letter},
     store::{Change, Intake, WITHDRAWN_AT_END},
 };
 
@@ -75,7 +75,7 @@ fn confirmed(
     registration: RegistrationId,
     user: UserId,
     facts: &EventFacts,
-    letters: &[Draft],
+    letters: &[Letter],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let facts = newest.learn(db, facts, now)?;
@@ -96,7 +96,7 @@ fn unpaid(
     db: &Connection,
     registration: RegistrationId,
     event_version: Option<i64>,
-    letters: &[Draft],
+    letters: &[Letter],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let known = db
@@ -120,7 +120,7 @@ fn ended(
     registration: RegistrationId,
     user: UserId,
     facts: &EventFacts,
-    letters: &[Draft],
+    letters: &[Letter],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let facts = newest.learn(db, facts, now)?;
@@ -138,7 +138,7 @@ fn ended(
 
 pub fn queue(
     db: &Connection,
-    letters: &[Draft],
+    letters: &[Letter],
     event_version: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {

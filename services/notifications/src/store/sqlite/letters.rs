@@ -13,7 +13,7 @@ use sqlite_store::rows::named;
 use sqlite_store::{Connection, Row, params};
 
 use super::events;
-use crate::domain::message::{Channel, Draft, Kind, Message, Status};
+use crate::domain::message::{Channel, Kind, Letter, Message, Status};
 
 /// The columns that [`Reader::read`] reads, in its order.
 pub const COLUMNS: &str =
@@ -25,7 +25,7 @@ pub const WIDTH: usize = 13;
 /// Queues a letter, unless its reader was told already. Of a decline that waits to be told, the newest words count.
 pub fn queue(
     db: &Connection,
-    letter: &Draft,
+    letter: &Letter,
     event_version: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {

@@ -24,8 +24,8 @@ use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
 use super::{
-    Announcement, Claimed, DecidedReminder, DueReminder, Entry, Intake, Report, SETTLED_KEPT_MILLIS, Stats,
-    Step, Store,
+    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, SETTLED_KEPT_MILLIS,
+    Stats, Step, Store,
 };
 use crate::domain::message::{Channel, Message};
 
@@ -102,7 +102,7 @@ impl Store for SqliteStore {
         self.db.read(move |db| delivery::next(db, channel)).await
     }
 
-    async fn report(&self, reports: Arc<[Report]>, now: Timestamp) -> Result<usize, StoreError> {
+    async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError> {
         self.db.write(move |db| delivery::report(db, &reports, now)).await
     }
 

@@ -8,7 +8,7 @@ use common::{
     subscriber::Incoming,
     wire::RegistrationEnded,
 };
-use mongo_store::{Fields, Tx, date, inbox};
+use mongo_store::{DocumentExt, Tx, date, inbox};
 use mongodb::bson::{Binary, doc, spec::BinarySubtype};
 
 use super::{

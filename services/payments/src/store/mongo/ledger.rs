@@ -1,7 +1,7 @@
 //! The ledger of refunds at Razorpay.
 
 use common::{clock::Timestamp, ids::PaymentId, money::Paise, store::StoreError, wire::RefundReason};
-use mongo_store::{Fields, Tx, date, outbox, sift, uuid, uuids};
+use mongo_store::{DocumentExt, Tx, date, outbox, sift, uuid, uuids};
 use mongodb::bson::{Document, doc};
 
 use super::{

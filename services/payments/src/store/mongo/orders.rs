@@ -7,7 +7,7 @@ use common::{
     store::StoreError,
     unreadable::set_aside,
 };
-use mongo_store::{Fields, Tx, date, sift, uuid};
+use mongo_store::{DocumentExt, Tx, date, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::schema::ORDERS;

@@ -11,7 +11,7 @@ use common::{
     unreadable::{Sifted, set_aside},
     wire::{RefundReason, service},
 };
-use mongo_store::{Fields, Key, Tx, date, idempotency, outbox, sift, uuid};
+use mongo_store::{DocumentExt, Key, Tx, date, idempotency, outbox, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{

@@ -8,7 +8,7 @@ use common::{
     unreadable::set_aside,
     wire::RefundReason,
 };
-use mongo_store::{Fields, Tx, date, sift, uuid};
+use mongo_store::{DocumentExt, Tx, date, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::schema::{ENTRIES, REFUNDS};
