@@ -25,10 +25,9 @@ use crate::{
     idempotency::Key,
     ids::UserId,
     problem::{self, ApiError, FieldError},
+    routes::MAX_BODY,
 };
 
-/// The largest JSON body, in bytes.
-pub const MAX_BODY: usize = 128 * 1024;
 /// How long a body may take to arrive.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(12);
 /// Carries the client's address from the gateway, together with [`GATEWAY_TOKEN`].

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, context::request_id_text, ids::new_id, store::StoreError, wire::service};
+use crate::{clock::Timestamp, context::request_id_text, ids::new_id, store::StoreError};
 
 /// Where every subscriber takes messages.
 pub const PATH: &str = "/internal/messages";
@@ -59,16 +59,6 @@ impl NewMessage {
             data,
             request_id: request_id_text(),
         }
-    }
-}
-
-/// The outbox of a service as logs and figures name it.
-pub fn table_of(service: &str) -> &'static str {
-    match service {
-        service::USERS => "users.outbox",
-        service::EVENTS => "events.outbox",
-        service::PAYMENTS => "payments.outbox",
-        _ => "notifications.outbox",
     }
 }
 

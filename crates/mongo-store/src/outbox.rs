@@ -1,4 +1,4 @@
-//! The outbox in the service's own database, as in [`sqlite_store::outbox`].
+//! The outbox in the service's own database.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,8 @@ use common::{
     clock::{Timestamp, from_millis},
     outbox::{
         CloudEvent, DEAD_LETTERS_AT_ONCE, DeadLetter, Failure, NewMessage, OutboxStats, OutboxStore, Waiting,
-        table_of,
     },
+    services::Service,
     store::StoreError,
     unreadable::{not_json, set_aside},
 };
@@ -140,24 +140,24 @@ pub async fn pending_about(
     last.first().map(|last| last.long("_id")).transpose()
 }
 
-/// The outbox of the service called `service`.
+/// The outbox of a service.
 pub struct MongoOutbox {
     /// The service's database.
     pub db: Mongo,
-    /// The service's name, which becomes the messages' `source`.
-    pub service: &'static str,
+    /// Who publishes: the messages' `source`.
+    pub service: Service,
 }
 
 impl MongoOutbox {
     /// As the relay takes it.
-    pub fn shared(db: Mongo, service: &'static str) -> Arc<dyn OutboxStore> {
+    pub fn shared(db: Mongo, service: Service) -> Arc<dyn OutboxStore> {
         Arc::new(Self { db, service })
     }
 
     fn waiting(&self, message: &Document) -> Result<Waiting, StoreError> {
         let seq = message.long("_id")?;
         let event = CloudEvent::new(
-            self.service,
+            self.service.name(),
             message.id("message_id")?,
             message.text("kind")?,
             message.id("subject")?,
@@ -175,7 +175,7 @@ impl MongoOutbox {
 
     /// What cannot be read will not be read tomorrow: it becomes a dead letter.
     async fn give_up_unreadable(&self, key: Key, why: String) -> Result<(), StoreError> {
-        set_aside(table_of(self.service), &key, &why);
+        set_aside(self.service.outbox(), &key, &why);
         self.db
             .write((Bson::from(key), why), |tx, (id, why)| {
                 async move {

@@ -193,7 +193,7 @@ async fn the_outbox_keeps_the_order_of_a_subject_and_buries_the_dead() {
     let db = fresh().await;
     let store = outbox::MongoOutbox {
         db: db.clone(),
-        service: "events",
+        service: common::services::Service::Events,
     };
     let now = from_millis(1_800_000_000_000);
     let (x, y) = (new_id(), new_id());

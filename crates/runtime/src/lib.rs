@@ -3,7 +3,9 @@
 
 pub mod deliveries;
 pub mod health;
+pub mod peers;
 pub mod process;
 pub mod relay;
+pub mod service;
 pub mod sessions;
 pub mod user_directory;

@@ -14,7 +14,7 @@ use common::{
     clock::Clock,
     context::traces::Export,
     http::{
-        InternalClient, Pipeline, Upstream,
+        InternalClient, Pipeline,
         serve::{self, Limits},
     },
     secrets,
@@ -124,14 +124,6 @@ impl Context {
     /// A file or folder in the data directory.
     pub fn data(&self, name: &str) -> PathBuf {
         self.settings.data_dir.join(name)
-    }
-
-    /// Another service in other processes.
-    ///
-    /// # Errors
-    /// One sentence for the person who started the program.
-    pub fn remote(&self, urls: &str) -> Result<Upstream, String> {
-        Upstream::remote(urls)
     }
 
     /// Listens on `port`.

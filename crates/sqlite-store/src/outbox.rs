@@ -14,8 +14,8 @@ use common::{
     clock::{Timestamp, from_millis},
     outbox::{
         CloudEvent, DEAD_LETTERS_AT_ONCE, DeadLetter, Failure, NewMessage, OutboxStats, OutboxStore, Waiting,
-        table_of,
     },
+    services::Service,
     store::StoreError,
     unreadable::{not_json, set_aside},
 };
@@ -87,17 +87,17 @@ pub fn pending_about(db: &Connection, destination: &str, subject: Uuid) -> Resul
         .one(params![destination, subject], |row| row.get(0))?)
 }
 
-/// The outbox of the service called `service`.
+/// The outbox of a service.
 pub struct SqliteOutbox {
     /// The service's file.
     pub db: Sqlite,
-    /// The service's name, which becomes the messages' `source`.
-    pub service: &'static str,
+    /// Who publishes: the messages' `source`.
+    pub service: Service,
 }
 
 impl SqliteOutbox {
     /// As the relay takes it.
-    pub fn shared(db: Sqlite, service: &'static str) -> Arc<dyn OutboxStore> {
+    pub fn shared(db: Sqlite, service: Service) -> Arc<dyn OutboxStore> {
         Arc::new(Self { db, service })
     }
 }
@@ -117,11 +117,11 @@ impl OutboxStore for SqliteOutbox {
                      ORDER BY seq LIMIT ?3",
                 )?;
                 let rows = statement.query(params![destination, now.timestamp_millis(), limit as i64])?;
-                sift(rows, 0, |row| waiting(row, service))
+                sift(rows, 0, |row| waiting(row, service.name()))
             })
             .await?;
         if !found.unreadable.is_empty() {
-            let (table, unreadable) = (table_of(service), found.unreadable);
+            let (table, unreadable) = (service.outbox(), found.unreadable);
             self.db
                 .write(move |db| give_up_unreadable(db, table, &unreadable))
                 .await?;

@@ -2,15 +2,12 @@
 
 use std::{fmt::Write, net::SocketAddr};
 
-use common::settings::Settings;
+use common::{services::Service, settings::Settings};
 
 /// What listens where.
 pub struct Addresses {
     pub gateway: SocketAddr,
-    pub users: SocketAddr,
-    pub events: SocketAddr,
-    pub notifications: SocketAddr,
-    pub payments: SocketAddr,
+    pub services: Vec<(Service, SocketAddr)>,
     pub simulator: Option<SocketAddr>,
 }
 
@@ -23,22 +20,9 @@ pub fn banner(settings: &Settings, addresses: &Addresses) -> String {
         let _ = writeln!(text, "  {name:<14} {place:<30} {what}");
     };
     row("gateway", &url, "the one public door");
-    row("users", &format!("http://{}", addresses.users), "accounts");
-    row(
-        "events",
-        &format!("http://{}", addresses.events),
-        "events, registrations, tickets",
-    );
-    row(
-        "notifications",
-        &format!("http://{}", addresses.notifications),
-        "e-mail and SMS",
-    );
-    row(
-        "payments",
-        &format!("http://{}", addresses.payments),
-        "payments and refunds",
-    );
+    for (service, address) in &addresses.services {
+        row(service.name(), &format!("http://{address}"), service.about());
+    }
     match addresses.simulator {
         Some(address) => row(
             "razorpay",

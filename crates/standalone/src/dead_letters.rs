@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use common::{
     outbox::{DeadLetter, OutboxStore},
+    services::Service,
     settings::Settings,
     store::StoreError,
     time::utc,
-    wire::service,
 };
 use futures_util::FutureExt;
 use runtime::process::Command;
@@ -56,11 +56,17 @@ fn which() -> Vec<Arg> {
 }
 
 /// The outboxes of all services that have one.
-async fn outboxes(settings: &Settings) -> Result<[(&'static str, Arc<dyn OutboxStore>); 2], String> {
-    Ok([
-        (service::EVENTS, events::store::open(settings).await?.outbox()),
-        (service::PAYMENTS, payments::store::open(settings).await?.outbox()),
-    ])
+async fn outboxes(settings: &Settings) -> Result<Vec<(Service, Arc<dyn OutboxStore>)>, String> {
+    let mut outboxes = Vec::new();
+    for service in Service::ALL {
+        let outbox = match service {
+            Service::Events => events::store::open(settings).await?.outbox(),
+            Service::Payments => payments::store::open(settings).await?.outbox(),
+            Service::Users | Service::Notifications => continue,
+        };
+        outboxes.push((service, outbox));
+    }
+    Ok(outboxes)
 }
 
 fn text(error: StoreError) -> String {
@@ -79,7 +85,7 @@ async fn list(settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
-fn line(service: &str, letter: &DeadLetter) -> String {
+fn line(service: Service, letter: &DeadLetter) -> String {
     let DeadLetter {
         id,
         destination,
@@ -90,7 +96,10 @@ fn line(service: &str, letter: &DeadLetter) -> String {
         why,
     } = letter;
     let time = utc(*time);
-    format!("{time}  {id}  {service} to {destination}  {kind} of {subject}  after {attempts} tries: {why}")
+    format!(
+        "{time}  {id}  {} to {destination}  {kind} of {subject}  after {attempts} tries: {why}",
+        service.name()
+    )
 }
 
 /// The letters that the arguments ask for, in one outbox.

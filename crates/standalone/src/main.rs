@@ -10,10 +10,13 @@ mod migration;
 
 use std::{process::ExitCode, time::Duration};
 
-use common::http::Upstream;
+use common::services::Service;
 use futures_util::FutureExt;
 use razorpay_simulator::{OpenError, Simulator};
-use runtime::process::{Command, Context};
+use runtime::{
+    peers::Peers,
+    process::{Command, Context},
+};
 
 use crate::banner::Addresses;
 
@@ -51,53 +54,31 @@ async fn start(context: Context) -> Result<(), String> {
     };
     let razorpay = settings.razorpay_url(simulator.map_or(settings.simulator_port, |address| address.port()));
 
-    let (users, users_slot) = Upstream::local();
-    let (events, events_slot) = Upstream::local();
-    let (notifications, notifications_slot) = Upstream::local();
-    let (payments, payments_slot) = Upstream::local();
-    let users_front = users::build(&context).await?;
-    let events_front =
-        events::build(&context, users.clone(), notifications.clone(), payments.clone()).await?;
-    let notifications_front = notifications::build(&context, users.clone()).await?;
-    let payments_front = payments::build(
-        &context,
-        users.clone(),
-        events.clone(),
-        notifications.clone(),
-        &razorpay,
-    )
-    .await?;
-    let upstreams = gateway::Upstreams {
-        users,
-        events,
-        notifications,
-        payments,
-    };
-    let gateway_front = gateway::build(&context, upstreams)?;
-
-    let addresses = Addresses {
+    let (peers, slots) = Peers::local();
+    let pipelines = [
+        (Service::Users, users::build(&context).await?),
+        (Service::Events, events::build(&context, &peers).await?),
+        (
+            Service::Notifications,
+            notifications::build(&context, &peers).await?,
+        ),
+        (
+            Service::Payments,
+            payments::build(&context, &peers, &razorpay).await?,
+        ),
+    ];
+    let gateway = gateway::build(&context, &peers)?;
+    let mut addresses = Addresses {
         gateway: gateway_address,
-        users: context.serve(settings.users_port, users_front.clone()).await?,
-        events: context.serve(settings.events_port, events_front.clone()).await?,
-        notifications: context
-            .serve(settings.notifications_port, notifications_front.clone())
-            .await?,
-        payments: context
-            .serve(settings.payments_port, payments_front.clone())
-            .await?,
+        services: Vec::new(),
         simulator,
     };
-    let slots = [
-        (users_slot, users_front),
-        (events_slot, events_front),
-        (notifications_slot, notifications_front),
-        (payments_slot, payments_front),
-    ];
-    for (slot, pipeline) in slots {
-        // Each slot is new and set here only.
-        let _ = slot.set(pipeline);
+    for (service, pipeline) in pipelines {
+        let address = context.serve(service.port(&settings), pipeline.clone()).await?;
+        addresses.services.push((service, address));
+        slots.put(service, pipeline);
     }
-    context.serve_on(gateway_listener, gateway_front);
+    context.serve_on(gateway_listener, gateway);
     print!("{}", banner::banner(&settings, &addresses));
     Ok(())
 }

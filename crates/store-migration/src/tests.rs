@@ -333,7 +333,7 @@ async fn messages_and_keys_go_on_where_they_were() {
     });
     written.await.unwrap();
     // The first is given up, the second is to be tried again in a while.
-    let outbox = sqlite_store::outbox::SqliteOutbox::shared(db.clone(), "events");
+    let outbox = sqlite_store::outbox::SqliteOutbox::shared(db.clone(), common::services::Service::Events);
     let fail = |seq, retry_at| Failure {
         seq,
         retry_at,
@@ -355,7 +355,7 @@ async fn messages_and_keys_go_on_where_they_were() {
     assert_same(&world.whole().await, THINGS);
 
     let mongo = world.mongo().await.unwrap();
-    let outbox = mongo_store::outbox::MongoOutbox::shared(mongo.clone(), "events");
+    let outbox = mongo_store::outbox::MongoOutbox::shared(mongo.clone(), common::services::Service::Events);
     assert!(
         outbox.due("payments", now, 10).await.unwrap().is_empty(),
         "they wait behind the second"

@@ -9,15 +9,8 @@ pub mod store;
 pub mod views;
 pub mod workers;
 
-use common::{
-    health,
-    http::{InternalClient, Pipeline, Upstream},
-    metrics::Metrics,
-    store::Ping,
-    wire::service,
-};
-use runtime::relay::OutboxGauge;
-use runtime::{deliveries::Deliveries, process::Context, relay::Relay};
+use common::{http::Pipeline, metrics::Gauge, services::Service, store::Ping};
+use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service};
 
 use crate::app::App;
 
@@ -30,18 +23,10 @@ pub mod schema {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn build(
-    context: &Context,
-    users: Upstream,
-    notifications: Upstream,
-    payments: Upstream,
-) -> Result<Pipeline, String> {
+pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
     let store = store::open(&context.settings).await?;
-    let auth = context.auth(service::EVENTS);
-    if !users.is_local() {
-        let users = InternalClient::new(users, auth.clone(), service::USERS);
-        context.follow_sessions(users).await;
-    }
+    let auth = context.auth(Service::Events.name());
+    service::follow_sessions(context, &auth, peers).await;
     let app = App {
         auth,
         store: store.clone(),
@@ -49,29 +34,21 @@ pub async fn build(
         hold: context.settings.hold,
         default_timezone: context.settings.default_timezone,
     };
-    start_workers(context, &app, notifications, payments);
+    start_workers(context, &app, peers);
     let outbox = OutboxGauge {
         store: store.outbox(),
         clock: context.clock.clone(),
     };
-    let gauges = [Some(Box::new(outbox) as _), context.shared.gauge()];
-    let metrics = Metrics::new(service::EVENTS, gauges.into_iter().flatten().collect());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = runtime::health::of_store(service::EVENTS, ping, context);
-    let (router, document) = routes::routes(app);
-    Ok(Pipeline::new(
-        service::EVENTS,
-        router
-            .merge(health::routes(health, metrics.clone()))
-            .merge(common::http::document(document)),
-        metrics,
-    ))
+    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox)];
+    let routes = routes::routes(app);
+    Ok(service::pipeline(context, Service::Events, ping, gauges, routes))
 }
 
-fn start_workers(context: &Context, app: &App, notifications: Upstream, payments: Upstream) {
+fn start_workers(context: &Context, app: &App, peers: &Peers) {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     workers.spawn("expire holds", workers::expire_holds(app.clone(), stop()));
     workers.spawn(
@@ -80,18 +57,13 @@ fn start_workers(context: &Context, app: &App, notifications: Upstream, payments
     );
     workers.spawn("tidy events", workers::tidy(app.clone(), stop()));
     workers.spawn("index events", workers::index_events(app.clone(), stop()));
-    let wake = app.store.wake_signal();
-    for (upstream, audience) in [
-        (notifications, service::NOTIFICATIONS),
-        (payments, service::PAYMENTS),
-    ] {
-        let relay = Relay {
-            store: app.store.outbox(),
-            client: InternalClient::new(upstream, app.auth.clone(), audience),
-            wake: wake.listen(),
-            deliveries: Deliveries::default(),
-            clock: app.clock.clone(),
-        };
-        workers.spawn("relay from events", relay.run(stop()));
-    }
+    service::start_relays(
+        context,
+        Service::Events,
+        &app.auth,
+        peers,
+        &app.store.outbox(),
+        &app.store.wake_signal(),
+        |_| Deliveries::default(),
+    );
 }

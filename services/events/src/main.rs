@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use common::services::Service;
+use runtime::peers::Peers;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -10,12 +13,11 @@ fn main() -> ExitCode {
         "events",
         "Events, registrations, seats and tickets.",
         |context| async move {
-            let settings = context.settings.clone();
-            let users = context.remote(&settings.users_url)?;
-            let notifications = context.remote(&settings.notifications_url)?;
-            let payments = context.remote(&settings.payments_url)?;
-            let pipeline = events::build(&context, users, notifications, payments).await?;
-            let address = context.serve(settings.events_port, pipeline).await?;
+            let peers = Peers::remote(&context.settings)?;
+            let pipeline = events::build(&context, &peers).await?;
+            let address = context
+                .serve(Service::Events.port(&context.settings), pipeline)
+                .await?;
             println!("events: http://{address}");
             Ok(())
         },

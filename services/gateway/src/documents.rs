@@ -13,19 +13,26 @@ use common::{
     clock::{Clock, Timestamp},
     http::Upstream,
     problem::ApiError,
-    wire::service,
+    services::Service,
 };
 use futures_util::future::join_all;
+use runtime::peers::Peers;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use self::merge::Merged;
-use crate::Upstreams;
 
 /// Services are replaced one by one; a minute later the document is that of the new ones.
 const KEPT: TimeDelta = TimeDelta::seconds(60);
 /// How long a service may take to tell of its calls.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// As people meet them.
+const IN_ORDER: [Service; Service::ALL.len()] = [
+    Service::Users,
+    Service::Events,
+    Service::Payments,
+    Service::Notifications,
+];
 /// The largest document of one service, in bytes.
 const MAX: usize = 4 * 1024 * 1024;
 
@@ -42,7 +49,7 @@ const DESCRIPTION: &str = "Create events, register, pay and be reminded.\n\n\
 pub struct Documents(Arc<Inner>);
 
 struct Inner {
-    upstreams: [(&'static str, Upstream); 4],
+    peers: Peers,
     public_url: String,
     clock: Clock,
     /// The last whole document, as bytes. Held while a new one is made, so that many who ask cause one round.
@@ -50,21 +57,9 @@ struct Inner {
 }
 
 impl Documents {
-    pub fn new(upstreams: &Upstreams, public_url: String, clock: Clock) -> Self {
-        let Upstreams {
-            users,
-            events,
-            notifications,
-            payments,
-        } = upstreams.clone();
-        let upstreams = [
-            (service::USERS, users),
-            (service::EVENTS, events),
-            (service::PAYMENTS, payments),
-            (service::NOTIFICATIONS, notifications),
-        ];
+    pub fn new(peers: Peers, public_url: String, clock: Clock) -> Self {
         Self(Arc::new(Inner {
-            upstreams,
+            peers,
             public_url,
             clock,
             kept: Mutex::new(None),
@@ -82,12 +77,12 @@ impl Documents {
         {
             return Ok(document.clone());
         }
-        let asked = self.0.upstreams.iter().map(|(name, upstream)| async move {
-            let document = tokio::time::timeout(PATIENCE, fetch(upstream))
+        let asked = IN_ORDER.map(|service| async move {
+            let document = tokio::time::timeout(PATIENCE, fetch(self.0.peers.of(service)))
                 .await
                 .ok()
                 .flatten();
-            (*name, document)
+            (service.name(), document)
         });
         let mut merged = Merged::default();
         let mut missing = Vec::new();
@@ -97,7 +92,7 @@ impl Documents {
                 None => missing.push(name),
             }
         }
-        if missing.len() == self.0.upstreams.len() {
+        if missing.len() == IN_ORDER.len() {
             return Err(ApiError::unavailable(
                 "No service has told of its calls yet. Please try again in a moment.",
             ));

@@ -14,15 +14,13 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
     response::{IntoResponse, Response},
 };
-use common::problem::{ApiError, uri_too_long};
+use common::{
+    problem::{ApiError, uri_too_long},
+    routes::{self, Route},
+};
 use tower::ServiceExt;
 
-use crate::{
-    compression,
-    cors::Cors,
-    pages,
-    proxy::{Proxy, Target},
-};
+use crate::{compression, cors::Cors, pages, proxy::Proxy};
 
 /// The longest path with query. RFC 9110, 4.1 asks for 8,000 octets at least.
 const MAX_URI: usize = 8 * 1024;
@@ -113,9 +111,9 @@ impl Edge {
         if request.uri().path() != pages::DOCS {
             drop_trailing_slash(request.uri_mut())?;
         }
-        match Proxy::target(request.uri().path()) {
-            Some(target) if request.method() == Method::TRACE => self.traced(target, request).await,
-            Some(target) => self.proxy.pass(target, request).await,
+        match routes::find(request.uri().path()) {
+            Some(route) if request.method() == Method::TRACE => self.traced(route, request).await,
+            Some(route) => self.proxy.pass(route, request).await,
             None => match self.pages.clone().oneshot(request).await {
                 Ok(response) => Ok(response),
                 Err(never) => match never {},
@@ -126,9 +124,9 @@ impl Edge {
 
 impl Edge {
     /// A TRACE is never passed on: it would show what we add. The service says what is allowed in its place.
-    async fn traced(&self, target: Target, mut request: Request) -> Result<Response, ApiError> {
+    async fn traced(&self, route: &Route, mut request: Request) -> Result<Response, ApiError> {
         *request.method_mut() = Method::OPTIONS;
-        let told = self.proxy.pass(target, request).await?;
+        let told = self.proxy.pass(route, request).await?;
         if told.status().is_success() {
             let allowed = told.headers().get(header::ALLOW).cloned();
             return Err(method_not_allowed(allowed.unwrap_or(EVERY_METHOD)));

@@ -1,17 +1,17 @@
 //! How the system is: the gateway's own readiness is that of the services behind it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
 use common::{
     health::{HealthReport, HealthStatus, answer},
     http::Upstream,
+    services::Service,
     wire::service,
 };
 use futures_util::future::join_all;
+use runtime::peers::Peers;
 use tokio_util::sync::CancellationToken;
-
-use crate::Upstreams;
 
 /// How long a service may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -19,22 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The services behind the gateway. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
-    parts: Arc<[(&'static str, Upstream)]>,
+    peers: Peers,
     stop: CancellationToken,
 }
 
 impl Services {
-    pub fn new(upstreams: &Upstreams, stop: CancellationToken) -> Self {
-        let parts = [
-            (service::USERS, upstreams.users.clone()),
-            (service::EVENTS, upstreams.events.clone()),
-            (service::NOTIFICATIONS, upstreams.notifications.clone()),
-            (service::PAYMENTS, upstreams.payments.clone()),
-        ];
-        Self {
-            parts: Arc::new(parts),
-            stop,
-        }
+    pub fn new(peers: Peers, stop: CancellationToken) -> Self {
+        Self { peers, stop }
     }
 
     /// 200 when all can be used, else 503.
@@ -53,11 +44,11 @@ impl Services {
     }
 
     async fn report(&self) -> HealthReport {
-        let asked = self.parts.iter().map(|(name, upstream)| async move {
-            let status = tokio::time::timeout(PATIENCE, ask(upstream))
+        let asked = Service::ALL.map(|service| async move {
+            let status = tokio::time::timeout(PATIENCE, ask(self.peers.of(service)))
                 .await
                 .unwrap_or(HealthStatus::Down);
-            ((*name).to_owned(), status)
+            (service.name().to_owned(), status)
         });
         let checks: BTreeMap<String, HealthStatus> = join_all(asked).await.into_iter().collect();
         let worst = checks.values().copied().max().unwrap_or(HealthStatus::Up);

@@ -12,12 +12,8 @@ mod proxy;
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use common::{
-    http::{Pipeline, Upstream},
-    metrics::Metrics,
-    wire::service,
-};
-use runtime::process::Context;
+use common::{http::Pipeline, metrics::Metrics, wire::service};
+use runtime::{peers::Peers, process::Context};
 
 use crate::{edge::Edge, health::Services, proxy::Proxy};
 
@@ -25,27 +21,14 @@ use crate::{edge::Edge, health::Services, proxy::Proxy};
 /// waits (35 s), whose answers say better what happened.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The services behind the gateway.
-#[derive(Clone)]
-pub struct Upstreams {
-    /// Accounts.
-    pub users: Upstream,
-    /// Events, registrations and tickets.
-    pub events: Upstream,
-    /// E-mail and SMS.
-    pub notifications: Upstream,
-    /// Payments and refunds.
-    pub payments: Upstream,
-}
-
 /// Builds the gateway.
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub fn build(context: &Context, upstreams: Upstreams) -> Result<Pipeline, String> {
+pub fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
     let settings = &context.settings;
     let metrics = Metrics::new(service::GATEWAY, Vec::new());
-    let parts = Services::new(&upstreams, context.workers.stop_token());
+    let parts = Services::new(peers.clone(), context.workers.stop_token());
     // On a port that nobody has chosen yet, the document's own address has to do.
     let public_url = match (&settings.public_url, settings.gateway_port) {
         (None, 0) => "/".to_owned(),
@@ -56,9 +39,9 @@ pub fn build(context: &Context, upstreams: Upstreams) -> Result<Pipeline, String
         https: public_url.starts_with("https://"),
         pages: pages::router(
             parts,
-            documents::Documents::new(&upstreams, public_url, context.clock.clone()),
+            documents::Documents::new(peers.clone(), public_url, context.clock.clone()),
         ),
-        proxy: Proxy::new(context, upstreams),
+        proxy: Proxy::new(context, peers),
     };
     let router = Router::new().fallback_service(edge::Service(Arc::new(edge)));
     Ok(Pipeline::new(service::GATEWAY, router, metrics)

@@ -2,20 +2,16 @@
 
 use std::process::ExitCode;
 
+use runtime::peers::Peers;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     runtime::process::run("gateway", "The one public door.", |context| async move {
-        let settings = context.settings.clone();
-        let upstreams = gateway::Upstreams {
-            users: context.remote(&settings.users_url)?,
-            events: context.remote(&settings.events_url)?,
-            notifications: context.remote(&settings.notifications_url)?,
-            payments: context.remote(&settings.payments_url)?,
-        };
-        let pipeline = gateway::build(&context, upstreams)?;
-        let address = context.serve(settings.gateway_port, pipeline).await?;
+        let peers = Peers::remote(&context.settings)?;
+        let pipeline = gateway::build(&context, &peers)?;
+        let address = context.serve(context.settings.gateway_port, pipeline).await?;
         println!("gateway: http://{address}");
         Ok(())
     })

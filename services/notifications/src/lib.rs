@@ -23,14 +23,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use common::{
-    health,
-    http::{InternalClient, Pipeline, Upstream, document},
-    metrics::Metrics,
-    store::Ping,
-    wire::service,
-};
-use runtime::{process::Context, user_directory::UserDirectory};
+use common::{http::InternalClient, http::Pipeline, metrics::Gauge, services::Service, store::Ping};
+use runtime::{peers::Peers, process::Context, service, user_directory::UserDirectory};
 
 use crate::{
     app::{App, Parts},
@@ -55,29 +49,29 @@ pub mod schema {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn build(context: &Context, users: Upstream) -> Result<Pipeline, String> {
+pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
     let channels = Channels::new(context)?;
     let store = store::open(context).await?;
-    if !users.is_local() {
-        let auth = context.auth(service::NOTIFICATIONS);
-        let users = InternalClient::new(users.clone(), auth, service::USERS);
-        context.follow_sessions(users).await;
-    }
-    assemble(context, store, users, &channels)
+    service::follow_sessions(context, &context.auth(Service::Notifications.name()), peers).await;
+    assemble(context, store, peers, &channels)
 }
 
 fn assemble(
     context: &Context,
     store: Arc<dyn Store>,
-    users: Upstream,
+    peers: &Peers,
     channels: &Channels,
 ) -> Result<Pipeline, String> {
     let broken = |error: minijinja::Error| format!("A template is wrong: {error}.");
-    let auth = context.auth(service::NOTIFICATIONS);
+    let auth = context.auth(Service::Notifications.name());
     let parts = Arc::new(Parts::new(
         store.clone(),
         UserDirectory::new(
-            InternalClient::new(users, auth.clone(), service::USERS),
+            InternalClient::new(
+                peers.of(Service::Users).clone(),
+                auth.clone(),
+                Service::Users.name(),
+            ),
             context.shared.clone(),
             context.clock.clone(),
         ),
@@ -88,28 +82,25 @@ fn assemble(
         Writer::new(Links::new(&context.settings)).map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
-    let gauges = [
-        Some(Box::new(Queues(parts.clone())) as _),
-        Some(parts.directory.gauge()),
-        context.shared.gauge(),
-    ];
-    let metrics = Metrics::new(service::NOTIFICATIONS, gauges.into_iter().flatten().collect());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = runtime::health::of_store(service::NOTIFICATIONS, ping, context);
+    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(Queues(parts.clone())), parts.directory.gauge()];
     let app = App {
         auth,
         parts,
         mailbox: mailbox_dir(context).into(),
         pages: Arc::new(Pages::new().map_err(broken)?),
     };
-    let (router, openapi) = routes::routes(app, dev::allowed(&context.settings));
-    let router = router
-        .merge(health::routes(health, metrics.clone()))
-        .merge(document(openapi));
-    Ok(Pipeline::new(service::NOTIFICATIONS, router, metrics))
+    let routes = routes::routes(app, dev::allowed(&context.settings));
+    Ok(service::pipeline(
+        context,
+        Service::Notifications,
+        ping,
+        gauges,
+        routes,
+    ))
 }
 
 /// E-mail and text messages have a sender each, so that a slow provider of the one does not hold up the other.

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use common::services::Service;
+use runtime::peers::Peers;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -11,11 +14,10 @@ fn main() -> ExitCode {
     // Several cryptography libraries could serve TLS; whoever starts first decides for all.
     let _ = rustls::crypto::ring::default_provider().install_default();
     runtime::process::run("notifications", ABOUT, |context| async move {
-        let users = context.remote(&context.settings.users_url)?;
-        let pipeline = notifications::build(&context, users).await?;
-        let address = context
-            .serve(context.settings.notifications_port, pipeline)
-            .await?;
+        let peers = Peers::remote(&context.settings)?;
+        let pipeline = notifications::build(&context, &peers).await?;
+        let port = Service::Notifications.port(&context.settings);
+        let address = context.serve(port, pipeline).await?;
         println!("notifications listens on http://{address}");
         Ok(())
     })

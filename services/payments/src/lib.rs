@@ -19,14 +19,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::{
     clock::Clock,
-    health,
-    http::{InternalClient, Pipeline, Upstream},
-    metrics::{Gauge, Metrics},
+    http::{InternalClient, Pipeline},
+    metrics::Gauge,
+    services::Service,
     store::Ping,
-    wire::service,
 };
-use runtime::relay::OutboxGauge;
-use runtime::{deliveries::Deliveries, process::Context, relay::Relay, user_directory::UserDirectory};
+use runtime::{
+    deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service,
+    user_directory::UserDirectory,
+};
 use shared_state::bus::Topic;
 
 use crate::{app::App, razorpay::Razorpay, store::Store};
@@ -40,25 +41,22 @@ pub mod schema {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn build(
-    context: &Context,
-    users: Upstream,
-    events: Upstream,
-    notifications: Upstream,
-    razorpay: &str,
-) -> Result<Pipeline, String> {
+pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<Pipeline, String> {
     let store = store::open(&context.settings).await?;
-    let auth = context.auth(service::PAYMENTS);
-    let users = InternalClient::new(users, auth.clone(), service::USERS);
-    if !users.is_local() {
-        context.follow_sessions(users.clone()).await;
-    }
-    let directory = UserDirectory::new(users, context.shared.clone(), context.clock.clone());
+    let auth = context.auth(Service::Payments.name());
+    service::follow_sessions(context, &auth, peers).await;
+    let client =
+        |service: Service| InternalClient::new(peers.of(service).clone(), auth.clone(), service.name());
+    let directory = UserDirectory::new(
+        client(Service::Users),
+        context.shared.clone(),
+        context.clock.clone(),
+    );
     let razorpay = Razorpay::new(razorpay, context.razorpay_keys().clone())?;
     let app = App {
         store: store.clone(),
         clock: context.clock.clone(),
-        events: InternalClient::new(events, auth.clone(), service::EVENTS),
+        events: client(Service::Events),
         payer_side: payer_side::of(&context.settings, &razorpay, &directory),
         directory,
         razorpay,
@@ -69,51 +67,45 @@ pub async fn build(
         }),
         auth,
     };
-    start_workers(context, &app, notifications);
+    start_workers(context, &app, peers);
     let outbox = OutboxGauge {
         store: store.outbox(),
         clock: context.clock.clone(),
     };
-    let gauges = [
-        Some(Box::new(outbox) as _),
-        Some(Box::new(ToLookAt {
-            store: store.clone(),
-            clock: context.clock.clone(),
-        }) as _),
-        Some(app.directory.gauge()),
-        context.shared.gauge(),
-    ];
-    let metrics = Metrics::new(service::PAYMENTS, gauges.into_iter().flatten().collect());
+    let to_look_at = ToLookAt {
+        store: store.clone(),
+        clock: context.clock.clone(),
+    };
+    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox), Box::new(to_look_at), app.directory.gauge()];
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = runtime::health::of_store(service::PAYMENTS, ping, context);
-    let (router, document) = routes::routes(app);
-    let router = router
-        .merge(health::routes(health, metrics.clone()))
-        .merge(common::http::document(document));
-    Ok(Pipeline::new(service::PAYMENTS, router, metrics))
+    let routes = routes::routes(app);
+    Ok(service::pipeline(
+        context,
+        Service::Payments,
+        ping,
+        gauges,
+        routes,
+    ))
 }
 
-fn start_workers(context: &Context, app: &App, notifications: Upstream) {
+fn start_workers(context: &Context, app: &App, peers: &Peers) {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     let wake = app.store.wake_signal();
-    let relay = |client: InternalClient, deliveries| Relay {
-        store: app.store.outbox(),
-        client,
-        wake: wake.listen(),
-        deliveries,
-        clock: app.clock.clone(),
-    };
-    workers.spawn(
-        "payments to events",
-        relay(app.events.clone(), app.deliveries.clone()).run(stop()),
-    );
-    let notifications = InternalClient::new(notifications, app.auth.clone(), service::NOTIFICATIONS);
-    workers.spawn(
-        "payments to notifications",
-        relay(notifications, Deliveries::default()).run(stop()),
+    service::start_relays(
+        context,
+        Service::Payments,
+        &app.auth,
+        peers,
+        &app.store.outbox(),
+        &wake,
+        // A payer's request waits for what events says of a capture.
+        |to| match to {
+            Service::Events => app.deliveries.clone(),
+            _ => Deliveries::default(),
+        },
     );
     workers.spawn(
         "payments to each other",

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use common::services::Service;
+use runtime::peers::Peers;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -12,12 +15,10 @@ fn main() -> ExitCode {
         &payments::commands::COMMANDS,
         |context| async move {
             let settings = context.settings.clone();
-            let users = context.remote(&settings.users_url)?;
-            let events = context.remote(&settings.events_url)?;
-            let notifications = context.remote(&settings.notifications_url)?;
+            let peers = Peers::remote(&settings)?;
             let razorpay = settings.razorpay_url(settings.simulator_port);
-            let pipeline = payments::build(&context, users, events, notifications, &razorpay).await?;
-            let address = context.serve(settings.payments_port, pipeline).await?;
+            let pipeline = payments::build(&context, &peers, &razorpay).await?;
+            let address = context.serve(Service::Payments.port(&settings), pipeline).await?;
             println!("payments: http://{address}");
             Ok(())
         },

@@ -20,13 +20,12 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    health,
-    http::{self, InternalClient, Pipeline, Upstream},
-    metrics::Metrics,
+    http::{InternalClient, Pipeline, Upstream},
+    metrics::Gauge,
+    services::Service,
     store::Ping,
-    wire::service,
 };
-use runtime::process::Context;
+use runtime::{process::Context, service};
 
 use crate::{
     app::App,
@@ -57,7 +56,7 @@ pub async fn build(context: &Context) -> Result<Pipeline, String> {
     let (me, slot) = Upstream::local();
     // The slot is new and set here only.
     let _ = slot.set(pipeline.clone());
-    let me = InternalClient::new(me, context.auth(service::USERS), service::USERS);
+    let me = InternalClient::new(me, context.auth(Service::Users.name()), Service::Users.name());
     context.follow_sessions(me).await;
     Ok(pipeline)
 }
@@ -65,7 +64,7 @@ pub async fn build(context: &Context) -> Result<Pipeline, String> {
 fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipeline {
     let settings = &context.settings;
     let app = App {
-        auth: context.auth(service::USERS),
+        auth: context.auth(Service::Users.name()),
         store: store.clone(),
         clock: context.clock.clone(),
         shared: context.shared.clone(),
@@ -79,16 +78,10 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipel
         token_lifetime: settings.token_lifetime,
         refuse_common_passwords: settings.is_production(),
     };
-    let gauges = [Some(Box::new(HashingGauge(hashing)) as _), context.shared.gauge()];
-    let metrics = Metrics::new(service::USERS, gauges.into_iter().flatten().collect());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let health = runtime::health::of_store(service::USERS, ping, context);
-    let (router, document) = routes::router(app);
-    let router = router
-        .merge(health::routes(health, metrics.clone()))
-        .merge(http::document(document));
-    Pipeline::new(service::USERS, router, metrics)
+    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(HashingGauge(hashing))];
+    service::pipeline(context, Service::Users, ping, gauges, routes::router(app))
 }

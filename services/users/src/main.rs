@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use common::services::Service;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -10,7 +12,9 @@ const ABOUT: &str = "Accounts, sign-up, login and user look-ups.";
 fn main() -> ExitCode {
     runtime::process::run("users", ABOUT, |context| async move {
         let pipeline = users::build(&context).await?;
-        let address = context.serve(context.settings.users_port, pipeline).await?;
+        let address = context
+            .serve(Service::Users.port(&context.settings), pipeline)
+            .await?;
         println!("users listens on http://{address}");
         Ok(())
     })

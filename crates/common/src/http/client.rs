@@ -25,14 +25,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::SetOnce;
 
 use super::Pipeline;
-use crate::auth::Auth;
-use crate::context;
+use crate::{auth::Auth, context, routes::ANSWER_TIME};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long an upstream may take until the head of its answer. Longer than a handler's own bound, which gives the
-/// better answer.
-const HEAD: Duration = Duration::from_secs(35);
 /// How long the first of several replicas may take to answer what changes nothing, before another is asked. Longer than
 /// one operation of a store may take.
 const READ: Duration = Duration::from_secs(12);
@@ -44,7 +40,7 @@ const POOL_IDLE: Duration = Duration::from_secs(5);
 /// Failures in a row after which a replica is left alone for [`REST`].
 const STRIKES: u64 = 3;
 const REST: Duration = Duration::from_secs(1);
-/// How long a repeat waits for the first try to end. Longer than the default of `LEASE_SECONDS`, shorter than [`HEAD`].
+/// How long a repeat waits for the first try to end. Longer than the default of `LEASE_SECONDS`, shorter than [`ANSWER_TIME`].
 const IN_FLIGHT: Duration = Duration::from_secs(25);
 /// The largest body that is kept for a repeat, in bytes. Bodies of the API are a few kilobytes.
 const MAX_REPEATED: usize = 64 * 1024;
@@ -63,6 +59,24 @@ pub enum UpstreamError {
     /// No answer in time. The request may have had its effect.
     #[error("no answer in time")]
     Timeout,
+}
+
+/// How a request is passed on, in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing {
+    /// How long the head of the answer may take.
+    pub answer_time: Duration,
+    /// Whether it may be sent again after a broken connection although it changes something.
+    pub repeat: bool,
+}
+
+impl Default for Passing {
+    fn default() -> Self {
+        Self {
+            answer_time: ANSWER_TIME,
+            repeat: false,
+        }
+    }
 }
 
 /// Another part of the system. Cheap to clone.
@@ -130,7 +144,8 @@ impl Upstream {
     }
 
     /// Sends a request on. Only its path and query count. Any with a small body is tried at another replica when
-    /// nothing listens at the first; a safe one, and one with an idempotency key, also when the connection breaks.
+    /// nothing listens at the first; one that changes nothing, and one that may be repeated ([`Passing`]), also when the
+    /// connection breaks.
     ///
     /// # Errors
     /// When no answer came.
@@ -144,11 +159,17 @@ impl Upstream {
 
 impl Remote {
     /// Sends a request, and again to another replica when that can do no harm: nothing listened at the first, or the
-    /// connection broke and the request [may be repeated](may_be_repeated).
+    /// connection broke and the request may be repeated.
     async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
-        let (safe, repeatable) = (request.method().is_safe(), may_be_repeated(&request));
+        let passing: Passing = request.extensions().get().copied().unwrap_or_default();
+        let safe = request.method().is_safe();
+        let repeatable = match safe {
+            true => http_body::Body::is_end_stream(request.body()),
+            false => passing.repeat,
+        };
+        let longest = passing.answer_time;
         if !is_small(request.body()) {
-            return self.once(request, HEAD).await;
+            return self.once(request, longest).await;
         }
         let (parts, body) = request.into_parts();
         let body = match Limited::new(body, MAX_REPEATED).collect().await {
@@ -163,9 +184,9 @@ impl Remote {
             let others = tries <= self.replicas.len();
             // A replica that is frozen, or lost with its machine, breaks no connection.
             let patience = if safe && repeatable && tries < self.replicas.len() {
-                READ
+                READ.min(longest)
             } else {
-                HEAD
+                longest
             };
             let answer = match self.once(request, patience).await {
                 Ok(answer) if repeatable => whole(answer).await,
@@ -176,7 +197,7 @@ impl Remote {
                 Ok(answer) => broke && is_in_flight(answer) && started.elapsed() < IN_FLIGHT,
                 Err(UpstreamError::Unreachable(_)) => others,
                 Err(UpstreamError::Broken(_)) => repeatable && others,
-                Err(UpstreamError::Timeout) => patience < HEAD,
+                Err(UpstreamError::Timeout) => patience < longest,
             };
             if !again {
                 return answer;
@@ -255,18 +276,6 @@ impl Remote {
     }
 }
 
-/// Whether a request may be sent again after a broken connection: it changes nothing, or its key makes the repeat of a
-/// change its first answer. Sign-up, login and logout ignore the key. What services ask and tell each other is made to
-/// be repeated: questions, claims of a seat that is there once, messages that are consumed once.
-fn may_be_repeated(request: &Request) -> bool {
-    if request.method().is_safe() {
-        return http_body::Body::is_end_stream(request.body());
-    }
-    let path = request.uri().path();
-    let keyed = request.headers().contains_key("idempotency-key") && !path.starts_with("/api/users/");
-    keyed || path.starts_with("/internal/")
-}
-
 fn is_small(body: &Body) -> bool {
     let upper = http_body::Body::size_hint(body).upper();
     upper.is_some_and(|size| size <= MAX_REPEATED as u64)
@@ -278,7 +287,7 @@ async fn whole(answer: Response) -> Result<Response, UpstreamError> {
         return Ok(answer);
     }
     let (parts, body) = answer.into_parts();
-    match tokio::time::timeout(HEAD, body.collect()).await {
+    match tokio::time::timeout(ANSWER_TIME, body.collect()).await {
         Ok(Ok(body)) => Ok(Response::from_parts(parts, Body::from(body.to_bytes()))),
         Ok(Err(error)) => Err(UpstreamError::Broken(error.to_string())),
         Err(_) => Err(UpstreamError::Timeout),
@@ -395,6 +404,12 @@ impl InternalClient {
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .body(Body::from(body))
             .map_err(|error| unavailable(error.to_string()))?;
+        // What services ask and tell each other is made to be repeated: questions, claims of a seat that is there once,
+        // messages that are consumed once.
+        request.extensions_mut().insert(Passing {
+            repeat: true,
+            ..Passing::default()
+        });
         context::mark(request.headers_mut());
         let ask = async {
             let response = self

@@ -74,11 +74,14 @@ fn get() -> Request {
 }
 
 fn post(key: bool) -> Request {
-    let mut request = Request::post("/api/reg/register_event");
-    if key {
-        request = request.header("idempotency-key", "k");
-    }
-    request.body(Body::from("{\"event_id\": 1}")).unwrap()
+    let passing = Passing {
+        repeat: key,
+        ..Passing::default()
+    };
+    Request::post("/api/reg/register_event")
+        .extension(passing)
+        .body(Body::from("{\"event_id\": 1}"))
+        .unwrap()
 }
 
 async fn call(urls: &[&str], request: Request) -> Result<(u16, String), UpstreamError> {

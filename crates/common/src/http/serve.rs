@@ -24,7 +24,7 @@ use super::{
     Pipeline,
     socket::{Answer, Socket, Turn},
 };
-use crate::problem;
+use crate::{problem, routes};
 
 /// The largest request head, in bytes. hyper reads more than a buffer's size when it comes at once, so both are set.
 const MAX_HEAD: usize = 64 * 1024;
@@ -35,9 +35,8 @@ pub struct Limits {
     /// From the first byte of a connection, or the end of the answer before, to the end of the request's head. So it
     /// is also how long a connection may be idle.
     pub head: Duration,
-    /// From the end of the head to the end of the body. The default leaves the handler's own bound
-    /// ([`crate::extract::BODY_DEADLINE`]), which gives the better answer, the time to give it.
-    pub body: Duration,
+    /// From the end of the head to the end of the body; `None`: as the registry of routes says.
+    pub body: Option<Duration>,
     /// Connections at once; more wait in the kernel's queue.
     pub connections: usize,
     /// How long requests in flight may go on after the stop signal.
@@ -48,7 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
-            body: Duration::from_secs(13),
+            body: None,
             connections: 10_000,
             drain: Duration::from_secs(8),
         }
@@ -133,13 +132,17 @@ async fn connection(
     turn: Arc<Turn>,
     peer: SocketAddr,
     pipeline: Pipeline,
-    body_time: Duration,
+    body_time: Option<Duration>,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (pipeline, turn) = (pipeline.clone(), turn.clone());
         turn.begin();
         async move {
+            let body_time = body_time.unwrap_or_else(|| {
+                let route = routes::find(request.uri().path());
+                route.map_or(routes::BODY_TIME, |route| route.body_time)
+            });
             let mut request = request.map(|body| deadline(body, body_time, &turn));
             request.extensions_mut().insert(ConnectInfo(peer));
             let response = if has_one_host(&request) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use common::{
     clock::Clock,
     http::{Pipeline, Upstream},
+    services::Service,
     settings::Settings,
 };
-use runtime::process::Context;
+use runtime::{peers::Peers, process::Context};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::{fault::Leg, wire::Wire};
@@ -56,42 +57,37 @@ impl Drop for Product {
 
 /// The whole system as `organise-event` composes it, with the wire between its parts and no sockets.
 async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<Pipeline, String> {
-    let (users, users_slot) = Upstream::local();
-    let (events, events_slot) = Upstream::local();
-    let (notifications, notifications_slot) = Upstream::local();
-    let (payments, payments_slot) = Upstream::local();
-    let wired = |leg, name, behind: &Upstream| {
+    let (peers, slots) = Peers::local();
+    let wired = |leg, name, behind: Service| {
         let (upstream, slot) = Upstream::local();
-        let _ = slot.set(wire.before(leg, name, behind.clone()));
+        let _ = slot.set(wire.before(leg, name, peers.of(behind).clone()));
         upstream
     };
-    let to_events = wired(Leg::Events, "wire to events", &events);
-    let to_payments = wired(Leg::Payments, "wire to payments", &payments);
-    let to_notifications = wired(Leg::Notifications, "wire to notifications", &notifications);
+    let through_wire = Peers::new([
+        peers.of(Service::Users).clone(),
+        wired(Leg::Events, "wire to events", Service::Events),
+        wired(
+            Leg::Notifications,
+            "wire to notifications",
+            Service::Notifications,
+        ),
+        wired(Leg::Payments, "wire to payments", Service::Payments),
+    ]);
     let pipelines = [
-        (users_slot, users::build(context).await?),
+        (Service::Users, users::build(context).await?),
+        (Service::Events, events::build(context, &through_wire).await?),
         (
-            events_slot,
-            events::build(context, users.clone(), to_notifications.clone(), to_payments).await?,
+            Service::Notifications,
+            notifications::build(context, &through_wire).await?,
         ),
         (
-            notifications_slot,
-            notifications::build(context, users.clone()).await?,
-        ),
-        (
-            payments_slot,
-            payments::build(context, users.clone(), to_events, to_notifications, razorpay).await?,
+            Service::Payments,
+            payments::build(context, &through_wire, razorpay).await?,
         ),
     ];
-    let upstreams = gateway::Upstreams {
-        users,
-        events,
-        notifications,
-        payments,
-    };
-    let gateway = gateway::build(context, upstreams)?;
-    for (slot, pipeline) in pipelines {
-        let _ = slot.set(pipeline);
+    let gateway = gateway::build(context, &peers)?;
+    for (service, pipeline) in pipelines {
+        slots.put(service, pipeline);
     }
     Ok(gateway)
 }

@@ -49,7 +49,7 @@ async fn drip(address: SocketAddr, start: &str, every: Duration) -> (Vec<u8>, Du
 async fn slow_heads_slow_bodies_and_idle_connections_are_cut() {
     let limits = Limits {
         head: Duration::from_millis(500),
-        body: Duration::from_millis(500),
+        body: Some(Duration::from_millis(500)),
         ..Default::default()
     };
     for topology in BOTH {

@@ -52,7 +52,7 @@ async fn bytes_go_both_ways_until_one_side_ends() {
 async fn quiet_sockets_are_kept() {
     let limits = common::http::serve::Limits {
         head: Duration::from_millis(300),
-        body: Duration::from_millis(300),
+        body: Some(Duration::from_millis(300)),
         ..Default::default()
     };
     for topology in BOTH {

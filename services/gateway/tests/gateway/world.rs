@@ -23,9 +23,8 @@ use common::{
     settings::Settings,
     wire::service,
 };
-use gateway::Upstreams;
 use hyper_util::rt::TokioIo;
-use runtime::process::Context;
+use runtime::{peers::Peers, process::Context};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -107,33 +106,18 @@ impl World {
                 }
             });
         }
-        let [users, events, notifications, payments] = upstreams.try_into().ok().unwrap();
-        Self::of(
-            context,
-            dir,
-            Upstreams {
-                users,
-                events,
-                notifications,
-                payments,
-            },
-        )
+        Self::of(context, dir, &Peers::new(upstreams.try_into().ok().unwrap()))
     }
 
     /// A gateway whose every request goes to one upstream.
     pub fn before(upstream: &Upstream) -> Self {
         let (context, dir) = context(&[]);
-        let upstreams = Upstreams {
-            users: upstream.clone(),
-            events: upstream.clone(),
-            notifications: upstream.clone(),
-            payments: upstream.clone(),
-        };
-        Self::of(context, dir, upstreams)
+        let peers = Peers::new(std::array::from_fn(|_| upstream.clone()));
+        Self::of(context, dir, &peers)
     }
 
-    fn of(context: Context, dir: TempDir, upstreams: Upstreams) -> Self {
-        let pipeline = gateway::build(&context, upstreams).unwrap();
+    fn of(context: Context, dir: TempDir, peers: &Peers) -> Self {
+        let pipeline = gateway::build(&context, peers).unwrap();
         let stop = context.workers.stop_token().drop_guard();
         Self {
             pipeline,
@@ -383,7 +367,7 @@ async fn tell(name: &'static str, auth: Auth, request: Request) -> Response {
     use axum::extract::FromRequestParts;
     let (mut parts, body) = request.into_parts();
     let Ok(ClientIp(client)) = ClientIp::from_request_parts(&mut parts, &auth).await;
-    let body = match common::extract::body_bytes(body, common::extract::MAX_BODY).await {
+    let body = match common::extract::body_bytes(body, common::routes::MAX_BODY).await {
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };

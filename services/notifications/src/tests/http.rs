@@ -130,8 +130,8 @@ async fn a_wrong_sender_stops_the_start() {
         ("SMTP_URL", "smtp://me:hunter2@host?tls=maybe"),
     ] {
         let context = lab.context(&[(setting, value)]);
-        let (upstream, _slot) = common::http::Upstream::local();
-        let error = crate::build(&context, upstream).await.err().unwrap();
+        let (peers, _slots) = runtime::peers::Peers::local();
+        let error = crate::build(&context, &peers).await.err().unwrap();
         assert!(
             error.starts_with(setting) && !error.contains("hunter2"),
             "{error}"

@@ -85,7 +85,7 @@ impl Lab {
 
     fn assemble(&self, context: Context, channels: &Channels) -> Service {
         let pipeline =
-            crate::assemble(&context, store(&context), self.users.upstream(&context), channels).unwrap();
+            crate::assemble(&context, store(&context), &self.users.peers(&context), channels).unwrap();
         Service { pipeline, context }
     }
 

@@ -22,7 +22,7 @@ use common::{
     wire::{FoundUsers, LookupUsers, UserCard, service},
 };
 use parking_lot::Mutex;
-use runtime::process::Context;
+use runtime::{peers::Peers, process::Context};
 
 /// A users service that answers look-ups and nothing else.
 #[derive(Clone, Default)]
@@ -63,6 +63,12 @@ impl Users {
 
     pub fn set_down(&self, down: bool) {
         self.0.down.store(down, Ordering::Relaxed);
+    }
+
+    /// The users service and nothing else.
+    pub fn peers(&self, context: &Context) -> Peers {
+        let (upstream, nothing) = (self.upstream(context), || Upstream::local().0);
+        Peers::new([upstream, nothing(), nothing(), nothing()])
     }
 
     pub fn upstream(&self, context: &Context) -> Upstream {

@@ -6,10 +6,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use common::{
-    extract::{MAX_BODY, body_bytes},
-    problem::ApiError,
-};
+use common::{extract::body_bytes, problem::ApiError, routes::MAX_BODY};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;

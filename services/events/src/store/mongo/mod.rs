@@ -20,9 +20,10 @@ use common::{
     ids::{EventId, PaymentId, RegistrationId, UserId},
     money::Paise,
     outbox::{OutboxStore, Receipt},
+    services::Service,
     store::StoreError,
     subscriber::Incoming,
-    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
+    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
     workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -328,7 +329,7 @@ impl Store for MongoStore {
     }
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
-        MongoOutbox::shared(self.db.clone(), service::EVENTS)
+        MongoOutbox::shared(self.db.clone(), Service::Events)
     }
 
     fn wake_signal(&self) -> WakeSignal {
@@ -347,7 +348,9 @@ mod tests {
 
     async fn fresh() -> Fresh {
         let watch = Watch::default();
-        let db = watch.open(&fresh_uri(), service::EVENTS, COLLECTIONS).await;
+        let db = watch
+            .open(&fresh_uri(), common::wire::service::EVENTS, COLLECTIONS)
+            .await;
         Fresh {
             damager: damager(&db),
             store: Arc::new(MongoStore::new(db.clone())),
@@ -360,7 +363,9 @@ mod tests {
     #[tokio::test]
     async fn events_of_an_earlier_release_are_indexed_anew() {
         let watch = Watch::default();
-        let db = watch.open(&fresh_uri(), service::EVENTS, COLLECTIONS).await;
+        let db = watch
+            .open(&fresh_uri(), common::wire::service::EVENTS, COLLECTIONS)
+            .await;
         let store: Arc<dyn Store> = Arc::new(MongoStore::new(db.clone()));
         crate::store::contract::indexed_anew(&store, async |id: EventId| {
             let old = doc! {"$set": {"words": ["i\u{307}stanbul"]}, "$unset": {"words_version": ""}};

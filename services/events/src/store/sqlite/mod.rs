@@ -15,9 +15,10 @@ use common::{
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     outbox::{OutboxStore, Receipt},
+    services::Service,
     store::StoreError,
     subscriber::Incoming,
-    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
+    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
     workers::WakeSignal,
 };
 use parking_lot::Mutex;
@@ -270,7 +271,7 @@ impl Store for SqliteStore {
     }
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
-        SqliteOutbox::shared(self.db.clone(), service::EVENTS)
+        SqliteOutbox::shared(self.db.clone(), Service::Events)
     }
 
     fn wake_signal(&self) -> WakeSignal {

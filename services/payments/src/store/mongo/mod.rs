@@ -16,9 +16,10 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
     outbox::{OutboxStore, Receipt},
+    services::Service,
     store::StoreError,
     subscriber::Incoming,
-    wire::{RefundReason, service},
+    wire::RefundReason,
     workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -367,7 +368,7 @@ impl Store for MongoStore {
     }
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
-        MongoOutbox::shared(self.db.clone(), service::PAYMENTS)
+        MongoOutbox::shared(self.db.clone(), Service::Payments)
     }
 
     fn wake_signal(&self) -> WakeSignal {
@@ -385,7 +386,9 @@ mod tests {
 
     async fn fresh() -> Fresh {
         let watch = Watch::default();
-        let db = watch.open(&fresh_uri(), service::PAYMENTS, COLLECTIONS).await;
+        let db = watch
+            .open(&fresh_uri(), common::wire::service::PAYMENTS, COLLECTIONS)
+            .await;
         Fresh {
             damager: damager(&db),
             store: Arc::new(MongoStore::new(db.clone())),

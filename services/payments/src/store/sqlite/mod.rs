@@ -15,9 +15,10 @@ use common::{
     idempotency::{Answer, Key, Refusal},
     ids::{OrderId, PaymentId, RefundId, UserId},
     outbox::{OutboxStore, Receipt},
+    services::Service,
     store::StoreError,
     subscriber::Incoming,
-    wire::{RefundReason, service},
+    wire::RefundReason,
     workers::WakeSignal,
 };
 use sqlite_store::{Connection, Row, params};
@@ -375,7 +376,7 @@ impl Store for SqliteStore {
     }
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
-        SqliteOutbox::shared(self.db.clone(), service::PAYMENTS)
+        SqliteOutbox::shared(self.db.clone(), Service::Payments)
     }
 
     fn wake_signal(&self) -> WakeSignal {

@@ -1,0 +1,54 @@
+//! The services as the other parts call them.
+
+use std::sync::Arc;
+
+use common::{
+    http::{Pipeline, Upstream},
+    services::Service,
+    settings::Settings,
+};
+use tokio::sync::SetOnce;
+
+/// A way to each service. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers([Upstream; Service::ALL.len()]);
+
+/// Where the pipelines of one process are put in once they are built.
+pub struct Slots([Arc<SetOnce<Pipeline>>; Service::ALL.len()]);
+
+impl Peers {
+    /// These ways, in the order of [`Service::ALL`].
+    pub fn new(upstreams: [Upstream; Service::ALL.len()]) -> Self {
+        Self(upstreams)
+    }
+
+    /// In other processes, where the settings say.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub fn remote(settings: &Settings) -> Result<Self, String> {
+        let [users, events, notifications, payments] =
+            Service::ALL.map(|service| Upstream::remote(service.urls(settings)));
+        Ok(Self([users?, events?, notifications?, payments?]))
+    }
+
+    /// In this process.
+    pub fn local() -> (Self, Slots) {
+        let both = Service::ALL.map(|_| Upstream::local());
+        let slots = both.each_ref().map(|(_, slot)| Arc::clone(slot));
+        (Self(both.map(|(upstream, _)| upstream)), Slots(slots))
+    }
+
+    /// The way to one.
+    pub fn of(&self, service: Service) -> &Upstream {
+        &self.0[service as usize]
+    }
+}
+
+impl Slots {
+    /// Puts a service in, for all that wait for it.
+    pub fn put(&self, service: Service, pipeline: Pipeline) {
+        // Each is put in once, by the program that composes them; a second one would change nothing.
+        let _ = self.0[service as usize].set(pipeline);
+    }
+}

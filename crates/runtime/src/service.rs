@@ -1,0 +1,71 @@
+//! What every service is put together from, beside its own routes and workers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use common::{
+    auth::Auth,
+    health,
+    http::{self, InternalClient, Pipeline},
+    metrics::{Gauge, Metrics},
+    outbox::OutboxStore,
+    services::Service,
+    store::Ping,
+    workers::WakeSignal,
+};
+use utoipa::openapi::OpenApi;
+
+use crate::{deliveries::Deliveries, health::of_store, peers::Peers, process::Context, relay::Relay};
+
+/// The pipeline of a service: its routes with their document, health, and figures (its own `gauges` and those of the
+/// shared state).
+pub fn pipeline(
+    context: &Context,
+    service: Service,
+    ping: Ping,
+    gauges: Vec<Box<dyn Gauge>>,
+    (routes, document): (Router, OpenApi),
+) -> Pipeline {
+    let gauges = gauges.into_iter().chain(context.shared.gauge());
+    let metrics = Metrics::new(service.name(), gauges.collect());
+    let health = of_store(service.name(), ping, context);
+    let router = routes
+        .merge(health::routes(health, metrics.clone()))
+        .merge(http::document(document));
+    Pipeline::new(service.name(), router, metrics)
+}
+
+/// Keeps the list of ended sessions up to date where the users service is in another process; where it is in this one, it
+/// does so for all.
+pub async fn follow_sessions(context: &Context, auth: &Auth, peers: &Peers) {
+    let users = peers.of(Service::Users);
+    if !users.is_local() {
+        let users = InternalClient::new(users.clone(), auth.clone(), Service::Users.name());
+        context.follow_sessions(users).await;
+    }
+}
+
+/// Starts a relay from the outbox of `service` to each service that it publishes to. `deliveries` gives
+/// what tells the requests that wait for a message to be delivered.
+pub fn start_relays(
+    context: &Context,
+    service: Service,
+    auth: &Auth,
+    peers: &Peers,
+    store: &Arc<dyn OutboxStore>,
+    wake: &WakeSignal,
+    deliveries: impl Fn(Service) -> Deliveries,
+) {
+    for to in service.publishes_to() {
+        let relay = Relay {
+            store: Arc::clone(store),
+            client: InternalClient::new(peers.of(*to).clone(), auth.clone(), to.name()),
+            wake: wake.listen(),
+            deliveries: deliveries(*to),
+            clock: context.clock.clone(),
+        };
+        context
+            .workers
+            .spawn(service.outbox(), relay.run(context.workers.stop_token()));
+    }
+}
