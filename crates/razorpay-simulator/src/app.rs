@@ -15,13 +15,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use crate::{
-    clock::Clock,
-    control::{Faults, Mischief},
-    db::Db,
-    failure::Failure,
-    settings::Settings,
-};
+use crate::{clock::Clock, db::Db, failure::Failure, faults::Faults, mischief::Mischief, settings::Settings};
 
 /// The parts of a running simulator. Cheap to clone.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::payments::Decline;
+use crate::decline::Decline;
 
 /// For errors that have no business context.
 const NA: &str = "NA";

@@ -46,22 +46,28 @@
 //! - Unknown routes, and routes with another method, are 400 "The requested URL was not found on the server."
 //! - Fees are 2 % and 18 % tax on them.
 
+mod addresses;
 mod app;
 mod clock;
 pub mod control;
 mod db;
+mod decline;
 mod env;
 mod failure;
+mod faults;
 mod http;
 mod ids;
 mod links;
+mod listener;
+mod mischief;
+mod moves;
 mod orders;
 mod pages;
 mod payments;
+mod records;
 mod refunds;
 mod routes;
 mod secrets;
-mod serve;
 mod settings;
 mod signature;
 mod simulator;
@@ -69,6 +75,5 @@ mod webhooks;
 mod workers;
 
 pub use env::Program;
-pub use serve::serve;
 pub use settings::Settings;
-pub use simulator::{OpenError, Simulator};
+pub use simulator::{OpenError, Simulator, serve};

@@ -16,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{App, Parts},
     clock::Clock,
-    control::{Faults, Mischief},
     db::{self, Db},
     failure::Failure,
-    ids, routes, serve,
+    faults::Faults,
+    ids, listener,
+    mischief::Mischief,
+    routes,
     settings::Settings,
     webhooks, workers,
 };
@@ -136,7 +138,7 @@ impl Simulator {
             let _ = self.0.address.set(address);
         }
         tokio::join!(
-            serve::accept(listener, self.router(), &stop),
+            listener::accept(listener, self.router(), &stop),
             self.run_workers(stop.clone())
         );
     }
@@ -162,6 +164,19 @@ impl Simulator {
         tracing::warn!("the Razorpay simulator is open");
         opened.serve(listener, stop).await;
     }
+}
+
+/// Opens a simulator, serves it on `listener` and runs its workers, until `stop`.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn serve(
+    listener: TcpListener,
+    settings: Settings,
+    stop: CancellationToken,
+) -> Result<(), OpenError> {
+    Simulator::open(settings)?.serve(listener, stop).await;
+    Ok(())
 }
 
 /// Reads, or makes up at the first start, what the simulator needs to know of itself: the account id and how far

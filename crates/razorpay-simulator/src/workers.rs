@@ -9,9 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{App, Tx},
     failure::Failure,
-    links::{self, Link},
-    payments::{self, Payment},
-    refunds::{self, Refund},
+    moves,
+    records::{Link, Payment, Refund},
 };
 
 /// Brought about in one commit.
@@ -81,8 +80,8 @@ fn coming(db: &Connection) -> Result<Vec<(i64, Kind, String)>, Failure> {
 /// Each looks again whether it is still due: since the reading, a customer or merchant may have been faster.
 fn bring_about(tx: &Tx<'_>, kind: Kind, id: &str) -> Result<(), Failure> {
     match kind {
-        Kind::Payment => payments::expire(tx, &mut Payment::find(tx.db, id)?),
-        Kind::Refund => refunds::expire(tx, &mut Refund::find(tx.db, id)?),
-        Kind::Link => links::expire(tx, &mut Link::find(tx.db, id)?),
+        Kind::Payment => moves::payment::expire(tx, &mut Payment::find(tx.db, id)?),
+        Kind::Refund => moves::refund::expire(tx, &mut Refund::find(tx.db, id)?),
+        Kind::Link => moves::link::expire(tx, &mut Link::find(tx.db, id)?),
     }
 }

@@ -9,14 +9,13 @@ use crate::{
     app::App,
     failure::Failure,
     http::{Answer, Body, Id},
-    orders::Order,
-    payments::{self, Payment, PaymentStatus},
-    refunds::{self, Refund},
+    moves,
+    records::{Order, Payment, PaymentStatus, Refund},
 };
 
 /// The bank authorizes a payment, however late.
 pub(super) async fn authorize(State(app): State<App>, Id(id): Id) -> Answer {
-    on_payment(app, id, payments::authorize).await
+    on_payment(app, id, moves::payment::authorize).await
 }
 
 /// An offer or a convenience fee changes what the customer pays; the order is settled by it all the same, or by
@@ -40,14 +39,17 @@ pub(super) async fn fail(State(app): State<App>, Id(id): Id, Body(fields): Body)
     let reason = fields
         .text("reason", 64)?
         .unwrap_or_else(|| "payment_failed".to_owned());
-    on_payment(app, id, move |tx, payment| payments::fail(tx, payment, &reason)).await
+    on_payment(app, id, move |tx, payment| {
+        moves::payment::fail(tx, payment, &reason)
+    })
+    .await
 }
 
 /// The capture window of an authorized payment is over.
 pub(super) async fn expire(State(app): State<App>, Id(id): Id) -> Answer {
     on_payment(app, id, |tx, payment| {
         let order = Order::find(tx.db, &payment.order_id)?;
-        refunds::send_back(tx, payment, &order)
+        moves::refund::send_back(tx, payment, &order)
     })
     .await
 }
@@ -75,12 +77,12 @@ pub(super) async fn hold_refunds(State(app): State<App>, Body(fields): Body) -> 
 
 /// The bank takes a refund.
 pub(super) async fn process_refund(State(app): State<App>, Id(id): Id) -> Answer {
-    on_refund(app, id, refunds::process).await
+    on_refund(app, id, moves::refund::process).await
 }
 
 /// The bank does not take a refund, or sends it back.
 pub(super) async fn fail_refund(State(app): State<App>, Id(id): Id) -> Answer {
-    on_refund(app, id, refunds::fail).await
+    on_refund(app, id, moves::refund::fail).await
 }
 
 async fn on_refund<F>(app: App, id: String, act: F) -> Answer

@@ -1,100 +1,24 @@
-//! Calls of the API that are to go wrong.
+//! Having calls of the API go wrong.
 
 use std::time::Duration;
 
-use axum::{
-    Json,
-    extract::State,
-    http::{Method, StatusCode},
-};
-use parking_lot::Mutex;
-use serde_json::{Value, json};
+use axum::{Json, extract::State, http::StatusCode};
+use serde_json::json;
 
 use crate::{
     app::App,
     failure::Failure,
+    faults::{Fault, FaultKind, Rule},
     http::{Answer, Body, Fields},
 };
 
 /// The longest wait that can be asked for.
 const LONGEST_DELAY_MS: i64 = 10 * 60 * 1000;
 
-/// How a call goes wrong.
-#[derive(Clone, Debug)]
-pub(crate) struct Fault {
-    /// Before the call's work is done, which then is not.
-    pub(crate) before: bool,
-    /// What the caller waits first.
-    pub(crate) delay: Duration,
-    pub(crate) kind: FaultKind,
-}
-
-/// What the caller gets.
-#[derive(Clone, Debug)]
-pub(crate) enum FaultKind {
-    /// The envelope that goes with a status, perhaps with another text.
-    Status {
-        status: StatusCode,
-        description: Option<String>,
-    },
-    /// An error page, as proxies in front of an API send them.
-    Html { status: StatusCode },
-    /// A closed connection.
-    Drop,
-    /// What it asked for, late.
-    Delay,
-}
-
-#[derive(Debug)]
-struct Rule {
-    method: Option<Method>,
-    path: String,
-    times: i64,
-    fault: Fault,
-}
-
-/// The faults that wait for calls.
-#[derive(Default)]
-pub(crate) struct Faults(Mutex<Vec<Rule>>);
-
-impl Faults {
-    /// The fault for a call, used up by it.
-    pub(crate) fn take(&self, method: &Method, path: &str) -> Option<Fault> {
-        let mut rules = self.0.lock();
-        let place = rules.iter().position(|rule| {
-            rule.method.as_ref().is_none_or(|wanted| wanted == method) && path.starts_with(&rule.path)
-        })?;
-        let rule = &mut rules[place];
-        rule.times -= 1;
-        let fault = rule.fault.clone();
-        if rule.times <= 0 {
-            rules.remove(place);
-        }
-        Some(fault)
-    }
-
-    pub(super) fn clear(&self) {
-        self.0.lock().clear();
-    }
-
-    pub(super) fn view(&self) -> Value {
-        let rules = self.0.lock();
-        rules
-            .iter()
-            .map(|rule| {
-                json!({
-                    "method": rule.method.as_ref().map(Method::as_str), "path": rule.path, "times": rule.times,
-                    "fault": format!("{:?}", rule.fault),
-                })
-            })
-            .collect()
-    }
-}
-
 /// `POST /sim/control/faults`
 pub(super) async fn add(State(app): State<App>, Body(fields): Body) -> Answer {
     let rule = parse(&fields.with_numeric_text())?;
-    app.faults.0.lock().push(rule);
+    app.faults.add(rule);
     Ok(Json(json!({ "faults": app.faults.view() })))
 }
 

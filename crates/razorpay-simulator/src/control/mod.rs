@@ -38,9 +38,6 @@ mod guard;
 mod mischief;
 mod state;
 
-pub(crate) use faults::{Fault, FaultKind, Faults};
-pub(crate) use mischief::Mischief;
-
 use axum::{
     Router,
     middleware::from_fn,

@@ -21,8 +21,8 @@ use tower::ServiceExt;
 use super::auth;
 use crate::{
     app::App,
-    control::{Fault, FaultKind},
     failure::Failure,
+    faults::{Fault, FaultKind},
 };
 
 /// The routes, and what the pipeline needs.

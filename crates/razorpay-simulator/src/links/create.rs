@@ -3,14 +3,14 @@
 use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
-use super::{Link, LinkStatus};
 use crate::{
+    addresses,
     app::App,
     failure::Failure,
     http::{Answer, Base, Body, Fields},
     ids,
     orders::check_chargeable,
-    pages,
+    records::{Link, LinkStatus},
 };
 
 /// A link lives at least this long, in seconds.
@@ -47,7 +47,7 @@ fn parse(fields: &Fields, now: i64) -> Result<Link, Failure> {
         ));
     }
     let callback_url = fields.text("callback_url", 2048)?.unwrap_or_default();
-    if !callback_url.is_empty() && !pages::is_web_address(&callback_url) {
+    if !callback_url.is_empty() && !addresses::is_web_address(&callback_url) {
         return Err(Failure::invalid(
             "callback_url",
             "The callback url format is invalid.",

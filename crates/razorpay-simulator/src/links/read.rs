@@ -4,11 +4,11 @@ use axum::{Json, extract::State};
 use rusqlite::params;
 use serde_json::{Value, json};
 
-use super::Link;
 use crate::{
     app::App,
     db,
     http::{Answer, Base, Id, Query},
+    records::Link,
 };
 
 /// One link.

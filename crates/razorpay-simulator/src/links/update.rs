@@ -3,11 +3,13 @@
 use axum::{Json, extract::State};
 use serde_json::json;
 
-use super::{Link, create::expire_by, moves};
+use super::create::expire_by;
 use crate::{
     app::App,
     failure::Failure,
     http::{Answer, Base, Body, Id, Ids},
+    moves,
+    records::Link,
 };
 
 /// Changes what may be changed of a link that is still open.
@@ -61,7 +63,7 @@ pub(crate) async fn cancel(State(app): State<App>, Base(base): Base, Id(id): Id)
     let link = app
         .change(move |tx| {
             let mut link = Link::find(tx.db, &id)?;
-            moves::cancel(tx, &mut link)?;
+            moves::link::cancel(tx, &mut link)?;
             Ok(link)
         })
         .await?;

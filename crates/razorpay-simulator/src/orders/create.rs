@@ -3,14 +3,13 @@
 use axum::{Json, extract::State};
 use serde_json::Value;
 
-use super::{
-    CapturePolicy, Order, OrderStatus, check_chargeable, record::LONGEST_WINDOW_MINUTES, required_currency,
-};
+use super::{check_chargeable, required_currency};
 use crate::{
     app::App,
     failure::Failure,
     http::{Answer, Body, Fields, Notes},
     ids,
+    records::{CapturePolicy, LONGEST_WINDOW_MINUTES, Order, OrderStatus},
 };
 
 /// Makes an order. With `unique_receipt`, a receipt that exists gives the order that has it.

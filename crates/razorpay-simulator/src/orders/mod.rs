@@ -2,12 +2,10 @@
 
 mod create;
 mod read;
-mod record;
 mod update;
 
 pub(crate) use create::create;
 pub(crate) use read::{fetch, list, payments};
-pub(crate) use record::{CapturePolicy, Order, OrderStatus};
 pub(crate) use update::update;
 
 use crate::{failure::Failure, http::Fields};

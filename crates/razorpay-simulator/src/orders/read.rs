@@ -4,13 +4,12 @@ use axum::{Json, extract::State};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-use super::Order;
 use crate::{
     app::App,
     db,
     failure::Failure,
     http::{Answer, Id, Query, collection},
-    payments::Payment,
+    records::{Order, Payment},
 };
 
 /// One order.

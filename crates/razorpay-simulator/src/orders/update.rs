@@ -2,10 +2,10 @@
 
 use axum::{Json, extract::State};
 
-use super::Order;
 use crate::{
     app::App,
     http::{Answer, Body, Id},
+    records::Order,
 };
 
 /// Replaces an order's notes; nothing else of it can be changed.

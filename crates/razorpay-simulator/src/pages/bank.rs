@@ -14,9 +14,11 @@ use super::{
 };
 use crate::{
     app::App,
+    decline::Decline,
     failure::Failure,
     http::{Id, Ids, Query},
-    payments::{self, Decline, Payment, PaymentStatus},
+    moves,
+    records::{Payment, PaymentStatus},
     signature,
 };
 
@@ -58,10 +60,14 @@ pub(crate) async fn decide(State(app): State<App>, Ids(id, what): Ids, query: Qu
             let mut payment = Payment::find(tx.db, &id)?;
             if payment.status == PaymentStatus::Created {
                 match what.as_str() {
-                    "success" => payments::authorize(tx, &mut payment)?,
+                    "success" => moves::payment::authorize(tx, &mut payment)?,
                     "failure" => {
                         let reason = payment.will_decline.clone();
-                        payments::fail(tx, &mut payment, reason.as_deref().unwrap_or("payment_failed"))?;
+                        moves::payment::fail(
+                            tx,
+                            &mut payment,
+                            reason.as_deref().unwrap_or("payment_failed"),
+                        )?;
                     }
                     _ => return Err(Failure::no_route()),
                 }

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use super::html;
 use crate::{
+    addresses,
     app::App,
+    decline::Decline,
     failure::Failure,
     http::{Body, Fields, Query},
-    orders::{Order, OrderStatus},
-    payments::{self, Decline, Payment},
+    payments,
+    records::{Order, OrderStatus, Payment},
 };
 
 /// The options that the page knows, by the names that the hosted form has for them; those of `prefill` without it.
@@ -200,7 +202,9 @@ async fn page(app: &App, wanted: &Wanted) -> Response {
 
 /// Where Cancel leads, safe in a script's text.
 fn cancel_address(wanted: &Wanted) -> String {
-    let address = wanted.get("cancel_url").filter(|url| super::is_web_address(url));
+    let address = wanted
+        .get("cancel_url")
+        .filter(|url| addresses::is_web_address(url));
     let parsed = address.and_then(|url| reqwest::Url::parse(url).ok());
     // A parsed address has no quotes, angles or backslashes that are not encoded, but for an apostrophe.
     parsed.map_or_else(String::new, |url| url.to_string().replace('\'', "%27"))

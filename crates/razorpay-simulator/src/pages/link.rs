@@ -13,8 +13,9 @@ use crate::{
     app::{App, Tx},
     failure::Failure,
     http::{Body, Fields, Id, Notes},
-    links::{self, Link},
-    payments::{self, Attempt, Card, Instrument, Payment, PaymentStatus},
+    moves,
+    payments::{self, Attempt},
+    records::{Card, Instrument, Link, Payment, PaymentStatus},
     signature,
 };
 
@@ -72,7 +73,7 @@ fn attempt(tx: &Tx<'_>, id: &str, fields: &Fields) -> Result<(Link, Payment), Fa
         return Err(Failure::refused("The payment link cannot be paid any more"));
     }
     let amount = fields.amount("amount")?.unwrap_or(link.amount_due());
-    let mut order = links::open_order(tx, &mut link)?;
+    let mut order = moves::link::open_order(tx, &mut link)?;
     let fails = fields.get("result").and_then(Value::as_str) == Some("failure");
     let of_customer = |key: &str, otherwise: &str| {
         link.customer
@@ -97,7 +98,7 @@ fn attempt(tx: &Tx<'_>, id: &str, fields: &Fields) -> Result<(Link, Payment), Fa
             outcome_after: None,
         },
     )?;
-    payments::complete(tx, &mut payment)?;
+    moves::payment::complete(tx, &mut payment)?;
     Ok((Link::find(tx.db, id)?, payment))
 }
 

@@ -11,18 +11,3 @@ pub(crate) use checkout::{
     hosted as checkout_hosted, pay as checkout_pay, script as checkout_script, show as checkout,
 };
 pub(crate) use link::{pay as link_pay, show as link};
-
-/// The address of a payment's bank page.
-pub(crate) fn bank_url(base: &str, payment: &str) -> String {
-    format!("{base}/sim/bank/{payment}")
-}
-
-/// The address of a payment link's page.
-pub(crate) fn link_url(base: &str, link: &str) -> String {
-    format!("{base}/sim/links/{link}")
-}
-
-/// Whether a browser can be sent there.
-pub(crate) fn is_web_address(url: &str) -> bool {
-    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-}

@@ -2,12 +2,12 @@
 
 use axum::{Json, extract::State};
 
-use super::{Payment, PaymentStatus, moves};
 use crate::{
     app::App,
     failure::Failure,
     http::{Answer, Body, Id},
-    orders::Order,
+    moves,
+    records::{Order, Payment, PaymentStatus},
 };
 
 /// Captures an authorized payment, all of it. Of several at once, one wins.
@@ -31,7 +31,7 @@ pub(crate) async fn capture(State(app): State<App>, Id(id): Id, Body(fields): Bo
                 }
             }
             let mut order = Order::find(tx.db, &payment.order_id)?;
-            moves::capture(tx, &mut payment, &mut order)?;
+            moves::payment::capture(tx, &mut payment, &mut order)?;
             Ok(payment)
         })
         .await?;

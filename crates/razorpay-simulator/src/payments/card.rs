@@ -1,21 +1,8 @@
-//! Cards. The number and the CVV are looked at and forgotten: what is kept is what a receipt shows.
+//! Reading the card of a payment request. The number and the CVV are looked at and forgotten.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{clock::year_and_month, failure::Failure, http::Fields, ids};
-
-/// What is kept of a card.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Card {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) last4: String,
-    /// The first six digits: the issuer, not the card.
-    pub(crate) iin: String,
-    pub(crate) network: String,
-    pub(crate) international: bool,
-}
+use crate::{clock::year_and_month, failure::Failure, http::Fields, ids, records::Card};
 
 /// Test cards that are declined, and why.
 const DECLINED: &[(&str, &str)] = &[
@@ -126,29 +113,6 @@ fn network(number: &str) -> &'static str {
         (50 | 56..=59 | 61..=69, ..) => "Maestro",
         (40..=49, ..) => "Visa",
         _ => "Unknown",
-    }
-}
-
-impl Card {
-    /// As the API shows it.
-    pub(crate) fn view(&self) -> Value {
-        json!({
-            "id": self.id, "entity": "card", "name": self.name, "last4": self.last4, "network": self.network,
-            "type": "credit", "issuer": null, "international": self.international, "emi": false,
-            "sub_type": "consumer", "token_iin": null,
-        })
-    }
-
-    /// The first test card that succeeds, for payments of links.
-    pub(crate) fn of_a_link() -> Self {
-        Self {
-            id: ids::new("card"),
-            name: String::new(),
-            last4: "1007".to_owned(),
-            iin: "410028".to_owned(),
-            network: "Visa".to_owned(),
-            international: false,
-        }
     }
 }
 

@@ -3,17 +3,13 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use super::{
-    Attempt, Instrument, Payment,
-    instrument::{self, Flow},
-    start,
-};
+use super::{Attempt, instrument, start};
 use crate::{
+    addresses,
     app::{App, Tx},
     failure::Failure,
     http::{Answer, Base, Body, Fields},
-    orders::Order,
-    pages,
+    records::{Flow, Instrument, Order, Payment},
 };
 
 /// Starts a payment by any method.
@@ -84,7 +80,7 @@ fn parse(tx: &Tx<'_>, app: &App, fields: &Fields, method: &str) -> Result<(Strin
     let callback_url = fields.text("callback_url", 2048)?;
     if callback_url
         .as_deref()
-        .is_some_and(|url| !pages::is_web_address(url))
+        .is_some_and(|url| !addresses::is_web_address(url))
     {
         return Err(Failure::invalid(
             "callback_url",
@@ -139,7 +135,7 @@ fn contact(fields: &Fields) -> Result<String, Failure> {
 /// What the merchant's server or the customer's browser does now.
 fn next(payment: &Payment, otp_first: bool, by_hand: bool, base: &str) -> Value {
     let call = |action: &str, path: &str| json!({ "action": action, "url": format!("{base}/v1/payments/{}{path}", payment.id) });
-    let redirect = json!({ "action": "redirect", "url": pages::bank_url(base, &payment.id) });
+    let redirect = json!({ "action": "redirect", "url": addresses::bank_url(base, &payment.id) });
     match &payment.instrument {
         // Stands for the payer's phone, which no merchant's page leads to.
         Instrument::Upi {

@@ -1,42 +1,17 @@
-//! What a customer pays with, read from a request, and whether the bank will decline it.
+//! Reading what a customer pays with from a request, and whether the bank will decline it.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
-use super::{Card, card, methods};
-use crate::{failure::Failure, http::Fields, ids};
-
-/// What a customer pays with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Instrument {
-    /// By a request to the payer's app (collect, which names a VPA), or by a link that opens it (intent).
-    Upi {
-        flow: Flow,
-        vpa: Option<String>,
-    },
-    Card(Card),
-    Netbanking {
-        bank: String,
-    },
-    Wallet {
-        wallet: String,
-    },
-}
-
-/// How a UPI payment reaches the payer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Flow {
-    Collect,
-    Intent,
-}
+use super::{card, methods};
+use crate::{
+    failure::Failure,
+    http::Fields,
+    records::{Flow, Instrument},
+};
 
 /// An instrument and why it will be declined; `None`: it will not.
-pub(crate) type Chosen = (Instrument, Option<&'static str>);
+pub(super) type Chosen = (Instrument, Option<&'static str>);
 
 /// Reads the instrument of a payment request. `now` (unix seconds) decides whether a card has expired.
-pub(crate) fn parse(fields: &Fields, method: &str, amount: i64, now: i64) -> Result<Chosen, Failure> {
+pub(super) fn parse(fields: &Fields, method: &str, amount: i64, now: i64) -> Result<Chosen, Failure> {
     match method {
         "upi" => upi(fields, amount),
         "card" => {
@@ -118,44 +93,4 @@ pub(super) fn is_vpa(text: &str) -> bool {
     };
     text.split_once('@')
         .is_some_and(|(name, handle)| plain(name, b".-_") && plain(handle, b""))
-}
-
-impl Instrument {
-    /// UPI by a request to the payer.
-    pub(crate) fn collect(vpa: &str) -> Self {
-        Self::Upi {
-            flow: Flow::Collect,
-            vpa: Some(vpa.to_owned()),
-        }
-    }
-
-    /// The word in `method`.
-    pub(crate) fn method(&self) -> &'static str {
-        match self {
-            Self::Upi { .. } => "upi",
-            Self::Card(_) => "card",
-            Self::Netbanking { .. } => "netbanking",
-            Self::Wallet { .. } => "wallet",
-        }
-    }
-
-    /// A reference number as the banks of this method give them.
-    pub(super) fn new_bank_reference(&self) -> String {
-        match self {
-            Self::Upi { .. } => ids::digits(12),
-            Self::Card(_) => ids::digits(6),
-            Self::Netbanking { .. } => ids::digits(7),
-            Self::Wallet { .. } => ids::digits(10),
-        }
-    }
-
-    /// `acquirer_data`.
-    pub(super) fn acquirer_data(&self, reference: Option<&str>) -> Value {
-        match self {
-            Self::Upi { .. } => json!({ "rrn": reference }),
-            Self::Card(_) => json!({ "auth_code": reference }),
-            Self::Netbanking { .. } => json!({ "bank_transaction_id": reference }),
-            Self::Wallet { .. } => json!({ "transaction_id": reference }),
-        }
-    }
 }

@@ -4,11 +4,13 @@ use axum::{Json, extract::State};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::{Card, Decline, Payment, PaymentStatus, moves};
 use crate::{
     app::App,
+    decline::Decline,
     failure::Failure,
     http::{Answer, Base, Body, Id},
+    moves,
+    records::{Card, Payment, PaymentStatus},
     signature,
 };
 
@@ -53,13 +55,13 @@ pub(crate) async fn otp_submit(State(app): State<App>, Id(id): Id, Body(fields):
                 payment.wrong_otps += 1;
                 let failure = declined(Decline::of("incorrect_otp"), &payment);
                 if payment.wrong_otps >= TRIES {
-                    moves::fail(tx, &mut payment, "incorrect_otp")?;
+                    moves::payment::fail(tx, &mut payment, "incorrect_otp")?;
                     return Ok(Err(failure));
                 }
                 payment.save(tx)?;
                 return Ok(Err(failure.then(&["otp_submit", "otp_resend"])));
             }
-            moves::complete(tx, &mut payment)?;
+            moves::payment::complete(tx, &mut payment)?;
             if let Some(reason) = &payment.error {
                 return Ok(Err(declined(Decline::of(reason), &payment)));
             }

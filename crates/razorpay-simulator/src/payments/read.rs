@@ -3,12 +3,12 @@
 use axum::{Json, extract::State};
 use rusqlite::params;
 
-use super::Payment;
 use crate::{
     app::App,
     db,
     failure::Failure,
     http::{Answer, Id, Query, collection},
+    records::Payment,
 };
 
 /// One payment; its card when asked for by `expand[]=card`.

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use super::{
-    Instrument, Payment, PaymentStatus, moves,
-    record::{Coming, Due},
-};
 use crate::{
     app::Tx,
     db,
     failure::Failure,
     http::Notes,
-    ids,
-    orders::{Order, OrderStatus},
+    ids, moves,
+    records::{Coming, Due, Instrument, Order, OrderStatus, Payment, PaymentStatus},
 };
 
 /// A payment that nobody completes fails after this.
@@ -71,7 +67,7 @@ pub(crate) fn start(tx: &Tx<'_>, order: &mut Order, attempt: Attempt) -> Result<
     };
     payment.insert(tx)?;
     if at_once {
-        moves::complete(tx, &mut payment)?;
+        moves::payment::complete(tx, &mut payment)?;
     }
     Ok(payment)
 }

@@ -2,10 +2,10 @@
 
 use axum::{Json, extract::State};
 
-use super::Payment;
 use crate::{
     app::App,
     http::{Answer, Body, Id},
+    records::Payment,
 };
 
 /// Replaces a payment's notes.

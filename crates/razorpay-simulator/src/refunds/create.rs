@@ -4,17 +4,13 @@ use axum::{Json, extract::State, http::HeaderMap};
 use rusqlite::params;
 use serde_json::Value;
 
-use super::{
-    Refund,
-    moves::{self, Wanted},
-    record::Speed,
-};
 use crate::{
     app::{App, Tx},
     db,
     failure::Failure,
     http::{Answer, Body, Fields, Id},
-    payments::{Payment, PaymentStatus},
+    moves::{self, refund::Wanted},
+    records::{Payment, PaymentStatus, Refund, Speed},
 };
 
 /// The one idempotency header there is.
@@ -76,7 +72,7 @@ fn decide(tx: &Tx<'_>, payment_id: &str, key: Option<&str>, fields: &Fields) -> 
     }
     let mut payment = Payment::find(tx.db, payment_id)?;
     let wanted = parse(fields, &payment, tx.now())?;
-    let refund = moves::make(tx, &mut payment, wanted)?;
+    let refund = moves::refund::make(tx, &mut payment, wanted)?;
     if let Some(key) = key {
         let sql = "INSERT INTO idempotency (key, request, refund_id) VALUES (?1, ?2, ?3)";
         db::execute(tx.db, sql, params![key, request.to_string(), refund.id])?;

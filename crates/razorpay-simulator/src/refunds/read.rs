@@ -3,13 +3,12 @@
 use axum::{Json, extract::State};
 use rusqlite::{Connection, params};
 
-use super::Refund;
 use crate::{
     app::App,
     db,
     failure::Failure,
     http::{Answer, Id, Ids, Page, Query, collection},
-    payments::Payment,
+    records::{Payment, Refund},
 };
 
 /// One refund.

@@ -2,10 +2,10 @@
 
 use axum::{Json, extract::State};
 
-use super::Refund;
 use crate::{
     app::App,
     http::{Answer, Body, Id},
+    records::Refund,
 };
 
 /// Replaces a refund's notes.

@@ -12,8 +12,6 @@ pub(crate) use receivers::{CONFIGURED, configure, create, fetch, list, remove, u
 
 /// A receiver that has not answered after this has not heard.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// Events are told for this long; after that the receiver is disabled.
-pub(crate) const GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
 /// Events are kept for this long, to be sent again on request.
 const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 

@@ -4,7 +4,8 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{app::Tx, db, failure::Failure, http::Notes, ids, payments::Payment};
+use super::Payment;
+use crate::{app::Tx, db, failure::Failure, http::Notes, ids};
 
 /// Where a refund stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +72,7 @@ impl Refund {
     }
 
     /// Keeps a new refund.
-    pub(super) fn insert(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let sql = "INSERT INTO refunds (id, payment_id, created_at, due_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)";
         let doc = serde_json::to_string(self)?;
         if self.fails_at_ms.is_some() {
@@ -86,7 +87,7 @@ impl Refund {
     }
 
     /// Keeps a change of it.
-    pub(super) fn save(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    pub(crate) fn save(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let doc = serde_json::to_string(self)?;
         let sql = "UPDATE refunds SET due_at = ?2, doc = ?3 WHERE id = ?1";
         db::execute(tx.db, sql, params![self.id, self.fails_at_ms, doc]).map(drop)

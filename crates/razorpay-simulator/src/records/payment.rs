@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Card, Decline, Instrument};
-use crate::{app::Tx, db, failure::Failure, http::Notes, ids};
+use super::{Card, Instrument};
+use crate::{app::Tx, db, decline::Decline, failure::Failure, http::Notes, ids};
 
 /// Where a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

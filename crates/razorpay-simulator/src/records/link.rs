@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{app::Tx, db, failure::Failure, http::Notes, ids, pages};
+use crate::{addresses, app::Tx, db, failure::Failure, http::Notes, ids};
 
 /// Where a link stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +38,10 @@ impl LinkStatus {
 /// A captured payment of a link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Part {
-    pub(super) payment_id: String,
-    pub(super) amount: i64,
-    pub(super) method: String,
-    pub(super) created_at: i64,
+    pub(crate) payment_id: String,
+    pub(crate) amount: i64,
+    pub(crate) method: String,
+    pub(crate) created_at: i64,
 }
 
 /// A payment link. Amounts are in the currency's smallest unit, times unix seconds, and 0 stands for never.
@@ -104,7 +104,7 @@ impl Link {
             "payments": if payments.is_empty() { Value::Null } else { json!(payments) },
             "reference_id": self.reference_id.as_deref().unwrap_or_default(),
             "reminder_enable": self.reminder_enable, "reminders": [],
-            "short_url": pages::link_url(base, &self.id), "status": self.status, "updated_at": self.updated_at,
+            "short_url": addresses::link_url(base, &self.id), "status": self.status, "updated_at": self.updated_at,
             "upi_link": self.upi_link, "user_id": "",
         });
         if let Some(order) = &self.order_id {
@@ -120,7 +120,7 @@ impl Link {
     }
 
     /// Refuses a reference that another link has.
-    pub(super) fn check_reference(&self, db: &Connection) -> Result<(), Failure> {
+    pub(crate) fn check_reference(&self, db: &Connection) -> Result<(), Failure> {
         let sql = "SELECT 1 FROM links WHERE reference_id = ?1 AND id <> ?2";
         match db::value::<i64>(db, sql, params![self.reference_id, self.id])? {
             Some(_) => Err(Failure::refused(format!(
@@ -132,7 +132,7 @@ impl Link {
     }
 
     /// Keeps a new link.
-    pub(super) fn insert(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let sql = "INSERT INTO links (id, reference_id, created_at, due_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)";
         let doc = serde_json::to_string(self)?;
         db::execute(

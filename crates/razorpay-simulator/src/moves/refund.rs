@@ -1,14 +1,12 @@
 //! The moves of a refund: pending → processed or failed, and processed → failed when the bank sends it back. The
 //! payment's `amount_refunded` is the sum of its refunds that have not failed, changed in the same change.
 
-use super::{Refund, RefundStatus, record::Speed};
 use crate::{
     app::Tx,
     failure::Failure,
     http::Notes,
     ids,
-    orders::Order,
-    payments::{Payment, PaymentStatus},
+    records::{Order, Payment, PaymentStatus, Refund, RefundStatus, Speed},
     webhooks,
 };
 
@@ -16,15 +14,15 @@ use crate::{
 const UNLUCKY: i64 = 2468;
 
 /// What a merchant asks for.
-pub(super) struct Wanted {
-    pub(super) amount: i64,
-    pub(super) speed: Speed,
-    pub(super) notes: Notes,
-    pub(super) receipt: Option<String>,
+pub(crate) struct Wanted {
+    pub(crate) amount: i64,
+    pub(crate) speed: Speed,
+    pub(crate) notes: Notes,
+    pub(crate) receipt: Option<String>,
 }
 
 /// Refunds a part, or all, of what a payment has left. The caller has checked that it may.
-pub(super) fn make(tx: &Tx<'_>, payment: &mut Payment, wanted: Wanted) -> Result<Refund, Failure> {
+pub(crate) fn make(tx: &Tx<'_>, payment: &mut Payment, wanted: Wanted) -> Result<Refund, Failure> {
     let unlucky = wanted.amount == UNLUCKY;
     let held = tx.app.holds_refunds();
     let fails = unlucky && wanted.speed == Speed::Normal && !held;

@@ -2,16 +2,13 @@
 //! came round late), and authorized → refunded when nobody captures it. Each writes the payment, what follows from it
 //! for the order, and the events, in one change; nothing else in the simulator alters a payment's status.
 
-use super::{
-    Decline, Payment, PaymentStatus,
-    record::{Coming, Due},
-};
+use super::{link, refund};
 use crate::{
     app::Tx,
+    decline::Decline,
     failure::Failure,
-    links,
-    orders::{Order, OrderStatus},
-    refunds, webhooks,
+    records::{Coming, Due, Order, OrderStatus, Payment, PaymentStatus},
+    webhooks,
 };
 
 /// The customer's step is done: what the instrument stands for happens.
@@ -42,7 +39,7 @@ pub(crate) fn authorize(tx: &Tx<'_>, payment: &mut Payment) -> Result<(), Failur
     let age_minutes = (tx.now() - payment.created_at) / 60;
     let window_ends = (payment.created_at + order.capture.manual_minutes * 60) * 1000;
     if order.status == OrderStatus::Paid || window_ends <= tx.now_ms {
-        return refunds::send_back(tx, payment, &order);
+        return refund::send_back(tx, payment, &order);
     }
     if order
         .capture
@@ -76,7 +73,7 @@ pub(crate) fn fail(tx: &Tx<'_>, payment: &mut Payment, reason: &str) -> Result<(
 }
 
 /// The money becomes the merchant's.
-pub(super) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> Result<(), Failure> {
+pub(crate) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> Result<(), Failure> {
     match payment.status {
         PaymentStatus::Authorized => {}
         PaymentStatus::Captured => return Err(Failure::refused("This payment has already been captured")),
@@ -117,7 +114,7 @@ pub(super) fn capture(tx: &Tx<'_>, payment: &mut Payment, order: &mut Order) -> 
         )?;
     }
     match &order.link {
-        Some(link) => links::paid(tx, link, payment, order),
+        Some(link) => link::paid(tx, link, payment, order),
         None => Ok(()),
     }
 }
@@ -134,7 +131,7 @@ pub(crate) fn expire(tx: &Tx<'_>, payment: &mut Payment) -> Result<(), Failure> 
         Some(Coming::Abandonment) => fail(tx, payment, "payment_timed_out"),
         Some(Coming::Release) => {
             let order = Order::find(tx.db, &payment.order_id)?;
-            refunds::send_back(tx, payment, &order)
+            refund::send_back(tx, payment, &order)
         }
     }
 }

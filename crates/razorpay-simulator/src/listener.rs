@@ -14,27 +14,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{OpenError, Settings, Simulator};
-
 /// From the start of a connection, or the end of an answer, to the end of the next request's head.
 const HEAD: Duration = Duration::from_secs(15);
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 4096;
 /// How long requests in flight may go on after the stop signal.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// Opens a simulator, serves it on `listener` and runs its workers, until `stop`.
-///
-/// # Errors
-/// When it cannot be opened.
-pub async fn serve(
-    listener: TcpListener,
-    settings: Settings,
-    stop: CancellationToken,
-) -> Result<(), OpenError> {
-    Simulator::open(settings)?.serve(listener, stop).await;
-    Ok(())
-}
 
 /// Serves a router until `stop`.
 pub(crate) async fn accept(listener: TcpListener, router: Router, stop: &CancellationToken) {

@@ -2,14 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Link, LinkStatus, record::Part};
 use crate::{
     app::Tx,
     failure::Failure,
     http::Notes,
     ids,
-    orders::{CapturePolicy, Order, OrderStatus},
-    payments::Payment,
+    records::{CapturePolicy, Link, LinkStatus, Order, OrderStatus, Part, Payment},
     webhooks,
 };
 
@@ -40,7 +38,7 @@ pub(crate) fn open_order(tx: &Tx<'_>, link: &mut Link) -> Result<Order, Failure>
 }
 
 /// A payment of a link's order was captured.
-pub(crate) fn paid(tx: &Tx<'_>, link: &str, payment: &Payment, order: &Order) -> Result<(), Failure> {
+pub(super) fn paid(tx: &Tx<'_>, link: &str, payment: &Payment, order: &Order) -> Result<(), Failure> {
     let mut link = Link::find(tx.db, link)?;
     link.amount_paid += payment.amount;
     link.payments.push(Part {
@@ -60,7 +58,7 @@ pub(crate) fn paid(tx: &Tx<'_>, link: &str, payment: &Payment, order: &Order) ->
 }
 
 /// The merchant takes it back.
-pub(super) fn cancel(tx: &Tx<'_>, link: &mut Link) -> Result<(), Failure> {
+pub(crate) fn cancel(tx: &Tx<'_>, link: &mut Link) -> Result<(), Failure> {
     match link.status {
         LinkStatus::Created => {}
         LinkStatus::Paid | LinkStatus::PartiallyPaid => {

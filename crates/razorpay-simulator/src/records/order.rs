@@ -99,7 +99,7 @@ impl Order {
     }
 
     /// The oldest order with a receipt.
-    pub(super) fn with_receipt(db: &Connection, receipt: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn with_receipt(db: &Connection, receipt: &str) -> Result<Option<Self>, Failure> {
         db::document(
             db,
             "SELECT doc FROM orders WHERE receipt = ?1 ORDER BY seq LIMIT 1",
