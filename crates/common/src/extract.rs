@@ -137,9 +137,9 @@ pub fn organizer_only() -> ApiError {
 
 /// Another of our services, by name. Guards every `/internal` route.
 #[derive(Clone, Debug)]
-pub struct Service(pub String);
+pub struct CallingService(pub String);
 
-impl<S> FromRequestParts<S> for Service
+impl<S> FromRequestParts<S> for CallingService
 where
     S: Send + Sync,
     Auth: FromRef<S>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use common::routes::{self, Audience, ROUTES};
 use serde_json::Value;
 use tests::{Options, System, Topology};
 
@@ -63,7 +64,16 @@ async fn the_documents_are_whole(topology: Topology) {
         }
     });
     assert!(dangling.is_empty(), "{dangling:?}");
+    for route in ROUTES {
+        let is_public = !route.path.contains('*') && route.audience != Audience::Developers;
+        assert!(
+            !is_public || !document["paths"][route.path].is_null(),
+            "the document knows no {}",
+            route.path
+        );
+    }
     // Whatever the document names and protects is protected: no route can be forgotten.
+    let attendee = system.stranger(common::auth::Role::User);
     for (path, methods) in document["paths"].as_object().unwrap() {
         assert!(!path.contains("internal"), "{path}");
         for (method, operation) in methods.as_object().unwrap() {
@@ -71,11 +81,23 @@ async fn the_documents_are_whole(topology: Topology) {
                 DOCUMENTED.contains(&(operation["operationId"].as_str().unwrap(), method, path)),
                 "{method} {path} is new"
             );
-            if !operation["security"].as_array().unwrap().is_empty() {
-                let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-                let concrete = path.replace("{id}", "0190b0e6-0000-7000-8000-000000000000");
-                let answer = anyone.send(method, &concrete, None, &[]).await.unwrap();
+            let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let concrete = path.replace("{id}", "0190b0e6-0000-7000-8000-000000000000");
+            let route = routes::find(&concrete).unwrap();
+            assert_eq!(route.path, path, "the registry of routes has no entry of its own");
+            let is_protected = !operation["security"].as_array().unwrap().is_empty();
+            assert_eq!(
+                matches!(route.audience, Audience::SignedIn | Audience::Organizers),
+                is_protected,
+                "{path}"
+            );
+            if is_protected {
+                let answer = anyone.send(method.clone(), &concrete, None, &[]).await.unwrap();
                 answer.problem(401, "missing_token");
+            }
+            if route.audience == Audience::Organizers {
+                let answer = attendee.send(method, &concrete, None, &[]).await.unwrap();
+                answer.problem(403, "organizer_only");
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Events and registrations: what they are and what may become of them. No axum, no driver, no clock.
 
+pub mod capture;
+pub mod ending;
 pub mod event;
 pub mod fact;
+pub mod registering;
 pub mod registration;
+#[cfg(test)]
+pub mod samples;
 pub mod search_terms;

@@ -1,11 +1,10 @@
 //! A registration: one user's place at one event, and what may become of it.
 
-use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
     ids::{EventId, PaymentId, RegistrationId, TicketId, UserId},
     money::Paise,
-    wire::{ExtendedHold, PaymentCaptured, RefundReason},
+    wire::{PaymentCaptured, SeatClaim},
 };
 use rand::{TryRng, rngs::SysRng};
 
@@ -78,31 +77,32 @@ impl State {
     }
 }
 
-/// How long a seat is held at least while its money is captured: several times what the calls for that may take.
-const CAPTURE_TIME: TimeDelta = TimeDelta::seconds(60);
-
 impl Registration {
-    /// The hold that gives a capture at `now` time enough, where the present one does not. One that has expired always
-    /// gets it, even if by a clock put back it ends later still: its seat has just been taken again.
-    pub fn extended_hold(&self, now: Timestamp) -> Option<ExtendedHold> {
-        let until = now + CAPTURE_TIME;
-        let before = match self.state {
-            State::PendingPayment { hold_expires_at } if hold_expires_at < until => hold_expires_at,
-            State::Expired { held_until } => held_until.map_or(now, |held| held.min(now)),
-            State::PendingPayment { .. } | State::Confirmed | State::Cancelled => return None,
-        };
-        Some(ExtendedHold {
-            registration_id: self.id,
-            before,
-            until,
-        })
-    }
-
     /// When its hold ends, while it has one.
     pub fn held_until(&self) -> Option<Timestamp> {
         match self.state {
             State::PendingPayment { hold_expires_at } => Some(hold_expires_at),
             _ => None,
+        }
+    }
+
+    /// The answer to a payer's claim to its seat.
+    pub fn claimed(&self, event_name: &str) -> SeatClaim {
+        SeatClaim {
+            held_until: self.held_until(),
+            registration_id: self.id,
+            confirmed: self.state == State::Confirmed,
+            amount: self.amount,
+            payment_id: self.payment_id,
+            event_name: event_name.to_owned(),
+        }
+    }
+
+    /// Whether its user may have another, live registration for the event: this one has ended.
+    pub fn may_have_a_successor(&self) -> bool {
+        match self.state {
+            State::PendingPayment { .. } | State::Confirmed => false,
+            State::Expired { .. } | State::Cancelled => true,
         }
     }
 
@@ -164,51 +164,5 @@ impl Ticket {
             id: TicketId::new(),
             code,
         })
-    }
-}
-
-/// What becomes of a captured payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnCapture<'a> {
-    /// It has confirmed a registration before: nothing happens.
-    Known,
-    /// It confirms this registration, whose seat is still held.
-    Confirm(&'a Registration),
-    /// It confirms this registration if a seat can be had again.
-    Retake(&'a Registration),
-    /// It goes back.
-    Refund(RefundReason),
-}
-
-/// Decides what a captured payment does. `ordered` is the registration it was made for. `live` is the pending or
-/// confirmed one that the same user has for the same event, if there is one: the same, or a later one when the hold had
-/// run out and they registered again. docs/payments.md has the table.
-pub fn on_capture<'a>(
-    ordered: &'a Registration,
-    live: Option<&'a Registration>,
-    payment: PaymentId,
-    amount: Paise,
-    event_cancelled: bool,
-) -> OnCapture<'a> {
-    let confirmed_by_it =
-        |one: &Registration| one.state == State::Confirmed && one.payment_id == Some(payment);
-    if confirmed_by_it(ordered) || live.is_some_and(confirmed_by_it) {
-        return OnCapture::Known;
-    }
-    if event_cancelled {
-        return OnCapture::Refund(RefundReason::EventCancelled);
-    }
-    let pays_for = match ordered.state {
-        // Payments sends the money of a cancelled one back as soon as it hears of its end: it may not buy another.
-        State::Confirmed | State::Cancelled => ordered,
-        State::PendingPayment { .. } | State::Expired { .. } => live.unwrap_or(ordered),
-    };
-    match pays_for.state {
-        State::Confirmed => OnCapture::Refund(RefundReason::Duplicate),
-        State::Cancelled => OnCapture::Refund(RefundReason::Attendee),
-        // An order is made for the amount due, so this money was for another price.
-        _ if amount != pays_for.amount => OnCapture::Refund(RefundReason::WrongAmount),
-        State::Expired { .. } => OnCapture::Retake(pays_for),
-        State::PendingPayment { .. } => OnCapture::Confirm(pays_for),
     }
 }

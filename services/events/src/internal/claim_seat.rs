@@ -2,7 +2,7 @@
 
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::{Service, asked},
+    extract::{CallingService, asked},
     problem::ApiError,
     wire::{ClaimSeat, SeatClaim},
 };
@@ -16,7 +16,11 @@ use crate::{
 ///
 /// # Errors
 /// As registering does, and 409 `nothing_due` for a free event.
-pub async fn claim_seat(_: Service, State(app): State<App>, body: Body) -> Result<Json<SeatClaim>, ApiError> {
+pub async fn claim_seat(
+    _: CallingService,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<SeatClaim>, ApiError> {
     let question: ClaimSeat = asked(body).await?;
     let command = register_event::command(&app, question.event_id, question.user_id)?;
     app.store

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::Service,
+    extract::CallingService,
     outbox::Receipt,
     problem::ApiError,
     subscriber::{self, Incoming, Subscriber},
@@ -26,7 +26,7 @@ impl Subscriber for App {
 /// # Errors
 /// When it is none.
 pub async fn messages(
-    _: Service,
+    _: CallingService,
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<Vec<Receipt>>, ApiError> {

@@ -2,7 +2,7 @@
 
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::{Service, asked},
+    extract::{CallingService, asked},
     problem::ApiError,
     wire::{AskOrganizer, EventOrganizer},
 };
@@ -14,7 +14,7 @@ use crate::{app::App, handlers::no_such_event};
 /// # Errors
 /// 404 when there is no such event.
 pub async fn organizer(
-    _: Service,
+    _: CallingService,
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<EventOrganizer>, ApiError> {

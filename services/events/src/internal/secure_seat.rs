@@ -2,7 +2,7 @@
 
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::{Service, asked},
+    extract::{CallingService, asked},
     problem::ApiError,
     wire::{ExtendedHold, SecureSeat, SecuredSeat},
 };
@@ -14,7 +14,7 @@ use crate::{app::App, handlers::no_such_registration};
 /// # Errors
 /// 404 when there is no such registration.
 pub async fn secure_seat(
-    _: Service,
+    _: CallingService,
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<SecuredSeat>, ApiError> {
@@ -36,7 +36,11 @@ pub async fn secure_seat(
 ///
 /// # Errors
 /// The store's own trouble.
-pub async fn release_hold(_: Service, State(app): State<App>, body: Body) -> Result<Json<()>, ApiError> {
+pub async fn release_hold(
+    _: CallingService,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<()>, ApiError> {
     let hold: ExtendedHold = asked(body).await?;
     app.store.release_hold(hold).await?;
     Ok(Json(()))

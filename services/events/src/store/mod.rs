@@ -6,7 +6,7 @@ mod messages;
 pub mod mongo;
 pub mod sqlite;
 
-use std::{sync::Arc, sync::OnceLock, time::Duration};
+use std::{sync::Arc, sync::OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,10 +24,14 @@ use common::{
 };
 
 use crate::domain::{
+    ending::StaysAsItIs,
     event::{Event, Patch, PatchError},
     fact::Fact,
+    registering::NoPlace,
     registration::{Registration, State, Ticket},
 };
+
+pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
 mod table {
@@ -60,25 +64,6 @@ pub struct Search {
     pub soonest_first: bool,
     /// Only free ones (`true`) or only paid ones (`false`).
     pub free: Option<bool>,
-}
-
-/// A registration to be made.
-#[derive(Clone, Debug)]
-pub struct Register {
-    /// Its id, should it come to be.
-    pub id: RegistrationId,
-    /// For what.
-    pub event_id: EventId,
-    /// For whom.
-    pub user_id: UserId,
-    /// Its ticket, should it be confirmed at once.
-    pub ticket: Ticket,
-    /// Now.
-    pub now: Timestamp,
-    /// How long a seat is held unpaid.
-    pub hold: Duration,
-    /// The request that asks for it: decisions are made in groups, and what is told of each names its own.
-    pub request_id: Option<String>,
 }
 
 /// A registration with its event and ticket.
@@ -118,6 +103,16 @@ pub enum RegisterError {
     Store(#[from] StoreError),
 }
 
+impl From<NoPlace> for RegisterError {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::EventCancelled => Self::EventCancelled,
+            NoPlace::Already(registration) => Self::Already(registration),
+            NoPlace::Closed => Self::Closed,
+        }
+    }
+}
+
 /// Why an event was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
@@ -147,6 +142,15 @@ pub enum CancelError {
     /// The store's own trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<StaysAsItIs> for CancelError {
+    fn from(why: StaysAsItIs) -> Self {
+        match why {
+            StaysAsItIs::Ended(state) => Self::Ended(state),
+            StaysAsItIs::EventStarted => Self::EventStarted,
+        }
+    }
 }
 
 /// Which of a user's registrations are wanted.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::Service,
+    extract::CallingService,
     ids::UserId,
     outbox::{CloudEvent, Receipt},
     problem::ApiError,
@@ -26,7 +26,7 @@ use crate::{
 
 /// Takes a batch of CloudEvents.
 pub async fn messages(
-    _: Service,
+    _: CallingService,
     State(app): State<App>,
     body: Body,
 ) -> Result<Json<Vec<Receipt>>, ApiError> {

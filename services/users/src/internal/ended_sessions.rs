@@ -29,7 +29,7 @@ impl FromFields for Question {
 
 /// Sessions that have ended since then, in the order of time and id.
 pub async fn ended_sessions(
-    _: extract::Service,
+    _: extract::CallingService,
     State(app): State<App>,
     extract::Json(question): extract::Json<Question>,
 ) -> Result<Json<EndedSessions>, ApiError> {

@@ -33,7 +33,7 @@ impl FromFields for Lookup {
 
 /// How to reach and address up to 500 users. Those that do not exist are left out.
 pub async fn lookup(
-    _: extract::Service,
+    _: extract::CallingService,
     State(app): State<App>,
     extract::Json(question): extract::Json<Lookup>,
 ) -> Result<Json<FoundUsers>, ApiError> {

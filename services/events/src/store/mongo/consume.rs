@@ -5,7 +5,7 @@ use common::{
     outbox::Receipt,
     store::StoreError,
     subscriber::Incoming,
-    wire::{PaymentCaptured, PaymentReversed, RefundReason},
+    wire::{PaymentCaptured, PaymentReversed},
 };
 use mongo_store::{Tx, inbox, outbox};
 use uuid::Uuid;
@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::{events, registrations};
 use crate::{
     domain::{
+        capture::{OnCapture, on_capture},
+        ending::on_reversal,
         fact::Fact,
-        registration::{OnCapture, State, on_capture},
     },
     store::messages,
 };
@@ -44,11 +45,7 @@ async fn reversed(
         return Ok(Receipt::accepted(id));
     }
     let live = registrations::live_beside(tx, &ordered).await?;
-    let paid = [Some(ordered), live].into_iter().flatten();
-    let paid = paid
-        .filter(|one| one.state == State::Confirmed)
-        .find(|one| one.payment_id == Some(reversed.payment_id));
-    let Some(registration) = paid else {
+    let Some(registration) = on_reversal(ordered, live, reversed.payment_id) else {
         return Ok(Receipt::with_effect(id, "known"));
     };
     let of = events::known(tx, registration.event_id).await?;
@@ -77,22 +74,17 @@ async fn captured(
         captured.settled(),
         of.cancelled,
     );
-    let refused = match decided {
-        OnCapture::Known => return Ok(Receipt::with_effect(id, "known")),
-        OnCapture::Confirm(registration) => {
+    let seat = decided.needs_seat() && registrations::take_seat(tx, &of, now).await?;
+    let effect = match decided.with_seat(seat) {
+        OnCapture::Known => "known",
+        OnCapture::Confirm(registration) | OnCapture::Retake(registration) => {
             registrations::confirm(tx, registration, &of, captured, now).await?;
-            None
+            "confirmed"
         }
-        OnCapture::Retake(registration) if registrations::take_seat(tx, &of, now).await? => {
-            registrations::confirm(tx, registration, &of, captured, now).await?;
-            None
+        OnCapture::Refund(reason) => {
+            outbox::push(tx, &[messages::refused(captured, &of, reason, now)]).await?;
+            reason.name()
         }
-        OnCapture::Retake(_) => Some(RefundReason::NoSeat),
-        OnCapture::Refund(reason) => Some(reason),
     };
-    let effect = refused.map_or("confirmed", RefundReason::name);
-    if let Some(reason) = refused {
-        outbox::push(tx, &[messages::refused(captured, &of, reason, now)]).await?;
-    }
     Ok(Receipt::with_effect(id, effect))
 }

@@ -18,7 +18,6 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Answer, Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    money::Paise,
     outbox::{OutboxStore, Receipt},
     services::Service,
     store::StoreError,
@@ -37,7 +36,7 @@ use super::{
 use crate::domain::{
     event::{Event, Patch},
     fact::Fact,
-    registration::State,
+    registering::{OnClaim, on_claim},
 };
 
 /// Tries to claim a seat beside somebody who registers and cancels all the time.
@@ -183,37 +182,22 @@ impl Store for MongoStore {
             let event = events::find(&mut tx, question.event_id)
                 .await?
                 .ok_or(RegisterError::NoSuchEvent)?;
-            let live = registrations::find_live(&mut tx, question.event_id, question.user_id)
-                .await?
-                .filter(|live| !live.state.at(command.now).is_expired());
-            let registration = match live {
-                _ if event.cancelled => return Err(RegisterError::EventCancelled),
-                Some(live) => live,
-                None if event.fee == Paise::ZERO => return Err(RegisterError::NothingDue),
-                None => match self
-                    .groups
-                    .register((
-                        command.clone(),
-                        Keyed::none(|_| Answer {
-                            status: 200,
-                            body: Vec::new(),
-                        }),
-                    ))
-                    .await
-                {
-                    Ok(Outcome::Done(registered)) => registered.registration,
-                    Ok(Outcome::Refused(_)) | Err(RegisterError::Already(_)) => continue,
-                    Err(error) => return Err(error),
-                },
-            };
-            return Ok(SeatClaim {
-                held_until: registration.held_until(),
-                registration_id: registration.id,
-                confirmed: registration.state == State::Confirmed,
-                amount: registration.amount,
-                payment_id: registration.payment_id,
-                event_name: event.name,
+            let live = registrations::find_live(&mut tx, question.event_id, question.user_id).await?;
+            match on_claim(&event, live.as_ref(), command.now) {
+                OnClaim::EventCancelled => return Err(RegisterError::EventCancelled),
+                OnClaim::NothingDue => return Err(RegisterError::NothingDue),
+                OnClaim::Has(live) => return Ok(live.claimed(&event.name)),
+                OnClaim::Register => {}
+            }
+            let unkeyed = Keyed::none(|_| Answer {
+                status: 200,
+                body: Vec::new(),
             });
+            match self.groups.register((command.clone(), unkeyed)).await {
+                Ok(Outcome::Done(registered)) => return Ok(registered.registration.claimed(&event.name)),
+                Ok(Outcome::Refused(_)) | Err(RegisterError::Already(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Err(StoreError::Overloaded.into())
     }

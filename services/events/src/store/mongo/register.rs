@@ -6,7 +6,6 @@ use common::{
     clock::Timestamp,
     idempotency::{Keyed, Outcome},
     ids::{EventId, RegistrationId, UserId},
-    money::Paise,
     outbox::NewMessage,
     store::StoreError,
     unreadable::set_aside,
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     domain::{
         event::Event,
+        registering::{Place, on_register},
         registration::{Registration, State},
     },
     store::{Register, RegisterError, Registered, messages, table},
@@ -98,21 +98,18 @@ impl Round {
         command: &Register,
     ) -> Result<Result<Registered, RegisterError>, StoreError> {
         let (event, now) = (self.event.clone(), command.now);
-        if event.cancelled {
-            return Ok(Err(RegisterError::EventCancelled));
-        }
-        // Somebody who is registered hears that, even when registration has closed or the event is full.
-        let ran_out = match self.live.get(&command.user_id) {
-            Some(Ok(live)) if !live.state.at(now).is_expired() => {
-                return Ok(Err(RegisterError::Already(live.clone())));
-            }
-            Some(Ok(live)) => Some(live.id),
+        let live = match self.live.get(&command.user_id) {
             Some(Err(why)) => return Ok(Err(StoreError::Corrupt(why.to_string()).into())),
+            Some(Ok(live)) => Some(live),
             None => None,
         };
-        if !event.is_open(now) {
-            return Ok(Err(RegisterError::Closed));
-        }
+        let Place {
+            registration,
+            ran_out,
+        } = match on_register(&event, live, command) {
+            Ok(place) => place,
+            Err(why) => return Ok(Err(why.into())),
+        };
         let own = i64::from(ran_out.is_some());
         if !self.has_room(own) {
             self.sweep(tx, command.user_id, now).await?;
@@ -127,25 +124,9 @@ impl Round {
             self.taken -= 1;
         }
         self.taken += 1;
-        let state = match event.fee {
-            Paise::ZERO => State::Confirmed,
-            _ => State::PendingPayment {
-                hold_expires_at: now + command.hold,
-            },
-        };
-        let registration = Registration {
-            id: command.id,
-            event_id: event.id,
-            user_id: command.user_id,
-            amount: event.fee,
-            state,
-            payment_id: None,
-            paid: None,
-            created_at: now,
-        };
         self.live.insert(command.user_id, Ok(registration.clone()));
         self.made.push((registration.clone(), command.clone()));
-        let ticket = matches!(state, State::Confirmed).then(|| command.ticket.clone());
+        let ticket = matches!(registration.state, State::Confirmed).then(|| command.ticket.clone());
         Ok(Ok(Registered {
             registration,
             event,

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     domain::{
+        ending::on_cancel,
         event::Event,
         registration::{Registration, State, Ticket},
     },
@@ -46,9 +47,9 @@ pub(super) async fn live_beside(
     tx: &mut Tx,
     ended: &Registration,
 ) -> Result<Option<Registration>, StoreError> {
-    match ended.state {
-        State::PendingPayment { .. } | State::Confirmed => Ok(None),
-        State::Expired { .. } | State::Cancelled => find_live(tx, ended.event_id, ended.user_id).await,
+    match ended.may_have_a_successor() {
+        true => find_live(tx, ended.event_id, ended.user_id).await,
+        false => Ok(None),
     }
 }
 
@@ -101,15 +102,7 @@ pub(super) async fn cancel(
         .filter(|found| found.user_id == user)
         .ok_or(CancelError::NoSuchRegistration)?;
     let event = events::known(tx, registration.event_id).await?;
-    match registration.state.at(now) {
-        _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
-        state @ (State::Expired { .. } | State::Cancelled) => return Err(CancelError::Ended(state)),
-        State::PendingPayment { .. } | State::Confirmed => {}
-    }
-    // Who registered for a past event (a record, an import) may take that back at any time.
-    if registration.created_at < event.time.at && event.time.at <= now {
-        return Err(CancelError::EventStarted);
-    }
+    on_cancel(&registration, &event, now)?;
     end(
         tx,
         std::slice::from_ref(&registration),
@@ -340,21 +333,13 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
     let mut tickets: HashMap<RegistrationId, Ticket> = tickets.left_out(table::TICKETS).into_iter().collect();
     Ok(registrations
         .into_iter()
-        .filter_map(|mut registration| {
+        .filter_map(|registration| {
             let Some(event) = events.get(&registration.event_id).cloned() else {
                 let why = format!("its event {} cannot be read", registration.event_id);
                 left_out(table::REGISTRATIONS, &registration.id, &why);
                 return None;
             };
-            registration.state = registration.state.at(now);
-            let counts = matches!(
-                registration.state,
-                State::PendingPayment { .. } | State::Confirmed
-            );
-            if event.cancelled && counts {
-                // The worker that ends the registrations of a cancelled event may not have come to this one yet.
-                registration.state = State::Cancelled;
-            }
+            let registration = registration.as_of(event.cancelled, now);
             let ticket = tickets.remove(&registration.id);
             Some(Registered {
                 registration,

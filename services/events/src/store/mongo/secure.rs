@@ -3,13 +3,13 @@
 use common::{
     clock::Timestamp,
     store::StoreError,
-    wire::{ExtendedHold, RefundReason, SecureSeat, SecuredSeat},
+    wire::{ExtendedHold, SecureSeat, SecuredSeat},
 };
 use mongo_store::{Tx, date, uuid};
 use mongodb::bson::doc;
 
 use super::{events, registrations, schema::REGISTRATIONS};
-use crate::domain::registration::{OnCapture, on_capture};
+use crate::domain::capture::on_capture;
 
 pub(super) async fn seat(
     tx: &mut Tx,
@@ -28,21 +28,14 @@ pub(super) async fn seat(
         question.amount,
         of.cancelled,
     );
-    let (refused, extended) = match decided {
-        OnCapture::Known => (None, None),
-        OnCapture::Confirm(registration) => (None, registration.extended_hold(now)),
-        OnCapture::Retake(registration) if registrations::take_seat(tx, &of, now).await? => {
-            (None, registration.extended_hold(now))
-        }
-        OnCapture::Retake(_) => (Some(RefundReason::NoSeat), None),
-        OnCapture::Refund(reason) => (Some(reason), None),
-    };
-    if let Some(hold) = &extended {
+    let seat = decided.needs_seat() && registrations::take_seat(tx, &of, now).await?;
+    let secured = decided.with_seat(seat).secured(now);
+    if let Some(hold) = &secured.extended {
         let held = doc! {"status": "pending_payment", "live": true, "hold_expires_at": date(hold.until)};
         let this = doc! {"_id": uuid(hold.registration_id)};
         tx.update(REGISTRATIONS, this, doc! {"$set": held}).await?;
     }
-    Ok(Some(SecuredSeat { refused, extended }))
+    Ok(Some(secured))
 }
 
 pub(super) async fn release(tx: &mut Tx, hold: &ExtendedHold) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use common::{
     outbox::Receipt,
     store::StoreError,
     subscriber::Incoming,
-    wire::{PaymentCaptured, PaymentReversed, RefundReason},
+    wire::{PaymentCaptured, PaymentReversed},
 };
 use sqlite_store::Connection;
 use sqlite_store::{inbox, outbox, receipt};
@@ -15,8 +15,9 @@ use uuid::Uuid;
 use super::{events, registrations};
 use crate::{
     domain::{
+        capture::{OnCapture, on_capture},
+        ending::on_reversal,
         fact::Fact,
-        registration::{OnCapture, State, on_capture},
     },
     store::messages,
 };
@@ -56,11 +57,7 @@ fn reversed(
         return Ok(Receipt::accepted(id));
     }
     let live = registrations::live_beside(db, &ordered)?;
-    let paid = [Some(ordered), live].into_iter().flatten();
-    let paid = paid
-        .filter(|one| one.state == State::Confirmed)
-        .find(|one| one.payment_id == Some(reversed.payment_id));
-    let Some(registration) = paid else {
+    let Some(registration) = on_reversal(ordered, live, reversed.payment_id) else {
         return Ok(Receipt::with_effect(id, "known"));
     };
     let of = events::known(db, registration.event_id)?;
@@ -89,22 +86,17 @@ fn captured(
         captured.settled(),
         of.cancelled,
     );
-    let refused = match decided {
-        OnCapture::Known => return Ok(Receipt::with_effect(id, "known")),
-        OnCapture::Confirm(registration) => {
+    let seat = decided.needs_seat() && registrations::take_seat(db, &of, now)?;
+    let effect = match decided.with_seat(seat) {
+        OnCapture::Known => "known",
+        OnCapture::Confirm(registration) | OnCapture::Retake(registration) => {
             registrations::confirm(db, registration, &of, captured, now)?;
-            None
+            "confirmed"
         }
-        OnCapture::Retake(registration) if registrations::take_seat(db, &of, now)? => {
-            registrations::confirm(db, registration, &of, captured, now)?;
-            None
+        OnCapture::Refund(reason) => {
+            outbox::push(db, &messages::refused(captured, &of, reason, now))?;
+            reason.name()
         }
-        OnCapture::Retake(_) => Some(RefundReason::NoSeat),
-        OnCapture::Refund(reason) => Some(reason),
     };
-    let effect = refused.map_or("confirmed", RefundReason::name);
-    if let Some(reason) = refused {
-        outbox::push(db, &messages::refused(captured, &of, reason, now))?;
-    }
     Ok(Receipt::with_effect(id, effect))
 }

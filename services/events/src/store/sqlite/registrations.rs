@@ -9,7 +9,6 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    money::Paise,
     store::StoreError,
     unreadable::{left_out, set_aside},
     wire::{ClaimSeat, EndReason, PaymentCaptured, SeatClaim},
@@ -23,7 +22,9 @@ use sqlite_store::{
 use super::{events, events::const_sql, rows};
 use crate::{
     domain::{
+        ending::on_cancel,
         event::Event,
+        registering::{OnClaim, Place, on_claim, on_register},
         registration::{Registration, State, Ticket},
     },
     store::{CancelError, Register, RegisterError, Registered, StatusFilter, messages, table},
@@ -31,34 +32,20 @@ use crate::{
 
 pub(super) fn register(db: &Connection, command: Register) -> Result<Registered, RegisterError> {
     let event = events::find(db, command.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
-    if event.cancelled {
-        return Err(RegisterError::EventCancelled);
-    }
-    let state = match event.fee {
-        Paise::ZERO => State::Confirmed,
-        _ => State::PendingPayment {
-            hold_expires_at: command.now + command.hold,
-        },
-    };
-    let registration = Registration {
-        id: command.id,
-        event_id: event.id,
-        user_id: command.user_id,
-        amount: event.fee,
-        state,
-        payment_id: None,
-        paid: None,
-        created_at: command.now,
-    };
-    // Somebody who is registered hears that, even when registration has closed or the event is full.
-    insert(db, &registration)?;
-    if !event.is_open(command.now) {
-        return Err(RegisterError::Closed);
+    let live = find_live(db, command.event_id, command.user_id)?;
+    let Place {
+        registration,
+        ran_out,
+    } = on_register(&event, live.as_ref(), &command)?;
+    if let Some(id) = ran_out {
+        expire_one(db, &id)?;
+        free_seats(db, event.id, 1)?;
     }
     if !take_seat(db, &event, command.now)? {
         return Err(RegisterError::Full);
     }
-    let ticket = match state {
+    insert(db, &registration)?;
+    let ticket = match registration.state {
         State::Confirmed => {
             issue(db, &registration, &event, &command.ticket, command.now)?;
             Some(command.ticket)
@@ -72,30 +59,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
     })
 }
 
-/// Puts the row in; the unique index over live registrations decides. The user's own hold, once run out, makes way.
-fn insert(db: &Connection, registration: &Registration) -> Result<(), RegisterError> {
-    loop {
-        match insert_row(db, registration) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_duplicate() => {}
-            Err(error) => return Err(StoreError::from(error).into()),
-        }
-        let live = find_live(db, registration.event_id, registration.user_id)?
-            .ok_or_else(|| StoreError::Corrupt("a duplicate that is not there".to_owned()))?;
-        if !live.state.at(registration.created_at).is_expired() {
-            return Err(RegisterError::Already(live));
-        }
-        // Who registers again knows, and is not told.
-        expire_one(db, &live.id)?;
-        free_seats(db, live.event_id, 1)?;
-    }
-}
-
-fn insert_row(db: &Connection, registration: &Registration) -> sqlite_store::RowResult<()> {
-    let hold = match registration.state {
-        State::PendingPayment { hold_expires_at } => Some(hold_expires_at.timestamp_millis()),
-        _ => None,
-    };
+fn insert(db: &Connection, registration: &Registration) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO registrations (id, event_id, user_id, amount, status, hold_expires_at, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -106,10 +70,10 @@ fn insert_row(db: &Connection, registration: &Registration) -> sqlite_store::Row
         registration.user_id,
         registration.amount,
         registration.state.name(),
-        hold,
+        registration.held_until().map(|until| until.timestamp_millis()),
         registration.created_at.timestamp_millis()
-    ])
-    .map(drop)
+    ])?;
+    Ok(())
 }
 
 fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Registration>, StoreError> {
@@ -125,9 +89,9 @@ fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Reg
 
 /// The live registration of the user of an ended one, for the same event.
 pub(super) fn live_beside(db: &Connection, ended: &Registration) -> Result<Option<Registration>, StoreError> {
-    match ended.state {
-        State::PendingPayment { .. } | State::Confirmed => Ok(None),
-        State::Expired { .. } | State::Cancelled => find_live(db, ended.event_id, ended.user_id),
+    match ended.may_have_a_successor() {
+        true => find_live(db, ended.event_id, ended.user_id),
+        false => Ok(None),
     }
 }
 
@@ -264,23 +228,13 @@ pub(super) fn claim(
     command: Register,
 ) -> Result<SeatClaim, RegisterError> {
     let event = events::find(db, question.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
-    let now = command.now;
-    let live =
-        find_live(db, question.event_id, question.user_id)?.filter(|live| !live.state.at(now).is_expired());
-    let registration = match live {
-        _ if event.cancelled => return Err(RegisterError::EventCancelled),
-        Some(live) => live,
-        None if event.fee == Paise::ZERO => return Err(RegisterError::NothingDue),
-        None => register(db, command)?.registration,
-    };
-    Ok(SeatClaim {
-        held_until: registration.held_until(),
-        registration_id: registration.id,
-        confirmed: registration.state == State::Confirmed,
-        amount: registration.amount,
-        payment_id: registration.payment_id,
-        event_name: event.name,
-    })
+    let live = find_live(db, question.event_id, question.user_id)?;
+    match on_claim(&event, live.as_ref(), command.now) {
+        OnClaim::EventCancelled => Err(RegisterError::EventCancelled),
+        OnClaim::NothingDue => Err(RegisterError::NothingDue),
+        OnClaim::Has(live) => Ok(live.claimed(&event.name)),
+        OnClaim::Register => Ok(register(db, command)?.registration.claimed(&event.name)),
+    }
 }
 
 pub(super) fn cancel(
@@ -293,15 +247,7 @@ pub(super) fn cancel(
         .filter(|found| found.user_id == user)
         .ok_or(CancelError::NoSuchRegistration)?;
     let event = events::known(db, registration.event_id)?;
-    match registration.state.at(now) {
-        _ if event.cancelled => return Err(CancelError::Ended(State::Cancelled)),
-        state @ (State::Expired { .. } | State::Cancelled) => return Err(CancelError::Ended(state)),
-        State::PendingPayment { .. } | State::Confirmed => {}
-    }
-    // Who registered for a past event (a record, an import) may take that back at any time.
-    if registration.created_at < event.time.at && event.time.at <= now {
-        return Err(CancelError::EventStarted);
-    }
+    on_cancel(&registration, &event, now)?;
     let ended = end_one(db, registration, &event, EndReason::Attendee, now)?;
     free_seats(db, event.id, 1)?;
     Ok(Registered {

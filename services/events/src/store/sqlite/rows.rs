@@ -93,17 +93,7 @@ pub fn registration(row: &Row<'_>, at: usize) -> sqlite_store::RowResult<Registr
 pub fn registered(row: &Row<'_>, now: Timestamp) -> sqlite_store::RowResult<Registered> {
     const TICKET: usize = EVENT_COLUMNS + 9;
     let event = event(row)?;
-    let mut registration = registration(row, EVENT_COLUMNS)?;
-    registration.state = registration.state.at(now);
-    if event.cancelled
-        && matches!(
-            registration.state,
-            State::PendingPayment { .. } | State::Confirmed
-        )
-    {
-        // The worker that ends the registrations of a cancelled event may not have come to this one yet.
-        registration.state = State::Cancelled;
-    }
+    let registration = registration(row, EVENT_COLUMNS)?.as_of(event.cancelled, now);
     let ticket = match row.get(TICKET)? {
         Some(id) => Some(Ticket {
             id,

@@ -3,12 +3,12 @@
 use common::{
     clock::Timestamp,
     store::StoreError,
-    wire::{ExtendedHold, RefundReason, SecureSeat, SecuredSeat},
+    wire::{ExtendedHold, SecureSeat, SecuredSeat},
 };
 use sqlite_store::{Connection, params};
 
 use super::{events, registrations};
-use crate::domain::registration::{OnCapture, on_capture};
+use crate::domain::capture::on_capture;
 
 pub(super) fn seat(
     db: &Connection,
@@ -27,22 +27,15 @@ pub(super) fn seat(
         question.amount,
         of.cancelled,
     );
-    let (refused, extended) = match decided {
-        OnCapture::Known => (None, None),
-        OnCapture::Confirm(registration) => (None, registration.extended_hold(now)),
-        OnCapture::Retake(registration) if registrations::take_seat(db, &of, now)? => {
-            (None, registration.extended_hold(now))
-        }
-        OnCapture::Retake(_) => (Some(RefundReason::NoSeat), None),
-        OnCapture::Refund(reason) => (Some(reason), None),
-    };
-    if let Some(hold) = &extended {
+    let seat = decided.needs_seat() && registrations::take_seat(db, &of, now)?;
+    let secured = decided.with_seat(seat).secured(now);
+    if let Some(hold) = &secured.extended {
         db.prepare_cached(
             "UPDATE registrations SET status = 'pending_payment', hold_expires_at = ?2 WHERE id = ?1",
         )?
         .execute(params![hold.registration_id, hold.until.timestamp_millis()])?;
     }
-    Ok(Some(SecuredSeat { refused, extended }))
+    Ok(Some(secured))
 }
 
 pub(super) fn release(db: &Connection, hold: &ExtendedHold) -> Result<(), StoreError> {

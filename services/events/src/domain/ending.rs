@@ -1,0 +1,157 @@
+//! How a registration ends: cancelled by its holder, with its event, or because its money went back.
+
+use common::{clock::Timestamp, ids::PaymentId};
+
+use super::{
+    event::Event,
+    registration::{Registration, State},
+};
+
+/// Why a registration cannot be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaysAsItIs {
+    /// It has ended already, as this.
+    Ended(State),
+    /// The event has begun.
+    EventStarted,
+}
+
+/// Decides whether its holder may cancel a registration.
+///
+/// # Errors
+/// Why not.
+pub fn on_cancel(registration: &Registration, event: &Event, now: Timestamp) -> Result<(), StaysAsItIs> {
+    match registration.state.at(now) {
+        _ if event.cancelled => return Err(StaysAsItIs::Ended(State::Cancelled)),
+        state @ (State::Expired { .. } | State::Cancelled) => return Err(StaysAsItIs::Ended(state)),
+        State::PendingPayment { .. } | State::Confirmed => {}
+    }
+    // Who registered for a past event (a record, an import) may take that back at any time.
+    if registration.created_at < event.time.at && event.time.at <= now {
+        return Err(StaysAsItIs::EventStarted);
+    }
+    Ok(())
+}
+
+/// The registration that ends because all of `payment` went back: the one it was made for, or the later one of the same
+/// user that it paid in its place. None when it confirms neither (any more).
+pub fn on_reversal(
+    ordered: Registration,
+    live: Option<Registration>,
+    payment: PaymentId,
+) -> Option<Registration> {
+    [Some(ordered), live]
+        .into_iter()
+        .flatten()
+        .find(|one| one.state == State::Confirmed && one.payment_id == Some(payment))
+}
+
+impl Registration {
+    /// The registration as it stands at `now`. One of a cancelled event has ended, although the worker that ends them may
+    /// not have come to it yet.
+    #[must_use]
+    pub fn as_of(mut self, event_cancelled: bool, now: Timestamp) -> Self {
+        self.state = match self.state.at(now) {
+            State::PendingPayment { .. } | State::Confirmed if event_cancelled => State::Cancelled,
+            state => state,
+        };
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::samples::{NOW, event, registration};
+
+    fn held_until(seconds: i64) -> State {
+        State::PendingPayment {
+            hold_expires_at: NOW + TimeDelta::seconds(seconds),
+        }
+    }
+
+    fn ran_out() -> State {
+        held_until(0).at(NOW)
+    }
+
+    #[test]
+    fn what_is_live_may_be_cancelled_until_the_event_begins() {
+        let mut past = event(0);
+        past.time.at = NOW;
+        let called_off = Event {
+            cancelled: true,
+            ..event(0)
+        };
+        let imported = Registration {
+            created_at: past.time.at,
+            ..registration(State::Confirmed)
+        };
+        for (registration, event, expected) in [
+            (registration(State::Confirmed), &event(0), Ok(())),
+            (registration(held_until(1)), &event(0), Ok(())),
+            (
+                registration(held_until(0)),
+                &event(0),
+                Err(StaysAsItIs::Ended(ran_out())),
+            ),
+            (
+                registration(State::Cancelled),
+                &event(0),
+                Err(StaysAsItIs::Ended(State::Cancelled)),
+            ),
+            (
+                registration(State::Confirmed),
+                &called_off,
+                Err(StaysAsItIs::Ended(State::Cancelled)),
+            ),
+            (
+                registration(State::Confirmed),
+                &past,
+                Err(StaysAsItIs::EventStarted),
+            ),
+            (imported, &past, Ok(())),
+        ] {
+            assert_eq!(on_cancel(&registration, event, NOW), expected, "{registration:?}");
+        }
+    }
+
+    #[test]
+    fn money_that_went_back_ends_what_it_confirmed() {
+        let (payment, other) = (PaymentId::new(), PaymentId::new());
+        let paid = |state, by| Registration {
+            payment_id: Some(by),
+            ..registration(state)
+        };
+        let (confirmed, ended) = (paid(State::Confirmed, payment), paid(State::Cancelled, payment));
+        let others = paid(State::Confirmed, other);
+        for (ordered, live, ends) in [
+            (&confirmed, None, Some(&confirmed)),
+            (&ended, None, None),
+            (&ended, Some(&confirmed), Some(&confirmed)),
+            (&ended, Some(&others), None),
+            (&others, None, None),
+        ] {
+            assert_eq!(
+                on_reversal(ordered.clone(), live.cloned(), payment).as_ref(),
+                ends
+            );
+        }
+    }
+
+    #[test]
+    fn a_registration_is_shown_as_it_stands() {
+        for (state, cancelled, shown) in [
+            (State::Confirmed, false, State::Confirmed),
+            (State::Confirmed, true, State::Cancelled),
+            (held_until(1), false, held_until(1)),
+            (held_until(1), true, State::Cancelled),
+            (held_until(0), false, ran_out()),
+            (held_until(0), true, ran_out()),
+            (State::Cancelled, true, State::Cancelled),
+        ] {
+            assert_eq!(registration(state).as_of(cancelled, NOW).state, shown);
+        }
+    }
+}
