@@ -1,9 +1,10 @@
-//! What events tells.
+//! The messages of the events service, and which money goes back because of them.
 
 use common::{
+    ids::{PaymentId, RegistrationId},
     outbox::CloudEvent,
     subscriber,
-    wire::{PaymentRefused, RegistrationEnded, kind},
+    wire::{EndReason, PaymentRefused, RefundReason, RegistrationEnded, kind},
 };
 
 /// A message that payments understands.
@@ -15,12 +16,86 @@ pub enum Fact {
     Ended(RegistrationEnded),
 }
 
+/// Which payment goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// This one.
+    Payment(PaymentId),
+    /// What was captured for this registration's order, if anything was: the events service has not heard of it yet, and
+    /// will refuse it for the same reason.
+    Registration(RegistrationId),
+}
+
+impl Fact {
+    /// The money that goes back because of it, and why; none where it is back already.
+    pub fn sends_back(&self) -> Option<(Whose, RefundReason)> {
+        match self {
+            Self::Refused(refused) => Some((Whose::Payment(refused.payment_id), refused.reason)),
+            Self::Ended(ended) => {
+                let reason = match ended.reason {
+                    EndReason::Attendee => RefundReason::Attendee,
+                    EndReason::EventCancelled => RefundReason::EventCancelled,
+                    EndReason::Refunded => return None,
+                };
+                let whose = match ended.payment_id {
+                    Some(payment) => Whose::Payment(payment),
+                    None => Whose::Registration(ended.registration_id),
+                };
+                Some((whose, reason))
+            }
+        }
+    }
+}
+
 impl subscriber::Fact for Fact {
     fn read(event: &CloudEvent) -> Result<Self, String> {
         match event.kind.as_str() {
             kind::PAYMENT_REFUSED => event.data().map(Self::Refused),
             kind::REGISTRATION_ENDED => event.data().map(Self::Ended),
             _ => Err(event.unknown_kind()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_goes_back_unless_it_is_back() {
+        let (registration, payment) = (RegistrationId::new(), PaymentId::new());
+        let fact = |reason: &str, payment: Option<PaymentId>| {
+            let event = serde_json::json!({
+                "event_id": registration, "name": "e", "address": "a", "starts_at": "2031-01-31T13:14:06Z", "zone": "UTC",
+                "version": 1, "schedule_version": 1, "cancelled": false,
+            });
+            let data = serde_json::json!({
+                "registration_id": registration, "user_id": registration, "event": event, "was_confirmed": true,
+                "reason": reason, "payment_id": payment,
+            });
+            Fact::Ended(serde_json::from_value(data).unwrap())
+        };
+        let attendee = RefundReason::Attendee;
+        for (reason, known, expected) in [
+            (
+                "attendee",
+                Some(payment),
+                Some((Whose::Payment(payment), attendee)),
+            ),
+            (
+                "attendee",
+                None,
+                Some((Whose::Registration(registration), attendee)),
+            ),
+            (
+                "event_cancelled",
+                Some(payment),
+                Some((Whose::Payment(payment), RefundReason::EventCancelled)),
+            ),
+            ("refunded", Some(payment), None),
+            ("refunded", None, None),
+        ] {
+            assert_eq!(fact(reason, known).sends_back(), expected, "{reason}");
         }
     }
 }

@@ -209,6 +209,17 @@ pub enum OnReport {
     Ask,
 }
 
+impl OnReport {
+    /// Why the money goes back, if it does.
+    pub fn sends_back(self) -> Option<RefundReason> {
+        match self {
+            Self::Duplicate => Some(RefundReason::Duplicate),
+            Self::Short => Some(RefundReason::WrongAmount),
+            Self::Pays | Self::Nothing | Self::Ask => None,
+        }
+    }
+}
+
 /// What Razorpay says of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderIs {

@@ -102,7 +102,27 @@ pub struct RefundReport {
     pub created_at: Option<Timestamp>,
 }
 
+impl RefundReport {
+    /// The report, with our refund that it names only where that is the one there is.
+    #[must_use]
+    pub fn for_duty(&self, duty: Option<&Refund>) -> Self {
+        let ours = duty.filter(|duty| self.refund_id == Some(duty.id));
+        Self {
+            refund_id: ours.map(|duty| duty.id),
+            ..self.clone()
+        }
+    }
+}
+
 impl Entry {
+    /// Why it was made, as its payer is notified: for our refund's reason, or by somebody at Razorpay.
+    pub fn reason(&self, duty: Option<&Refund>) -> RefundReason {
+        match (self.refund_id, duty) {
+            (Some(_), Some(duty)) => duty.reason,
+            _ => RefundReason::Organizer,
+        }
+    }
+
     /// The entry after a report. `before`: as it was known, if it was.
     pub fn reported(
         before: Option<&Self>,

@@ -3,10 +3,7 @@
 use common::{
     clock::Timestamp,
     outbox::NewMessage,
-    wire::{
-        EndReason, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentReversed, RefundReason, kind,
-        service,
-    },
+    wire::{PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentReversed, RefundReason, kind, service},
 };
 
 use crate::domain::{
@@ -97,13 +94,4 @@ pub(super) fn refunded(
         now,
         &told,
     )
-}
-
-/// Why money goes back when a registration ends; `None`: it is back.
-pub(super) fn end_reason(reason: EndReason) -> Option<RefundReason> {
-    match reason {
-        EndReason::Attendee => Some(RefundReason::Attendee),
-        EndReason::EventCancelled => Some(RefundReason::EventCancelled),
-        EndReason::Refunded => None,
-    }
 }

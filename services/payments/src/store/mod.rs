@@ -119,6 +119,18 @@ pub enum Applied {
     },
 }
 
+impl Applied {
+    /// When the reconciler is to look at the order after a webhook: money waits to be captured or let go, unless the
+    /// payer's own request is about to, or only Razorpay can explain it ([`ASKED`]).
+    fn look_at(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
+            Self::Ask => Some(ASKED),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// A payment as its payer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
@@ -130,6 +142,20 @@ pub struct Statement {
     pub refund: Option<RefundState>,
     /// How much is back.
     pub refunded: Paise,
+}
+
+impl Statement {
+    /// The statement of a payment that has just paid its order, which is what is kept under the request's key. Of money
+    /// beside the order's one payment nothing is kept: it goes back.
+    fn just_paid(payment: &Payment, order: &Order) -> Option<Self> {
+        let pays = payment.status == Status::Captured && order.paid_by == Some(payment.id);
+        pays.then(|| Self {
+            payment: payment.clone(),
+            order: order.clone(),
+            refund: None,
+            refunded: Paise::ZERO,
+        })
+    }
 }
 
 /// Whose payments are listed.
@@ -216,6 +242,12 @@ pub struct Stuck {
 
 /// The answer to a captured payment, to be stored in the commit that captures it.
 pub type Captured = (Option<Key>, fn(&Statement) -> Answer);
+
+/// A report on which no answer depends: there is none to keep.
+const NO_ANSWER: Captured = (None, |_| Answer {
+    status: 200,
+    body: Vec::new(),
+});
 
 /// The payments service's store.
 #[async_trait]

@@ -2,11 +2,9 @@
 
 use common::{
     clock::{Timestamp, from_millis},
-    ids::PaymentId,
     outbox::Receipt,
     store::StoreError,
     subscriber::Incoming,
-    wire::RegistrationEnded,
 };
 use mongo_store::{DocumentExt, Tx, date, inbox};
 use mongodb::bson::{Binary, doc, spec::BinarySubtype};
@@ -17,10 +15,10 @@ use super::{
 };
 use crate::{
     domain::{
-        fact::Fact,
-        payment::{Report, Status},
+        fact::{Fact, Whose},
+        payment::Report,
     },
-    store::{ASKED, Applied, Parked, RefundNews, Statement, messages},
+    store::{NO_ANSWER, Parked, RefundNews},
 };
 
 pub(super) async fn webhook(
@@ -37,19 +35,8 @@ pub(super) async fn webhook(
         .await?;
     tx.delete(PARKED, doc! {"_id": event_id}).await?;
     if let Some(report) = report {
-        // No answer hangs on a webhook, so there is none to keep.
-        let empty_answer = |_: &Statement| common::idempotency::Answer {
-            status: 200,
-            body: Vec::new(),
-        };
-        // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's own
-        // request is about to.
-        let look_at = match payments::apply(tx, report, now, &(None, empty_answer)).await? {
-            Applied::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
-            Applied::Ask => Some(ASKED),
-            Applied::Unknown => None,
-        };
-        if let Some(at) = look_at {
+        let applied = payments::apply(tx, report, now, &NO_ANSWER).await?;
+        if let Some(at) = applied.look_at(now) {
             let order = doc! {"razorpay_id": &report.order};
             let look = vec![doc! {"$set": {"reconcile_at": orders::unless_asked(date(at))}}];
             tx.update(ORDERS, order, look).await?;
@@ -107,12 +94,14 @@ pub(super) async fn message(
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let id = message.id;
-    let (payment, reason) = match &message.fact {
-        Fact::Refused(refused) => (Some(refused.payment_id), refused.reason),
-        Fact::Ended(ended) => match messages::end_reason(ended.reason) {
-            Some(reason) => (paid_by(tx, ended).await?, reason),
-            None => return Ok(Receipt::accepted(id)),
-        },
+    let Some((whose, reason)) = message.fact.sends_back() else {
+        return Ok(Receipt::accepted(id));
+    };
+    let payment = match whose {
+        Whose::Payment(payment) => Some(payment),
+        Whose::Registration(registration) => orders::by_registration(tx, registration)
+            .await?
+            .and_then(|order| order.paid_by),
     };
     if inbox::first_time(tx, id, now).await?
         && let Some(payment) = payment
@@ -123,14 +112,4 @@ pub(super) async fn message(
         }
     }
     Ok(Receipt::accepted(id))
-}
-
-/// What was captured for a registration that ends, as its service says, or else for its order: then the events service has
-/// not heard of it yet, and will refuse it for the same reason.
-async fn paid_by(tx: &mut Tx, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
-    if let Some(payment) = ended.payment_id {
-        return Ok(Some(payment));
-    }
-    let order = orders::by_registration(tx, ended.registration_id).await?;
-    Ok(order.and_then(|order| order.paid_by))
 }

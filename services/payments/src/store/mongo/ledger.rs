@@ -43,14 +43,7 @@ pub(super) async fn note(
     let before = tx.find_one(ENTRIES, doc! {"_id": &report.id}).await?;
     let before = before.as_ref().map(read).transpose()?;
     let duty = refunds::of_payment(tx, payment.id).await?;
-    let ours = duty
-        .as_ref()
-        .filter(|duty| report.refund_id == Some(duty.id))
-        .map(|duty| duty.id);
-    let report = RefundReport {
-        refund_id: ours,
-        ..report.clone()
-    };
+    let report = report.for_duty(duty.as_ref());
     let entry = Entry::reported(before.as_ref(), payment.id, &report, now);
     put(tx, &entry, now).await?;
     if before.as_ref() == Some(&entry) {
@@ -68,10 +61,7 @@ pub(super) async fn note(
     tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, status)
         .await?;
     if follows.notify {
-        let reason = match (entry.refund_id, &duty) {
-            (Some(_), Some(duty)) => duty.reason,
-            _ => RefundReason::Organizer,
-        };
+        let reason = entry.reason(duty.as_ref());
         outbox::push(tx, &[messages::refunded(&order, &entry, reason, &balance, now)]).await?;
     }
     if follows.reverse {

@@ -78,27 +78,17 @@ pub(super) async fn apply(
     }
     let message = match follows {
         OnReport::Pays => Some(pays(tx, &mut order, &payment, now).await?),
-        OnReport::Duplicate => {
-            refunds::request(tx, &payment, RefundReason::Duplicate, now).await?;
-            None
-        }
-        OnReport::Short => {
-            refunds::request(tx, &payment, RefundReason::WrongAmount, now).await?;
-            None
-        }
-        OnReport::Nothing | OnReport::Ask => outbox::pending_about(tx, service::EVENTS, payment.id).await?,
+        follows => match follows.sends_back() {
+            Some(reason) => {
+                refunds::request(tx, &payment, reason, now).await?;
+                None
+            }
+            None => outbox::pending_about(tx, service::EVENTS, payment.id).await?,
+        },
     };
-    // What is kept under a key is what will be answered: money beside the order's one payment goes back.
     if let Some(key) = key
-        && payment.status == Status::Captured
-        && order.paid_by == Some(payment.id)
+        && let Some(statement) = Statement::just_paid(&payment, &order)
     {
-        let statement = Statement {
-            payment: payment.clone(),
-            order: order.clone(),
-            refund: None,
-            refunded: Paise::ZERO,
-        };
         idempotency::store(tx, key, &answer(&statement), now).await?;
     }
     Ok(Applied::Known {

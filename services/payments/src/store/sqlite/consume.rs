@@ -2,11 +2,9 @@
 
 use common::{
     clock::{Timestamp, from_millis},
-    ids::PaymentId,
     outbox::Receipt,
     store::StoreError,
     subscriber::Incoming,
-    wire::RegistrationEnded,
 };
 use sqlite_store::inbox;
 use sqlite_store::{Connection, params};
@@ -14,10 +12,10 @@ use sqlite_store::{Connection, params};
 use super::{ledger, orders, payments, refunds};
 use crate::{
     domain::{
-        fact::Fact,
-        payment::{Report, Status},
+        fact::{Fact, Whose},
+        payment::Report,
     },
-    store::{ASKED, Applied, Parked, RefundNews, Statement, messages},
+    store::{NO_ANSWER, Parked, RefundNews},
 };
 
 pub(super) fn webhook(
@@ -37,19 +35,8 @@ pub(super) fn webhook(
     db.prepare_cached("DELETE FROM parked_webhooks WHERE id = ?1")?
         .execute([event_id])?;
     if let Some(report) = report {
-        // No answer hangs on a webhook, so there is none to keep.
-        let empty_answer = |_: &Statement| common::idempotency::Answer {
-            status: 200,
-            body: Vec::new(),
-        };
-        // Money waits to be captured, to be let go, or to be looked at: the reconciler does that, unless the payer's own
-        // request is about to.
-        let look_at = match payments::apply(db, report, now, (None, empty_answer))? {
-            Applied::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
-            Applied::Ask => Some(ASKED),
-            Applied::Unknown => None,
-        };
-        if let Some(at) = look_at {
+        let applied = payments::apply(db, report, now, NO_ANSWER)?;
+        if let Some(at) = applied.look_at(now) {
             db.prepare_cached(
                 "UPDATE orders SET reconcile_at = min(?2, ifnull(reconcile_at, ?2)) WHERE razorpay_id = ?1",
             )?
@@ -101,12 +88,14 @@ pub(super) fn message(
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let id = message.id;
-    let (payment, reason) = match &message.fact {
-        Fact::Refused(refused) => (Some(refused.payment_id), refused.reason),
-        Fact::Ended(ended) => match messages::end_reason(ended.reason) {
-            Some(reason) => (paid_by(db, ended)?, reason),
-            None => return Ok(Receipt::accepted(id)),
-        },
+    let Some((whose, reason)) = message.fact.sends_back() else {
+        return Ok(Receipt::accepted(id));
+    };
+    let payment = match whose {
+        Whose::Payment(payment) => Some(payment),
+        Whose::Registration(registration) => {
+            orders::by_registration(db, registration)?.and_then(|order| order.paid_by)
+        }
     };
     if inbox::first_time(db, id, now)?
         && let Some(payment) = payment
@@ -117,13 +106,4 @@ pub(super) fn message(
         }
     }
     Ok(Receipt::accepted(id))
-}
-
-/// What was captured for a registration that ends, as its service says, or else for its order: then the events service has
-/// not heard of it yet, and will refuse it for the same reason.
-fn paid_by(db: &Connection, ended: &RegistrationEnded) -> Result<Option<PaymentId>, StoreError> {
-    if let Some(payment) = ended.payment_id {
-        return Ok(Some(payment));
-    }
-    Ok(orders::by_registration(db, ended.registration_id)?.and_then(|order| order.paid_by))
 }

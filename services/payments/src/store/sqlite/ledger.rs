@@ -50,14 +50,7 @@ pub(super) fn note(
     };
     let before = one(db, &report.id)?;
     let duty = refunds::of_payment(db, payment.id)?;
-    let ours = duty
-        .as_ref()
-        .filter(|duty| report.refund_id == Some(duty.id))
-        .map(|duty| duty.id);
-    let report = RefundReport {
-        refund_id: ours,
-        ..report.clone()
-    };
+    let report = report.for_duty(duty.as_ref());
     let entry = Entry::reported(before.as_ref(), payment.id, &report, now);
     put(db, &entry, now)?;
     if before.as_ref() == Some(&entry) {
@@ -74,10 +67,7 @@ pub(super) fn note(
             .execute(params![payment.id, follows.status.name()])?;
     }
     if follows.notify {
-        let reason = match (entry.refund_id, &duty) {
-            (Some(_), Some(duty)) => duty.reason,
-            _ => RefundReason::Organizer,
-        };
+        let reason = entry.reason(duty.as_ref());
         outbox::push(db, &messages::refunded(&order, &entry, reason, &balance, now))?;
     }
     if follows.reverse {

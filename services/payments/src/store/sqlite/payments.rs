@@ -4,7 +4,6 @@ use common::{
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
     ids::{PaymentId, UserId},
-    money::Paise,
     store::StoreError,
     unreadable::set_aside,
     wire::{RefundReason, service},
@@ -83,27 +82,17 @@ pub(super) fn apply(
     }
     let message = match follows {
         OnReport::Pays => Some(pays(db, &mut order, &payment, now)?),
-        OnReport::Duplicate => {
-            refunds::request(db, &payment, RefundReason::Duplicate, now)?;
-            None
-        }
-        OnReport::Short => {
-            refunds::request(db, &payment, RefundReason::WrongAmount, now)?;
-            None
-        }
-        OnReport::Nothing | OnReport::Ask => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
+        follows => match follows.sends_back() {
+            Some(reason) => {
+                refunds::request(db, &payment, reason, now)?;
+                None
+            }
+            None => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
+        },
     };
-    // What is kept under a key is what will be answered: money beside the order's one payment goes back.
     if let Some(key) = key
-        && payment.status == Status::Captured
-        && order.paid_by == Some(payment.id)
+        && let Some(statement) = Statement::just_paid(&payment, &order)
     {
-        let statement = Statement {
-            payment: payment.clone(),
-            order: order.clone(),
-            refund: None,
-            refunded: Paise::ZERO,
-        };
         idempotency::store(db, &key, &answer(&statement), now)?;
     }
     Ok(Applied::Known {
