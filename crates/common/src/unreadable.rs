@@ -52,11 +52,31 @@ impl<T, Key: Display> Sifted<T, Key> {
         Ok(())
     }
 
+    /// How many rows there are, readable or not.
+    pub fn found(&self) -> usize {
+        self.rows.len() + self.unreadable.len()
+    }
+
+    /// The rows of a queue of `table`; `take_out` takes each of the others out of it, by its key and with the reason.
+    ///
+    /// # Errors
+    /// What `take_out` returns.
+    pub fn set_aside(
+        self,
+        table: &'static str,
+        mut take_out: impl FnMut(&Key, &str) -> Result<(), StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        for (key, why) in &self.unreadable {
+            take_out(key, why)?;
+            set_aside(table, key, why);
+        }
+        Ok(self.rows)
+    }
+
     /// How many rows to ask for instead of `asked`, when unreadable ones took the places of `wanted` readable ones and
     /// there may be more; `None`: this is what there is.
     pub fn ask_again(&self, wanted: usize, asked: usize) -> Option<usize> {
-        let all = self.rows.len() + self.unreadable.len();
-        (all >= asked && self.rows.len() < wanted).then(|| asked + self.unreadable.len())
+        (self.found() >= asked && self.rows.len() < wanted).then(|| asked + self.unreadable.len())
     }
 
     /// The rows of a list of `table`; the others are left out of it.

@@ -33,7 +33,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use self::{
     document::{DocumentExt, date, uuid, uuids},
     error::{late, store as driver_error},
-    rows::{Key, sift},
+    rows::{Key, set_aside, sift},
     schema::{Collection, Index},
     sessions::{BEAT as HEARTBEAT, NAME as PROCESSES},
     transaction::Tx,

@@ -2,10 +2,15 @@
 
 use std::fmt;
 
-use mongodb::bson::{Bson, Document};
+use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
-use common::{store::StoreError, unreadable::Sifted};
+use common::{
+    store::StoreError,
+    unreadable::{self, Sifted},
+};
+
+use crate::Tx;
 
 /// A document's `_id` as it is stored, whatever it is.
 pub struct Key(Bson);
@@ -46,4 +51,24 @@ pub fn sift<T>(
         sifted.add(read(document), || Key::of(document))?;
     }
     Ok(sifted)
+}
+
+/// The readable documents of a queue; `taken_out` is the update that takes one of the others out of it, for this reason. It
+/// is made past the validator, which the document may not satisfy.
+///
+/// # Errors
+/// A storage error.
+pub async fn set_aside<T>(
+    tx: &mut Tx,
+    collection: &str,
+    table: &'static str,
+    sifted: Sifted<T, Key>,
+    taken_out: impl Fn(&str) -> Document,
+) -> Result<Vec<T>, StoreError> {
+    for (key, why) in sifted.unreadable {
+        unreadable::set_aside(table, &key, &why);
+        let this = doc! {"_id": Bson::from(key)};
+        tx.update_unchecked(collection, this, taken_out(&why)).await?;
+    }
+    Ok(sifted.rows)
 }

@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock};
 
-use crate::store::Store;
+use crate::{page_cache::PageCache, store::Store};
 
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct App {
     pub hold: Duration,
     /// The zone of event times sent without one.
     pub default_timezone: Tz,
+    /// Organizers' pages, as long as the store can tell that nothing has changed.
+    pub pages: Arc<PageCache>,
 }
 
 impl FromRef<App> for Auth {

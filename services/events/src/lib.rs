@@ -4,10 +4,13 @@ pub mod app;
 pub mod domain;
 pub mod handlers;
 pub mod internal;
-pub mod routes;
+pub mod page_cache;
+mod routes;
 pub mod store;
 pub mod views;
 pub mod workers;
+
+use std::sync::Arc;
 
 use common::{http::Pipeline, metrics::Gauge, services::Service, store::Ping};
 use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service};
@@ -33,6 +36,7 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
         clock: context.clock.clone(),
         hold: context.settings.hold,
         default_timezone: context.settings.default_timezone,
+        pages: Arc::default(),
     };
     start_workers(context, &app, peers);
     let outbox = OutboxGauge {

@@ -6,7 +6,6 @@ use axum::{
     http::{HeaderValue, Uri, header},
     response::Response,
 };
-use bytes::Bytes;
 use common::{
     documented::NO_EVENTS,
     extract::{Organizer, Params, organizer_only},
@@ -15,7 +14,7 @@ use common::{
     schemas::PageParams,
 };
 
-use crate::{app::App, store::EventPage, views::EventView};
+use crate::{app::App, page_cache::Rendered, store::EventPage, views::EventView};
 
 fn no_events() -> ApiError {
     ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS)
@@ -44,26 +43,37 @@ pub async fn organiser_events(
 ) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
     params.finish()?;
-    let found = app.store.organizer_events(caller.id, page).await?;
-    if found.events.is_empty() && page.is_first() {
-        return Err(no_events());
-    }
-    let mut response = Response::new(Body::from(rendered(&found)));
+    let changes = app.store.changes();
+    let known = changes.and_then(|changes| app.pages.get(caller.id, page, changes));
+    let Rendered { body, next } = match known {
+        Some(known) => known,
+        None => {
+            let found = app.store.organizer_events(caller.id, page).await?;
+            if found.events.is_empty() && page.is_first() {
+                return Err(no_events());
+            }
+            let rendered = render(&found);
+            if let Some(changes) = changes {
+                app.pages.put(caller.id, page, changes, rendered.clone());
+            }
+            rendered
+        }
+    };
+    let mut response = Response::new(Body::from(body));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(link) = found.next.and_then(|next| page::link(next, &uri)) {
+    if let Some(link) = next.and_then(|next| page::link(next, &uri)) {
         response.headers_mut().insert(header::LINK, link);
     }
     Ok(response)
 }
 
-/// The page as JSON, made once and kept with it: this list is what organizers' dashboards ask for all the time.
-fn rendered(page: &EventPage) -> Bytes {
-    let render = || {
-        let events: Vec<EventView> = page.events.iter().map(EventView::from).collect();
+fn render(page: &EventPage) -> Rendered {
+    let events: Vec<EventView> = page.events.iter().map(EventView::from).collect();
+    Rendered {
         // Structs of strings and numbers, written to memory: this cannot fail.
-        serde_json::to_vec(&events).unwrap_or_default().into()
-    };
-    page.rendered.get_or_init(render).clone()
+        body: serde_json::to_vec(&events).unwrap_or_default().into(),
+        next: page.next,
+    }
 }

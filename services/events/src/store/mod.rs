@@ -6,10 +6,9 @@ mod messages;
 pub mod mongo;
 pub mod sqlite;
 
-use std::{sync::Arc, sync::OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use common::{
     clock::Timestamp,
     http::{Cursor, Page},
@@ -47,8 +46,6 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// Where the next page begins.
     pub next: Option<Cursor>,
-    /// The answer made of it, kept with it because most pages are asked for more than once.
-    pub rendered: OnceLock<Bytes>,
 }
 
 /// Which events somebody looks for.
@@ -172,7 +169,10 @@ pub trait Store: Send + Sync {
     /// One event.
     async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError>;
     /// An organizer's events, newest first.
-    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<Arc<EventPage>, StoreError>;
+    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
+    /// A number that grows with every change, whatever it is: what was read while it was the same is still so. `None`:
+    /// the store cannot tell, because other processes change it too.
+    fn changes(&self) -> Option<u64>;
     /// Events that are not cancelled, by start.
     async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError>;
     /// Changes an event and tells the others.

@@ -65,11 +65,7 @@ async fn page_of(
         }
     };
     let (events, next) = page.cut(found.left_out(table::EVENTS), place);
-    Ok(EventPage {
-        events,
-        next,
-        ..EventPage::default()
-    })
+    Ok(EventPage { events, next })
 }
 
 pub(super) async fn of_organizer(

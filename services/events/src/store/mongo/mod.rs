@@ -101,10 +101,12 @@ impl Store for MongoStore {
         events::find(&mut self.db.read(), id).await
     }
 
-    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<Arc<EventPage>, StoreError> {
-        events::of_organizer(&mut self.db.read(), organizer, page)
-            .await
-            .map(Arc::new)
+    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
+        events::of_organizer(&mut self.db.read(), organizer, page).await
+    }
+
+    fn changes(&self) -> Option<u64> {
+        None
     }
 
     async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError> {

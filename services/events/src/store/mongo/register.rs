@@ -8,10 +8,9 @@ use common::{
     ids::{EventId, RegistrationId, UserId},
     outbox::NewMessage,
     store::StoreError,
-    unreadable::set_aside,
 };
-use mongo_store::{DocumentExt, Tx, date, idempotency, outbox, sift, uuid, uuids};
-use mongodb::bson::{Bson, Document, doc};
+use mongo_store::{DocumentExt, Tx, date, idempotency, outbox, set_aside, sift, uuid, uuids};
+use mongodb::bson::{Document, doc};
 
 use super::{
     documents, events,
@@ -198,14 +197,10 @@ pub(super) async fn expire_holds(
 /// Notes that holds have run out, and gives those of whom somebody can be told.
 pub(super) async fn expire(tx: &mut Tx, found: &[Document]) -> Result<Vec<Registration>, StoreError> {
     let holds = sift(found, documents::registration)?;
-    for (key, why) in holds.unreadable {
-        set_aside(table::REGISTRATIONS, &key, &why);
-        let this = doc! {"_id": Bson::from(key)};
-        tx.update_unchecked(REGISTRATIONS, this, documents::expiring())
-            .await?;
-    }
-    if !holds.rows.is_empty() {
-        let ids: Vec<RegistrationId> = holds.rows.iter().map(|hold| hold.id).collect();
+    let expiring = |_: &str| documents::expiring();
+    let holds = set_aside(tx, REGISTRATIONS, table::REGISTRATIONS, holds, expiring).await?;
+    if !holds.is_empty() {
+        let ids: Vec<RegistrationId> = holds.iter().map(|hold| hold.id).collect();
         tx.update_all(
             REGISTRATIONS,
             doc! {"_id": {"$in": uuids(ids)}},
@@ -213,5 +208,5 @@ pub(super) async fn expire(tx: &mut Tx, found: &[Document]) -> Result<Vec<Regist
         )
         .await?;
     }
-    Ok(holds.rows)
+    Ok(holds)
 }

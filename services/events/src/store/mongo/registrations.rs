@@ -7,11 +7,11 @@ use common::{
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     store::StoreError,
-    unreadable::{left_out, set_aside},
+    unreadable::left_out,
     wire::{EndReason, PaymentCaptured},
 };
-use mongo_store::{DocumentExt, Key, Tx, date, outbox, sift, uuid, uuids};
-use mongodb::bson::{Bson, Document, doc};
+use mongo_store::{DocumentExt, Tx, date, outbox, set_aside, sift, uuid, uuids};
+use mongodb::bson::{Document, doc};
 
 use super::{
     documents, events,
@@ -176,31 +176,22 @@ pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> 
     let Some(found) = events::ending(tx).await? else {
         return Ok(0);
     };
-    let ended = doc! {"$unset": {"ending": ""}};
-    let event = match documents::event(&found) {
-        Err(StoreError::Corrupt(why)) => {
-            set_aside(table::EVENTS, &Key::of(&found), &why);
-            tx.update_unchecked(EVENTS, doc! {"_id": found.get("_id")}, ended)
-                .await?;
-            return Ok(1);
-        }
-        event => event?,
+    let ended = |_: &str| doc! {"$unset": {"ending": ""}};
+    let event = sift(std::slice::from_ref(&found), documents::event)?;
+    let Some(event) = set_aside(tx, EVENTS, table::EVENTS, event, ended).await?.pop() else {
+        return Ok(1);
     };
     let live = doc! {"event_id": uuid(event.id), "live": true};
     let found = tx.find(REGISTRATIONS, live, doc! {}, limit).await?;
     let live = sift(&found, documents::registration)?;
-    end(tx, &live.rows, &event, EndReason::EventCancelled, now).await?;
-    // Nobody can be told of these.
+    // Of those that cannot be read no message can be made.
     let seats = i64::try_from(live.unreadable.len()).unwrap_or(i64::MAX);
     events::take_seats(tx, &event, -seats).await?;
-    for (key, why) in live.unreadable {
-        set_aside(table::REGISTRATIONS, &key, &why);
-        let this = doc! {"_id": Bson::from(key)};
-        tx.update_unchecked(REGISTRATIONS, this, documents::cancelling())
-            .await?;
-    }
+    let cancelling = |_: &str| documents::cancelling();
+    let live = set_aside(tx, REGISTRATIONS, table::REGISTRATIONS, live, cancelling).await?;
+    end(tx, &live, &event, EndReason::EventCancelled, now).await?;
     if found.len() < limit {
-        tx.update(EVENTS, doc! {"_id": uuid(event.id)}, ended).await?;
+        tx.update(EVENTS, doc! {"_id": uuid(event.id)}, ended("")).await?;
     }
     Ok(found.len().max(1)) // an event without registrations was work too, and there may be another
 }

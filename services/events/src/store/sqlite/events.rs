@@ -5,7 +5,6 @@ use common::{
     http::{Cursor, Page},
     ids::{EventId, UserId},
     store::StoreError,
-    unreadable::set_aside,
 };
 use sqlite_store::{Connection, Param, params};
 use sqlite_store::{
@@ -82,15 +81,16 @@ pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> 
         )?
     };
     let mut done = db.prepare_cached("UPDATE events SET words_version = ?2 WHERE id = ?1")?;
-    for (id, texts) in &found.rows {
+    let count = found.found();
+    let readable = found.set_aside(table::EVENTS, |id, _| {
+        done.execute(params![id, search_terms::VERSION])?;
+        Ok(())
+    })?;
+    for (id, texts) in &readable {
         index_words(db, *id, texts.each_ref().map(String::as_str))?;
         done.execute(params![id, search_terms::VERSION])?;
     }
-    for (id, why) in &found.unreadable {
-        done.execute(params![id, search_terms::VERSION])?;
-        set_aside(table::EVENTS, id, why);
-    }
-    Ok(found.rows.len() + found.unreadable.len())
+    Ok(count)
 }
 
 pub(super) fn find(db: &Connection, id: EventId) -> Result<Option<Event>, StoreError> {
@@ -113,11 +113,7 @@ pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Re
         key: 0,
         id: event.id.0,
     });
-    Ok(EventPage {
-        events,
-        next,
-        ..EventPage::default()
-    })
+    Ok(EventPage { events, next })
 }
 
 pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<EventPage, StoreError> {
@@ -170,11 +166,7 @@ pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<Eve
         id: event.id.0,
     };
     let (events, next) = page.cut(found.left_out(table::EVENTS), place);
-    Ok(EventPage {
-        events,
-        next,
-        ..EventPage::default()
-    })
+    Ok(EventPage { events, next })
 }
 
 fn owned(db: &Connection, id: EventId, organizer: UserId) -> Result<Event, ChangeError> {

@@ -6,7 +6,7 @@ mod registrations;
 mod rows;
 mod secure;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
@@ -21,7 +21,6 @@ use common::{
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
     workers::WakeSignal,
 };
-use parking_lot::Mutex;
 use sqlite_store::{
     Sqlite,
     idempotency::{self, keyed as with_key},
@@ -50,18 +49,10 @@ pub const MIGRATIONS: &[&str] = &[
     "ALTER TABLE registrations ADD COLUMN paid INTEGER;",
 ];
 
-/// Pages kept; beyond this all are forgotten, which costs one read each.
-const PAGES: usize = 10_000;
-
-type Pages = HashMap<(UserId, usize, Option<Cursor>), (u64, Arc<EventPage>)>;
-
 /// The events service's SQLite file.
 pub struct SqliteStore {
     db: Sqlite,
     wake: WakeSignal,
-    /// Organizers' pages with the commit they were read at. Any later commit makes them stale, which is crude and
-    /// cannot be wrong.
-    pages: Mutex<Pages>,
 }
 
 impl SqliteStore {
@@ -70,7 +61,6 @@ impl SqliteStore {
         Self {
             db,
             wake: WakeSignal::default(),
-            pages: Mutex::default(),
         }
     }
 }
@@ -92,26 +82,14 @@ impl Store for SqliteStore {
         self.db.read(move |db| events::find(db, id)).await
     }
 
-    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<Arc<EventPage>, StoreError> {
-        let key = (organizer, page.limit, page.after);
-        // Taken before the read: a commit during it makes the entry stale at once instead of never.
-        let commits = self.db.commits();
-        if let Some((read_at, found)) = self.pages.lock().get(&key)
-            && *read_at == commits
-        {
-            return Ok(found.clone());
-        }
-        let found = Arc::new(
-            self.db
-                .read(move |db| events::of_organizer(db, organizer, page))
-                .await?,
-        );
-        let mut pages = self.pages.lock();
-        if pages.len() >= PAGES {
-            pages.clear();
-        }
-        pages.insert(key, (commits, found.clone()));
-        Ok(found)
+    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
+        self.db
+            .read(move |db| events::of_organizer(db, organizer, page))
+            .await
+    }
+
+    fn changes(&self) -> Option<u64> {
+        Some(self.db.commits())
     }
 
     async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError> {

@@ -10,7 +10,7 @@ use common::{
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
     store::StoreError,
-    unreadable::{left_out, set_aside},
+    unreadable::left_out,
     wire::{ClaimSeat, EndReason, PaymentCaptured, SeatClaim},
 };
 use sqlite_store::{Connection, Param, params};
@@ -124,16 +124,12 @@ pub(super) fn take_seat(db: &Connection, event: &Event, now: Timestamp) -> Resul
         let rows = statement.query(params![event.id, now.timestamp_millis()])?;
         sift(rows, 0, |row| rows::registration(row, 0))?
     };
-    let freed = run_out.rows.len() + run_out.unreadable.len();
+    let freed = run_out.found();
     if freed == 0 {
         return Ok(false);
     }
-    for hold in &run_out.rows {
-        expire_and_tell(db, hold, event, now)?;
-    }
-    for (id, why) in &run_out.unreadable {
-        expire_one(db, id)?;
-        set_aside(table::REGISTRATIONS, id, why);
+    for hold in run_out.set_aside(table::REGISTRATIONS, |id, _| expire_one(db, id))? {
+        expire_and_tell(db, &hold, event, now)?;
     }
     free_seats(db, event.id, freed)?;
     Ok(guarded.execute([event.id])? == 1)
@@ -322,14 +318,14 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
         let mut statement = db.prepare_cached(&sql)?;
         sift(statement.query(params![])?, 0, rows::event)?
     };
-    if let Some((id, why)) = event.unreadable.first() {
+    let found = event.found();
+    let event = event.set_aside(table::EVENTS, |id, _| {
         db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?
             .execute([id])?;
-        set_aside(table::EVENTS, id, why);
-        return Ok(1);
-    }
-    let Some(event) = event.rows.into_iter().next() else {
-        return Ok(0);
+        Ok(())
+    })?;
+    let Some(event) = event.into_iter().next() else {
+        return Ok(found);
     };
     let sql = const_sql(&[
         "SELECT ",
@@ -341,14 +337,10 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
         let rows = statement.query(params![event.id, limit as i64])?;
         sift(rows, 0, |row| rows::registration(row, 0))?
     };
-    let ended = live.rows.len() + live.unreadable.len();
-    for registration in live.rows {
+    let ended = live.found();
+    // Of those that cannot be read no message can be made.
+    for registration in live.set_aside(table::REGISTRATIONS, |id, _| cancel_one(db, id))? {
         end_one(db, registration, &event, EndReason::EventCancelled, now)?;
-    }
-    // Nobody can be told of these.
-    for (id, why) in &live.unreadable {
-        cancel_one(db, id)?;
-        set_aside(table::REGISTRATIONS, id, why);
     }
     free_seats(db, event.id, ended)?;
     if ended < limit {
@@ -442,13 +434,10 @@ pub(super) fn expire(db: &Connection, now: Timestamp, limit: usize) -> Result<us
         let rows = statement.query(params![now.timestamp_millis(), limit as i64])?;
         sift(rows, 0, |row| rows::registration(row, 0))?
     };
-    let found = run_out.rows.len() + run_out.unreadable.len();
-    for (id, why) in &run_out.unreadable {
-        expire_one(db, id)?;
-        set_aside(table::REGISTRATIONS, id, why);
-    }
+    let found = run_out.found();
+    let run_out = run_out.set_aside(table::REGISTRATIONS, |id, _| expire_one(db, id))?;
     let mut known: HashMap<EventId, Option<Event>> = HashMap::new();
-    for hold in &run_out.rows {
+    for hold in &run_out {
         let event = match known.entry(hold.event_id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(readable(events::known(db, hold.event_id), hold.event_id)?),

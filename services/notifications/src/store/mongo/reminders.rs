@@ -6,10 +6,10 @@ use common::{
     clock::{Timestamp, from_millis},
     ids::{EventId, RegistrationId},
     store::StoreError,
-    unreadable::{Sifted, set_aside},
+    unreadable::Sifted,
     wire::EventFacts,
 };
-use mongo_store::{DocumentExt, Key, Tx, date, uuid};
+use mongo_store::{DocumentExt, Key, Tx, date, set_aside, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
@@ -129,17 +129,8 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<Vec
         due.add(read(tx, reminder, &who, &mut newest).await, || Key::of(reminder))?;
     }
     // Dropped; the reason tells them from those that were not needed any more.
-    for (key, why) in due.unreadable {
-        set_aside(table::SCHEDULES, &key, &why);
-        let drop = doc! {"$set": {"status": "dropped", "why": why}};
-        tx.update_unchecked(
-            SCHEDULES,
-            doc! {"_id": Bson::from(key), "status": "pending"},
-            drop,
-        )
-        .await?;
-    }
-    Ok(due.rows)
+    let drop = |why: &str| doc! {"$set": {"status": "dropped", "why": why}};
+    set_aside(tx, SCHEDULES, table::SCHEDULES, due, drop).await
 }
 
 async fn read(

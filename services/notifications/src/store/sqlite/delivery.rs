@@ -4,7 +4,6 @@ use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::MessageId,
     store::StoreError,
-    unreadable::set_aside,
 };
 use sqlite_store::rows::{maybe_time, sift};
 use sqlite_store::{Connection, Param, params};
@@ -57,12 +56,9 @@ pub fn claim(
             Ok::<_, StoreError>((verdict, claim))
         })?
     };
-    for (id, why) in &found.unreadable {
-        settle(db, id, Status::Failed, why)?;
-        set_aside(table::MESSAGES, id, why);
-    }
-    let mut taken = Vec::with_capacity(found.rows.len());
-    for (verdict, mut claim) in found.rows {
+    let found = found.set_aside(table::MESSAGES, |id, why| settle(db, id, Status::Failed, why))?;
+    let mut taken = Vec::with_capacity(found.len());
+    for (verdict, mut claim) in found {
         let id = claim.message.id;
         match verdict {
             Turn::Take => {

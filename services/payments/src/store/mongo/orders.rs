@@ -5,9 +5,8 @@ use common::{
     ids::{OrderId, RegistrationId},
     money::Paise,
     store::StoreError,
-    unreadable::set_aside,
 };
-use mongo_store::{DocumentExt, Tx, date, sift, uuid};
+use mongo_store::{DocumentExt, Tx, date, set_aside, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::schema::ORDERS;
@@ -153,14 +152,12 @@ pub(super) async fn due(
         found = tx.find(ORDERS, outlasted(now, until), by_time, limit).await?;
     }
     let orders = sift(&found, read)?;
-    for (key, why) in orders.unreadable {
-        set_aside(table::ORDERS, &key, &why);
-        let again = doc! {"reconcile_at": date(now + UNREADABLE_AGAIN), "worked_until": date(from_millis(0))};
-        tx.update_unchecked(ORDERS, doc! {"_id": Bson::from(key)}, doc! {"$set": again})
-            .await?;
-    }
-    let mut claimed = Vec::with_capacity(orders.rows.len());
-    for order in orders.rows {
+    let again = |_: &str| {
+        doc! {"$set": {"reconcile_at": date(now + UNREADABLE_AGAIN), "worked_until": date(from_millis(0))}}
+    };
+    let orders = set_aside(tx, ORDERS, table::ORDERS, orders, again).await?;
+    let mut claimed = Vec::with_capacity(orders.len());
+    for order in orders {
         if let Some(fence) = claim(tx, order.id, now, until, date(until)).await? {
             claimed.push((order, fence));
         }

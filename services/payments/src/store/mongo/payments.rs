@@ -8,10 +8,10 @@ use common::{
     ids::{OrderId, PaymentId, UserId},
     money::Paise,
     store::StoreError,
-    unreadable::{Sifted, set_aside},
+    unreadable::Sifted,
     wire::{RefundReason, service},
 };
-use mongo_store::{DocumentExt, Key, Tx, date, idempotency, outbox, sift, uuid};
+use mongo_store::{DocumentExt, Key, Tx, date, idempotency, outbox, set_aside, sift, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
@@ -207,20 +207,16 @@ pub(super) async fn due_releases(
         .find(PAYMENTS, to_follow(now), doc! {"follow_at": 1}, limit)
         .await?;
     let due = sift(&found, read)?;
-    for (key, why) in due.unreadable {
-        set_aside(table::PAYMENTS, &key, &why);
-        let again = doc! {"$set": {"follow_at": date(now + UNREADABLE_AGAIN)}};
-        tx.update_unchecked(PAYMENTS, doc! {"_id": Bson::from(key)}, again)
-            .await?;
-    }
-    for payment in &due.rows {
+    let again = |_: &str| doc! {"$set": {"follow_at": date(now + UNREADABLE_AGAIN)}};
+    let due = set_aside(tx, PAYMENTS, table::PAYMENTS, due, again).await?;
+    for payment in &due {
         let again = match follow_again(payment, now) {
             Some(at) => doc! {"$set": {"follow_at": date(at)}},
             None => doc! {"$unset": {"follow_at": ""}},
         };
         tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, again).await?;
     }
-    Ok(due.rows)
+    Ok(due)
 }
 
 pub(super) async fn by_razorpay_id(tx: &mut Tx, id: &str) -> Result<Option<Payment>, StoreError> {

@@ -5,11 +5,10 @@ use common::{
     ids::{PaymentId, RefundId},
     money::Paise,
     store::StoreError,
-    unreadable::set_aside,
     wire::RefundReason,
 };
-use mongo_store::{DocumentExt, Tx, date, sift, uuid};
-use mongodb::bson::{Bson, Document, doc};
+use mongo_store::{DocumentExt, Tx, date, set_aside, sift, uuid};
+use mongodb::bson::{Document, doc};
 
 use super::schema::{ENTRIES, REFUNDS};
 use crate::{
@@ -90,18 +89,13 @@ pub(super) async fn due(
         found = tx.find(REFUNDS, outlasted(now, until), by_time, limit).await?;
     }
     let refunds = sift(&found, read)?;
-    for (key, why) in refunds.unreadable {
-        set_aside(table::REFUNDS, &key, &why);
-        let again = doc! {
-            "next_at": date(now + UNREADABLE_AGAIN),
-            "worked_until": date(from_millis(0)),
-            "why": why,
-        };
-        tx.update_unchecked(REFUNDS, doc! {"_id": Bson::from(key)}, doc! {"$set": again})
-            .await?;
-    }
-    let mut claimed = Vec::with_capacity(refunds.rows.len());
-    for refund in refunds.rows {
+    let again = |why: &str| {
+        let (at, nobody) = (date(now + UNREADABLE_AGAIN), date(from_millis(0)));
+        doc! {"$set": {"next_at": at, "worked_until": nobody, "why": why}}
+    };
+    let refunds = set_aside(tx, REFUNDS, table::REFUNDS, refunds, again).await?;
+    let mut claimed = Vec::with_capacity(refunds.len());
+    for refund in refunds {
         let take = doc! {"$set": {"worked_until": date(until)}, "$inc": {"fence": 1_i64}};
         let taken = tx
             .find_and_update(REFUNDS, doc! {"_id": uuid(refund.id)}, doc! {}, take)

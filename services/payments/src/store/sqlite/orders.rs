@@ -4,7 +4,6 @@ use common::{
     clock::{Timestamp, from_millis, latest_end},
     ids::{OrderId, RegistrationId},
     store::StoreError,
-    unreadable::set_aside,
 };
 use sqlite_store::rows::sift;
 use sqlite_store::{Connection, Row, params};
@@ -137,13 +136,13 @@ pub(super) fn due(
         let rows = statement.query(params![now.timestamp_millis(), limit as i64, latest])?;
         sift(rows, 0, |row| read(row, 0))?
     };
-    for (id, why) in &orders.unreadable {
+    let orders = orders.set_aside(table::ORDERS, |id, _| {
         db.prepare_cached("UPDATE orders SET reconcile_at = ?2, worked_until = 0 WHERE id = ?1")?
             .execute(params![id, (now + UNREADABLE_AGAIN).timestamp_millis()])?;
-        set_aside(table::ORDERS, id, why);
-    }
-    let mut claimed = Vec::with_capacity(orders.rows.len());
-    for order in orders.rows {
+        Ok(())
+    })?;
+    let mut claimed = Vec::with_capacity(orders.len());
+    for order in orders {
         if let Some(fence) = claim(db, order.id, now, until, By::Reconciler)? {
             claimed.push((order, fence));
         }

@@ -5,7 +5,6 @@ use common::{
     http::{Cursor, Page},
     ids::{PaymentId, UserId},
     store::StoreError,
-    unreadable::set_aside,
     wire::{RefundReason, service},
 };
 use sqlite_store::{Connection, Row, params};
@@ -204,15 +203,15 @@ pub(super) fn due_releases(
         sift(rows, 0, read)?
     };
     let mut next = db.prepare_cached("UPDATE payments SET follow_at = ?2 WHERE id = ?1")?;
-    for (id, why) in &due.unreadable {
+    let due = due.set_aside(table::PAYMENTS, |id, _| {
         next.execute(params![id, (now + UNREADABLE_AGAIN).timestamp_millis()])?;
-        set_aside(table::PAYMENTS, id, why);
-    }
-    for payment in &due.rows {
+        Ok(())
+    })?;
+    for payment in &due {
         let again = follow_again(payment, now).map(|at| at.timestamp_millis());
         next.execute(params![payment.id, again])?;
     }
-    Ok(due.rows)
+    Ok(due)
 }
 
 /// How it goes back, and how much is back.

@@ -4,7 +4,6 @@ use common::{
     clock::{Timestamp, latest_end},
     ids::{PaymentId, RefundId},
     store::StoreError,
-    unreadable::set_aside,
     wire::RefundReason,
 };
 use sqlite_store::rows::{named, sift};
@@ -105,13 +104,13 @@ pub(super) fn due(
         let rows = statement.query(params![now.timestamp_millis(), limit as i64, latest])?;
         sift(rows, 0, read)?
     };
-    for (id, why) in &refunds.unreadable {
+    let refunds = refunds.set_aside(table::REFUNDS, |id, why| {
         db.prepare_cached("UPDATE refunds SET next_at = ?2, worked_until = 0, why = ?3 WHERE id = ?1")?
             .execute(params![id, (now + UNREADABLE_AGAIN).timestamp_millis(), why])?;
-        set_aside(table::REFUNDS, id, why);
-    }
-    let mut claimed = Vec::with_capacity(refunds.rows.len());
-    for refund in refunds.rows {
+        Ok(())
+    })?;
+    let mut claimed = Vec::with_capacity(refunds.len());
+    for refund in refunds {
         let fence = db
             .prepare_cached(
                 "UPDATE refunds SET worked_until = ?2, fence = fence + 1 WHERE id = ?1 RETURNING fence",
