@@ -195,7 +195,7 @@ impl Receipt {
     /// in its batch.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub fn unless_unreadable(id: Uuid, taken: Result<Self, StoreError>) -> Result<Self, StoreError> {
         match taken {
             Err(error @ StoreError::Corrupt(_)) => Ok(Self::retry(id, error)),

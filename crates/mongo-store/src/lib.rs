@@ -102,7 +102,7 @@ impl Mongo {
     /// Runs a command of the server, which no method of [`Tx`] is for.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn command(&self, command: Document) -> Result<Document, StoreError> {
         bounded(self.db.run_command(command)).await
     }
@@ -112,7 +112,7 @@ impl Mongo {
     /// it did not see coming: the next look sees what was in the way. An `Err` undoes all.
     ///
     /// # Errors
-    /// What `change` returns, or the store's own trouble.
+    /// What `change` returns, or a storage error.
     pub async fn write<C, T, E>(
         &self,
         context: C,
@@ -205,7 +205,7 @@ pub async fn require_replica_set(db: &Database) -> Result<(), StoreError> {
 /// An operation with its timeout.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn bounded<T>(
     operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, StoreError> {

@@ -41,7 +41,7 @@ pub fn this() -> Document {
 /// The mark, if there is one.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn find(tx: &mut Tx) -> Result<Option<Mark>, StoreError> {
     let Some(found) = tx.find_one(NAME, this()).await? else {
         return Ok(None);

@@ -69,7 +69,7 @@ const MESSAGE: &[(&str, &str)] = &[
 /// wait: transactions that change the same subject meet there, so the look is safe.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, StoreError> {
     if messages.is_empty() {
         return Ok(Vec::new());
@@ -129,7 +129,7 @@ fn next_place(after: i64) -> i64 {
 /// The place of the last message about `subject` to `destination` that has yet to be delivered.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn pending_about(
     tx: &mut Tx,
     destination: &str,

@@ -91,7 +91,7 @@ impl Sqlite {
     /// all it did. The answer comes after the commit. `change` must not block on anything but the database.
     ///
     /// # Errors
-    /// What `change` returns, or the store's own trouble.
+    /// What `change` returns, or a storage error.
     pub async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -109,7 +109,7 @@ impl Sqlite {
     /// Reads a consistent snapshot.
     ///
     /// # Errors
-    /// What `read` returns, or the store's own trouble.
+    /// What `read` returns, or a storage error.
     pub async fn read<T, E, F>(&self, read: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -187,7 +187,7 @@ fn in_snapshot<T, E: From<StoreError>>(
 /// somebody mends the row, until it becomes a dead letter; the others do not wait for it.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn receipt(
     db: &Connection,
     id: uuid::Uuid,

@@ -59,7 +59,7 @@ ALTER TABLE dead_letters ADD COLUMN request_id TEXT;
 /// commit.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
     db.prepare_cached(
         "INSERT INTO outbox (id, destination, kind, subject, time, data, request_id) VALUES (?1,?2,?3,?4,?5,?6,?7)",
@@ -80,7 +80,7 @@ pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
 /// few unless it is away.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn pending_about(db: &Connection, destination: &str, subject: Uuid) -> Result<Option<i64>, StoreError> {
     Ok(db
         .prepare_cached("SELECT max(seq) FROM outbox WHERE destination = ?1 AND subject = ?2")?

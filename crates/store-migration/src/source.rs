@@ -80,7 +80,7 @@ impl Source {
     /// How many rows a table has.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub fn count(&self, table: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {table}");
         let count = self.0.lock().query_row(&sql, [], |row| row.get::<_, i64>(0));
@@ -91,7 +91,7 @@ impl Source {
     /// Goes through the rows of a query, until `row` says `false`.
     ///
     /// # Errors
-    /// What `row` returns, or the store's own trouble.
+    /// What `row` returns, or a storage error.
     pub fn each(
         &self,
         sql: &str,

@@ -94,7 +94,7 @@ impl Sender {
     /// Sends one batch.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
         let claimed = self.claim().await?;
         if claimed.is_empty() {
@@ -112,7 +112,7 @@ impl Sender {
     /// Takes messages whose turn has come.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn claim(&self) -> Result<Vec<Claimed>, StoreError> {
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         // A look costs no commit.
@@ -242,7 +242,7 @@ impl Sender {
     /// Notes what came of the tries. It must not give up easily: what it forgets to note goes out again.
     ///
     /// # Errors
-    /// The store's own trouble, when the process is to stop.
+    /// A storage error, when the process is to stop.
     pub async fn report(
         &self,
         reports: Vec<DeliveryReport>,

@@ -36,7 +36,7 @@ pub enum InsertError {
     /// Another account has this address.
     #[error("the e-mail address has an account")]
     EmailTaken,
-    /// The store's own trouble.
+    /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
