@@ -207,7 +207,7 @@ pub fn backoff(attempts: u32) -> Duration {
 pub struct WakeSignal(Arc<RwLock<Vec<Arc<Notify>>>>);
 
 impl WakeSignal {
-    /// A listener of one relay or worker, notified of each wake from now on; a wake that comes while none waits is kept.
+    /// A listener of one relay or worker, notified of each wake from now on; one that comes while none waits is kept.
     pub fn listen(&self) -> Arc<Notify> {
         let listener = Arc::<Notify>::default();
         self.0.write().push(Arc::clone(&listener));

@@ -41,7 +41,7 @@ pub use self::{
 use common::store::StoreError;
 
 /// One operation, answer included. A primary that fails is replaced within about 12 s (electionTimeoutMillis and a
-/// little); whoever waits longer than this for one operation is told that the store is away.
+/// little); an operation that takes longer than this fails as [`StoreError::Unavailable`].
 pub const OPERATION: Duration = Duration::from_secs(10);
 /// How long a server may be looked for.
 const SELECTION: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ impl Mongo {
         Self::open_watched(uri, service, collections, None).await
     }
 
-    /// As [`Mongo::open`]; `watch` hears of every command that is sent, for tests.
+    /// As [`Mongo::open`]; `watch` receives every command that is sent, for tests.
     ///
     /// # Errors
     /// See [`Mongo::open`].

@@ -308,7 +308,7 @@ where
                 Ok(Committed::Again) => Again::Conflict,
                 Err(error) => return Err(error.into()),
             },
-            // A change that goes on after a failed operation has not been told so by the server; it is void.
+            // A change that went on after a failed operation did not see the error; it is void.
             (_, again) => {
                 abort(tx).await;
                 again
@@ -327,7 +327,7 @@ where
     }
 }
 
-/// Exponential with full jitter, so that those who met do not meet again.
+/// Exponential with full jitter, so that transactions that conflicted do not conflict again.
 fn pause(tries: u32) -> Duration {
     let ceiling = Duration::from_millis(4 << tries.min(6));
     ceiling.mul_f64(rand::random_range(0.1..1.0))
@@ -358,7 +358,7 @@ enum Committed {
     Again,
 }
 
-/// A commit whose answer was lost is asked for again, which the server allows: it says what became of it.
+/// A commit whose answer was lost is sent again, which the server allows: it returns the outcome.
 async fn commit(tx: &mut Tx, started: Instant) -> Result<Committed, StoreError> {
     let Some(session) = tx.session.as_mut() else {
         return Ok(Committed::Yes);

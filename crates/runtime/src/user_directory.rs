@@ -52,7 +52,7 @@ impl UserDirectory {
     }
 }
 
-/// Says that a user has changed, after the change is durable. For the users service.
+/// Notifies every process that a user has changed, after the change is durable. For the users service.
 pub async fn changed(shared: &Shared, user: UserId) {
     invalidate(shared, NAME, user).await;
 }

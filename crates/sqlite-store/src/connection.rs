@@ -16,18 +16,18 @@ use uuid::Uuid;
 
 use crate::{STATEMENTS, TURN};
 
-/// What a statement came to that did not come to its end.
+/// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The driver's.
+    /// The driver's error.
     #[error(transparent)]
     Driver(#[from] rusqlite::Error),
-    /// What a function that read a row has found.
+    /// An error of the function that read a row.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Of what a statement gives.
+/// The result of a statement.
 pub type RowResult<T> = Result<T, Error>;
 
 impl Error {
@@ -129,7 +129,7 @@ impl Statement<'_> {
         Ok(self.0.raw_execute()?)
     }
 
-    /// Its rows.
+    /// Runs it and returns its rows.
     ///
     /// # Errors
     /// See [`Statement::execute`].
