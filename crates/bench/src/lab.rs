@@ -1,4 +1,4 @@
-//! The running system with what every phase needs: people, events, and a way to ask and to wait.
+//! The running system with what every phase needs: users, events, and a way to send requests and to wait.
 
 use std::{
     net::SocketAddr,
@@ -42,7 +42,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 /// Connections that sign people up: more than cores, so that no core waits.
 const SIGN_UP_CONNECTIONS: usize = 16;
 
-/// A person that the users service knows.
+/// An account of the users service.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The address.
@@ -139,7 +139,7 @@ impl Lab {
         })
     }
 
-    /// Stops both programs; says how long the system took.
+    /// Stops both programs; returns how long the system took.
     pub async fn close(self) -> Outcome<Duration> {
         drop(self.bare_server);
         self.system.stop().await
@@ -166,7 +166,7 @@ impl Lab {
         Ok(value.unwrap_or_default())
     }
 
-    /// A user of whom only the token's signature knows: id and token.
+    /// A user without an account, with a validly signed token: id and token.
     pub fn stranger(&self) -> Outcome<(String, String)> {
         minted(&self.minter)
     }
@@ -192,8 +192,8 @@ impl Lab {
         Ok(accounts)
     }
 
-    /// Waits until the services have sent all messages from their outboxes; says how many were waiting at
-    /// first, and how long it took.
+    /// Waits until the services have sent all messages from their outboxes; returns how many were waiting at first, and
+    /// how long it took.
     pub async fn drain(&self) -> Outcome<(u64, Duration)> {
         let patience = DRAIN_PATIENCE + self.options.time * 5 / 2;
         let began = Instant::now();

@@ -55,12 +55,12 @@ impl Target {
         Tx::without_session(self.0.clone())
     }
 
-    /// Its name.
+    /// The database's name.
     pub fn name(&self) -> &str {
         self.0.name()
     }
 
-    /// Its mark.
+    /// The migration's mark, if there is one.
     ///
     /// # Errors
     /// A storage error; so for all that follow.
@@ -90,7 +90,7 @@ impl Target {
         Ok(self.tx().find_one(collection, doc! {}).await?.is_some())
     }
 
-    /// Whether a process runs on it: one that says so again while it is looked at.
+    /// Whether a process runs on it: one that sends another heartbeat while it is looked at.
     ///
     /// # Errors
     /// A storage error.
@@ -109,11 +109,11 @@ impl Target {
         }
         tokio::time::sleep(HEARTBEAT * 3).await;
         let after = seen().await?;
-        // Those that are gone were dead, and it was a living one that said so.
+        // A process that is gone was dead, and was removed by a live one.
         Ok(after != before)
     }
 
-    /// Sets the mark on a database that has none. Of two who do so at once one fails.
+    /// Sets the mark on a database that has none. Of two processes that do so at once one fails.
     ///
     /// # Errors
     /// A storage error.

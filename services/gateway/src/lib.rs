@@ -29,7 +29,7 @@ pub fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
     let settings = &context.settings;
     let metrics = Metrics::new(service::GATEWAY, Vec::new());
     let parts = Services::new(peers.clone(), context.workers.stop_token());
-    // On a port that nobody has chosen yet, the document's own address has to do.
+    // On a port that is not chosen yet, the document's own address has to do.
     let public_url = match (&settings.public_url, settings.gateway_port) {
         (None, 0) => "/".to_owned(),
         (_, port) => settings.public_url(port),
