@@ -1,9 +1,9 @@
 //! Sends the messages of one channel.
 //!
 //! A message is marked as being sent, with a lease, before the provider is called, and as sent afterwards. A worker
-//! that dies in between leaves its lease behind; when it has run out another worker sends the message again, under
+//! that dies in between leaves its lease behind; when it has expired another worker sends the message again, under
 //! the same id. Nothing else makes a message go out twice: a worker starts no call that might outlast its lease, and
-//! one that is told to stop finishes what is on its way and hands the rest back.
+//! one that is stopped finishes what is on its way and hands the rest back.
 
 use std::{
     sync::{
@@ -297,7 +297,7 @@ fn kept(why: &str) -> String {
         .collect()
 }
 
-/// What a provider says, as the log may have it: mail servers like to repeat whom they refuse.
+/// A provider's error without addresses, for the log: mail servers tend to repeat the recipient they refuse.
 fn without_addresses(said: &str) -> String {
     let hidden = |word: &str| if word.contains('@') { "(address)" } else { word }.to_owned();
     kept(said).split(' ').map(hidden).collect::<Vec<_>>().join(" ")

@@ -109,7 +109,7 @@ pub async fn login(
     app.limits.login(address).await?;
     let guesses = app.limits.guesses(&input.email, address);
     guesses.check().await?;
-    // Two accounts of an earlier release may be one mailbox: each is reached by what its holder has always typed.
+    // Two accounts of an earlier release may be one mailbox: each is found by the form it was signed up with.
     let earlier = match &input.earlier {
         Some(earlier) => app.store.by_email(earlier).await?,
         None => None,
@@ -201,7 +201,7 @@ fn invalid_credentials() -> ApiError {
         "The e-mail address or the password is wrong.",
     )
     .message(INVALID_CREDENTIALS)
-    // No token was sent that could be invalid, so the challenge does not say so.
+    // No token was sent that could be invalid, so the challenge has no `error`.
     .header(
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static("Bearer realm=\"organise-event\""),
