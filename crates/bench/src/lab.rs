@@ -39,7 +39,7 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// How long an outbox may take to run empty, beside two and a half times the measured time.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections that sign people up: more than cores, so that no core waits.
+/// Connections that sign users up: more than cores, so that no core waits.
 const SIGN_UP_CONNECTIONS: usize = 16;
 
 /// An account of the users service.
@@ -155,7 +155,7 @@ impl Lab {
         create_event_at(self.doors.gateway, &self.stage.token, name, start, PLENTY, 0).await
     }
 
-    /// A figure of the notifications service, by its name; 0 when it does not say.
+    /// A figure of the notifications service, by its name; 0 when there is none.
     pub async fn notifications_figure(&self, name: &str) -> Outcome<f64> {
         let answer = ask(self.doors.notifications, Template::get("/metrics")?, 200).await?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -306,7 +306,7 @@ async fn create_event_at(
     text(&ask(gateway, request, 201).await?, "event_id")
 }
 
-/// Messages waiting in a service's outbox, from the text of its metrics; `None` when they do not say.
+/// Messages waiting in a service's outbox, from the text of its metrics; `None` when it is not there.
 fn outbox_pending(metrics: &str, service: &str) -> Option<u64> {
     let label = format!("service=\"{service}\"");
     let line = metrics

@@ -19,7 +19,7 @@ pub enum Phase {
     Paid,
     /// Registrations until the mail is out.
     Mail,
-    /// Reminders to all who come to one event.
+    /// Reminders to all attendees of one event.
     Reminders,
 }
 

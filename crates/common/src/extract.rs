@@ -154,7 +154,7 @@ where
     }
 }
 
-/// The client's address: what the gateway says, when a service token proves that it is the gateway; else the peer.
+/// The client's address: as the gateway reports it, when a service token proves that it is the gateway; else the peer.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientIp(pub IpAddr);
 
@@ -318,7 +318,7 @@ pub async fn body_bytes(body: Body, max: usize) -> Result<Bytes, ApiError> {
     }
 }
 
-/// The body of a call from another service, which says what it sends.
+/// The JSON body of a call from another service, whose `Content-Type` is not checked.
 ///
 /// # Errors
 /// As [`body_bytes`], and 400 when it is not what is asked for here.

@@ -109,7 +109,7 @@ pub struct EndedSession {
 pub struct ClaimSeat {
     /// The event.
     pub event_id: EventId,
-    /// Who pays.
+    /// The payer.
     pub user_id: UserId,
 }
 
@@ -174,7 +174,7 @@ pub struct AskOrganizer {
 /// The answer; 404 `event_not_found` when there is no such event.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EventOrganizer {
-    /// Who may see and change everything about it.
+    /// The organizer, who may see and change everything about it.
     pub organizer: UserId,
 }
 
@@ -290,7 +290,7 @@ pub struct PaymentCaptured {
     pub registration_id: RegistrationId,
     /// The event of the registration.
     pub event_id: EventId,
-    /// Who paid.
+    /// The payer.
     pub user_id: UserId,
     /// How much.
     pub amount: Paise,
@@ -339,7 +339,7 @@ pub struct PaymentFailed {
     pub event_id: EventId,
     /// The event's name.
     pub event_name: String,
-    /// Who wanted to pay.
+    /// The payer.
     pub user_id: UserId,
     /// How much.
     pub amount: Paise,
@@ -347,7 +347,7 @@ pub struct PaymentFailed {
     pub reason: String,
     /// Razorpay's words for the payer; may be empty.
     pub description: String,
-    /// Why its money was not taken although it was there; `None`: the bank said no.
+    /// Why its money was not captured although it was authorized; `None`: the bank declined.
     #[serde(default)]
     pub released: Option<RefundReason>,
     /// When we learned of it.
@@ -365,7 +365,7 @@ pub struct PaymentRefunded {
     pub event_id: EventId,
     /// The event's name.
     pub event_name: String,
-    /// Who gets it.
+    /// The payer, who gets it back.
     pub user_id: UserId,
     /// How much.
     pub amount: Paise,

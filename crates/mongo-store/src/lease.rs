@@ -47,7 +47,7 @@ pub async fn acquire(
         if tx.find_one(NAME, doc! {"_id": name}).await?.is_some() {
             return Ok(None);
         }
-        // The first owner ever: one of several who come at once makes it.
+        // The first owner ever: one of several concurrent ones makes it.
         let first = doc! {"_id": name, "owner": uuid(owner), "fence": 1_i64, "until": date(until)};
         match tx.insert(NAME, vec![first]).await {
             Ok(()) => return Ok(Some(1)),

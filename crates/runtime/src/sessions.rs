@@ -15,7 +15,7 @@ use shared_state::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often the users service is asked.
+/// How often the users service is polled.
 const PACE: Duration = Duration::from_secs(5);
 /// How often before it has answered at all, and after it has not answered.
 const FIRST_PACE: Duration = Duration::from_millis(250);

@@ -298,7 +298,7 @@ async fn all_hear_what_is_published(state: Two) {
     }
 }
 
-/// Each call ends soon and says that Redis is away; limits hold; what was told meanwhile is a gap.
+/// Each call ends soon and reports that Redis is away; limits hold; what was published meanwhile is a gap.
 async fn goes_on_without(shared: &Shared) {
     until("it is noticed", async || {
         shared.status().await == Some(HealthStatus::Degraded)
@@ -402,7 +402,7 @@ async fn a_wrong_url_is_refused_and_not_shown() {
     );
 }
 
-/// Nobody reads addresses in Redis, and everything there goes by itself.
+/// Addresses cannot be read in Redis, and everything there expires.
 #[tokio::test]
 async fn keys_hide_addresses_and_expire() {
     let state = in_redis().await;

@@ -88,7 +88,7 @@ impl Source {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Goes through the rows of a query, until `row` says `false`.
+    /// Goes through the rows of a query, until `row` returns `false`.
     ///
     /// # Errors
     /// What `row` returns, or a storage error.

@@ -1,4 +1,4 @@
-//! Headers on their way through: what belongs to one hop only, and what only we may say.
+//! Headers on their way through: what belongs to one hop only, and what only we may set.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use common::context::REQUEST_ID;

@@ -1,4 +1,4 @@
-//! The gateway: the one public door. It knows which service answers which path, and lets nothing else in.
+//! The gateway: the one public entry point. It knows which service answers which path, and lets nothing else in.
 
 mod compression;
 mod cors;
@@ -18,7 +18,7 @@ use runtime::{peers::Peers, process::Context};
 use crate::{edge::Edge, health::Services, proxy::Proxy};
 
 /// How long the head of an answer may take. More than a service may (30 s) and more than the client between them
-/// waits (35 s), whose answers say better what happened.
+/// waits (35 s), whose errors are more specific.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Builds the gateway.

@@ -173,7 +173,7 @@ pub fn mark(headers: &mut HeaderMap) {
     }
 }
 
-/// Notes who is calling, for the line in the log.
+/// Notes the caller, for the line in the log.
 pub fn note_user(user: UserId) {
     let _ = CURRENT.try_with(|current| current.noted.lock().user = Some(user));
 }

@@ -294,7 +294,7 @@ async fn whole(answer: Response) -> Result<Response, UpstreamError> {
     }
 }
 
-/// Whether a service says that the first request with this key is still being worked on.
+/// Whether a service answers that the first request with this key is still being worked on.
 fn is_in_flight(answer: &Response) -> bool {
     answer.status() == StatusCode::CONFLICT && answer.headers().contains_key(header::RETRY_AFTER)
 }

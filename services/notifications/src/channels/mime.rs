@@ -18,7 +18,7 @@ use super::MailError;
 /// The domain of our message ids. It need not exist; it must not change, or repeats are not recognised.
 const ID_DOMAIN: &str = "organise-event";
 
-/// Who e-mail is from. Cheap to clone.
+/// The sender of e-mail. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FromAddress(Mailbox);
 

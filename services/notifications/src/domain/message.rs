@@ -190,7 +190,7 @@ pub struct Message {
     pub name: Option<String>,
     /// The content beyond the event's facts.
     pub details: Details,
-    /// The event as it was when the message was stored, so that every try says the same.
+    /// The event as it was when the message was stored, so that every try has the same text.
     pub facts: Option<EventFacts>,
     /// What became of it.
     pub status: Status,

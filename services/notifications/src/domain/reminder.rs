@@ -16,7 +16,7 @@ pub const LEADS: [(Kind, TimeDelta); 2] = [
 pub struct Planned {
     /// Which reminder.
     pub kind: Kind,
-    /// When.
+    /// When it is due.
     pub due_at: Timestamp,
 }
 
@@ -42,7 +42,7 @@ pub enum Verdict {
     },
     /// The event has moved; this is its new time.
     Move {
-        /// When.
+        /// When it is due.
         due_at: Timestamp,
     },
     /// It is not needed any more.

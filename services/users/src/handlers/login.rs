@@ -136,9 +136,9 @@ pub async fn login(
     }
 }
 
-/// Asked again here, on the hashing thread, because many guesses sent at once have all passed the first
-/// question by the time the first of them turns out wrong. So at most as many as there are threads get past
-/// the limit. It also counts the guesses of callers who do not wait for the answer.
+/// Checked again here, on the hashing thread, because many guesses sent at once have all passed the first
+/// check by the time the first of them turns out wrong. So at most as many as there are threads get past the
+/// limit. It also counts the guesses of callers who do not wait for the answer.
 fn judge(
     kernel: &mut Kernel,
     guesses: &Guesses,

@@ -75,7 +75,7 @@ pub const COLLECTIONS: &[Collection] = &[
         fields: &[
             ("user_id", "binData"),
             ("event_id", "binData"),
-            ("event_version", "long?"), // what it says of the event; left out: all it says is in details
+            ("event_version", "long?"), // of the event's facts; left out: all content is in details
             ("occurrence", "binData"),  // the registration or payment it is about
             ("kind", "string"),
             ("channel", "string"),
