@@ -1,4 +1,4 @@
-//! The pipeline of a service: what every request passes on its way in and out, whoever calls.
+//! The pipeline of a service: what every request passes on its way in and out, from any caller.
 //!
 //! It gives the request an id, bounds the handler's time, turns panics and every failed answer into the one error
 //! shape, counts, and logs. It wraps the router from outside, so axum's own answers pass it too.
