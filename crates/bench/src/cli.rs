@@ -15,7 +15,7 @@ pub struct Options {
     pub time: Duration,
     /// Keep-alive connections.
     pub connections: usize,
-    /// People signed up for real in the mail phase.
+    /// Users signed up for real in the mail phase.
     pub users: usize,
     /// Worker threads of the generator.
     pub threads: usize,

@@ -22,7 +22,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Says what was being done when something failed.
+/// Adds what was being done when something failed.
 pub trait Doing<T> {
     /// Turns the error into a [`Failure`] that begins with `what`.
     fn doing(self, what: &str) -> Outcome<T>;

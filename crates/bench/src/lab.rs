@@ -1,4 +1,4 @@
-//! The running system with what every phase needs: people, events, and a way to ask and to wait.
+//! The running system with what every phase needs: users, events, and a way to send requests and to wait.
 
 use std::{
     net::SocketAddr,
@@ -39,10 +39,10 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// How long an outbox may take to run empty, beside two and a half times the measured time.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections that sign people up: more than cores, so that no core waits.
+/// Connections that sign users up: more than cores, so that no core waits.
 const SIGN_UP_CONNECTIONS: usize = 16;
 
-/// A person that the users service knows.
+/// An account of the users service.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The address.
@@ -139,7 +139,7 @@ impl Lab {
         })
     }
 
-    /// Stops both programs; says how long the system took.
+    /// Stops both programs; returns how long the system took.
     pub async fn close(self) -> Outcome<Duration> {
         drop(self.bare_server);
         self.system.stop().await
@@ -155,7 +155,7 @@ impl Lab {
         create_event_at(self.doors.gateway, &self.stage.token, name, start, PLENTY, 0).await
     }
 
-    /// A figure of the notifications service, by its name; 0 when it does not say.
+    /// A figure of the notifications service, by its name; 0 when there is none.
     pub async fn notifications_figure(&self, name: &str) -> Outcome<f64> {
         let answer = ask(self.doors.notifications, Template::get("/metrics")?, 200).await?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -166,7 +166,7 @@ impl Lab {
         Ok(value.unwrap_or_default())
     }
 
-    /// A user of whom only the token's signature knows: id and token.
+    /// A user without an account, with a validly signed token: id and token.
     pub fn stranger(&self) -> Outcome<(String, String)> {
         minted(&self.minter)
     }
@@ -192,8 +192,8 @@ impl Lab {
         Ok(accounts)
     }
 
-    /// Waits until the services have sent all messages from their outboxes; says how many were waiting at
-    /// first, and how long it took.
+    /// Waits until the services have sent all messages from their outboxes; returns how many were waiting at first, and
+    /// how long it took.
     pub async fn drain(&self) -> Outcome<(u64, Duration)> {
         let patience = DRAIN_PATIENCE + self.options.time * 5 / 2;
         let began = Instant::now();
@@ -306,7 +306,7 @@ async fn create_event_at(
     text(&ask(gateway, request, 201).await?, "event_id")
 }
 
-/// Messages waiting in a service's outbox, from the text of its metrics; `None` when they do not say.
+/// Messages waiting in a service's outbox, from the text of its metrics; `None` when it is not there.
 fn outbox_pending(metrics: &str, service: &str) -> Option<u64> {
     let label = format!("service=\"{service}\"");
     let line = metrics

@@ -16,7 +16,7 @@ use crate::{
 /// Commits of the disk probe.
 const DISK_PROBES: usize = 100;
 
-/// The machine, for whoever reads the table later.
+/// The machine, as the table describes it.
 pub struct Machine {
     lines: Vec<(&'static str, String)>,
 }

@@ -139,7 +139,7 @@ fn note_failure(phase: Phase, result: Outcome<()>, report: &mut Report) {
     }
 }
 
-/// Resolves when the person at the terminal has had enough, so that the servers are stopped too.
+/// Resolves on SIGTERM or Ctrl-C, so that the servers are stopped too.
 async fn stopped() -> Outcome<()> {
     let mut terminate = signal(SignalKind::terminate()).doing("cannot listen for signals")?;
     tokio::select! {

@@ -19,7 +19,7 @@ pub enum Phase {
     Paid,
     /// Registrations until the mail is out.
     Mail,
-    /// Reminders to all who come to one event.
+    /// Reminders to all attendees of one event.
     Reminders,
 }
 
@@ -52,7 +52,7 @@ impl Phase {
         }
     }
 
-    /// Whether it takes so long that it is run only for who asks for it.
+    /// Whether it takes so long that it is run only when named.
     pub fn only_when_named(self) -> bool {
         matches!(self, Self::Build | Self::Reminders)
     }

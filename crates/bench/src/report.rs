@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-/// Everything to be told at the end.
+/// Everything to be reported at the end.
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,

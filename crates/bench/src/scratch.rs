@@ -37,7 +37,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed is left for the next `cargo clean`; there is nobody to tell.
+        // What cannot be removed is left for the next `cargo clean`; a destructor cannot return the error.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

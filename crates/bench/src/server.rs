@@ -45,8 +45,8 @@ impl Server {
         command
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            // From here no `.env` of the developer's is found: nothing but the defaults is measured, and no
-            // real mail server hears of the people made up here.
+            // From here no `.env` of the developer's is found: nothing but the defaults is measured, and no real mail
+            // server gets mail for the users made up here.
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(output)
@@ -75,7 +75,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Waits until `path` answers 200, and says how long that took since the start.
+    /// Waits until `path` answers 200, and returns how long that took since the start.
     ///
     /// # Errors
     /// When the process ends first or is not ready in time, with the end of what it printed.
@@ -106,7 +106,7 @@ impl Server {
         }
     }
 
-    /// Asks the process to stop (SIGTERM) and waits for it; says how long it took.
+    /// Asks the process to stop (SIGTERM) and waits for it; returns how long it took.
     ///
     /// # Errors
     /// When it does not stop in time, or not with exit code 0.
@@ -121,7 +121,7 @@ impl Server {
 
     async fn stop_alone(&mut self) -> Outcome<Duration> {
         let asked = Instant::now();
-        // The standard library can only kill; the shell knows how to ask.
+        // The standard library can only send SIGKILL; the shell sends SIGTERM.
         Command::new("sh")
             .args(["-c", &format!("kill -TERM {}", self.pid())])
             .status()

@@ -40,7 +40,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds the programs, after building them unless told not to.
+    /// Finds the programs, after building them unless `--no-build` is set.
     pub fn prepare(options: &Options) -> Outcome<Self> {
         if cfg!(debug_assertions) && !options.self_test {
             return Err(Failure::new(
@@ -166,7 +166,7 @@ impl Programs {
 /// Where the system listens.
 #[derive(Debug, Clone, Copy)]
 pub struct Doors {
-    /// The public door.
+    /// The public entry point.
     pub gateway: SocketAddr,
     /// The events service itself, for its metrics.
     pub events: SocketAddr,

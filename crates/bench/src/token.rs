@@ -12,7 +12,7 @@ pub const ISSUER: &str = "organise-event";
 /// Seconds a minted token is valid: longer than any run.
 const LIFETIME_SECONDS: u64 = 3600;
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
     /// Always [`ISSUER`].

@@ -95,7 +95,7 @@ struct ServiceClaims {
     jti: Uuid,
 }
 
-/// Why a token is refused. The caller is told only that it is.
+/// Why a token is refused. The caller sees only that it is.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// Wrong form, signature, algorithm, issuer, audience or kind.
@@ -257,7 +257,7 @@ impl Auth {
 fn rules(issuer: Option<&str>, audience: &str, required: &[&str]) -> Validation {
     let mut rules = Validation::new(Algorithm::HS256);
     rules.validate_exp = false;
-    // We never write `nbf`; whoever does means it, and by a clock that no test moves.
+    // We never write `nbf`; an issuer that does means it, by a clock that no test moves.
     rules.validate_nbf = true;
     rules.set_audience(&[audience]);
     if let Some(issuer) = issuer {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 /// A point in time, UTC, in whole milliseconds: the precision every store keeps.
 pub type Timestamp = DateTime<Utc>;
 
-/// Tells the time. Cheap to clone.
+/// Reads the current time. Cheap to clone.
 #[derive(Clone)]
 pub struct Clock(TimeSource);
 
@@ -53,7 +53,7 @@ pub fn from_millis(millis: i64) -> Timestamp {
 }
 
 /// The latest end that a lease from `now` until `until` can meet in a row written by a clock that agrees with ours: twice
-/// its length from now. A later one was written before the clock was put back, and its time is over.
+/// its length from now. A later one was written before the clock was set back, and has expired.
 ///
 /// Two processes whose clocks differ by less than a lease's length never take each other's leases for such; and fences
 /// make it harmless if they do.

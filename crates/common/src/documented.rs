@@ -2,8 +2,8 @@
 
 use axum::http::Method;
 
-/// Documented POST routes, each with the `message` of every failure it gives, whoever gives it: the service, an
-/// extractor, the gateway, or the gateway in place of a service that is down.
+/// Documented POST routes, each with the `message` of every failure, wherever it arises: in the service, an extractor,
+/// the gateway, or the gateway in place of a service that is down.
 const FAILURES: [(&str, &str); 4] = [
     ("/api/users/register", "Error registering user."),
     ("/api/organiser/create_event", "Error creating event."),

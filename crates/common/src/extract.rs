@@ -154,7 +154,7 @@ where
     }
 }
 
-/// The client's address: what the gateway says, when a service token proves that it is the gateway; else the peer.
+/// The client's address: as the gateway reports it, when a service token proves that it is the gateway; else the peer.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientIp(pub IpAddr);
 
@@ -318,7 +318,7 @@ pub async fn body_bytes(body: Body, max: usize) -> Result<Bytes, ApiError> {
     }
 }
 
-/// The body of a call from another service, which says what it sends.
+/// The JSON body of a call from another service, whose `Content-Type` is not checked.
 ///
 /// # Errors
 /// As [`body_bytes`], and 400 when it is not what is asked for here.
@@ -336,7 +336,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     };
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    // JSON is UTF-8 (RFC 8259, 8.1); who says otherwise has sent something else.
+    // JSON is UTF-8 (RFC 8259, 8.1); another charset means another format.
     let in_utf8 = parts
         .filter_map(|part| part.split_once('='))
         .all(|(name, value)| {
@@ -383,7 +383,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    /// A parameter, when it is there and not empty: forms send the fields that nobody filled in.
+    /// A parameter, when it is there and not empty: forms send fields that were left empty.
     pub fn get<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         if self.values.get(name).is_some_and(String::is_empty) {
             self.known.push(name.to_owned());

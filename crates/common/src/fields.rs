@@ -335,7 +335,7 @@ mod tests {
             let error = Fields::read::<Both>(body.as_bytes()).err().unwrap();
             assert_eq!(error.to_string(), said, "{body}");
         }
-        // What nobody asks for is ignored.
+        // Fields that are not read are ignored.
         assert!(Fields::read::<Both>(br#"{"other": "\ud83d"}"#).is_ok());
     }
 

@@ -43,7 +43,7 @@ pub trait Check: Send + Sync {
 pub struct HealthReport {
     /// The worst of the parts.
     pub status: HealthStatus,
-    /// Who reports.
+    /// The reporting service.
     pub service: String,
     /// Each dependency.
     pub checks: BTreeMap<String, HealthStatus>,

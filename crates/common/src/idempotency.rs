@@ -167,7 +167,7 @@ impl<T> Outcome<T> {
 }
 
 /// Whether the request that claimed its key at `since` until `until` may still be at work. A claim whose end is further
-/// ahead than [`latest_end`] was made before the clock was put back.
+/// ahead than [`latest_end`] was made before the clock was set back.
 pub fn is_in_flight(since: Timestamp, until: Timestamp, now: Timestamp) -> bool {
     now < until && until <= latest_end(now, now + (until - since))
 }
@@ -190,7 +190,7 @@ mod tests {
             (3600, false),
             (-1, true), // clocks of two machines
             (-19, true),
-            (-21, false), // the clock was put back
+            (-21, false), // the clock was set back
             (-3600, false),
             (-86_400, false),
         ] {

@@ -29,7 +29,7 @@ const BUCKETS: [f64; 11] = [
 /// The recorder keeps every measured time until it is asked to fold them into their buckets: so often, in requests.
 const FOLD: u64 = 8192;
 
-/// Something that knows a figure when asked, such as the length of a queue.
+/// A source of figures that are read on demand, such as the length of a queue.
 #[async_trait]
 pub trait Gauge: Send + Sync {
     /// Name, help text and value of each figure; none when they cannot be had right now. A figure that only grows has
@@ -78,7 +78,7 @@ struct Counted {
 }
 
 impl Metrics {
-    /// Figures of `service`, with gauges that are read when somebody asks.
+    /// Figures of `service`, with gauges that are read on each scrape.
     pub fn new(service: &'static str, gauges: Vec<Box<dyn Gauge>>) -> Self {
         // Only an empty list of buckets is refused.
         let builder = PrometheusBuilder::new()

@@ -1,4 +1,4 @@
-//! Messages between services: CloudEvents 1.0 written to an outbox in the commit of the change they tell of,
+//! Messages between services: CloudEvents 1.0 written to an outbox in the commit of the change they report,
 //! delivered in batches by a relay, at least once and in order per subject, and consumed once through an inbox.
 
 use async_trait::async_trait;
@@ -23,9 +23,9 @@ pub const INBOX_KEPT_FOR_MILLIS: i64 = 8 * 24 * 3600 * 1000;
 
 /// A message about to be stored.
 pub struct NewMessage {
-    /// Its id, by which the subscriber tells repeats.
+    /// The message's id, by which the subscriber recognizes repeats.
     pub id: Uuid,
-    /// The service that must hear of it.
+    /// The service that is to consume it.
     pub destination: &'static str,
     /// What happened, such as `registration.confirmed`.
     pub kind: &'static str,
@@ -125,13 +125,13 @@ impl CloudEvent {
             .map_err(|error| format!("this release does not understand the data: {error}"))
     }
 
-    /// What is to be said of a message of a kind that is none of those that a service knows.
+    /// Why a message is refused whose kind the service does not know.
     pub fn unknown_kind(&self) -> String {
         format!("this release does not know messages of the kind {}", self.kind)
     }
 }
 
-/// What a subscriber says of one message.
+/// A subscriber's answer for one message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Receipt {
     /// The message.
@@ -191,11 +191,11 @@ impl Receipt {
         }
     }
 
-    /// The receipt of a message that was consumed or met a row that cannot be read, which is no trouble of the others
+    /// The receipt of a message that was consumed or met a row that cannot be read, which does not affect the others
     /// in its batch.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub fn unless_unreadable(id: Uuid, taken: Result<Self, StoreError>) -> Result<Self, StoreError> {
         match taken {
             Err(error @ StoreError::Corrupt(_)) => Ok(Self::retry(id, error)),
@@ -210,7 +210,7 @@ pub struct Failure {
     pub seq: i64,
     /// When to try again; `None` makes it a dead letter.
     pub retry_at: Option<Timestamp>,
-    /// What the subscriber said.
+    /// The reason from the subscriber.
     pub why: String,
 }
 

@@ -294,7 +294,7 @@ pub fn is_problem(response: &Response) -> bool {
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Writes a failed response in the one shape. A response that is no [`ApiError`] (axum's own 404 and 405, an
-/// upstream's error page) loses its body, because nobody vouches for what is in it, and keeps its headers.
+/// upstream's error page) loses its body, because its content cannot be trusted, and keeps its headers.
 pub fn render(response: Response, method: &Method, path: &str, request_id: &str) -> (Response, ApiError) {
     let (mut parts, _) = response.into_parts();
     let error = parts

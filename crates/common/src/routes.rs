@@ -12,7 +12,7 @@ use crate::services::Service;
 pub struct Route {
     /// Segments; `{name}` is any one, `{*rest}` at the end any number, also none.
     pub path: &'static str,
-    /// Who answers.
+    /// The service that answers.
     pub service: Service,
     /// Who may call.
     pub audience: Audience,
@@ -33,7 +33,7 @@ pub struct Route {
 pub enum Audience {
     /// Anyone, signed in or not.
     Anyone,
-    /// Whoever is signed in.
+    /// Any signed-in user.
     SignedIn,
     /// Organizers.
     Organizers,

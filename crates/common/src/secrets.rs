@@ -1,4 +1,4 @@
-//! Secrets made at first start, so that nobody has to invent one and none is built in.
+//! Secrets generated at first start, so that none has to be invented and none is built in.
 
 use std::{
     fs::{self, OpenOptions},
@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use crate::ids::new_id;
 
 /// The secret kept in the file `name` of `dir`; 256 random bits in hex are written there when it does not exist. Several
-/// processes may start at once: the first one's secret is everybody's.
+/// processes may start at once: all use the first one's secret.
 ///
 /// # Errors
 /// When the file can be neither read nor made.
@@ -25,8 +25,8 @@ pub fn read_or_create(dir: &Path, name: &str) -> io::Result<SecretString> {
     let mut random = [0u8; 32];
     SysRng.try_fill_bytes(&mut random).map_err(io::Error::other)?;
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    // Written whole under another name and then linked, so that nobody reads half of it; a link, unlike a rename,
-    // does not replace what another process has linked meanwhile.
+    // Written whole under another name and then linked, so that no process reads half of it; a link, unlike a
+    // rename, does not replace what another process has linked meanwhile.
     let draft = dir.join(format!(".{name}.{}", new_id()));
     let mut file = OpenOptions::new()
         .write(true)

@@ -1,8 +1,8 @@
-//! The registry of services: all that is different between them where they are started, asked and written to.
+//! The registry of services: all that is different between them where they are started, called and sent messages.
 
 use crate::{settings::Settings, wire::service};
 
-/// A service. The gateway is none: it keeps nothing and nobody asks it.
+/// A service. The gateway is none: it stores nothing and no service calls it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Service {
     /// Accounts and sessions.

@@ -1,8 +1,8 @@
 //! Sessions that have ended before their tokens ran out, so that the tokens are refused everywhere.
 //!
 //! The users service keeps them in its store, which is the one that counts. Every process has the list in its memory,
-//! where checking a token costs nothing and does not depend on Redis. It learns of new ones from the bus, at once, and
-//! by asking the users service every few seconds, for what the bus has lost.
+//! where checking a token costs nothing and does not depend on Redis. It receives new ones from the bus, at once, and
+//! by polling the users service every few seconds, for what the bus has lost.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -32,10 +32,10 @@ struct Known {
     source: RwLock<ListState>,
 }
 
-/// When the users service was asked first and when it last answered, by a clock that nobody puts back.
+/// When the users service was asked first and when it last answered, by the monotonic clock.
 #[derive(Clone, Copy, Default)]
 enum ListState {
-    /// Nobody asks: the list is what was added to it.
+    /// It is not asked: the list is what was added to it.
     #[default]
     None,
     Silent(Instant),

@@ -311,7 +311,7 @@ impl Settings {
         }
     }
 
-    /// How the world reaches the gateway that listens on `port`.
+    /// The public URL of the gateway that listens on `port`.
     pub fn public_url(&self, port: u16) -> String {
         self.public_url
             .clone()
@@ -402,7 +402,7 @@ impl Reader<'_> {
         set.or_else(|| Some(default.to_owned()).filter(|text| !text.is_empty()))
     }
 
-    /// Values are not repeated in messages: some are secrets, and the person can look.
+    /// Values are not repeated in messages: some are secrets, and the operator can look.
     fn optional<T>(
         &mut self,
         name: &'static str,

@@ -14,7 +14,7 @@ use crate::{
     store::StoreError,
 };
 
-/// What a service is told: the kinds of messages that it understands.
+/// What a service consumes: the kinds of messages that it understands.
 pub trait Fact: Sized {
     /// Reads a message.
     ///
@@ -26,11 +26,11 @@ pub trait Fact: Sized {
 /// A message that is understood.
 #[derive(Clone, Debug)]
 pub struct Incoming<F> {
-    /// Its id, by which repeats are noticed.
+    /// The message's id, by which repeats are noticed.
     pub id: Uuid,
     /// The request that caused it.
     pub request_id: Option<String>,
-    /// What it tells.
+    /// The fact it carries.
     pub fact: F,
 }
 

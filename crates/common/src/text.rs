@@ -8,8 +8,8 @@ pub fn nfkc(text: &str) -> String {
     text.nfkc().collect()
 }
 
-/// Whether somebody who looks at the character sees nothing: blanks, controls, what Unicode calls
-/// default ignorable, annotation marks, the empty Braille cell and Hangul's fillers.
+/// Whether the character shows nothing: blanks, controls, what Unicode calls default ignorable, annotation marks,
+/// the empty Braille cell and Hangul's fillers.
 pub fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()

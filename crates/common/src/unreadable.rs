@@ -88,7 +88,7 @@ impl<T, Key: Display> Sifted<T, Key> {
     }
 }
 
-/// Says that a list goes without a row.
+/// Counts and logs that a list leaves out a row.
 pub fn left_out(table: &'static str, key: &dyn Display, why: &str) {
     count(table);
     if not_named_lately(format!("{table} {key}")) {
@@ -96,7 +96,7 @@ pub fn left_out(table: &'static str, key: &dyn Display, why: &str) {
     }
 }
 
-/// Says that a row was taken out of its queue.
+/// Counts and logs that a row was taken out of its queue.
 pub fn set_aside(table: &'static str, key: &dyn Display, why: &str) {
     count(table);
     tracing::error!(table, row = %key, why, "an unreadable row was set aside");
@@ -117,7 +117,7 @@ pub fn counts(service: &str) -> Vec<(&'static str, u64)> {
         .collect()
 }
 
-/// What is wrong with text that is not the JSON that is written here, without a word of the text.
+/// What is wrong with text that is not the JSON that is written here, without quoting the text.
 pub fn not_json(what: &str, error: &serde_json::Error) -> StoreError {
     let (line, column) = (error.line(), error.column());
     let why = match error.classify() {

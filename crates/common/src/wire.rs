@@ -1,4 +1,4 @@
-//! What services say to each other: questions with their answers, and the facts inside messages.
+//! What services send each other: requests with their answers, and the facts inside messages.
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub mod kind {
     pub const PAYMENT_FAILED: &str = "payment.failed";
 }
 
-/// `POST /internal/users/lookup` (users): who are these?
+/// `POST /internal/users/lookup` (users): these users' cards.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LookupUsers {
     /// At most 500.
@@ -71,12 +71,12 @@ pub struct UserCard {
     pub name: Option<String>,
     /// E.164.
     pub phone: Option<String>,
-    /// The IANA zone they live by, where they have said so.
+    /// The user's IANA zone, when set.
     #[serde(default)]
     pub timezone: Option<String>,
 }
 
-/// `POST /internal/users/ended_sessions` (users): whose tokens are to be refused?
+/// `POST /internal/users/ended_sessions` (users): the sessions whose tokens are to be refused.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ListEndedSessions {
     /// Those that ended then or later.
@@ -92,7 +92,7 @@ pub struct EndedSessions {
     pub sessions: Vec<EndedSession>,
 }
 
-/// A session that has ended; also the message on the bus that says so.
+/// A session that has ended; also its message on the bus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedSession {
     /// The session.
@@ -103,13 +103,13 @@ pub struct EndedSession {
     pub until: Timestamp,
 }
 
-/// `POST /internal/registrations/claim` (events): what does this user owe for this event? Takes a hold when the user
-/// has no live registration.
+/// `POST /internal/registrations/claim` (events): what this user owes for this event. Takes a hold when the user has
+/// no live registration.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ClaimSeat {
     /// The event.
     pub event_id: EventId,
-    /// Who pays.
+    /// The payer.
     pub user_id: UserId,
 }
 
@@ -131,7 +131,7 @@ pub struct SeatClaim {
     pub held_until: Option<Timestamp>,
 }
 
-/// `POST /internal/registrations/secure` (events): money waits to be captured. Would it confirm a registration? Then its
+/// `POST /internal/registrations/secure` (events): money waits to be captured. If it would confirm a registration, the
 /// seat is held for another minute at least, so that it does so once it is captured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SecureSeat {
@@ -164,7 +164,7 @@ pub struct ExtendedHold {
     pub until: Timestamp,
 }
 
-/// `POST /internal/events/organizer` (events): whose event is it?
+/// `POST /internal/events/organizer` (events): the event's organizer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AskOrganizer {
     /// The event.
@@ -174,7 +174,7 @@ pub struct AskOrganizer {
 /// The answer; 404 `event_not_found` when there is no such event.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EventOrganizer {
-    /// Who may see and change everything about it.
+    /// The organizer, who may see and change everything about it.
     pub organizer: UserId,
 }
 
@@ -183,7 +183,7 @@ pub struct EventOrganizer {
 pub struct EventFacts {
     /// The event.
     pub event_id: EventId,
-    /// Its name.
+    /// The event's name.
     pub name: String,
     /// Where it is.
     pub address: String,
@@ -214,9 +214,9 @@ impl EventFacts {
 pub struct RegistrationConfirmed {
     /// The registration.
     pub registration_id: RegistrationId,
-    /// Whose.
+    /// The attendee.
     pub user_id: UserId,
-    /// For what.
+    /// The event.
     pub event: EventFacts,
     /// The ticket.
     pub ticket_id: TicketId,
@@ -245,9 +245,9 @@ pub enum EndReason {
 pub struct RegistrationEnded {
     /// The registration.
     pub registration_id: RegistrationId,
-    /// Whose.
+    /// The attendee.
     pub user_id: UserId,
-    /// For what.
+    /// The event.
     pub event: EventFacts,
     /// Whether it had been confirmed.
     pub was_confirmed: bool,
@@ -267,9 +267,9 @@ pub struct RegistrationEnded {
 pub struct HoldExpired {
     /// The registration.
     pub registration_id: RegistrationId,
-    /// Whose.
+    /// The attendee.
     pub user_id: UserId,
-    /// For what.
+    /// The event.
     pub event: EventFacts,
     /// What it would have cost.
     pub amount: Paise,
@@ -290,7 +290,7 @@ pub struct PaymentCaptured {
     pub registration_id: RegistrationId,
     /// The event of the registration.
     pub event_id: EventId,
-    /// Who paid.
+    /// The payer.
     pub user_id: UserId,
     /// How much.
     pub amount: Paise,
@@ -339,7 +339,7 @@ pub struct PaymentFailed {
     pub event_id: EventId,
     /// The event's name.
     pub event_name: String,
-    /// Who wanted to pay.
+    /// The payer.
     pub user_id: UserId,
     /// How much.
     pub amount: Paise,
@@ -347,10 +347,10 @@ pub struct PaymentFailed {
     pub reason: String,
     /// Razorpay's words for the payer; may be empty.
     pub description: String,
-    /// Why its money was not taken although it was there; `None`: the bank said no.
+    /// Why its money was not captured although it was authorized; `None`: the bank declined.
     #[serde(default)]
     pub released: Option<RefundReason>,
-    /// When we heard of it.
+    /// When we learned of it.
     pub failed_at: Timestamp,
 }
 
@@ -365,7 +365,7 @@ pub struct PaymentRefunded {
     pub event_id: EventId,
     /// The event's name.
     pub event_name: String,
-    /// Who gets it.
+    /// The payer, who gets it back.
     pub user_id: UserId,
     /// How much.
     pub amount: Paise,

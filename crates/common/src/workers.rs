@@ -1,4 +1,4 @@
-//! Background work: started together, stopped together, and never dead in silence.
+//! Background work: started together and stopped together; a task that dies takes the process down.
 
 use std::{fmt::Display, future::Future, io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -29,8 +29,8 @@ impl Workers {
         self.stop.clone()
     }
 
-    /// Runs a task until the stop. One that panics, or ends before it was told to, takes the process down: half a
-    /// system that looks whole is worse than one that is restarted.
+    /// Runs a task until the stop. One that panics, or ends before the stop, takes the process down: half a system that
+    /// looks whole is worse than one that is restarted.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let (stop, died) = (self.stop.clone(), self.died.clone());
         let task = tokio::spawn(work);
@@ -63,8 +63,7 @@ impl Workers {
     }
 }
 
-/// SIGTERM and Ctrl-C. Made before anything tells the world that the process is there: until then they would end it
-/// without a word.
+/// SIGTERM and Ctrl-C. Made before the process announces itself: until then they would end it without a log line.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -208,8 +207,7 @@ pub fn backoff(attempts: u32) -> Duration {
 pub struct WakeSignal(Arc<RwLock<Vec<Arc<Notify>>>>);
 
 impl WakeSignal {
-    /// A listener of one relay or worker, which is notified of each wake from now on; one that comes while nobody waits
-    /// is kept.
+    /// A listener of one relay or worker, notified of each wake from now on; one that comes while none waits is kept.
     pub fn listen(&self) -> Arc<Notify> {
         let listener = Arc::<Notify>::default();
         self.0.write().push(Arc::clone(&listener));

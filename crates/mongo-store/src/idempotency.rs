@@ -50,7 +50,7 @@ pub fn id(caller: UserId, route: &str, key: &str) -> Bson {
 /// Looks a keyed change up: `None` when it may go ahead. Then [`keep`] its answer in the same transaction.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn check<T>(tx: &mut Tx, keyed: &Keyed<T>, now: Timestamp) -> Result<Option<Refusal>, StoreError> {
     match &keyed.key {
         Some(key) => find(tx, key, now).await,
@@ -61,7 +61,7 @@ pub async fn check<T>(tx: &mut Tx, keyed: &Keyed<T>, now: Timestamp) -> Result<O
 /// Stores the answer to a keyed change that was carried out.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn keep<T>(tx: &mut Tx, keyed: &Keyed<T>, value: &T, now: Timestamp) -> Result<(), StoreError> {
     match &keyed.key {
         Some(key) => store(tx, key, &(keyed.answer)(value), now).await,
@@ -72,7 +72,7 @@ pub async fn keep<T>(tx: &mut Tx, keyed: &Keyed<T>, value: &T, now: Timestamp) -
 /// Looks a key up: `None` when the request may go ahead.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn find(tx: &mut Tx, key: &Key, now: Timestamp) -> Result<Option<Refusal>, StoreError> {
     let oldest = date(from_millis(now.timestamp_millis() - KEPT_FOR_SECONDS * 1000));
     let kept = doc! {"_id": id_of(key), "created_at": {"$gt": oldest}};
@@ -97,7 +97,7 @@ pub async fn find(tx: &mut Tx, key: &Key, now: Timestamp) -> Result<Option<Refus
 /// Claims a key for work that takes several steps, until `until`; `Some` when it may not be claimed.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn claim(
     tx: &mut Tx,
     key: &Key,
@@ -114,7 +114,7 @@ pub async fn claim(
 /// Gives a claim back, so that the caller may try again.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn release(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
     let claimed = doc! {"_id": id_of(key), "status": {"$exists": false}};
     tx.delete(NAME, claimed).await.map(drop)
@@ -123,7 +123,7 @@ pub async fn release(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
 /// Forgets a key with its answer, which has turned out not to be true.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn forget(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
     tx.delete(NAME, doc! {"_id": id_of(key)}).await.map(drop)
 }
@@ -131,7 +131,7 @@ pub async fn forget(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
 /// Stores the answer to a request.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn store(tx: &mut Tx, key: &Key, answer: &Answer, now: Timestamp) -> Result<(), StoreError> {
     put(tx, key, Some(answer), now, now).await
 }
@@ -160,7 +160,7 @@ async fn put(
 /// Drops keys past their 24 hours, at most `limit`; gives the number dropped.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn purge(db: &Mongo, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let oldest = date(from_millis(now.timestamp_millis() - KEPT_FOR_SECONDS * 1000));
     let old = doc! {"created_at": {"$lte": oldest}};

@@ -25,7 +25,7 @@ const NAME: &str = "inbox";
 /// Of two transactions with the same message one meets the other's id and is run again.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn first_time(tx: &mut Tx, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
     if tx.find_one(NAME, doc! {"_id": uuid(id)}).await?.is_some() {
         return Ok(false);
@@ -38,7 +38,7 @@ pub async fn first_time(tx: &mut Tx, id: Uuid, now: Timestamp) -> Result<bool, S
 /// Notes several message ids in the transaction of their effects; gives those that were not there.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn first_times(
     tx: &mut Tx,
     ids: impl Iterator<Item = Uuid>,
@@ -62,7 +62,7 @@ pub async fn first_times(
 /// Drops ids that no relay will send again, at most `limit`; gives the number dropped.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn purge(db: &Mongo, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let oldest = date(from_millis(now.timestamp_millis() - INBOX_KEPT_FOR_MILLIS));
     let old = doc! {"received_at": {"$lte": oldest}};

@@ -21,7 +21,7 @@ pub(super) const NAME: &str = "leases";
 /// Takes or renews a lease until `until`; gives its fence, or `None` while another owner holds it.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn acquire(
     db: &Mongo,
     name: &str,
@@ -47,7 +47,7 @@ pub async fn acquire(
         if tx.find_one(NAME, doc! {"_id": name}).await?.is_some() {
             return Ok(None);
         }
-        // The first owner ever: one of several who come at once makes it.
+        // The first owner ever: one of several concurrent ones makes it.
         let first = doc! {"_id": name, "owner": uuid(owner), "fence": 1_i64, "until": date(until)};
         match tx.insert(NAME, vec![first]).await {
             Ok(()) => return Ok(Some(1)),
@@ -62,7 +62,7 @@ pub async fn acquire(
 /// the lease, so that of this work and a takeover at the same time one comes before the other.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn holds(tx: &mut Tx, name: &str, owner: Uuid, fence: i64) -> Result<bool, StoreError> {
     let held = doc! {"_id": name, "owner": uuid(owner), "fence": fence};
     tx.update(NAME, held, doc! {"$inc": {"settled": 1_i64}}).await
@@ -71,7 +71,7 @@ pub async fn holds(tx: &mut Tx, name: &str, owner: Uuid, fence: i64) -> Result<b
 /// Hands a lease back, so that another worker need not wait for it to run out.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn release(db: &Mongo, name: &str, owner: Uuid) -> Result<(), StoreError> {
     let until = doc! {"$set": {"until": date(from_millis(0))}};
     db.read()

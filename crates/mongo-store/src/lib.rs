@@ -41,7 +41,7 @@ pub use self::{
 use common::store::StoreError;
 
 /// One operation, answer included. A primary that fails is replaced within about 12 s (electionTimeoutMillis and a
-/// little); whoever waits longer than this for one operation is told that the store is away.
+/// little); an operation that takes longer than this fails as [`StoreError::Unavailable`].
 pub const OPERATION: Duration = Duration::from_secs(10);
 /// How long a server may be looked for.
 const SELECTION: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ impl Mongo {
         Self::open_watched(uri, service, collections, None).await
     }
 
-    /// As [`Mongo::open`]; `watch` hears of every command that is sent, for tests.
+    /// As [`Mongo::open`]; `watch` receives every command that is sent, for tests.
     ///
     /// # Errors
     /// See [`Mongo::open`].
@@ -102,7 +102,7 @@ impl Mongo {
     /// Runs a command of the server, which no method of [`Tx`] is for.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn command(&self, command: Document) -> Result<Document, StoreError> {
         bounded(self.db.run_command(command)).await
     }
@@ -112,7 +112,7 @@ impl Mongo {
     /// it did not see coming: the next look sees what was in the way. An `Err` undoes all.
     ///
     /// # Errors
-    /// What `change` returns, or the store's own trouble.
+    /// What `change` returns, or a storage error.
     pub async fn write<C, T, E>(
         &self,
         context: C,
@@ -205,7 +205,7 @@ pub async fn require_replica_set(db: &Database) -> Result<(), StoreError> {
 /// An operation with its timeout.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn bounded<T>(
     operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, StoreError> {

@@ -1,4 +1,4 @@
-//! The mark of a migration of SQLite files in a database: who copies into it, what, and whether all is there.
+//! The mark of a migration of SQLite files in a database: what is copied into it, from where, and whether all is there.
 
 use mongodb::bson::{Document, doc};
 
@@ -17,7 +17,7 @@ pub const SCHEMA: Collection = Collection {
     check: None,
     indexes: &[],
 };
-/// Its name.
+/// The collection's name.
 pub const NAME: &str = "moves";
 
 /// A migration.
@@ -41,7 +41,7 @@ pub fn this() -> Document {
 /// The mark, if there is one.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn find(tx: &mut Tx) -> Result<Option<Mark>, StoreError> {
     let Some(found) = tx.find_one(NAME, this()).await? else {
         return Ok(None);
@@ -59,7 +59,7 @@ pub fn fields(mark: &Mark) -> Document {
     doc! {"directory": &mark.directory, "content": &mark.content, "begun_at": date(mark.begun_at)}
 }
 
-/// Half of what there was is worse than nothing: people would not find their tickets.
+/// A partial migration is worse than none: attendees would not find their tickets.
 pub(super) async fn require_done(mut tx: Tx) -> Result<(), StoreError> {
     match find(&mut tx).await? {
         Some(Mark { done_at: None, .. }) => Err(StoreError::Unavailable(

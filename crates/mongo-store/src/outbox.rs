@@ -25,7 +25,7 @@ use common::{
     unreadable::{not_json, set_aside},
 };
 
-/// Part of the schema of every service that tells others something. `_id` is the place in the order.
+/// Part of the schema of every service that publishes messages. `_id` is the place in the order.
 pub const SCHEMA: Collection = Collection {
     name: NAME,
     fields: MESSAGE,
@@ -62,14 +62,14 @@ const MESSAGE: &[(&str, &str)] = &[
     ("why", "string?"),
     ("request_id", "string?"),
 ];
-/// Stores messages in the transaction of the change they tell of; gives the place of each.
+/// Stores messages in the transaction of the change they report; returns the place of each.
 ///
 /// Places are microseconds since 1970 in the upper bits and chance in the lower 10, and never below one given before by
 /// this process. Clocks of two processes may differ, so a message also comes after those of its subject that still
 /// wait: transactions that change the same subject meet there, so the look is safe.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn push(tx: &mut Tx, messages: &[NewMessage]) -> Result<Vec<i64>, StoreError> {
     if messages.is_empty() {
         return Ok(Vec::new());
@@ -129,7 +129,7 @@ fn next_place(after: i64) -> i64 {
 /// The place of the last message about `subject` to `destination` that has yet to be delivered.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn pending_about(
     tx: &mut Tx,
     destination: &str,
@@ -144,7 +144,7 @@ pub async fn pending_about(
 pub struct MongoOutbox {
     /// The service's database.
     pub db: Mongo,
-    /// Who publishes: the messages' `source`.
+    /// The publisher: the messages' `source`.
     pub service: Service,
 }
 
@@ -173,7 +173,7 @@ impl MongoOutbox {
         })
     }
 
-    /// What cannot be read will not be read tomorrow: it becomes a dead letter.
+    /// A retry cannot read it either: it becomes a dead letter.
     async fn give_up_unreadable(&self, key: Key, why: String) -> Result<(), StoreError> {
         set_aside(self.service.outbox(), &key, &why);
         self.db

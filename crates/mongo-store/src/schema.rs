@@ -22,7 +22,7 @@ pub struct Collection {
     pub fields: &'static [(&'static str, &'static str)],
     /// What must hold beyond the types, as a query.
     pub check: Option<fn() -> Document>,
-    /// Its indexes.
+    /// Indexes beside the one on `_id`.
     pub indexes: &'static [Index],
 }
 

@@ -31,13 +31,13 @@ pub(super) const SCHEMA: Collection = Collection {
 };
 /// Its name: a document for each process that has sessions.
 pub const NAME: &str = "processes";
-/// How often a process says that it is alive, and looks for those that are not.
+/// How often a process reports that it is alive, and looks for those that are not.
 pub const BEAT: Duration = Duration::from_secs(1);
 /// After this much silence a process counts as dead.
 const SILENCE_MILLIS: i64 = 4_000;
-/// Who could not keep its own beat looks after nobody: it is the server that is slow, and the others are as silent.
+/// A process whose own beat is late ends no other's sessions: the server is slow, and the others are as silent.
 const REGULAR_MILLIS: i64 = 2_000;
-/// Dead processes looked after in one beat.
+/// Dead processes cleaned up in one beat.
 const AT_ONCE: usize = 100;
 
 /// What a process has noted of itself. Cheap to clone; when the last is dropped, the beat ends.
@@ -50,7 +50,7 @@ struct Inner {
     noted: Mutex<HashSet<Uuid>>,
     /// When the server last saw this process, in milliseconds.
     last: AtomicI64,
-    /// Until when nobody is looked after, because the server's clock was put back.
+    /// Until when no process counts as dead, because the server's clock was set back.
     settling: AtomicI64,
 }
 
@@ -119,7 +119,7 @@ impl Inner {
         if since > REGULAR_MILLIS || seen < self.settling.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // Whoever was seen in the future has not been seen since the server's clock was put back.
+        // A process last seen in the future has not been seen since the server's clock was set back.
         for silent in [
             doc! {"$lt": DateTime::from_millis(seen - SILENCE_MILLIS)},
             doc! {"$gt": DateTime::from_millis(seen + SILENCE_MILLIS)},

@@ -124,7 +124,7 @@ async fn also_when_the_server_s_clock_was_put_back_since() {
     a_dead_process_lets_go(TimeDelta::hours(1)).await;
 }
 
-/// It was last seen `ahead` of what the server's clock says now.
+/// It was last seen `ahead` of the server's clock.
 async fn a_dead_process_lets_go(ahead: TimeDelta) {
     let uri = test_kit::mongo::fresh_uri();
     let (dead, alive) = (

@@ -89,7 +89,7 @@ impl Tx {
     /// The first document that matches.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn find_one(
         &mut self,
         collection: &str,
@@ -102,7 +102,7 @@ impl Tx {
     /// At most `limit` documents that match, in the order of `sort`.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn find(
         &mut self,
         collection: &str,
@@ -132,7 +132,7 @@ impl Tx {
     /// Runs an aggregation; it must bound its own results.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn aggregate(
         &mut self,
         collection: &str,
@@ -156,7 +156,7 @@ impl Tx {
     /// How many documents match.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn count(&mut self, collection: &str, filter: Document) -> Result<u64, StoreError> {
         let collection = self.collection(collection);
         run!(self, collection.count_documents(filter).max_time(OPERATION))
@@ -165,7 +165,7 @@ impl Tx {
     /// Adds documents; none is fine.
     ///
     /// # Errors
-    /// The store's own trouble, a violated unique index included ([`Tx::met_duplicate`]).
+    /// A storage error, a violated unique index included ([`Tx::met_duplicate`]).
     pub async fn insert(&mut self, collection: &str, documents: Vec<Document>) -> Result<(), StoreError> {
         if documents.is_empty() {
             return Ok(());
@@ -177,7 +177,7 @@ impl Tx {
     /// Changes the first document that matches; `true` when there was one.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn update(
         &mut self,
         collection: &str,
@@ -192,7 +192,7 @@ impl Tx {
     /// As [`Tx::update`], past the validator: for a document that may break its rules already.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn update_unchecked(
         &mut self,
         collection: &str,
@@ -208,7 +208,7 @@ impl Tx {
     /// Changes all documents that match; gives their number.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn update_all(
         &mut self,
         collection: &str,
@@ -222,7 +222,7 @@ impl Tx {
     /// Changes the document that matches, or makes it; `true` when it was made.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn upsert(
         &mut self,
         collection: &str,
@@ -237,7 +237,7 @@ impl Tx {
     /// Changes the first document that matches, in the order of `sort`, and gives it as it is afterwards.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn find_and_update(
         &mut self,
         collection: &str,
@@ -256,7 +256,7 @@ impl Tx {
     /// Drops all documents that match; gives their number.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn delete(&mut self, collection: &str, filter: Document) -> Result<u64, StoreError> {
         let collection = self.collection(collection);
         Ok(run!(self, collection.delete_many(filter))?.deleted_count)
@@ -265,7 +265,7 @@ impl Tx {
     /// Drops at most `limit` documents that match, found in the order of `sort`; gives their number.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn delete_some(
         &mut self,
         collection: &str,
@@ -308,7 +308,7 @@ where
                 Ok(Committed::Again) => Again::Conflict,
                 Err(error) => return Err(error.into()),
             },
-            // A change that goes on after a failed operation has not been told so by the server; it is void.
+            // A change that went on after a failed operation did not see the error; it is void.
             (_, again) => {
                 abort(tx).await;
                 again
@@ -327,7 +327,7 @@ where
     }
 }
 
-/// Exponential with full jitter, so that those who met do not meet again.
+/// Exponential with full jitter, so that transactions that conflicted do not conflict again.
 fn pause(tries: u32) -> Duration {
     let ceiling = Duration::from_millis(4 << tries.min(6));
     ceiling.mul_f64(rand::random_range(0.1..1.0))
@@ -358,7 +358,7 @@ enum Committed {
     Again,
 }
 
-/// A commit whose answer was lost is asked for again, which the server allows: it says what became of it.
+/// A commit whose answer was lost is sent again, which the server allows: it returns the outcome.
 async fn commit(tx: &mut Tx, started: Instant) -> Result<Committed, StoreError> {
     let Some(session) = tx.session.as_mut() else {
         return Ok(Committed::Yes);

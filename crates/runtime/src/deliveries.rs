@@ -12,26 +12,26 @@ use shared_state::{
     bus::{Heard, Topic},
 };
 
-/// Brings together who waits for a message to be delivered and the relay, which may be in another process. Cheap to
+/// Connects requests that wait for a message to be delivered with the relay, which may be in another process. Cheap to
 /// clone.
 #[derive(Clone, Default)]
 pub struct Deliveries {
     settled: Arc<Notify>,
     /// The bus to the other processes and its topic; `None`: there are none.
     others: Option<(Shared, Topic)>,
-    /// Which effects are worth to be told to who waits.
+    /// Which effects are reported to waiting requests.
     notable: Option<fn(&str) -> bool>,
     /// The last notable ones, with the places of their messages.
     effects: Arc<Mutex<VecDeque<(i64, String)>>>,
 }
 
-/// On the bus: somebody waits.
+/// On the bus: a request waits.
 const WAITING: &str = "waiting";
 /// On the bus: messages have been delivered.
 const SETTLED: &str = "settled";
 /// On the bus, with a place and an effect: what came of a message that is about to be settled.
 const EFFECT: &str = "effect";
-/// Effects kept. Who waits does so for a second.
+/// Effects kept. A request waits for a second at most.
 const EFFECTS: usize = 1_000;
 
 impl Deliveries {
@@ -44,8 +44,8 @@ impl Deliveries {
         }
     }
 
-    /// Waits until a message has been delivered, at most for `patience`: so that what somebody is told next already
-    /// shows its effect. The message is safe either way. Gives the effect if it is notable and known here.
+    /// Waits until a message has been delivered, at most for `patience`: so that the response already shows its
+    /// effect. The message is safe either way. Returns the effect if it is notable and known here.
     pub async fn wait(&self, store: &dyn OutboxStore, seq: i64, patience: Duration) -> Option<String> {
         let wait = async {
             self.publish(WAITING).await;
@@ -97,7 +97,7 @@ impl Deliveries {
         }
     }
 
-    /// Passes on what the other processes say, until `stop`: wakes the relays when somebody there waits.
+    /// Passes on what the other processes publish, until `stop`: wakes the relays when a request waits there.
     pub async fn hear(self, relays: WakeSignal, stop: CancellationToken) {
         let Some((shared, topic)) = &self.others else {
             return stop.cancelled().await;
@@ -131,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn what_came_of_a_message_is_known_in_the_other_process_too() {
         let bus = Shared::in_process();
-        // As two processes have them: each hears what the other says.
+        // As two processes have them: each receives what the other publishes.
         let process = || Deliveries {
             others: Some((bus.clone(), Topic::Payments)),
             notable: Some(|effect| effect != "confirmed"),
@@ -141,7 +141,7 @@ mod tests {
         let stop = CancellationToken::new();
         let hears = tokio::spawn(waiting.clone().hear(WakeSignal::default(), stop.clone()));
         let settled = waiting.settled.clone();
-        // It may not listen yet: said until it is heard.
+        // It may not be subscribed yet: published until it is received.
         loop {
             let heard = settled.notified();
             relay
@@ -161,7 +161,7 @@ mod tests {
         }
         stop.cancel();
         hears.await.unwrap();
-        // Those that nobody waits for any more make way.
+        // The oldest are evicted.
         for seq in 0..2_000 {
             relay.keep(seq, "no_seat".to_owned());
         }

@@ -72,7 +72,7 @@ impl Context {
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
         let dir = &settings.data_dir;
         let trouble = |error| format!("The data directory {} cannot be used: {error}.", dir.display());
-        // Addresses, password hashes and tickets are nobody else's business on this machine.
+        // Other users of this machine must not read addresses, password hashes and tickets.
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

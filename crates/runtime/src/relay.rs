@@ -41,7 +41,7 @@ pub struct Relay {
     pub client: InternalClient,
     /// Notified when a message has been stored.
     pub wake: Arc<Notify>,
-    /// For those who wait for messages to be delivered.
+    /// For requests that wait for messages to be delivered.
     pub deliveries: Deliveries,
     /// The time.
     pub clock: Clock,
@@ -140,7 +140,7 @@ struct Held {
 struct Judged {
     delivered: Vec<i64>,
     failed: Vec<Failure>,
-    /// What came of those that were delivered, where the subscriber says.
+    /// The effects of those that were delivered, where the subscriber reports them.
     effects: Vec<(i64, String)>,
 }
 

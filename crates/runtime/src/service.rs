@@ -46,7 +46,7 @@ pub async fn follow_sessions(context: &Context, auth: &Auth, peers: &Peers) {
 }
 
 /// Starts a relay from the outbox of `service` to each service that it publishes to. `deliveries` gives
-/// what tells the requests that wait for a message to be delivered.
+/// what notifies the requests that wait for a message to be delivered.
 pub fn start_relays(
     context: &Context,
     service: Service,

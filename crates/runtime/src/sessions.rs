@@ -15,18 +15,18 @@ use shared_state::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often the users service is asked.
+/// How often the users service is polled.
 const PACE: Duration = Duration::from_secs(5);
 /// How often before it has answered at all, and after it has not answered.
 const FIRST_PACE: Duration = Duration::from_millis(250);
 const LATER_PACE: Duration = Duration::from_secs(1);
 /// How long a start waits for the first answer.
 const FIRST: Duration = Duration::from_secs(2);
-/// How far back each question reaches again: sessions that end at the same time are stored in any order, and clocks
+/// How far back each poll reaches again: sessions that end at the same time are stored in any order, and clocks
 /// differ.
 const OVERLAP: chrono::TimeDelta = chrono::TimeDelta::seconds(120);
 
-/// Tells every process that a session has ended, after that is durable. For the users service.
+/// Notifies every process that a session has ended, after that is durable. For the users service.
 pub async fn ended(shared: &Shared, list: &Ended, session: EndedSession) {
     list.add(session.session_id, session.until);
     // Our own wire struct; writing it to memory cannot fail.
@@ -47,8 +47,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Asks once, before the process serves anybody, and gives the work that goes on until `stop`. When all processes
-    /// start together the users service may not be there yet; until it has answered the process is not ready.
+    /// Polls once, before the process serves requests, and returns the work that goes on until `stop`. When all
+    /// processes start together the users service may not be there yet; until it has answered the process is not ready.
     pub async fn start(self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
         let bus = self.shared.subscribe(Topic::Sessions);
         self.list.asked();

@@ -1,4 +1,4 @@
-//! Who users are and how to reach them, asked of the users service through the shared cache.
+//! Look-ups of users at the users service, through the shared cache.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const NAME: &str = "user:1";
 pub struct UserDirectory(ReadThrough<UserId, Arc<UserCard>, Users>);
 
 impl UserDirectory {
-    /// Asks through `client` for what is not in `shared`.
+    /// Requests through `client` what is not in `shared`.
     pub fn new(client: InternalClient, shared: Shared, clock: Clock) -> Self {
         Self(ReadThrough::new(shared, clock, NAME, Users(client)))
     }
@@ -38,7 +38,7 @@ impl UserDirectory {
     /// and at once as a rule.
     ///
     /// # Errors
-    /// When the users service cannot be asked.
+    /// When the users service does not answer.
     pub async fn find(
         &self,
         ids: impl IntoIterator<Item = UserId>,
@@ -52,7 +52,7 @@ impl UserDirectory {
     }
 }
 
-/// Says that a user has changed, after the change is durable. For the users service.
+/// Notifies every process that a user has changed, after the change is durable. For the users service.
 pub async fn changed(shared: &Shared, user: UserId) {
     invalidate(shared, NAME, user).await;
 }

@@ -1,4 +1,4 @@
-//! A circuit breaker: after failures in a row nobody is sent to wait for more of them.
+//! A circuit breaker: after failures in a row calls fail at once instead of waiting for another failure.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -38,13 +38,13 @@ impl Breaker {
                     .is_ok())
     }
 
-    /// A call went well; says whether the breaker was open.
+    /// A call went well; returns whether the breaker was open.
     pub fn succeeded(&self) -> bool {
         self.strikes.store(0, Ordering::Relaxed);
         self.open_until.load(Ordering::Relaxed) != 0 && self.open_until.swap(0, Ordering::AcqRel) != 0
     }
 
-    /// A call failed; says whether that opened the breaker.
+    /// A call failed; returns whether that opened the breaker.
     pub fn failed(&self) -> bool {
         if self.strikes.fetch_add(1, Ordering::AcqRel) + 1 < STRIKES {
             return false;

@@ -1,26 +1,26 @@
-//! The bus: hints to every process that something has happened. They may get lost and come late; who hears them must
-//! be right without them, only later.
+//! The bus: hints to every process that something has happened. They may get lost and come late; subscribers must be
+//! right without them, only later.
 
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-/// Messages kept for a subscriber that is slow. One that is slower hears of a gap.
+/// Messages kept for a subscriber that is slow. One that is slower receives a gap.
 const KEPT: usize = 1024;
 
-/// What is told.
+/// What is published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Topic {
     /// A session has ended ([`common::sessions`]).
     Sessions,
-    /// Somebody waits for a message of the payments service to be delivered, or it has been ([`common::outbox`]).
+    /// A request waits for a message of the payments service to be delivered, or it has been ([`common::outbox`]).
     Payments,
 }
 
 const TOPICS: [Topic; 2] = [Topic::Sessions, Topic::Payments];
 
 impl Topic {
-    /// Its name in channels.
+    /// The topic's name in channels.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Sessions => "sessions",
@@ -34,7 +34,7 @@ impl Topic {
     }
 }
 
-/// What a subscriber hears.
+/// What a subscriber receives.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Heard {
     /// A message.
@@ -43,7 +43,7 @@ pub enum Heard {
     Gap,
 }
 
-/// Hands what is heard to the subscribers of this process.
+/// Hands what is received to the subscribers of this process.
 pub(super) struct Hub(broadcast::Sender<(Option<Topic>, Heard)>);
 
 impl Default for Hub {
@@ -54,7 +54,7 @@ impl Default for Hub {
 
 impl Hub {
     pub fn publish(&self, topic: Topic, message: &str) {
-        // Without subscribers nobody has to be told.
+        // It fails without subscribers only.
         let _ = self.0.send((Some(topic), Heard::Message(message.into())));
     }
 
@@ -70,14 +70,14 @@ impl Hub {
     }
 }
 
-/// Hears what is published on a topic.
+/// Receives what is published on a topic.
 pub struct Subscription {
     receiver: broadcast::Receiver<(Option<Topic>, Heard)>,
     topic: Topic,
 }
 
 impl Subscription {
-    /// The next thing to hear. May be dropped and asked again without missing any.
+    /// The next message or gap. May be dropped and called again without missing any.
     pub async fn next(&mut self) -> Heard {
         loop {
             match self.receiver.recv().await {

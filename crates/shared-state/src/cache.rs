@@ -1,5 +1,5 @@
-//! Look-ups read through the shared cache: what is not there is loaded, once for all who ask for it at the same time,
-//! and kept for a while.
+//! Look-ups read through the shared cache: what is not there is loaded, once for all concurrent callers, and kept for
+//! a while.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -28,12 +28,12 @@ use common::{
 const OLDEST: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 /// How long a look-up lives in Redis, from which a change removes it.
 const LIFE: Duration = Duration::from_secs(45);
-/// How long it lives in the memory of one process, of which a change in another one knows nothing.
+/// How long it lives in the memory of one process, which a change in another one does not invalidate.
 const LIFE_HERE: Duration = Duration::from_secs(5);
 /// How long it is remembered that there is nothing.
 const LIFE_OF_NOTHING: Duration = Duration::from_secs(5);
-/// After a change, for how long those who have read before it may not store what they read: longer than a look-up may
-/// take ([`common::http::InternalClient::post`]).
+/// After a change, for how long loads that began before it may not be stored: longer than a look-up may take
+/// ([`common::http::InternalClient::post`]).
 const QUIET: Duration = Duration::from_secs(12);
 
 /// Where look-ups come from.
@@ -66,9 +66,9 @@ struct Inner<K, V, S: Loader<K, V>> {
 
 /// What came of a look-up under way; `None`: nothing yet.
 type Landed<V, E> = Option<Result<Option<V>, E>>;
-/// A look-up under way, for who waits for it.
+/// A look-up under way, for the callers that wait for it.
 type Flight<V, E> = watch::Receiver<Landed<V, E>>;
-/// The same for who carries it out.
+/// The same for the caller that carries it out.
 type Land<V, E> = watch::Sender<Landed<V, E>>;
 
 #[derive(Default)]
@@ -143,8 +143,8 @@ where
         Ok(found)
     }
 
-    /// Loads what nobody is loading yet and waits for what others load. Gives what is still not known, because who
-    /// was loading it gave up.
+    /// Loads what is not being loaded yet and waits for what other callers load. Returns what is still not known,
+    /// because the caller that was loading it gave up.
     async fn load(&self, wanted: Vec<K>, found: &mut HashMap<K, V>) -> Result<Vec<K>, S::Error> {
         let inner = &self.0;
         let (mut mine, mut theirs) = (
@@ -229,7 +229,7 @@ where
     }
 }
 
-/// Tells every process that what is kept under this key has changed. To be called after the change is durable.
+/// Notifies every process that what is kept under this key has changed. To be called after the change is durable.
 pub async fn invalidate(shared: &Shared, name: &str, key: impl Display) {
     if shared.invalidate(cache_key(name, key), QUIET).await.is_err() {
         tracing::debug!(
@@ -249,7 +249,7 @@ fn read<V: DeserializeOwned>(bytes: &[u8], now: Timestamp) -> Option<Option<V>> 
     ((now - from_millis(stored.at)).abs() < OLDEST).then_some(stored.value)
 }
 
-/// What one caller loads for all. However it ends, nobody waits for it afterwards.
+/// What one caller loads for all. However it ends, no caller waits for it afterwards.
 struct Flights<'a, K: Eq + Hash, V, S: Loader<K, V>> {
     inner: &'a Inner<K, V, S>,
     taken: Vec<(K, Land<V, S::Error>)>,
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(cache.find([1, 6]).await.unwrap()[&6], "6 of 2");
         invalidate(&shared, "number", 2).await;
         for load in [3, 4] {
-            // What has just changed is asked of the source each time.
+            // What has just changed is loaded from the source each time.
             assert_eq!(cache.find([2, 4]).await.unwrap()[&2], format!("2 of {load}"));
         }
         assert_eq!(cache.find([]).await.unwrap(), HashMap::new());

@@ -89,7 +89,7 @@ async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A view that answers, and hears what others publish.
+/// A view that answers, and receives what others publish.
 async fn connected(urls: &SecretString) -> Shared {
     let shared = Shared::redis(urls).unwrap();
     let mut bus = shared.subscribe(Topic::Payments);
@@ -97,7 +97,7 @@ async fn connected(urls: &SecretString) -> Shared {
         shared.status().await == Some(HealthStatus::Up)
     })
     .await;
-    // The first thing heard is that the connection is new.
+    // The first thing received is that the connection is new.
     assert_eq!(hear(&mut bus).await, Heard::Gap);
     shared
 }
@@ -291,14 +291,14 @@ async fn all_hear_what_is_published(state: Two) {
             assert_eq!(hear(bus).await, Heard::Message(text.into()));
         }
     }
-    // Once each: the next thing that is heard is the next thing that is said.
+    // Once each: the next thing received is the next thing published.
     state.other.publish(Topic::Sessions, "last").await;
     for bus in [&mut one, &mut other] {
         assert_eq!(hear(bus).await, Heard::Message("last".into()));
     }
 }
 
-/// Each call ends soon and says that Redis is away; limits hold; what was told meanwhile is a gap.
+/// Each call ends soon and reports that Redis is away; limits hold; what was published meanwhile is a gap.
 async fn goes_on_without(shared: &Shared) {
     until("it is noticed", async || {
         shared.status().await == Some(HealthStatus::Degraded)
@@ -402,7 +402,7 @@ async fn a_wrong_url_is_refused_and_not_shown() {
     );
 }
 
-/// Nobody reads addresses in Redis, and everything there goes by itself.
+/// Addresses cannot be read in Redis, and everything there expires.
 #[tokio::test]
 async fn keys_hide_addresses_and_expire() {
     let state = in_redis().await;

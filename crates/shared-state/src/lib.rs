@@ -3,8 +3,8 @@
 //!
 //! Nothing here is the only copy of anything, and everything is short-lived: cached look-ups, counts of attempts,
 //! values for one use, and the bus, which carries hints that may get lost. With Redis away, slow or frozen, each call
-//! ends within [`redis::PATIENCE`] and says [`Away`]; after a few in a row none is tried for a while. Every caller has
-//! another way: the source of what is cached, this process's own counts, or asking instead of being told.
+//! ends within [`redis::PATIENCE`] and returns [`Away`]; after a few in a row none is tried for a while. Every caller
+//! has another way: the source of what is cached, this process's own counts, or polling instead of notifications.
 
 mod breaker;
 pub mod bus;
@@ -34,7 +34,7 @@ use common::{health::HealthStatus, ids::new_id, metrics::Gauge};
 /// Before every key and channel, so that a Redis can serve others too. One installation, one Redis (or database).
 const PREFIX: &str = "organise:";
 
-/// Redis cannot be asked right now.
+/// Redis cannot be reached right now.
 #[derive(Debug, thiserror::Error)]
 #[error("Redis is away")]
 pub struct Away;
@@ -44,7 +44,7 @@ pub struct Away;
 pub struct Shared(Arc<Inner>);
 
 struct Inner {
-    /// Tells this process's messages from those of others.
+    /// Distinguishes this process's messages from those of others.
     process: Uuid,
     hub: Arc<Hub>,
     counts: Counts,
@@ -141,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// Takes a kept value: of many who try, one gets it.
+    /// Takes a kept value: of several concurrent callers, one gets it.
     ///
     /// # Errors
     /// When Redis is away.
@@ -152,8 +152,8 @@ impl Shared {
         }
     }
 
-    /// Counts one more for `key`, or only asks. This process's own count decides first, so that limits hold with Redis
-    /// away and after it has forgotten everything; then that of all processes.
+    /// Counts one more for `key`, or only checks. This process's own count decides first, so that limits hold with
+    /// Redis away and after it has lost everything; then that of all processes.
     ///
     /// # Errors
     /// How long to wait, when it is one too many; that one does not count for the others.
@@ -165,7 +165,7 @@ impl Shared {
         }
     }
 
-    /// Asks this process's own count. For where nothing can be waited for.
+    /// Checks this process's own count. For where nothing can be waited for.
     pub(crate) fn attempt_here(&self, key: &str, limit: Limit) -> Result<(), Duration> {
         self.0.counts.attempt(key, limit, false)
     }
@@ -181,7 +181,7 @@ impl Shared {
         });
     }
 
-    /// Forgives `key`: here at once, for the others soon.
+    /// Resets `key`: here at once, for the others soon.
     pub(crate) fn forgive(&self, key: &str) {
         self.0.counts.forgive(key);
         self.soon(key, |shared, key| async move {
@@ -200,8 +200,8 @@ impl Shared {
         }
     }
 
-    /// Tells all processes, this one included. At most once each, and not for sure: who was not connected hears
-    /// [`bus::Heard::Gap`] instead.
+    /// Publishes to all processes, this one included. At most once each, and not for sure: a subscriber that was not
+    /// connected receives [`bus::Heard::Gap`] instead.
     pub async fn publish(&self, topic: Topic, message: &str) {
         self.0.hub.publish(topic, message);
         if let Kept::Redis(redis) = &self.0.kept

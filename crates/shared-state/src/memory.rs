@@ -1,4 +1,4 @@
-//! The shared state of a process that shares it with nobody.
+//! The shared state of a single process, in memory.
 
 use std::time::{Duration, Instant};
 

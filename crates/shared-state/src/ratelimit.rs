@@ -41,7 +41,7 @@ impl RateLimit {
         }
     }
 
-    /// Asks without counting.
+    /// Checks without counting.
     ///
     /// # Errors
     /// How long to wait, when the next would be one too many.
@@ -52,7 +52,7 @@ impl RateLimit {
         }
     }
 
-    /// Asks only what this process has counted, without waiting.
+    /// Checks only what this process has counted, without waiting.
     ///
     /// # Errors
     /// How long to wait, when the next would be one too many.
@@ -63,14 +63,14 @@ impl RateLimit {
         }
     }
 
-    /// Counts one more for `key` without asking or waiting.
+    /// Counts one more for `key` without checking or waiting.
     pub fn note(&self, key: &str) {
         if let Some(inner) = &self.0 {
             inner.shared.note(&inner.key(key), inner.limit);
         }
     }
 
-    /// Forgives a key.
+    /// Resets a key.
     pub fn clear(&self, key: &str) {
         if let Some(inner) = &self.0 {
             inner.shared.forgive(&inner.key(key));

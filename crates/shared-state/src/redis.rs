@@ -1,7 +1,7 @@
 //! The shared state in Redis, one node or a cluster.
 //!
 //! Keys: `organise:cache:KEY` (a look-up; empty: just invalidated), `organise:once:KEY` (a value for one use),
-//! `organise:limit:HASH` (a count of attempts; addresses are hashed, so that nobody reads them there). Channels:
+//! `organise:limit:HASH` (a count of attempts; addresses are hashed, so that they cannot be read there). Channels:
 //! `organise:bus:TOPIC`. Every key has a time to live. Redis may lose all of it at any time.
 
 use std::{
@@ -220,7 +220,7 @@ impl Redis {
                 }
                 return Ok(value);
             }
-            // What Redis says may repeat a key, so only the kind of error is told.
+            // Redis's message may repeat a key, so only the kind of error is logged.
             Ok(Err(error)) => format!("{:?}", error.kind()),
             Err(_) => "no answer in time".to_owned(),
         };
@@ -287,11 +287,11 @@ fn channel(topic: &str) -> String {
     format!("{PREFIX}bus:{topic}")
 }
 
-/// Hears what the other processes publish, over a connection of its own that is made again whenever it breaks.
+/// Receives what the other processes publish, over a connection of its own that is made again whenever it breaks.
 async fn listen(clients: Vec<Client>, process: Uuid, hub: Weak<Hub>) {
     for client in clients.iter().cycle() {
         if let Ok(Ok(subscription)) = timeout(CONNECT, subscribe(client)).await {
-            // What was said before is lost.
+            // What was published before is lost.
             let Some(hub) = hub.upgrade() else { return };
             hub.gap();
             hear(subscription, process, &hub).await;
@@ -318,7 +318,7 @@ async fn hear(subscription: PubSub, process: Uuid, hub: &Hub) {
                 let Some(message) = message else { return };
                 let Ok(text) = message.get_payload::<String>() else { continue };
                 let topic = message.get_channel_name().strip_prefix(&channel("")).and_then(Topic::of);
-                // 32 digits of the process that says it, and what it says.
+                // 32 digits of the process that published it, and the message.
                 if let (Some(topic), Some((from, text))) = (topic, text.split_at_checked(mine.len()))
                     && from != mine
                 {

@@ -16,18 +16,18 @@ use uuid::Uuid;
 
 use crate::{STATEMENTS, TURN};
 
-/// What a statement came to that did not come to its end.
+/// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The driver's.
+    /// The driver's error.
     #[error(transparent)]
     Driver(#[from] rusqlite::Error),
-    /// What a function that read a row has found.
+    /// An error of the function that read a row.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Of what a statement gives.
+/// The result of a statement.
 pub type RowResult<T> = Result<T, Error>;
 
 impl Error {
@@ -87,7 +87,7 @@ impl Connection {
     /// A statement, prepared once per connection and kept.
     ///
     /// # Errors
-    /// When it is no SQL; so for all that follow, or the store's own trouble.
+    /// When it is no SQL; so for all that follow, or a storage error.
     pub fn prepare_cached(&self, sql: &str) -> RowResult<Statement<'_>> {
         Ok(Statement(self.0.prepare_cached(sql)?))
     }
@@ -123,13 +123,13 @@ impl Statement<'_> {
     /// Runs it, and gives how many rows it has changed.
     ///
     /// # Errors
-    /// The store's own trouble; so for all that follow.
+    /// A storage error; so for all that follow.
     pub fn execute(&mut self, values: impl Params) -> RowResult<usize> {
         values.bind(&mut self.0)?;
         Ok(self.0.raw_execute()?)
     }
 
-    /// Its rows.
+    /// Runs it and returns its rows.
     ///
     /// # Errors
     /// See [`Statement::execute`].
@@ -196,7 +196,7 @@ impl Rows<'_> {
     /// The next one.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     #[expect(
         clippy::should_implement_trait,
         reason = "a row borrows from the rows, which no iterator allows"

@@ -49,7 +49,7 @@ pub fn keyed<T, E: From<StoreError>>(
 /// Looks a key up: `None` when the request may go ahead.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn find(db: &Connection, key: &Key, now: Timestamp) -> Result<Option<Refusal>, StoreError> {
     let oldest = now.timestamp_millis() - KEPT_FOR_SECONDS * 1000;
     let found = db
@@ -81,7 +81,7 @@ pub fn find(db: &Connection, key: &Key, now: Timestamp) -> Result<Option<Refusal
 /// Claims a key for work that takes several steps, until `until`; `Some` when it may not be claimed.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn claim(
     db: &Connection,
     key: &Key,
@@ -98,7 +98,7 @@ pub fn claim(
 /// Gives a claim back, so that the caller may try again.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn release(db: &Connection, key: &Key) -> Result<(), StoreError> {
     db.prepare_cached(
         "DELETE FROM idempotency_keys WHERE caller = ?1 AND route = ?2 AND key = ?3 AND status IS NULL",
@@ -110,7 +110,7 @@ pub fn release(db: &Connection, key: &Key) -> Result<(), StoreError> {
 /// Forgets a key with its answer, which has turned out not to be true.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn forget(db: &Connection, key: &Key) -> Result<(), StoreError> {
     db.prepare_cached("DELETE FROM idempotency_keys WHERE caller = ?1 AND route = ?2 AND key = ?3")?
         .execute(params![key.caller, key.route, key.key])?;
@@ -120,7 +120,7 @@ pub fn forget(db: &Connection, key: &Key) -> Result<(), StoreError> {
 /// Stores the answer to a request.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn store(db: &Connection, key: &Key, answer: &Answer, now: Timestamp) -> Result<(), StoreError> {
     put(db, key, Some(answer), now, now)
 }
@@ -152,7 +152,7 @@ fn put(
 /// Drops keys past their 24 hours, at most `limit`; gives the number dropped.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let oldest = now.timestamp_millis() - KEPT_FOR_SECONDS * 1000;
     Ok(db

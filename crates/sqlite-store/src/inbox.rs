@@ -17,7 +17,7 @@ CREATE INDEX inbox_by_age ON inbox (received_at);
 /// Notes a message id in the commit of its effect. `false`: it was there, so the effect must not happen again.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn first_time(db: &Connection, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
     let added = db
         .prepare_cached("INSERT OR IGNORE INTO inbox (id, received_at) VALUES (?1, ?2)")?
@@ -28,7 +28,7 @@ pub fn first_time(db: &Connection, id: Uuid, now: Timestamp) -> Result<bool, Sto
 /// Drops ids that no relay will send again, at most `limit`; gives the number dropped.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let oldest = now.timestamp_millis() - INBOX_KEPT_FOR_MILLIS;
     Ok(db

@@ -21,7 +21,7 @@ CREATE TABLE leases (
 /// Takes or renews a lease until `until`; gives its fence, or `None` while another owner holds it.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn acquire(
     db: &Connection,
     name: &str,
@@ -52,7 +52,7 @@ pub fn acquire(
 /// Whether `fence` is still the lease's latest, to be asked in the commit of the work done under it.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn holds(db: &Connection, name: &str, owner: Uuid, fence: i64) -> Result<bool, StoreError> {
     Ok(db
         .prepare_cached("SELECT 1 FROM leases WHERE name = ?1 AND owner = ?2 AND fence = ?3")?
@@ -62,7 +62,7 @@ pub fn holds(db: &Connection, name: &str, owner: Uuid, fence: i64) -> Result<boo
 /// Hands a lease back, so that another worker need not wait for it to run out.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn release(db: &Connection, name: &str, owner: Uuid) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE leases SET until = 0 WHERE name = ?1 AND owner = ?2")?
         .execute(params![name, owner])?;

@@ -2,7 +2,7 @@
 //!
 //! SQLite has one writer at a time and pays for durability per commit. So all changes of a file go through one
 //! thread: it opens a transaction, runs every change that is waiting, each inside its own savepoint, commits once
-//! with `synchronous=FULL`, and only then lets the callers know. A change that fails undoes itself and nothing else.
+//! with `synchronous=FULL`, and only then answers the callers. A change that fails undoes itself and nothing else.
 
 mod connection;
 pub mod idempotency;
@@ -32,7 +32,7 @@ use self::{
     writer::{Writer, run_cached},
 };
 
-/// How long a caller waits for its turn, read or write, before it is told that the store is overloaded.
+/// How long a caller waits for its turn, read or write, before it gets [`StoreError::Overloaded`].
 const TURN: Duration = Duration::from_secs(5);
 /// Reads at once. SQLite reads from memory mostly; more connections than this only cost memory.
 const READERS: usize = 4;
@@ -91,14 +91,14 @@ impl Sqlite {
     /// all it did. The answer comes after the commit. `change` must not block on anything but the database.
     ///
     /// # Errors
-    /// What `change` returns, or the store's own trouble.
+    /// What `change` returns, or a storage error.
     pub async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        // The change's messages name the request that asked for it.
+        // The change's messages name the request that made it.
         let carried = Carried::now();
         self.0
             .writer
@@ -109,7 +109,7 @@ impl Sqlite {
     /// Reads a consistent snapshot.
     ///
     /// # Errors
-    /// What `read` returns, or the store's own trouble.
+    /// What `read` returns, or a storage error.
     pub async fn read<T, E, F>(&self, read: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -146,8 +146,8 @@ impl Sqlite {
         &self.0.path
     }
 
-    /// Commits so far. What was read before it grew may have changed since; a change is counted before its caller
-    /// hears of it.
+    /// Commits so far. What was read before it grew may have changed since; a change is counted before its caller is
+    /// answered.
     pub fn commits(&self) -> u64 {
         self.0.writer.commits()
     }
@@ -184,10 +184,10 @@ fn in_snapshot<T, E: From<StoreError>>(
 }
 
 /// Consumes one message of a batch. One that meets a row which cannot be read is undone and to be sent again, in case
-/// somebody mends the row, until it becomes a dead letter; the others do not wait for it.
+/// an operator repairs the row, until it becomes a dead letter; the others do not wait for it.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn receipt(
     db: &Connection,
     id: uuid::Uuid,

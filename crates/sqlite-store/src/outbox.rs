@@ -55,11 +55,11 @@ ALTER TABLE outbox ADD COLUMN request_id TEXT;
 ALTER TABLE dead_letters ADD COLUMN request_id TEXT;
 ";
 
-/// Stores a message in the commit of the change it tells of, and gives its place. Wake the relay after the
+/// Stores a message in the commit of the change it reports, and returns its place. Wake the relay after the
 /// commit.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
     db.prepare_cached(
         "INSERT INTO outbox (id, destination, kind, subject, time, data, request_id) VALUES (?1,?2,?3,?4,?5,?6,?7)",
@@ -80,7 +80,7 @@ pub fn push(db: &Connection, message: &NewMessage) -> Result<i64, StoreError> {
 /// few unless it is away.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn pending_about(db: &Connection, destination: &str, subject: Uuid) -> Result<Option<i64>, StoreError> {
     Ok(db
         .prepare_cached("SELECT max(seq) FROM outbox WHERE destination = ?1 AND subject = ?2")?
@@ -91,7 +91,7 @@ pub fn pending_about(db: &Connection, destination: &str, subject: Uuid) -> Resul
 pub struct SqliteOutbox {
     /// The service's file.
     pub db: Sqlite,
-    /// Who publishes: the messages' `source`.
+    /// The publisher: the messages' `source`.
     pub service: Service,
 }
 
@@ -274,7 +274,7 @@ fn waiting(row: &Row<'_>, service: &str) -> Result<Waiting, StoreError> {
     })
 }
 
-/// What cannot be read will not be read tomorrow: it becomes a dead letter as it is.
+/// A retry cannot read it either: it becomes a dead letter as it is.
 fn give_up_unreadable(
     db: &Connection,
     table: &'static str,

@@ -45,7 +45,7 @@ impl fmt::Display for Key {
 /// Reads rows whose key is in the column `key`.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn sift<T, E: Into<StoreError>>(
     mut rows: Rows<'_>,
     key: usize,
@@ -61,7 +61,7 @@ pub fn sift<T, E: Into<StoreError>>(
 /// As [`sift`], for a list that wants `wanted` readable rows, if there are as many; `find` is given the number to ask for.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn sift_page<T>(
     wanted: usize,
     mut find: impl FnMut(i64) -> Result<Sifted<T, Key>, StoreError>,
@@ -79,7 +79,7 @@ pub fn sift_page<T>(
 /// A time that a column holds, as `min(due_at)` gives it. Something else, which no query by time finds, is none.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub fn maybe_time(row: &Row<'_>, column: usize) -> RowResult<Option<Timestamp>> {
     Ok(match row.value(column) {
         Value::Integer(millis) => Some(from_millis(millis)),

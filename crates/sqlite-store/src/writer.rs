@@ -26,8 +26,8 @@ const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What remains to be done for a change once its group has, or has not, been committed.
 type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// A waiting change. It runs inside the group's transaction and says whether to keep what it did; without a
-/// connection it only prepares to tell its caller that there was no transaction.
+/// A waiting change. It runs inside the group's transaction and returns whether to keep what it did; without a
+/// connection it only prepares to notify its caller that there was no transaction.
 type Change = Box<dyn FnOnce(Option<&Connection>) -> Option<(Keep, Finish)> + Send>;
 
 #[derive(PartialEq)]
@@ -153,7 +153,7 @@ fn group(
     let started = Instant::now();
     let mut next = Some(first);
     if let Err(error) = run_cached(connection, "BEGIN IMMEDIATE") {
-        // Nothing ran, but the caller of the first change still has to hear of it.
+        // Nothing ran, but the caller of the first change still needs an answer.
         if let Some((_, finish)) = next.take().and_then(|change| change(None)) {
             finishes.push(finish);
         }

@@ -1,4 +1,4 @@
-//! What a person sees first.
+//! What the operator sees first.
 
 use std::{fmt::Write, net::SocketAddr};
 

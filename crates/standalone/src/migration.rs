@@ -1,4 +1,4 @@
-//! `migrate-to-mongodb`: what the person sees of a migration.
+//! `migrate-to-mongodb`: what the operator sees of a migration.
 
 use std::{
     io::IsTerminal,
@@ -13,7 +13,7 @@ use store_migration::{Compared, Outcome, Progress, SERVICES};
 /// Without a terminal, a line after so much time, so that a log shows that it goes on and stays short.
 const LINES: Duration = Duration::from_secs(5);
 
-/// Copies what `DATA_DIR` holds into the databases of `MONGODB_URI`, and says how it ended.
+/// Copies what `DATA_DIR` holds into the databases of `MONGODB_URI`, and reports how it ended.
 ///
 /// # Errors
 /// One sentence for the person who started it.

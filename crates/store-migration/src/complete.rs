@@ -1,4 +1,4 @@
-//! For the services' tests: nothing that a service keeps can be forgotten.
+//! For the services' tests: nothing that a service stores can be forgotten.
 
 use rusqlite::Connection;
 

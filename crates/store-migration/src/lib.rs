@@ -1,6 +1,6 @@
 //! The migration from SQLite to MongoDB: everything that a data directory holds is copied, once.
 //!
-//! [`SERVICES`] says of each service which tables it has and how a row becomes a document; the rest does not know what it
+//! [`SERVICES`] lists for each service its tables and how a row becomes a document; the rest does not know what it
 //! copies. A migration can be killed at any moment and started again. What makes that safe:
 //!
 //! - Every SQLite file is locked for the whole run (`source`), so nothing can change under it, and a
@@ -38,7 +38,7 @@ use self::{
 /// The file that names a data directory in the marks. No secret, but made as carefully as one.
 const DIRECTORY_FILE: &str = "move_to_mongodb";
 
-/// Hears how far the migration is.
+/// Receives the migration's progress.
 pub trait Progress: Sync {
     /// So many steps there are in all: each row is read, copied and compared.
     fn length(&self, steps: u64);

@@ -129,7 +129,7 @@ impl Part {
                 if batch.len() < BATCH {
                     return Ok(true);
                 }
-                // Whoever listens may have met an error and gone.
+                // The receiver may have met an error and gone.
                 Ok(sender.blocking_send(Ok(std::mem::take(&mut batch))).is_ok())
             });
             let _ = sender.blocking_send(read.map(|()| batch));
@@ -156,7 +156,7 @@ impl Part {
         server.target(self.service.name)
     }
 
-    /// Looks what is there, and refuses what is none of this.
+    /// Looks what is there, and refuses the data of anything else.
     pub(super) async fn standing(&self, server: &Server, directory: &str) -> Result<Standing, String> {
         let target = self.target(server);
         let Some(mark) = target.mark().await.map_err(in_mongodb)? else {

@@ -1,4 +1,4 @@
-//! A file that is read whole while nobody else may use it: the source of a migration.
+//! A file that is read whole under an exclusive lock: the source of a migration.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use sqlite_store::{Error, Row};
 
 use common::store::StoreError;
 
-/// How long a file that is in use is waited for: somebody may just be closing it.
+/// How long a file that is in use is waited for: a process may just be closing it.
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The file. Cheap to clone; its lock ends with the last.
@@ -19,8 +19,8 @@ impl Source {
     /// Opens a file that a system has made, locks it, and checks that it is of this version and has the tables `expected`.
     ///
     /// A connection in WAL mode holds a shared lock on its file for as long as it is open, idle or not. In exclusive
-    /// locking mode the first look takes the exclusive lock, which is refused while anybody has the file open, and
-    /// from then on refuses everybody else.
+    /// locking mode the first look takes the exclusive lock, which is refused while any process has the file open, and
+    /// from then on refuses every other.
     ///
     /// # Errors
     /// One sentence for the person who started the program.
@@ -80,7 +80,7 @@ impl Source {
     /// How many rows a table has.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub fn count(&self, table: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {table}");
         let count = self.0.lock().query_row(&sql, [], |row| row.get::<_, i64>(0));
@@ -88,10 +88,10 @@ impl Source {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Goes through the rows of a query, until `row` says `false`.
+    /// Goes through the rows of a query, until `row` returns `false`.
     ///
     /// # Errors
-    /// What `row` returns, or the store's own trouble.
+    /// What `row` returns, or a storage error.
     pub fn each(
         &self,
         sql: &str,

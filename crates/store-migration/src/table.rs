@@ -1,7 +1,7 @@
 //! Tables, and how a row becomes a document.
 //!
 //! A collection's schema names its fields with their types, and a table's columns have the same names: that is nearly
-//! all there is to know. A [`Table`] says the rest: what `_id` is, and which fields are not the column of their name.
+//! all there is to know. A [`Table`] adds the rest: what `_id` is, and which fields are not the column of their name.
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, spec::BinarySubtype};
 use rusqlite::types::ValueRef;
@@ -171,5 +171,5 @@ pub const IDEMPOTENCY_KEYS: Table = Table {
     bytes: &["fingerprint", "body"],
 };
 
-/// To be left: the leases belong to workers of processes that have ended. Whoever comes next takes them anew.
+/// To be left: the leases belong to workers of processes that have ended. The next workers take them anew.
 pub const LEASES: (&str, &str) = ("leases", "held by processes that have ended");

@@ -55,15 +55,15 @@ impl Target {
         Tx::without_session(self.0.clone())
     }
 
-    /// Its name.
+    /// The database's name.
     pub fn name(&self) -> &str {
         self.0.name()
     }
 
-    /// Its mark.
+    /// The migration's mark, if there is one.
     ///
     /// # Errors
-    /// The store's own trouble; so for all that follow.
+    /// A storage error; so for all that follow.
     pub async fn mark(&self) -> Result<Option<Mark>, StoreError> {
         mark::find(&mut self.tx()).await
     }
@@ -71,7 +71,7 @@ impl Target {
     /// A collection with data in it, if there is one.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn anything(&self) -> Result<Option<String>, StoreError> {
         for name in bounded(self.0.list_collection_names()).await? {
             let no_data = OWN.contains(&name.as_str()) || name.starts_with("system.");
@@ -85,15 +85,15 @@ impl Target {
     /// Whether a collection has a document.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn is_begun(&self, collection: &str) -> Result<bool, StoreError> {
         Ok(self.tx().find_one(collection, doc! {}).await?.is_some())
     }
 
-    /// Whether a process runs on it: one that says so again while it is looked at.
+    /// Whether a process runs on it: one that sends another heartbeat while it is looked at.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn is_used(&self) -> Result<bool, StoreError> {
         let seen = async || -> Result<HashMap<String, Option<Bson>>, StoreError> {
             let found = self.tx().find(RUNNING, doc! {}, doc! {}, PROCESSES).await?;
@@ -109,14 +109,14 @@ impl Target {
         }
         tokio::time::sleep(HEARTBEAT * 3).await;
         let after = seen().await?;
-        // Those that are gone were dead, and it was a living one that said so.
+        // A process that is gone was dead, and was removed by a live one.
         Ok(after != before)
     }
 
-    /// Sets the mark on a database that has none. Of two who do so at once one fails.
+    /// Sets the mark on a database that has none. Of two processes that do so at once one fails.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn begin(&self, mark: &Mark) -> Result<(), StoreError> {
         mark::SCHEMA.ensure(&self.0).await?;
         let mut document = mark::fields(mark);
@@ -127,7 +127,7 @@ impl Target {
     /// Sets the mark anew.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn renew(&self, mark: &Mark) -> Result<(), StoreError> {
         self.change_mark(doc! {"$set": mark::fields(mark)}).await
     }
@@ -135,7 +135,7 @@ impl Target {
     /// Notes that all is there.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn done(&self, at: Timestamp) -> Result<(), StoreError> {
         self.change_mark(doc! {"$set": {"done_at": date(at)}}).await
     }
@@ -143,7 +143,7 @@ impl Target {
     /// Notes that what is there is not right, so that the next run begins anew.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn spoil(&self) -> Result<(), StoreError> {
         self.change_mark(doc! {"$set": {"content": "not what was copied"}})
             .await
@@ -162,7 +162,7 @@ impl Target {
     /// Takes the mark away.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn forget(&self) -> Result<(), StoreError> {
         self.tx().delete(mark::NAME, mark::this()).await.map(drop)
     }
@@ -171,7 +171,7 @@ impl Target {
     /// SecantusDB, on which this is tested, documents were seen to be there again when one was dropped and made anew.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn empty(&self, collections: &[Collection]) -> Result<(), StoreError> {
         let mut tx = self.tx();
         for Collection { name, .. } in collections {
@@ -183,7 +183,7 @@ impl Target {
     /// Makes the collections with their validators and indexes.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn ensure(&self, collections: &[Collection]) -> Result<(), StoreError> {
         for collection in collections {
             collection.ensure(&self.0).await?;
@@ -194,7 +194,7 @@ impl Target {
     /// Adds documents; with `looks`, those that are not there yet.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn add(
         &self,
         collection: &str,
@@ -226,7 +226,7 @@ impl Target {
     /// Goes through all documents of a collection.
     ///
     /// # Errors
-    /// What `each` returns, or the store's own trouble.
+    /// What `each` returns, or a storage error.
     pub async fn each(
         &self,
         collection: &str,

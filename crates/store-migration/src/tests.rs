@@ -1,5 +1,5 @@
-//! A migration against a real server: what was written by the one engine is read by the other, and no interruption, mistake or
-//! stranger makes it come out wrong.
+//! A migration against a real server: what was written by the one engine is read by the other, and no interruption,
+//! mistake or other process makes it come out wrong.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -111,7 +111,7 @@ impl World {
         self.released();
     }
 
-    /// Waits until whoever had the file has closed it: threads do so, a moment after what they belong to is dropped.
+    /// Waits until the file is closed: threads do so, a moment after what they belong to is dropped.
     fn released(&self) {
         let path = self.dir.path().join("tests.db");
         let open = || Source::open(&path, SERVICE.migrations.len(), std::iter::empty());
@@ -212,7 +212,7 @@ async fn an_interrupted_move_is_no_store_and_goes_on() {
         world.run(&Steps::default()).await,
         Ok(Outcome::MovedBefore)
     ));
-    // What a service writes later is its own business.
+    // What a service writes later is not compared.
     let mongo = world.mongo().await.unwrap();
     mongo.read().delete("things", doc! {"odd": true}).await.unwrap();
     assert!(matches!(

@@ -7,7 +7,7 @@ use sqlite_store::Sqlite;
 
 use test_kit::damage::{Bad, Damage, Damager};
 
-/// How long a writer of the file may be in the way.
+/// How long a writer may hold the file's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Damages rows of a file by a connection of its own, past every check.

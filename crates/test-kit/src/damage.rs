@@ -10,7 +10,7 @@ pub enum Bad {
     Text(&'static str),
     /// Something of no type that is ever written there.
     Type,
-    /// This number, as whoever mends a row writes it.
+    /// This number, as an operator who repairs a row writes it.
     Number(i64),
     /// The whole row is gone.
     Gone,

@@ -42,7 +42,7 @@ impl RedisServer {
         }
     }
 
-    /// Its port.
+    /// The port it listens on, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -23,7 +23,7 @@ impl Cors {
         }
     }
 
-    /// Whether a browser asks if it may ask.
+    /// Whether it is a browser's preflight request.
     pub fn is_preflight(request: &Request) -> bool {
         request.method() == Method::OPTIONS
             && request
@@ -31,7 +31,7 @@ impl Cors {
                 .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
     }
 
-    /// The answer to that. Without the headers, which a foreign origin does not get, the browser takes it for a no.
+    /// The answer to that. Without the headers, which a foreign origin does not get, the browser takes it as a refusal.
     pub fn preflight(&self, origin: &HeaderValue) -> Response {
         if !self.allows(origin) {
             tracing::debug!(

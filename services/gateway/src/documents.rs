@@ -1,4 +1,4 @@
-//! The API document: what each service says of its calls, put together.
+//! The API document: each service's document of its calls, put together.
 
 mod merge;
 
@@ -24,9 +24,9 @@ use self::merge::Merged;
 
 /// Services are replaced one by one; a minute later the document is that of the new ones.
 const KEPT: TimeDelta = TimeDelta::seconds(60);
-/// How long a service may take to tell of its calls.
+/// How long a service may take to return its document.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// As people meet them.
+/// In the order in which a client meets them.
 const IN_ORDER: [Service; Service::ALL.len()] = [
     Service::Users,
     Service::Events,
@@ -52,7 +52,7 @@ struct Inner {
     peers: Peers,
     public_url: String,
     clock: Clock,
-    /// The last whole document, as bytes. Held while a new one is made, so that many who ask cause one round.
+    /// The last whole document, as bytes. Held while a new one is made, so that concurrent requests cause one round.
     kept: Mutex<Option<(Timestamp, Bytes)>>,
 }
 

@@ -24,7 +24,7 @@ use crate::{compression, cors::Cors, pages, proxy::Proxy};
 
 /// The longest path with query. RFC 9110, 4.1 asks for 8,000 octets at least.
 const MAX_URI: usize = 8 * 1024;
-/// What is said to be allowed where no service says it.
+/// `Allow` where no service sets it.
 const EVERY_METHOD: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 /// How long a browser is to remember that this address is https only.
 const A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -123,7 +123,7 @@ impl Edge {
 }
 
 impl Edge {
-    /// A TRACE is never passed on: it would show what we add. The service says what is allowed in its place.
+    /// A TRACE is never passed on: it would show what we add. The service's `Allow` is returned in its place.
     async fn traced(&self, route: &Route, mut request: Request) -> Result<Response, ApiError> {
         *request.method_mut() = Method::OPTIONS;
         let told = self.proxy.pass(route, request).await?;

@@ -1,4 +1,4 @@
-//! Headers on their way through: what belongs to one hop only, and what only we may say.
+//! Headers on their way through: what belongs to one hop only, and what only we may set.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use common::context::REQUEST_ID;
@@ -16,7 +16,7 @@ pub fn mark_websocket(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Removes from a request what belongs to the hop it came over, and what a client may not say: who it is to the
+/// Removes from a request what belongs to the hop it came over, and what a client may not set: its identity to the
 /// services, and how its request came here.
 pub fn clean_request(headers: &mut HeaderMap) {
     remove(headers, |name| is_of_hop(name) || is_claim(name));
@@ -30,7 +30,7 @@ pub fn clean_answer(headers: &mut HeaderMap) {
 /// One pass over the names, because most requests have nothing to remove; and whatever `Connection` names.
 fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     let named = items(headers, header::CONNECTION).filter_map(|item| item.parse().ok());
-    // The request's id is ours as soon as it has come in; nobody can have it removed.
+    // The request's id is ours as soon as it has come in; no client can have it removed.
     let mut names: Vec<HeaderName> = named.filter(|name| name != REQUEST_ID).collect();
     names.extend(headers.keys().filter(|name| unwanted(name.as_str())).cloned());
     for name in names {
@@ -46,7 +46,7 @@ fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
-/// Headers of one connection (RFC 9110, 7.6.1). `Expect` is answered by whoever reads the body, which is us.
+/// Headers of one connection (RFC 9110, 7.6.1). `Expect` is answered by the reader of the body, which is us.
 fn is_of_hop(name: &str) -> bool {
     match name {
         "connection" | "expect" | "http2-settings" | "keep-alive" | "te" | "trailer"

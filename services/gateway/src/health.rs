@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use runtime::peers::Peers;
 use tokio_util::sync::CancellationToken;
 
-/// How long a service may take to say how it is.
+/// How long a service may take to report its health.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The services behind the gateway. Cheap to clone.

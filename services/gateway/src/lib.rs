@@ -1,4 +1,4 @@
-//! The gateway: the one public door. It knows which service answers which path, and lets nothing else in.
+//! The gateway: the one public entry point. It knows which service answers which path, and lets nothing else in.
 
 mod compression;
 mod cors;
@@ -18,7 +18,7 @@ use runtime::{peers::Peers, process::Context};
 use crate::{edge::Edge, health::Services, proxy::Proxy};
 
 /// How long the head of an answer may take. More than a service may (30 s) and more than the client between them
-/// waits (35 s), whose answers say better what happened.
+/// waits (35 s), whose errors are more specific.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Builds the gateway.
@@ -29,7 +29,7 @@ pub fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
     let settings = &context.settings;
     let metrics = Metrics::new(service::GATEWAY, Vec::new());
     let parts = Services::new(peers.clone(), context.workers.stop_token());
-    // On a port that nobody has chosen yet, the document's own address has to do.
+    // On a port that is not chosen yet, the document's own address has to do.
     let public_url = match (&settings.public_url, settings.gateway_port) {
         (None, 0) => "/".to_owned(),
         (_, port) => settings.public_url(port),

@@ -21,7 +21,7 @@ pub fn router(parts: Services, documents: Documents) -> Router {
     // Swagger UI's files are inside the program; nothing is loaded from anywhere else, nor sent to its validator.
     let config = Config::from("/openapi.json")
         .validator_url("none")
-        // A reload keeps who is signed in, and there is one document to explore.
+        // A reload keeps the sign-in, and there is one document to explore.
         .persist_authorization(true)
         .use_base_layout()
         .display_request_duration(true);

@@ -1,5 +1,5 @@
-//! Passing requests on: what is checked on the way in, and what becomes of a service that is away. Which service answers
-//! which path, by which bounds, says [`common::routes`].
+//! Passing requests on: what is checked on the way in, and what happens when a service is away. Which service answers
+//! which path, and by which bounds, is in [`common::routes`].
 
 mod body;
 mod client;
@@ -36,7 +36,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Passes requests on to the services.
 pub struct Proxy {
     peers: Peers,
-    /// Our word to each service that a request came through us, in the order of [`Service::ALL`].
+    /// The assertion to each service that a request came through us, in the order of [`Service::ALL`].
     assertions: [client::Assertion; Service::ALL.len()],
     client: Client,
     scheme: HeaderValue,

@@ -18,7 +18,7 @@ use crate::{
 pub struct Parts {
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
-    /// Who the recipients are.
+    /// Looks the recipients up.
     pub directory: UserDirectory,
     /// The time.
     pub clock: Clock,
@@ -72,7 +72,7 @@ impl Parts {
 /// The state of the routes. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// Who is calling.
+    /// Checks the callers' tokens.
     pub auth: Auth,
     /// What is shared with the workers.
     pub parts: Arc<Parts>,

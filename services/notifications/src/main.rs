@@ -11,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ABOUT: &str = "Organise Event, notifications service: confirmations, tickets and reminders.";
 
 fn main() -> ExitCode {
-    // Several cryptography libraries could serve TLS; whoever starts first decides for all.
+    // Several cryptography libraries could serve TLS; the first one to be installed serves all.
     let _ = rustls::crypto::ring::default_provider().install_default();
     runtime::process::run("notifications", ABOUT, |context| async move {
         let peers = Peers::remote(&context.settings)?;

@@ -23,8 +23,8 @@ impl Pages {
     /// # Errors
     /// Never, unless a template is wrong.
     pub fn new() -> Result<Self, minijinja::Error> {
-        // What is shown was written by strangers: nothing in it may run or load anything. Our own script is known by
-        // its hash.
+        // What is shown is untrusted input: nothing in it may run or load anything. Our own script is known by its
+        // hash.
         let hash = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
         let policy = format!(
             "default-src 'none'; script-src 'sha256-{hash}'; connect-src 'self'; style-src 'unsafe-inline'; \

@@ -21,7 +21,7 @@ use crate::{
 const SMS_CHARACTERS: usize = 480;
 /// Names longer than this are cut where they could push out what matters.
 const NAME_CHARACTERS: usize = 100;
-/// The same for what a bank says.
+/// The same for a bank's reason.
 const DECLINE_CHARACTERS: usize = 200;
 
 macro_rules! templates {
@@ -73,7 +73,7 @@ pub struct Links {
 
 impl Links {
     /// To the frontend. Without one to the event as the API shows it; a payment is shown there to its payer only, so there
-    /// is no link to it. When nobody knows the gateway's port before it listens there is none at all.
+    /// is no link to it. When the gateway's port is not known before it listens there is none at all.
     pub fn new(settings: &Settings) -> Self {
         if let Some(frontend) = &settings.frontend_url {
             return Self {

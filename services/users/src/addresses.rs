@@ -12,7 +12,7 @@ const AT_ONCE: usize = 500;
 /// always typed. Safe to repeat, and to do in several processes at once.
 ///
 /// # Errors
-/// The store's own trouble; what is done by then stays.
+/// A storage error; what is done by then stays.
 pub async fn unify(store: &(impl Store + ?Sized)) -> Result<(), StoreError> {
     let mut after = None;
     let mut others = Vec::new();

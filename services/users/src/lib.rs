@@ -1,7 +1,7 @@
 //! Accounts: sign-up, login and logout, the caller's own details, and look-ups for the other services.
 //!
 //! The service owns the passwords. They are hashed with Argon2id on threads of their own (`hashing`), so that
-//! nothing else waits for them; who guesses is slowed down by `limits`.
+//! nothing else waits for them; guessing is slowed down by `limits`.
 
 mod addresses;
 mod app;
@@ -52,7 +52,7 @@ pub async fn build(context: &Context) -> Result<Pipeline, String> {
     let hashing = Hashing::start(Bounds::default())
         .map_err(|error| format!("the threads that hash passwords could not be started: {error}."))?;
     let pipeline = assemble(context, store, hashing);
-    // Another process of this service may end sessions too, so it asks itself as the other services ask it.
+    // Another process of this service may end sessions too, so it polls itself as the other services poll it.
     let (me, slot) = Upstream::local();
     // The slot is new and set here only.
     let _ = slot.set(pipeline.clone());

@@ -68,7 +68,7 @@ impl Limits {
     }
 
     /// The guesses from one address at one account. Whether the account exists makes no difference, so that
-    /// the limit does not tell.
+    /// the limit does not reveal it.
     pub fn guesses(&self, email: &Email, address: IpAddr) -> Guesses {
         Guesses {
             failures: self.failures.clone(),
@@ -85,7 +85,7 @@ pub struct Guesses {
 }
 
 impl Guesses {
-    /// Asks whether another guess is allowed.
+    /// Checks whether another guess is allowed.
     ///
     /// # Errors
     /// 429.
@@ -93,7 +93,7 @@ impl Guesses {
         self.failures.peek(&self.key).await.map_err(too_many_guesses)
     }
 
-    /// Asks again, on a hashing thread, which cannot wait for other processes' counts.
+    /// Checks again, on a hashing thread, which cannot wait for other processes' counts.
     ///
     /// # Errors
     /// 429.
@@ -106,7 +106,7 @@ impl Guesses {
         self.failures.note(&self.key);
     }
 
-    /// Forgets the wrong guesses: the right one came.
+    /// Forgets the wrong guesses after a right one.
     pub fn succeeded(&self) {
         self.failures.clear(&self.key);
     }

@@ -193,7 +193,7 @@ pub fn micros(time: Duration) -> u32 {
     time.as_micros().try_into().unwrap_or(u32::MAX)
 }
 
-/// What tells one unexpected answer from another: its code where it has one, else the start of its body.
+/// What distinguishes unexpected answers: the code where there is one, else the start of the body.
 fn kind_of(body: &str) -> String {
     let value: Option<serde_json::Value> = serde_json::from_str(body).ok();
     match value

@@ -1,4 +1,4 @@
-//! What the connections are told to do.
+//! What the connections do.
 
 use super::{connection::Reply, template::Template};
 

@@ -1,4 +1,4 @@
-//! People signed up for real register, and the clock runs until everyone's mail lies in the mailbox.
+//! Users signed up for real register, and the clock runs until everyone's mail lies in the mailbox.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -94,7 +94,7 @@ impl Mailbox {
         }
     }
 
-    /// Waits until everyone in `missing` has mail and no more comes; says when the last was seen to come.
+    /// Waits until everyone in `missing` has mail and no more comes; returns when the last was seen to come.
     pub(super) async fn settle(&mut self, missing: &BTreeSet<String>) -> Outcome<Instant> {
         let mut missing = missing.clone();
         let began = Instant::now();

@@ -187,7 +187,7 @@ async fn bare(lab: &Lab, kind: Kind, crowd: Vec<Vec<Step>>, report: &mut Report)
     Ok(recording.rate(201))
 }
 
-/// Every seat sold once and none twice: by the answers, by what each event says, and by one who comes late.
+/// Every seat sold once and none twice: by the answers, by each event's figures, and by one late request.
 async fn check(
     lab: &Lab,
     kind: Kind,

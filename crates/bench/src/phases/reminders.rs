@@ -1,5 +1,5 @@
-//! Everybody who comes to one event is reminded of it: the clock runs from the moment the reminders fall due until the
-//! last lies in the mailbox. How the looking up of the recipients went is told beside it.
+//! All attendees of one event are reminded of it: the clock runs from the moment the reminders fall due until the last
+//! lies in the mailbox. The look-ups of the recipients are reported beside it.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +27,7 @@ use crate::{
 const AHEAD: Duration = Duration::from_secs(24 * 3600);
 /// From the creation of the event until its reminders fall due: longer than the registrations and their mail take.
 const MARGIN: Duration = Duration::from_secs(5);
-/// More of it for each person.
+/// More of it for each attendee.
 const MARGIN_EACH: Duration = Duration::from_micros(2500);
 
 /// Figures of the look-ups, before and after.

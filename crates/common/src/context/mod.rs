@@ -1,5 +1,5 @@
 //! The request that a task works for: its id and its place in a trace, which go along wherever work goes: to other
-//! services, to spawned tasks, to the writer's thread, and into the messages that a change tells of.
+//! services, to spawned tasks, to the writer's thread, and into the messages that a change publishes.
 
 mod ids;
 pub mod traces;
@@ -18,12 +18,12 @@ use crate::ids::UserId;
 
 /// W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// How a service tells the gateway whose request it was, for the log.
+/// The request's user, from a service to the gateway, for the log.
 pub const LOG_USER: HeaderName = HeaderName::from_static("x-log-user");
-/// How a service tells the gateway which problem it gave, for the log.
+/// The problem's code, from a service to the gateway, for the log.
 pub const LOG_CODE: HeaderName = HeaderName::from_static("x-log-code");
 
-/// How a service tells the gateway which route answered, for the log and the figures.
+/// The route that answered, from a service to the gateway, for the log and the figures.
 pub const LOG_ROUTE: HeaderName = HeaderName::from_static("x-log-route");
 
 tokio::task_local! {
@@ -52,7 +52,7 @@ impl Context {
             .get(TRACEPARENT)
             .filter(|value| trace_id(value).is_some())
             .cloned();
-        // Who sends a trace and no request id knows the request by its trace.
+        // A client that sends a trace and no request id knows the request by its trace.
         let traced = || HeaderValue::from_str(trace.as_ref().and_then(trace_id)?).ok();
         let id = request_id_or(headers, traced);
         if let Ok(current) = CURRENT.try_with(Arc::clone)
@@ -77,12 +77,10 @@ impl Context {
         })
     }
 
-    /// Its id.
     pub(crate) fn id(&self) -> &HeaderValue {
         &self.id
     }
 
-    /// Its id as text.
     pub(crate) fn text(&self) -> &str {
         self.id.to_str().unwrap_or_default()
     }
@@ -175,7 +173,7 @@ pub fn mark(headers: &mut HeaderMap) {
     }
 }
 
-/// Notes who is calling, for the line in the log.
+/// Notes the caller, for the line in the log.
 pub fn note_user(user: UserId) {
     let _ = CURRENT.try_with(|current| current.noted.lock().user = Some(user));
 }
@@ -185,7 +183,7 @@ pub fn note_client(client: IpAddr) {
     let _ = CURRENT.try_with(|current| current.noted.lock().client = Some(client));
 }
 
-/// Spawns work that goes on for the current request whatever becomes of it.
+/// Spawns work for the current request that goes on even if the request is dropped.
 pub fn spawn<F>(work: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,

@@ -1,7 +1,7 @@
 //! Traces for an OpenTelemetry collector, when `OTEL_EXPORTER_OTLP_ENDPOINT` names one.
 //!
-//! A request has a span in every service it passes, and a message one where it is consumed. What the log tells at
-//! `info` meanwhile is in them as events. A trace's id is the request id where that can be one.
+//! A request has a span in every service it passes, and a message one where it is consumed. Log lines from `info` up
+//! are in them as events. A trace's id is the request id where that can be one.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -28,7 +28,7 @@ use crate::{
 
 /// The target of what is exported as a span. The log does not show them: its lines have the request id.
 pub const TARGET: &str = "otel";
-/// Spares every request the search for spans that nobody exports.
+/// Spares every request the search for spans when none are exported.
 static ON: AtomicBool = AtomicBool::new(false);
 /// How long one export may take; also what is waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -32,7 +32,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long the first of several replicas may take to answer what changes nothing, before another is asked. Longer than
 /// one operation of a store may take.
 const READ: Duration = Duration::from_secs(12);
-/// How long an internal question may take in all.
+/// How long an internal request may take in all.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Idle connections are dropped by us before the other side does ([`super::serve::Limits::head`]), so that a request
 /// does not meet a closing connection.
@@ -44,7 +44,7 @@ const REST: Duration = Duration::from_secs(1);
 const IN_FLIGHT: Duration = Duration::from_secs(25);
 /// The largest body that is kept for a repeat, in bytes. Bodies of the API are a few kilobytes.
 const MAX_REPEATED: usize = 64 * 1024;
-/// The largest answer to an internal question, in bytes.
+/// The largest answer to an internal request, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Why an upstream gave no answer.
@@ -85,8 +85,8 @@ pub struct Upstream(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// In this process. Parts refer to each other in circles, so the pipeline is put in after all are built; who calls
-    /// before that waits.
+    /// In this process. Parts refer to each other in circles, so the pipeline is put in after all are built; calls
+    /// before that wait.
     Local(Arc<SetOnce<Pipeline>>),
     Remote(Arc<Remote>),
 }
@@ -102,7 +102,7 @@ struct Remote {
 struct Replica {
     authority: uri::Authority,
     strikes: AtomicU64,
-    /// Milliseconds after `born` until which nobody should call.
+    /// Milliseconds after `born` until which it is not called.
     rests_until: AtomicU64,
 }
 
@@ -226,7 +226,7 @@ impl Remote {
             }
             Ok(Err(error)) => {
                 if error.is_connect() {
-                    // Nobody listens there; whoever comes next need not find that out again.
+                    // Connection refused: the next requests need not find that out again.
                     self.rest(replica);
                     Err(UpstreamError::Unreachable(replica.authority.to_string()))
                 } else {
@@ -294,13 +294,13 @@ async fn whole(answer: Response) -> Result<Response, UpstreamError> {
     }
 }
 
-/// Whether a service says that the first request with this key is still being worked on.
+/// Whether a service answers that the first request with this key is still being worked on.
 fn is_in_flight(answer: &Response) -> bool {
     answer.status() == StatusCode::CONFLICT && answer.headers().contains_key(header::RETRY_AFTER)
 }
 
 /// Whether the request's own body failed, because the client went away or sent too much. That says nothing about the
-/// replica; counting it would let anybody with a slow upload take a service out of the rotation.
+/// replica; counting it would let any client with a slow upload take a service out of the rotation.
 fn is_of_request(error: &hyper_util::client::legacy::Error) -> bool {
     std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<hyper::Error>())
@@ -326,13 +326,13 @@ impl Replica {
     }
 }
 
-/// Why an internal question was not answered.
+/// Why an internal request failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
     /// The service gave one of our problem documents.
     #[error("{service} answered {status} {code}: {detail}")]
     Problem {
-        /// Who.
+        /// The service called.
         service: &'static str,
         /// The HTTP status.
         status: StatusCode,
@@ -343,17 +343,17 @@ pub enum CallError {
         /// The whole document.
         body: serde_json::Value,
     },
-    /// There was no answer, or none that makes sense.
+    /// There was no answer, or no valid one.
     #[error("{service} could not be asked: {why}")]
     Unavailable {
-        /// Who.
+        /// The service called.
         service: &'static str,
         /// Why.
         why: String,
     },
 }
 
-/// Asks one service questions in another's name. Cheap to clone.
+/// Sends requests to one service in another's name. Cheap to clone.
 #[derive(Clone)]
 pub struct InternalClient {
     upstream: Upstream,
@@ -381,7 +381,7 @@ impl InternalClient {
         self.audience
     }
 
-    /// Posts a question to an internal path and reads the answer.
+    /// Posts a request to an internal path and reads the answer.
     ///
     /// # Errors
     /// When the service refuses, is away, or takes too long.
@@ -404,8 +404,8 @@ impl InternalClient {
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .body(Body::from(body))
             .map_err(|error| unavailable(error.to_string()))?;
-        // What services ask and tell each other is made to be repeated: questions, claims of a seat that is there once,
-        // messages that are consumed once.
+        // Internal requests are idempotent: queries, claims of a seat that is there once, messages that are consumed
+        // once.
         request.extensions_mut().insert(Passing {
             repeat: true,
             ..Passing::default()

@@ -138,7 +138,7 @@ async fn a_repeat_waits_for_the_first_try() {
     let (there, heard) = replica(&[AT_WORK, FINE]).await;
     assert_eq!(call(&[&dies, &there], post(true)).await.unwrap(), fine());
     assert_eq!(heard.lock().unwrap().len(), 1);
-    // That somebody else's first try is at work is theirs to know.
+    // A conflict with another caller's first try is returned to the caller.
     let (there, _) = replica(&[AT_WORK, FINE]).await;
     assert_eq!(call(&[&there], post(true)).await.unwrap(), (409, String::new()));
 }

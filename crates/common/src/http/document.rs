@@ -1,4 +1,4 @@
-//! A service's part of the OpenAPI document: what its handlers say of their calls, and what all calls have in common.
+//! A service's part of the OpenAPI document: what its handlers document, and what all calls have in common.
 //!
 //! A handler names the failures that are its own, as the very [`ApiError`]s it answers with ([`crate::problems!`]). What
 //! follows from a call's form is added here: a call with a body may be sent one that is no JSON, a call that needs a
@@ -37,7 +37,7 @@ macro_rules! problems {
     };
 }
 
-/// What [`crate::problems!`] says: an example for each code, by status. [`finish`] adds the rest.
+/// What [`crate::problems!`] documents: an example for each code, by status. [`finish`] adds the rest.
 pub fn responses(errors: impl IntoIterator<Item = ApiError>) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<String, Response> = BTreeMap::new();
     for error in errors {

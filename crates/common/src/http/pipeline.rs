@@ -1,4 +1,4 @@
-//! The pipeline of a service: what every request passes on its way in and out, whoever calls.
+//! The pipeline of a service: what every request passes on its way in and out, from any caller.
 //!
 //! It gives the request an id, bounds the handler's time, turns panics and every failed answer into the one error
 //! shape, counts, and logs. It wraps the router from outside, so axum's own answers pass it too.
@@ -150,7 +150,7 @@ impl Pipeline {
         response
     }
 
-    /// The line of a request in the log: who asked what, and what came of it. No query, which may name people.
+    /// The line of a request in the log: caller, route and outcome. No query, which may name people.
     fn log_request(
         &self,
         context: &RequestContext,
@@ -160,7 +160,7 @@ impl Pipeline {
         response: &mut Response,
         started: Instant,
     ) {
-        // What the service behind it has said of the request is for the log alone.
+        // The service's notes on the request are for the log alone.
         let headers = response.headers_mut();
         let (code, user) = (headers.remove(LOG_CODE), headers.remove(LOG_USER));
         let code = code.as_ref().and_then(|code| code.to_str().ok());
@@ -178,7 +178,7 @@ impl Pipeline {
             };
         }
         match status {
-            // Asked every few seconds by whoever watches.
+            // Polled every few seconds by monitoring.
             _ if path.starts_with("/health") => line!(debug),
             500.. => line!(warn),
             _ => line!(info),
@@ -200,7 +200,7 @@ impl Pipeline {
         if let Ok(code) = HeaderValue::from_str(error.code()) {
             response.headers_mut().insert(LOG_CODE, code);
         }
-        // Asked every few seconds by whoever watches; what is wrong is said by the part that is.
+        // Polled every few seconds by monitoring; the part that is wrong logs it.
         if error.status().is_server_error() && !path.starts_with("/health") {
             tracing::error!(service = self.service, request_id = id, %method, path, ?error, "a request failed");
         } else {
@@ -248,7 +248,7 @@ fn allowing_options(mut response: Response, method: &Method) -> Response {
     response
 }
 
-/// Has a router's answers say which of its routes they are of, for the pipeline around it.
+/// Marks a router's answers with the route they are of, for the pipeline around it.
 pub fn noting_route(router: Router) -> Router {
     async fn note(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
         let mut response = next.run(request).await;

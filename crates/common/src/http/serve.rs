@@ -192,7 +192,7 @@ fn deadline(body: Incoming, time: Duration, turn: &Arc<Turn>) -> Body {
     })
 }
 
-/// A request body that fails when it does not end in time, and tells the socket when nobody read it to its end.
+/// A request body that fails when it does not end in time, and notifies the socket when it was not read to its end.
 struct Deadline {
     body: Incoming,
     over: Pin<Box<Sleep>>,

@@ -1,4 +1,4 @@
-//! One connection's socket: what hyper leaves to whoever owns the socket.
+//! One connection's socket: what hyper leaves to the socket's owner.
 //!
 //! * hyper answers a request that it cannot parse by itself, with an empty body. Here that answer gets the one error
 //!   shape.
@@ -79,7 +79,7 @@ impl Turn {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.whose.store(UPGRADED, Ordering::Relaxed);
         } else if self.unread.load(Ordering::Relaxed) {
-            // hyper will close after this; a client that is not told sends its next request into the void.
+            // hyper will close after this; a client that is not notified loses its next request.
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -191,7 +191,7 @@ impl Socket {
     }
 }
 
-/// Follows HTTP/2's preface through the first bytes of a connection. hyper hangs up on it without a word; with another
+/// Follows HTTP/2's preface through the first bytes of a connection. hyper closes on it without an answer; with another
 /// version in its place it answers, and [`own_answer`] puts that right.
 fn disguise_preface(matched: usize, bytes: &mut [u8]) -> Option<usize> {
     let wanted = PREFACE[matched..].iter();

@@ -18,14 +18,14 @@ fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(kind: &str, file:
         *data,
         "{kind} is written otherwise"
     );
-    // A newer release says more.
+    // A newer release sends more fields.
     let mut more = data.clone();
     more["of_tomorrow"] = json!({"what": [1]});
     if let Some(event) = more.get_mut("event") {
         event["of_tomorrow"] = json!("too");
     }
     assert_eq!(read(&more).unwrap(), message, "{kind} with a field of tomorrow");
-    // The release that knew nothing of the additions said less.
+    // The release before the additions sent fewer.
     let mut less = data.clone();
     for field in added {
         less.as_object_mut()

@@ -5,8 +5,8 @@ use common::wire::service;
 
 use ::notifications::schema;
 
-/// All of it. A message that a worker had in its hands moves as such, with the end of its lease,
-/// after which another takes it up.
+/// All of it. A message that a worker had leased moves as such, with the end of its lease, after which another
+/// takes it up.
 pub const SERVICE: Service = Service {
     name: service::NOTIFICATIONS,
     migrations: schema::MIGRATIONS,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 const COMPONENTS: &str = "#/components/";
 
-/// What the services said so far.
+/// The services' documents so far.
 #[derive(Default)]
 pub struct Merged {
     paths: Map<String, Value>,

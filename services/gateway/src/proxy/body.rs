@@ -19,7 +19,7 @@ const TOO_LONG: u8 = 1;
 const TOO_SLOW: u8 = 2;
 const BROKEN: u8 = 3;
 
-/// What became of a body. Clones tell of the same one.
+/// What became of a body. Clones share it.
 #[derive(Clone, Default)]
 pub struct Fate(Arc<AtomicU8>);
 

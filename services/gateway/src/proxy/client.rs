@@ -1,4 +1,4 @@
-//! Who is calling: the client's address, and our word for it.
+//! The client's address, and the assertion with which services trust it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -22,7 +22,7 @@ impl Client {
     }
 
     /// The peer; or, when that is a trusted proxy, the last address in `X-Forwarded-For` that is none. What stands
-    /// left of it was written by somebody whom nobody vouches for, so it is read from the right and no further.
+    /// left of it comes from an untrusted sender, so it is read from the right and no further.
     pub fn address(&self, request: &Request) -> IpAddr {
         let peer = request
             .extensions()
@@ -53,8 +53,8 @@ fn parse(hop: &str) -> Option<IpAddr> {
     address.ok().map(|address| address.to_canonical())
 }
 
-/// The gateway assertion: tells one service that a request came through the gateway. A service token, made anew from
-/// time to time.
+/// The gateway assertion: proves to one service that a request came through the gateway. A service token, made anew
+/// from time to time.
 pub struct Assertion {
     auth: Auth,
     audience: &'static str,

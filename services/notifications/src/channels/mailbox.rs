@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::message::Channel;
 
-/// Its name as a provider.
+/// The provider's name.
 pub const NAME: &str = "mailbox";
 
 /// Writes messages to files that are named by message id, so that a repeat replaces what was there.
@@ -106,7 +106,7 @@ fn form(parcel: &Parcel, sender: &FromAddress) -> Result<(Channel, Vec<u8>), Mai
     }
 }
 
-/// Whoever reads the folder finds whole files only. They are not flushed to the disk: the mailbox is for trying out,
+/// Readers of the folder find whole files only. They are not flushed to the disk: the mailbox is for trying out,
 /// and the page cache survives the death of this process.
 fn write(dir: &Path, target: &Path, id: MessageId, bytes: &[u8]) -> io::Result<()> {
     let draft = dir.join(format!(".{id}.tmp"));

@@ -18,7 +18,7 @@ use super::MailError;
 /// The domain of our message ids. It need not exist; it must not change, or repeats are not recognised.
 const ID_DOMAIN: &str = "organise-event";
 
-/// Who e-mail is from. Cheap to clone.
+/// The sender of e-mail. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FromAddress(Mailbox);
 
@@ -62,7 +62,7 @@ impl FromAddress {
         let address: Address = letter.address.parse().map_err(|error| refuse(&error))?;
         let address = in_ascii(address)?;
         let name = letter.name.map(one_line).filter(|name| !name.is_empty());
-        // Nobody can guess it before the message is written, so no text can hold it.
+        // It cannot be guessed before the message is written, so no text can hold it.
         let boundary = format!("organise-event-{}", letter.id.0.simple());
         Message::builder()
             .from(self.0.clone())
@@ -70,7 +70,7 @@ impl FromAddress {
             .subject(one_line(letter.subject))
             .date(SystemTime::from(letter.created_at))
             .message_id(Some(format!("<{}@{ID_DOMAIN}>", letter.id)))
-            // RFC 3834: nobody's holiday notice need answer this.
+            // RFC 3834: automatic replies are not to answer this.
             .raw_header(header::HeaderValue::new(
                 header::HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),

@@ -1,4 +1,4 @@
-//! Ways out: who carries messages of each channel. One more is one more [`Mailer`], chosen in [`Channels::new`].
+//! Providers: one for the messages of each channel. One more is one more [`Mailer`], chosen in [`Channels::new`].
 
 pub mod mailbox;
 pub mod mime;
@@ -17,7 +17,7 @@ use crate::domain::message::Channel;
 /// A rendered message, ready to go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parcel {
-    /// The message's id, the same on every try. Providers that know such a thing are given it to tell repeats.
+    /// The message's id, the same on every try. Providers that support it use it to recognize repeats.
     pub id: MessageId,
     /// When the message was stored.
     pub created_at: Timestamp,
@@ -25,11 +25,11 @@ pub struct Parcel {
     pub address: String,
     /// What to call the reader.
     pub name: Option<String>,
-    /// What it says.
+    /// The text.
     pub content: Content,
 }
 
-/// What a message says.
+/// The text of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Content {
     /// Over e-mail.
@@ -62,7 +62,7 @@ pub enum MailError {
     Permanent(String),
 }
 
-/// How a provider likes to be used.
+/// How a provider is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Messages claimed at once.
@@ -79,25 +79,25 @@ pub trait Mailer: Send + Sync {
     /// A fixed name, kept with each message it took.
     fn name(&self) -> &'static str;
 
-    /// How it likes to be used.
+    /// How it is used.
     fn pace(&self) -> Pace;
 
     /// Delivers one message and gives the provider's name for it. The future may be dropped when it takes too long.
     ///
     /// # Errors
-    /// Says whether to try again.
+    /// [`MailError::Permanent`] when no retry can help.
     async fn send(&self, parcel: Parcel) -> Result<String, MailError>;
 
     /// Lets go of connections that have been idle for `idle`.
     async fn tidy(&self, idle: Duration);
 }
 
-/// Who carries what.
+/// The provider of each channel.
 #[derive(Clone)]
 pub struct Channels {
     /// E-mail.
     pub email: Arc<dyn Mailer>,
-    /// Text messages; `None`: nobody does, and none are written.
+    /// Text messages; `None`: there is no provider, and none are written.
     pub sms: Option<Arc<dyn Mailer>>,
 }
 
@@ -124,7 +124,7 @@ impl Channels {
         Ok(Self { email, sms })
     }
 
-    /// Each channel that somebody carries.
+    /// Each channel that has a provider.
     pub fn all(&self) -> impl Iterator<Item = (Channel, Arc<dyn Mailer>)> {
         [
             (Channel::Email, Some(self.email.clone())),

@@ -21,13 +21,13 @@ use super::{
     mime::{FromAddress, Mail},
 };
 
-/// Its name as a provider.
+/// The provider's name.
 pub const NAME: &str = "smtp";
 const CONNECT: Duration = Duration::from_secs(5);
 /// Domains go out in A-labels, but for a name before the `@` there is no form in ASCII (RFC 6531).
 const NO_SMTPUTF8: &str =
     "the name before the @ of an address is not ASCII, and the mail server has no SMTPUTF8";
-/// How long a polite goodbye may take.
+/// How long `QUIT` may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Sends through one SMTP server.

@@ -32,7 +32,7 @@ struct Item {
     created_at: String,
 }
 
-/// As a page, or as JSON for whoever prefers that.
+/// As a page, or as JSON for clients that prefer that.
 pub async fn list(
     State(app): State<App>,
     params: Params,

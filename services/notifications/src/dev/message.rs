@@ -40,7 +40,7 @@ pub async fn message(
             .map_err(|error| missing().because(error))?;
         return Ok(as_text(bytes));
     }
-    // The same message says the same every time, so it can be written anew instead of taking the file apart.
+    // The same message has the same text every time, so it can be rendered again instead of parsing the file.
     let parcel = app.parts.writer.write(&message).map_err(ApiError::internal)?;
     let (subject, text, html) = match parcel.content {
         Content::Email { subject, text, html } => (subject, text, Value::from(html)),

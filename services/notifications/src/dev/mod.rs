@@ -1,4 +1,4 @@
-//! The mailbox in a browser, for development only: anybody who reaches these pages reads everybody's mail. They
+//! The mailbox in a browser, for development only: these pages show all users' mail without authentication. They
 //! exist only outside production and on a loopback address; elsewhere they are not routed at all.
 //!
 //! They have one script, which keeps the list fresh and the frame of a message as tall as the message.

@@ -5,16 +5,16 @@ use common::{
     text::{nfkc, trimmed},
 };
 
-/// The form in which an e-mail address or telephone number is kept, from what somebody types into a search field or a
-/// URL. No address or number has a blank in it: one that stands there was a `+` that a URL did not escape, or one that
-/// people write between digits.
+/// The form in which an e-mail address or telephone number is kept, from the input of a search field or a URL. No
+/// address or number has a blank in it: one that stands there was a `+` that a URL did not escape, or one that people
+/// write between digits.
 pub fn sought(text: &str) -> String {
     let text = nfkc(text);
     let text = trimmed(&text);
     match text.contains('@') {
         true => {
             let text = text.replace(' ', "+");
-            // What has no such form is nobody's address.
+            // What has no such form is no user's address.
             canonical(&text).unwrap_or_else(|_| text.to_lowercase())
         }
         false => {

@@ -1,4 +1,4 @@
-//! What a change of an event means for those who attend.
+//! What a change of an event means for its attendees.
 
 use common::{clock::Timestamp, wire::EventFacts};
 
@@ -7,7 +7,7 @@ use common::{clock::Timestamp, wire::EventFacts};
 pub struct Consequence {
     /// Reminders are to be moved or dropped.
     pub reminders: bool,
-    /// Attendees are to be told what is different.
+    /// Attendees are to be notified of what is different.
     pub notify: bool,
 }
 
@@ -18,14 +18,14 @@ impl Consequence {
     }
 }
 
-/// Compares two versions of an event. A cancellation is told with each registration that it ends, not here.
+/// Compares two versions of an event. A cancellation is notified with each registration that it ends, not here.
 pub fn compare(before: &EventFacts, after: &EventFacts, now: Timestamp) -> Consequence {
     // What people would see: the local time and its offset. Asia/Calcutta and Asia/Kolkata, or Berlin and Paris, show
     // the same.
     let different = before.time().rfc3339() != after.time().rfc3339()
         || before.address != after.address
         || before.name != after.name;
-    // Corrections of an event that is over interest nobody's mailbox.
+    // Corrections of an event that is over are not notified.
     let over = before.starts_at <= now && after.starts_at <= now;
     Consequence {
         reminders: after.schedule_version > before.schedule_version || after.cancelled != before.cancelled,

@@ -1,4 +1,4 @@
-//! Which letters a fact asks for. What they say is in `templates/`.
+//! Which letters a fact asks for. Their text is in `templates/`.
 
 use chrono::TimeDelta;
 use common::{
@@ -16,15 +16,15 @@ use super::{
     reminder,
 };
 
-/// How long after a decline it is told.
+/// How long after a decline its letter is sent.
 const DECLINE_TOLD_AFTER: TimeDelta = TimeDelta::seconds(60);
-/// In this time one decline of a registration's payments is told, the last one by then.
+/// In this time one decline of a registration's payments is notified, the last one by then.
 const ONE_DECLINE_IN: TimeDelta = TimeDelta::minutes(15);
 
 /// Which channels there are. E-mail always is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
-    /// Whether somebody carries text messages.
+    /// Whether there is a provider for text messages.
     pub sms: bool,
 }
 
@@ -39,7 +39,7 @@ struct About<'a> {
 }
 
 impl Reach {
-    /// You are in, and here is your ticket.
+    /// The confirmation, with the ticket.
     pub fn confirmed(self, fact: &RegistrationConfirmed, card: &UserCard) -> Vec<Letter> {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
         let details = Details {
@@ -52,7 +52,7 @@ impl Reach {
         self.write(&about, Kind::Ticket, details)
     }
 
-    /// The seat held for you was given back.
+    /// The hold ran out unpaid.
     pub fn hold_expired(self, fact: &HoldExpired, card: &UserCard) -> Vec<Letter> {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
         let details = Details {
@@ -64,8 +64,8 @@ impl Reach {
         self.write(&about, Kind::HoldExpired, details)
     }
 
-    /// Your payment did not work out. Who is at it will try again at once, so the letter waits a minute, and there is one
-    /// in a quarter of an hour.
+    /// The payment failed. A payer may retry at once, so the letter waits a minute, and there is one in a quarter of an
+    /// hour.
     pub fn payment_failed(self, fact: &PaymentFailed, card: &UserCard) -> Vec<Letter> {
         let about = About {
             schedule_version: fact
@@ -86,7 +86,7 @@ impl Reach {
         self.write(&about, Kind::PaymentFailed, details)
     }
 
-    /// You are out. Nothing when a hold that was never paid is given up by its holder.
+    /// The registration ended. Nothing when a hold that was never paid is given up by its holder.
     pub fn ended(self, fact: &RegistrationEnded, card: &UserCard) -> Vec<Letter> {
         let Some(kind) = notice_of_end(fact) else {
             return Vec::new();
@@ -100,7 +100,7 @@ impl Reach {
         self.write(&about, kind, details)
     }
 
-    /// Your money is on its way back.
+    /// A refund is on its way.
     pub fn refunded(self, fact: &PaymentRefunded, card: &UserCard) -> Vec<Letter> {
         let about = About {
             schedule_version: fact.number,
@@ -116,7 +116,7 @@ impl Reach {
         self.write(&about, Kind::PaymentRefunded, details)
     }
 
-    /// It starts soon.
+    /// The event starts soon.
     pub fn reminder(
         self,
         kind: Kind,
@@ -138,7 +138,7 @@ impl Reach {
         self.write(&about, kind, details)
     }
 
-    /// Something about it is different from how the reader knows it. Each version is told once.
+    /// The event is different from what the attendee was last notified of. Each version is notified once.
     pub fn updated(
         self,
         registration: RegistrationId,

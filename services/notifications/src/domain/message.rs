@@ -1,4 +1,4 @@
-//! Messages: one to one person over one channel, and what it says.
+//! Messages: one to one recipient over one channel, and its content.
 
 use common::{
     clock::Timestamp,
@@ -24,7 +24,7 @@ macro_rules! named {
             #[cfg(test)]
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// Its fixed name.
+            /// The name in stores and answers.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+
@@ -96,7 +96,7 @@ named! {
     }
 }
 
-/// What a message says beyond the facts of its event. Kept as JSON, hence the stable names.
+/// The content of a message beyond the facts of its event. Kept as JSON, hence the stable names.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Details {
@@ -125,7 +125,7 @@ pub struct Details {
     /// Whether the event takes registrations still, if it has seats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<bool>,
-    /// The IANA zone that the reader lives by, where it is known.
+    /// The recipient's IANA zone, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
     /// The event's name, where its facts are not known.
@@ -134,7 +134,7 @@ pub struct Details {
     /// Whole hours until the start when the reminder was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<i64>,
-    /// The event as the reader last heard of it.
+    /// The event as the recipient was last notified of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<EventFacts>,
 }
@@ -142,26 +142,26 @@ pub struct Details {
 /// A message about to be stored.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// Its id, also in its `Message-ID`, the same on every try.
+    /// The message's id, also in its `Message-ID`, the same on every try.
     pub id: MessageId,
-    /// Who gets it.
+    /// The recipient.
     pub user_id: UserId,
     /// The event it is about.
     pub event_id: EventId,
     /// The registration it is about, or the payment. With kind, channel and schedule version it makes the message
-    /// unique. It stands for user and event: who cancels and registers again is told again.
+    /// unique. It stands for user and event: an attendee who cancels and registers again is notified again.
     pub occurrence: Uuid,
     /// What it is about.
     pub kind: Kind,
     /// The way it takes.
     pub channel: Channel,
-    /// The schedule a reminder belongs to, or the version of the event an update tells of; else 0.
+    /// The schedule a reminder belongs to, or the version of the event an update announces; else 0.
     pub schedule_version: i64,
     /// E-mail address, or telephone number in E.164.
     pub address: String,
     /// What to call the reader.
     pub name: Option<String>,
-    /// What it says beyond the event's facts.
+    /// The content beyond the event's facts.
     pub details: Details,
     /// After this it is not sent any more.
     pub not_after: Option<Timestamp>,
@@ -172,9 +172,9 @@ pub struct Letter {
 /// A stored message with all that its text is made of.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Message {
-    /// Its id.
+    /// UUIDv7; the order of lists.
     pub id: MessageId,
-    /// Who gets it.
+    /// The recipient.
     pub user_id: UserId,
     /// The event it is about.
     pub event_id: EventId,
@@ -188,9 +188,9 @@ pub struct Message {
     pub address: String,
     /// What to call the reader.
     pub name: Option<String>,
-    /// What it says beyond the event's facts.
+    /// The content beyond the event's facts.
     pub details: Details,
-    /// The event as it was when the message was stored, so that every try says the same.
+    /// The event as it was when the message was stored, so that every try has the same text.
     pub facts: Option<EventFacts>,
     /// What became of it.
     pub status: Status,

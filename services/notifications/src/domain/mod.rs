@@ -1,4 +1,4 @@
-//! What is told to whom, when, and how often it is tried. No storage, no network, no clock.
+//! Which messages go to whom, when, and how often they are retried. No storage, no network, no clock.
 
 pub mod address;
 pub mod change;

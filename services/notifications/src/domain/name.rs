@@ -18,10 +18,10 @@ const SCHEMES: [&str; 10] = [
     "whatsapp:",
 ];
 
-/// Whether mail programs would make a link of something in the text. Anybody can sign up with anybody's address, so a
-/// name must not be a way to send people links. Initials and saints (`A.P.J. Abdul Kalam`, `St.John`) are none: a link
-/// has a scheme, begins with `www.`, is an address, or is a host under a real top-level domain with something after it.
-/// What is not seen does not hide one.
+/// Whether mail programs would make a link of something in the text. Any address can be signed up with, unverified, so
+/// a name must not be a way to send its owner links. Initials and saints (`A.P.J. Abdul Kalam`, `St.John`) are none: a
+/// link has a scheme, begins with `www.`, is an address, or is a host under a real top-level domain with something
+/// after it. Invisible characters do not hide one.
 pub fn holds_link(text: &str) -> bool {
     let seen = |c: &char| c.is_whitespace() || !is_invisible(*c);
     let text: String = nfkc(text).chars().filter(seen).collect();

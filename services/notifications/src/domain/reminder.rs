@@ -14,13 +14,13 @@ pub const LEADS: [(Kind, TimeDelta); 2] = [
 /// A reminder to come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Planned {
-    /// Which.
+    /// Which reminder.
     pub kind: Kind,
-    /// When.
+    /// When it is due.
     pub due_at: Timestamp,
 }
 
-/// The reminders of one who attends, as of `now`: those whose time is still to come.
+/// The reminders of an attendee, as of `now`: those whose time is still to come.
 pub fn plan(facts: &EventFacts, now: Timestamp) -> impl Iterator<Item = Planned> {
     let (starts_at, cancelled) = (facts.starts_at, facts.cancelled);
     LEADS
@@ -42,7 +42,7 @@ pub enum Verdict {
     },
     /// The event has moved; this is its new time.
     Move {
-        /// When.
+        /// When it is due.
         due_at: Timestamp,
     },
     /// It is not needed any more.

@@ -1,4 +1,4 @@
-//! `POST /internal/messages`: what happened elsewhere, and who is to hear of it.
+//! `POST /internal/messages`: facts from other services, and who is to be notified of them.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -58,7 +58,7 @@ impl subscriber::Fact for Fact {
 }
 
 impl Fact {
-    /// Whom it has to be told to, if anybody.
+    /// The user to notify, if any.
     fn reader(&self) -> Option<UserId> {
         match self {
             Self::Confirmed(fact) => Some(fact.user_id),
@@ -122,7 +122,7 @@ impl Subscriber for Parts {
 
     async fn consume(&self, mut batch: Vec<Incoming<Fact>>) -> Vec<Receipt> {
         let mut receipts = Vec::with_capacity(batch.len());
-        // Asked before the change, never inside it: the writer waits for nobody.
+        // Looked up before the change, never inside it: the writer must not wait for another service.
         let cards = match self
             .directory
             .find(batch.iter().filter_map(|message| message.fact.reader()))
@@ -131,7 +131,7 @@ impl Subscriber for Parts {
             Ok(cards) => cards,
             Err(error) => {
                 tracing::warn!(%error, "recipients could not be looked up");
-                // What nobody has to be asked about need not wait.
+                // Messages without a recipient need not wait.
                 batch.retain(|message| {
                     let waits = message.fact.reader().is_some();
                     if waits {
@@ -190,7 +190,7 @@ impl Parts {
 
     fn refused(&self, id: Uuid, error: &StoreError) -> Receipt {
         tracing::warn!(message_id = %id, %error, "a message could not be consumed");
-        // The sender is told no more than it needs; the cause is in the log here.
+        // The sender gets no more than it needs; the cause is logged here.
         Receipt::retry(id, "the notifications service could not store it")
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that is kept. Each method is one decision that is atomic in every adapter; `contract` says what all
+//! Everything that is kept. Each method is one decision that is atomic in every adapter; `contract` tests what all
 //! of them must do.
 
 #[cfg(test)]
@@ -29,7 +29,7 @@ mod table {
     pub const SCHEDULES: &str = "notifications.schedules";
 }
 
-/// Of a registration that has ended nobody has to be told this any more.
+/// Letters that are void once the registration has ended.
 const WITHDRAWN_AT_END: [Kind; 5] = [
     Kind::Reminder24h,
     Kind::Reminder3h,
@@ -38,13 +38,13 @@ const WITHDRAWN_AT_END: [Kind; 5] = [
     Kind::HoldExpired,
 ];
 
-/// How long settled reminders are kept for whoever wonders: 30 days.
+/// How long settled reminders are kept for diagnosis: 30 days.
 const SETTLED_KEPT_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 
 /// A message from another service, with the letters it asks for.
 #[derive(Clone, Debug)]
 pub struct Intake {
-    /// The id by which repeats are told.
+    /// The id by which repeats are recognized.
     pub id: Uuid,
     /// What it changes here.
     pub change: Change,
@@ -53,34 +53,34 @@ pub struct Intake {
 /// What a message from another service changes here.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Somebody attends: reminders are planned and letters queued. A registration that ended before stays ended.
+    /// A registration was confirmed: reminders are planned and letters queued. One that ended before stays ended.
     Confirmed {
         /// The registration.
         registration_id: RegistrationId,
-        /// Whose.
+        /// The attendee.
         user_id: UserId,
         /// The event as the sender knew it.
         facts: EventFacts,
-        /// Whether it was paid for: what was to be told of it as unpaid is withdrawn.
+        /// Whether it was paid for: letters about it as unpaid are withdrawn.
         paid: bool,
         /// To be queued.
         letters: Vec<Letter>,
     },
-    /// A registration is not paid for: letters are queued, unless it was confirmed or has ended, or its user was told that
-    /// it has expired.
+    /// A registration is not paid for: letters are queued, unless it was confirmed or has ended, or its user was
+    /// notified that it has expired.
     Unpaid {
         /// The registration.
         registration_id: RegistrationId,
         /// The event, where the sender knew it.
         facts: Option<EventFacts>,
-        /// To be queued. What is said of a hold that has expired takes the place of what was to be said of declines.
+        /// To be queued. The letter about an expired hold replaces those about declines that are not sent yet.
         letters: Vec<Letter>,
     },
-    /// Somebody does not attend any more: reminders are dropped and letters queued.
+    /// A registration ended: reminders are dropped and letters queued.
     Ended {
         /// The registration.
         registration_id: RegistrationId,
-        /// Whose.
+        /// The attendee.
         user_id: UserId,
         /// The event as the sender knew it.
         facts: EventFacts,
@@ -101,9 +101,9 @@ pub enum Change {
 /// A reminder whose time has come.
 #[derive(Clone, Debug)]
 pub struct DueReminder {
-    /// Who attends what.
+    /// The attendee's registration.
     pub registration_id: RegistrationId,
-    /// Whom to remind.
+    /// The attendee.
     pub user_id: UserId,
     /// Which reminder.
     pub kind: Kind,
@@ -133,7 +133,7 @@ pub struct DecidedReminder {
 pub enum Decision {
     /// Queue these and be done.
     Send {
-        /// The version of the event that they tell of.
+        /// The version of the event that they announce.
         event_version: i64,
         /// To be queued.
         letters: Vec<Letter>,
@@ -151,7 +151,7 @@ pub enum Decision {
     SkipLate,
 }
 
-/// A change of an event that has not reached all who attend, and the next of them.
+/// A change of an event that has not reached all attendees, and the next of them.
 #[derive(Clone, Debug)]
 pub struct Announcement {
     /// The event as it is announced.
@@ -162,14 +162,14 @@ pub struct Announcement {
     pub attendees: Vec<Attendee>,
 }
 
-/// One who attends an event.
+/// An attendee of an event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attendee {
     /// The registration.
     pub registration_id: RegistrationId,
-    /// Whose.
+    /// The attendee.
     pub user_id: UserId,
-    /// The event as this person knows it; `None` when that can no longer be told.
+    /// The event as the attendee was last notified of it; `None` when that cannot be read any more.
     pub known: Option<Arc<EventFacts>>,
 }
 
@@ -178,18 +178,18 @@ pub struct Attendee {
 pub struct Step {
     /// The event as it is announced.
     pub facts: Arc<EventFacts>,
-    /// Where the announcement stood. The step is void when it stands elsewhere or tells of another version.
+    /// Where the announcement stood. The step is void when it stands elsewhere or is of another version.
     pub cursor: Option<RegistrationId>,
     /// Those reached with this step, in order, each with the letters to be queued. None: the announcement is over.
     pub reached: Vec<(RegistrationId, Vec<Letter>)>,
 }
 
-/// A message in the hands of a worker.
+/// A message leased to a worker.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// The message.
     pub message: Message,
-    /// Proves that the worker still has it.
+    /// Proves that the worker's lease is the latest.
     pub fence: i64,
     /// Tries, this one included.
     pub attempts: u32,
@@ -211,7 +211,7 @@ pub struct DeliveryReport {
 pub enum Tried {
     /// The provider took it.
     Sent {
-        /// Who.
+        /// The provider.
         provider: &'static str,
         /// The provider's name for it.
         provider_id: String,
@@ -281,12 +281,11 @@ pub trait Store: Send + Sync {
     /// A change that has not reached all attendees, the oldest first, with the next of them.
     async fn announcement(&self, limit: usize) -> Result<Option<Announcement>, StoreError>;
     /// Takes an announcement one step further: reminders follow the event's schedule and letters are queued, unless
-    /// the person attends no more or has heard of this version. `false`: another worker was there first.
+    /// the attendee has cancelled or was notified of this version. `false`: another worker was there first.
     async fn announce(&self, step: Step, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Takes messages whose turn has come, the longest due first, until `until`. What a worker took before and did
-    /// not report on in time is taken over, with a new fence. Messages that are not to be sent any more are settled
-    /// on the way.
+    /// Leases messages whose turn has come, the longest due first, until `until`. Those with an expired lease are
+    /// taken over, with a new fence. Messages that are not to be sent any more are settled on the way.
     async fn claim(
         &self,
         channel: Channel,
@@ -315,8 +314,8 @@ pub trait Store: Send + Sync {
 
     /// How things stand.
     async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError>;
-    /// Forgets ids of messages that nobody sends again, and reminders settled long ago; at most `limit` of each.
-    /// Gives the number forgotten.
+    /// Forgets ids of messages that no relay sends again, and reminders settled long ago; at most `limit` of each.
+    /// Returns the number forgotten.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;

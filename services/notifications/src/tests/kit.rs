@@ -207,7 +207,7 @@ impl Answer {
     }
 }
 
-/// Asks again and again until there is an answer, for at most ten seconds.
+/// Polls until there is an answer, for at most ten seconds.
 pub async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let patience = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {

@@ -8,12 +8,12 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::channels::{MailError, Mailer, Pace, Parcel};
 
-/// A provider that tells the test what it is asked to send, and does as it is told.
+/// A provider that reports its calls to the test, and answers as the test sets.
 pub struct Recorder {
     calls: mpsc::UnboundedSender<Parcel>,
     /// Calls take a permit each before they end.
     pub gate: Semaphore,
-    /// What to say, by call; the rest succeed.
+    /// What to answer, by call; the rest succeed.
     pub answers: Mutex<Vec<Result<String, MailError>>>,
     pub pace: Pace,
 }

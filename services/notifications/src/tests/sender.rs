@@ -1,4 +1,4 @@
-//! Sending, one round at a time: what happens when a worker dies, is slow, or is told to stop.
+//! Sending, one round at a time: what happens when a worker dies, is slow, or is stopped.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -223,7 +223,7 @@ async fn a_stop_finishes_what_is_on_its_way_and_hands_back_the_rest() {
         ),
         (4, 6, 0)
     );
-    // Nobody has to wait for a lease.
+    // The next worker has no lease to wait for.
     assert_eq!(
         sender(&parts, mailer)
             .round(&CancellationToken::new())

@@ -20,9 +20,9 @@ pub enum Mood {
     Take,
     Later,
     Never,
-    /// Takes it and does not say so.
+    /// Takes it and does not answer.
     Silent,
-    /// Takes it and hangs up before saying so.
+    /// Takes it and closes the connection without an answer.
     HangUp,
 }
 

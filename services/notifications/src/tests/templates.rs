@@ -1,4 +1,4 @@
-//! What messages say.
+//! The text of messages.
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;

@@ -1,4 +1,4 @@
-//! Carries changes of events to those who attend: their reminders follow, and they are told what is different.
+//! Carries changes of events to their attendees: reminders follow, and attendees are notified of what is different.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Announcements {
             .attendees
             .iter()
             .map(|attendee| {
-                // Whose last news cannot be told cannot be told what is different either, but keeps in step.
+                // Without readable last facts an attendee cannot be notified of the difference, but keeps in step.
                 let known = attendee.known.as_deref().filter(|known| notify(known));
                 let letters = match (cards.get(&attendee.user_id), known) {
                     (Some(card), Some(known)) => {

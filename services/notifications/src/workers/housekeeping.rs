@@ -1,4 +1,4 @@
-//! Forgets what nobody will ask for again.
+//! Deletes what is not needed any more.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::Parts;
 
 const EVERY: Duration = Duration::from_secs(3600);
-/// Rows of each table forgotten in one commit, so that nobody waits long for the writer.
+/// Rows of each table deleted in one commit, so that no change waits long for the writer.
 const AT_ONCE: usize = 1000;
 /// Between two commits.
 const BREATH: Duration = Duration::from_millis(50);

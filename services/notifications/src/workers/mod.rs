@@ -1,4 +1,4 @@
-//! What happens by itself. Each worker's `round` does one bounded piece of work, so that tests need no waiting.
+//! Background workers. Each one's `round` does one bounded piece of work, so that tests need no waiting.
 
 pub mod announcements;
 pub mod housekeeping;

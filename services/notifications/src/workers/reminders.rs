@@ -26,7 +26,7 @@ pub struct Reminders {
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RoundError {
-    /// The store's own trouble.
+    /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The recipients could not be looked up.

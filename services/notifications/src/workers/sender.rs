@@ -1,9 +1,9 @@
 //! Sends the messages of one channel.
 //!
 //! A message is marked as being sent, with a lease, before the provider is called, and as sent afterwards. A worker
-//! that dies in between leaves its lease behind; when it has run out another worker sends the message again, under
+//! that dies in between leaves its lease behind; when it has expired another worker sends the message again, under
 //! the same id. Nothing else makes a message go out twice: a worker starts no call that might outlast its lease, and
-//! one that is told to stop finishes what is on its way and hands the rest back.
+//! one that is stopped finishes what is on its way and hands the rest back.
 
 use std::{
     sync::{
@@ -94,7 +94,7 @@ impl Sender {
     /// Sends one batch.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
         let claimed = self.claim().await?;
         if claimed.is_empty() {
@@ -112,7 +112,7 @@ impl Sender {
     /// Takes messages whose turn has come.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// A storage error.
     pub async fn claim(&self) -> Result<Vec<Claimed>, StoreError> {
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         // A look costs no commit.
@@ -242,7 +242,7 @@ impl Sender {
     /// Notes what came of the tries. It must not give up easily: what it forgets to note goes out again.
     ///
     /// # Errors
-    /// The store's own trouble, when the process is to stop.
+    /// A storage error, when the process is to stop.
     pub async fn report(
         &self,
         reports: Vec<DeliveryReport>,
@@ -297,7 +297,7 @@ fn kept(why: &str) -> String {
         .collect()
 }
 
-/// What a provider says, as the log may have it: mail servers like to repeat whom they refuse.
+/// A provider's error without addresses, for the log: mail servers tend to repeat the recipient they refuse.
 fn without_addresses(said: &str) -> String {
     let hidden = |word: &str| if word.contains('@') { "(address)" } else { word }.to_owned();
     kept(said).split(' ').map(hidden).collect::<Vec<_>>().join(" ")

@@ -5,45 +5,45 @@ use common::{auth::Role, clock::Timestamp, ids::UserId};
 
 use super::{Email, Locale, PasswordHash, Phone};
 
-/// A person, as the service knows them.
+/// A user's account, without the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The account's id.
     pub id: UserId,
-    /// Where they get their mail; no two accounts share one.
+    /// The account's e-mail address; no two accounts share one.
     pub email: Email,
-    /// What they may do.
+    /// The account's role.
     pub role: Role,
-    /// What to call them.
+    /// The display name.
     pub name: Option<String>,
-    /// Where they get text messages.
+    /// The number for text messages.
     pub phone: Option<Phone>,
-    /// The zone they live in.
+    /// The user's time zone.
     pub timezone: Option<Tz>,
-    /// The language they read.
+    /// The user's language.
     pub locale: Option<Locale>,
-    /// When they signed up.
+    /// When the account was created.
     pub created_at: Timestamp,
 }
 
-/// A user together with what proves that it is them.
+/// A user with the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The person.
+    /// The user.
     pub user: User,
-    /// Their password, hashed.
+    /// The hashed password.
     pub password_hash: PasswordHash,
 }
 
 /// A change of what users may change themselves: `None` leaves it, `Some(None)` takes it away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
-    /// What to call them.
+    /// The display name.
     pub name: Option<Option<String>>,
-    /// Where they get text messages.
+    /// The number for text messages.
     pub phone: Option<Option<Phone>>,
-    /// The zone they live in.
+    /// The user's time zone.
     pub timezone: Option<Option<Tz>>,
-    /// The language they read.
+    /// The user's language.
     pub locale: Option<Option<Locale>>,
 }

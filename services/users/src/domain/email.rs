@@ -18,8 +18,8 @@ impl Email {
         address::canonical(text).map(Self)
     }
 
-    /// The address as earlier releases kept what is typed so, when that is another text: trimmed and in lower case. They
-    /// also took some that [`Email::parse`] refuses.
+    /// The form in which earlier releases kept this input, when it differs: trimmed and in lower case. They also took
+    /// some that [`Email::parse`] refuses.
     pub fn as_typed(text: &str) -> Option<Self> {
         let typed = text.trim().to_lowercase();
         let is_another = address::canonical(text).as_deref() != Ok(&typed);

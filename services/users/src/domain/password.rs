@@ -58,7 +58,7 @@ impl Password {
         })
     }
 
-    /// Whether it is among the first that anybody would guess, in whatever case.
+    /// Whether it is on the list of common passwords, in any case.
     pub fn is_common(&self) -> bool {
         COMMON
             .lines()
@@ -93,7 +93,7 @@ impl PasswordHash {
     }
 }
 
-/// A hash is what a thief of passwords is after, so `{:?}` does not show it.
+/// Hashes must not leak into logs, so `{:?}` does not show it.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash(..)")

@@ -10,7 +10,7 @@ pub struct Phone(String);
 
 impl Phone {
     /// Reads a number as people write and paste it: blanks, marks that are not seen, and separators are dropped, a
-    /// leading `00` is a `+`, and digits may be of any script. `(0)` is the zero that callers from abroad leave out.
+    /// leading `00` is a `+`, and digits may be of any script. `(0)` is the trunk prefix, dropped in calls from abroad.
     ///
     /// # Errors
     /// The rest of the sentence "`phone` ...".

@@ -109,7 +109,7 @@ pub async fn login(
     app.limits.login(address).await?;
     let guesses = app.limits.guesses(&input.email, address);
     guesses.check().await?;
-    // Two accounts of an earlier release may be one mailbox: each is reached by what its holder has always typed.
+    // Two accounts of an earlier release may be one mailbox: each is found by the form it was signed up with.
     let earlier = match &input.earlier {
         Some(earlier) => app.store.by_email(earlier).await?,
         None => None,
@@ -136,9 +136,9 @@ pub async fn login(
     }
 }
 
-/// Asked again here, on the hashing thread, because many guesses sent at once have all passed the first
-/// question by the time the first of them turns out wrong. So at most as many as there are threads get past
-/// the limit. It also counts the guesses of callers who do not wait for the answer.
+/// Checked again here, on the hashing thread, because many guesses sent at once have all passed the first
+/// check by the time the first of them turns out wrong. So at most as many as there are threads get past the
+/// limit. It also counts the guesses of callers who do not wait for the answer.
 fn judge(
     kernel: &mut Kernel,
     guesses: &Guesses,
@@ -201,7 +201,7 @@ fn invalid_credentials() -> ApiError {
         "The e-mail address or the password is wrong.",
     )
     .message(INVALID_CREDENTIALS)
-    // No token was sent that could be invalid, so the challenge does not say so.
+    // No token was sent that could be invalid, so the challenge has no `error`.
     .header(
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static("Bearer realm=\"organise-event\""),

@@ -82,7 +82,7 @@ impl Kernel {
         Ok(Output::new(output).map_err(unreadable)? == stored.hash)
     }
 
-    /// As much work as [`Kernel::verify`], for an account that does not exist: the time must not tell that it
+    /// As much work as [`Kernel::verify`], for an account that does not exist: the time must not reveal that it
     /// does not.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ fn unreadable(error: impl ToString) -> KernelError {
     KernelError::Unreadable(error.to_string())
 }
 
-/// What a PHC string says.
+/// A PHC string, parsed.
 struct Stored {
     version: Version,
     params: Params,
@@ -181,7 +181,7 @@ mod tests {
         Password::claimed(text.to_owned())
     }
 
-    /// Made by the library's own door, at another cost.
+    /// Made through the library's own API, at another cost.
     fn cheap(text: &str) -> PasswordHash {
         let argon2 = Argon2::new(
             Algorithm::Argon2id,

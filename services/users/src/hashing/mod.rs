@@ -2,12 +2,11 @@
 //!
 //! One hash takes a core and 19 MiB for some 20 ms, so at most one per core is computed at a time, on threads
 //! that do nothing else; requests never wait behind one on the async threads. A caller that has gone leaves
-//! the line, and its hash is not computed.
+//! the queue, and its hash is not computed.
 //!
-//! The threads run at the priority of all others. Linux could be told to prefer the others, but neither std
-//! nor any library that the service is built from can say so without unsafe code, and it is not needed: the
-//! scheduler lets a thread that wakes up run before one that has used up its slice, within a few
-//! milliseconds.
+//! The threads run at the priority of all others. Linux could prefer the others, but neither std nor any library
+//! that the service is built from can set that without unsafe code, and it is not needed: the scheduler lets a
+//! thread that wakes up run before one that has used up its slice, within a few milliseconds.
 
 mod kernel;
 mod threads;
@@ -68,7 +67,7 @@ impl From<HashingError> for ApiError {
     }
 }
 
-/// The hashing threads and the line before them. Cheap to clone; the threads end with the last clone.
+/// The hashing threads and their queue. Cheap to clone; the threads end with the last clone.
 #[derive(Clone)]
 pub struct Hashing(Arc<Inner>);
 
@@ -102,7 +101,7 @@ impl Hashing {
     /// Has `work` done on a hashing thread when its turn comes.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`] when the line is full or too slow, else what the work returns.
+    /// [`HashingError::Overloaded`] when the queue is full or too slow, else what the work returns.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Kernel) -> Result<T, KernelError> + Send + 'static,
@@ -137,7 +136,7 @@ impl Hashing {
     }
 }
 
-/// The length of the line, for `/metrics`.
+/// The length of the queue, for `/metrics`.
 pub struct HashingGauge(pub Hashing);
 
 #[async_trait]

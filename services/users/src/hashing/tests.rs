@@ -138,7 +138,7 @@ async fn who_has_gone_is_not_served() {
     for caller in &callers {
         caller.abort();
     }
-    // All but the one that lies ready have left the line.
+    // All but the one that lies ready have left the queue.
     until(|| hashing.callers() == 2).await;
     held.finish().await;
     assert!(hashing.run(|_| Ok(())).await.is_ok(), "the places are free again");

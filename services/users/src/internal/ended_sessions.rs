@@ -1,4 +1,4 @@
-//! `POST /internal/users/ended_sessions`: whose tokens are to be refused?
+//! `POST /internal/users/ended_sessions`: the sessions whose tokens are to be refused.
 
 use axum::{Json, extract::State};
 use common::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 
-/// The question, [`common::wire::ListEndedSessions`].
+/// The request, [`common::wire::ListEndedSessions`].
 pub struct Question {
     since: Timestamp,
     after: Option<(Timestamp, Uuid)>,

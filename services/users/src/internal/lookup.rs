@@ -1,4 +1,4 @@
-//! `POST /internal/users/lookup`: who are these?
+//! `POST /internal/users/lookup`: users by their ids.
 
 use axum::{Json, extract::State};
 use common::{
@@ -12,7 +12,7 @@ use runtime::user_directory::AT_ONCE;
 
 use crate::app::App;
 
-/// The question, read by hand from [`common::wire::LookupUsers`]' form to bound it.
+/// The request, read by hand from [`common::wire::LookupUsers`]' form to bound it.
 pub struct Lookup {
     user_ids: Vec<UserId>,
 }

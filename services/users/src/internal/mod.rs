@@ -1,4 +1,4 @@
-//! What other services may ask.
+//! The endpoints for other services.
 
 pub mod ended_sessions;
 pub mod lookup;

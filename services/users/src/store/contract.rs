@@ -64,7 +64,7 @@ macro_rules! store_contract {
 pub trait Kept {
     /// Damages rows.
     fn damager(&self) -> &Damager;
-    /// What it has to say of the rule's run.
+    /// Checks of the adapter's own after the rule's run.
     async fn finish(self);
 }
 

@@ -36,7 +36,7 @@ pub enum InsertError {
     /// Another account has this address.
     #[error("the e-mail address has an account")]
     EmailTaken,
-    /// The store's own trouble.
+    /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -68,7 +68,7 @@ pub trait Store: Send + Sync {
     /// How to reach each of these users; once each, in no particular order, without those that do not exist.
     async fn cards(&self, users: Vec<UserId>) -> Result<Vec<UserCard>, StoreError>;
 
-    /// Replaces a password's hash, if it still is `old`; says whether it was. So a hash that was renewed at
+    /// Replaces a password's hash, if it still is `old`; returns whether it was. So a hash that was renewed at
     /// login never undoes a change of the password that came between.
     async fn update_password_hash(
         &self,

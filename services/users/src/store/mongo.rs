@@ -64,7 +64,7 @@ impl Store for MongoStore {
         self.0
             .write(account, |tx, account| {
                 async move {
-                    // Who comes at the same moment violates the index, looks again, and finds this one.
+                    // A concurrent sign-up violates the index, looks again, and finds this one.
                     if tx.find_one(USERS, by_email(&account.user.email)).await?.is_some() {
                         return Err(InsertError::EmailTaken);
                     }

@@ -149,7 +149,7 @@ async fn guessing_is_stopped_for_one_account_and_address() {
         .post_from("192.0.2.1", PATH, &body("ben@example.org", PASSWORD))
         .await
         .is(200);
-    // Nor does it tell which accounts exist.
+    // Nor does it reveal which accounts exist.
     let nobody = body("nobody@example.org", "wrong");
     for _ in 0..10 {
         service
@@ -322,7 +322,7 @@ async fn a_password_opens_however_it_is_typed() {
     service.login("old@example.org", "wrong\u{308}").await.is(401);
     service.login("nobody@example.org", "wrong\u{308}").await.is(401);
 
-    // It also let one mailbox have two accounts. Each opens with the address that was always typed.
+    // It also let one mailbox have two accounts. Each logs in with the address it was signed up with.
     store
         .insert(account("two@m\u{fc}nchen.de", hash("password one")))
         .await
@@ -340,7 +340,7 @@ async fn a_password_opens_however_it_is_typed() {
         .login("two@xn--mnchen-3ya.de", "password one")
         .await
         .is(401);
-    // And it took addresses that are refused today: nobody is locked out, and nobody can tell.
+    // And it took addresses that are refused today: their users can log in, and no answer reveals them.
     store
         .insert(account("three@xn--a.org", hash("password three")))
         .await

@@ -99,7 +99,7 @@ async fn services_only() {
         .to_owned();
     let for_others = service.service("events").service_token("payments").unwrap();
     for token in ["", "x", &user, &for_others] {
-        // Who is not a service is not told what is wrong with the question either.
+        // A caller that is no service does not learn what is wrong with the request either.
         service
             .look_up(token, &json!({}))
             .await

@@ -220,7 +220,7 @@ impl Service {
         self.post("/api/users/register", &body).await.is(201)
     }
 
-    /// Signs somebody up and in; gives the value of their `Authorization`.
+    /// Signs a user up and in; returns the value of `Authorization`.
     async fn signed_in(&self, email: &str) -> String {
         self.register(email).await;
         format!("Bearer {}", self.login(email, PASSWORD).await.text("token"))

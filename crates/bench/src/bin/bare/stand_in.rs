@@ -166,7 +166,7 @@ fn hashers(threads: usize) -> mpsc::Sender<oneshot::Sender<()>> {
                     .hash_password_into_with_memory(password, salt, &mut output, &mut memory)
                     .is_ok()
                 {
-                    // Whoever asked may have hung up.
+                    // The client may have disconnected.
                     let _ = done.send(());
                 }
             }

@@ -9,7 +9,7 @@ use super::{Fresh, kit::*};
 use crate::domain::message::{Channel, Kind, Status};
 use crate::store::{Change, Step, Store};
 
-/// One step as the worker takes it, telling everybody.
+/// One step as the worker takes it, notifying all attendees.
 async fn step(store: &Arc<dyn Store>, limit: usize) -> Option<(Vec<RegistrationId>, bool)> {
     let announcement = store.announcement(limit).await.unwrap()?;
     let facts = announcement.facts;

@@ -52,7 +52,7 @@ pub async fn an_expired_lease_is_taken_over(fresh: &Fresh) {
 pub async fn a_clock_put_back_holds_no_message(fresh: &Fresh) {
     let store = &fresh.store;
     queue(store, 1).await;
-    // Nobody had it yet when the clock was put back; it is not tried without pause when that fails.
+    // No worker had it yet when the clock was set back; it is not retried without pause when that fails.
     let mut untried = claim(store, at(TimeDelta::hours(-2)), 8).await;
     untried.extend(claim(store, at(TimeDelta::hours(-2)), 8).await);
     let untried = untried.remove(0);

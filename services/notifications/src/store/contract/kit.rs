@@ -56,7 +56,7 @@ pub fn moved(facts: &EventFacts, starts_in: TimeDelta) -> EventFacts {
     }
 }
 
-/// One who attends.
+/// An attendee.
 #[derive(Clone, Copy)]
 pub struct Person {
     pub user: UserId,

@@ -18,7 +18,7 @@ pub async fn a_users_list_is_paged(fresh: &Fresh) {
     let (person, facts) = (Person::new(), event(hours(3)));
     queue(store, 3).await;
     assert!(entries(store, person.user).await.is_empty());
-    // Three of one moment, so that ties have to be told apart, and two of others.
+    // Three of one moment, so that ties have to be broken, and two of others.
     let mut expected = Vec::new();
     for (minutes, kind) in [
         (5, Kind::Ticket),

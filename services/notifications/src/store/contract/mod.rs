@@ -26,7 +26,7 @@ pub struct Fresh {
     pub other: Arc<dyn Store>,
     /// Damages rows.
     pub damager: Damager,
-    /// What the adapter has to say of a test's run; keeps alive what the stores need.
+    /// The adapter's own checks after a test's run; keeps alive what the stores need.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }
 

@@ -1,4 +1,4 @@
-//! What is told of a registration that is not paid for.
+//! The messages about a registration that is not paid for.
 
 use chrono::TimeDelta;
 use common::money::Paise;
@@ -63,7 +63,7 @@ pub async fn a_decline_is_told_after_a_while_and_in_its_newest_words(fresh: &Fre
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].message.details.amount, Some(Paise(3)));
     note(store, vec![sent(&claimed[0])]).await;
-    // In the same quarter of an hour nothing more is said, in the next one it is.
+    // In the same quarter of an hour no other is sent, in the next one it is.
     for (window, count) in [(7, 1), (8, 2)] {
         take(
             store,
@@ -112,7 +112,7 @@ pub async fn an_expired_hold_is_told_once_and_in_place_of_a_decline(fresh: &Fres
             (Kind::PaymentFailed, Status::Dropped)
         ]
     );
-    // Late money: the ticket is told and the expired hold is not.
+    // Late money: the ticket is sent and the expired hold is not.
     take(store, [paid(&person)]).await;
     let claimed = claim(store, at(TimeDelta::seconds(90)), 10).await;
     assert_eq!(claimed.len(), 1);

@@ -1,4 +1,4 @@
-//! Changes of events on their way to those who attend.
+//! Changes of events on their way to attendees.
 
 use std::{collections::HashMap, sync::Arc};
 

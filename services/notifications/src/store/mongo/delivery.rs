@@ -19,7 +19,7 @@ use crate::{
     store::{Claimed, DeliveryReport, Tried, table},
 };
 
-/// Releases claims that outlast themselves, and what was written in the future: both were so before the clock was put
+/// Releases claims that end too far ahead, and what was written in the future: both were made before the clock was set
 /// back.
 pub(super) async fn release_outlasted(
     tx: &mut Tx,

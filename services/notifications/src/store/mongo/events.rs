@@ -42,8 +42,8 @@ impl Newest {
     /// Stores facts from whatever message brings them; the highest version wins. What a newer version means for
     /// attendees is announced from here on. Gives the newest facts.
     ///
-    /// Both who relies on a version being the newest and who supersedes it touch its document, so that of two at the
-    /// same time one comes after the other: nobody joins by old facts behind the back of their announcement.
+    /// Transactions that rely on a version being the newest and those that supersede it both touch its document, so
+    /// that two at the same time are serialized: no attendee joins by old facts past their announcement.
     pub(super) async fn learn(
         &mut self,
         tx: &mut Tx,
@@ -51,7 +51,7 @@ impl Newest {
         now: Timestamp,
     ) -> Result<Arc<EventFacts>, StoreError> {
         let known = match self.get(tx, facts.event_id).await {
-            // What cannot be read tells nothing: the message's own facts take its place.
+            // What cannot be read is replaced by the message's own facts.
             Err(StoreError::Corrupt(_)) => {
                 tx.delete(EVENTS, doc! {"_id": id(facts.event_id, facts.version)})
                     .await?;

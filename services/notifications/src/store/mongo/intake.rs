@@ -39,7 +39,7 @@ pub(super) async fn take(tx: &mut Tx, batch: &[Intake], now: Timestamp) -> Resul
 struct Writing<'a> {
     now: Timestamp,
     newest: Newest,
-    /// Registrations of this batch that were heard of.
+    /// Registrations of this batch that are known.
     heard_of: HashSet<RegistrationId>,
     attendances: Vec<Document>,
     schedules: Vec<Document>,

@@ -19,11 +19,11 @@ use crate::domain::message::{Kind, Letter, Message};
 /// What makes a letter one that was written before.
 type Once = (Uuid, String, String, i64);
 
-/// A letter with the version of the event that it tells of.
+/// A letter with the version of the event that it announces.
 pub(super) type Queued<'a> = (&'a Letter, Option<i64>);
 
-/// Queues letters, except those whose readers were told already. Of a decline that waits to be told, the newest words
-/// count.
+/// Queues letters, except those that were queued before. Of a decline that is not sent yet, the newest content
+/// counts.
 pub(super) async fn queue(tx: &mut Tx, letters: &[Queued<'_>], now: Timestamp) -> Result<(), StoreError> {
     if letters.is_empty() {
         return Ok(());
@@ -94,8 +94,8 @@ fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Resu
     Ok(document)
 }
 
-/// Withdraws unsent letters of some kinds about a registration, those of schedules before `schedule_version`. What a
-/// worker has in its hands cannot be called back, but is not tried again.
+/// Withdraws unsent letters of some kinds about a registration, those of schedules before `schedule_version`. One that
+/// a worker has leased cannot be called back, but is not retried.
 pub(super) async fn withdraw(
     tx: &mut Tx,
     registration: RegistrationId,

@@ -128,7 +128,7 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<Vec
     for reminder in &found {
         due.add(read(tx, reminder, &who, &mut newest).await, || Key::of(reminder))?;
     }
-    // Dropped; the reason tells them from those that were not needed any more.
+    // Dropped; the reason distinguishes them from those that were not needed any more.
     let drop = |why: &str| doc! {"$set": {"status": "dropped", "why": why}};
     set_aside(tx, SCHEDULES, table::SCHEDULES, due, drop).await
 }

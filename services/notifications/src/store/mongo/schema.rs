@@ -12,7 +12,7 @@ pub(super) const MESSAGES: &str = "messages";
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
     inbox::SCHEMA,
-    // What is known of events. Every version that was heard of stays, so that a message says the same on every try.
+    // What is known of events. Every version received stays, so that a message has the same text on every try.
     Collection {
         name: EVENTS, // `_id`: event and version
         fields: &[
@@ -28,7 +28,7 @@ pub const COLLECTIONS: &[Collection] = &[
         check: None,
         indexes: &[Index::unique(&[("event_id", 1), ("version", -1)])],
     },
-    // Who attends what. An ended registration stays, so that a late repeat cannot bring it back.
+    // Registrations. An ended one stays, so that a late repeat cannot bring it back.
     Collection {
         name: ATTENDANCES, // `_id`: the registration
         fields: &[
@@ -75,7 +75,7 @@ pub const COLLECTIONS: &[Collection] = &[
         fields: &[
             ("user_id", "binData"),
             ("event_id", "binData"),
-            ("event_version", "long?"), // what it says of the event; left out: all it says is in details
+            ("event_version", "long?"), // of the event's facts; left out: all content is in details
             ("occurrence", "binData"),  // the registration or payment it is about
             ("kind", "string"),
             ("channel", "string"),
@@ -99,7 +99,7 @@ pub const COLLECTIONS: &[Collection] = &[
         ],
         check: Some(|| doc! {"status": {"$in": ["queued", "sending", "sent", "failed", "dropped"]}}),
         indexes: &[
-            // Nobody is told the same thing twice.
+            // No notification is queued twice.
             Index::unique(&[
                 ("occurrence", 1),
                 ("kind", 1),

@@ -1,4 +1,4 @@
-//! Changes of events on their way to those who attend.
+//! Changes of events on their way to attendees.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{events::at_version, intake::queue, reminders};
 use crate::store::{Announcement, Attendee, Step, table};
 
-/// What the oldest announcement says is to be done.
+/// What the oldest announcement asks for.
 pub enum Next {
     /// The next step.
     Step(Announcement),
@@ -78,7 +78,7 @@ fn read(db: &Connection, row: &Row<'_>, limit: usize) -> Result<Announcement, St
     })
 }
 
-/// What somebody was told last, if that can be told.
+/// The facts that an attendee was last notified of, if they can be read.
 fn readable(
     told: Result<Arc<EventFacts>, StoreError>,
     key: impl FnOnce() -> Key,

@@ -26,7 +26,7 @@ pub fn claim(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Claimed>, StoreError> {
-    // Claims that outlast themselves were made before the clock was put back; so was what was written in the future.
+    // Claims that end too far ahead were made before the clock was set back; so was what was written in the future.
     db.prepare_cached(
         "UPDATE messages SET due_at = ?2 WHERE channel = ?1 AND due_at > ?2
             AND ((status = 'sending' AND due_at > ?3) OR (status = 'queued' AND attempts = 0 AND created_at > ?2))",

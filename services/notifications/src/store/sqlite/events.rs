@@ -42,7 +42,7 @@ impl Newest {
         now: Timestamp,
     ) -> Result<Arc<EventFacts>, StoreError> {
         let known = match self.get(db, facts.event_id) {
-            // What cannot be read tells nothing: the message's own facts take its place.
+            // What cannot be read is replaced by the message's own facts.
             Err(StoreError::Corrupt(_)) => None,
             known => known?,
         };

@@ -22,7 +22,7 @@ pub const COLUMNS: &str =
 /// The number of [`COLUMNS`].
 pub const WIDTH: usize = 13;
 
-/// Queues a letter, unless its reader was told already. Of a decline that waits to be told, the newest words count.
+/// Queues a letter, unless it was queued before. Of a decline that is not sent yet, the newest content counts.
 pub fn queue(
     db: &Connection,
     letter: &Letter,
@@ -57,8 +57,8 @@ pub fn queue(
     Ok(())
 }
 
-/// Withdraws unsent letters of a kind about a registration, those of schedules before `schedule_version`. What a
-/// worker has in its hands cannot be called back, but is not tried again.
+/// Withdraws unsent letters of a kind about a registration, those of schedules before `schedule_version`. One that a
+/// worker has leased cannot be called back, but is not retried.
 pub fn withdraw(
     db: &Connection,
     registration: RegistrationId,

@@ -1,4 +1,4 @@
-//! Messages and figures for people to look at.
+//! Messages and figures for display.
 
 use common::{
     clock::{Timestamp, from_millis},

@@ -159,7 +159,7 @@ mod tests {
 
     async fn temp() -> Fresh {
         let dir = TempDir::new().unwrap();
-        // Two doors to one file, as two processes have.
+        // Two connections to one file, as two processes have.
         let open = || Sqlite::open(&dir.path().join("notifications.db"), MIGRATIONS).unwrap();
         let (db, other) = (open(), open());
         let damager = store_test_kit::sqlite::damager(&db);

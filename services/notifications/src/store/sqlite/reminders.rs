@@ -123,7 +123,7 @@ fn read(db: &Connection, row: &Row<'_>, newest: &mut Newest) -> Result<DueRemind
     })
 }
 
-/// Drops reminders that cannot be read; `why` tells them from those that were not needed any more.
+/// Drops reminders that cannot be read; `why` distinguishes them from those that were not needed any more.
 pub fn set_aside(db: &Connection, reminders: &[Unreadable]) -> Result<(), StoreError> {
     for (registration, kind, why) in reminders {
         db.prepare_cached(
