@@ -23,8 +23,8 @@ use parking_lot::RwLock;
 use crate::unreadable;
 
 /// Upper bounds of histograms, in seconds.
-const BUCKETS: [f64; 11] = [
-    0.000_25, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+const BUCKETS: [f64; 13] = [
+    0.000_25, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0,
 ];
 /// The recorder keeps every measured time until it is asked to fold them into their buckets: so often, in requests.
 const FOLD: u64 = 8192;

@@ -93,7 +93,7 @@ impl Deliveries {
 
     async fn publish(&self, what: &str) {
         if let Some((shared, topic)) = &self.others {
-            shared.publish(*topic, what).await;
+            shared.publish(topic, what).await;
         }
     }
 
@@ -102,7 +102,7 @@ impl Deliveries {
         let Some((shared, topic)) = &self.others else {
             return stop.cancelled().await;
         };
-        let mut bus = shared.subscribe(*topic);
+        let mut bus = shared.subscribe(topic);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -133,7 +133,7 @@ mod tests {
         let bus = Shared::in_process();
         // As two processes have them: each receives what the other publishes.
         let process = || Deliveries {
-            others: Some((bus.clone(), Topic::Payments)),
+            others: Some((bus.clone(), Topic::named("deliveries"))),
             notable: Some(|effect| effect != "confirmed"),
             ..Deliveries::default()
         };

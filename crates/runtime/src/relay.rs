@@ -7,7 +7,7 @@ use common::{
     clock::{Clock, Timestamp},
     http::InternalClient,
     ids::new_id,
-    metrics::Gauge,
+    metrics::{Gauge, Histogram},
     outbox::{BATCH, CloudEvent, Failure, OutboxStore, PATH, Receipt, ReceiptStatus, Waiting},
     workers::{Next, Pace, backoff, rounds},
 };
@@ -45,6 +45,15 @@ pub struct Relay {
     pub deliveries: Deliveries,
     /// The time.
     pub clock: Clock,
+    /// The figures of the outbox.
+    pub figures: Arc<OutboxFigures>,
+}
+
+/// Figures of an outbox that its relays measure.
+#[derive(Default)]
+pub struct OutboxFigures {
+    /// From the commit of a message to its delivery.
+    lag: Histogram,
 }
 
 impl Relay {
@@ -101,6 +110,10 @@ impl Relay {
         let batch: Vec<&CloudEvent> = waiting.iter().map(|message| &message.event).collect();
         let receipts: Vec<Receipt> = self.client.post(PATH, &batch).await.map_err(|e| e.to_string())?;
         let sent = waiting.len();
+        let times: HashMap<i64, Timestamp> = waiting
+            .iter()
+            .map(|message| (message.seq, message.event.time))
+            .collect();
         let Judged {
             delivered,
             failed,
@@ -113,6 +126,11 @@ impl Relay {
                 why = failure.why,
                 "a message became a dead letter"
             );
+        }
+        let delivered_at = self.clock.now();
+        for stored_at in delivered.iter().filter_map(|seq| times.get(seq)) {
+            let lag = (delivered_at - *stored_at).to_std().unwrap_or_default();
+            self.figures.lag.observe(lag);
         }
         self.deliveries.came_to(effects).await;
         if !self
@@ -183,6 +201,8 @@ pub struct OutboxGauge {
     pub store: Arc<dyn OutboxStore>,
     /// The time.
     pub clock: Clock,
+    /// What the relays measure.
+    pub figures: Arc<OutboxFigures>,
 }
 
 #[async_trait]
@@ -204,5 +224,13 @@ impl Gauge for OutboxGauge {
                 stats.oldest_millis as f64 / 1000.0,
             ),
         ]
+    }
+
+    fn histograms(&self) -> Vec<(&'static str, &'static str, &Histogram)> {
+        vec![(
+            "outbox_lag_seconds",
+            "From the commit of a message to its delivery.",
+            &self.figures.lag,
+        )]
     }
 }

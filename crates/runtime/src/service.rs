@@ -15,7 +15,13 @@ use common::{
 };
 use utoipa::openapi::OpenApi;
 
-use crate::{deliveries::Deliveries, health::of_store, peers::Peers, process::Context, relay::Relay};
+use crate::{
+    deliveries::Deliveries,
+    health::of_store,
+    peers::Peers,
+    process::Context,
+    relay::{OutboxFigures, OutboxGauge, Relay},
+};
 
 /// The pipeline of a service: its routes with their document, health, and figures (its own `gauges` and those of the
 /// shared state).
@@ -45,8 +51,8 @@ pub async fn follow_sessions(context: &Context, auth: &Auth, peers: &Peers) {
     }
 }
 
-/// Starts a relay from the outbox of `service` to each service that it publishes to. `deliveries` gives
-/// what notifies the requests that wait for a message to be delivered.
+/// Starts a relay from the outbox of `service` to each service that it publishes to, and gives the outbox's figures.
+/// `deliveries` gives what notifies the requests that wait for a message to be delivered.
 pub fn start_relays(
     context: &Context,
     service: Service,
@@ -55,7 +61,8 @@ pub fn start_relays(
     store: &Arc<dyn OutboxStore>,
     wake: &WakeSignal,
     deliveries: impl Fn(Service) -> Deliveries,
-) {
+) -> OutboxGauge {
+    let figures = Arc::<OutboxFigures>::default();
     for to in service.publishes_to() {
         let relay = Relay {
             store: Arc::clone(store),
@@ -63,9 +70,15 @@ pub fn start_relays(
             wake: wake.listen(),
             deliveries: deliveries(*to),
             clock: context.clock.clone(),
+            figures: Arc::clone(&figures),
         };
         context
             .workers
             .spawn(service.outbox(), relay.run(context.workers.stop_token()));
+    }
+    OutboxGauge {
+        store: Arc::clone(store),
+        clock: context.clock.clone(),
+        figures,
     }
 }

@@ -26,12 +26,17 @@ const FIRST: Duration = Duration::from_secs(2);
 /// differ.
 const OVERLAP: chrono::TimeDelta = chrono::TimeDelta::seconds(120);
 
+/// Where the users service publishes ended sessions.
+pub fn topic() -> Topic {
+    Topic::named("sessions")
+}
+
 /// Notifies every process that a session has ended, after that is durable. For the users service.
 pub async fn ended(shared: &Shared, list: &Ended, session: EndedSession) {
     list.add(session.session_id, session.until);
     // Our own wire struct; writing it to memory cannot fail.
     let message = serde_json::to_string(&session).unwrap_or_default();
-    shared.publish(Topic::Sessions, &message).await;
+    shared.publish(&topic(), &message).await;
 }
 
 /// Keeps a process's list up to date.
@@ -50,7 +55,7 @@ impl Follower {
     /// Polls once, before the process serves requests, and returns the work that goes on until `stop`. When all
     /// processes start together the users service may not be there yet; until it has answered the process is not ready.
     pub async fn start(self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let bus = self.shared.subscribe(Topic::Sessions);
+        let bus = self.shared.subscribe(&topic());
         self.list.asked();
         let first = tokio::time::timeout(FIRST, self.ask(from_millis(0))).await;
         let since = first.ok().and_then(Result::ok);

@@ -92,7 +92,7 @@ async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
 /// A view that answers, and receives what others publish.
 async fn connected(urls: &SecretString) -> Shared {
     let shared = Shared::redis(urls).unwrap();
-    let mut bus = shared.subscribe(Topic::Payments);
+    let mut bus = shared.subscribe(&Topic::named("payments"));
     until("Redis answers", async || {
         shared.status().await == Some(HealthStatus::Up)
     })
@@ -281,18 +281,18 @@ async fn a_limit_recovers(state: Two) {
 
 async fn all_hear_what_is_published(state: Two) {
     let (mut one, mut other) = (
-        state.one.subscribe(Topic::Sessions),
-        state.other.subscribe(Topic::Sessions),
+        state.one.subscribe(&Topic::named("sessions")),
+        state.other.subscribe(&Topic::named("sessions")),
     );
-    state.one.publish(Topic::Payments, "not this").await;
+    state.one.publish(&Topic::named("payments"), "not this").await;
     for text in ["first", "second", ""] {
-        state.one.publish(Topic::Sessions, text).await;
+        state.one.publish(&Topic::named("sessions"), text).await;
         for bus in [&mut one, &mut other] {
             assert_eq!(hear(bus).await, Heard::Message(text.into()));
         }
     }
     // Once each: the next thing received is the next thing published.
-    state.other.publish(Topic::Sessions, "last").await;
+    state.other.publish(&Topic::named("sessions"), "last").await;
     for bus in [&mut one, &mut other] {
         assert_eq!(hear(bus).await, Heard::Message("last".into()));
     }
@@ -319,8 +319,10 @@ async fn goes_on_without(shared: &Shared) {
         passed += u32::from(limit.take("a").await.is_ok());
     }
     assert_eq!(passed, 3, "this process goes on counting");
-    let mut bus = shared.subscribe(Topic::Sessions);
-    shared.publish(Topic::Sessions, "for this process").await;
+    let mut bus = shared.subscribe(&Topic::named("sessions"));
+    shared
+        .publish(&Topic::named("sessions"), "for this process")
+        .await;
     assert_eq!(hear(&mut bus).await, Heard::Message("for this process".into()));
 }
 
@@ -343,7 +345,7 @@ async fn without<F: Future<Output = ()>>(fault: impl FnOnce(RedisServer, Shared)
 #[tokio::test]
 async fn redis_killed_and_back() {
     without(async |mut server: RedisServer, shared| {
-        let mut bus = shared.subscribe(Topic::Payments);
+        let mut bus = shared.subscribe(&Topic::named("payments"));
         server.kill();
         goes_on_without(&shared).await;
         server.start_again();
@@ -356,7 +358,7 @@ async fn redis_killed_and_back() {
 #[tokio::test]
 async fn redis_frozen_and_thawed() {
     without(async |server: RedisServer, shared| {
-        let mut bus = shared.subscribe(Topic::Payments);
+        let mut bus = shared.subscribe(&Topic::named("payments"));
         server.freeze();
         goes_on_without(&shared).await;
         // A frozen server drops no connection; the beat of the subscription finds out.

@@ -202,7 +202,7 @@ impl Shared {
 
     /// Publishes to all processes, this one included. At most once each, and not for sure: a subscriber that was not
     /// connected receives [`bus::Heard::Gap`] instead.
-    pub async fn publish(&self, topic: Topic, message: &str) {
+    pub async fn publish(&self, topic: &Topic, message: &str) {
         self.0.hub.publish(topic, message);
         if let Kept::Redis(redis) = &self.0.kept
             && redis.publish(self.0.process, topic, message).await.is_err()
@@ -212,7 +212,7 @@ impl Shared {
     }
 
     /// What is published from now on.
-    pub fn subscribe(&self, topic: Topic) -> Subscription {
+    pub fn subscribe(&self, topic: &Topic) -> Subscription {
         self.0.hub.subscribe(topic)
     }
 

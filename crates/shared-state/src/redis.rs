@@ -180,9 +180,9 @@ impl Redis {
         self.ask(cmd("DEL").arg(limit_key(key))).await
     }
 
-    pub async fn publish(&self, process: Uuid, topic: Topic, message: &str) -> Result<(), Away> {
+    pub async fn publish(&self, process: Uuid, topic: &Topic, message: &str) -> Result<(), Away> {
         let message = format!("{}{message}", process.simple());
-        self.ask(cmd("PUBLISH").arg(channel(topic.name())).arg(message))
+        self.ask(cmd("PUBLISH").arg(channel(topic.as_str())).arg(message))
             .await
     }
 
@@ -317,12 +317,12 @@ async fn hear(subscription: PubSub, process: Uuid, hub: &Hub) {
             message = messages.next() => {
                 let Some(message) = message else { return };
                 let Ok(text) = message.get_payload::<String>() else { continue };
-                let topic = message.get_channel_name().strip_prefix(&channel("")).and_then(Topic::of);
+                let topic = message.get_channel_name().strip_prefix(&channel("")).map(Topic::read);
                 // 32 digits of the process that published it, and the message.
                 if let (Some(topic), Some((from, text))) = (topic, text.split_at_checked(mine.len()))
                     && from != mine
                 {
-                    hub.publish(topic, text);
+                    hub.publish(&topic, text);
                 }
             }
             _ = beat.tick() => match timeout(CONNECT, sink.ping::<redis::Value>()).await {

@@ -121,7 +121,9 @@ impl Sqlite {
             Ok(Ok(turn)) => turn,
             _ => return Err(StoreError::Overloaded.into()),
         };
-        let inner = self.0.clone();
+        let (inner, carried) = (self.0.clone(), Carried::now());
+        // What is logged of an unreadable row names the request that met it.
+        let read = move |db: &Connection| carried.enter(|| read(db));
         let read = tokio::task::spawn_blocking(move || {
             let read = match inner.read_only.read(read) {
                 Ok(value) => return value,

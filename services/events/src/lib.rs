@@ -38,11 +38,7 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
         default_timezone: context.settings.default_timezone,
         pages: Arc::default(),
     };
-    start_workers(context, &app, peers);
-    let outbox = OutboxGauge {
-        store: store.outbox(),
-        clock: context.clock.clone(),
-    };
+    let outbox = start_workers(context, &app, peers);
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
@@ -52,7 +48,7 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
     Ok(service::pipeline(context, Service::Events, ping, gauges, routes))
 }
 
-fn start_workers(context: &Context, app: &App, peers: &Peers) {
+fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     workers.spawn("expire holds", workers::expire_holds(app.clone(), stop()));
     workers.spawn(
@@ -69,5 +65,5 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) {
         &app.store.outbox(),
         &app.store.wake_signal(),
         |_| Deliveries::default(),
-    );
+    )
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock};
+use common::{auth::Auth, clock::Clock, metrics::Histogram};
 use runtime::user_directory::UserDirectory;
 use tokio::sync::Notify;
 
@@ -28,6 +28,8 @@ pub struct Parts {
     pub writer: Writer,
     /// Notified when an event has changed.
     pub changes: Arc<Notify>,
+    /// From the moment a message is stored to its first try.
+    pub lag: Histogram,
     email: Arc<Notify>,
     sms: Arc<Notify>,
 }
@@ -49,6 +51,7 @@ impl Parts {
             reach,
             writer,
             changes,
+            lag: Histogram::default(),
             email,
             sms,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::metrics::Gauge;
+use common::metrics::{Gauge, Histogram};
 
 use crate::app::Parts;
 
@@ -34,5 +34,13 @@ impl Gauge for Queues {
                 stats.reminders_pending as f64,
             ),
         ]
+    }
+
+    fn histograms(&self) -> Vec<(&'static str, &'static str, &Histogram)> {
+        vec![(
+            "message_lag_seconds",
+            "From the moment a message is stored to its first try.",
+            &self.0.lag,
+        )]
     }
 }

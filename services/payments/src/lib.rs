@@ -62,16 +62,12 @@ pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<P
         razorpay,
         default_timezone: context.settings.default_timezone,
         lease: context.settings.lease,
-        deliveries: Deliveries::new(&context.shared, Topic::Payments, |effect| {
+        deliveries: Deliveries::new(&context.shared, Topic::named("payments"), |effect| {
             domain::refund::parse_reason(effect).is_some()
         }),
         auth,
     };
-    start_workers(context, &app, peers);
-    let outbox = OutboxGauge {
-        store: store.outbox(),
-        clock: context.clock.clone(),
-    };
+    let outbox = start_workers(context, &app, peers);
     let to_look_at = ToLookAt {
         store: store.clone(),
         clock: context.clock.clone(),
@@ -91,10 +87,10 @@ pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<P
     ))
 }
 
-fn start_workers(context: &Context, app: &App, peers: &Peers) {
+fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     let wake = app.store.wake_signal();
-    service::start_relays(
+    let outbox = service::start_relays(
         context,
         Service::Payments,
         &app.auth,
@@ -122,6 +118,7 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) {
     workers.spawn("released payments", workers::follow_releases(app.clone(), stop()));
     workers.spawn("refund sweep", workers::sweep_refunds(app.clone(), stop()));
     workers.spawn("tidy payments", workers::tidy(app.clone(), stop()));
+    outbox
 }
 
 /// What a person should look at.

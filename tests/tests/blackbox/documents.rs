@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use common::routes::{self, Audience, ROUTES};
+use common::{
+    routes::{self, Audience, ROUTES},
+    services::Service,
+};
 use serde_json::Value;
-use tests::{Options, System, Topology};
+use tests::{Options, System, Topology, process::root};
 
 use crate::everywhere;
 
@@ -115,6 +118,66 @@ async fn the_documents_are_whole(topology: Topology) {
             !docs.text.contains(&format!("src=\"{outside}"))
                 && !docs.text.contains(&format!("href=\"{outside}"))
         );
+    }
+}
+
+/// A call that reads a form, as its source says: the operation, and its fields with whether they must be there.
+fn parsers() -> Vec<(String, BTreeSet<(String, bool)>)> {
+    let mut parsers = Vec::new();
+    for service in Service::ALL {
+        let handlers = root().join("services").join(service.name()).join("src/handlers");
+        for file in std::fs::read_dir(handlers).unwrap() {
+            let code = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            if !code.contains("impl FromFields for") {
+                continue;
+            }
+            let text_after = |code: &str, mark: &str| {
+                let rest = code.split_once(mark).unwrap().1;
+                rest.split('"').next().unwrap().to_owned()
+            };
+            let mut fields = BTreeSet::new();
+            for kind in ["required", "optional", "nullable", "changed"] {
+                let mark = format!("fields.{kind}(\"");
+                let calls = code
+                    .match_indices(&mark)
+                    .map(|(at, _)| text_after(&code[at..], &mark));
+                // What may be null and not absent has a sentence of its own.
+                let must_be = |name: &str| {
+                    kind == "required" || code.contains(&format!("fields.error(\"{name}\", \"is required"))
+                };
+                fields.extend(calls.map(|name| (name.clone(), must_be(&name))));
+            }
+            parsers.push((text_after(&code, "operation_id = \""), fields));
+        }
+    }
+    parsers
+}
+
+/// The document says of each form exactly what its parser reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_are_documented_as_they_are_read() {
+    let system = System::start(Topology::One, Options::default()).await;
+    let document = system.anyone().get("/openapi.json").await.expect(200);
+    let operation = |id: &str| {
+        let (_, method, path) = DOCUMENTED.iter().find(|(of, ..)| *of == id).unwrap();
+        &document["paths"][path][method]
+    };
+    let parsers = parsers();
+    assert!(parsers.len() > 7, "{parsers:?}");
+    for (id, fields) in parsers {
+        let schema = &operation(&id)["requestBody"]["content"]["application/json"]["schema"];
+        let schema = match schema["$ref"].as_str() {
+            Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+            None => schema,
+        };
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        let documented: BTreeSet<(String, bool)> = schema["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|name| (name.clone(), required.contains(&name.as_str().into())))
+            .collect();
+        assert_eq!(documented, fields, "{id}");
     }
 }
 

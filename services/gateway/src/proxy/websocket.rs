@@ -1,7 +1,10 @@
 //! WebSocket upgrades on their way through.
 
 use axum::{body::Body, extract::Request, http::StatusCode, response::Response};
-use common::http::{Upstream, client::UpstreamError};
+use common::{
+    context,
+    http::{Upstream, client::UpstreamError},
+};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +42,7 @@ pub async fn pass(
             "an upgrade without a connection".to_owned(),
         ));
     };
-    tokio::spawn(async move {
+    context::spawn(async move {
         tokio::select! {
             () = carry(client, server) => {}
             () = stop.cancelled() => {}

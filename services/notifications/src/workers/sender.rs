@@ -186,6 +186,10 @@ impl Sender {
     async fn attempt(&self, claim: &Claimed, patience: Duration, unreachable: &AtomicBool) -> Tried {
         let message = &claim.message;
         let (id, channel) = (message.id, self.channel.name());
+        if claim.attempts == 1 {
+            let lag = self.parts.clock.now() - message.created_at;
+            self.parts.lag.observe(lag.to_std().unwrap_or_default());
+        }
         let parcel = match self.parts.writer.write(message) {
             Ok(parcel) => parcel,
             Err(error) => {

@@ -4,7 +4,7 @@ use common::{
     wire::{EndedSession, EndedSessions},
 };
 use runtime::user_directory;
-use shared_state::bus::{Heard, Topic};
+use shared_state::bus::Heard;
 
 use super::*;
 
@@ -49,7 +49,7 @@ async fn the_token_of_an_ended_session_is_refused() {
 async fn the_other_processes_hear_of_it_and_can_ask() {
     let service = Service::start();
     let token = service.signed_in("asha@example.org").await;
-    let mut bus = service.context.shared.subscribe(Topic::Sessions);
+    let mut bus = service.context.shared.subscribe(&runtime::sessions::topic());
     service.log_out(&token).await.is(200);
     let Heard::Message(message) = bus.next().await else {
         panic!("a gap")
