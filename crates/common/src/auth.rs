@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     clock::{Clock, Timestamp},
     ids::{UserId, new_id},
+    jwt_crypto,
     sessions::Ended,
 };
 
@@ -140,6 +141,7 @@ impl Auth {
 
     /// The same, refusing the tokens of these sessions.
     pub fn with_ended(service: &'static str, secret: &SecretString, clock: Clock, ended: Ended) -> Self {
+        jwt_crypto::install();
         let secret = secret.expose_secret().as_bytes();
         let mut derived = [0u8; 32];
         // 32 bytes is always a valid length for HKDF-SHA256, whose limit is 255 x 32.

@@ -15,6 +15,7 @@ pub mod health;
 pub mod http;
 pub mod idempotency;
 pub mod ids;
+mod jwt_crypto;
 pub mod metrics;
 pub mod money;
 pub mod origin;

@@ -5,7 +5,12 @@ use std::io::IsTerminal;
 
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, fmt, prelude::*, registry::LookupSpan, util::TryInitError,
+    Layer,
+    filter::{LevelFilter, Targets, filter_fn},
+    fmt,
+    prelude::*,
+    registry::LookupSpan,
+    util::TryInitError,
 };
 
 use crate::{
@@ -19,10 +24,11 @@ use crate::{
 /// # Errors
 /// When `LOG` is no filter (`info`, `warn,events=debug`), or the collector's address none.
 pub fn start(settings: &Settings, program: &str) -> Result<Option<Export>, String> {
-    let hidden = format!("{}=off", traces::TARGET);
-    let filter = EnvFilter::try_new(&settings.log)
-        .and_then(|filter| Ok(filter.add_directive(hidden.parse()?)))
+    let filter: Targets = settings
+        .log
+        .parse()
         .map_err(|error| format!("LOG is not a log filter: {error}"))?;
+    let filter = filter.with_target(traces::TARGET, LevelFilter::OFF);
     let Some(endpoint) = &settings.otlp_endpoint else {
         // One filter before all costs less than one for each layer.
         let log = log(settings.log_json);

@@ -5,7 +5,7 @@ use std::{io, process::ExitCode};
 use razorpay_simulator::{Program, Simulator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{filter::Targets, prelude::*};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,13 +29,12 @@ async fn run() -> Result<(), String> {
         return Err(".env has a line that cannot be read".to_owned());
     }
     let program = Program::from_env()?;
-    let filter =
-        EnvFilter::try_new(&program.log).map_err(|error| format!("LOG is not a log filter: {error}."))?;
-    tracing_subscriber::fmt()
-        .compact()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    let filter: Targets = program
+        .log
+        .parse()
+        .map_err(|error| format!("LOG is not a log filter: {error}."))?;
+    let log = tracing_subscriber::fmt::layer().compact().with_writer(io::stderr);
+    tracing_subscriber::registry().with(filter).with(log).init();
     let address = program.address;
     let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(

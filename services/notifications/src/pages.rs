@@ -35,7 +35,6 @@ impl Pages {
         })?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_debug(false);
         environment.add_template("page.html", include_str!("templates/dev/page.html"))?;
         environment.add_template("list.html", include_str!("templates/dev/list.html"))?;
         environment.add_template("message.html", include_str!("templates/dev/message.html"))?;

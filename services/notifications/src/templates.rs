@@ -103,7 +103,6 @@ impl Writer {
     pub fn new(links: Links) -> Result<Self, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_debug(false);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }

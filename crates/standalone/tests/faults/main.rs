@@ -17,6 +17,7 @@ mod world;
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::task::JoinSet;
+use tracing_subscriber::{filter::Targets, prelude::*};
 
 use crate::{act::act, fault::When, wire::Wire, world::World};
 
@@ -87,10 +88,9 @@ async fn run(seed: u64) -> Result<Seen, String> {
 async fn money_finds_its_way_through_thousands_of_faults() {
     let (wanted, mut seed) = (number("FAULTS", FAULTS), number("FAULTS_SEED", 1) as u64);
     if let Ok(filter) = std::env::var("FAULTS_LOG") {
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(false)
-            .init();
+        let filter: Targets = filter.parse().unwrap();
+        let log = tracing_subscriber::fmt::layer().with_ansi(false);
+        tracing_subscriber::registry().with(filter).with(log).init();
     }
     let (mut seen, mut worlds) = (Seen::default(), JoinSet::new());
     let (mut failures, mut rested) = (Vec::new(), 0);
