@@ -10,12 +10,15 @@ pub mod store;
 pub mod views;
 pub mod workers;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use common::{http::Pipeline, metrics::Gauge, services::Service, store::Ping};
 use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service};
 
-use crate::app::App;
+use crate::{app::App, store::Store};
 
 /// What the service keeps, for the migration from one store to the other.
 pub mod schema {
@@ -27,25 +30,32 @@ pub mod schema {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
-    let store = store::open(&context.settings).await?;
-    let auth = context.auth(Service::Events.name());
-    service::follow_sessions(context, &auth, peers).await;
-    let app = App {
-        auth,
-        store: store.clone(),
+    let app = app(context, store::open(&context.settings).await?);
+    service::follow_sessions(context, &app.auth, peers).await;
+    let outbox = start_workers(context, &app, peers);
+    Ok(assemble(context, app, outbox))
+}
+
+fn app(context: &Context, store: Arc<dyn Store>) -> App {
+    App {
+        auth: context.auth(Service::Events.name()),
+        store,
         clock: context.clock.clone(),
         hold: context.settings.hold,
         default_timezone: context.settings.default_timezone,
         pages: Arc::default(),
-    };
-    let outbox = start_workers(context, &app, peers);
+    }
+}
+
+fn assemble(context: &Context, app: App, outbox: OutboxGauge) -> Pipeline {
+    let store = app.store.clone();
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox)];
     let routes = routes::routes(app);
-    Ok(service::pipeline(context, Service::Events, ping, gauges, routes))
+    service::pipeline(context, Service::Events, ping, gauges, routes)
 }
 
 fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {

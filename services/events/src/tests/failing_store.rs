@@ -1,0 +1,142 @@
+//! A store that fails on demand.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{
+    clock::Timestamp,
+    http::{Cursor, Page},
+    idempotency::{Keyed, Outcome},
+    ids::{EventId, PaymentId, RegistrationId, UserId},
+    outbox::{OutboxStore, Receipt},
+    store::StoreError,
+    subscriber::Incoming,
+    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
+    workers::WakeSignal,
+};
+use parking_lot::Mutex;
+
+use crate::{
+    domain::{
+        event::{Event, Patch},
+        fact::Fact,
+    },
+    store::{
+        CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+    },
+};
+
+/// How the store fails.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// Every call, before it has any effect.
+    All(StoreError),
+    /// Calls that change something, before they have any effect.
+    Changes(StoreError),
+    /// Calls that change something have their effect, and their answer is lost.
+    AnswersOfChanges,
+}
+
+/// A store in front of another.
+pub struct FailingStore {
+    inner: Arc<dyn Store>,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Call {
+    Reads,
+    Changes,
+}
+
+impl FailingStore {
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            trouble: Mutex::default(),
+        }
+    }
+
+    pub fn fails(&self, trouble: Trouble) {
+        *self.trouble.lock() = Some(trouble);
+    }
+
+    pub fn works(&self) {
+        *self.trouble.lock() = None;
+    }
+
+    fn before(&self, call: Call) -> Result<(), StoreError> {
+        match &*self.trouble.lock() {
+            Some(Trouble::All(error)) => Err(error.clone()),
+            Some(Trouble::Changes(error)) if call == Call::Changes => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn after(&self, call: Call) -> Result<(), StoreError> {
+        match &*self.trouble.lock() {
+            Some(Trouble::AnswersOfChanges) if call == Call::Changes => {
+                Err(StoreError::Unavailable("the answer was lost".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Passes on each call of the store.
+macro_rules! pass_on {
+    ($($call:ident $name:ident($($arg:ident: $of:ty),*) -> $answer:ty;)+) => {
+        #[async_trait]
+        impl Store for FailingStore {
+            $(async fn $name(&self, $($arg: $of),*) -> $answer {
+                self.before(Call::$call)?;
+                let answer = self.inner.$name($($arg),*).await;
+                self.after(Call::$call)?;
+                answer
+            })+
+
+            fn changes(&self) -> Option<u64> {
+                self.inner.changes()
+            }
+
+            fn outbox(&self) -> Arc<dyn OutboxStore> {
+                self.inner.outbox()
+            }
+
+            fn wake_signal(&self) -> WakeSignal {
+                self.inner.wake_signal()
+            }
+        }
+    };
+}
+
+pass_on! {
+    Changes create_event(event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
+    Reads event(id: EventId) -> Result<Option<Event>, StoreError>;
+    Reads organizer_events(organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
+    Reads search_events(search: Search, page: Page) -> Result<EventPage, StoreError>;
+    Changes update_event(id: EventId, organizer: UserId, patch: Patch, now: Timestamp, keyed: Keyed<Event>)
+        -> Result<Outcome<Event>, ChangeError>;
+    Changes cancel_event(id: EventId, organizer: UserId, now: Timestamp, keyed: Keyed<Event>)
+        -> Result<Outcome<Event>, ChangeError>;
+    Changes end_registrations(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    Changes register(command: Register, keyed: Keyed<Registered>)
+        -> Result<Outcome<Registered>, RegisterError>;
+    Changes claim_seat(question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError>;
+    Changes secure_seat(question: SecureSeat, now: Timestamp) -> Result<Option<SecuredSeat>, StoreError>;
+    Changes release_hold(hold: ExtendedHold) -> Result<(), StoreError>;
+    Changes cancel_registration(
+        id: RegistrationId, user: UserId, now: Timestamp, keyed: Keyed<Registered>
+    ) -> Result<Outcome<Registered>, CancelError>;
+    Reads registrations(user: UserId, filter: StatusFilter, page: Page, now: Timestamp)
+        -> Result<(Vec<Registered>, Option<Cursor>), StoreError>;
+    Reads registration(id: RegistrationId, user: UserId, now: Timestamp)
+        -> Result<Option<Registered>, StoreError>;
+    Reads paid_registrations(after: Option<RegistrationId>, limit: usize)
+        -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError>;
+    Changes expire_holds(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    Changes consume(batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+    Changes index_events(limit: usize) -> Result<usize, StoreError>;
+    Changes tidy(now: Timestamp) -> Result<(), StoreError>;
+    Changes ping() -> Result<(), StoreError>;
+}

@@ -1,0 +1,13 @@
+//! The service over its pipeline: requests in, answers out.
+
+mod batches;
+mod failing_store;
+mod holds;
+mod internals;
+mod keys;
+mod kit;
+mod others;
+mod registering;
+mod requests;
+mod store_away;
+mod undone;
