@@ -36,12 +36,17 @@ pub fn provider_problem(error: RazorpayError) -> ApiError {
     .because(error)
 }
 
+/// Codes of a 404 or 409 that is no refusal: there is no such route, or the response is not the events service's.
+const NO_REFUSALS: [&str; 3] = ["", "route_not_found", "bad_request"];
+
 /// The events service's: its refusals are the payer's business, its troubles are not.
 pub fn seat_problem(error: CallError) -> ApiError {
     match &error {
         CallError::Problem {
             status, code, detail, ..
-        } if *status == StatusCode::NOT_FOUND || *status == StatusCode::CONFLICT => {
+        } if matches!(*status, StatusCode::NOT_FOUND | StatusCode::CONFLICT)
+            && !NO_REFUSALS.contains(&code.as_str()) =>
+        {
             ApiError::new(*status, code.clone(), detail.clone())
         }
         CallError::Problem { .. } | CallError::Unavailable { .. } => {
