@@ -14,6 +14,9 @@ pub mod store;
 pub mod views;
 pub mod workers;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -42,9 +45,14 @@ pub mod schema {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<Pipeline, String> {
-    let store = store::open(&context.settings).await?;
+    let app = app(context, store::open(&context.settings).await?, peers, razorpay)?;
+    service::follow_sessions(context, &app.auth, peers).await;
+    let outbox = start_workers(context, &app, peers);
+    Ok(assemble(context, app, outbox))
+}
+
+fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, razorpay: &str) -> Result<App, String> {
     let auth = context.auth(Service::Payments.name());
-    service::follow_sessions(context, &auth, peers).await;
     let client =
         |service: Service| InternalClient::new(peers.of(service).clone(), auth.clone(), service.name());
     let directory = UserDirectory::new(
@@ -53,8 +61,8 @@ pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<P
         context.clock.clone(),
     );
     let razorpay = Razorpay::new(razorpay, context.razorpay_keys().clone())?;
-    let app = App {
-        store: store.clone(),
+    Ok(App {
+        store,
         clock: context.clock.clone(),
         events: client(Service::Events),
         payer_side: payer_side::of(&context.settings, &razorpay, &directory),
@@ -66,8 +74,11 @@ pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<P
             domain::refund::parse_reason(effect).is_some()
         }),
         auth,
-    };
-    let outbox = start_workers(context, &app, peers);
+    })
+}
+
+fn assemble(context: &Context, app: App, outbox: OutboxGauge) -> Pipeline {
+    let store = app.store.clone();
     let to_look_at = ToLookAt {
         store: store.clone(),
         clock: context.clock.clone(),
@@ -78,13 +89,7 @@ pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<P
         Box::pin(async move { store.ping().await })
     });
     let routes = routes::routes(app);
-    Ok(service::pipeline(
-        context,
-        Service::Payments,
-        ping,
-        gauges,
-        routes,
-    ))
+    service::pipeline(context, Service::Payments, ping, gauges, routes)
 }
 
 fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
