@@ -146,7 +146,8 @@ pub struct SecureSeat {
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecuredSeat {
-    /// Why the money would go back, so that it is better not captured.
+    /// Why the money would go back, so that it is better not captured. Always there: an answer that does not say is none.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub refused: Option<RefundReason>,
     /// The hold that was extended for it.
     pub extended: Option<ExtendedHold>,

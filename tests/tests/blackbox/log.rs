@@ -70,6 +70,19 @@ async fn by_one_id(topology: Topology, format: &str) {
         all.then_some(())
     })
     .await;
+    // How long the messages took is in the figures of the services that have them.
+    for (port, figure) in [
+        ("EVENTS_PORT", "outbox_lag_seconds_count{service=\"events\"}"),
+        ("PAYMENTS_PORT", "outbox_lag_seconds_count{service=\"payments\"}"),
+        ("NOTIFICATIONS_PORT", "message_lag_seconds_count{service=\"notifications\"}"),
+    ] {
+        eventually("the lag is measured", PATIENCE, async || {
+            let figures = person.at(&system.service_url(port)).get("/metrics").await.text;
+            let count = figures.lines().find_map(|line| line.strip_prefix(figure));
+            count.is_some_and(|count| count.trim() != "0").then_some(())
+        })
+        .await;
+    }
     let told = lines("the-declined-one");
     assert!(has(&told, &["payment failed"]), "{told:#?}");
     assert!(

@@ -22,6 +22,8 @@ fn no_answers() -> Vec<(u16, String)> {
         text(200, "<html>hello</html>"),
         text(200, ""),
         text(200, "null"),
+        text(200, "{}"),
+        text(200, r#"{"extended": null}"#),
         text(200, r#"{"refused": "weather"}"#),
         text(404, "<html>not here</html>"),
         text(404, r#"{"error": "no route"}"#),
