@@ -5,3 +5,4 @@
 pub mod damage;
 pub mod mongo;
 pub mod redis;
+pub mod requests;

@@ -74,7 +74,10 @@ async fn by_one_id(topology: Topology, format: &str) {
     for (port, figure) in [
         ("EVENTS_PORT", "outbox_lag_seconds_count{service=\"events\"}"),
         ("PAYMENTS_PORT", "outbox_lag_seconds_count{service=\"payments\"}"),
-        ("NOTIFICATIONS_PORT", "message_lag_seconds_count{service=\"notifications\"}"),
+        (
+            "NOTIFICATIONS_PORT",
+            "message_lag_seconds_count{service=\"notifications\"}",
+        ),
     ] {
         eventually("the lag is measured", PATIENCE, async || {
             let figures = person.at(&system.service_url(port)).get("/metrics").await.text;

@@ -19,11 +19,11 @@ use sqlite_store::{Sqlite, params};
 use tempfile::TempDir;
 
 use super::failing_store::FailingStore;
-pub use super::requests::{Answer, Call, eventually};
 use crate::{
     app::App,
     store::sqlite::{MIGRATIONS, SqliteStore},
 };
+pub use test_kit::requests::{Answer, Call, Person, eventually};
 
 /// 2030-03-17T17:46:40Z.
 const NOW: i64 = 1_900_000_000_000;
@@ -47,12 +47,6 @@ pub struct Service {
 }
 
 /// A signed-in user.
-#[derive(Clone)]
-pub struct Person {
-    pub id: UserId,
-    pub token: String,
-}
-
 impl Service {
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,5 @@ mod keys;
 mod kit;
 mod others;
 mod registering;
-mod requests;
 mod store_away;
 mod undone;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     fake_events::{CLAIM, PRICE},
     fake_razorpay::{ORDER, PAYMENTS_OF},
-    kit::{Call, PAY, Service, eventually, wish},
+    kit::{Call, PAY, Service, eventually, payment_form},
     troubles::Trouble,
 };
 
@@ -81,7 +81,7 @@ async fn the_payer_has_to_name_the_amount_that_is_due() {
     let service = Service::start().await;
     let (asha, event) = (service.user(), EventId::new());
     for amount in [json!(499.99), json!(500.01), json!(0), json!("50000")] {
-        let mut body = wish(&asha, event);
+        let mut body = payment_form(&asha, event);
         body["amount"] = amount;
         let answer = service.send(Call::post(PAY, &body).key("k").by(&asha)).await;
         let answer = answer.fails_with(409, "amount_mismatch", &["amount_due", "registration_id"]);

@@ -9,7 +9,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 
 use super::{
     fake_razorpay::{CAPTURE, PAYMENT, START},
-    kit::{Answer, Call, PAY, Person, Service, eventually, wish},
+    kit::{Answer, Call, PAY, Person, Service, eventually, payment_form},
     troubles::Trouble,
 };
 
@@ -65,7 +65,7 @@ async fn another_request_for_the_same_seat_is_told_of_it() {
     let held = held_up(START).await;
     let (service, asha, event) = (&held.service, &held.asha, held.event);
     for key in [None, Some("another")] {
-        let mut call = Call::post(PAY, &wish(asha, event));
+        let mut call = Call::post(PAY, &payment_form(asha, event));
         if let Some(key) = key {
             call = call.key(key);
         }
@@ -73,7 +73,7 @@ async fn another_request_for_the_same_seat_is_told_of_it() {
         let busy = busy.fails_with(409, "payment_in_progress", &["registration_id"]);
         assert_eq!(busy.headers[header::RETRY_AFTER], "1");
     }
-    let mut other = wish(asha, event);
+    let mut other = payment_form(asha, event);
     other["payment_method"] = json!("card");
     let reused = service.send(Call::post(PAY, &other).key("k").by(asha)).await;
     reused.fails(422, "idempotency_key_reused");

@@ -23,13 +23,14 @@ use serde_json::{Value, json};
 use sqlite_store::{Sqlite, params};
 use tempfile::TempDir;
 
-pub use super::requests::{Answer, Call, eventually, webhook, wish};
+pub use super::requests::{payment_form, webhook};
 use super::{failing_store::FailingStore, fake_events::FakeEvents, fake_razorpay::FakeRazorpay};
 use crate::{
     app::App,
     razorpay::signature,
     store::sqlite::{MIGRATIONS, SqliteStore},
 };
+pub use test_kit::requests::{Answer, Call, Person, eventually};
 
 /// 2030-03-17T17:46:40Z.
 const NOW: i64 = 1_900_000_000_000;
@@ -65,12 +66,6 @@ pub struct Service {
 }
 
 /// A signed-in user.
-#[derive(Clone)]
-pub struct Person {
-    pub id: UserId,
-    pub token: String,
-}
-
 impl Service {
     /// A service that starts payments by itself, as with the simulator.
     pub async fn start() -> Self {
@@ -170,12 +165,13 @@ impl Service {
 
     /// Pays for an event.
     pub async fn pay(&self, who: &Person, event: EventId) -> Answer {
-        self.send(Call::post(PAY, &wish(who, event)).by(who)).await
+        self.send(Call::post(PAY, &payment_form(who, event)).by(who))
+            .await
     }
 
     /// Pays for an event, under a key.
     pub async fn pay_keyed(&self, who: &Person, event: EventId, key: &str) -> Answer {
-        self.send(Call::post(PAY, &wish(who, event)).key(key).by(who))
+        self.send(Call::post(PAY, &payment_form(who, event)).key(key).by(who))
             .await
     }
 

@@ -10,7 +10,7 @@ use common::{
 };
 use serde_json::json;
 
-use super::kit::{Call, PAY, Service, VERIFY, wish};
+use super::kit::{Call, PAY, Service, VERIFY, payment_form};
 
 #[tokio::test]
 async fn another_payers_payment_is_not_there() {
@@ -56,7 +56,7 @@ async fn the_payments_for_an_event_are_its_organizers() {
 async fn nobody_pays_for_another() {
     let service = Service::start().await;
     let (asha, ravi) = (service.user(), service.user());
-    let body = wish(&asha, EventId::new());
+    let body = payment_form(&asha, EventId::new());
     let answer = service.send(Call::post(PAY, &body).key("k").by(&ravi)).await;
     let answer = answer.fails(403, "not_your_payment");
     assert_eq!(answer.body["message"], "Error processing payment.");
@@ -68,7 +68,7 @@ async fn nobody_pays_for_another() {
 async fn card_numbers_are_for_the_simulator_only() {
     let service = Service::with_checkout().await;
     let asha = service.user();
-    let mut body = wish(&asha, EventId::new());
+    let mut body = payment_form(&asha, EventId::new());
     body["payment_details"] = json!({"test_card": "4100280000001007"});
     let answer = service.send(Call::post(PAY, &body).by(&asha)).await;
     let answer = answer.fails(422, "validation_failed");
@@ -86,7 +86,7 @@ async fn what_needs_a_token_needs_one_that_is_valid_still() {
     let (asha, event) = (service.user(), EventId::new());
     let verify = json!({"razorpay_order_id": "o", "razorpay_payment_id": "p", "razorpay_signature": "s"});
     let calls: [&dyn Fn() -> Call; 5] = [
-        &|| Call::post(PAY, &wish(&asha, event)),
+        &|| Call::post(PAY, &payment_form(&asha, event)),
         &|| Call::post(VERIFY, &verify),
         &|| Call::get("/api/payment/payments"),
         &|| Call::get(&format!("/api/payment/payments/{event}")),

@@ -1,19 +1,14 @@
-//! Requests and answers.
+//! Requests of payers and of Razorpay.
 
-use std::time::Duration;
-
-use axum::{
-    body::Body,
-    extract::Request,
-    http::{HeaderMap, Method, StatusCode, header},
-};
+use axum::{body::Body, extract::Request, http::Method};
 use common::ids::EventId;
 use serde_json::{Value, json};
+use test_kit::requests::Person;
 
-use super::kit::{Person, WEBHOOK};
+use super::kit::WEBHOOK;
 
 /// The body of a request to pay.
-pub fn wish(who: &Person, event: EventId) -> Value {
+pub fn payment_form(who: &Person, event: EventId) -> Value {
     json!({"event_id": event, "user_id": who.id, "amount": 500, "payment_method": "upi"})
 }
 
@@ -22,126 +17,4 @@ pub fn webhook(id: &str, body: &[u8], signature: &str) -> Request {
     let request = request.header("x-razorpay-signature", signature);
     let request = request.header("x-razorpay-event-id", id);
     request.body(Body::from(body.to_vec())).unwrap()
-}
-
-/// Builds a request.
-pub struct Call(axum::http::request::Builder, String);
-
-impl Call {
-    pub fn get(path: &str) -> Self {
-        Self(Request::builder().uri(path), String::new())
-    }
-
-    pub fn post(path: &str, body: &Value) -> Self {
-        let request = Request::builder().method(Method::POST).uri(path);
-        let request = request.header(header::CONTENT_TYPE, "application/json");
-        Self(request, body.to_string())
-    }
-
-    pub fn key(self, key: &str) -> Self {
-        Self(self.0.header("idempotency-key", key), self.1)
-    }
-
-    pub fn bearer(self, token: &str) -> Request {
-        let request = self.0.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        request.body(Body::from(self.1)).unwrap()
-    }
-
-    pub fn by(self, who: &Person) -> Request {
-        self.bearer(&who.token)
-    }
-
-    pub fn anybody(self) -> Request {
-        self.0.body(Body::from(self.1)).unwrap()
-    }
-}
-
-/// An answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Value,
-}
-
-impl Answer {
-    #[track_caller]
-    pub fn is(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", self.body);
-        self
-    }
-
-    /// Fails unless this is a failure in the one shape, with this code and no member beyond it.
-    #[track_caller]
-    pub fn fails(self, status: u16, code: &str) -> Self {
-        self.fails_with(status, code, &[])
-    }
-
-    /// The same, with these members beside those of the shape.
-    #[track_caller]
-    pub fn fails_with(self, status: u16, code: &str, more: &[&str]) -> Self {
-        const SHAPE: [&str; 8] = [
-            "code",
-            "detail",
-            "errors",
-            "message",
-            "request_id",
-            "status",
-            "title",
-            "type",
-        ];
-        let answer = self.is(status);
-        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
-        let body = answer.body.as_object().unwrap();
-        let members: Vec<&str> = body.keys().map(String::as_str).collect();
-        let mut wanted: Vec<&str> = SHAPE.iter().chain(more).copied().collect();
-        wanted.sort_unstable();
-        assert_eq!(members, wanted, "{body:?}");
-        assert_eq!(body["code"], code, "{body:?}");
-        assert_eq!(body["status"], status);
-        assert_eq!(body["type"], format!("urn:organise-event:problem:{code}"));
-        assert_ne!(body["detail"], "");
-        assert_eq!(
-            body["request_id"],
-            answer.headers["x-request-id"].to_str().unwrap()
-        );
-        answer
-    }
-
-    /// Fails unless this is 503 with `Retry-After`, and nothing internal in the text.
-    #[track_caller]
-    pub fn unavailable(self) -> Self {
-        let answer = self.fails(503, "unavailable");
-        let again = answer.headers[header::RETRY_AFTER].to_str().unwrap();
-        assert!(again.parse::<u32>().unwrap() > 0, "{again}");
-        let text = answer.body.to_string().to_lowercase();
-        for word in ["sql", "table", "payments.db", "inside", "127.0.0.1", "html"] {
-            assert!(!text.contains(word), "{text}");
-        }
-        answer
-    }
-
-    #[track_caller]
-    pub fn text(&self, name: &str) -> &str {
-        self.body[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {name} in {}", self.body))
-    }
-
-    /// Whether it is the answer to an earlier request with the same key.
-    pub fn is_replayed(&self) -> bool {
-        self.headers.contains_key("idempotency-replayed")
-    }
-}
-
-/// Polls until there is an answer, for at most ten seconds.
-pub async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let patience = tokio::time::Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(tokio::time::Instant::now() < patience, "nothing came of it");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

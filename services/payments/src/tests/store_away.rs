@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     failing_store::Trouble,
-    kit::{Answer, Call, PAY, Service, VERIFY, webhook, wish},
+    kit::{Answer, Call, PAY, Service, VERIFY, payment_form, webhook},
 };
 use crate::razorpay::signature::sign;
 
@@ -69,7 +69,7 @@ async fn every_public_call() -> (Service, Vec<Public>) {
             changes: true,
             request: {
                 let payer = payer.clone();
-                Box::new(move || Call::post(PAY, &wish(&payer, event)).key("k").by(&payer))
+                Box::new(move || Call::post(PAY, &payment_form(&payer, event)).key("k").by(&payer))
             },
         },
         Public {
