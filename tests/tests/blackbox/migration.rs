@@ -383,5 +383,5 @@ async fn it_refuses_what_would_go_wrong() {
     system.person("user").await;
     system.terminate();
     let log = Migration::refuses(&system, &mongodb).await;
-    assert!(log.contains("users.db was moved"), "{log}");
+    assert!(log.contains("users.db was migrated"), "{log}");
 }
