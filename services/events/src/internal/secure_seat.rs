@@ -35,7 +35,7 @@ pub async fn secure_seat(
 /// Puts an extended hold back.
 ///
 /// # Errors
-/// The store's own trouble.
+/// A storage error.
 pub async fn release_hold(
     _: CallingService,
     State(app): State<App>,

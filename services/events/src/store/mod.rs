@@ -95,7 +95,7 @@ pub enum RegisterError {
     /// The event is free, so there is nothing to claim a seat for.
     #[error("nothing is due")]
     NothingDue,
-    /// The store's own trouble.
+    /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -119,7 +119,7 @@ pub enum ChangeError {
     /// The change may not be made.
     #[error("refused: {0:?}")]
     Refused(PatchError),
-    /// The store's own trouble.
+    /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -136,7 +136,7 @@ pub enum CancelError {
     /// The event has begun.
     #[error("the event has started")]
     EventStarted,
-    /// The store's own trouble.
+    /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
