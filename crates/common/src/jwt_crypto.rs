@@ -22,7 +22,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 
 /// Makes it the process's, if there is none yet. To be called before the first token is made or checked.
 pub(crate) fn install() {
-    // Whoever was first stays; a second call changes nothing.
+    // The first provider stays; a second call changes nothing.
     let _ = PROVIDER.install_default();
 }
 

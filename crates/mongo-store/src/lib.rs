@@ -52,7 +52,7 @@ const CONNECTIONS: u32 = 100;
 const NAME: &str = "organise";
 
 /// Collections that the engine itself keeps in every database. They hold no data of a service.
-pub const OWN: &[&str] = &[schema::ALIVE, sessions::NAME, mark::NAME, lease::NAME];
+pub const ENGINE_COLLECTIONS: &[&str] = &[schema::ALIVE, sessions::NAME, mark::NAME, lease::NAME];
 
 /// One service's database. Cheap to clone.
 #[derive(Clone)]

@@ -110,12 +110,9 @@ impl Relay {
         let batch: Vec<&CloudEvent> = waiting.iter().map(|message| &message.event).collect();
         let receipts: Vec<Receipt> = self.client.post(PATH, &batch).await.map_err(|e| e.to_string())?;
         let sent = waiting.len();
-        let times: HashMap<i64, Timestamp> = waiting
-            .iter()
-            .map(|message| (message.seq, message.event.time))
-            .collect();
         let Judged {
             delivered,
+            stored_at,
             failed,
             effects,
         } = judge(waiting, receipts, now);
@@ -128,8 +125,8 @@ impl Relay {
             );
         }
         let delivered_at = self.clock.now();
-        for stored_at in delivered.iter().filter_map(|seq| times.get(seq)) {
-            let lag = (delivered_at - *stored_at).to_std().unwrap_or_default();
+        for stored_at in stored_at {
+            let lag = (delivered_at - stored_at).to_std().unwrap_or_default();
             self.figures.lag.observe(lag);
         }
         self.deliveries.came_to(effects).await;
@@ -157,6 +154,8 @@ struct Held {
 #[derive(Default)]
 struct Judged {
     delivered: Vec<i64>,
+    /// When those that were delivered were stored.
+    stored_at: Vec<Timestamp>,
     failed: Vec<Failure>,
     /// The effects of those that were delivered, where the subscriber reports them.
     effects: Vec<(i64, String)>,
@@ -181,6 +180,7 @@ fn judge(waiting: Vec<Waiting>, receipts: Vec<Receipt>, now: Timestamp) -> Judge
         match receipt.status {
             ReceiptStatus::Accepted => {
                 judged.delivered.push(message.seq);
+                judged.stored_at.push(message.event.time);
                 judged
                     .effects
                     .extend(receipt.detail.map(|effect| (message.seq, effect)));

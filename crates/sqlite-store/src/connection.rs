@@ -39,13 +39,6 @@ impl Error {
             why.into(),
         ))
     }
-
-    /// Whether this is a violated unique index or primary key.
-    pub fn is_duplicate(&self) -> bool {
-        use rusqlite::ffi;
-        matches!(self, Self::Driver(rusqlite::Error::SqliteFailure(e, _))
-            if e.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE || e.extended_code == ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
-    }
 }
 
 impl From<Error> for StoreError {

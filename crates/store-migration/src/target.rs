@@ -11,8 +11,8 @@ use secrecy::SecretString;
 
 use common::{clock::Timestamp, store::StoreError};
 use mongo_store::{
-    Collection, HEARTBEAT, OPERATION, OWN, PROCESSES as RUNNING, Tx, bounded, connect, date, driver_error,
-    late,
+    Collection, ENGINE_COLLECTIONS, HEARTBEAT, OPERATION, PROCESSES as RUNNING, Tx, bounded, connect, date,
+    driver_error, late,
     mark::{self, Mark},
     require_replica_set,
 };
@@ -74,7 +74,7 @@ impl Target {
     /// A storage error.
     pub async fn anything(&self) -> Result<Option<String>, StoreError> {
         for name in bounded(self.0.list_collection_names()).await? {
-            let no_data = OWN.contains(&name.as_str()) || name.starts_with("system.");
+            let no_data = ENGINE_COLLECTIONS.contains(&name.as_str()) || name.starts_with("system.");
             if !no_data && self.is_begun(&name).await? {
                 return Ok(Some(name));
             }

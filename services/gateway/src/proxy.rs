@@ -14,7 +14,7 @@ use axum::{
 use common::{
     context,
     extract::{CLIENT_IP, GATEWAY_TOKEN},
-    http::client::{Passing, UpstreamError},
+    http::client::{ForwardPolicy, UpstreamError},
     problem::{ApiError, body_too_large},
     routes::{Repeat, Route},
     services::Service,
@@ -104,7 +104,7 @@ impl Proxy {
         // A client of HTTP/1.0 is no reason to speak it to our own services.
         *request.version_mut() = Version::HTTP_11;
         let keyed = request.headers().contains_key("idempotency-key");
-        request.extensions_mut().insert(Passing {
+        request.extensions_mut().insert(ForwardPolicy {
             answer_time: route.answer_time,
             repeat: keyed && route.repeat == Repeat::Keyed,
         });

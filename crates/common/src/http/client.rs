@@ -63,14 +63,14 @@ pub enum UpstreamError {
 
 /// How a request is passed on, in its extensions.
 #[derive(Clone, Copy, Debug)]
-pub struct Passing {
+pub struct ForwardPolicy {
     /// How long the head of the answer may take.
     pub answer_time: Duration,
     /// Whether it may be sent again after a broken connection although it changes something.
     pub repeat: bool,
 }
 
-impl Default for Passing {
+impl Default for ForwardPolicy {
     fn default() -> Self {
         Self {
             answer_time: ANSWER_TIME,
@@ -144,7 +144,7 @@ impl Upstream {
     }
 
     /// Sends a request on. Only its path and query count. Any with a small body is tried at another replica when
-    /// nothing listens at the first; one that changes nothing, and one that may be repeated ([`Passing`]), also when the
+    /// nothing listens at the first; one that changes nothing, and one that may be repeated ([`ForwardPolicy`]), also when the
     /// connection breaks.
     ///
     /// # Errors
@@ -161,13 +161,13 @@ impl Remote {
     /// Sends a request, and again to another replica when that can do no harm: nothing listened at the first, or the
     /// connection broke and the request may be repeated.
     async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
-        let passing: Passing = request.extensions().get().copied().unwrap_or_default();
+        let policy: ForwardPolicy = request.extensions().get().copied().unwrap_or_default();
         let safe = request.method().is_safe();
         let repeatable = match safe {
             true => http_body::Body::is_end_stream(request.body()),
-            false => passing.repeat,
+            false => policy.repeat,
         };
-        let longest = passing.answer_time;
+        let longest = policy.answer_time;
         if !is_small(request.body()) {
             return self.once(request, longest).await;
         }
@@ -406,9 +406,9 @@ impl InternalClient {
             .map_err(|error| unavailable(error.to_string()))?;
         // Internal requests are idempotent: queries, claims of a seat that is there once, messages that are consumed
         // once.
-        request.extensions_mut().insert(Passing {
+        request.extensions_mut().insert(ForwardPolicy {
             repeat: true,
-            ..Passing::default()
+            ..ForwardPolicy::default()
         });
         context::mark(request.headers_mut());
         let ask = async {

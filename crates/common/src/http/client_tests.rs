@@ -74,12 +74,12 @@ fn get() -> Request {
 }
 
 fn post(key: bool) -> Request {
-    let passing = Passing {
+    let policy = ForwardPolicy {
         repeat: key,
-        ..Passing::default()
+        ..ForwardPolicy::default()
     };
     Request::post("/api/reg/register_event")
-        .extension(passing)
+        .extension(policy)
         .body(Body::from("{\"event_id\": 1}"))
         .unwrap()
 }

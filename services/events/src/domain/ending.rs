@@ -9,7 +9,7 @@ use super::{
 
 /// Why a registration cannot be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StaysAsItIs {
+pub enum CancelRefusal {
     /// It has ended already, as this.
     Ended(State),
     /// The event has begun.
@@ -20,15 +20,15 @@ pub enum StaysAsItIs {
 ///
 /// # Errors
 /// Why not.
-pub fn on_cancel(registration: &Registration, event: &Event, now: Timestamp) -> Result<(), StaysAsItIs> {
+pub fn on_cancel(registration: &Registration, event: &Event, now: Timestamp) -> Result<(), CancelRefusal> {
     match registration.state.at(now) {
-        _ if event.cancelled => return Err(StaysAsItIs::Ended(State::Cancelled)),
-        state @ (State::Expired { .. } | State::Cancelled) => return Err(StaysAsItIs::Ended(state)),
+        _ if event.cancelled => return Err(CancelRefusal::Ended(State::Cancelled)),
+        state @ (State::Expired { .. } | State::Cancelled) => return Err(CancelRefusal::Ended(state)),
         State::PendingPayment { .. } | State::Confirmed => {}
     }
     // Who registered for a past event (a record, an import) may take that back at any time.
     if registration.created_at < event.time.at && event.time.at <= now {
-        return Err(StaysAsItIs::EventStarted);
+        return Err(CancelRefusal::EventStarted);
     }
     Ok(())
 }
@@ -94,22 +94,22 @@ mod tests {
             (
                 registration(held_until(0)),
                 &event(0),
-                Err(StaysAsItIs::Ended(ran_out())),
+                Err(CancelRefusal::Ended(ran_out())),
             ),
             (
                 registration(State::Cancelled),
                 &event(0),
-                Err(StaysAsItIs::Ended(State::Cancelled)),
+                Err(CancelRefusal::Ended(State::Cancelled)),
             ),
             (
                 registration(State::Confirmed),
                 &called_off,
-                Err(StaysAsItIs::Ended(State::Cancelled)),
+                Err(CancelRefusal::Ended(State::Cancelled)),
             ),
             (
                 registration(State::Confirmed),
                 &past,
-                Err(StaysAsItIs::EventStarted),
+                Err(CancelRefusal::EventStarted),
             ),
             (imported, &past, Ok(())),
         ] {

@@ -34,7 +34,7 @@ pub struct Register {
 
 /// Why there is no place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoPlace {
+pub enum RegisterRefusal {
     /// The event was called off.
     EventCancelled,
     /// The user has a live registration.
@@ -56,16 +56,22 @@ pub struct Place {
 ///
 /// # Errors
 /// Why there is no place. A user who is registered learns that even when registration has closed.
-pub fn on_register(event: &Event, live: Option<&Registration>, wanted: &Register) -> Result<Place, NoPlace> {
+pub fn on_register(
+    event: &Event,
+    live: Option<&Registration>,
+    wanted: &Register,
+) -> Result<Place, RegisterRefusal> {
     if event.cancelled {
-        return Err(NoPlace::EventCancelled);
+        return Err(RegisterRefusal::EventCancelled);
     }
     let ran_out = match live {
-        Some(live) if !live.state.at(wanted.now).is_expired() => return Err(NoPlace::Already(live.clone())),
+        Some(live) if !live.state.at(wanted.now).is_expired() => {
+            return Err(RegisterRefusal::Already(live.clone()));
+        }
         live => live.map(|live| live.id),
     };
     if !event.is_open(wanted.now) {
-        return Err(NoPlace::Closed);
+        return Err(RegisterRefusal::Closed);
     }
     let state = match event.fee {
         Paise::ZERO => State::Confirmed,
@@ -175,12 +181,12 @@ mod tests {
                     assert_eq!(place.ran_out, live.map(|live| live.id));
                     "place"
                 }
-                Err(NoPlace::Already(found)) => {
+                Err(RegisterRefusal::Already(found)) => {
                     assert_eq!(Some(found), live);
                     "already"
                 }
-                Err(NoPlace::Closed) => "closed",
-                Err(NoPlace::EventCancelled) => "cancelled",
+                Err(RegisterRefusal::Closed) => "closed",
+                Err(RegisterRefusal::EventCancelled) => "cancelled",
             };
             assert_eq!(came, expected);
         }
@@ -194,8 +200,8 @@ mod tests {
             let live = held.map(|held| registration(held_until(held)));
             let registered = on_register(&event, live.as_ref(), &wanted());
             match on_claim(&event, live.as_ref(), NOW) {
-                OnClaim::EventCancelled => prop_assert_eq!(registered, Err(NoPlace::EventCancelled)),
-                OnClaim::Has(found) => prop_assert_eq!(registered, Err(NoPlace::Already(found.clone()))),
+                OnClaim::EventCancelled => prop_assert_eq!(registered, Err(RegisterRefusal::EventCancelled)),
+                OnClaim::Has(found) => prop_assert_eq!(registered, Err(RegisterRefusal::Already(found.clone()))),
                 OnClaim::NothingDue => prop_assert_eq!(registered.unwrap().registration.state, State::Confirmed),
                 OnClaim::Register => prop_assert_eq!(registered.unwrap().registration.amount, Paise(fee)),
             }

@@ -23,10 +23,10 @@ use common::{
 };
 
 use crate::domain::{
-    ending::StaysAsItIs,
+    ending::CancelRefusal,
     event::{Event, Patch, PatchError},
     fact::Fact,
-    registering::NoPlace,
+    registering::RegisterRefusal,
     registration::{Registration, State, Ticket},
 };
 
@@ -100,12 +100,12 @@ pub enum RegisterError {
     Store(#[from] StoreError),
 }
 
-impl From<NoPlace> for RegisterError {
-    fn from(why: NoPlace) -> Self {
+impl From<RegisterRefusal> for RegisterError {
+    fn from(why: RegisterRefusal) -> Self {
         match why {
-            NoPlace::EventCancelled => Self::EventCancelled,
-            NoPlace::Already(registration) => Self::Already(registration),
-            NoPlace::Closed => Self::Closed,
+            RegisterRefusal::EventCancelled => Self::EventCancelled,
+            RegisterRefusal::Already(registration) => Self::Already(registration),
+            RegisterRefusal::Closed => Self::Closed,
         }
     }
 }
@@ -141,11 +141,11 @@ pub enum CancelError {
     Store(#[from] StoreError),
 }
 
-impl From<StaysAsItIs> for CancelError {
-    fn from(why: StaysAsItIs) -> Self {
+impl From<CancelRefusal> for CancelError {
+    fn from(why: CancelRefusal) -> Self {
         match why {
-            StaysAsItIs::Ended(state) => Self::Ended(state),
-            StaysAsItIs::EventStarted => Self::EventStarted,
+            CancelRefusal::Ended(state) => Self::Ended(state),
+            CancelRefusal::EventStarted => Self::EventStarted,
         }
     }
 }

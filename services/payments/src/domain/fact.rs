@@ -18,7 +18,7 @@ pub enum Fact {
 
 /// Which payment goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum RefundOf {
     /// This one.
     Payment(PaymentId),
     /// What was captured for this registration's order, if anything was: the events service has not heard of it yet, and
@@ -28,20 +28,20 @@ pub enum Whose {
 
 impl Fact {
     /// The money that goes back because of it, and why; none where it is back already.
-    pub fn sends_back(&self) -> Option<(Whose, RefundReason)> {
+    pub fn sends_back(&self) -> Option<(RefundOf, RefundReason)> {
         match self {
-            Self::Refused(refused) => Some((Whose::Payment(refused.payment_id), refused.reason)),
+            Self::Refused(refused) => Some((RefundOf::Payment(refused.payment_id), refused.reason)),
             Self::Ended(ended) => {
                 let reason = match ended.reason {
                     EndReason::Attendee => RefundReason::Attendee,
                     EndReason::EventCancelled => RefundReason::EventCancelled,
                     EndReason::Refunded => return None,
                 };
-                let whose = match ended.payment_id {
-                    Some(payment) => Whose::Payment(payment),
-                    None => Whose::Registration(ended.registration_id),
+                let of = match ended.payment_id {
+                    Some(payment) => RefundOf::Payment(payment),
+                    None => RefundOf::Registration(ended.registration_id),
                 };
-                Some((whose, reason))
+                Some((of, reason))
             }
         }
     }
@@ -80,17 +80,17 @@ mod tests {
             (
                 "attendee",
                 Some(payment),
-                Some((Whose::Payment(payment), attendee)),
+                Some((RefundOf::Payment(payment), attendee)),
             ),
             (
                 "attendee",
                 None,
-                Some((Whose::Registration(registration), attendee)),
+                Some((RefundOf::Registration(registration), attendee)),
             ),
             (
                 "event_cancelled",
                 Some(payment),
-                Some((Whose::Payment(payment), RefundReason::EventCancelled)),
+                Some((RefundOf::Payment(payment), RefundReason::EventCancelled)),
             ),
             ("refunded", Some(payment), None),
             ("refunded", None, None),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        fact::{Fact, Whose},
+        fact::{Fact, RefundOf},
         payment::Report,
     },
     store::{NO_ANSWER, Parked, RefundNews},
@@ -94,12 +94,12 @@ pub(super) async fn message(
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let id = message.id;
-    let Some((whose, reason)) = message.fact.sends_back() else {
+    let Some((of, reason)) = message.fact.sends_back() else {
         return Ok(Receipt::accepted(id));
     };
-    let payment = match whose {
-        Whose::Payment(payment) => Some(payment),
-        Whose::Registration(registration) => orders::by_registration(tx, registration)
+    let payment = match of {
+        RefundOf::Payment(payment) => Some(payment),
+        RefundOf::Registration(registration) => orders::by_registration(tx, registration)
             .await?
             .and_then(|order| order.paid_by),
     };

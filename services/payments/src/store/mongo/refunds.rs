@@ -90,8 +90,8 @@ pub(super) async fn due(
     }
     let refunds = sift(&found, read)?;
     let again = |why: &str| {
-        let (at, nobody) = (date(now + UNREADABLE_AGAIN), date(from_millis(0)));
-        doc! {"$set": {"next_at": at, "worked_until": nobody, "why": why}}
+        let (at, free) = (date(now + UNREADABLE_AGAIN), date(from_millis(0)));
+        doc! {"$set": {"next_at": at, "worked_until": free, "why": why}}
     };
     let refunds = set_aside(tx, REFUNDS, table::REFUNDS, refunds, again).await?;
     let mut claimed = Vec::with_capacity(refunds.len());

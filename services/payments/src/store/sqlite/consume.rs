@@ -12,7 +12,7 @@ use sqlite_store::{Connection, params};
 use super::{ledger, orders, payments, refunds};
 use crate::{
     domain::{
-        fact::{Fact, Whose},
+        fact::{Fact, RefundOf},
         payment::Report,
     },
     store::{NO_ANSWER, Parked, RefundNews},
@@ -88,12 +88,12 @@ pub(super) fn message(
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let id = message.id;
-    let Some((whose, reason)) = message.fact.sends_back() else {
+    let Some((of, reason)) = message.fact.sends_back() else {
         return Ok(Receipt::accepted(id));
     };
-    let payment = match whose {
-        Whose::Payment(payment) => Some(payment),
-        Whose::Registration(registration) => {
+    let payment = match of {
+        RefundOf::Payment(payment) => Some(payment),
+        RefundOf::Registration(registration) => {
             orders::by_registration(db, registration)?.and_then(|order| order.paid_by)
         }
     };
