@@ -4,7 +4,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends build-essential
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --workspace --bins \
+    cargo build --release --locked --workspace --bins --all-features \
     && mkdir /out && cd target/release \
     && cp organise-event users events notifications payments gateway razorpay-simulator /out/ \
     && strip /out/*

@@ -28,7 +28,14 @@ pub fn binary(name: &str) -> PathBuf {
         }
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args(["build", "--workspace", "--bins", "--locked", "--quiet"])
+            .args([
+                "build",
+                "--workspace",
+                "--bins",
+                "--all-features",
+                "--locked",
+                "--quiet",
+            ])
             .current_dir(root());
         if dir.ends_with("release") {
             cargo.arg("--release");

@@ -53,7 +53,7 @@ fn command_line() -> Command {
             value(
                 "only",
                 "NAMES",
-                "Phases to run, separated by commas: start, list, hot, spread, login, paid, mail; and, run only when named: \
+                "Phases to run, separated by commas: start, list, mixed, hot, spread, login, paid, mail; and, run only when named: \
                  build, a cold release build, and reminders, to as many people as --users says",
             )
             .value_delimiter(',')

@@ -9,6 +9,8 @@ pub enum Phase {
     Start,
     /// Reading a list, with a token.
     List,
+    /// Reading a list while others register.
+    Mixed,
     /// Registrations for one event.
     Hot,
     /// Registrations for many events.
@@ -25,10 +27,11 @@ pub enum Phase {
 
 impl Phase {
     /// All of them, in the order in which they run: those that leave the fewest traces first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Build,
         Self::Start,
         Self::List,
+        Self::Mixed,
         Self::Hot,
         Self::Spread,
         Self::Login,
@@ -43,6 +46,7 @@ impl Phase {
             Self::Build => "build",
             Self::Start => "start",
             Self::List => "list",
+            Self::Mixed => "mixed",
             Self::Hot => "hot",
             Self::Spread => "spread",
             Self::Login => "login",

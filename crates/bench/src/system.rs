@@ -51,11 +51,19 @@ impl Programs {
             // Two calls, because cargo unites the features of what it builds in one: the system is to be
             // exactly the binary that `cargo run --release` makes.
             if !options.self_test {
-                cargo(&["build", "--release", "--locked", "-p", "standalone"])?;
+                let features: &[&str] = match options.backends.iter().find(|(name, _)| *name == "MONGODB_URI")
+                {
+                    Some(_) => &["--features", "mongodb"],
+                    None => &[],
+                };
+                let build = |packages: &[&str]| {
+                    cargo(&[&["build", "--release", "--locked"], packages, features].concat())
+                };
+                build(&["-p", "standalone"])?;
                 if options.five {
-                    let mut build = vec!["build", "--release", "--locked", "-p", "gateway"];
-                    build.extend(PARTS.iter().flat_map(|part| ["-p", part]));
-                    cargo(&build)?;
+                    let mut packages = vec!["-p", "gateway"];
+                    packages.extend(PARTS.iter().flat_map(|part| ["-p", part]));
+                    build(&packages)?;
                 }
             }
             cargo(&["build", "--release", "--locked", "-p", "bench", "--bin", "bare"])?;

@@ -37,6 +37,7 @@ fn every_phase_runs_and_finds_nothing_wrong() {
     for row in [
         "start to ready",
         "GET /api/organiser/events",
+        "while others register",
         "one hot event",
         "spread",
         "login",

@@ -66,6 +66,11 @@ settings! {
     "OTEL_EXPORTER_OTLP_ENDPOINT" = "", "where traces go: an OpenTelemetry collector's address for OTLP over HTTP, such as http://127.0.0.1:4318; none: nowhere";
 }
 
+/// What a program without the `mongodb` feature says when it needs MongoDB. The plain build leaves the driver out, because it
+/// takes longer to compile than any other dependency.
+pub const BUILT_WITHOUT_MONGODB: &str = "this program was built without MongoDB, which MONGODB_URI asks for: build it with \
+     `--features mongodb`, or unset MONGODB_URI to keep everything in SQLite.";
+
 /// Development or production.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AppEnv {
@@ -324,6 +329,17 @@ impl Settings {
             .base_url
             .clone()
             .unwrap_or_else(|| format!("http://127.0.0.1:{simulator_port}"))
+    }
+
+    /// For programs built without MongoDB.
+    ///
+    /// # Errors
+    /// [`BUILT_WITHOUT_MONGODB`], when the settings name one.
+    pub fn refuse_mongodb(&self) -> Result<(), String> {
+        match self.mongodb_uri {
+            Some(_) => Err(BUILT_WITHOUT_MONGODB.to_owned()),
+            None => Ok(()),
+        }
     }
 
     /// Whether a service runs more than once.

@@ -6,11 +6,14 @@
 mod banner;
 mod dead_letters;
 mod ledger;
+#[cfg(feature = "mongodb")]
 mod migration;
 
 use std::{process::ExitCode, time::Duration};
 
 use common::services::Service;
+#[cfg(not(feature = "mongodb"))]
+use common::settings::BUILT_WITHOUT_MONGODB;
 use futures_util::FutureExt;
 use razorpay_simulator::{OpenError, Simulator};
 use runtime::{
@@ -31,7 +34,10 @@ const MIGRATE: Command = Command {
     name: "migrate-to-mongodb",
     about: "copies what DATA_DIR holds in SQLite into the databases of MONGODB_URI",
     arguments: Vec::new,
+    #[cfg(feature = "mongodb")]
     run: |settings, _| migration::run(settings).boxed(),
+    #[cfg(not(feature = "mongodb"))]
+    run: |_, _| std::future::ready(Err(BUILT_WITHOUT_MONGODB.to_owned())).boxed(),
 };
 
 fn main() -> ExitCode {

@@ -36,6 +36,7 @@ use shared_state::bus::Topic;
 use crate::{app::App, razorpay::Razorpay, store::Store};
 
 /// What the service keeps, for the migration from one store to the other.
+#[cfg(feature = "mongodb")]
 pub mod schema {
     pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
 }

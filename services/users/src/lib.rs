@@ -35,6 +35,7 @@ use crate::{
 };
 
 /// What the service keeps, for the migration from one store to the other.
+#[cfg(feature = "mongodb")]
 pub mod schema {
     pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
 }

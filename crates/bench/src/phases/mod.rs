@@ -4,6 +4,7 @@ mod build;
 mod list;
 mod login;
 mod mail;
+mod mixed;
 mod paid;
 mod register;
 mod reminders;
@@ -33,6 +34,7 @@ pub async fn run_in(phase: Phase, lab: &Lab, report: &mut Report) -> Outcome<()>
     match phase {
         Phase::Build | Phase::Start => Ok(()),
         Phase::List => list::run(lab, report).await,
+        Phase::Mixed => mixed::run(lab, report).await,
         Phase::Hot => register::run(lab, register::Kind::Hot, report).await,
         Phase::Spread => register::run(lab, register::Kind::Spread, report).await,
         Phase::Login => login::run(lab, report).await,

@@ -153,7 +153,7 @@ async fn size(lab: &Lab, kind: Kind, report: &mut Report) -> Outcome<usize> {
 }
 
 /// One registration by a new user each, over the events in turn.
-fn crowd(
+pub fn crowd(
     lab: &Lab,
     events: &[String],
     requests: usize,

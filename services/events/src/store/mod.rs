@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub mod contract;
 mod messages;
+#[cfg(feature = "mongodb")]
 pub mod mongo;
 pub mod sqlite;
 
@@ -36,6 +37,7 @@ pub use crate::domain::registering::Register;
 mod table {
     pub const EVENTS: &str = "events.events";
     pub const REGISTRATIONS: &str = "events.registrations";
+    #[cfg(feature = "mongodb")]
     pub const TICKETS: &str = "events.tickets";
 }
 
@@ -262,10 +264,13 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, String> {
+    #[cfg(feature = "mongodb")]
     if let Some(uri) = &settings.mongodb_uri {
         let db = mongo_store::open(uri, service::EVENTS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
+    #[cfg(not(feature = "mongodb"))]
+    settings.refuse_mongodb()?;
     let db = sqlite_store::open(settings, service::EVENTS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 pub mod contract;
+#[cfg(feature = "mongodb")]
 pub mod mongo;
 pub mod sqlite;
 
@@ -326,10 +327,13 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    #[cfg(feature = "mongodb")]
     if let Some(uri) = &context.settings.mongodb_uri {
         let db = mongo_store::open(uri, service::NOTIFICATIONS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
+    #[cfg(not(feature = "mongodb"))]
+    context.settings.refuse_mongodb()?;
     let db = sqlite_store::open(&context.settings, service::NOTIFICATIONS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

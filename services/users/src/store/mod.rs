@@ -1,6 +1,7 @@
 //! Where the accounts are kept. A further adapter implements [`Store`] and joins the contract suite with one
 //! line.
 
+#[cfg(feature = "mongodb")]
 pub mod mongo;
 pub mod sqlite;
 
@@ -101,10 +102,13 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+    #[cfg(feature = "mongodb")]
     if let Some(uri) = &context.settings.mongodb_uri {
         let db = mongo_store::open(uri, service::USERS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
+    #[cfg(not(feature = "mongodb"))]
+    context.settings.refuse_mongodb()?;
     let db = sqlite_store::open(&context.settings, service::USERS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }
