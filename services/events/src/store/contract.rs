@@ -42,7 +42,7 @@ macro_rules! store_contract {
     ($make:path) => {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
-            one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, capture_confirms_once,
+            one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, an_expired_hold_gives_its_seat_once, capture_confirms_once,
             an_offer_changes_what_was_paid, a_reversed_payment_ends_what_it_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_waits_holds_up_only_its_own_subject,
             dead_letters_are_listed_redriven_and_dropped,
@@ -509,6 +509,28 @@ pub async fn expired_holds_give_way(store: S) {
     );
     assert_eq!(seats(&store, event.id).await, 0);
     assert_eq!(statuses(&store, second, last).await, ["expired", "expired"]);
+}
+
+/// Whoever held a seat registers again beside one who has just been given it: decisions are made in groups, and the first
+/// of a group may end the holds of those whose turn comes later.
+pub async fn an_expired_hold_gives_its_seat_once(store: S) {
+    for _ in 0..10 {
+        let event = created(&store, draft(Some(2), 100)).await;
+        let (leader, held, other) = (UserId::new(), UserId::new(), UserId::new());
+        register(&store, event.id, held, now()).await.unwrap();
+        let later = now() + TimeDelta::seconds(900);
+        register(&store, event.id, leader, later).await.unwrap();
+        // The leader is decided on alone, and without a look at the holds, while the others wait for one transaction.
+        let (again, first, second) = tokio::join!(
+            register(&store, event.id, leader, later),
+            register(&store, event.id, other, later),
+            register(&store, event.id, held, later),
+        );
+        assert!(matches!(again, Err(RegisterError::Already(_))), "{again:?}");
+        let seated = [&first, &second].into_iter().filter(|result| result.is_ok());
+        assert_eq!(seated.count(), 1, "{first:?} {second:?}");
+        assert_eq!(seats(&store, event.id).await, 2);
+    }
 }
 
 pub async fn what_ended_stays_known(store: S) {

@@ -143,6 +143,12 @@ impl Round {
     async fn sweep(&mut self, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(), StoreError> {
         if !std::mem::replace(&mut self.swept, true) {
             self.taken -= expire_holds(tx, &self.event, Some(user), now).await?;
+            // Those of users whose turn is still to come are no longer live: their seats have been given back, and must
+            // not be given back again.
+            self.live.retain(|_, live| match live {
+                Ok(live) => !live.state.at(now).is_expired(),
+                Err(_) => true,
+            });
         }
         Ok(())
     }
