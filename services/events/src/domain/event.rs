@@ -67,8 +67,8 @@ impl Closing {
         match self {
             Self::Default(Some(_)) => Ok(Self::Default(Some(after))),
             Self::Default(None) => Ok(Self::by_default(after, now)),
-            // Sales after the start need an explicit request; this closing was set before the old start and would allow
-            // them.
+            // Sales after the start need an explicit request. This closing lay at or before the old start, and would
+            // allow them after the new one.
             Self::At(at) if at <= before && at > after && at > now => Err(PatchError::Time(
                 "registration_closes_at",
                 "would lie after the new start; send the one that is meant along, or null to close at the start",

@@ -206,7 +206,7 @@ pub enum OnReport {
     Pays,
     /// The order was paid before: the payment is refunded.
     Duplicate,
-    /// Less than the amount due: the payment is refunded, and the order stays open.
+    /// At Razorpay this payment alone does not settle the order: it is refunded, and the order stays open.
     Short,
     /// The amount is not the order's: Razorpay's order has to be fetched first. Nothing is stored.
     Ask,
