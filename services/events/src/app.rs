@@ -11,17 +11,17 @@ use crate::{page_cache::PageCache, store::Store};
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// Who is calling.
+    /// Checks the callers' tokens.
     pub auth: Auth,
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
-    /// How long a seat is held unpaid.
+    /// How long a hold lasts.
     pub hold: Duration,
     /// The zone of event times sent without one.
     pub default_timezone: Tz,
-    /// Organizers' pages, as long as the store can tell that nothing has changed.
+    /// Cached pages of organizers' events, for stores that can report whether anything has changed.
     pub pages: Arc<PageCache>,
 }
 

@@ -20,7 +20,7 @@ use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::Out
 
 use crate::{app::App, store::Store};
 
-/// What the service keeps, for the migration from one store to the other.
+/// The stored data, for the migration from one store to the other.
 #[cfg(feature = "mongodb")]
 pub mod schema {
     pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};

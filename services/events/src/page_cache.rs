@@ -1,5 +1,5 @@
-//! Organizers' pages as they were answered last. Dashboards ask for the same page all the time, and making it anew is most
-//! of what it costs.
+//! A cache of pages of organizers' events. Dashboards poll the same page, and rendering it is most of the cost of a
+//! request.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use common::{
 };
 use parking_lot::Mutex;
 
-/// Pages kept; beyond this all are forgotten, which costs one read each.
+/// The most pages cached; beyond this all are dropped, which costs one read per page.
 const PAGES: usize = 10_000;
 
-/// A page as JSON, and where the next one begins.
+/// A page as JSON, and the cursor of the next one.
 #[derive(Clone)]
 pub struct Rendered {
     /// The events as JSON.
@@ -24,20 +24,20 @@ pub struct Rendered {
 
 type Key = (UserId, usize, Option<Cursor>);
 
-/// The pages, each with the state of the store that it was read at ([`crate::store::Store::changes`]). Any later change
-/// makes it stale, which is crude and cannot be wrong.
+/// The pages, each with the change count of the store at which it was read ([`crate::store::Store::changes`]). Any
+/// later change invalidates it, which is coarse but always correct.
 #[derive(Default)]
 pub struct PageCache(Mutex<HashMap<Key, (u64, Rendered)>>);
 
 impl PageCache {
-    /// The page as it was at `changes`.
+    /// The page, if it was read at `changes`.
     pub fn get(&self, organizer: UserId, page: Page, changes: u64) -> Option<Rendered> {
         let pages = self.0.lock();
         let (read_at, rendered) = pages.get(&(organizer, page.limit, page.after))?;
         (*read_at == changes).then(|| rendered.clone())
     }
 
-    /// Keeps a page. `changes` was asked for before the page was read, so that a change meanwhile makes it stale at once
+    /// Caches a page. `changes` must have been read before the page, so that a change in between invalidates it at once
     /// instead of never.
     pub fn put(&self, organizer: UserId, page: Page, changes: u64, rendered: Rendered) {
         let mut pages = self.0.lock();

@@ -20,31 +20,31 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventStatus {
-    /// It does.
+    /// It takes place as planned.
     Active,
-    /// It was called off.
+    /// It was cancelled.
     Cancelled,
 }
 
 /// An event.
 #[derive(Serialize, ToSchema)]
 pub struct EventView {
-    /// Its id.
+    /// The id.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
-    /// Its name.
+    /// The name.
     #[schema(example = "Rust for organisers")]
     pub e_name: String,
-    /// What it is about.
+    /// The description.
     #[schema(example = "An evening about building things that last.")]
     pub e_details: String,
-    /// When it starts, in its zone.
+    /// The start, in the event's zone.
     #[schema(format = DateTime, example = "2030-01-31T18:30:00.000+05:30")]
     pub event_time: String,
-    /// The IANA zone it is shown in.
+    /// The event's IANA zone.
     #[schema(example = "Asia/Kolkata")]
     pub timezone: String,
-    /// Where it is; a street or a link.
+    /// The address: a street or a link.
     #[schema(example = "https://meet.example.org/rust")]
     pub event_add: String,
     /// Seats; null: unlimited.
@@ -53,7 +53,7 @@ pub struct EventView {
     /// Free seats; null: unlimited.
     #[schema(required = true, example = 99)]
     pub seats_left: Option<u32>,
-    /// Live registrations, unpaid holds included.
+    /// Live registrations, including unpaid holds.
     #[schema(example = 1)]
     pub registered: u32,
     /// Price in rupees.
@@ -108,10 +108,10 @@ pub struct EventAnswer {
 /// A ticket.
 #[derive(Serialize, ToSchema)]
 pub struct TicketView {
-    /// Its id.
+    /// The id.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000004")]
     pub ticket_id: TicketId,
-    /// What is shown at the door.
+    /// The code shown at the entrance.
     #[schema(example = "7KQ2-M4XD-0RZT-9HVB")]
     pub code: String,
 }
@@ -125,7 +125,7 @@ impl From<&Ticket> for TicketView {
     }
 }
 
-/// Where a registration stands.
+/// The status of a registration.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RegistrationStatus {
@@ -133,9 +133,9 @@ pub enum RegistrationStatus {
     PendingPayment,
     /// The seat is taken.
     Confirmed,
-    /// The hold ran out.
+    /// The hold expired unpaid.
     Expired,
-    /// It was given up, or the event was called off.
+    /// The attendee cancelled it, or the event was cancelled.
     Cancelled,
 }
 
@@ -153,7 +153,7 @@ impl From<&State> for RegistrationStatus {
 /// A registration.
 #[derive(Serialize, ToSchema)]
 pub struct RegistrationView {
-    /// Its id.
+    /// The id.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000003")]
     pub registration_id: RegistrationId,
     /// The event.
@@ -162,28 +162,28 @@ pub struct RegistrationView {
     /// The event's name.
     #[schema(example = "Rust for organisers")]
     pub event_name: String,
-    /// When it starts, in its zone.
+    /// The start, in the event's zone.
     #[schema(format = DateTime, example = "2030-01-31T18:30:00.000+05:30")]
     pub event_time: String,
-    /// Where it is.
+    /// The event's address.
     #[schema(example = "https://meet.example.org/rust")]
     pub event_address: String,
-    /// Where it stands.
+    /// The status.
     #[schema(example = "confirmed")]
     pub status: RegistrationStatus,
-    /// Rupees still to be paid.
+    /// The amount still due; rupees.
     #[schema(value_type = f64, example = 0)]
     pub amount_due: Rupees,
-    /// Until when the seat is held unpaid, or was when it has expired, UTC.
+    /// When the hold ends or, once expired, ended; UTC.
     #[schema(required = true, format = DateTime, example = "2026-11-22T13:29:06.000Z")]
     pub hold_expires_at: Option<String>,
-    /// Rupees paid for it; stays when the registration has ended. Whether they went back, the payment says.
+    /// The amount paid; rupees. Kept after the registration has ended; the payment shows whether it was refunded.
     #[schema(value_type = f64, example = 500)]
     pub amount_paid: Rupees,
-    /// The payment that confirmed it; stays when the registration has ended.
+    /// The payment that confirmed it; kept after the registration has ended.
     #[schema(value_type = Option<String>, required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000005")]
     pub payment_id: Option<PaymentId>,
-    /// The ticket's id; stays when the registration has ended.
+    /// The ticket's id; kept after the registration has ended.
     #[schema(value_type = Option<String>, required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000004")]
     pub ticket_id: Option<TicketId>,
     /// The ticket, while it is confirmed.

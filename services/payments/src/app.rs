@@ -12,7 +12,7 @@ use crate::{payer_side::PayerSide, razorpay::Razorpay, store::Store};
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    /// Who is calling.
+    /// Checks the callers' tokens.
     pub auth: Auth,
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
@@ -20,17 +20,17 @@ pub struct App {
     pub clock: Clock,
     /// The events service.
     pub events: InternalClient,
-    /// Who the payers are.
+    /// Looks the payers up.
     pub directory: UserDirectory,
     /// Razorpay, or its simulator.
     pub razorpay: Razorpay,
-    /// How payments are started.
+    /// Starts payments.
     pub payer_side: Arc<dyn PayerSide>,
-    /// The zone of dates in questions.
+    /// The zone of dates in queries.
     pub default_timezone: Tz,
-    /// How long a worker may work on an order or refund before another takes over.
+    /// The lease of an order or refund, after which another worker takes over.
     pub lease: Duration,
-    /// For who waits until the events service has been told.
+    /// Lets requests wait until the events service has consumed a message.
     pub deliveries: Deliveries,
 }
 

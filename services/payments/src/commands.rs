@@ -1,4 +1,4 @@
-//! What an operator may ask of the payments service from a shell.
+//! The payments service's commands for operators.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     store,
 };
 
-/// How long the service may take to consume a webhook.
+/// The timeout of one webhook.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// All of them.
+/// All commands.
 pub const COMMANDS: [Command; 2] = [
     Command {
         name: "webhooks list",
@@ -46,7 +46,8 @@ async fn list(settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// Sends each under its own id and newly signed, as Razorpay would, so that it has its effect by the same way.
+/// Sends each parked webhook under its own id with a new signature, as Razorpay would, so that it takes the regular
+/// path.
 async fn replay(settings: Settings) -> Result<(), String> {
     let parked = store::open(&settings).await?.parked_webhooks().await;
     let parked = parked.map_err(|error| error.to_string())?;

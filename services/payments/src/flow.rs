@@ -1,8 +1,8 @@
-//! Paying: from what is owed to money captured, in steps each of which may be the last before a crash.
+//! Paying: from the claim of a seat to the captured payment, in steps. The process may crash after any of them.
 //!
-//! Whatever step that is, the next request for the same registration, a webhook or the reconciler finds what there is
-//! at Razorpay and goes on from there. Nothing is done twice: the order is found by its receipt, its payments by the
-//! order, a capture is refused by Razorpay when it has happened, and the first capture of an order is the only one kept.
+//! After a crash, the next request for the same registration, a webhook or the reconciler reads the state at Razorpay
+//! and goes on from there. No step has its effect twice: the order is found by its receipt and its payments by the
+//! order, Razorpay refuses a second capture of a payment, and only the first capture of an order is kept.
 
 mod seat;
 
@@ -38,47 +38,48 @@ use crate::{
     views,
 };
 
-/// How long an answer waits for the events service to have heard of the payment.
+/// How long a response waits until the events service has consumed the capture.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
-/// When an order whose payment failed is looked at again: the money may still come (Razorpay: "late authorisation").
+/// When the reconciler looks at an order again whose payment failed: the money may still come (Razorpay: "late
+/// authorisation").
 const LATE: Duration = Duration::from_secs(15 * 60);
 
-/// A capture to which no request with a key waits.
+/// A capture outside a request with an idempotency key.
 const UNKEYED: Captured = (None, views::render_answer);
 
-/// What somebody wants to pay, and how.
+/// What a payer asks to pay, and how.
 pub struct PaymentRequest {
-    /// Who.
+    /// The payer.
     pub user: UserId,
-    /// For what.
+    /// The event.
     pub event: EventId,
-    /// How much they think it is.
+    /// The amount that the payer expects to be due.
     pub amount: Paise,
-    /// How.
+    /// The payment method.
     pub method: Method,
-    /// With what.
+    /// The means of payment.
     pub instrument: Instrument,
 }
 
-/// What it came to.
+/// The outcome of a payment request.
 pub enum Paid {
-    /// The money is ours.
+    /// The money was captured.
     Captured(Statement),
-    /// The payer has to do something, or the bank is slow.
+    /// The payer has a step to take, or the bank has not answered yet.
     Waiting {
         /// The order.
         order: Order,
         /// The payment, if one was started.
         payment: Option<Payment>,
-        /// What the payer may do.
+        /// The payer's next steps.
         next: Vec<NextStep>,
     },
 }
 
-/// Pays.
+/// Carries out a payment request.
 ///
 /// # Errors
-/// What the payer should know: nothing due, wrong amount, declined, ...
+/// The response to the payer: nothing due, wrong amount, declined, ...
 pub async fn pay(app: &App, request: PaymentRequest, answer: Captured) -> Result<Paid, ApiError> {
     let question = ClaimSeat {
         event_id: request.event,
@@ -118,7 +119,7 @@ pub async fn pay(app: &App, request: PaymentRequest, answer: Captured) -> Result
             let result = work(app, &order, fresh, &request, claimed, answer).await;
             let again = match &result {
                 Ok(Paid::Captured(_)) => None,
-                // Soon: the payer may be done in a moment, or what happened is not known.
+                // Soon: the payer may finish in a moment, or the outcome is unknown.
                 Ok(Paid::Waiting { .. }) | Err(Failed::Unclear(_)) => Some(app.lease),
                 Err(Failed::Declined(_)) => Some(LATE),
             };
@@ -128,11 +129,11 @@ pub async fn pay(app: &App, request: PaymentRequest, answer: Captured) -> Result
     }
 }
 
-/// Looks at an order that nobody works on: records what Razorpay knows of it, and captures money that waits.
-/// Gives whether it is paid.
+/// Reconciles an order that the caller has leased: records its payments at Razorpay, and captures authorized ones.
+/// Returns whether the order is paid.
 ///
 /// # Errors
-/// When Razorpay or the store could not be asked.
+/// When Razorpay or the store is not available.
 pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
     let Some(razorpay_id) = find_order(app, order).await.map_err(Failed::problem)? else {
         return Ok(false);
@@ -150,7 +151,7 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
             && found.payment.status == Status::Authorized
         {
             match capture(app, &found, Claimed::NO, UNKEYED).await {
-                // It was let go: there is nothing to be done about it here.
+                // It was released: nothing more to do.
                 Ok(_) | Err(Failed::Declined(_)) => {}
                 Err(failed) => return Err(failed.problem()),
             }
@@ -160,10 +161,10 @@ pub async fn reconcile(app: &App, order: &Order) -> Result<bool, ApiError> {
     Ok(order.is_some_and(|order| order.paid_by.is_some()))
 }
 
-/// Records what Razorpay says of a payment now.
+/// Fetches a payment from Razorpay and records its state.
 ///
 /// # Errors
-/// When Razorpay or the store could not be asked.
+/// When Razorpay or the store is not available.
 pub async fn look_at(app: &App, payment: &Payment) -> Result<(), ApiError> {
     let entity = app.razorpay.payment(&payment.razorpay_id).await;
     let entity = entity.map_err(provider_problem)?;
@@ -173,20 +174,20 @@ pub async fn look_at(app: &App, payment: &Payment) -> Result<(), ApiError> {
         .map_err(Failed::problem)
 }
 
-/// Ends the work on an order; `again` is when the reconciler looks at it.
+/// Ends the lease of an order; `again` is when the reconciler looks at it, if at all.
 pub async fn close(app: &App, order: OrderId, fence: Fence, again: Option<Duration>) {
     let at = again.map(|again| app.clock.now() + again);
     if let Err(error) = app.store.close_order(order, fence, at).await {
-        // The right to work on it runs out by itself.
+        // The lease expires by itself.
         tracing::warn!(%order, %error, "an order could not be closed");
     }
 }
 
-/// What ends the payer's request early.
+/// Why a payment request ends early.
 pub enum Failed {
-    /// The bank said no. The hold stays, and the payer may try another way.
+    /// The payment was declined. The hold stays, and the payer may try again in another way.
     Declined(Box<ApiError>),
-    /// It is not known what happened.
+    /// The outcome is unknown.
     Unclear(Box<ApiError>),
 }
 
@@ -235,13 +236,13 @@ async fn work(
     order.razorpay_id = Some(razorpay_id.clone());
     let mut open = None;
     if known {
-        // An earlier try may have got further than anybody knows.
+        // An earlier try may have got further than what is stored here.
         for entity in app.razorpay.payments_of(&razorpay_id).await? {
             let Some(found) = take(app, &entity, ReportedBy::Answer, answer.clone()).await? else {
                 continue;
             };
             match found.payment.status {
-                // What was not the right amount goes back, and another try may pay the order.
+                // A payment that did not pay the order is refunded, and another try may pay it.
                 Status::Captured if found.order.paid_by != Some(found.payment.id) => {}
                 Status::Captured => return Ok(Paid::Captured(captured(app, found).await?)),
                 Status::Authorized => {
@@ -249,7 +250,7 @@ async fn work(
                     return Ok(Paid::Captured(captured(app, found).await?));
                 }
                 Status::Created if found.payment.method == request.method.name() => {
-                    // The way there must be known; without it they start anew.
+                    // Without the stored steps a new payment is started.
                     if let Some(next) = steps(app, &found.payment).await? {
                         open = Some((found.payment.razorpay_id, next));
                     }
@@ -286,7 +287,7 @@ async fn work(
         Status::Captured | Status::Refunded => Ok(Paid::Captured(captured(app, found).await?)),
         Status::Failed | Status::Released => Err(declined(&found)),
         Status::Created => {
-            // Steps are strings; writing them cannot fail.
+            // Steps are strings; serializing them cannot fail.
             let kept = serde_json::to_string(&next).unwrap_or_default();
             app.store.keep_steps(found.payment.id, kept).await?;
             Ok(Paid::Waiting {
@@ -298,7 +299,7 @@ async fn work(
     }
 }
 
-/// The steps that the payer of a waiting payment may take.
+/// The payer's next steps in a waiting payment.
 async fn steps(app: &App, payment: &Payment) -> Result<Option<Vec<NextStep>>, Failed> {
     let kept = app.store.steps(payment.id).await?;
     Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()))
@@ -315,7 +316,7 @@ async fn find_order(app: &App, order: &Order) -> Result<Option<String>, Failed> 
     Ok(Some(app.store.set_razorpay_order(order.id, found.id).await?))
 }
 
-/// Waits for the payer's bank.
+/// Polls Razorpay until the payment's outcome is known, for at most `patience`.
 async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured) -> Result<Taken, Failed> {
     let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(5);
@@ -333,8 +334,8 @@ async fn outcome(app: &App, payment: &str, patience: Duration, answer: Captured)
     }
 }
 
-/// Takes the money, once its seat is sure. A refusal may mean that it was taken already, so what counts is the payment
-/// itself.
+/// Captures the money, once its seat is secured. A refusal may mean that it was captured already, so the payment's
+/// state at Razorpay counts.
 async fn capture(app: &App, found: &Taken, claimed: Claimed, answer: Captured) -> Result<Taken, Failed> {
     let payment = &found.payment;
     let extended = seat::secure(app, &found.order, payment, claimed).await?;
@@ -356,11 +357,11 @@ async fn capture(app: &App, found: &Taken, claimed: Claimed, answer: Captured) -
     }
 }
 
-/// A payment of ours, as it stands after a report.
+/// A recorded payment, after a report.
 struct Taken {
     order: Order,
     payment: Payment,
-    /// Why the events service does not want its money, as far as that is known yet.
+    /// Why the events service refused it, as far as that is known yet.
     refused: Option<RefundReason>,
 }
 
@@ -391,7 +392,7 @@ async fn take(
         } => {
             log_payment(&order, &payment);
             if entity.amount_refunded.is_some_and(|back| back > Paise::ZERO) {
-                // Somebody has sent some of it back before we knew of it.
+                // Part of it was refunded before the payment was recorded here.
                 let known = app.razorpay.refunds_of(&entity.id).await?;
                 let reports = known.iter().filter_map(RefundEntity::report).collect();
                 app.store.note_refunds(reports, app.clock.now()).await?;
@@ -410,7 +411,7 @@ async fn take(
     }
 }
 
-/// What Razorpay says of the order of a payment whose amount is another.
+/// The state at Razorpay of the order of a payment whose amount is not the order's.
 async fn order_is(app: &App, report: &Report) -> Result<OrderIs, Failed> {
     let order = app.razorpay.order(&report.order).await?;
     let payments = app.razorpay.payments_of(&report.order).await?;
@@ -433,7 +434,7 @@ async fn order_is(app: &App, report: &Report) -> Result<OrderIs, Failed> {
     Ok(OrderIs { due, others })
 }
 
-/// The line in the log about what is known of a payment. A report that comes twice is logged twice.
+/// Logs the state of a payment. A repeated report is logged again.
 fn log_payment(order: &Order, payment: &Payment) {
     let (payment_id, order_id, registration_id) = (payment.id, order.id, order.registration_id);
     let (event_id, user_id, razorpay_id) = (order.event_id, order.user_id, &payment.razorpay_id);
@@ -445,8 +446,8 @@ fn log_payment(order: &Order, payment: &Payment) {
     );
 }
 
-/// The statement of a payment whose money is or was ours. What the events service has refused goes back, although the
-/// word for it may be on its way here still.
+/// The statement of a payment that is or was captured. A payment that the events service has refused is shown with its
+/// refund, even if the message about that has not been consumed yet.
 async fn captured(app: &App, taken: Taken) -> Result<Statement, Failed> {
     let current = app.store.statement(taken.payment.id, taken.order.user_id).await?;
     let mut statement = current.ok_or_else(|| unclear("the payment is not there"))?;
@@ -460,7 +461,7 @@ async fn captured(app: &App, taken: Taken) -> Result<Statement, Failed> {
     Ok(statement)
 }
 
-/// A refusal to start a payment is about what the payer gave: a card number, an address.
+/// A refusal to start a payment is caused by the payer's input: a card number, an address.
 fn refused_instrument(error: RazorpayError) -> Failed {
     match error {
         RazorpayError::Refused {
@@ -470,7 +471,7 @@ fn refused_instrument(error: RazorpayError) -> Failed {
     }
 }
 
-/// Why a payment came to nothing, as the payer sees it.
+/// The response to the payer of a failed or released payment.
 fn declined(found: &Taken) -> Failed {
     let (order, payment) = (&found.order, &found.payment);
     if payment.let_go_because().is_some() {
@@ -490,10 +491,10 @@ fn unclear(why: &str) -> Failed {
     ))
 }
 
-/// Follows a payment that the payer says is done: fetches it, captures it, and gives its statement.
+/// Finishes a payment that the payer reports as done: fetches it, captures it and returns its statement.
 ///
 /// # Errors
-/// When it is not paid after all, or that cannot be found out.
+/// When it is not paid, or that cannot be determined.
 pub async fn settle(app: &App, order: &Order, payment: &str) -> Result<Statement, ApiError> {
     let entity = app.razorpay.payment(payment).await.map_err(provider_problem)?;
     if entity.order_id != order.razorpay_id {

@@ -35,7 +35,7 @@ use shared_state::bus::Topic;
 
 use crate::{app::App, razorpay::Razorpay, store::Store};
 
-/// What the service keeps, for the migration from one store to the other.
+/// The stored data, for the migration from one store to the other.
 #[cfg(feature = "mongodb")]
 pub mod schema {
     pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
@@ -103,7 +103,7 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
         peers,
         &app.store.outbox(),
         &wake,
-        // A payer's request waits for what events says of a capture.
+        // A payer's request waits for the receipt of events for a capture.
         |to| match to {
             Service::Events => app.deliveries.clone(),
             _ => Deliveries::default(),
@@ -127,13 +127,13 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
     outbox
 }
 
-/// What a person should look at.
+/// The gauges of what an operator should look at.
 struct ToLookAt {
     store: Arc<dyn Store>,
     clock: Clock,
 }
 
-/// A capture takes seconds; after this somebody should look.
+/// A capture takes seconds; after this an operator should look.
 const STUCK_AFTER: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 
 #[async_trait]

@@ -14,23 +14,23 @@ use crate::{
     razorpay::{Payer, Razorpay, RazorpayError, types::PaymentCreated},
 };
 
-/// How long the payer's request waits for the outcome of a step that is taken for the payer. Longer, and people press the
-/// button again.
+/// How long the payer's request waits for the outcome of a step that is taken for the payer. After longer waits payers
+/// press the button again.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How payments of an order are started.
 #[async_trait]
 pub trait PayerSide: Send + Sync {
-    /// Whether a payment may be told what to pay with.
+    /// Whether a request may name the means of payment.
     fn takes_instruments(&self) -> bool;
 
-    /// How long to wait for the outcome of a payment that was started here.
+    /// How long to wait for the outcome of a payment started by the service.
     fn patience(&self) -> Duration;
 
-    /// Starts a payment of `order`, which is `order_id` at Razorpay. `None`: that is for the payer to do.
+    /// Starts a payment of `order`, which is `order_id` at Razorpay. `None`: the payer starts it.
     ///
     /// # Errors
-    /// When it was not started, or that is not known.
+    /// When it was not started, or that is unknown.
     async fn start(
         &self,
         order: &Order,
@@ -40,7 +40,7 @@ pub trait PayerSide: Send + Sync {
     ) -> Result<Option<PaymentCreated>, RazorpayError>;
 }
 
-/// The side that the settings ask for: Razorpay Checkout when there are keys, otherwise the simulator's.
+/// The side that the settings select: Razorpay Checkout when there are keys, otherwise the simulator's.
 pub fn of(settings: &Settings, razorpay: &Razorpay, directory: &UserDirectory) -> Arc<dyn PayerSide> {
     if settings.razorpay.keys.is_some() {
         return Arc::new(HostedCheckout);
@@ -76,7 +76,7 @@ impl PayerSide for HostedCheckout {
     }
 }
 
-/// We start the payment, which only the simulator lets anybody do without a contract.
+/// The service starts the payment, which without a special contract is possible with the simulator only.
 pub struct SimulatedPayer {
     razorpay: Razorpay,
     directory: UserDirectory,
@@ -85,7 +85,8 @@ pub struct SimulatedPayer {
 }
 
 impl SimulatedPayer {
-    /// Whom Razorpay should note. It asks for an address and a number; where we have none it gets its own stand-ins.
+    /// The payer's contact details for Razorpay, which requires an e-mail address and a phone number; where there are
+    /// none, Razorpay's own placeholders are used.
     async fn contact(&self, user: UserId) -> Payer {
         let found = self.directory.find([user]).await;
         let card = found.ok().and_then(|mut found| found.remove(&user));
@@ -107,7 +108,7 @@ impl PayerSide for SimulatedPayer {
     }
 
     fn patience(&self) -> Duration {
-        // A payer who has a step to take elsewhere needs the way there now.
+        // A payer who has to take the step needs its URL at once.
         if self.step_by_itself {
             PATIENCE
         } else {

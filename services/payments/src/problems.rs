@@ -1,4 +1,4 @@
-//! Failures as our callers see them: those of paying, and other parties'.
+//! Error responses: those of paying, and those caused by Razorpay and the events service.
 
 use axum::http::StatusCode;
 use common::{
@@ -16,7 +16,8 @@ use crate::{
     views::RefundView,
 };
 
-/// Razorpay's. A wrong key is our fault, never the payer's, so its 401 must not become theirs.
+/// For an error of Razorpay. A wrong key is our misconfiguration, not the payer's fault, so Razorpay's 401 is not
+/// passed on.
 pub fn provider_problem(error: RazorpayError) -> ApiError {
     match error {
         RazorpayError::Keys => ApiError::new(
@@ -36,10 +37,10 @@ pub fn provider_problem(error: RazorpayError) -> ApiError {
     .because(error)
 }
 
-/// Codes of a 404 or 409 that is no refusal: there is no such route, or the response is not the events service's.
+/// Codes of a 404 or 409 that is not a refusal: there is no such route, or the response is not the events service's.
 const NO_REFUSALS: [&str; 3] = ["", "route_not_found", "bad_request"];
 
-/// The events service's: its refusals are the payer's business, its troubles are not.
+/// For an error of the events service: its refusals are passed on to the payer, its failures are not.
 pub fn seat_problem(error: CallError) -> ApiError {
     match &error {
         CallError::Problem {
@@ -81,12 +82,12 @@ pub fn nothing_due() -> ApiError {
     ApiError::conflict("nothing_due", "There is nothing to pay.")
 }
 
-/// 409, with the payment.
+/// 409, with the payment that paid.
 pub fn already_paid(payment: Option<PaymentId>) -> ApiError {
     ApiError::conflict("already_paid", "This registration is paid already.").with("payment_id", payment)
 }
 
-/// 409: the money was there and was not taken, with the reason.
+/// 409: the payment was authorized and not captured, with the reason.
 pub fn released(order: &Order, payment: &Payment) -> ApiError {
     let reason = payment.let_go_because().unwrap_or(RefundReason::NoSeat);
     not_taken(
@@ -104,7 +105,8 @@ pub fn not_taken(reason: RefundReason, payment: Option<PaymentId>) -> ApiError {
     ApiError::conflict(code(reason), detail).with("payment_id", payment)
 }
 
-/// 409: the money was taken and goes back, with the reason. `payment` is the one that paid when it is `Duplicate`.
+/// 409: the payment was captured and is refunded, with the reason. `payment` is the one that paid when it is
+/// `Duplicate`.
 pub fn goes_back(state: &RefundState, payment: Option<PaymentId>) -> ApiError {
     let detail = format!("{} The money goes back the way it came.", state.reason.text());
     ApiError::conflict(code(state.reason), detail)
@@ -112,7 +114,7 @@ pub fn goes_back(state: &RefundState, payment: Option<PaymentId>) -> ApiError {
         .with("refund", RefundView::from(state))
 }
 
-/// The code that tells why money is not, or was not to be, ours.
+/// The code for why a payment was refunded or not captured.
 fn code(reason: RefundReason) -> &'static str {
     match reason {
         RefundReason::NoSeat => "no_seat",
@@ -124,7 +126,7 @@ fn code(reason: RefundReason) -> &'static str {
     }
 }
 
-/// 409, with what is due.
+/// 409, with the amount due.
 pub fn amount_mismatch(due: Paise, registration: RegistrationId) -> ApiError {
     ApiError::conflict("amount_mismatch", "This is not the amount that is due.")
         .with("amount_due", Rupees(due))
@@ -151,7 +153,7 @@ pub fn payment_pending() -> ApiError {
     ApiError::conflict("payment_pending", "The payment is not finished yet.").retry_after(2)
 }
 
-/// 404, in the events service's words.
+/// 404, with the events service's text.
 pub fn event_not_found() -> ApiError {
     ApiError::not_found("event_not_found", "There is no such event.")
 }
@@ -166,13 +168,13 @@ pub fn payment_not_found() -> ApiError {
     ApiError::not_found("payment_not_found", "There is no such payment.")
 }
 
-/// A signature that is not Razorpay's: 422 from the payer's browser, 400 from whoever calls the webhook.
+/// For a signature that is not Razorpay's: 422 to the payer's browser, 400 to the caller of the webhook.
 pub fn signature_invalid(status: StatusCode) -> ApiError {
     let detail = "The signature does not belong to what it came with.";
     ApiError::new(status, "signature_invalid", detail)
 }
 
-/// 400 for a webhook that does not say which event it is.
+/// 400 for a webhook without an event id.
 pub fn event_id_missing() -> ApiError {
     ApiError::new(
         StatusCode::BAD_REQUEST,

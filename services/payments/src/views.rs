@@ -24,10 +24,10 @@ use crate::{
 /// A payment.
 #[derive(Serialize, ToSchema)]
 pub struct PaymentView {
-    /// Its id.
+    /// The id.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000005")]
     pub payment_id: PaymentId,
-    /// What it pays for.
+    /// The registration it pays for.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000003")]
     pub registration_id: RegistrationId,
     /// The registration's event.
@@ -36,49 +36,49 @@ pub struct PaymentView {
     /// The event's name.
     #[schema(example = "Rust for organisers")]
     pub event_name: String,
-    /// Who pays.
+    /// The payer.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000006")]
     pub user_id: UserId,
     /// Rupees.
     #[schema(value_type = f64, example = 500)]
     pub amount: Rupees,
-    /// What an offer took off what was due; rupees.
+    /// The discount on the amount due by an offer; rupees.
     #[schema(value_type = f64, example = 0)]
     pub discount: Rupees,
-    /// What a convenience fee added to what was due; rupees.
+    /// The surcharge on the amount due by a convenience fee; rupees.
     #[schema(value_type = f64, example = 0)]
     pub surcharge: Rupees,
     /// ISO 4217.
     #[schema(example = "INR")]
     pub currency: &'static str,
-    /// Where it stands.
+    /// The status.
     #[schema(value_type = Status, example = "captured")]
     pub status: &'static str,
-    /// `upi`, `card`, `netbanking`, `wallet`, or another of Razorpay's.
+    /// `upi`, `card`, `netbanking`, `wallet`, or another method of Razorpay's.
     #[schema(example = "upi")]
     pub payment_method: String,
-    /// Razorpay's order.
+    /// Razorpay's order id.
     #[schema(required = true, example = "order_DBJOWzybf0sJbb")]
     pub razorpay_order_id: Option<String>,
-    /// Razorpay's payment.
+    /// Razorpay's payment id.
     #[schema(example = "pay_DaaS6LOUAASb7Y")]
     pub razorpay_payment_id: String,
     /// Why it failed or was released, if it was.
     #[schema(required = true)]
     pub failure: Option<FailureView>,
-    /// Its way back, if all of it is on one.
+    /// The refund, if the whole payment is or was to be refunded.
     #[schema(required = true)]
     pub refund: Option<RefundView>,
-    /// What of it is back, whoever sent it; rupees.
+    /// The amount refunded, including refunds made at Razorpay's dashboard; rupees.
     #[schema(value_type = f64, example = 0)]
     pub amount_refunded: Rupees,
-    /// When it was made, UTC.
+    /// When it was created, UTC.
     #[schema(format = DateTime, example = "2026-11-22T13:14:06.000Z")]
     pub created_at: String,
-    /// When the money was taken, UTC.
+    /// When it was captured, UTC.
     #[schema(required = true, format = DateTime, example = "2026-11-22T13:14:07.000Z")]
     pub captured_at: Option<String>,
-    /// When the bank freed money that was not taken (status `released`), UTC.
+    /// When the bank released the uncaptured money (status `released`), UTC.
     #[schema(required = true, format = DateTime, example = json!(null))]
     pub released_at: Option<String>,
 }
@@ -86,36 +86,36 @@ pub struct PaymentView {
 /// Why a payment failed or was released.
 #[derive(Serialize, ToSchema)]
 pub struct FailureView {
-    /// For programs.
+    /// A machine-readable code.
     #[schema(example = "insufficient_fund")]
     pub code: String,
-    /// For people.
+    /// A text for humans.
     #[schema(example = "The account does not have enough money.")]
     pub description: String,
 }
 
-/// How far a refund is.
+/// The progress of a refund.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStatus {
-    /// Razorpay has it, or will.
+    /// It has been requested at Razorpay, or will be.
     Pending,
     /// The money is on its way to the payer's account.
     Processed,
-    /// Razorpay refuses to send it back; it is asked again, and somebody has to look.
+    /// Razorpay refuses it; it is retried, and an operator has to look at it.
     Refused,
 }
 
 /// A refund.
 #[derive(Serialize, ToSchema)]
 pub struct RefundView {
-    /// How far it is.
+    /// The progress.
     #[schema(example = "processed")]
     pub status: RefundStatus,
-    /// Why.
+    /// The reason.
     #[schema(value_type = RefundReason, example = "attendee")]
     pub reason: &'static str,
-    /// What Razorpay says when it refuses.
+    /// Razorpay's error when it refuses.
     #[schema(required = true, example = json!(null))]
     pub problem: Option<String>,
 }
@@ -137,7 +137,7 @@ impl From<&RefundState> for RefundView {
 impl From<&Statement> for PaymentView {
     fn from(statement: &Statement) -> Self {
         let (payment, order) = (&statement.payment, &statement.order);
-        // Money that pays its order in full, however much it is.
+        // A payment that pays its order settles it in full, whatever its amount.
         let pays = order.paid_by == Some(payment.id);
         let beside_the_due = pays.then(|| order.amount.0 - payment.amount.0);
         Self {
@@ -171,7 +171,7 @@ impl From<&Statement> for PaymentView {
     }
 }
 
-/// A payment that has just been made.
+/// A payment that was just captured.
 #[derive(Serialize, ToSchema)]
 pub struct PaymentAnswer {
     /// What happened.
@@ -193,23 +193,23 @@ pub fn render_answer(statement: &Statement) -> Answer {
     )
 }
 
-/// A payment with all that is known of it.
+/// A payment in detail.
 #[derive(Serialize, ToSchema)]
 pub struct PaymentDetailView {
     /// The payment.
     #[serde(flatten)]
     pub payment: PaymentView,
-    /// Razorpay's share of it, tax included; rupees. Known once it is captured.
+    /// Razorpay's fee, including tax; rupees. Known once the payment is captured.
     #[schema(value_type = Option<f64>, required = true, example = 11.8)]
     pub fee: Option<Rupees>,
     /// The tax in the fee; rupees.
     #[schema(value_type = Option<f64>, required = true, example = 1.8)]
     pub tax: Option<Rupees>,
-    /// With what it was paid.
+    /// The means of payment.
     pub method_detail: MethodDetail,
-    /// What went back of it, oldest first, whoever sent it.
+    /// All refunds of it, including those made at Razorpay's dashboard, oldest first.
     pub refunds: Vec<RefundEntryView>,
-    /// The way it has come.
+    /// The history of the payment and its refunds, oldest first.
     pub timeline: Vec<StepView>,
 }
 
@@ -219,13 +219,13 @@ pub struct OrganizerPaymentView {
     /// The payment.
     #[serde(flatten)]
     pub payment: PaymentView,
-    /// Razorpay's share of it, tax included; rupees. Known once it is captured.
+    /// Razorpay's fee, including tax; rupees. Known once the payment is captured.
     #[schema(value_type = Option<f64>, required = true, example = 11.8)]
     pub fee: Option<Rupees>,
     /// The tax in the fee; rupees.
     #[schema(value_type = Option<f64>, required = true, example = 1.8)]
     pub tax: Option<Rupees>,
-    /// What stays: what was captured, less the fee and what is back; rupees.
+    /// The net amount: the captured amount less the fee and the amount refunded; rupees.
     #[schema(value_type = f64, example = 488.2)]
     pub net: Rupees,
 }
@@ -252,7 +252,7 @@ impl From<&Statement> for OrganizerPaymentView {
 /// A refund at Razorpay.
 #[derive(Serialize, ToSchema)]
 pub struct RefundEntryView {
-    /// Razorpay's refund.
+    /// Razorpay's refund id.
     #[schema(example = "rfnd_FP8QHiV938haTz")]
     pub razorpay_refund_id: String,
     /// Rupees.
@@ -261,36 +261,36 @@ pub struct RefundEntryView {
     /// `pending`, `processed` or `failed`.
     #[schema(example = "processed")]
     pub status: &'static str,
-    /// Whether it was made at Razorpay itself, and not by us.
+    /// Whether it was made at Razorpay's dashboard, and not by this service.
     #[schema(example = false)]
     pub made_at_razorpay: bool,
-    /// When it was made, UTC.
+    /// When it was created, UTC.
     #[schema(format = DateTime, example = "2026-11-22T13:14:09.000Z")]
     pub created_at: String,
-    /// When we heard that the money is on its way, UTC.
+    /// When it was reported as processed, UTC.
     #[schema(required = true, format = DateTime, example = "2026-11-22T13:14:10.000Z")]
     pub processed_at: Option<String>,
-    /// When we heard that it failed, UTC.
+    /// When it was reported as failed, UTC.
     #[schema(required = true, format = DateTime, example = json!(null))]
     pub failed_at: Option<String>,
 }
 
-/// A step on a payment's way.
+/// A step of a payment's timeline.
 #[derive(Serialize, ToSchema)]
 pub struct StepView {
-    /// When we heard of it, UTC.
+    /// When it was recorded, UTC.
     #[schema(format = DateTime, example = "2026-11-22T13:14:07.000Z")]
     pub at: String,
-    /// The status then; of refunds `refund_pending`, `refund_processed` and `refund_failed`.
+    /// The status then; for refunds `refund_pending`, `refund_processed` or `refund_failed`.
     #[schema(example = "captured")]
     pub status: String,
-    /// Who told; `null`: that is not known.
+    /// The source of the report; null: unknown.
     #[schema(required = true, example = "webhook")]
     pub source: Option<ReportedBy>,
 }
 
 impl PaymentDetailView {
-    /// Of a payment and its ledger.
+    /// The view of a payment and its ledger.
     pub fn new(statement: &Statement, entries: &[Entry]) -> Self {
         let payment = &statement.payment;
         let detail = &payment.detail;
@@ -311,7 +311,7 @@ impl PaymentDetailView {
             );
         }
         for entry in entries {
-            // Razorpay tells whole seconds; nothing goes back before it has come.
+            // Razorpay's times are in whole seconds; a refund is never shown before its capture.
             let made = entry
                 .created_at
                 .max(payment.captured_at.unwrap_or(entry.created_at));

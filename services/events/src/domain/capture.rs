@@ -1,4 +1,4 @@
-//! What captured money does: it confirms a registration, or goes back. docs/payments.md has the table.
+//! The effect of captured money: it confirms a registration or is refunded. docs/payments.md has the table.
 
 use chrono::TimeDelta;
 use common::{
@@ -10,12 +10,12 @@ use common::{
 
 use super::registration::{Registration, State};
 
-/// How long a seat is held at least while its money is captured: several times what the calls for that may take.
+/// The shortest hold during a capture: several times what the calls for it may take.
 const CAPTURE_TIME: TimeDelta = TimeDelta::seconds(60);
 
 impl Registration {
-    /// The hold that gives a capture at `now` time enough, where the present one does not. One that has expired always
-    /// gets it, even if by a clock put back it ends later still: its seat has just been taken again.
+    /// The extended hold, when the present one does not leave enough time for a capture at `now`. An expired hold is
+    /// always extended, even if it ends later by a clock that was set back: its seat has just been taken again.
     pub fn extended_hold(&self, now: Timestamp) -> Option<ExtendedHold> {
         let until = now + CAPTURE_TIME;
         let before = match self.state {
@@ -31,16 +31,16 @@ impl Registration {
     }
 }
 
-/// What becomes of a captured payment.
+/// The decision on a captured payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnCapture<'a> {
-    /// It has confirmed a registration before: nothing happens.
+    /// It has confirmed a registration already: nothing to do.
     Known,
     /// It confirms this registration, whose seat is still held.
     Confirm(&'a Registration),
-    /// It confirms this registration if a seat can be had again.
+    /// It confirms this registration if a seat can be taken again.
     Retake(&'a Registration),
-    /// It goes back.
+    /// It is refunded.
     Refund(RefundReason),
 }
 
@@ -60,8 +60,8 @@ impl OnCapture<'_> {
         }
     }
 
-    /// What payments learns that asks, before it captures at `now`, what the money would come to. A seat that it relies on
-    /// is held until the capture is through.
+    /// The answer to payments, which asks before a capture at `now` whether the money would confirm a registration. The
+    /// seat is held until the capture is done.
     pub fn secured(self, now: Timestamp) -> SecuredSeat {
         match self {
             Self::Known => SecuredSeat {
@@ -80,9 +80,9 @@ impl OnCapture<'_> {
     }
 }
 
-/// Decides what a captured payment does. `ordered` is the registration it was made for. `live` is the pending or
-/// confirmed one that the same user has for the same event, if there is one: the same, or a later one when the hold had
-/// run out and they registered again. docs/payments.md has the table.
+/// Decides on a captured payment. `ordered` is the registration it was made for. `live` is the user's pending or
+/// confirmed registration for the same event, if there is one: the same, or a later one when the hold had expired and
+/// the user registered again. docs/payments.md has the table.
 pub fn on_capture<'a>(
     ordered: &'a Registration,
     live: Option<&'a Registration>,
@@ -99,7 +99,8 @@ pub fn on_capture<'a>(
         return OnCapture::Refund(RefundReason::EventCancelled);
     }
     let pays_for = match ordered.state {
-        // Payments sends the money of a cancelled one back as soon as it hears of its end: it may not buy another.
+        // Payments refunds a cancelled registration once it consumes the message about its end: the money may not pay
+        // for another one.
         State::Confirmed | State::Cancelled => ordered,
         State::PendingPayment { .. } | State::Expired { .. } => live.unwrap_or(ordered),
     };
@@ -138,7 +139,7 @@ mod tests {
     }
 
     proptest! {
-        /// What payments is told before it captures is what becomes of the money, unless something happens in between.
+        /// The answer before a capture agrees with the decision after it, unless something changes in between.
         #[test]
         fn what_is_secured_is_what_comes(
             state in states(), paid_by in 0..3_u8, amount in 49_999_i64..50_002, cancelled: bool, taken: bool,

@@ -1,4 +1,4 @@
-//! How a registration ends: cancelled by its holder, with its event, or because its money went back.
+//! How a registration ends: cancelled by its attendee, with its event, or because its payment was refunded.
 
 use common::{clock::Timestamp, ids::PaymentId};
 
@@ -10,31 +10,31 @@ use super::{
 /// Why a registration cannot be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelRefusal {
-    /// It has ended already, as this.
+    /// It has ended already, in this state.
     Ended(State),
-    /// The event has begun.
+    /// The event has started.
     EventStarted,
 }
 
-/// Decides whether its holder may cancel a registration.
+/// Decides whether the attendee may cancel a registration.
 ///
 /// # Errors
-/// Why not.
+/// Why it cannot be cancelled.
 pub fn on_cancel(registration: &Registration, event: &Event, now: Timestamp) -> Result<(), CancelRefusal> {
     match registration.state.at(now) {
         _ if event.cancelled => return Err(CancelRefusal::Ended(State::Cancelled)),
         state @ (State::Expired { .. } | State::Cancelled) => return Err(CancelRefusal::Ended(state)),
         State::PendingPayment { .. } | State::Confirmed => {}
     }
-    // Who registered for a past event (a record, an import) may take that back at any time.
+    // A registration that was made for a past event (a record, an import) may be cancelled at any time.
     if registration.created_at < event.time.at && event.time.at <= now {
         return Err(CancelRefusal::EventStarted);
     }
     Ok(())
 }
 
-/// The registration that ends because all of `payment` went back: the one it was made for, or the later one of the same
-/// user that it paid in its place. None when it confirms neither (any more).
+/// The registration that ends because `payment` was refunded in full: the one it was made for, or the user's later one
+/// that it paid instead. None when it confirms neither of them (any more).
 pub fn on_reversal(
     ordered: Registration,
     live: Option<Registration>,
@@ -47,8 +47,7 @@ pub fn on_reversal(
 }
 
 impl Registration {
-    /// The registration as it stands at `now`. One of a cancelled event has ended, although the worker that ends them may
-    /// not have come to it yet.
+    /// The registration as of `now`. One of a cancelled event has ended, even if the worker has not processed it yet.
     #[must_use]
     pub fn as_of(mut self, event_cancelled: bool, now: Timestamp) -> Self {
         self.state = match self.state.at(now) {

@@ -1,4 +1,4 @@
-//! An event, and how its organizer may change it.
+//! An event and the rules for changing it.
 
 use chrono_tz::Tz;
 use common::{
@@ -15,31 +15,31 @@ pub const MAX_CAPACITY: u32 = 1_000_000;
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its id.
+    /// The id.
     pub id: EventId,
-    /// Who may change it.
+    /// The organizer; only they may change it.
     pub organizer: UserId,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it is about.
+    /// The description.
     pub details: String,
-    /// When it starts.
+    /// The start.
     pub time: EventTime,
-    /// Where it is; a street or a link.
+    /// The address: a street or a link.
     pub address: String,
     /// Seats; `None`: unlimited.
     pub capacity: Option<u32>,
-    /// Price of a registration made now.
+    /// The price of new registrations.
     pub fee: Paise,
-    /// Whether it was called off.
+    /// Whether it was cancelled.
     pub cancelled: bool,
     /// When registration closes.
     pub closes: Closing,
-    /// Live registrations, unpaid holds included.
+    /// Live registrations, including unpaid holds.
     pub seats_taken: u32,
-    /// Grows with every change.
+    /// Incremented with every change.
     pub version: i64,
-    /// Grows when the start moves.
+    /// Incremented when the start changes.
     pub schedule_version: i64,
     /// When it was created.
     pub created_at: Timestamp,
@@ -48,26 +48,27 @@ pub struct Event {
 /// When registration closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
-    /// The organizer did not say: at the start, or never for an event that lay in the past when its time was set.
+    /// The default: at the start, or never for an event that was in the past when its time was set.
     Default(Option<Timestamp>),
-    /// The organizer said when.
+    /// Set by the organizer.
     At(Timestamp),
 }
 
 impl Closing {
-    /// The default for a start that is set now.
+    /// The default for a start set at `now`.
     pub fn by_default(start: Timestamp, now: Timestamp) -> Self {
         Self::Default((start > now).then_some(start))
     }
 
-    /// The closing of an event whose start moves from `before` to `after`. A default follows the start. It never turns
-    /// into "never": registration for what has started stays closed until the start lies ahead again or the organizer
-    /// names a closing.
+    /// The closing of an event whose start moves from `before` to `after`. A default follows the start. It never
+    /// becomes "never": registration for an event that has started stays closed until the start is in the future again
+    /// or the organizer sets a closing.
     fn moved(self, before: Timestamp, after: Timestamp, now: Timestamp) -> Result<Self, PatchError> {
         match self {
             Self::Default(Some(_)) => Ok(Self::Default(Some(after))),
             Self::Default(None) => Ok(Self::by_default(after, now)),
-            // Who wanted sales to go on after the start has said so; here they would, and nobody has.
+            // Sales after the start need an explicit request. This closing lay at or before the old start, and would
+            // allow them after the new one.
             Self::At(at) if at <= before && at > after && at > now => Err(PatchError::Time(
                 "registration_closes_at",
                 "would lie after the new start; send the one that is meant along, or null to close at the start",
@@ -76,13 +77,13 @@ impl Closing {
         }
     }
 
-    /// The default in place of what its organizer named before: as if there had been none. Whether the start lay ahead
-    /// when it was set is known of the event's making only.
+    /// The default in place of a closing set earlier, as if none had been set. Whether the start was in the future when
+    /// it was set is known for the creation of the event only.
     fn reset(event: &Event, after: Timestamp, now: Timestamp) -> Self {
         Self::Default((after > now || event.time.at > event.created_at).then_some(after))
     }
 
-    /// The instant, if there is one.
+    /// The instant; `None`: never.
     pub fn at(self) -> Option<Timestamp> {
         match self {
             Self::Default(at) => at,
@@ -91,27 +92,27 @@ impl Closing {
     }
 }
 
-/// A new event, as its organizer describes it.
+/// The input for a new event.
 #[derive(Clone, Debug)]
 pub struct EventDraft {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it is about.
+    /// The description.
     pub details: String,
-    /// When it starts.
+    /// The start.
     pub time: EventTime,
-    /// Where it is.
+    /// The address.
     pub address: String,
     /// Seats; `None`: unlimited.
     pub capacity: Option<u32>,
-    /// Price.
+    /// The price.
     pub fee: Paise,
-    /// When registration closes, if the organizer says so.
+    /// When registration closes; `None`: the default.
     pub closes_at: Option<Timestamp>,
 }
 
 impl EventDraft {
-    /// The event that comes of it.
+    /// The event created from it.
     pub fn into_event(self, id: EventId, organizer: UserId, now: Timestamp) -> Event {
         let closes = self
             .closes_at
@@ -135,40 +136,40 @@ impl EventDraft {
     }
 }
 
-/// What an organizer wants changed; `None` leaves a thing as it is.
+/// A change of an event; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     /// New name.
     pub name: Option<String>,
     /// New details.
     pub details: Option<String>,
-    /// New start: its text, read in the event's zone.
+    /// New start, as text; read in the event's zone.
     pub time: Option<String>,
-    /// New zone; without a new start, the wall-clock time stays and the instant moves, unless both zones agree on it.
+    /// New zone. Without a new start the wall-clock time stays and the instant moves, unless both zones agree on it.
     pub zone: Option<Tz>,
-    /// New place.
+    /// New address.
     pub address: Option<String>,
     /// New capacity; `Some(None)`: unlimited.
     pub capacity: Option<Option<u32>>,
-    /// New price, for registrations made from now on.
+    /// New price, for new registrations only.
     pub fee: Option<Paise>,
-    /// New end of registration, its text; `Some(None)`: back to the default.
+    /// New closing of registration, as text; `Some(None)`: back to the default.
     pub closes_at: Option<Option<String>>,
 }
 
 /// Why a change is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PatchError {
-    /// The event was called off.
+    /// The event is cancelled.
     Cancelled,
-    /// More people are registered than the new capacity has seats.
+    /// The new capacity is below this number of live registrations.
     CapacityBelowRegistrations(u32),
-    /// A time cannot be read.
+    /// A time is invalid: the field, and why.
     Time(&'static str, &'static str),
 }
 
 impl Event {
-    /// Whether somebody may register now.
+    /// Whether registration is open at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.closes.at().is_none_or(|closes| now < closes)
     }
@@ -179,12 +180,13 @@ impl Event {
             .map(|capacity| capacity.saturating_sub(self.seats_taken))
     }
 
-    /// Whether a change shows outside: in name, place, or what clocks and calendars say of the start.
+    /// Whether a change is visible to attendees: in the name, the address, or the start as clocks and calendars show
+    /// it.
     pub fn differs_for_others(&self, after: &Self) -> bool {
         (&self.name, &self.address, self.time) != (&after.name, &after.address, after.time)
     }
 
-    /// What other services need to know of it.
+    /// The facts that are published to other services.
     pub fn facts(&self) -> EventFacts {
         EventFacts {
             event_id: self.id,
@@ -201,7 +203,7 @@ impl Event {
     /// The event after a change.
     ///
     /// # Errors
-    /// When the change may not be made.
+    /// Why the change is refused.
     pub fn patched(&self, patch: &Patch, now: Timestamp) -> Result<Self, PatchError> {
         if self.cancelled {
             return Err(PatchError::Cancelled);
@@ -336,14 +338,14 @@ mod tests {
         let past = event(hours(-1), now);
         // (event, new start, closing named, at this hour, open afterwards)
         for (event, start, closes, at, open) in [
-            (&upcoming, 1, None, 2, false),          // nothing moves
+            (&upcoming, 1, None, 2, false),          // no change
             (&upcoming, -5, None, 2, false),         // another past second
-            (&upcoming, 2, None, 2, false),          // this very second
+            (&upcoming, 2, None, 2, false),          // the current second
             (&upcoming, 3, None, 2, true),           // postponed
-            (&upcoming, -5, Some(None), 2, false),   // back to the default: as it was made, it lay ahead
-            (&upcoming, -5, Some(Some(9)), 2, true), // the organizer says otherwise
+            (&upcoming, -5, Some(None), 2, false),   // back to the default: in the future when created
+            (&upcoming, -5, Some(Some(9)), 2, true), // the organizer sets a closing
             (&past, -5, None, 2, true),              // a record stays open
-            (&past, 9, None, 2, true),               // and closes at its start once that lies ahead
+            (&past, 9, None, 2, true),               // and closes at its start once that is in the future
             (&past, -5, Some(None), 2, true),
             (&past, -5, Some(Some(1)), 2, false),
         ] {

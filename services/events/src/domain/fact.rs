@@ -1,4 +1,4 @@
-//! What payments tells.
+//! The messages that payments publishes.
 
 use common::{
     outbox::CloudEvent,
@@ -6,12 +6,12 @@ use common::{
     wire::{PaymentCaptured, PaymentReversed, kind},
 };
 
-/// A message that events understands.
+/// A message that events consumes.
 #[derive(Clone, Debug)]
 pub enum Fact {
     /// Money was captured for a registration.
     Captured(PaymentCaptured),
-    /// All of a captured payment went back.
+    /// A captured payment was refunded in full.
     Reversed(PaymentReversed),
 }
 

@@ -1,4 +1,4 @@
-//! Events and registrations: what they are and what may become of them. No axum, no driver, no clock.
+//! Events and registrations: their state and its rules. No axum, no driver, no clock.
 
 pub mod capture;
 pub mod ending;

@@ -1,4 +1,4 @@
-//! Who gets a place: the decisions on registering, and on claiming a seat that is to be paid.
+//! The decisions on registering, and on claiming a seat that is to be paid.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ use super::{
     registration::{Registration, State, Ticket},
 };
 
-/// A registration to be made.
+/// The command to register.
 #[derive(Clone, Debug)]
 pub struct Register {
-    /// The registration's id, should it come to be.
+    /// The id that the registration will have.
     pub id: RegistrationId,
-    /// For what.
+    /// The event.
     pub event_id: EventId,
-    /// For whom.
+    /// The attendee.
     pub user_id: UserId,
-    /// Its ticket, should it be confirmed at once.
+    /// The ticket, used if it is confirmed at once.
     pub ticket: Ticket,
     /// Now.
     pub now: Timestamp,
-    /// How long a seat is held unpaid.
+    /// How long a hold lasts.
     pub hold: Duration,
-    /// The request that asks for it: decisions are made in groups, and the messages of each name their own.
+    /// The id of the request: decisions are made in groups, and each message carries the id of its own request.
     pub request_id: Option<String>,
 }
 
-/// Why there is no place.
+/// Why a registration is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegisterRefusal {
-    /// The event was called off.
+    /// The event is cancelled.
     EventCancelled,
     /// The user has a live registration.
     Already(Registration),
@@ -43,19 +43,20 @@ pub enum RegisterRefusal {
     Closed,
 }
 
-/// A place, if a seat can be taken for it.
+/// An accepted registration, provided that a seat can be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The registration: confirmed when the event is free, else a hold.
     pub registration: Registration,
-    /// The user's own earlier hold, which has run out. It ends, without a message (its user knows), and its seat is free.
+    /// The user's own earlier hold, which has expired. It ends without a message, because the user is registering
+    /// again, and frees its seat.
     pub ran_out: Option<RegistrationId>,
 }
 
 /// Decides on a registration. `live` is the pending or confirmed registration that the same user has for the event.
 ///
 /// # Errors
-/// Why there is no place. A user who is registered learns that even when registration has closed.
+/// Why it is refused. `Already` takes precedence over `Closed`.
 pub fn on_register(
     event: &Event,
     live: Option<&Registration>,
@@ -94,16 +95,16 @@ pub fn on_register(
     })
 }
 
-/// What a payer's claim to a seat comes to.
+/// The decision on a payer's claim to a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OnClaim<'a> {
-    /// The event was called off.
+    /// The event is cancelled.
     EventCancelled,
     /// The event is free: there is no seat to pay for.
     NothingDue,
     /// The user has this registration, paid or not.
     Has(&'a Registration),
-    /// The user has none: a hold is taken, by the rules of registering.
+    /// The user has none: take a hold, by the rules of registering.
     Register,
 }
 
@@ -193,7 +194,7 @@ mod tests {
     }
 
     proptest! {
-        /// A claim takes a hold exactly where registering would give one, and otherwise names what there is.
+        /// A claim takes a hold exactly when registering would, and otherwise returns the existing registration.
         #[test]
         fn a_claim_agrees_with_registering(fee in 0_i64..3, cancelled: bool, held in prop::option::of(-2_i64..3)) {
             let event = Event { cancelled, ..event(fee) };

@@ -1,4 +1,4 @@
-//! A registration: one user's place at one event, and what may become of it.
+//! A registration: one user's place at one event, and its states.
 
 use common::{
     clock::Timestamp,
@@ -11,47 +11,47 @@ use rand::{TryRng, rngs::SysRng};
 /// A registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// Its id.
+    /// The id.
     pub id: RegistrationId,
-    /// For what.
+    /// The event.
     pub event_id: EventId,
-    /// Whose.
+    /// The attendee.
     pub user_id: UserId,
-    /// What it costs; fixed when it is made.
+    /// The price, fixed at registration.
     pub amount: Paise,
-    /// Where it stands.
+    /// The state.
     pub state: State,
-    /// The payment that confirmed it; none while it is unpaid or when it was free. Stays known when it has ended.
+    /// The payment that confirmed it; `None` while it is unpaid, or when it is free. Kept after it has ended.
     pub payment_id: Option<PaymentId>,
-    /// What that payment was, which an offer or a convenience fee may have made another sum than `amount`. `None`: that,
+    /// The amount of that payment, where an offer or a convenience fee made it differ from `amount`. `None`: `amount`,
     /// if it was paid.
     pub paid: Option<Paise>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// Where a registration stands. It moves down this list only, except that money arriving late may still confirm one
-/// that has expired.
+/// The state of a registration. It moves down this list only, except that a late payment may still confirm an expired
+/// registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A seat is held until then, and must be paid.
+    /// A seat is held until it is paid for.
     PendingPayment {
         /// When the hold ends.
         hold_expires_at: Timestamp,
     },
-    /// It is certain.
+    /// The seat is taken.
     Confirmed,
-    /// The hold ended unpaid.
+    /// The hold expired unpaid.
     Expired {
-        /// When it ended; stays known. Earlier releases forgot it.
+        /// When the hold ended. `None`: expired in an earlier release, which did not keep it.
         held_until: Option<Timestamp>,
     },
-    /// Its holder or the organizer cancelled it.
+    /// Cancelled by the attendee or the organizer.
     Cancelled,
 }
 
 impl State {
-    /// As it is at `now`: a hold that has run out has expired, whether or not anybody has noted it yet.
+    /// The state as of `now`: a hold past its end is expired, whether or not that is stored yet.
     pub fn at(self, now: Timestamp) -> Self {
         match self {
             Self::PendingPayment { hold_expires_at } if hold_expires_at <= now => Self::Expired {
@@ -61,7 +61,7 @@ impl State {
         }
     }
 
-    /// Whether the hold ended unpaid.
+    /// Whether the hold expired unpaid.
     pub fn is_expired(self) -> bool {
         matches!(self, Self::Expired { .. })
     }
@@ -78,7 +78,7 @@ impl State {
 }
 
 impl Registration {
-    /// When its hold ends, while it has one.
+    /// The end of the hold, while it has one.
     pub fn held_until(&self) -> Option<Timestamp> {
         match self.state {
             State::PendingPayment { hold_expires_at } => Some(hold_expires_at),
@@ -86,7 +86,7 @@ impl Registration {
         }
     }
 
-    /// The answer to a payer's claim to its seat.
+    /// The answer to a claim to its seat.
     pub fn claimed(&self, event_name: &str) -> SeatClaim {
         SeatClaim {
             held_until: self.held_until(),
@@ -98,7 +98,7 @@ impl Registration {
         }
     }
 
-    /// Whether its user may have another, live registration for the event: this one has ended.
+    /// Whether the user may have another, live registration for the event, because this one has ended.
     pub fn may_have_a_successor(&self) -> bool {
         match self.state {
             State::PendingPayment { .. } | State::Confirmed => false,
@@ -106,7 +106,7 @@ impl Registration {
         }
     }
 
-    /// What remains to be paid.
+    /// The amount still due.
     pub fn amount_due(&self) -> Paise {
         match self.state {
             State::PendingPayment { .. } => self.amount,
@@ -114,8 +114,7 @@ impl Registration {
         }
     }
 
-    /// What was paid for it. It stays known when the registration has ended; whether the money went back is for the
-    /// payment to say.
+    /// The amount paid. Kept after the registration has ended; whether it was refunded is a property of the payment.
     pub fn amount_paid(&self) -> Paise {
         match self.payment_id {
             Some(_) => self.paid.unwrap_or(self.amount),
@@ -123,7 +122,7 @@ impl Registration {
         }
     }
 
-    /// The registration once money has confirmed it.
+    /// The registration, confirmed by this payment.
     pub fn confirmed_by(&self, payment: &PaymentCaptured) -> Self {
         Self {
             state: State::Confirmed,
@@ -137,9 +136,9 @@ impl Registration {
 /// A ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// Its id.
+    /// The id.
     pub id: TicketId,
-    /// What is shown at the door: 80 random bits, in letters and digits that cannot be mistaken for each other.
+    /// The code shown at the entrance: 80 random bits, in letters and digits that cannot be mistaken for each other.
     pub code: String,
 }
 
@@ -147,7 +146,7 @@ impl Ticket {
     /// A new ticket.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
+    /// When the system gives no random bytes.
     pub fn issue() -> Result<Self, rand::rngs::SysError> {
         // Crockford's alphabet: no I, L, O, U.
         const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";

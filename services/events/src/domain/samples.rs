@@ -1,4 +1,4 @@
-//! An event and registrations for tests of decisions.
+//! An event and registrations for tests of the domain.
 
 use chrono::{DateTime, TimeDelta};
 use common::{
@@ -19,7 +19,7 @@ pub const NOW: Timestamp = match DateTime::from_timestamp(1_767_225_600, 0) {
     None => DateTime::UNIX_EPOCH,
 };
 
-/// An event tomorrow, open until then, for a fee in paise.
+/// An event tomorrow, open until its start, with a fee in paise.
 pub fn event(fee: i64) -> Event {
     let at = NOW + TimeDelta::days(1);
     Event {
@@ -43,7 +43,7 @@ pub fn event(fee: i64) -> Event {
     }
 }
 
-/// A registration for it, made an hour ago, that stands so.
+/// A registration for it, made an hour ago, in this state.
 pub fn registration(state: State) -> Registration {
     Registration {
         id: RegistrationId::new(),

@@ -1,20 +1,21 @@
-//! The words an event is found by.
+//! The search terms of events.
 
 use std::collections::BTreeSet;
 
 use common::text::{folded, is_combining_mark, is_of_a_word};
 
-/// Grows when [`of`] finds other words in the same texts. Events that were indexed by an earlier one are indexed anew
-/// after the start.
+/// To be incremented when [`of`] returns other words for the same texts. Events indexed by an earlier version are
+/// indexed again after the start.
 pub const VERSION: i64 = 2;
 /// Longer words are cut, here and in searches alike.
 const LENGTH: usize = 64;
-/// Scripts that put no blanks between words are found by any part; this much of it is compared.
+/// Text in scripts without blanks between words is found by any part of it; so many characters of the part are
+/// compared.
 const UNSPACED_LENGTH: usize = 8;
-/// Words of one search.
+/// The most words in one search.
 const SEARCHED: usize = 32;
 
-/// The words of some texts, folded, each once.
+/// The distinct folded words of some texts.
 pub fn of(texts: &[&str]) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for text in texts {
@@ -32,10 +33,11 @@ pub fn of(texts: &[&str]) -> BTreeSet<String> {
     words
 }
 
-/// The words of a search. An event is found when each begins one of its own. None: there is nothing to search for.
+/// The words of a search. An event matches when each is a prefix of one of its own words. Empty: there is nothing to
+/// search for.
 ///
 /// # Errors
-/// The rest of the sentence "`q` ..." when they are too many.
+/// When there are too many words: the rest of the sentence "`q` ...".
 pub fn searched(text: &str) -> Result<Vec<String>, String> {
     let folded = folded(text);
     let words: BTreeSet<String> = split(&folded)
@@ -58,7 +60,7 @@ fn split(text: &str) -> impl Iterator<Item = (&str, bool)> {
         let mut rest = run;
         while let Some(first) = rest.chars().next() {
             let unspaced = is_unspaced(first);
-            // A mark belongs to the character before it, whatever script it is of.
+            // A combining mark belongs to the character before it, whatever its script.
             let end = rest
                 .find(|c: char| !is_combining_mark(c) && is_unspaced(c) != unspaced)
                 .unwrap_or(rest.len());

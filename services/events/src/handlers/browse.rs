@@ -1,4 +1,4 @@
-//! `GET /api/events` and `GET /api/events/{id}`: what anybody may see.
+//! `GET /api/events` and `GET /api/events/{id}`: public, without login.
 
 use axum::{Json, extract::State, http::Uri, response::Response};
 use common::{
@@ -14,12 +14,13 @@ use utoipa::{IntoParams, openapi::Object};
 use super::no_such_event;
 use crate::{app::App, domain::search_terms, store::Search, views::EventView};
 
-/// What to search for.
+/// The query parameters.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document's view of Search")]
 pub struct BrowseParams {
-    /// Words, in any case and with or without accents; each must begin a word of the name, address or details. At most 32.
+    /// Words, in any case and with or without accents; each must be a prefix of a word of the name, address or details.
+    /// At most 32.
     #[param(example = "rust")]
     q: Option<String>,
     /// Starting at this time or later; a date is its first instant in the default zone.
@@ -28,10 +29,11 @@ pub struct BrowseParams {
     /// Starting before this time; a date is the whole day, so it is included.
     #[param(value_type = Option<TimeOrDay>, inline, example = "2030-12-31")]
     to: Option<String>,
-    /// `upcoming` (soonest first), `past`, or `all` (latest first). Default: `all` with `q`, `from` or `to`, else `upcoming`.
+    /// `upcoming` (soonest first), `past`, or `all` (latest first). Default: `all` with `q`, `from` or `to`, otherwise
+    /// `upcoming`.
     #[param(schema_with = when, required = false)]
     when: Option<String>,
-    /// What they cost.
+    /// `free` or `paid`.
     #[param(schema_with = price, required = false)]
     price: Option<String>,
 }
@@ -80,7 +82,7 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
     });
     params.finish()?;
     if words.is_some_and(|words| words.is_empty()) {
-        // Something was searched for that no event can have.
+        // The search has text but no words, so no event can match.
         return Ok(page::respond::<EventView>(Vec::new(), None, &uri));
     }
     let narrowed = !search.words.is_empty() || search.from.is_some() || search.to.is_some();
@@ -105,7 +107,7 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
 
 common::problems!(EventProblems: no_such_event());
 
-/// One event, cancelled ones included. No login.
+/// One event, also when cancelled. No login.
 #[utoipa::path(
     get,
     path = "/api/events/{id}",

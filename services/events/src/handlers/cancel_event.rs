@@ -24,7 +24,7 @@ common::problems!(
     change_problem(ChangeError::Refused(PatchError::Cancelled)),
 );
 
-/// Call an event of yours off. Every attendee is told, and what was paid goes back.
+/// Cancel one of your events. Every attendee is notified, and all payments are refunded.
 #[utoipa::path(
     post,
     path = "/api/organiser/events/{id}/cancel",

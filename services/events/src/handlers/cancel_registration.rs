@@ -24,7 +24,7 @@ common::problems!(
     cancel_problem(CancelError::EventStarted),
 );
 
-/// Cancel a registration of yours before the event starts. Its seat is free at once; what was paid goes back.
+/// Cancel one of your registrations before the event starts. The seat is free at once; a payment is refunded.
 #[utoipa::path(
     delete,
     path = "/api/reg/registrations/{id}",

@@ -20,26 +20,26 @@ use crate::{
     views::{EventAnswer, EventView},
 };
 
-/// A new event.
+/// The request body.
 #[derive(ToSchema)]
 pub struct CreateEvent {
-    /// Its name, one line of at most 200 characters.
+    /// The name, one line of at most 200 characters.
     #[schema(min_length = 1, max_length = 200, example = "Rust for organisers")]
     pub e_name: String,
-    /// What it is about, at most 10,000 characters.
+    /// The description, at most 10,000 characters.
     #[schema(
         min_length = 1,
         max_length = 10000,
         example = "An evening about building things that last."
     )]
     pub e_details: String,
-    /// RFC 3339, or without an offset: then it is a wall-clock time in `timezone`.
+    /// The start: RFC 3339; without an offset, a wall-clock time in `timezone`.
     #[schema(value_type = Time, example = "2030-01-31T18:30:00")]
     pub event_time: String,
-    /// Where it is, a street or a link, one line of at most 500 characters.
+    /// The address, a street or a link, one line of at most 500 characters.
     #[schema(min_length = 1, max_length = 500, example = "https://meet.example.org/rust")]
     pub event_add: String,
-    /// 1 to 1,000,000; null: unlimited.
+    /// Seats, 1 to 1,000,000; null: unlimited.
     #[schema(value_type = Option<Seats>, required = true, example = 100)]
     pub capacity: Option<u32>,
     /// Price in rupees: 0, or 1.00 and more, at most two decimals; a number or a decimal string.
@@ -79,29 +79,29 @@ impl FromFields for CreateEvent {
     }
 }
 
-/// An event's name.
+/// Parses an event's name.
 pub fn name(value: Value<'_>) -> Parsed<String> {
     value.line(200)
 }
 
-/// An event's details.
+/// Parses an event's details.
 pub fn details(value: Value<'_>) -> Parsed<String> {
     value.text(10_000)
 }
 
-/// An event's address.
+/// Parses an event's address.
 pub fn address(value: Value<'_>) -> Parsed<String> {
     value.line(500)
 }
 
-/// The text of a time. Whether it is one does not depend on the zone, which is known only later.
+/// Checks the text of a time. Its validity does not depend on the zone, which is known only later.
 pub fn time(value: Value<'_>) -> Parsed<String> {
     let text = value.string()?;
     EventTime::parse(&text, Tz::UTC)?;
     Ok(text)
 }
 
-/// A number of seats.
+/// Parses a number of seats.
 pub fn capacity(value: Value<'_>) -> Parsed<u32> {
     let seats = value.integer(1, i64::from(MAX_CAPACITY)).map_err(|_| {
         format!("must be a whole number from 1 to {MAX_CAPACITY}, or null for unlimited; 0 is not allowed")
@@ -109,7 +109,7 @@ pub fn capacity(value: Value<'_>) -> Parsed<u32> {
     u32::try_from(seats).map_err(|error| error.to_string())
 }
 
-/// A price: nothing, or what the payment provider takes at least.
+/// Parses a price: 0, or at least the payment provider's minimum.
 pub fn fees(value: Value<'_>) -> Parsed<Paise> {
     let amount = value.rupees()?;
     if amount > Paise::ZERO && amount < MINIMUM_CHARGE {

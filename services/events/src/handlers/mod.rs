@@ -1,4 +1,4 @@
-//! The public calls, one file each.
+//! The public endpoints, one per file.
 
 pub mod browse;
 pub mod cancel_event;
@@ -19,17 +19,17 @@ use crate::{
     store::{CancelError, ChangeError, RegisterError, Registered},
 };
 
-/// 404 for an event that is not there, or that the caller may not know of.
+/// 404 for a registration that does not exist, or that is not the caller's.
 pub fn no_such_registration() -> ApiError {
     ApiError::not_found("registration_not_found", "There is no such registration.")
 }
 
-/// 404.
+/// 404 for an event that does not exist, or that is not the caller's.
 pub fn no_such_event() -> ApiError {
     ApiError::not_found("event_not_found", "There is no such event.")
 }
 
-/// Why nobody was registered, as the caller sees it.
+/// The error response to a refused registration.
 pub fn register_problem(error: RegisterError) -> ApiError {
     match error {
         RegisterError::NoSuchEvent => no_such_event(),
@@ -52,7 +52,7 @@ pub fn register_problem(error: RegisterError) -> ApiError {
     }
 }
 
-/// Why an event was not changed, as the caller sees it.
+/// The error response to a refused change of an event.
 pub fn change_problem(error: ChangeError) -> ApiError {
     match error {
         ChangeError::NoSuchEvent => no_such_event(),
@@ -70,7 +70,7 @@ pub fn change_problem(error: ChangeError) -> ApiError {
     }
 }
 
-/// Why a registration was not cancelled, as the caller sees it.
+/// The error response to a refused cancellation.
 pub fn cancel_problem(error: CancelError) -> ApiError {
     match error {
         CancelError::NoSuchRegistration => no_such_registration(),
@@ -86,7 +86,7 @@ pub fn cancel_problem(error: CancelError) -> ApiError {
     }
 }
 
-/// The line in the log about an event that was made or changed. Nothing about a repeat, which changed nothing.
+/// Logs that an event was created or changed. Replays under an idempotency key change nothing and are not logged.
 pub fn log_event(what: &'static str, outcome: &Outcome<Event>) {
     if let Outcome::Done(event) = outcome {
         let (event_id, user_id, version) = (event.id, event.organizer, event.version);
@@ -94,7 +94,7 @@ pub fn log_event(what: &'static str, outcome: &Outcome<Event>) {
     }
 }
 
-/// The line in the log about a registration that was made or ended.
+/// Logs that a registration was created or has ended.
 pub fn log_registration(what: &'static str, outcome: &Outcome<Registered>) {
     if let Outcome::Done(Registered { registration, .. }) = outcome {
         tracing::info!(

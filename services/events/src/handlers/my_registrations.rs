@@ -18,12 +18,12 @@ use crate::{
     views::RegistrationView,
 };
 
-/// Which ones.
+/// The query parameters.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document's view of StatusFilter")]
 pub struct StatusParam {
-    /// Those with this status, or all; without it, those that count: pending and confirmed.
+    /// Only registrations with this status, or `all`; by default the live ones: pending and confirmed.
     #[param(schema_with = status, required = false)]
     status: Option<String>,
 }
@@ -39,7 +39,7 @@ fn no_registrations() -> ApiError {
 common::problems!(ListProblems: no_registrations());
 common::problems!(Problems: cancel_problem(CancelError::NoSuchRegistration));
 
-/// List your registrations, newest first. Without `status`, those that count: pending and confirmed.
+/// List your registrations, newest first. Without `status`, the live ones: pending and confirmed.
 #[utoipa::path(
     get,
     path = "/api/reg/get_registrevent",

@@ -72,7 +72,7 @@ pub async fn organiser_events(
 fn render(page: &EventPage) -> Rendered {
     let events: Vec<EventView> = page.events.iter().map(EventView::from).collect();
     Rendered {
-        // Structs of strings and numbers, written to memory: this cannot fail.
+        // Structs of strings and numbers, serialized to memory: this cannot fail.
         body: serde_json::to_vec(&events).unwrap_or_default().into(),
         next: page.next,
     }

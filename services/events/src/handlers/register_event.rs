@@ -21,7 +21,7 @@ use crate::{
     views::{RegistrationAnswer, RegistrationView},
 };
 
-/// Which event.
+/// The request body.
 #[derive(ToSchema)]
 pub struct RegisterEvent {
     /// The event's id.
@@ -38,7 +38,7 @@ impl FromFields for RegisterEvent {
     }
 }
 
-/// What the document shows of one that is there already.
+/// The existing registration in the example of a 409 in the OpenAPI document.
 fn example() -> Registration {
     let created_at = from_millis(1_795_353_246_000);
     Registration {
@@ -64,7 +64,7 @@ common::problems!(
     register_problem(RegisterError::Already(example())),
 );
 
-/// Register for an event. A free one confirms at once; a paid one holds a seat until `hold_expires_at`.
+/// Register for an event. A free event confirms at once; a paid one holds a seat until `hold_expires_at`.
 #[utoipa::path(
     post,
     path = "/api/reg/register_event",
@@ -90,10 +90,10 @@ pub async fn register_event(
     Ok(registered.respond(answer))
 }
 
-/// A registration to be made now.
+/// The command to register a user now.
 ///
 /// # Errors
-/// When the system has no randomness for a ticket.
+/// When the system gives no random bytes for a ticket.
 pub fn command(app: &App, event_id: EventId, user_id: UserId) -> Result<Register, ApiError> {
     Ok(Register {
         id: RegistrationId::new(),

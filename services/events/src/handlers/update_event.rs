@@ -21,7 +21,7 @@ use crate::{
     views::{EventAnswer, EventView},
 };
 
-/// What to change; what is left out stays as it is.
+/// The request body. Fields that are left out stay as they are.
 #[derive(ToSchema)]
 #[schema(min_properties = 1)]
 pub struct UpdateEvent {
@@ -41,10 +41,10 @@ pub struct UpdateEvent {
         example = "An evening about building things that last."
     )]
     pub e_details: Option<String>,
-    /// New start; without an offset it is a wall-clock time in the event's zone.
+    /// New start; without an offset, a wall-clock time in the event's zone.
     #[schema(value_type = Time, required = false, example = "2030-02-07T18:30:00")]
     pub event_time: Option<String>,
-    /// New place.
+    /// New address.
     #[schema(
         nullable = false,
         min_length = 1,
@@ -55,13 +55,13 @@ pub struct UpdateEvent {
     /// New capacity, not below the seats taken; null: unlimited.
     #[schema(value_type = Option<Seats>, example = 150)]
     pub capacity: Option<Option<u32>>,
-    /// New price in rupees, for registrations made from now on.
+    /// New price in rupees, for new registrations only.
     #[schema(value_type = Amount, required = false, example = 750)]
     pub fees: Option<Paise>,
     /// New zone; without a new start, the wall-clock time stays.
     #[schema(value_type = TimeZone, required = false)]
     pub timezone: Option<Tz>,
-    /// New end of registration; null: back to the default.
+    /// New closing of registration; null: back to the default.
     #[schema(value_type = Option<Time>, example = "2030-02-07T12:00:00")]
     pub registration_closes_at: Option<Option<String>>,
 }
@@ -102,7 +102,7 @@ common::problems!(
     change_problem(ChangeError::Refused(PatchError::CapacityBelowRegistrations(120))),
 );
 
-/// Change an event of yours. Attendees hear of a new time, place or name, and reminders move with the start.
+/// Change one of your events. Attendees are notified of a new time, address or name; reminders follow the start.
 #[utoipa::path(
     patch,
     path = "/api/organiser/events/{id}",

@@ -1,4 +1,5 @@
-//! `POST /internal/registrations/claim`: payments asks what a user owes, and takes a hold if need be.
+//! `POST /internal/registrations/claim`: the amount that a user owes, for payments; takes a hold if there is no
+//! registration.
 
 use axum::{Json, body::Body, extract::State};
 use common::{
@@ -12,10 +13,10 @@ use crate::{
     handlers::{register_event, register_problem},
 };
 
-/// Answers the question.
+/// Handles the call.
 ///
 /// # Errors
-/// As registering does, and 409 `nothing_due` for a free event.
+/// As for registering, and 409 `nothing_due` for a free event.
 pub async fn claim_seat(
     _: CallingService,
     State(app): State<App>,

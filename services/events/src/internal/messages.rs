@@ -1,4 +1,4 @@
-//! `POST /internal/messages`: what payments tells.
+//! `POST /internal/messages`: consumes messages from payments.
 
 use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};
@@ -24,7 +24,7 @@ impl Subscriber for App {
 /// Consumes a batch.
 ///
 /// # Errors
-/// When it is none.
+/// When the body is no batch of messages.
 pub async fn messages(
     _: CallingService,
     State(app): State<App>,

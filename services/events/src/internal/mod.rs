@@ -1,4 +1,4 @@
-//! What other services may ask and tell.
+//! The endpoints for other services.
 
 pub mod claim_seat;
 pub mod messages;

@@ -1,4 +1,4 @@
-//! `POST /internal/events/organizer`: another service asks whose event it is.
+//! `POST /internal/events/organizer`: the organizer of an event, for other services.
 
 use axum::{Json, body::Body, extract::State};
 use common::{
@@ -9,7 +9,7 @@ use common::{
 
 use crate::{app::App, handlers::no_such_event};
 
-/// Answers the question.
+/// Handles the call.
 ///
 /// # Errors
 /// 404 when there is no such event.

@@ -1,4 +1,4 @@
-//! `POST /internal/registrations/secure` and `/release`: payments asks for the seat before it captures the money.
+//! `POST /internal/registrations/secure` and `/release`: payments secures a seat before it captures the money.
 
 use axum::{Json, body::Body, extract::State};
 use common::{
@@ -9,7 +9,7 @@ use common::{
 
 use crate::{app::App, handlers::no_such_registration};
 
-/// Secures the seat, or says why the money would go back.
+/// Secures the seat, or answers why the money would be refunded.
 ///
 /// # Errors
 /// 404 when there is no such registration.
@@ -32,7 +32,7 @@ pub async fn secure_seat(
     Ok(Json(secured))
 }
 
-/// Puts an extended hold back.
+/// Resets an extended hold to its earlier end.
 ///
 /// # Errors
 /// A storage error.

@@ -1,6 +1,6 @@
-//! What every adapter of the store must do. An adapter joins with one line: `crate::store_contract!(make);`.
+//! The contract suite of the store. An adapter joins with one line: `crate::store_contract!(make);`.
 //!
-//! A bug seen in one adapter becomes a rule here first.
+//! A bug found in one adapter becomes a rule here before it is fixed.
 
 #![expect(missing_docs, reason = "the names of the rules say what they ask")]
 
@@ -65,7 +65,7 @@ macro_rules! store_contract {
             (fresh.finish)().await;
         }
     )+};
-    // What is damaged is looked at with other forms of queries than any that are planned for: no look at their plans.
+    // Damaged data is read with queries that no index is planned for, so query plans are not checked.
     (@damage $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test]
         async fn $rule() {
@@ -82,7 +82,7 @@ pub struct Fresh {
     pub store: S,
     /// Damages rows.
     pub damager: Damager,
-    /// What the adapter has to say of a rule's run; keeps alive what the store needs.
+    /// The adapter's own checks after a rule's run; keeps alive what the store needs.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }
 
@@ -193,7 +193,7 @@ fn told_by_payments(captured: &PaymentCaptured) -> Incoming<Fact> {
     incoming(Fact::Captured(captured.clone()))
 }
 
-/// A message as it comes out of the reader of the routes.
+/// A message as the route's extractor gives it.
 fn incoming(fact: Fact) -> Incoming<Fact> {
     Incoming {
         id: new_id(),
@@ -223,7 +223,7 @@ pub async fn lists_page_in_order(store: S) {
         let event = draft(None, 0).into_event(EventId::new(), organizer, now());
         ids.push(done(store.create_event(event, plain()).await.unwrap()).id);
     }
-    created(&store, draft(None, 0)).await; // another's
+    created(&store, draft(None, 0)).await; // of another organizer
     ids.reverse();
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
@@ -238,7 +238,7 @@ pub async fn lists_page_in_order(store: S) {
         }
     }
     assert_eq!(seen, ids);
-    // What was just written is in the next list, however quickly that is asked for.
+    // A new event is in the next list, without delay.
     let event = draft(None, 0).into_event(EventId::new(), organizer, now());
     store.create_event(event, plain()).await.unwrap();
     assert_eq!(
@@ -252,7 +252,7 @@ pub async fn lists_page_in_order(store: S) {
     );
 }
 
-/// Every adapter calls this with the way to make an event look as an earlier release has left it.
+/// Each adapter calls this with a function that puts an event into the state in which an earlier release left it.
 pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
     let draft = EventDraft {
         name: "İstanbul".to_owned(),
@@ -496,7 +496,7 @@ pub async fn expired_holds_give_way(store: S) {
     );
     register(&store, event.id, second, later).await.unwrap();
     assert_eq!(seats(&store, event.id).await, 1);
-    // Its user's own expired hold is no obstacle either, and the sweeper frees each seat once.
+    // The user's own expired hold does not block either, and the sweeper frees each seat once.
     let last = later + TimeDelta::seconds(900);
     register(&store, event.id, second, last).await.unwrap();
     assert_eq!(store.expire_holds(last, 10).await.unwrap(), 0);
@@ -538,7 +538,7 @@ pub async fn what_ended_stays_known(store: S) {
     let later = now() + TimeDelta::seconds(900);
     let event = created(&store, draft(Some(1), 100)).await;
     let of = async |id, at| store.registration(id, user, at).await.unwrap().unwrap();
-    // Cancelled by its holder: the payment, the amount and the ticket, in the answer and from then on.
+    // Cancelled by the attendee: payment, amount and ticket are kept, in the answer and in later reads.
     let held = register(&store, event.id, user, now())
         .await
         .unwrap()
@@ -562,8 +562,8 @@ pub async fn what_ended_stays_known(store: S) {
         );
         assert_eq!(ended.ticket, paid.ticket);
     }
-    // Expired, before and after anybody has noted it, and however it was noted: by the sweeper, by somebody who wants the
-    // seat, or by its own user who registers again.
+    // An expired hold, before and after the expiry is stored, whichever stores it: the sweeper, another user's
+    // registration that needs the seat, or a new registration of the same user.
     let expired = State::Expired {
         held_until: Some(later),
     };
@@ -605,7 +605,7 @@ pub async fn what_ended_stays_known(store: S) {
         ),
         (None, Paise::ZERO, None)
     );
-    // The event is called off: the same, before and after its registrations are ended.
+    // The event is cancelled: the same, before and after its registrations are ended.
     let payment = PaymentId::new();
     consume(&store, captured(&again, payment), later).await;
     let paid = of(again.id, later).await;
@@ -636,7 +636,7 @@ pub async fn a_hold_that_runs_out_is_told(store: S) {
     let later = now() + TimeDelta::seconds(900);
     let event = created(&store, draft(Some(1), 50_000)).await;
     let users: Vec<UserId> = (0..4).map(|_| UserId::new()).collect();
-    // Noted by the sweeper, once.
+    // Expiry stored by the sweeper: notified once.
     let swept = register(&store, event.id, users[0], now())
         .await
         .unwrap()
@@ -652,7 +652,7 @@ pub async fn a_hold_that_runs_out_is_told(store: S) {
         open: true,
     };
     assert_eq!(told().await, [expected]);
-    // Noted by somebody who wants the seat.
+    // Expiry stored by another user's registration that needs the seat.
     let wanted = register(&store, event.id, users[1], now())
         .await
         .unwrap()
@@ -662,7 +662,7 @@ pub async fn a_hold_that_runs_out_is_told(store: S) {
         .unwrap()
         .registration;
     assert_eq!(told().await.last().unwrap().registration_id, wanted.id);
-    // By its own user, who registers again: he knows. Both when his is the last seat and when it is not.
+    // The user registers again: not notified, whether or not theirs is the last seat.
     let last = later + TimeDelta::seconds(900);
     register(&store, event.id, users[2], last).await.unwrap();
     let wide = created(&store, draft(None, 50_000)).await;
@@ -678,7 +678,7 @@ pub async fn a_hold_that_runs_out_is_told(store: S) {
         .await
         .unwrap();
     assert_eq!(told().await.len(), 2);
-    // Who has paid is told nothing of the kind, nor who cancelled, nor anybody whose event is called off.
+    // No message to users who have paid or cancelled, or whose event is cancelled.
     let held = store
         .registration(claim.registration_id, user, last)
         .await
@@ -705,7 +705,7 @@ pub async fn a_hold_that_runs_out_is_told(store: S) {
         .await
         .unwrap();
     assert_eq!(told().await.len(), 2);
-    // After the close there is nothing to come back for.
+    // Once registration has closed, the message says that the user cannot register again.
     let closing = EventDraft {
         closes_at: Some(now() + TimeDelta::seconds(10)),
         ..draft(None, 100)
@@ -847,7 +847,7 @@ pub async fn changes_are_owned_and_bounded(store: S) {
     );
     let told = kinds_for(&store, "notifications").await;
     assert_eq!(told.last().map(String::as_str), Some(kind::EVENT_CHANGED));
-    // A new price is nothing that attendees must hear of.
+    // Attendees are not notified of a new price.
     update(
         event.organizer,
         Patch {
@@ -904,7 +904,7 @@ pub async fn a_key_gives_one_effect_and_one_answer(store: S) {
         .await
         .unwrap();
     assert_eq!(refused, Outcome::Refused(Refusal::OtherBody));
-    // A day later the key is free again, and the registration itself says what is what.
+    // A day later the key has expired, and the registration itself causes the refusal.
     let late = command(event.id, user, now() + TimeDelta::hours(25));
     let retried = store
         .register(

@@ -1,4 +1,4 @@
-//! What the others are told, the same from every adapter.
+//! The messages that are published, the same from every adapter.
 
 use common::{
     clock::Timestamp,
@@ -15,7 +15,7 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
-/// Somebody attends.
+/// A registration was confirmed.
 pub(super) fn confirmed(
     registration: &Registration,
     event: &Event,
@@ -40,7 +40,7 @@ pub(super) fn confirmed(
     )
 }
 
-/// Somebody does not attend any more; `registration` as it was before.
+/// A registration has ended; `registration` is its state before.
 pub(super) fn ended(
     registration: &Registration,
     event: &Event,
@@ -56,7 +56,7 @@ pub(super) fn ended(
         payment_id: registration.payment_id,
         reason,
     };
-    // Payments must hear of an unpaid one too: its payment may be on its way.
+    // Payments consumes this for an unpaid registration too: a payment may be in flight.
     let destinations: &[&'static str] = match registration.amount {
         Paise::ZERO => &[service::NOTIFICATIONS],
         _ => &[service::NOTIFICATIONS, service::PAYMENTS],
@@ -69,8 +69,8 @@ pub(super) fn ended(
         .collect()
 }
 
-/// Somebody has not paid in time; `registration` as it was before. Nobody is told of a hold for an event that is called
-/// off.
+/// A hold has expired unpaid; `registration` is its state before. `None` for a cancelled event: its expired holds are
+/// not notified.
 pub(super) fn hold_expired(registration: &Registration, event: &Event, now: Timestamp) -> Option<NewMessage> {
     let State::PendingPayment { hold_expires_at } = registration.state else {
         return None;
@@ -95,7 +95,7 @@ pub(super) fn hold_expired(registration: &Registration, event: &Event, now: Time
     ))
 }
 
-/// An event is different.
+/// An event was changed.
 pub(super) fn changed(event: &Event, now: Timestamp) -> NewMessage {
     NewMessage::new(
         service::NOTIFICATIONS,
@@ -106,7 +106,7 @@ pub(super) fn changed(event: &Event, now: Timestamp) -> NewMessage {
     )
 }
 
-/// Money came for a seat that cannot be had.
+/// A captured payment that does not confirm a registration, to be refunded.
 pub(super) fn refused(
     captured: &PaymentCaptured,
     event: &Event,

@@ -1,4 +1,4 @@
-//! What the events service keeps, in its own terms. Every method is one atomic decision.
+//! The store of the events service, in the terms of its domain. Every method is one atomic decision.
 
 #[cfg(test)]
 pub mod contract;
@@ -46,18 +46,18 @@ mod table {
 pub struct EventPage {
     /// The events.
     pub events: Vec<Event>,
-    /// Where the next page begins.
+    /// The cursor of the next page.
     pub next: Option<Cursor>,
 }
 
-/// Which events somebody looks for.
+/// A search for events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
-    /// Each must begin a word of the event.
+    /// Each must be a prefix of a word of the event.
     pub words: Vec<String>,
-    /// Starting then or later.
+    /// Starting at this time or later.
     pub from: Option<Timestamp>,
-    /// Starting before then.
+    /// Starting before this time.
     pub to: Option<Timestamp>,
     /// Soonest first, instead of latest first.
     pub soonest_first: bool,
@@ -70,19 +70,19 @@ pub struct Search {
 pub struct Registered {
     /// The registration.
     pub registration: Registration,
-    /// Its event.
+    /// The event.
     pub event: Arc<Event>,
-    /// Its ticket, valid while it is confirmed; stays known when it has ended.
+    /// The ticket, valid while the registration is confirmed; kept after it has ended.
     pub ticket: Option<Ticket>,
 }
 
-/// Why nobody was registered.
+/// Why a registration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// There is no such event.
     #[error("no such event")]
     NoSuchEvent,
-    /// It was called off.
+    /// The event is cancelled.
     #[error("the event is cancelled")]
     EventCancelled,
     /// Registration has closed.
@@ -94,7 +94,7 @@ pub enum RegisterError {
     /// The user has a live registration.
     #[error("already registered")]
     Already(Registration),
-    /// The event is free, so there is nothing to claim a seat for.
+    /// The event is free, so there is no seat to claim.
     #[error("nothing is due")]
     NothingDue,
     /// A storage error.
@@ -115,10 +115,10 @@ impl From<RegisterRefusal> for RegisterError {
 /// Why an event was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// There is no such event, or it belongs to another.
+    /// There is no such event, or it is another organizer's.
     #[error("no such event")]
     NoSuchEvent,
-    /// The change may not be made.
+    /// The change is refused.
     #[error("refused: {0:?}")]
     Refused(PatchError),
     /// A storage error.
@@ -129,13 +129,13 @@ pub enum ChangeError {
 /// Why a registration was not cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum CancelError {
-    /// There is no such registration, or it belongs to another.
+    /// There is no such registration, or it is another user's.
     #[error("no such registration")]
     NoSuchRegistration,
     /// It has ended already.
     #[error("it has ended: {0:?}")]
     Ended(State),
-    /// The event has begun.
+    /// The event has started.
     #[error("the event has started")]
     EventStarted,
     /// A storage error.
@@ -152,32 +152,32 @@ impl From<CancelRefusal> for CancelError {
     }
 }
 
-/// Which of a user's registrations are wanted.
+/// A filter of a user's registrations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StatusFilter {
-    /// Those that count: pending and confirmed.
+    /// The live ones: pending and confirmed.
     Live,
     /// One status by its public name.
     Only(&'static str),
-    /// All there ever were.
+    /// All, ended ones included.
     All,
 }
 
 /// The events service's store.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Keeps a new event.
+    /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.
     async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError>;
     /// An organizer's events, newest first.
     async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
-    /// A number that grows with every change, whatever it is: what was read while it was the same is still so. `None`:
-    /// the store cannot tell, because other processes change it too.
+    /// A count that grows with every change of the store: data read while it was the same is still current. `None`: the
+    /// store cannot determine it, because other processes change it too.
     fn changes(&self) -> Option<u64>;
     /// Events that are not cancelled, by start.
     async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError>;
-    /// Changes an event and tells the others.
+    /// Changes an event and publishes the change.
     async fn update_event(
         &self,
         id: EventId,
@@ -186,7 +186,8 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError>;
-    /// Calls an event off. Nobody can register from here on; [`Store::end_registrations`] ends those there are.
+    /// Cancels an event. Registering is refused from here on; [`Store::end_registrations`] ends the existing
+    /// registrations.
     async fn cancel_event(
         &self,
         id: EventId,
@@ -194,7 +195,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError>;
-    /// Ends up to `limit` live registrations of cancelled events and tells the others; gives the number.
+    /// Ends up to `limit` live registrations of cancelled events and publishes it; returns the number.
     async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Registers a user: confirmed at once when the event is free, else with a hold.
     async fn register(
@@ -202,18 +203,19 @@ pub trait Store: Send + Sync {
         command: Register,
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, RegisterError>;
-    /// What a user owes for an event; takes a hold when there is no live registration.
+    /// The amount that a user owes for an event; takes a hold when there is no live registration.
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError>;
-    /// Whether money that waits to be captured would confirm a registration, as [`Store::consume`] decides when it is.
-    /// Then the seat is held, or taken again, for as long as the capture may take. `None`: no such registration.
+    /// Whether authorized money would confirm a registration, by the same decision that [`Store::consume`] takes after
+    /// the capture. If so, the seat is held, or taken again, for as long as the capture may take. `None`: no such
+    /// registration.
     async fn secure_seat(
         &self,
         question: SecureSeat,
         now: Timestamp,
     ) -> Result<Option<SecuredSeat>, StoreError>;
-    /// Has an extended hold end when it would have ended before, unless something else happened to it meanwhile.
+    /// Resets an extended hold to its earlier end, unless it was changed in between.
     async fn release_hold(&self, hold: ExtendedHold) -> Result<(), StoreError>;
-    /// Cancels a registration of `user` and tells the others.
+    /// Cancels a registration of `user` and publishes it.
     async fn cancel_registration(
         &self,
         id: RegistrationId,
@@ -221,7 +223,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, CancelError>;
-    /// A user's registrations, newest first, as they stand at `now`.
+    /// A user's registrations, newest first, as of `now`.
     async fn registrations(
         &self,
         user: UserId,
@@ -237,25 +239,25 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Registered>, StoreError>;
     /// A page of all registrations that a payment has confirmed, in the order of their ids: registration, payment, and
-    /// whether it is confirmed still.
+    /// whether it is still confirmed.
     async fn paid_registrations(
         &self,
         after: Option<RegistrationId>,
         limit: usize,
     ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError>;
-    /// Notes holds that have run out, up to `limit`; gives the number.
+    /// Marks up to `limit` expired holds as such; returns the number.
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
-    /// Takes messages in, each once: captured payments confirm registrations or go back.
+    /// Consumes messages, each once: captured payments confirm registrations or are refunded.
     async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
-    /// Finds the words of up to `limit` events anew that an earlier release indexed; gives the number.
+    /// Indexes up to `limit` events again that an earlier release indexed; returns the number.
     async fn index_events(&self, limit: usize) -> Result<usize, StoreError>;
-    /// Drops what has been kept long enough.
+    /// Deletes data past its retention.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// Whether changes can be made.
+    /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;
-    /// The messages to others.
+    /// The outbox.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
-    /// Rung after a commit that may have stored messages.
+    /// The wake signal, sent after a commit that may have stored messages.
     fn wake_signal(&self) -> WakeSignal;
 }
 

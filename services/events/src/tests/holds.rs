@@ -1,4 +1,4 @@
-//! Holds that run out unpaid.
+//! Holds that expire unpaid.
 
 use axum::http::Method;
 use chrono::TimeDelta;

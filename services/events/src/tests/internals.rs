@@ -151,7 +151,7 @@ async fn what_is_not_there_is_said_to_be_so() {
         .fails(404, "registration_not_found");
     let whose = json!({"event_id": EventId::new()});
     service.ask(ORGANIZER, &whose).await.fails(404, "event_not_found");
-    // Releasing an unknown hold is no error: it may have run out by itself.
+    // Releasing an unknown hold is no error: it may have expired in the meantime.
     let now = common::time::utc(service.now());
     let hold = json!({"registration_id": RegistrationId::new(), "before": now, "until": now});
     service.ask(RELEASE, &hold).await.is(200);

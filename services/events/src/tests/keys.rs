@@ -20,7 +20,8 @@ async fn the_same_again_is_the_first_answer_and_no_second_effect() {
     let first = register(&service, &asha, &event, "k").await.is(201);
     assert!(!first.is_replayed());
     let before = service.everything().await;
-    // White space makes no other body; and the stored response is repeated although the hold has run out since.
+    // White space does not make a different body, and the stored response is repeated although the hold has expired
+    // since.
     service.after(TimeDelta::hours(2));
     let spaced = axum::extract::Request::builder()
         .method(Method::POST)

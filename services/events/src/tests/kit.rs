@@ -46,7 +46,6 @@ pub struct Service {
     _dir: TempDir,
 }
 
-/// A signed-in user.
 impl Service {
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -31,7 +31,7 @@ async fn what_cannot_be_had_is_told_by_a_code_of_its_own() {
     service.after(TimeDelta::hours(1) - TimeDelta::milliseconds(1));
     service.register(&first, closes_early).await.is(201);
     service.after(TimeDelta::milliseconds(1));
-    // The hold has run out: a new one keeps the paid event full.
+    // The hold has expired: a new one keeps the paid event full.
     service.register(&first, &full_and_paid).await.is(201);
     let before = service.everything().await;
     for (event, status, code) in [

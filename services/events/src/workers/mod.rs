@@ -10,22 +10,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// How often holds and cancelled events are looked for. Neither is urgent: holds also expire when a seat is asked for,
-/// and a cancelled event shows as cancelled from the first moment.
+/// How often to look for expired holds and cancelled events. Neither is urgent: holds also expire when a seat is
+/// needed, and a cancelled event is shown as cancelled at once.
 const EVERY: Duration = Duration::from_secs(1);
-/// Rows in one change, so that others get their turn.
+/// The most rows in one change, so that other changes get their turn.
 const AT_ONCE: usize = 500;
-/// How often what has been kept long enough is dropped.
+/// How often data past its retention is deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
-/// Notes holds that have run out, so that counts are right for those who look.
+/// Marks expired holds as such, so that the counts of free seats are right for readers.
 pub async fn expire_holds(app: App, stop: CancellationToken) {
     rounds("expire holds", Pace::every(EVERY), stop, || async {
         let holds = app.store.expire_holds(app.clock.now(), AT_ONCE).await?;
         if holds > 0 {
             tracing::info!(holds, "holds expired");
         }
-        // A few are no sign that there are more.
+        // A partial batch means that there are no more.
         Ok::<_, StoreError>(if holds < AT_ONCE { Next::Idle } else { Next::Now })
     })
     .await;
@@ -43,8 +43,7 @@ pub async fn end_registrations(app: App, stop: CancellationToken) {
     .await;
 }
 
-/// Finds the search terms anew of events that an earlier release indexed. Until it is through, those are found by their
-/// old ones.
+/// Indexes events again that an earlier release indexed. Until that is done, they are found by their old search terms.
 pub async fn index_events(app: App, stop: CancellationToken) {
     rounds("index events", Pace::every(TIDY_EVERY), stop, || async {
         let events = app.store.index_events(AT_ONCE).await?;
@@ -59,7 +58,7 @@ pub async fn index_events(app: App, stop: CancellationToken) {
     .await;
 }
 
-/// Drops what has been kept long enough.
+/// Deletes data past its retention.
 pub async fn tidy(app: App, stop: CancellationToken) {
     rounds("tidy events", Pace::every(TIDY_EVERY), stop, || async {
         app.store.tidy(app.clock.now()).await?;

@@ -1,10 +1,10 @@
-//! What Razorpay tells of a payment beside its status, and the way it has come.
+//! Razorpay's details of a payment beside its status, and the payment's timeline.
 
 use common::{clock::Timestamp, money::Paise};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// With what somebody has paid; only what may be shown.
+/// The payer's means of payment; only what may be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MethodDetail {
     /// UPI address, masked.
@@ -30,59 +30,59 @@ impl MethodDetail {
     }
 }
 
-/// A UPI address of which the name cannot be guessed: its first two characters and its bank.
+/// Masks a UPI address so that its name cannot be guessed: at most its first two characters and its bank remain.
 pub fn masked(vpa: &str) -> String {
     let (name, bank) = vpa.split_once('@').unwrap_or((vpa, ""));
     let begins: String = name.chars().take(2.min(name.chars().count() / 2)).collect();
     format!("{begins}***@{bank}")
 }
 
-/// Who reported it.
+/// The source of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportedBy {
-    /// Razorpay's answer to a call of ours while the payer waited.
+    /// Razorpay's answer to a call during the payer's request.
     Answer,
-    /// Razorpay Checkout in the payer's browser, and then Razorpay.
+    /// Razorpay Checkout in the payer's browser, confirmed by Razorpay.
     Checkout,
     /// A webhook.
     Webhook,
-    /// The reconciler asked.
+    /// The reconciler's call to Razorpay.
     Reconciler,
-    /// We decided.
+    /// A decision of this service.
     Ourselves,
 }
 
-/// A step on the way of a payment.
+/// An entry of a payment's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// When we heard of it.
+    /// When it was recorded.
     pub at: Timestamp,
     /// The status then.
     pub status: String,
-    /// Who told.
+    /// The source of the report.
     pub source: ReportedBy,
 }
 
-/// All of it, as it is kept.
+/// The details as they are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detail {
-    /// Razorpay's share, tax included.
+    /// Razorpay's fee, including tax.
     #[serde(default)]
     pub fee: Option<Paise>,
-    /// The tax in it.
+    /// The tax in the fee.
     #[serde(default)]
     pub tax: Option<Paise>,
-    /// With what.
+    /// The means of payment.
     #[serde(default)]
     pub method: MethodDetail,
-    /// The way so far; empty for payments of earlier releases.
+    /// The steps so far; empty for payments of earlier releases.
     #[serde(default)]
     pub timeline: Vec<Step>,
 }
 
 impl Detail {
-    /// Records what a report says. What it leaves out stays known.
+    /// Merges the details of a report. Fields that it leaves out are kept.
     pub fn learn(&mut self, told: &Self) {
         self.fee = told.fee.or(self.fee);
         self.tax = told.tax.or(self.tax);

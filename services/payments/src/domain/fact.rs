@@ -1,4 +1,4 @@
-//! The messages of the events service, and which money goes back because of them.
+//! The messages of the events service, and the refunds that they require.
 
 use common::{
     ids::{PaymentId, RegistrationId},
@@ -7,27 +7,27 @@ use common::{
     wire::{EndReason, PaymentRefused, RefundReason, RegistrationEnded, kind},
 };
 
-/// A message that payments understands.
+/// A message that payments consumes.
 #[derive(Clone, Debug)]
 pub enum Fact {
-    /// Captured money buys nothing.
+    /// A captured payment does not confirm a registration.
     Refused(PaymentRefused),
     /// A registration was cancelled, or has ended otherwise.
     Ended(RegistrationEnded),
 }
 
-/// Which payment goes back.
+/// The payment to be refunded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundOf {
     /// This one.
     Payment(PaymentId),
-    /// What was captured for this registration's order, if anything was: the events service has not heard of it yet, and
-    /// will refuse it for the same reason.
+    /// The captured payment of this registration's order, if there is one: the events service has not consumed the
+    /// capture yet, and will refuse it for the same reason.
     Registration(RegistrationId),
 }
 
 impl Fact {
-    /// The money that goes back because of it, and why; none where it is back already.
+    /// The payment to be refunded, and why; `None` when it has been refunded already.
     pub fn sends_back(&self) -> Option<(RefundOf, RefundReason)> {
         match self {
             Self::Refused(refused) => Some((RefundOf::Payment(refused.payment_id), refused.reason)),

@@ -1,5 +1,5 @@
-//! Checking the ledger: for every payment, what was captured, what it bought, what went back and what is owed, and
-//! whether events and Razorpay say the same.
+//! Checking the ledger: for every payment, what was captured, what it confirmed, what was refunded and what is still to
+//! be refunded, and whether events and Razorpay agree.
 
 use common::{
     ids::{PaymentId, RegistrationId},
@@ -11,21 +11,21 @@ use super::{
     refund::{Balance, Entry},
 };
 
-/// A payment with everything that payments knows of it.
+/// A payment with its refunds, as payments has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The payment.
     pub payment: Payment,
     /// Whether it paid its order.
     pub pays: bool,
-    /// Whether we still have to send it back.
+    /// Whether a refund of it is outstanding.
     pub owed: bool,
     /// Its refunds at Razorpay.
     pub entries: Vec<Entry>,
 }
 
 impl Line {
-    /// What has become of its money.
+    /// The balance of its money.
     pub fn balance(&self) -> Balance {
         let captured = match self.payment.status >= Status::Captured {
             true => self.payment.amount,
@@ -35,30 +35,30 @@ impl Line {
     }
 }
 
-/// A registration that a payment has confirmed, as events knows it.
+/// A registration that a payment has confirmed, as events has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaidRegistration {
     /// The registration.
     pub registration: RegistrationId,
-    /// By which payment.
+    /// The payment.
     pub payment: PaymentId,
-    /// Whether it is confirmed still.
+    /// Whether it is still confirmed.
     pub confirmed: bool,
 }
 
 /// A payment as Razorpay has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AtRazorpay {
-    /// Whether its money was taken.
+    /// Whether it was captured.
     pub captured: bool,
-    /// How much.
+    /// The amount.
     pub amount: Paise,
     /// The sum of its refunds that have not failed.
     pub refunded: Paise,
 }
 
-/// What does not agree about a payment, in words for the operator; nothing when all does. `bought`: what it has
-/// confirmed, by events' books. `razorpay`: `None` when Razorpay does not have it.
+/// The differences of a payment, as text for the operator; empty when all agrees. `bought`: what it has confirmed
+/// according to events. `razorpay`: `None` when Razorpay does not have it.
 pub fn differences(
     line: &Line,
     bought: Option<&PaidRegistration>,
@@ -207,7 +207,7 @@ mod tests {
         };
         type Refunds = &'static [(i64, EntryStatus)];
         type Words = &'static [&'static str];
-        // status, refunds, owed, confirmed, Razorpay's captured, amount and refunded, words of each difference
+        // status, refunds, owed, confirmed, Razorpay's captured, amount and refunded, words in each difference
         let cases: &[(Status, Refunds, bool, bool, AtRazorpay, Words)] = &[
             (Captured, &[], false, true, there(true, 500, 0), &[]),
             (

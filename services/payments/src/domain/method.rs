@@ -1,16 +1,16 @@
-//! How somebody pays.
+//! Payment methods.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// A way to pay.
+/// A payment method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
     /// From a UPI address.
     Upi,
     /// By credit or debit card.
     Card,
-    /// From a bank account, at the bank's site.
+    /// Net banking: from a bank account, at the bank's site.
     Netbanking,
     /// From a wallet.
     Wallet,
@@ -20,7 +20,7 @@ impl Method {
     /// Reads `upi`, `card` (also `credit_card`, `debit_card`), `netbanking` or `wallet`, in any case.
     ///
     /// # Errors
-    /// Lists the methods.
+    /// The valid methods, as text.
     pub fn parse(text: &str) -> Result<Self, String> {
         match common::text::trimmed(text).to_ascii_lowercase().as_str() {
             "upi" => Ok(Self::Upi),
@@ -42,7 +42,7 @@ impl Method {
     }
 }
 
-/// With what exactly, when the default will not do. Only the simulator takes these; real Razorpay asks the payer
+/// The means of payment, where it is not the default. Only the simulator takes these; real Razorpay asks the payer
 /// itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Instrument {

@@ -1,4 +1,4 @@
-//! Orders, payments and refunds: what they are and what may become of them. No axum, no driver, no clock.
+//! Orders, payments and refunds: their state and its rules. No axum, no driver, no clock.
 
 pub mod detail;
 pub mod fact;

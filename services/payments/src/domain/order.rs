@@ -1,4 +1,4 @@
-//! An order: what a registration owes, paid by at most one captured payment.
+//! An order: the amount that a registration owes, paid by at most one captured payment.
 
 use common::{
     clock::Timestamp,
@@ -9,23 +9,23 @@ use common::{
 /// An order. There is one per registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Its id; also its receipt at Razorpay, by which it is found there after a crash.
+    /// The id; also the order's receipt at Razorpay, by which it is found there after a crash.
     pub id: OrderId,
-    /// What it pays for.
+    /// The registration it pays for.
     pub registration_id: RegistrationId,
     /// The registration's event.
     pub event_id: EventId,
     /// The event's name, for statements and letters.
     pub event_name: String,
-    /// Who pays.
+    /// The payer.
     pub user_id: UserId,
-    /// How much.
+    /// The amount due.
     pub amount: Paise,
     /// Razorpay's id, once it has one.
     pub razorpay_id: Option<String>,
     /// The payment that paid it, once one has.
     pub paid_by: Option<PaymentId>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 

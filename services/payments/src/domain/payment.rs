@@ -1,7 +1,7 @@
-//! A payment, and the one state machine that every report of it goes through.
+//! A payment, and the one state machine for all reports of it.
 //!
 //! Reports come from the answer to a call, the payer's browser, webhooks and the reconciler; late, twice and in any
-//! order. Status only moves forward, so whatever the order, the end is the same.
+//! order. The status only moves forward, so the final status does not depend on the order.
 
 use common::{
     clock::Timestamp,
@@ -16,28 +16,28 @@ use super::{
     refund::parse_reason,
 };
 
-/// Where a payment stands, in the order in which it moves. Money that was thought lost may still come (`Failed` to
-/// `Authorized` is legal at Razorpay, up to days later). Only the ledger of refunds says `Refunded`, and takes it back when
-/// a refund fails.
+/// The status of a payment, in the order in which it moves. A failed payment may still be authorized (`Failed` to
+/// `Authorized` is legal at Razorpay, up to days later). `Refunded` is set only by the ledger of refunds, which resets
+/// it when a refund fails.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, utoipa::ToSchema)]
 #[schema(as = PaymentStatus, rename_all = "lowercase")]
 pub enum Status {
     /// The payer has not finished.
     Created,
-    /// It did not work out, so far.
+    /// It has failed so far.
     Failed,
-    /// The money is set aside.
+    /// The bank has authorized the money.
     Authorized,
-    /// It is not taken: we let it go, or did not capture it in time. The bank frees it.
+    /// Not captured: refused by this service, or not captured in time. The bank releases the money.
     Released,
-    /// The money is ours.
+    /// The money was captured.
     Captured,
-    /// The money went back, all of it.
+    /// Refunded in full.
     Refunded,
 }
 
 impl Status {
-    /// Razorpay's name for it, which is ours too; of `released` it says `refunded` and not `captured`.
+    /// The name, the same as Razorpay's, except `released`, for which Razorpay has `refunded` and not `captured`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -49,7 +49,7 @@ impl Status {
         }
     }
 
-    /// Every one.
+    /// Every status.
     pub const ALL: [Self; 6] = [
         Self::Created,
         Self::Failed,
@@ -59,7 +59,7 @@ impl Status {
         Self::Refunded,
     ];
 
-    /// Reads the name.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == text)
     }
@@ -70,44 +70,46 @@ impl Status {
     }
 }
 
-/// Why a payment failed, in Razorpay's words, or why it was let go.
+/// Why a payment failed, in Razorpay's words, or why it was released.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decline {
     /// A slug such as `insufficient_fund`.
     pub reason: String,
-    /// For the payer.
+    /// A text for the payer.
     pub description: String,
 }
 
 /// A payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// Our id.
+    /// The id.
     pub id: PaymentId,
-    /// What it pays.
+    /// The order it pays.
     pub order_id: OrderId,
     /// Razorpay's id.
     pub razorpay_id: String,
-    /// How it is paid, in Razorpay's words.
+    /// The payment method, by Razorpay's name.
     pub method: String,
-    /// How much.
+    /// The amount.
     pub amount: Paise,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// Why it failed or was released, if it was. When we let it go, the reason is that of a [`RefundReason`].
+    /// Why it failed or was released, if it was. When this service released it, the reason is the name of a
+    /// [`RefundReason`].
     pub decline: Option<Decline>,
-    /// When we first heard of it.
+    /// When it was first reported.
     pub created_at: Timestamp,
-    /// When we heard that the money is ours.
+    /// When the capture was reported.
     pub captured_at: Option<Timestamp>,
-    /// When we heard that the bank has freed money that was not captured.
+    /// When it was reported that the bank has released the money.
     pub released_at: Option<Timestamp>,
-    /// What else Razorpay has told of it, and the way it has come.
+    /// Razorpay's other details, and the timeline.
     pub detail: Detail,
 }
 
 impl Payment {
-    /// The payment when its money is not to be captured, for it would have to go back. `None`: it does not wait to be.
+    /// The released payment, when the money is not to be captured because it would have to be refunded. `None`: it is
+    /// not waiting for a capture.
     pub fn let_go(&self, reason: RefundReason, now: Timestamp) -> Option<Self> {
         if self.status != Status::Authorized {
             return None;
@@ -132,13 +134,14 @@ impl Payment {
         });
     }
 
-    /// Why it was let go, if it was.
+    /// Why this service released it, if it did.
     pub fn let_go_because(&self) -> Option<RefundReason> {
         let decline = self.decline.as_ref().filter(|_| self.status == Status::Released);
         decline.and_then(|decline| parse_reason(&decline.reason))
     }
 
-    /// The payment after a report, and what follows for its order. `before`: the payment as it was known, if it was.
+    /// The payment after a report, and the effect on its order. `before`: the payment before the report, if there was
+    /// one.
     pub fn reported(
         before: Option<&Self>,
         order: &Order,
@@ -165,7 +168,7 @@ impl Payment {
             payment.arrived(report.source, now);
         }
         if payment.status != report.status {
-            return (payment, OnReport::Nothing); // it is late
+            return (payment, OnReport::Nothing); // the report is late
         }
         if was != Some(Status::Released) || report.status != Status::Released {
             payment.decline.clone_from(&report.decline);
@@ -180,7 +183,7 @@ impl Payment {
         if was.is_some_and(|was| was >= Status::Captured) {
             return (payment, OnReport::Nothing);
         }
-        // What counts is what was captured, not what was said of it before.
+        // The captured amount counts, not the amount of earlier reports.
         payment.amount = report.amount;
         payment.captured_at = Some(now);
         let settles = settles(order.amount, report.amount, report.order_is.as_ref());
@@ -194,23 +197,23 @@ impl Payment {
     }
 }
 
-/// What a report of a payment means for its order.
+/// The effect of a report on its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnReport {
-    /// No money has come in just now.
+    /// No effect: this report did not capture anything.
     Nothing,
     /// The money pays the order.
     Pays,
-    /// The order was paid before: it goes back.
+    /// The order was paid before: the payment is refunded.
     Duplicate,
-    /// It is not what was due: it goes back, and the order stays open.
+    /// At Razorpay this payment alone does not settle the order: it is refunded, and the order stays open.
     Short,
-    /// It is not the order's amount: what Razorpay says of the order has to be looked at first. Nothing is noted.
+    /// The amount is not the order's: Razorpay's order has to be fetched first. Nothing is stored.
     Ask,
 }
 
 impl OnReport {
-    /// Why the money goes back, if it does.
+    /// Why the payment is refunded, if it is.
     pub fn sends_back(self) -> Option<RefundReason> {
         match self {
             Self::Duplicate => Some(RefundReason::Duplicate),
@@ -220,28 +223,28 @@ impl OnReport {
     }
 }
 
-/// What Razorpay says of an order.
+/// The state of an order at Razorpay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderIs {
-    /// What is still due of it.
+    /// The amount still due.
     pub due: Paise,
-    /// Whether other payments of it were captured.
+    /// Whether other payments of the order were captured.
     pub others: bool,
 }
 
 /// Whether captured money settles its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settles {
-    /// All of it.
+    /// In full.
     Whole,
-    /// Not all of it.
+    /// Not in full.
     Short,
-    /// Razorpay has to be asked.
+    /// The order has to be fetched from Razorpay.
     Unknown,
 }
 
-/// Whether a captured amount settles an order of `due`. Razorpay decides: an offer may have made it less, a convenience
-/// fee more, and its order is paid all the same.
+/// Whether a captured amount settles an order of `due`. Razorpay decides: an offer may have lowered the amount and a
+/// convenience fee raised it, and the order is paid all the same.
 pub fn settles(due: Paise, captured: Paise, order_is: Option<&OrderIs>) -> Settles {
     match order_is {
         _ if captured == due => Settles::Whole,
@@ -254,26 +257,26 @@ pub fn settles(due: Paise, captured: Paise, order_is: Option<&OrderIs>) -> Settl
     }
 }
 
-/// What somebody says of a payment.
+/// A report of a payment at Razorpay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Razorpay's order id.
     pub order: String,
     /// Razorpay's payment id.
     pub payment: String,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// How it is paid.
+    /// The payment method.
     pub method: String,
-    /// How much.
+    /// The amount.
     pub amount: Paise,
-    /// Why it failed, if it did.
+    /// Why it failed or was released, if it was.
     pub decline: Option<Decline>,
-    /// What Razorpay says of its order, where somebody has looked.
+    /// The state of its order at Razorpay, if it was fetched.
     pub order_is: Option<OrderIs>,
-    /// What else is told.
+    /// Razorpay's other details.
     pub detail: Detail,
-    /// Who says so.
+    /// The source.
     pub source: ReportedBy,
 }
 

@@ -1,8 +1,8 @@
-//! Refunds: what we owe a payer, and the ledger of what has gone back.
+//! Refunds: the money owed to payers, and the ledger of the money refunded.
 //!
-//! A [`Refund`] is our duty to send a captured payment back; there is at most one per payment. An [`Entry`] is a refund
-//! that exists at Razorpay, whoever asked for it: we, or somebody at its dashboard. What is left to send back is what was
-//! captured less the entries that have not failed.
+//! A [`Refund`] is this service's duty to refund a captured payment; there is at most one per payment. An [`Entry`] is
+//! a refund that exists at Razorpay, requested by this service or at Razorpay's dashboard. The amount left to refund is
+//! the captured amount less the entries that have not failed.
 
 use common::{
     clock::Timestamp,
@@ -13,36 +13,37 @@ use common::{
 
 use super::payment::Status;
 
-/// A captured payment that is to go back, all that is left of it.
+/// The duty to refund all that is left of a captured payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
-    /// Its id; also in the notes of its entries at Razorpay.
+    /// The id; also in the notes of its entries at Razorpay.
     pub id: RefundId,
-    /// Which payment goes back.
+    /// The payment to be refunded.
     pub payment_id: PaymentId,
     /// The payment's id at Razorpay.
     pub razorpay_payment_id: String,
-    /// What was captured.
+    /// The captured amount.
     pub amount: Paise,
-    /// Why.
+    /// The reason.
     pub reason: RefundReason,
-    /// Tries so far, for the back-off.
+    /// Attempts so far, for the back-off.
     pub attempts: u32,
 }
 
-/// Where a refund stands at Razorpay, in the order in which it moves: banks send money back even after it was processed.
+/// The status of a refund at Razorpay, in the order in which it moves: banks may return the money even after it was
+/// processed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum EntryStatus {
-    /// Razorpay has it.
+    /// Razorpay has accepted it.
     Pending,
     /// The money is on its way to the payer's account.
     Processed,
-    /// It did not arrive; the money is ours again.
+    /// The money did not arrive; Razorpay has credited it to us again.
     Failed,
 }
 
 impl EntryStatus {
-    /// Razorpay's name for it, which is ours too.
+    /// The name, the same as Razorpay's.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -51,14 +52,14 @@ impl EntryStatus {
         }
     }
 
-    /// Reads the name.
+    /// Parses the name.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Pending, Self::Processed, Self::Failed]
             .into_iter()
             .find(|status| status.name() == text)
     }
 
-    /// Reads what Razorpay says. It also says `created`, and leaves it out: pending.
+    /// Parses Razorpay's status. `created`, or none, is pending.
     pub fn of_razorpay(text: &str) -> Self {
         Self::parse(text).unwrap_or(Self::Pending)
     }
@@ -69,41 +70,41 @@ impl EntryStatus {
 pub struct Entry {
     /// Razorpay's id.
     pub id: String,
-    /// Of which payment.
+    /// The refunded payment.
     pub payment_id: PaymentId,
-    /// Ours that it was made for; `None`: somebody made it at Razorpay.
+    /// The [`Refund`] that it was made for; `None`: it was made at Razorpay's dashboard.
     pub refund_id: Option<RefundId>,
-    /// How much.
+    /// The amount.
     pub amount: Paise,
-    /// Where it stands.
+    /// The status.
     pub status: EntryStatus,
-    /// When it was made at Razorpay.
+    /// When it was created at Razorpay.
     pub created_at: Timestamp,
-    /// When we heard that it was processed.
+    /// When it was reported as processed.
     pub processed_at: Option<Timestamp>,
-    /// When we heard that it failed.
+    /// When it was reported as failed.
     pub failed_at: Option<Timestamp>,
 }
 
-/// What somebody says of a refund at Razorpay.
+/// A report of a refund at Razorpay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundReport {
     /// Razorpay's id.
     pub id: String,
     /// The payment's id at Razorpay.
     pub payment: String,
-    /// Ours that it was made for, by its notes.
+    /// The [`Refund`] that it was made for, by its notes.
     pub refund_id: Option<RefundId>,
-    /// How much.
+    /// The amount.
     pub amount: Paise,
-    /// Where it stands.
+    /// The status.
     pub status: EntryStatus,
-    /// When it was made at Razorpay, where that is told.
+    /// When it was created at Razorpay, if that is given.
     pub created_at: Option<Timestamp>,
 }
 
 impl RefundReport {
-    /// The report, with our refund that it names only where that is the one there is.
+    /// The report, with the [`Refund`] that it names only if that is the payment's one.
     #[must_use]
     pub fn for_duty(&self, duty: Option<&Refund>) -> Self {
         let ours = duty.filter(|duty| self.refund_id == Some(duty.id));
@@ -115,7 +116,8 @@ impl RefundReport {
 }
 
 impl Entry {
-    /// Why it was made, as its payer is notified: for our refund's reason, or by somebody at Razorpay.
+    /// The reason in the payer's notification: that of the [`Refund`], or `Organizer` when it was made at Razorpay's
+    /// dashboard.
     pub fn reason(&self, duty: Option<&Refund>) -> RefundReason {
         match (self.refund_id, duty) {
             (Some(_), Some(duty)) => duty.reason,
@@ -123,7 +125,7 @@ impl Entry {
         }
     }
 
-    /// The entry after a report. `before`: as it was known, if it was.
+    /// The entry after a report. `before`: the entry before the report, if there was one.
     pub fn reported(
         before: Option<&Self>,
         payment: PaymentId,
@@ -150,23 +152,24 @@ impl Entry {
     }
 }
 
-/// What has become of captured money.
+/// The balance of captured money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// What was captured.
+    /// The captured amount.
     pub captured: Paise,
-    /// What is back.
+    /// The amount refunded.
     pub processed: Paise,
-    /// What is on its way back.
+    /// The amount of pending refunds.
     pub pending: Paise,
-    /// Refunds that failed.
+    /// The number of failed refunds.
     pub failures: usize,
-    /// Refunds that were processed, also those that failed afterwards: the payer was told of each.
+    /// The number of refunds that were processed, including those that failed afterwards: the payer was notified of
+    /// each.
     pub told: i64,
 }
 
 impl Balance {
-    /// Of a payment with these entries.
+    /// The balance of a payment with these entries.
     pub fn of(captured: Paise, entries: &[Entry]) -> Self {
         let sum = |status| {
             let of = entries.iter().filter(|entry| entry.status == status);
@@ -187,36 +190,36 @@ impl Balance {
         }
     }
 
-    /// What neither is back nor on its way.
+    /// The amount that is neither refunded nor pending.
     pub fn left(&self) -> Paise {
         Paise((self.captured.0 - self.processed.0 - self.pending.0).max(0))
     }
 
-    /// Whether all is back.
+    /// Whether all is refunded.
     pub fn is_back(&self) -> bool {
         self.processed >= self.captured
     }
 }
 
-/// What is to be done for a refund.
+/// The next step of a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: all is back.
+    /// None: all is refunded.
     Done,
-    /// Nothing now: all that is not back is on its way.
+    /// None now: the rest is pending.
     Wait,
-    /// Razorpay is to be asked for this.
+    /// Request a refund at Razorpay.
     Ask {
-        /// How much.
+        /// The amount.
         amount: Paise,
-        /// Razorpay's `X-Refund-Idempotency`: at least 10 characters of `[A-Za-z0-9_-]`. The same as long as nothing is
-        /// known to have changed, so that a lost answer leads to no second refund; another after a failure, which
+        /// Razorpay's `X-Refund-Idempotency`: at least 10 characters of `[A-Za-z0-9_-]`. It is the same as long as no
+        /// change is known, so that a lost answer leads to no second refund, and another one after a failure, which
         /// Razorpay would only repeat, and for another amount.
         key: String,
     },
 }
 
-/// Decides on the next step of a refund, after a look at everything that Razorpay has of its payment.
+/// Decides on the next step of a refund, once all refunds that Razorpay has of its payment are in the ledger.
 pub fn next_step(refund: &Refund, balance: &Balance) -> Step {
     match balance.left() {
         _ if balance.is_back() => Step::Done,
@@ -228,32 +231,32 @@ pub fn next_step(refund: &Refund, balance: &Balance) -> Step {
     }
 }
 
-/// What follows from a change in the ledger.
+/// The effects of a change in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnEntry {
-    /// Where the payment stands now.
+    /// The new status of the payment.
     pub status: Status,
-    /// The payer is told that this money is on its way.
+    /// Whether the payer is notified that this money is on its way.
     pub notify: bool,
-    /// What was paid for ends, because all is back and not by our doing.
+    /// Whether the registration ends, because the payment was refunded in full and not by this service.
     pub reverse: bool,
-    /// Our duty to send it back ends, or exists (again).
+    /// The effect on the duty to refund the payment.
     pub duty: Duty,
 }
 
-/// What becomes of our duty to send a payment back.
+/// The effect on the duty to refund a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
-    /// It stays as it is.
+    /// No change.
     Same,
     /// It is fulfilled.
     Fulfilled,
-    /// There is one, although there was none or it was thought to be fulfilled: money that had gone back came again.
+    /// There is one, although there was none or it counted as fulfilled: the bank has returned refunded money.
     Open,
 }
 
-/// Decides what follows when an entry has changed from `was` to what it is. `payment` is where it stood before; `owed`:
-/// whether there is a duty; `pays`: whether the payment paid its order.
+/// Decides on the effects of a change of an entry from the status `was`. `payment`: the payment's status before;
+/// `owed`: whether there is a duty; `pays`: whether the payment paid its order.
 pub fn on_entry(
     payment: Status,
     owed: bool,
@@ -283,7 +286,7 @@ pub fn on_entry(
     }
 }
 
-/// Reads the name.
+/// Parses the name.
 pub fn parse_reason(text: &str) -> Option<RefundReason> {
     [
         RefundReason::NoSeat,

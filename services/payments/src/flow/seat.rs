@@ -1,4 +1,4 @@
-//! The seat of a payment: secured before the money is captured, so that none is captured only to go back.
+//! The seat of a payment: secured before the capture, so that no money is captured only to be refunded.
 
 use chrono::TimeDelta;
 use common::{
@@ -14,20 +14,20 @@ use crate::{
     problems::{released, seat_problem},
 };
 
-/// A hold that ends later than this leaves a capture time enough.
+/// A hold with at least this left leaves enough time for a capture.
 const TIME_ENOUGH: TimeDelta = TimeDelta::seconds(60);
-/// How long the answer to a claim is news.
+/// How long the answer to a claim counts as current.
 const NEWS: Duration = Duration::from_secs(2);
 
-/// Until when a capture need not ask for the seat, because it was claimed a moment ago.
+/// Until when a capture need not secure the seat, because it was claimed a moment ago.
 #[derive(Clone, Copy)]
 pub(super) struct Claimed(Option<Instant>);
 
 impl Claimed {
-    /// It has to ask.
+    /// The seat has to be secured.
     pub(super) const NO: Self = Self(None);
 
-    /// That of this claim.
+    /// From the answer to a claim.
     pub(super) fn of(seat: &SeatClaim, now: Timestamp) -> Self {
         let long = seat.held_until.is_some_and(|until| until - now >= TIME_ENOUGH);
         Self(long.then(|| Instant::now() + NEWS))
@@ -38,10 +38,10 @@ impl Claimed {
     }
 }
 
-/// Secures the seat of a payment whose money waits. Without one it lets the payment go.
+/// Secures the seat of an authorized payment. Without a seat the payment is released.
 ///
 /// # Errors
-/// Why it was let go, or that the seat could not be asked for.
+/// Why it was released, or that the events service did not answer.
 pub(super) async fn secure(
     app: &App,
     order: &Order,
@@ -49,7 +49,7 @@ pub(super) async fn secure(
     claimed: Claimed,
 ) -> Result<Option<ExtendedHold>, Failed> {
     let refused = if order.paid_by.is_some() {
-        // The events service may not have heard of that yet.
+        // The events service may not have consumed the other capture yet.
         RefundReason::Duplicate
     } else if claimed.is_news() {
         return Ok(None);
@@ -57,7 +57,8 @@ pub(super) async fn secure(
         let question = SecureSeat {
             registration_id: order.registration_id,
             payment_id: payment.id,
-            // An offer or a fee may have made it another amount; what it settles is seen once it is captured.
+            // An offer or a fee may have changed the payment's amount; whether it settles the order is decided after
+            // the capture.
             amount: order.amount,
         };
         let answer = app.events.post("/internal/registrations/secure", &question);
@@ -77,11 +78,11 @@ pub(super) async fn secure(
     Err(Failed::Declined(Box::new(released(order, &payment))))
 }
 
-/// The money was not captured: the hold ends when it would have ended.
+/// Resets the hold to its earlier end, because the money was not captured.
 pub(super) async fn release(app: &App, hold: &ExtendedHold) {
     let released: Result<(), _> = app.events.post("/internal/registrations/release", hold).await;
     if let Err(error) = released {
-        // It runs out a minute later by itself.
+        // It expires by itself, a minute later.
         tracing::warn!(registration_id = %hold.registration_id, %error, "an extended hold was not released");
     }
 }

@@ -1,4 +1,4 @@
-//! The public calls, one file each.
+//! The public endpoints, one per file.
 
 pub mod payments;
 pub mod process_payment;

@@ -20,28 +20,28 @@ use crate::{
     views::{OrganizerPaymentView, PaymentDetailView, PaymentView},
 };
 
-/// Which payments.
+/// The query parameters.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document's view of PaymentFilter")]
 pub struct FilterParams {
-    /// Where they stand.
+    /// Only payments with this status.
     #[param(schema_with = status, required = false)]
     status: Option<String>,
-    /// Made at this time or later; a date is its first instant in the default zone.
+    /// Created at this time or later; a date is its first instant in the default zone.
     #[param(value_type = Option<TimeOrDay>, inline, example = "2030-01-01")]
     from: Option<String>,
-    /// Made before this time; a date is the whole day, so it is included.
+    /// Created before this time; a date is the whole day, so it is included.
     #[param(value_type = Option<TimeOrDay>, inline, example = "2030-12-31")]
     to: Option<String>,
 }
 
-/// For which event.
+/// A query parameter.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document's view of PaymentFilter")]
 pub struct EventParam {
-    /// Only those for this event.
+    /// Only payments for this event.
     #[param(example = "019309a2-0000-7000-8000-000000000002")]
     event: Option<String>,
 }
@@ -106,7 +106,7 @@ common::problems!(
     ApiError::invalid_field("from", "must be a time or a date"),
 );
 
-/// List the payments for your event, newest first: what came, what Razorpay kept, what went back.
+/// List the payments for one of your events, newest first: amounts, Razorpay's fees and refunds.
 #[utoipa::path(
     get,
     path = "/api/organiser/events/{id}/payments",
@@ -137,7 +137,7 @@ pub async fn of_event(
     let question = AskOrganizer { event_id };
     let answer: Result<EventOrganizer, CallError> =
         app.events.post("/internal/events/organizer", &question).await;
-    // Who it belongs to is nobody else's business.
+    // Another organizer's event is answered as if it did not exist.
     if answer.map_err(seat_problem)?.organizer != caller.id {
         return Err(event_not_found());
     }
@@ -154,7 +154,7 @@ pub async fn of_event(
 
 common::problems!(Problems: payment_not_found());
 
-/// One of your payments, with all that is known of it: fee, means, refunds, and the way it has come.
+/// One of your payments in detail: fee, means of payment, refunds and timeline.
 #[utoipa::path(
     get,
     path = "/api/payment/payments/{id}",

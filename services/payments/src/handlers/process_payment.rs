@@ -36,22 +36,22 @@ use crate::{
     views::{PaymentAnswer, render_answer},
 };
 
-/// Pay for a registration.
+/// The request body.
 #[derive(ToSchema)]
 pub struct ProcessPayment {
     /// The event.
     #[schema(value_type = String, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
-    /// Rupees; must be what is due.
+    /// Rupees; must be the amount due.
     #[schema(value_type = Amount, example = 500)]
     pub amount: Paise,
-    /// Must be the caller.
+    /// The payer; must be the caller.
     #[schema(value_type = String, example = "019309a2-0000-7000-8000-000000000006")]
     pub user_id: UserId,
-    /// How; `credit_card` and `debit_card` are `card`.
+    /// The payment method; `credit_card` and `debit_card` are the same as `card`.
     #[schema(value_type = PaymentMethodInput, example = "upi")]
     pub payment_method: Method,
-    /// With what exactly; simulator only.
+    /// The means of payment; simulator only.
     pub payment_details: Option<Instrument>,
 }
 
@@ -72,7 +72,7 @@ impl FromFields for ProcessPayment {
     }
 }
 
-/// A way to pay, as it may be asked for.
+/// The accepted names of payment methods.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "the document's view of what Method::parse takes")]
@@ -85,7 +85,7 @@ enum PaymentMethodInput {
     Wallet,
 }
 
-/// What came of it. `status` tells which.
+/// The outcome, distinguished by `status`.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[schema(discriminator(property_name = "status", mapping(
@@ -113,40 +113,40 @@ pub enum WaitingStatus {
 /// A payment that waits for the payer.
 #[derive(Serialize, ToSchema)]
 pub struct WaitingAnswer {
-    /// What to do.
+    /// A text for the payer.
     #[schema(example = "Payment created; it waits for the payer.")]
     pub message: &'static str,
-    /// It has been created and is not finished.
+    /// Always `created`.
     #[schema(example = "created")]
     pub status: WaitingStatus,
-    /// What is paid.
+    /// The registration to be paid.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000003")]
     pub registration_id: RegistrationId,
     /// The registration's event.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     pub event_id: EventId,
-    /// The payment, if one was started from our side.
+    /// The payment, if the service has started one.
     #[schema(value_type = Option<String>, required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000005")]
     pub payment_id: Option<PaymentId>,
     /// Rupees.
     #[schema(value_type = f64, example = 500)]
     pub amount: Rupees,
-    /// What Razorpay Checkout is opened with.
+    /// The options for opening Razorpay Checkout.
     pub checkout: Checkout,
-    /// What the payer may do where no checkout is needed.
+    /// The payer's next steps, where Checkout is not needed.
     pub next: Vec<NextStep>,
 }
 
 /// Options of Razorpay Checkout (`new Razorpay(options)`). Its result goes to `POST /api/payment/verify`.
 #[derive(Serialize, ToSchema)]
 pub struct Checkout {
-    /// Public key.
+    /// The public key id.
     #[schema(example = "rzp_test_simulator")]
     pub key: String,
     /// Razorpay's order.
     #[schema(example = "order_DBJOWzybf0sJbb")]
     pub order_id: String,
-    /// Paise, as Checkout wants it.
+    /// Paise, as Checkout requires.
     #[schema(value_type = i64, example = 50000)]
     pub amount: Paise,
     /// ISO 4217.
@@ -162,7 +162,7 @@ common::problems!(
     payment_failed("insufficient_fund", "The account does not have enough money.")
         .with("payment_id", "019309a2-0000-7000-8000-000000000005"),
     not_your_payment(),
-    // The events service's, in its words.
+    // The errors of the events service, with its texts.
     event_not_found(),
     ApiError::conflict("event_cancelled", "This event was cancelled."),
     ApiError::conflict("event_full", "Every seat of this event is taken."),
@@ -177,9 +177,9 @@ common::problems!(
     provider_problem(RazorpayError::Keys),
 );
 
-/// Pay for your registration. Takes a seat first when you have none.
+/// Pay for your registration. Without a live registration, a hold is taken first.
 ///
-/// 200 when the money was captured; 202 when you have a step to take (Razorpay Checkout), which
+/// 200 when the money was captured; 202 when the payer has a step to take (Razorpay Checkout), which
 /// `POST /api/payment/verify` or Razorpay's webhook finishes.
 #[utoipa::path(
     post,
@@ -218,7 +218,7 @@ pub async fn process_payment(
         method: input.payment_method,
         instrument,
     };
-    // On a task of its own: a payer who hangs up in the middle must not leave the payment there.
+    // In a task of its own: a client that disconnects must not interrupt the payment.
     context::spawn(keyed(app, request, key))
         .await
         .map_err(ApiError::internal)?
@@ -242,13 +242,13 @@ async fn keyed(app: App, request: PaymentRequest, key: Option<Key>) -> Result<Re
         Ok(Paid::Captured(statement)) => {
             let fate = fate(&statement);
             match (&fate, key) {
-                // Kept with the capture already, unless an earlier request had captured it.
+                // Stored with the capture already, unless an earlier request captured the payment.
                 (Ok(answer), Some(key)) => {
                     app.store
                         .keep_answer(key, answer.clone(), app.clock.now())
                         .await?;
                 }
-                // What was kept with the capture is not true.
+                // The answer stored with the capture is not valid.
                 (Err(_), Some(key)) => app.store.forget_key(key).await?,
                 (_, None) => {}
             }
@@ -269,8 +269,8 @@ async fn keyed(app: App, request: PaymentRequest, key: Option<Key>) -> Result<Re
     Ok(waiting?.into_response())
 }
 
-/// Why a kept answer is not true any more: it was kept with the capture, and the process died before it heard that the
-/// money bought nothing.
+/// Why a stored answer is no longer valid: it was stored with the capture, and the process died before it received the
+/// refusal of the events service.
 async fn taken_back(
     app: &App,
     request: &PaymentRequest,
@@ -298,10 +298,10 @@ async fn taken_back(
         .and_then(|statement| fate(&statement).err()))
 }
 
-/// The answer to a payment whose money is ours, or why it goes back.
+/// The answer to a captured payment, or why it is refunded.
 ///
 /// # Errors
-/// The reason.
+/// Why it is refunded.
 pub fn fate(statement: &Statement) -> Result<Answer, ApiError> {
     let payment = match statement.order.paid_by {
         Some(paid_by) => paid_by,

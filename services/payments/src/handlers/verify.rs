@@ -1,4 +1,4 @@
-//! `POST /api/payment/verify`: what Razorpay Checkout gives the payer's browser at its end.
+//! `POST /api/payment/verify`: the result that Razorpay Checkout gives to the payer's browser.
 
 use axum::{
     extract::State,
@@ -28,10 +28,10 @@ use crate::{
     views::PaymentAnswer,
 };
 
-/// Checkout's result.
+/// The request body: Checkout's result.
 #[derive(ToSchema)]
 pub struct Verify {
-    /// Razorpay's order.
+    /// Razorpay's order id.
     #[schema(
         min_length = 1,
         max_length = 64,
@@ -39,7 +39,7 @@ pub struct Verify {
         example = "order_DBJOWzybf0sJbb"
     )]
     pub razorpay_order_id: String,
-    /// Razorpay's payment.
+    /// Razorpay's payment id.
     #[schema(
         min_length = 1,
         max_length = 64,
@@ -47,7 +47,7 @@ pub struct Verify {
         example = "pay_DaaS6LOUAASb7Y"
     )]
     pub razorpay_payment_id: String,
-    /// Proves that Razorpay says so.
+    /// Razorpay's signature over both ids.
     #[schema(
         min_length = 1,
         max_length = 128,

@@ -1,4 +1,4 @@
-//! `POST /api/payment/webhook`: what Razorpay reports by itself.
+//! `POST /api/payment/webhook`: Razorpay's webhooks.
 
 use axum::{
     Json,
@@ -19,21 +19,21 @@ use crate::{
     store::{Parked, RefundNews},
 };
 
-/// What Razorpay sends, as far as it is read.
+/// The body of a webhook, as far as it is read.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the document's view of what is read")]
 pub struct Webhook {
-    /// `event`.
+    /// Always `event`.
     #[schema(example = "event")]
     entity: String,
-    /// What happened.
+    /// The kind of event.
     #[schema(example = "payment.captured")]
     event: String,
-    /// The entities it is about: `payment`, `refund`.
+    /// The entities, by name: `payment`, `refund`.
     payload: Map<String, Value>,
 }
 
-/// It has been recorded; a webhook that came before, too.
+/// The webhook was recorded, now or before.
 #[derive(Serialize, ToSchema)]
 pub struct WebhookReceived {
     #[schema(example = "ok")]
@@ -42,10 +42,10 @@ pub struct WebhookReceived {
 
 common::problems!(Problems: signature_invalid(StatusCode::BAD_REQUEST), event_id_missing());
 
-/// Razorpay's webhook. Signed over the raw body; each event id has its effect once.
+/// Razorpay's webhook. Signed over the raw body; each event id takes effect once.
 ///
-/// What is signed is taken: Razorpay switches off a webhook that fails for a day. One that cannot be understood is
-/// kept, counted (`webhooks_parked`), and can be replayed.
+/// Every signed webhook is accepted: Razorpay disables a webhook that fails for a day. One that is not understood is
+/// stored, counted (`webhooks_parked`) and can be replayed.
 #[utoipa::path(
     post,
     path = "/api/payment/webhook",
@@ -74,7 +74,7 @@ pub async fn webhook(
     let raw = body_bytes(body, MAX_BODY).await?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = header("x-razorpay-signature").unwrap_or_default();
-    // Before anything is parsed: nobody else's bytes are worth a look.
+    // Checked before anything is parsed: bodies that Razorpay did not sign are not read.
     if !signature::is_valid(&raw, signature, &app.razorpay.keys().webhook_secret) {
         tracing::warn!("a webhook came with a wrong signature");
         return Err(signature_invalid(StatusCode::BAD_REQUEST));

@@ -1,4 +1,4 @@
-//! What other services tell.
+//! The endpoints for other services.
 
 use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};

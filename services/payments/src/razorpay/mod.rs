@@ -23,39 +23,39 @@ use crate::domain::{
 
 const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
-/// A question that got no answer is asked again after these, as long as [`ANSWER`] is not over: Razorpay answers 500,
-/// 502 and 504 now and then, and the payer waits.
+/// Pauses before the retries of a GET without a usable answer, within [`ANSWER`]: Razorpay answers 500, 502 and 504 now
+/// and then, and the payer waits.
 const ASK_AGAIN: [Duration; 3] = [
     Duration::from_millis(50),
     Duration::from_millis(250),
     Duration::from_secs(1),
 ];
-/// Entities in a page: the most that Razorpay gives.
+/// Entities per page: Razorpay's maximum.
 const PAGE: usize = 100;
-/// Pages of one order's payments; each payment is a step that a person has to take.
+/// The most pages of one order's payments; each payment takes an action of the payer.
 const MOST_PAGES: usize = 50;
 
-/// How long authorized money waits for us to capture it, before Razorpay frees it. Longer than any outage that we want to
-/// get over; shorter than the five days that would pass otherwise before payers of what we let go have their money back.
+/// How long authorized money waits for a capture before Razorpay releases it. Longer than any outage that is to be
+/// bridged; shorter than the five days after which payers would otherwise get back money that was not captured.
 const CAPTURE_WITHIN_MINUTES: u32 = 24 * 60;
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RazorpayError {
-    /// Razorpay says no, and would say it again.
+    /// Razorpay refused the call; a retry would be refused again.
     #[error("Razorpay refused ({status}): {reason}: {description}")]
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// The machine-readable reason; empty when it gave none.
+        /// The machine-readable reason; empty if there is none.
         reason: String,
-        /// For people.
+        /// A text for humans.
         description: String,
     },
-    /// Our keys are wrong. The payer can do nothing about it.
+    /// Razorpay does not accept our keys. The payer cannot do anything about it.
     #[error("Razorpay does not accept the API keys")]
     Keys,
-    /// No answer, or none that makes sense. The call may have had its effect.
+    /// No answer, or an unusable one. The call may have had its effect.
     #[error("Razorpay could not be asked: {0}")]
     Unclear(String),
 }
@@ -68,7 +68,7 @@ pub struct Razorpay {
     keys: RazorpayKeys,
 }
 
-/// Who pays, as Razorpay wants to know it.
+/// The payer's contact details, which Razorpay requires.
 pub struct Payer {
     /// E-mail address.
     pub email: String,
@@ -76,12 +76,13 @@ pub struct Payer {
     pub contact: String,
 }
 
-/// A client for calls that are answered soon or not at all.
+/// An HTTP client with short timeouts.
 ///
 /// # Errors
-/// When there can be none.
+/// When it cannot be built.
 pub fn http_client() -> Result<reqwest::Client, String> {
-    // Two TLS back ends are in the tree; the first to be installed is everybody's, so a second call is fine.
+    // Two TLS back ends are in the dependency tree; the first one installed serves the process, and a second call has
+    // no effect.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT)
@@ -96,7 +97,7 @@ impl Razorpay {
     /// `base` is the URL without `/v1`.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
+    /// When no HTTP client can be built.
     pub fn new(base: &str, keys: RazorpayKeys) -> Result<Self, String> {
         Ok(Self {
             http: http_client()?,
@@ -110,16 +111,16 @@ impl Razorpay {
         &self.keys
     }
 
-    /// Makes an order whose payments wait for our capture.
+    /// Creates an order whose payments wait for a capture by this service.
     ///
     /// # Errors
-    /// When it was not made, or that is not known.
+    /// When it was not created, or that is unknown.
     pub async fn create_order(&self, order: &Order) -> Result<OrderEntity, RazorpayError> {
         let body = json!({
             "amount": order.amount,
             "currency": "INR",
             "receipt": order.receipt(),
-            // Whoever asks again, because an answer was lost or a process died, gets the same order.
+            // A retry, after a lost answer or a crash, gets the same order.
             "unique_receipt": true,
             "payment": {"capture": "manual", "capture_options": {
                 "manual_expiry_period": CAPTURE_WITHIN_MINUTES,
@@ -130,15 +131,16 @@ impl Razorpay {
         self.call(Verb::POST, "/v1/orders", Some(body), None).await
     }
 
-    /// The order that was made for ours, if one was.
+    /// Razorpay's order for ours, if there is one.
     ///
     /// # Errors
-    /// When that could not be found out.
+    /// When it could not be determined.
     pub async fn order_by_receipt(&self, order: &Order) -> Result<Option<OrderEntity>, RazorpayError> {
         let receipt = order.receipt();
         let path = format!("/v1/orders?receipt={receipt}&count=10");
         let found: Collection<OrderEntity> = self.call(Verb::GET, &path, None, None).await?;
-        // An order of a deleted payment or another receipt would be somebody else's money: compare, do not trust.
+        // The answer is compared, not trusted: an order of a deleted payment or with another receipt would be another
+        // payer's.
         Ok(found
             .items
             .into_iter()
@@ -170,7 +172,7 @@ impl Razorpay {
                     all.push(payment);
                 }
             }
-            // Razorpay does not say whether this list has pages; without, every page is the same.
+            // Razorpay does not document whether this list is paged; if it is not, every page is the same.
             if !full || all.len() == before {
                 return Ok(all);
             }
@@ -189,10 +191,10 @@ impl Razorpay {
         self.call(Verb::GET, &path, None, None).await
     }
 
-    /// Starts a payment from our side (server to server). Only the simulator lets anybody do that without a contract.
+    /// Starts a payment from this service (server to server). Without a special contract only the simulator allows it.
     ///
     /// # Errors
-    /// When it was not started, or that is not known.
+    /// When it was not started, or that is unknown.
     pub async fn start_payment(
         &self,
         order: &Order,
@@ -228,10 +230,10 @@ impl Razorpay {
             .await
     }
 
-    /// Takes the money of an authorized payment.
+    /// Captures an authorized payment.
     ///
     /// # Errors
-    /// When it was not taken, or that is not known.
+    /// When it was not captured, or that is unknown.
     pub async fn capture(&self, id: &str, amount: Paise) -> Result<PaymentEntity, RazorpayError> {
         let body = json!({"amount": amount, "currency": "INR"});
         self.call(
@@ -243,10 +245,10 @@ impl Razorpay {
         .await
     }
 
-    /// Sends money back. The same key gives the same refund, however often it is asked for.
+    /// Requests a refund. The same key gives the same refund, however often it is sent.
     ///
     /// # Errors
-    /// When it was not accepted, or that is not known.
+    /// When it was not accepted, or that is unknown.
     pub async fn refund(
         &self,
         payment: &str,
@@ -293,7 +295,7 @@ impl Razorpay {
             .await
     }
 
-    /// A page of all refunds that were made from then on, whoever asked for them; empty after the last.
+    /// A page of all refunds created since `from`, including those made at the dashboard; empty after the last.
     ///
     /// # Errors
     /// When it could not be fetched.
@@ -308,7 +310,7 @@ impl Razorpay {
         Ok(found.items)
     }
 
-    /// Calls; asks again when a question, which changes nothing, got no answer that makes sense.
+    /// Makes a call; a GET, which changes nothing, is retried when it gets no usable answer.
     async fn call<T: DeserializeOwned>(
         &self,
         verb: Verb,
@@ -362,7 +364,7 @@ impl Razorpay {
         if let Some(body) = body {
             request = request.json(body);
         }
-        // reqwest's errors name the URL, which holds no secret, but their sources say what really happened.
+        // reqwest's errors name the URL, which holds no secret, but only their sources give the cause.
         let unclear = |error: reqwest::Error| {
             let source = std::error::Error::source(&error)
                 .map(|source| format!(": {source}"))
@@ -378,7 +380,7 @@ impl Razorpay {
         if status == StatusCode::UNAUTHORIZED {
             return Err(RazorpayError::Keys);
         }
-        // Errors may come as HTML from something in between, and 409 and 429 mean "again, later".
+        // Errors may be HTML from a proxy in between; 409 and 429 mean "retry later".
         let error = serde_json::from_slice::<ErrorBody>(&bytes)
             .unwrap_or_default()
             .error;

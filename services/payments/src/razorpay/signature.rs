@@ -5,12 +5,12 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-/// Whether `signature` is that of `message`.
+/// Whether `signature` is a valid signature of `message`.
 pub fn is_valid(message: &[u8], signature: &str, key: &SecretString) -> bool {
     sign(message, key).is_some_and(|expected| expected.as_bytes().ct_eq(signature.as_bytes()).into())
 }
 
-/// The signature of `message`; none when the key is none.
+/// The signature of `message`; `None` when the key is invalid.
 pub fn sign(message: &[u8], key: &SecretString) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).ok()?;
     mac.update(message);
@@ -18,8 +18,8 @@ pub fn sign(message: &[u8], key: &SecretString) -> Option<String> {
     Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Whether the payer's browser brings what Razorpay signed for this payment of this order. `order` is the id that we
-/// stored, never the one that came with the request.
+/// Whether Razorpay signed this payment of this order in Checkout. `order` must be the stored id, never the one in the
+/// request.
 pub fn is_valid_checkout(order: &str, payment: &str, signature: &str, key: &SecretString) -> bool {
     is_valid(format!("{order}|{payment}").as_bytes(), signature, key)
 }

@@ -1,4 +1,4 @@
-//! Razorpay's entities, as far as we read them. Unknown fields are ignored: they may appear at any time.
+//! Razorpay's entities, as far as they are read. Unknown fields are ignored: Razorpay may add fields at any time.
 
 use common::{clock::from_millis, ids::RefundId, money::Paise};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -22,9 +22,9 @@ pub struct Collection<T> {
 pub struct OrderEntity {
     /// `order_...`
     pub id: String,
-    /// Ours.
+    /// The receipt, set by this service.
     pub receipt: Option<String>,
-    /// Paise that are still due.
+    /// The amount still due; paise.
     #[serde(default, deserialize_with = "maybe_paise")]
     pub amount_due: Option<Paise>,
 }
@@ -34,9 +34,9 @@ pub struct OrderEntity {
 pub struct PaymentEntity {
     /// `pay_...`
     pub id: String,
-    /// What it pays; none for payments that were not made for an order.
+    /// The order it pays; `None` for payments that were not made for an order.
     pub order_id: Option<String>,
-    /// Paise.
+    /// The amount; paise.
     #[serde(deserialize_with = "paise")]
     pub amount: Paise,
     /// ISO 4217.
@@ -46,19 +46,19 @@ pub struct PaymentEntity {
     /// The sum of its refunds that have not failed; paise.
     #[serde(default, deserialize_with = "maybe_paise")]
     pub amount_refunded: Option<Paise>,
-    /// How it is paid.
+    /// The payment method.
     #[serde(default)]
     pub method: Option<String>,
-    /// Whether the money was ever taken; a refunded payment need not have been captured.
+    /// Whether it was ever captured; a payment with the status `refunded` need not have been.
     #[serde(default, deserialize_with = "flag")]
     pub captured: Option<bool>,
-    /// Razorpay's share, tax included; paise.
+    /// Razorpay's fee, including tax; paise.
     #[serde(default, deserialize_with = "maybe_paise")]
     fee: Option<Paise>,
-    /// The tax in it; paise.
+    /// The tax in the fee; paise.
     #[serde(default, deserialize_with = "maybe_paise")]
     tax: Option<Paise>,
-    // Anything that is not as documented here is left out: no money hangs on it.
+    // Values of these fields that are not as documented are ignored: no amount depends on them.
     #[serde(default)]
     vpa: Value,
     #[serde(default)]
@@ -74,7 +74,7 @@ pub struct PaymentEntity {
 }
 
 impl PaymentEntity {
-    /// Its status, if it is none that payments are known to have.
+    /// The status, if it is not a known one.
     pub fn strange_status(&self) -> Option<&str> {
         Status::parse(&self.status)
             .is_none()
@@ -100,13 +100,13 @@ impl PaymentEntity {
         }
     }
 
-    /// What it tells, unless it is about something that is not ours.
+    /// The report of the payment. `None`: an unknown status, another currency than INR, or no order.
     pub fn report(&self, source: ReportedBy) -> Option<Report> {
         let status = Status::parse(&self.status)?;
-        // Money that was authorized and not captured comes back as "refunded, never captured": none moved.
+        // Authorized money that was not captured ends as "refunded" and not captured: no money moved.
         let status = match status {
             Status::Refunded if self.captured == Some(false) => Status::Released,
-            // Whether all is back is for the ledger of refunds to say.
+            // The ledger of refunds decides whether all is refunded.
             Status::Refunded => Status::Captured,
             status => status,
         };
@@ -143,17 +143,17 @@ impl PaymentEntity {
 pub struct PaymentCreated {
     /// `pay_...`
     pub razorpay_payment_id: String,
-    /// What the payer may do next.
+    /// The payer's next steps.
     #[serde(default)]
     pub next: Vec<NextStep>,
 }
 
-/// A step that the payer may take.
+/// A step for the payer.
 #[derive(Clone, Debug, Deserialize, serde::Serialize, utoipa::ToSchema)]
 pub struct NextStep {
     /// `redirect`, `otp_submit`, `poll`, ...
     pub action: String,
-    /// Where.
+    /// The URL of the step.
     #[serde(default)]
     #[schema(required = true)]
     pub url: Option<String>,
@@ -164,16 +164,16 @@ pub struct NextStep {
 pub struct RefundEntity {
     /// `rfnd_...`
     pub id: String,
-    /// Of which payment.
+    /// The refunded payment.
     #[serde(default)]
     pub payment_id: Option<String>,
-    /// Paise.
+    /// The amount; paise.
     #[serde(default, deserialize_with = "maybe_paise")]
     pub amount: Option<Paise>,
     /// `pending`, `processed` or `failed`; older webhooks leave it out.
     #[serde(default)]
     pub status: Option<String>,
-    /// Ours have [`REFUND_NOTE`]. A list when there are none.
+    /// The notes; refunds made by this service have [`REFUND_NOTE`]. A list when there are none.
     #[serde(default)]
     pub notes: Value,
     /// Seconds since 1970.
@@ -181,11 +181,11 @@ pub struct RefundEntity {
     pub created_at: Option<i64>,
 }
 
-/// The note that tells which of our refunds one at Razorpay is for.
+/// The note with the id of the service's refund that a refund at Razorpay was made for.
 pub const REFUND_NOTE: &str = "refund_id";
 
 impl RefundEntity {
-    /// What it tells; `None` when it does not say of which payment or how much.
+    /// The report of the refund; `None` when it lacks the payment or the amount.
     pub fn report(&self) -> Option<RefundReport> {
         let ours = self.notes[REFUND_NOTE].as_str();
         Some(RefundReport {
@@ -205,23 +205,23 @@ impl RefundEntity {
 /// The body of every error.
 #[derive(Debug, Default, Deserialize)]
 pub struct ErrorBody {
-    /// What is wrong.
+    /// The error.
     #[serde(default)]
     pub error: ErrorDetail,
 }
 
-/// What is wrong.
+/// The error.
 #[derive(Debug, Default, Deserialize)]
 pub struct ErrorDetail {
-    /// For people.
+    /// A text for humans.
     #[serde(default)]
     pub description: String,
-    /// For programs.
+    /// The machine-readable reason.
     #[serde(default)]
     pub reason: String,
 }
 
-/// An amount: an integer, or the same as text or with a fraction of nothing, as some webhooks have it.
+/// Reads an amount: an integer, or the same as text or with a zero fraction, as in some webhooks.
 fn paise<'de, D: Deserializer<'de>>(from: D) -> Result<Paise, D::Error> {
     let value = Value::deserialize(from)?;
     let text = match &value {
@@ -240,7 +240,7 @@ fn paise<'de, D: Deserializer<'de>>(from: D) -> Result<Paise, D::Error> {
         .ok_or_else(|| D::Error::custom(format!("not an amount in paise: {value}")))
 }
 
-/// The same, where it may be missing.
+/// The same for an optional amount.
 fn maybe_paise<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Paise>, D::Error> {
     match Value::deserialize(from)? {
         Value::Null => Ok(None),
@@ -248,7 +248,7 @@ fn maybe_paise<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Paise>, D::E
     }
 }
 
-/// Yes or no, as JSON, a number or text has it.
+/// Reads a boolean, written as JSON, a number or text.
 fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
     match Value::deserialize(from)? {
         Value::Null => Ok(None),

@@ -1,11 +1,11 @@
-//! What a webhook says, once its signature has proved that Razorpay says it.
+//! Reading webhooks, once the signature has been verified.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::types::{PaymentEntity, RefundEntity};
 
-/// The events that have an effect here. All others are taken and forgotten.
+/// The events that have an effect here. All others are accepted and ignored.
 const CONSUMED: [&str; 8] = [
     "payment.authorized",
     "payment.captured",
@@ -17,14 +17,14 @@ const CONSUMED: [&str; 8] = [
     "refund.speed_changed",
 ];
 
-/// What a webhook brings.
+/// The content of a webhook.
 #[derive(Debug, Default)]
 pub struct Webhook {
     /// `payment.captured`, ...
     pub event: String,
-    /// The payment it is about, as it was then.
+    /// The payment, as of the time of the event.
     pub payment: Option<PaymentEntity>,
-    /// The refund it is about.
+    /// The refund.
     pub refund: Option<RefundEntity>,
 }
 
@@ -32,17 +32,17 @@ pub struct Webhook {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{why}")]
 pub struct Unreadable {
-    /// `payment.captured`, ... as far as that can be read.
+    /// `payment.captured`, ... as far as it can be read.
     pub event: String,
-    /// What is not understood.
+    /// Why it is not understood.
     pub why: String,
 }
 
-/// Reads the body of a webhook. Of the entities only what is needed must be there: Razorpay adds fields, leaves others
-/// out and has several forms of one.
+/// Reads the body of a webhook. Only the needed fields of an entity are required: Razorpay adds fields, leaves others
+/// out and has several forms of some.
 ///
 /// # Errors
-/// When it is about money and cannot be understood, so that somebody has to look at it.
+/// When it is about money and cannot be understood, so that an operator has to look at it.
 pub fn read(body: &[u8]) -> Result<Webhook, Unreadable> {
     let unreadable = |event: &str, why: String| Unreadable {
         event: event.chars().take(64).collect(),

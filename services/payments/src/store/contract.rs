@@ -1,6 +1,6 @@
-//! What every adapter of the store must do. An adapter joins with one line: `crate::store_contract!(make, cases: 64);`.
+//! The contract suite of the store. An adapter joins with one line: `crate::store_contract!(make, cases: 64);`.
 //!
-//! A bug seen in one adapter becomes a rule here first.
+//! A bug found in one adapter becomes a rule here before it is fixed.
 
 #![expect(missing_docs, reason = "the names of the rules say what they ask")]
 
@@ -74,7 +74,7 @@ macro_rules! store_contract {
             runtime.block_on((fresh.finish)());
         }
     };
-    // What is damaged is looked at with other forms of queries than any that are planned for: no look at their plans.
+    // Damaged data is read with queries that no index is planned for, so query plans are not checked.
     (@damage $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test]
         async fn $rule() {
@@ -91,7 +91,7 @@ pub struct Fresh {
     pub store: S,
     /// Damages rows.
     pub damager: Damager,
-    /// What the adapter has to say of a rule's run; keeps alive what the store needs.
+    /// The adapter's own checks after a rule's run; keeps alive what the store needs.
     pub finish: Box<dyn FnOnce() -> BoxFuture<'static, ()>>,
 }
 
@@ -117,7 +117,7 @@ fn order() -> Order {
     }
 }
 
-/// An order that Razorpay knows.
+/// An order that exists at Razorpay.
 async fn open(store: &S) -> (Order, Fence) {
     let Opened::Ready {
         mut order,
@@ -240,7 +240,7 @@ pub async fn an_order_is_worked_on_by_one(store: S) {
         [],
         "it is being worked on"
     );
-    // Its worker dies: the reconciler takes over, once, and the dead one's close is void.
+    // The worker has died: the reconciler takes over, once, and the dead worker's close has no effect.
     let later = soon() + TimeDelta::seconds(20);
     let due = store.due_orders(soon(), later, 10).await.unwrap();
     assert_eq!(due.len(), 1);
@@ -456,7 +456,7 @@ pub async fn what_is_let_go_is_told_once_and_followed(store: S) {
         released,
         "a late report changes nothing"
     );
-    // Asked for once an hour, until Razorpay says so or must have done it.
+    // Followed once an hour, until Razorpay reports the release or must have made it.
     assert_eq!(store.due_releases(now(), 10).await.unwrap(), []);
     let due = store.due_releases(now() + hour, 10).await.unwrap();
     assert_eq!(due, std::slice::from_ref(&released));
@@ -468,16 +468,16 @@ pub async fn what_is_let_go_is_told_once_and_followed(store: S) {
     );
     assert_eq!(store.due_releases(now() + hour * 9, 10).await.unwrap(), []);
     assert_eq!(told(&store, "notifications").await, [kind::PAYMENT_FAILED]);
-    // One of which nobody ever hears.
+    // A release that is never reported.
     let silent = apply(&store, report(&order, "pay_2", Status::Authorized)).await;
     let_go(silent.id, RefundReason::Duplicate).await;
     assert_eq!(store.due_releases(now() + hour * 150, 10).await.unwrap().len(), 1);
     assert_eq!(store.due_releases(now() + hour * 999, 10).await.unwrap(), []);
-    // Somebody captured it all the same: it pays.
+    // It was captured at Razorpay all the same: it pays the order.
     let taken = apply(&store, report(&order, "pay_2", Status::Captured)).await;
     assert_eq!((taken.status, taken.decline), (Status::Captured, None));
     assert_eq!(told(&store, "events").await, [kind::PAYMENT_CAPTURED]);
-    // Nobody who has paid is told of what did not come.
+    // A payer who has paid is not notified of a released payment.
     let third = apply(&store, report(&order, "pay_3", Status::Authorized)).await;
     let_go(third.id, RefundReason::Duplicate).await;
     assert_eq!(told(&store, "notifications").await, [kind::PAYMENT_FAILED; 2]);
@@ -522,7 +522,7 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
             .collect::<Vec<_>>(),
         [(45_000, Paise(49_999)), (51_180, Paise(49_999))]
     );
-    // Less than was due goes back, and the order stays open for another.
+    // A payment of less than the amount due is refunded, and the order stays open for another one.
     let (order, _) = open(&store).await;
     apply(&store, report(&order, "pay_less", Status::Authorized)).await;
     let less = looked(paid(&order, "pay_less", 100), 49_899, false);
@@ -546,7 +546,7 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
     let whole = apply(&store, report(&order, "pay_whole", Status::Captured)).await;
     let known = store.statement(whole.id, order.user_id).await.unwrap().unwrap();
     assert_eq!((known.order.paid_by, known.refund), (Some(whole.id), None));
-    // A webhook does not ask; it has the order looked at.
+    // A webhook does not fetch the order from Razorpay; it has the reconciler look at it.
     let (order, fence) = open(&store).await;
     store.close_order(order.id, fence, None).await.unwrap();
     let odd = Some(paid(&order, "pay_odd", 100));
@@ -556,7 +556,7 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
             .await
             .unwrap()
     );
-    // Not before whoever is at work on it is done, and also when that has paid it.
+    // Not before the present lease of the order ends, and even if the order was paid meanwhile.
     let again = Order {
         id: OrderId::new(),
         ..order.clone()
@@ -583,7 +583,7 @@ pub async fn razorpays_order_decides_over_another_amount(store: S) {
     assert_eq!(owed, Some((RefundReason::Duplicate, false, None)));
     store.close_order(order.id, fence, None).await.unwrap();
     assert_eq!(look().await, None);
-    // Nothing is kept of what is asked about.
+    // Nothing is stored of a payment for which the order has to be fetched first.
     let (order, fence) = open(&store).await;
     store.close_order(order.id, fence, None).await.unwrap();
     let odd = Some(paid(&order, "pay_odder", 100));
@@ -626,9 +626,9 @@ pub async fn the_way_of_a_payment_is_kept(store: S) {
     for report in [
         told(Status::Created, ReportedBy::Answer, None, Some("HDFC")),
         told(Status::Authorized, ReportedBy::Webhook, None, None),
-        told(Status::Created, ReportedBy::Reconciler, None, None), // late
+        told(Status::Created, ReportedBy::Reconciler, None, None), // a late report
         told(Status::Captured, ReportedBy::Checkout, Some(1180), None),
-        told(Status::Captured, ReportedBy::Webhook, None, None), // twice
+        told(Status::Captured, ReportedBy::Webhook, None, None), // a repeated report
     ] {
         apply(&store, report).await;
     }
@@ -816,7 +816,7 @@ pub async fn keys_are_claimed_kept_and_given_back(store: S) {
     );
     store.release_key(key("{}")).await.unwrap();
     assert_eq!(store.claim_key(key("{}"), now(), soon()).await.unwrap(), None);
-    // A claim whose process died is free again when it has run out.
+    // The claim of a process that died can be taken again once it has expired.
     assert_eq!(
         store
             .claim_key(key("{}"), soon(), soon() + TimeDelta::seconds(20))
@@ -862,7 +862,7 @@ fn facts(order: &Order) -> EventFacts {
     }
 }
 
-/// A message as it comes out of the reader of the routes.
+/// A message as the route's extractor gives it.
 fn incoming(fact: Fact) -> Incoming<Fact> {
     Incoming {
         id: new_id(),

@@ -1,4 +1,4 @@
-//! What the others are told and tell, the same for every adapter.
+//! The messages that are published, the same from every adapter.
 
 use common::{
     clock::Timestamp,
@@ -12,7 +12,7 @@ use crate::domain::{
     refund::{Balance, Entry},
 };
 
-/// An order is paid.
+/// An order was paid.
 pub(super) fn captured(order: &Order, payment: &Payment, now: Timestamp) -> NewMessage {
     let told = PaymentCaptured {
         payment_id: payment.id,
@@ -26,7 +26,7 @@ pub(super) fn captured(order: &Order, payment: &Payment, now: Timestamp) -> NewM
     NewMessage::new(service::EVENTS, kind::PAYMENT_CAPTURED, payment.id, now, &told)
 }
 
-/// A payment did not work out just now, and nothing else has paid its order.
+/// A payment has just failed or was released, and its order is not paid. `None` otherwise.
 pub(super) fn failed(
     before: Option<&Payment>,
     payment: &Payment,
@@ -60,7 +60,7 @@ pub(super) fn failed(
     ))
 }
 
-/// All of a payment is back, and not by our doing.
+/// A payment was refunded in full, and not by this service.
 pub(super) fn reversed(order: &Order, payment: &Payment, now: Timestamp) -> NewMessage {
     let told = PaymentReversed {
         payment_id: payment.id,
@@ -69,7 +69,7 @@ pub(super) fn reversed(order: &Order, payment: &Payment, now: Timestamp) -> NewM
     NewMessage::new(service::EVENTS, kind::PAYMENT_REVERSED, payment.id, now, &told)
 }
 
-/// Money is on its way to the payer.
+/// A refund is on its way to the payer.
 pub(super) fn refunded(
     order: &Order,
     entry: &Entry,

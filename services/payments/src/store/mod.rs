@@ -1,4 +1,4 @@
-//! What the payments service keeps, in its own terms. Every method is one atomic decision.
+//! The store of the payments service, in the terms of its domain. Every method is one atomic decision.
 
 #[cfg(test)]
 pub mod contract;
@@ -41,88 +41,88 @@ mod table {
     pub const ENTRIES: &str = "payments.refund_entries";
 }
 
-/// When an order or refund that cannot be read is looked at again, in case somebody has mended it: money hangs on it.
+/// When an unreadable order or refund is tried again, in case it has been repaired: money depends on it.
 const UNREADABLE_AGAIN: TimeDelta = TimeDelta::days(1);
 
-/// When an order is looked at of which a webhook told what only Razorpay can explain: at once, by the reconciler, and also
-/// if another payment pays it first. No other look is at this time.
+/// The due time of an order after a webhook that only Razorpay's order can explain: the reconciler looks at it at once,
+/// even if another payment pays it first. No other due time has this value.
 const ASKED: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// How often Razorpay is asked whether money that we let go is free.
+/// How often Razorpay is asked whether a payment that this service released is released there.
 const FOLLOW_EVERY: TimeDelta = TimeDelta::hours(1);
 
-/// After this Razorpay has freed what was not captured, whether or not anybody told us: it does so after 5 days at most.
+/// After this Razorpay has released an uncaptured payment, whether or not that was reported: it does so after 5 days at
+/// most.
 const FOLLOW_FOR: TimeDelta = TimeDelta::days(6);
 
-/// What is kept as JSON.
+/// Serializes a value that is stored as JSON.
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-/// When a payment that was let go is looked at after now, if it is.
+/// When a payment that this service released is due to be followed again, if at all.
 fn follow_again(payment: &Payment, now: Timestamp) -> Option<Timestamp> {
     (now - payment.created_at < FOLLOW_FOR).then(|| now + FOLLOW_EVERY)
 }
 
-/// When a refund that failed at the payer's bank is made anew, after so many tries: seconds at first, a quarter of an hour
-/// in the end.
+/// When a refund that failed at the payer's bank is made again, after so many attempts: seconds at first, a quarter of
+/// an hour in the end.
 fn failed_again(now: Timestamp, attempts: u32) -> Timestamp {
     now + backoff((attempts + 2).min(12))
 }
 
-/// The mark of what [`Store::refunds_seen`] gives.
+/// The id of the mark for [`Store::refunds_seen`].
 const REFUNDS_SEEN: &str = "refunds";
 
-/// Razorpay sends a webhook again for 24 h, and on request for 15 days.
+/// How long ids of webhooks are kept: Razorpay retries a webhook for 24 h, and on request for 15 days.
 const WEBHOOKS_KEPT_MILLIS: i64 = 16 * 24 * 3600 * 1000;
 
-/// How long a webhook that cannot be understood waits for somebody to replay it. Its money is found by the reconciler
-/// long before.
+/// How long a parked webhook is kept for a replay. The reconciler finds its money long before that.
 const PARKED_KEPT_MILLIS: i64 = 90 * 24 * 3600 * 1000;
 
-/// A worker's right to work on an order or refund. Whoever took over later has a higher one.
+/// Proves a worker's lease of an order or refund. A later lease has a higher one.
 pub type Fence = i64;
 
-/// What became of a claim to work on an order.
+/// The result of opening an order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// Go ahead.
+    /// The order is leased to the caller.
     Ready {
         /// The order.
         order: Order,
-        /// The right to work on it.
+        /// Proves the lease.
         fence: Fence,
-        /// It was made just now, so Razorpay cannot know it yet.
+        /// Whether it was just created, so that it cannot exist at Razorpay yet.
         fresh: bool,
     },
     /// It is paid.
     Paid(PaymentId),
-    /// Somebody works on it right now.
+    /// It is leased to another worker.
     Busy,
 }
 
-/// What a report came to.
+/// The result of a report.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// The order is none of ours.
+    /// The order is not ours.
     Unknown,
-    /// Money was captured that is not the order's amount. Nothing is noted before [`Report::order_is`] says what
-    /// Razorpay makes of it.
+    /// The captured amount is not the order's. Nothing is stored before [`Report::order_is`] has the state of the order
+    /// at Razorpay.
     Ask,
-    /// The payment as it stands now.
+    /// The payment after the report.
     Known {
-        /// Its order.
+        /// The order.
         order: Box<Order>,
         /// The payment.
         payment: Box<Payment>,
-        /// The message to events about this payment that has yet to be delivered.
+        /// The message to events about this payment, if it is still to be delivered.
         message: Option<i64>,
     },
 }
 
 impl Applied {
-    /// When the reconciler is to look at the order after a webhook: money waits to be captured or let go, unless the
-    /// payer's own request is about to, or only Razorpay can explain it ([`ASKED`]).
+    /// When the reconciler is to look at the order after a webhook: when money waits to be captured or released, unless
+    /// the payer's own request is about to do so, or when only Razorpay's order can explain the amount ([`ASKED`]).
     fn look_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Known { payment, .. } => (payment.status == Status::Authorized).then_some(now),
@@ -132,22 +132,22 @@ impl Applied {
     }
 }
 
-/// A payment as its payer sees it.
+/// A payment with its order and refund, as the payer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The payment.
     pub payment: Payment,
-    /// What it pays.
+    /// The order it pays.
     pub order: Order,
-    /// Its way back, when all of it is on one.
+    /// The refund, if the whole payment is or was to be refunded.
     pub refund: Option<RefundState>,
-    /// How much is back.
+    /// The amount refunded.
     pub refunded: Paise,
 }
 
 impl Statement {
-    /// The statement of a payment that has just paid its order, which is what is kept under the request's key. Of money
-    /// beside the order's one payment nothing is kept: it goes back.
+    /// The statement of a payment that has just paid its order, for the answer that is stored under the request's key.
+    /// `None` for any other payment of the order: it is refunded.
     fn just_paid(payment: &Payment, order: &Order) -> Option<Self> {
         let pays = payment.status == Status::Captured && order.paid_by == Some(payment.id);
         pays.then(|| Self {
@@ -162,39 +162,39 @@ impl Statement {
 /// Whose payments are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaymentsOf {
-    /// Those that somebody has made.
+    /// Those of this payer.
     Payer(UserId),
-    /// Those for an event.
+    /// Those for this event.
     Event(EventId),
 }
 
-/// Which of them.
+/// A filter of payments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PaymentFilter {
     /// Only with this status.
     pub status: Option<Status>,
     /// Only for this event.
     pub event: Option<EventId>,
-    /// Made then or later.
+    /// Created at this time or later.
     pub from: Option<Timestamp>,
-    /// Made before then.
+    /// Created before this time.
     pub to: Option<Timestamp>,
 }
 
-/// Why all of a payment goes back, and how far that is.
+/// Why a payment is refunded in full, and the progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundState {
-    /// Why.
+    /// The reason.
     pub reason: RefundReason,
-    /// Whether all is back.
+    /// Whether all is refunded.
     pub done: bool,
-    /// What Razorpay says when it refuses to send it back.
+    /// Razorpay's error when it refuses the refund.
     pub refused: Option<String>,
 }
 
 impl RefundState {
-    /// Of a payment with this duty of ours, if there is one: its reason, whether it is through, and what Razorpay says
-    /// against it.
+    /// The state for a payment with this [`Refund`](crate::domain::refund::Refund), if there is one: its reason,
+    /// whether it is done, and Razorpay's refusal.
     fn of(payment: &Payment, owed: Option<(RefundReason, bool, Option<String>)>) -> Option<Self> {
         let by_others =
             || (payment.status == Status::Refunded).then_some((RefundReason::Organizer, true, None));
@@ -206,12 +206,12 @@ impl RefundState {
     }
 }
 
-/// What a webhook tells of a refund.
+/// The content of a webhook about a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundNews {
-    /// Everything that the ledger needs.
+    /// All that the ledger needs.
     Report(RefundReport),
-    /// Only which one it is about: its payment is looked at.
+    /// Only the refund's id: its payment is due to be looked at.
     Id(String),
 }
 
@@ -220,22 +220,22 @@ pub enum RefundNews {
 pub struct Parked {
     /// Razorpay's id of the event.
     pub id: String,
-    /// `payment.captured`, ... as far as that can be read.
+    /// `payment.captured`, ... as far as it can be read.
     pub event: String,
-    /// The body as it came.
+    /// The raw body.
     pub body: Vec<u8>,
-    /// What is not understood.
+    /// Why it is not understood.
     pub why: String,
-    /// When it came.
+    /// When it was received.
     pub received_at: Timestamp,
 }
 
-/// What a person should look at.
+/// Counts of what an operator should look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stuck {
     /// Payments authorized long ago and neither captured nor released.
     pub payments: u64,
-    /// Refunds tried in vain more than three times.
+    /// Open refunds with more than three attempts.
     pub refunds: u64,
     /// Webhooks that could not be understood.
     pub webhooks: u64,
@@ -244,7 +244,7 @@ pub struct Stuck {
 /// The answer to a captured payment, to be stored in the commit that captures it.
 pub type Captured = (Option<Key>, fn(&Statement) -> Answer);
 
-/// A report on which no answer depends: there is none to keep.
+/// For a report without an answer to store.
 const NO_ANSWER: Captured = (None, |_| Answer {
     status: 200,
     body: Vec::new(),
@@ -260,26 +260,26 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Refusal>, StoreError>;
-    /// Gives a claimed key back.
+    /// Releases a claimed key.
     async fn release_key(&self, key: Key) -> Result<(), StoreError>;
-    /// Forgets a key with its answer: the money for it goes back.
+    /// Deletes a key with its answer: its payment is refunded.
     async fn forget_key(&self, key: Key) -> Result<(), StoreError>;
-    /// Keeps the answer to a request whose effect is stored already.
+    /// Stores the answer to a request whose effect is stored already.
     async fn keep_answer(&self, key: Key, answer: Answer, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The order of this registration, made if there is none, with the right to work on it until `until`. Should the
-    /// worker die, the reconciler takes over then.
+    /// Leases the order of a registration until `until`; it is created if there is none. If the worker dies, the
+    /// reconciler takes over then.
     async fn open_order(&self, order: Order, now: Timestamp, until: Timestamp) -> Result<Opened, StoreError>;
-    /// Notes Razorpay's id of an order, unless one was noted before; gives the one that counts.
+    /// Stores Razorpay's id of an order, unless one is stored already; returns the stored one.
     async fn set_razorpay_order(&self, id: OrderId, razorpay_id: String) -> Result<String, StoreError>;
-    /// Ends the work on an order; the reconciler looks at it at `reconcile_at`, or never.
+    /// Ends the lease of an order; the reconciler looks at it at `reconcile_at`, or never.
     async fn close_order(
         &self,
         id: OrderId,
         fence: Fence,
         reconcile_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
-    /// Open orders whose time has come, with the right to work on them.
+    /// Leases open orders that are due.
     async fn due_orders(
         &self,
         now: Timestamp,
@@ -289,14 +289,14 @@ pub trait Store: Send + Sync {
     /// The order with this id at Razorpay.
     async fn order_by_razorpay_id(&self, razorpay_id: String) -> Result<Option<Order>, StoreError>;
 
-    /// Records what somebody says of a payment: the one way in which payments change. The first capture of an order
-    /// pays it and tells events; a further one is sent back. The answer is kept when the payment is captured.
+    /// Records a report of a payment; reports from every source go through here. The first capture of an order pays it
+    /// and is published to events; a further one is refunded. The answer is stored when the payment is captured.
     async fn apply(&self, report: Report, now: Timestamp, answer: Captured) -> Result<Applied, StoreError>;
-    /// Keeps the steps that the payer may take, as JSON, for who asks again while the payment waits.
+    /// Stores the payer's next steps, as JSON, for a repeated request while the payment waits.
     async fn keep_steps(&self, id: PaymentId, steps: String) -> Result<(), StoreError>;
-    /// The steps that were kept for a payment.
+    /// The steps that were stored for a payment.
     async fn steps(&self, id: PaymentId) -> Result<Option<String>, StoreError>;
-    /// Notes that a payment's money is not to be captured, and tells its payer; gives the payment as it stands then.
+    /// Releases a payment, whose money is not to be captured, and notifies its payer; returns the payment afterwards.
     /// One that is not authorized stays as it is.
     async fn let_go(
         &self,
@@ -304,10 +304,9 @@ pub trait Store: Send + Sync {
         reason: RefundReason,
         now: Timestamp,
     ) -> Result<Option<Payment>, StoreError>;
-    /// Payments that were let go and of which we have not heard that the bank has freed their money, each at most once
-    /// an hour.
+    /// Payments released by this service whose release Razorpay has not reported yet, each at most once an hour.
     async fn due_releases(&self, now: Timestamp, limit: usize) -> Result<Vec<Payment>, StoreError>;
-    /// Records a webhook once: the report and refund it brings, and its id, are one commit. `false`: known already.
+    /// Records a webhook once: its id, report and refund are one commit. `false`: recorded before.
     async fn take_webhook(
         &self,
         event_id: String,
@@ -315,7 +314,7 @@ pub trait Store: Send + Sync {
         refund: Option<RefundNews>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Takes messages in, each once: money to be sent back.
+    /// Consumes messages, each once: payments to be refunded.
     async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
 
     /// A payment of this payer.
@@ -328,25 +327,27 @@ pub trait Store: Send + Sync {
         page: Page,
     ) -> Result<(Vec<Statement>, Option<Cursor>), StoreError>;
 
-    /// Refunds whose time has come, with the right to work on them.
+    /// Leases refunds that are due.
     async fn due_refunds(
         &self,
         now: Timestamp,
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Refund, Fence)>, StoreError>;
-    /// Takes what Razorpay says of refunds into the ledger, whoever asked for them, with all that follows from it
-    /// ([`on_entry`](crate::domain::refund::on_entry)); gives the entries that changed. Refunds of payments that are not ours, or were never captured, are left out.
+    /// Records reports of refunds in the ledger, including those made at the dashboard, with all effects
+    /// ([`on_entry`](crate::domain::refund::on_entry)); returns the entries that changed. Refunds of payments that are
+    /// not ours, or were never captured, are ignored.
     async fn note_refunds(&self, told: Vec<RefundReport>, now: Timestamp) -> Result<Vec<Entry>, StoreError>;
     /// The ledger of a payment, oldest first.
     async fn entries(&self, payment: PaymentId) -> Result<Vec<Entry>, StoreError>;
-    /// Refunds at Razorpay that are pending although we owe nothing, and have not been looked at since `before`.
+    /// Pending refunds at Razorpay without an open [`Refund`] that have not been looked at since `before`.
     async fn pending_entries(&self, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError>;
-    /// Ends a look at a refund that is through.
+    /// Ends the lease of a refund that is done.
     async fn refund_done(&self, id: RefundId, fence: Fence) -> Result<(), StoreError>;
-    /// Ends a look at a refund that Razorpay has taken on. The next is at `again`, unless it is through.
+    /// Ends the lease of a refund that Razorpay has accepted. It is due again at `again`, unless it is done.
     async fn refund_waits(&self, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError>;
-    /// A try came to nothing; look again at `again`. `refused`: Razorpay says no, and would say it again.
+    /// Ends the lease of a refund after a failed attempt; it is due again at `again`. `refused`: Razorpay refused it,
+    /// and would refuse a retry.
     async fn refund_retry(
         &self,
         id: RefundId,
@@ -357,24 +358,24 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
     /// A page of all payments with their refunds, in the order of their ids, for the check of the ledger.
     async fn ledger(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<Line>, StoreError>;
-    /// Until when all refunds at Razorpay have been looked at.
+    /// The time up to which the sweep has read all refunds at Razorpay.
     async fn refunds_seen(&self) -> Result<Option<Timestamp>, StoreError>;
-    /// Notes that.
+    /// Stores that time.
     async fn set_refunds_seen(&self, until: Timestamp) -> Result<(), StoreError>;
 
-    /// Keeps a webhook that cannot be understood, once however often it comes.
+    /// Parks a webhook that cannot be understood; once, however often it is received.
     async fn park_webhook(&self, parked: Parked) -> Result<(), StoreError>;
-    /// The parked webhooks, oldest first, at most 1,000. Taking one in under its id ends its being parked.
+    /// The parked webhooks, oldest first, at most 1,000. [`Store::take_webhook`] with its id removes one.
     async fn parked_webhooks(&self) -> Result<Vec<Parked>, StoreError>;
-    /// What a person should look at; payments count when they were authorized before `since`.
+    /// Counts of what an operator should look at; authorized payments count when they were created before `since`.
     async fn stuck(&self, since: Timestamp) -> Result<Stuck, StoreError>;
-    /// Drops what has been kept long enough.
+    /// Deletes data past its retention.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// Whether changes can be made.
+    /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;
-    /// The messages to others.
+    /// The outbox.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
-    /// Rung after a commit that may have stored messages or made refunds.
+    /// The wake signal, sent after a commit that may have stored messages or refunds.
     fn wake_signal(&self) -> WakeSignal;
 }
 

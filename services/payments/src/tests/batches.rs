@@ -1,4 +1,4 @@
-//! Messages from events, in batches: each has a receipt of its own, and money goes back once.
+//! Messages from events, in batches: each has a receipt of its own, and a payment is refunded once.
 
 use chrono_tz::Tz;
 use common::{

@@ -1,4 +1,4 @@
-//! The events service is down, or its responses make no sense: the payer's response, and what is stored.
+//! The events service is down, or its responses are unusable: the payer's response, and what is stored.
 
 use axum::http::header;
 use common::{http::Upstream, ids::EventId};
@@ -11,7 +11,7 @@ use super::{
     troubles::Trouble,
 };
 
-/// Responses that make no sense, or report an error of the events service.
+/// Unusable responses, and errors of the events service.
 fn no_answers() -> Vec<(u16, String)> {
     let problem = |status: u16, code: &str| {
         let body = json!({"status": status, "code": code, "detail": "Something about the inside."});

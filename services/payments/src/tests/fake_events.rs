@@ -1,4 +1,4 @@
-//! An events service that holds a seat for everybody.
+//! A fake events service that holds a seat for every payer.
 
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 
@@ -24,7 +24,7 @@ use serde_json::json;
 
 use super::troubles::{Troubles, json};
 
-/// What every seat costs.
+/// The price of every seat, in paise.
 pub const PRICE: i64 = 50_000;
 
 /// The calls by name.

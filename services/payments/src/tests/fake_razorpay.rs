@@ -1,4 +1,4 @@
-//! A Razorpay on a port, as far as a payment needs it.
+//! A fake Razorpay on a port, as far as a payment needs it.
 
 use std::{net::Ipv4Addr, sync::Arc};
 

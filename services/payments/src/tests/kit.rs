@@ -65,7 +65,6 @@ pub struct Service {
     _dir: TempDir,
 }
 
-/// A signed-in user.
 impl Service {
     /// A service that starts payments by itself, as with the simulator.
     pub async fn start() -> Self {

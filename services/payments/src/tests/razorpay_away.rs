@@ -1,4 +1,5 @@
-//! Razorpay refuses, fails, or its responses make no sense: the payer's response, what is stored, and that a retry pays once.
+//! Razorpay refuses, fails, or its responses are unusable: the payer's response, what is stored, and that a retry pays
+//! once.
 
 use common::ids::EventId;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! The store fails at each call of a payment, before the call has its effect or after it. A retry pays once, and reports
-//! the payment.
+//! The store fails at each call of a payment, before the call has its effect or after it. A retry pays once, and
+//! returns the payment.
 
 use common::ids::EventId;
 use futures_util::{StreamExt, stream};
@@ -54,7 +54,7 @@ async fn fails_once(way: Way, step: usize, when: When) {
         assert_eq!(answer.status, 503, "{what}: {}", answer.body);
         answer = answer.unavailable();
     }
-    // A claim or lease that was not released ends with its time.
+    // A claim or lease that was not released expires.
     for _ in 0..3 {
         if !answer.status.is_success() && answer.body["code"] != "already_paid" {
             let cut_off = ["idempotency_key_in_flight", "payment_in_progress"];

@@ -1,4 +1,4 @@
-//! Background work: what a crash, a slow bank or a lost answer left undone.
+//! Background work: finishing what a crash, a slow bank or a lost answer has interrupted.
 
 mod reconciler;
 mod refunds;
@@ -19,14 +19,14 @@ pub use self::{
 };
 use crate::app::App;
 
-/// A wake can be lost with the request that caused it; then this finds the work.
+/// The polling interval: a wake signal can be lost with the request that caused it, and then polling finds the work.
 const POLL: Duration = Duration::from_secs(1);
-/// Orders or refunds at once.
+/// The most orders or refunds at once.
 const AT_ONCE: usize = 20;
-/// How often what has been kept long enough is dropped.
+/// How often data past its retention is deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
-/// Drops what has been kept long enough.
+/// Deletes data past its retention.
 pub async fn tidy(app: App, stop: CancellationToken) {
     rounds("tidy payments", Pace::every(TIDY_EVERY), stop, || async {
         app.store.tidy(app.clock.now()).await?;

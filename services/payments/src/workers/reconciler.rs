@@ -1,4 +1,4 @@
-//! The reconciler: asks Razorpay about orders that stayed open, so that money taken is never forgotten.
+//! The reconciler: asks Razorpay about open orders, so that no payment is missed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::{AT_ONCE, POLL};
 use crate::{app::App, domain::order::Order, flow, store::Fence};
 
-/// Razorpay polls banks for up to five days; after that no money can come any more.
+/// Orders older than this are given up: Razorpay polls banks for up to five days, and no payment can come after that.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(6);
 
-/// Between two looks for payments whose hour has come.
+/// The interval between two looks for released payments that are due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Looks at open orders until the stop.
+/// Reconciles open orders until the stop.
 pub async fn reconcile_orders(app: App, wake: Arc<Notify>, stop: CancellationToken) {
     let pace = Pace::every(POLL).woken_by(wake);
     rounds("reconciler", pace, stop, || async {
@@ -44,7 +44,7 @@ async fn round(app: &App) -> Result<usize, StoreError> {
     Ok(found)
 }
 
-/// Asks about payments that were let go until the stop. They are looked at once an hour each, so nothing wakes for them.
+/// Follows payments released by this service until the stop. Each is due once an hour, so no wake signal is needed.
 pub async fn follow_releases(app: App, stop: CancellationToken) {
     rounds("released payments", Pace::every(LOOK_EVERY), stop, || async {
         for payment in app.store.due_releases(app.clock.now(), AT_ONCE).await? {
@@ -67,7 +67,7 @@ async fn look(app: &App, order: Order, fence: Fence) {
             None
         }
         Ok(false) if age > GIVE_UP_AFTER => None,
-        // A tenth of its age: seconds while the payer is at it, hours when a bank is slow.
+        // After a tenth of its age: seconds while the payer is active, up to an hour when a bank is slow.
         Ok(false) => Some(
             age.to_std()
                 .unwrap_or_default()

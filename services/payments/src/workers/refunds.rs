@@ -1,5 +1,5 @@
-//! Refunds: everything that Razorpay has of a payment is looked at, what is left is asked for, and it is followed until
-//! the money is back.
+//! The refund worker: reads all refunds that Razorpay has of a payment, requests what is left, and follows it until all
+//! is refunded.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     store::Fence,
 };
 
-/// How long a refund that Razorpay has taken on is left alone. Webhooks shorten it.
+/// The pause between two looks at a refund that Razorpay has accepted. Webhooks shorten it.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Makes and follows refunds until the stop.
@@ -93,7 +93,7 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
     }
 }
 
-/// Takes the next step; gives whether all is back.
+/// Takes the next step; returns whether all is refunded.
 async fn step(app: &App, refund: &Refund) -> Result<bool, Trouble> {
     let known = app.razorpay.refunds_of(&refund.razorpay_payment_id).await?;
     note(app, &refund.razorpay_payment_id, known).await?;
@@ -114,7 +114,7 @@ async fn step(app: &App, refund: &Refund) -> Result<bool, Trouble> {
     }
 }
 
-/// Takes what Razorpay has of a payment into the ledger.
+/// Records Razorpay's refunds of a payment in the ledger.
 async fn note(app: &App, payment: &str, told: Vec<RefundEntity>) -> Result<(), StoreError> {
     let reports = told.into_iter().filter_map(|mut entity| {
         entity.payment_id.get_or_insert_with(|| payment.to_owned());
@@ -125,7 +125,7 @@ async fn note(app: &App, payment: &str, told: Vec<RefundEntity>) -> Result<(), S
     Ok(())
 }
 
-/// The line in the log about a change in the ledger.
+/// Logs a change in the ledger.
 pub(super) fn log_entry(entry: &Entry) {
     let (razorpay_id, payment_id, amount_paise) = (&entry.id, entry.payment_id, entry.amount.0);
     let ours = entry.refund_id.is_some();

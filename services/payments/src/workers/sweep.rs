@@ -1,4 +1,5 @@
-//! The sweep: refunds of which no webhook told, made at Razorpay by somebody else or settled while nobody listened.
+//! The sweep: finds refunds that no webhook has reported, because they were made at Razorpay's dashboard or settled
+//! during an outage.
 
 use std::time::Duration;
 
@@ -13,15 +14,15 @@ use tokio_util::sync::CancellationToken;
 use super::{AT_ONCE, refunds::log_entry};
 use crate::{app::App, problems::provider_problem, razorpay::types::RefundEntity};
 
-/// How often it is looked whether a sweep is due.
+/// How often to check whether a sweep is due.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How often everything is looked at.
+/// The interval between sweeps.
 const EVERY: TimeDelta = TimeDelta::hours(1);
-/// How much of what was looked at is looked at again: Razorpay's lists may lag behind.
+/// The overlap of two sweeps: Razorpay's lists may lag behind.
 const OVERLAP: TimeDelta = TimeDelta::days(1);
-/// How far the first look goes back.
+/// How far back the first sweep goes.
 const AT_FIRST: TimeDelta = TimeDelta::days(30);
-/// Pages of one sweep: 100,000 refunds.
+/// The most pages of one sweep: 100,000 refunds.
 const MOST_PAGES: usize = 1_000;
 
 /// Sweeps until the stop.
@@ -33,7 +34,7 @@ pub async fn sweep_refunds(app: App, stop: CancellationToken) {
     .await;
 }
 
-/// Looks, unless this or another process has done so within the hour.
+/// Sweeps, unless this or another process has done so within the hour.
 async fn round(app: &App) -> Result<(), common::problem::ApiError> {
     let now = app.clock.now();
     let seen = app.store.refunds_seen().await?;
@@ -54,7 +55,7 @@ async fn round(app: &App) -> Result<(), common::problem::ApiError> {
     Ok(())
 }
 
-/// Takes every refund that was made since then into the ledger, as far as it is of a payment of ours.
+/// Records every refund of our payments that was created since `from` in the ledger.
 async fn all_since(app: &App, from: Timestamp) -> Result<(), common::problem::ApiError> {
     for page in 0..MOST_PAGES {
         let found = app

@@ -1,4 +1,4 @@
-//! What money does to registrations.
+//! The effect of payments on registrations.
 
 use super::*;
 
@@ -38,7 +38,7 @@ pub async fn capture_confirms_once(store: S) {
         found.registration.payment_id
     };
     assert_eq!(of().await, Some(payment));
-    consume(&store, captured(&held, payment), now()).await; // the same money in another message
+    consume(&store, captured(&held, payment), now()).await; // the same payment in another message
     assert_eq!(
         kinds_for(&store, "notifications").await,
         [kind::REGISTRATION_CONFIRMED]
@@ -49,7 +49,7 @@ pub async fn capture_confirms_once(store: S) {
         .await
         .unwrap();
     assert_eq!((claim.confirmed, claim.payment_id), (true, Some(payment)));
-    // A second payment for what is paid goes back.
+    // A second payment for a paid registration is refunded.
     consume(&store, captured(&held, PaymentId::new()), now()).await;
     assert_eq!(kinds_for(&store, "payments").await, [kind::PAYMENT_REFUSED]);
     let free = created(&store, draft(None, 0)).await;
@@ -191,9 +191,9 @@ pub async fn late_money_finds_the_live_registration(store: S) {
     };
     assert_eq!(of().await, Some(payment));
     assert_eq!(seats(&store, event.id).await, 1);
-    consume(&store, captured(&old, payment), later).await; // the same money in another message
+    consume(&store, captured(&old, payment), later).await; // the same payment in another message
     assert_eq!(kinds_for(&store, "payments").await, Vec::<String>::new());
-    // What comes for either now goes back.
+    // A further payment for either is refunded.
     consume(&store, captured(&old, PaymentId::new()), later).await;
     consume(&store, captured(&live, PaymentId::new()), later).await;
     assert_eq!(kinds_for(&store, "payments").await, [kind::PAYMENT_REFUSED; 2]);
@@ -206,7 +206,7 @@ pub async fn late_money_finds_the_live_registration(store: S) {
     let told = store.outbox().due("payments", far, 1000).await.unwrap();
     let ended: RegistrationEnded = told.last().unwrap().event.data().unwrap();
     assert_eq!(ended.payment_id, Some(payment), "it was made for another order");
-    // Payments sends the money of what was cancelled back by itself: it buys nothing else.
+    // Payments refunds a cancelled registration by itself: the money pays for no other one.
     let next = register(&store, event.id, user, later)
         .await
         .unwrap()
@@ -253,13 +253,13 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
         before,
         until,
     };
-    // Time enough is left.
+    // Enough time is left.
     assert_eq!(secure(held.id, 100, now()).await, fine(None));
     assert_eq!(
         secure(held.id, 99, now()).await,
         refused(RefundReason::WrongAmount)
     );
-    // Not enough: the hold lasts longer, and for nobody else than for this capture.
+    // Not enough time: the hold is extended, for this capture only.
     let (ends, minute) = (now() + TimeDelta::seconds(900), TimeDelta::seconds(60));
     let late = ends - TimeDelta::seconds(5);
     let hold = extended(ends, late + minute);
@@ -270,7 +270,7 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
     store.expire_holds(ends, 10).await.unwrap();
     assert_eq!(statuses(&store, user, ends).await, ["expired"]);
     assert_eq!(seats(&store, event.id).await, 0);
-    // Gone, and the seat is free: it is taken again.
+    // The hold has expired and the seat is free: it is taken again.
     let hold = extended(ends, ends + minute);
     assert_eq!(secure(held.id, 100, ends).await, fine(Some(hold.clone())));
     assert_eq!(statuses(&store, user, ends).await, ["pending_payment"]);
@@ -280,7 +280,7 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
     store.release_hold(hold.clone()).await.unwrap();
     store.expire_holds(ends, 10).await.unwrap();
     assert_eq!(seats(&store, event.id).await, 0);
-    // So it is by a clock that was put back to long before the hold would have ended.
+    // The same with a clock that was set back to long before the end of the hold.
     let early = ends - TimeDelta::seconds(600);
     let hold = extended(early, early + minute);
     assert_eq!(secure(held.id, 100, early).await, fine(Some(hold.clone())));
@@ -290,7 +290,7 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
     store.expire_holds(ends, 10).await.unwrap();
     assert_eq!(seats(&store, event.id).await, 0);
     let hold = extended(ends, ends + minute);
-    // Another has the seat now.
+    // Another user has the seat now.
     let other = register(&store, event.id, UserId::new(), ends)
         .await
         .unwrap()
@@ -298,7 +298,7 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
     assert_eq!(secure(held.id, 100, ends).await, refused(RefundReason::NoSeat));
     store.release_hold(hold).await.unwrap();
     assert_eq!(statuses(&store, user, ends).await, ["expired"]);
-    // What is confirmed is no hold any more.
+    // A confirmed registration has no hold to release.
     let hold = secure(other.id, 100, ends + TimeDelta::seconds(899))
         .await
         .unwrap();

@@ -34,7 +34,7 @@ pub async fn outbox_keeps_order_and_fences(store: S) {
         None,
         "taken once"
     );
-    // The first is refused for now: the later one of its subject waits with it, the other subject does not.
+    // The first is to be retried: the later one of its subject waits with it, the other subject does not.
     let retry_at = Some(now() + TimeDelta::seconds(5));
     let failed = vec![Failure {
         seq: waiting[0].seq,
@@ -49,7 +49,8 @@ pub async fn outbox_keeps_order_and_fences(store: S) {
     );
     assert_eq!(due(now()).await.len(), 0);
     assert_eq!(due(now() + TimeDelta::seconds(5)).await.len(), 2);
-    // The clock is put back: a lease that outlasts its length is no longer one, a slightly fast clock's is.
+    // The clock is set back: a lease with more than twice its length left counts as expired; one from a slightly fast
+    // clock is valid.
     let back = |seconds| {
         let at = now() - TimeDelta::seconds(seconds);
         outbox.lease("notifications", two, at, at + TimeDelta::seconds(30))
@@ -62,7 +63,7 @@ pub async fn outbox_keeps_order_and_fences(store: S) {
         .await
         .unwrap()
         .unwrap();
-    // A relay that lost its lease can settle nothing.
+    // A relay with an expired lease cannot settle anything.
     let newer = outbox
         .lease("notifications", two, until, until + TimeDelta::seconds(30))
         .await
@@ -103,7 +104,7 @@ pub async fn what_waits_holds_up_only_its_own_subject(store: S) {
     };
     let all = due(10).await;
     assert_eq!((all.len(), due(2).await), (5, all[..2].to_vec()));
-    // The first four wait: a relay that asks for two at a time finds the one behind them.
+    // The first four wait for their retry: a relay that reads two at a time finds the one behind them.
     let refused = all[..4]
         .iter()
         .map(|seq| failure(*seq, Some(now() + TimeDelta::seconds(5))));
@@ -153,7 +154,7 @@ pub async fn dead_letters_are_listed_redriven_and_dropped(store: S) {
             ("notifications", "no")
         );
     }
-    // Redriven: the same message as new, at the end, behind what its subject has meanwhile.
+    // Redriven: the same message with no attempts, at the end, behind the newer messages of its subject.
     let first = dead[0].id;
     assert_eq!(outbox.redrive(vec![first, new_id()]).await.unwrap(), 1);
     assert_eq!(outbox.redrive(vec![first]).await.unwrap(), 0, "once");
@@ -163,7 +164,7 @@ pub async fn dead_letters_are_listed_redriven_and_dropped(store: S) {
         .map(|waiting| (waiting.event.id, waiting.attempts))
         .collect();
     assert_eq!(due, [(waiting[2].event.id, 0), (first, 0)]);
-    // Dropped: gone.
+    // Dropped: deleted.
     assert_eq!(
         outbox.drop_dead_letters(vec![dead[1].id, first]).await.unwrap(),
         1

@@ -1,4 +1,4 @@
-//! One row that cannot be read stops nothing but itself.
+//! An unreadable row affects nothing but itself.
 
 use test_kit::damage::{Bad, Damage, Uuid};
 
@@ -57,7 +57,7 @@ pub async fn an_unreadable_event_is_left_out_of_lists(fresh: Fresh) {
         assert_eq!(mine.next.is_some(), limit == 1);
     }
     assert!(store.event(ids[0]).await.is_err());
-    // Others can be registered for, and this one's own registrations are left out.
+    // Other events can be registered for; the registrations of this one are left out.
     let user = UserId::new();
     register(store, ids[1], user, now()).await.unwrap();
     register(store, ids[4], user, now()).await.unwrap();
@@ -89,7 +89,7 @@ pub async fn an_unreadable_registration_is_left_out_and_ended_with_the_others(fr
     assert!(store.registration(ids[0], users[0], now()).await.is_err());
     assert!(register(store, event.id, users[0], now()).await.is_err());
     assert!(register(store, event.id, UserId::new(), now()).await.is_ok());
-    // The event is cancelled: all are ended, and who can be told is told.
+    // The event is cancelled: all registrations end, and the readable ones are notified.
     store
         .cancel_event(event.id, event.organizer, now(), plain())
         .await

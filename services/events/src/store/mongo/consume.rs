@@ -1,4 +1,4 @@
-//! Messages from payments: captured money confirms a registration, or goes back.
+//! Messages from payments: captured money confirms a registration or is refunded.
 
 use common::{
     clock::Timestamp,
@@ -31,7 +31,7 @@ pub(super) async fn one(
     }
 }
 
-/// All that was paid for a registration went back, and not because it had ended: so it ends now.
+/// The payment of a registration was refunded in full, and not because the registration had ended: it ends now.
 async fn reversed(
     tx: &mut Tx,
     id: Uuid,

@@ -10,8 +10,8 @@ use crate::domain::{
     search_terms,
 };
 
-/// An event's fields but `_id`, `seats_taken` and `ending`, which have ways of their own to change; those to be left
-/// out are in the second document, as `$unset` takes it.
+/// An event's fields except `_id`, `seats_taken` and `ending`, which have updates of their own; fields to be left out
+/// are in the second document, for `$unset`.
 pub(super) fn event_fields(event: &Event) -> (Document, Document) {
     let mut set = doc! {
         "organizer": uuid(event.organizer),
@@ -40,7 +40,7 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
     (set, unset)
 }
 
-/// The words by which an event is found.
+/// The search terms of an event.
 pub(super) fn words(texts: [&str; 3]) -> Document {
     doc! {
         "words": search_terms::of(&texts).into_iter().collect::<Vec<_>>(),
@@ -138,7 +138,7 @@ pub(super) fn cancelling() -> Document {
     doc! {"$set": {"status": "cancelled"}, "$unset": {"live": "", "hold_expires_at": ""}}
 }
 
-/// The update that notes that a hold has run out.
+/// The update that marks a hold as expired.
 pub(super) fn expiring() -> Document {
     doc! {"$set": {"status": "expired"}, "$unset": {"live": ""}}
 }

@@ -31,14 +31,14 @@ pub(super) async fn find(tx: &mut Tx, id: EventId) -> Result<Option<Event>, Stor
     found.as_ref().map(documents::event).transpose()
 }
 
-/// The event of a registration that stands in the same database.
+/// The event of a registration, which must exist in the same database.
 pub(super) async fn known(tx: &mut Tx, id: EventId) -> Result<Event, StoreError> {
     find(tx, id)
         .await?
         .ok_or_else(|| StoreError::Corrupt(format!("event {id} is missing")))
 }
 
-/// These events, as far as they can be read, in no particular order.
+/// The readable ones of these events, in no particular order.
 pub(super) async fn all(tx: &mut Tx, ids: Vec<EventId>) -> Result<Vec<Event>, StoreError> {
     let limit = ids.len();
     let found = tx
@@ -87,7 +87,7 @@ pub(super) async fn of_organizer(
 pub(super) async fn search(tx: &mut Tx, search: &Search, page: Page) -> Result<EventPage, StoreError> {
     let mut all: Vec<Document> = Vec::new();
     for word in &search.words {
-        // Every word that begins with it lies between it and it with the last character there is.
+        // All words with this prefix sort between it and it followed by the last code point.
         all.push(doc! {"words": {"$elemMatch": {"$gte": word, "$lt": format!("{word}\u{10FFFF}")}}});
     }
     if let Some(from) = search.from {
@@ -167,7 +167,7 @@ pub(super) async fn cancel(
     Ok(event)
 }
 
-/// Events that an earlier release indexed.
+/// Events indexed by an earlier release.
 pub(super) async fn to_index(tx: &mut Tx, limit: usize) -> Result<Vec<Document>, StoreError> {
     let unmarked = tx
         .find(EVENTS, doc! {"words_version": null}, doc! {}, limit)
@@ -179,7 +179,7 @@ pub(super) async fn to_index(tx: &mut Tx, limit: usize) -> Result<Vec<Document>,
     tx.find(EVENTS, earlier, doc! {}, limit).await
 }
 
-/// Finds the words of an event anew, unless it has changed since it was read.
+/// Indexes an event again, unless it has changed since it was read.
 pub(super) async fn index(tx: &mut Tx, event: &Document) -> Result<(), StoreError> {
     let unchanged = doc! {"_id": event.get("_id"), "version": event.get("version")};
     let text = |name| event.text(name);
@@ -200,7 +200,7 @@ pub(super) async fn ending(tx: &mut Tx) -> Result<Option<Document>, StoreError> 
     tx.find_one(EVENTS, doc! {"ending": true}).await
 }
 
-/// Takes `seats` if there are as many; less than none gives them back.
+/// Takes `seats` if so many are free; a negative number frees seats.
 pub(super) async fn take_seats(tx: &mut Tx, event: &Event, seats: i64) -> Result<bool, StoreError> {
     if seats == 0 {
         return Ok(true);

@@ -1,7 +1,7 @@
-//! Reservations for one event wait in line, and one transaction at a time decides on all that wait.
+//! Reservations for one event wait in a queue, and one transaction at a time decides on all that wait.
 //!
-//! Sixteen transactions that take seats of one event at once met each other 147 times in a trial; the line makes one
-//! of them. Transactions of other processes still meet this one's, and are run again.
+//! Sixteen concurrent transactions that took seats of one event had 147 write conflicts in a trial; the queue makes one
+//! transaction of them. Transactions of other processes still conflict with this one, and are retried.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,15 +16,15 @@ use tokio::sync::oneshot;
 
 use super::register::{RegisterResult, Reservation, register};
 
-/// Decided on by one transaction. It costs a few round trips whatever its size, and must end within a few hundred
-/// milliseconds.
+/// The most reservations in one transaction. It costs a few round trips whatever its size, and must end within a few
+/// hundred milliseconds.
 const GROUP: usize = 200;
-/// Reservations that may wait for one event; beyond this a caller is told that the store is overloaded.
+/// The most reservations that wait for one event; further callers get [`StoreError::Overloaded`].
 const LINE: usize = 4096;
 
 type Line = VecDeque<(Reservation, oneshot::Sender<RegisterResult>)>;
 
-/// The lines of all events. An event has one while somebody waits.
+/// The queues of all events. An event has one while reservations wait.
 #[derive(Clone)]
 pub(super) struct Groups {
     db: Mongo,
@@ -67,7 +67,7 @@ impl Groups {
             let decide = self.db.write((event, reservations), |tx, (event, reservations)| {
                 register(tx, *event, reservations).boxed()
             });
-            // A panic must not leave the line behind without anybody who works it off.
+            // A panic must not leave the queue behind without a worker.
             let decided = std::panic::AssertUnwindSafe(decide).catch_unwind().await;
             let decided =
                 decided.unwrap_or_else(|_| Err(StoreError::Unavailable("a change panicked".to_owned())));
@@ -82,7 +82,7 @@ impl Groups {
         }
     }
 
-    /// The next group, without those who gave up; the line goes when it is empty.
+    /// The next group, without callers that have gone; an empty queue is removed.
     fn next(&self, event: EventId) -> Option<Line> {
         let mut lines = self.lines.lock();
         let line = lines.get_mut(&event)?;

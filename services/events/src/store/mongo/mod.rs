@@ -1,4 +1,4 @@
-//! Production's adapter.
+//! The adapter for production.
 
 mod consume;
 mod documents;
@@ -39,7 +39,7 @@ use crate::domain::{
     registering::{OnClaim, on_claim},
 };
 
-/// Tries to claim a seat beside somebody who registers and cancels all the time.
+/// Tries of a claim while concurrent calls of the same user register and cancel.
 const CLAIMS: usize = 5;
 
 /// The events service's MongoDB database.
@@ -60,7 +60,7 @@ impl MongoStore {
         }
     }
 
-    /// A change that may tell others something.
+    /// A change that may store messages: wakes the relays after the commit.
     async fn publishing<C, T, E>(
         &self,
         context: C,
@@ -178,7 +178,7 @@ impl Store for MongoStore {
     }
 
     async fn claim_seat(&self, question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError> {
-        // What is read here is decided on by nobody: a hold is taken by the group, which looks again.
+        // No decision depends on this read: the hold is taken by the group's transaction, which reads again.
         for _ in 0..CLAIMS {
             let mut tx = self.db.read();
             let event = events::find(&mut tx, question.event_id)
@@ -279,7 +279,7 @@ impl Store for MongoStore {
 
     async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(batch.len());
-        // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
+        // One transaction per message: a large one would conflict more often, and the inbox drops repeats.
         for message in batch {
             let id = message.id;
             let request_id = message.request_id.clone().or_else(request_id_text);

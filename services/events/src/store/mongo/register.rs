@@ -1,4 +1,4 @@
-//! Registering, many at once: one transaction decides on all who wait for the same event.
+//! Registering in groups: one transaction decides on all reservations that wait for the same event.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,13 +25,13 @@ use crate::{
     store::{Register, RegisterError, Registered, messages, table},
 };
 
-/// One who wants to register.
+/// A command to register, with its idempotency key.
 pub(super) type Reservation = (Register, Keyed<Registered>);
-/// What became of it.
+/// The result of a reservation.
 pub(super) type RegisterResult = Result<Outcome<Registered>, RegisterError>;
 
-/// Decides on reservations for one event, in order. A unique index that is violated by somebody whom this transaction could
-/// not see makes it run again, and then it sees and leaves out whoever is registered already.
+/// Decides on reservations for one event, in order. A registration that this transaction could not see violates a
+/// unique index; the transaction is retried, and then sees it and refuses users who are registered already.
 pub(super) async fn register(
     tx: &mut Tx,
     event: EventId,
@@ -61,12 +61,12 @@ pub(super) async fn register(
     Ok(answers)
 }
 
-/// The state of an event while reservations are decided on, and what is to be written at the end.
+/// The state of an event during the decisions on a group, and the writes due at the end.
 struct Round {
     event: Arc<Event>,
-    /// Those who are registered; one whose registration cannot be read is told so, and nobody else.
+    /// The live registrations by user; an unreadable one fails the reservation of its own user only.
     live: HashMap<UserId, Result<Registration, StoreError>>,
-    /// Seats taken now; it differs from the event's by what this round does.
+    /// Seats taken now: the event's count and the changes of this round.
     taken: i64,
     swept: bool,
     made: Vec<(Registration, Register)>,
@@ -112,12 +112,12 @@ impl Round {
         let own = i64::from(ran_out.is_some());
         if !self.has_room(own) {
             self.sweep(tx, command.user_id, now).await?;
-            // The sweep took the user's own hold with it.
+            // The sweep has freed the user's own expired hold, too.
             if !self.has_room(0) {
                 return Ok(Err(RegisterError::Full));
             }
         } else if let Some(id) = ran_out {
-            // Who registers again knows, and is not told.
+            // The user registers again, so the expired hold is not notified.
             tx.update(REGISTRATIONS, doc! {"_id": uuid(id)}, documents::expiring())
                 .await?;
             self.taken -= 1;
@@ -139,7 +139,7 @@ impl Round {
             .is_none_or(|capacity| self.taken - own < i64::from(capacity))
     }
 
-    /// When all seats are taken, holds that have run out give theirs back; once a round is enough.
+    /// Frees the seats of expired holds when all seats are taken; once per round is enough.
     async fn sweep(&mut self, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(), StoreError> {
         if !std::mem::replace(&mut self.swept, true) {
             self.taken -= expire_holds(tx, &self.event, Some(user), now).await?;
@@ -153,7 +153,7 @@ impl Round {
         Ok(())
     }
 
-    /// Writes what was decided.
+    /// Writes the decisions.
     async fn end(self, tx: &mut Tx) -> Result<(), StoreError> {
         let seats = self.taken - i64::from(self.event.seats_taken);
         if !events::take_seats(tx, &self.event, seats).await? {
@@ -180,8 +180,8 @@ impl Round {
     }
 }
 
-/// Notes all holds of an event that have run out, and tells their users but the one who is `here` again; gives their
-/// number. Their seats are the caller's to give back.
+/// Marks all expired holds of an event as such and notifies their users, except the user `here`, who is registering
+/// again; returns the number. The caller must free their seats.
 pub(super) async fn expire_holds(
     tx: &mut Tx,
     event: &Event,
@@ -200,7 +200,7 @@ pub(super) async fn expire_holds(
     Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))
 }
 
-/// Notes that holds have run out, and gives those of whom somebody can be told.
+/// Marks holds as expired; returns the readable ones, whose users can be notified.
 pub(super) async fn expire(tx: &mut Tx, found: &[Document]) -> Result<Vec<Registration>, StoreError> {
     let holds = sift(found, documents::registration)?;
     let expiring = |_: &str| documents::expiring();

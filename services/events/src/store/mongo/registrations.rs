@@ -1,4 +1,4 @@
-//! What becomes of registrations once they are made.
+//! Registrations after they are made.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -42,7 +42,7 @@ pub(super) async fn find_live(
     found.as_ref().map(documents::registration).transpose()
 }
 
-/// The live registration of the user of an ended one, for the same event.
+/// The live registration that the user of an ended one has for the same event.
 pub(super) async fn live_beside(
     tx: &mut Tx,
     ended: &Registration,
@@ -68,7 +68,7 @@ pub(super) async fn confirm(
     let confirmed = doc! {"$set": set, "$unset": {"hold_expires_at": ""}};
     tx.update(REGISTRATIONS, doc! {"_id": uuid(registration.id)}, confirmed)
         .await?;
-    // A registration that lost its seat and got it again may have had a ticket before.
+    // A registration that lost its seat and got it back may already have a ticket.
     let mut fields = documents::of_ticket(registration, &ticket, now);
     fields.remove("_id");
     tx.upsert(
@@ -81,7 +81,7 @@ pub(super) async fn confirm(
     outbox::push(tx, &[told]).await.map(drop)
 }
 
-/// Takes one seat if there is one. When all are taken, holds that have run out give theirs back first.
+/// Takes one seat if one is free. When all are taken, the seats of expired holds are freed first.
 pub(super) async fn take_seat(tx: &mut Tx, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
     if events::take_seats(tx, event, 1).await? {
         return Ok(true);
@@ -120,7 +120,7 @@ pub(super) async fn cancel(
     })
 }
 
-/// A page of those that a payment has confirmed.
+/// A page of the registrations that a payment has confirmed.
 pub(super) async fn paid_registrations(
     tx: &mut Tx,
     after: Option<RegistrationId>,
@@ -136,7 +136,7 @@ pub(super) async fn paid_registrations(
     found.iter().map(read).collect()
 }
 
-/// Ends a registration whose money went back.
+/// Ends a registration whose payment was refunded.
 pub(super) async fn reverse(
     tx: &mut Tx,
     registration: Registration,
@@ -146,7 +146,7 @@ pub(super) async fn reverse(
     end(tx, &[registration], event, EndReason::Refunded, now).await
 }
 
-/// Ends live registrations of one event, gives their seats back and tells the others.
+/// Ends live registrations of one event, frees their seats and publishes it.
 async fn end(
     tx: &mut Tx,
     registrations: &[Registration],
@@ -184,7 +184,7 @@ pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> 
     let live = doc! {"event_id": uuid(event.id), "live": true};
     let found = tx.find(REGISTRATIONS, live, doc! {}, limit).await?;
     let live = sift(&found, documents::registration)?;
-    // Of those that cannot be read no message can be made.
+    // No message can be made of unreadable registrations.
     let seats = i64::try_from(live.unreadable.len()).unwrap_or(i64::MAX);
     events::take_seats(tx, &event, -seats).await?;
     let cancelling = |_: &str| documents::cancelling();
@@ -193,7 +193,7 @@ pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> 
     if found.len() < limit {
         tx.update(EVENTS, doc! {"_id": uuid(event.id)}, ended("")).await?;
     }
-    Ok(found.len().max(1)) // an event without registrations was work too, and there may be another
+    Ok(found.len().max(1)) // an event without registrations counts as work: there may be another event
 }
 
 fn run_out(now: Timestamp) -> Document {
@@ -243,7 +243,7 @@ pub(super) async fn of_user(
     let mut after = page.after.map(|cursor| cursor.id);
     let at_once = page.limit + 1;
     let mut wanted = Vec::new();
-    // The status depends on the time and the event, so those that do not count are left out here.
+    // The status depends on the time and the event, so the filter is applied here.
     loop {
         let mut theirs = doc! {"user_id": uuid(user)};
         if let Some(after) = after {
@@ -302,7 +302,7 @@ pub(super) async fn of_user_by_id(
     Ok(registered)
 }
 
-/// Registrations with their events and tickets, as they stand at `now`.
+/// Registrations with their events and tickets, as of `now`.
 async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<Vec<Registered>, StoreError> {
     if found.is_empty() {
         return Ok(Vec::new());

@@ -27,11 +27,11 @@ pub const COLLECTIONS: &[Collection] = &[
             ("version", "long"),
             ("schedule_version", "long"),
             ("created_at", "date"),
-            ("ending", "bool?"), // true: its registrations are being ended
+            ("ending", "bool?"), // true while its registrations are being ended
             ("words", "array"),
             ("words_version", "long?"), // left out: indexed before there were versions
         ],
-        // The second wall behind the guarded update: no bug can sell a seat twice.
+        // The second guard behind the conditional update: no bug can push the count of taken seats past the capacity.
         check: Some(|| {
             doc! {"seats_taken": {"$gte": 0_i64}, "$or": [
                 {"capacity": {"$exists": false}},
@@ -56,12 +56,12 @@ pub const COLLECTIONS: &[Collection] = &[
             ("live", "bool?"), // true while pending or confirmed
             ("hold_expires_at", "date?"),
             ("payment_id", "binData?"),
-            ("paid", "long?"), // where it is another sum than the amount
+            ("paid", "long?"), // where it differs from the amount
             ("created_at", "date"),
         ],
         check: Some(|| doc! {"status": {"$in": ["pending_payment", "confirmed", "expired", "cancelled"]}}),
         indexes: &[
-            // At most one live registration per user and event: this decides, not a look beforehand.
+            // At most one live registration per user and event: this index decides, not a read beforehand.
             Index::unique(&[("event_id", 1), ("user_id", 1)]).only(|| doc! {"live": true}),
             Index::on(&[("user_id", 1), ("_id", 1)]),
             Index::on(&[("event_id", 1), ("hold_expires_at", 1)]).only(|| doc! {"status": "pending_payment"}),

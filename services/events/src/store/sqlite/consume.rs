@@ -1,4 +1,4 @@
-//! Messages from payments: captured money confirms a registration, or goes back.
+//! Messages from payments: captured money confirms a registration or is refunded.
 
 use common::{
     clock::Timestamp,
@@ -43,7 +43,7 @@ fn one(db: &Connection, message: &Incoming<Fact>, now: Timestamp) -> Result<Rece
     }
 }
 
-/// All that was paid for a registration went back, and not because it had ended: so it ends now.
+/// The payment of a registration was refunded in full, and not because the registration had ended: it ends now.
 fn reversed(
     db: &Connection,
     id: Uuid,

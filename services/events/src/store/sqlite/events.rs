@@ -125,7 +125,7 @@ pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<Eve
         values.extend(given);
     };
     for word in &search.words {
-        // Every word that begins with it lies between it and it with the last character there is.
+        // All words with this prefix sort between it and it followed by the last code point.
         and(
             "EXISTS (SELECT 1 FROM event_words AS w WHERE w.event_id = e.id AND w.word >= ? AND w.word < ?)",
             vec![Box::new(word.clone()), Box::new(format!("{word}\u{10FFFF}"))],
@@ -238,7 +238,7 @@ pub(super) fn any_ending(db: &Connection) -> Result<bool, StoreError> {
         .exists(params![])?)
 }
 
-/// The event of a registration that stands in the same file.
+/// The event of a registration, which must exist in the same file.
 pub(super) fn known(db: &Connection, id: EventId) -> Result<Event, StoreError> {
     find(db, id)?.ok_or_else(|| StoreError::Corrupt(format!("event {id} is missing")))
 }

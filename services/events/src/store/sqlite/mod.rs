@@ -36,7 +36,7 @@ use crate::domain::{
     fact::Fact,
 };
 
-/// The schema, in the order of its making.
+/// The schema, script by script, in order.
 pub const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     outbox::SCHEMA,
@@ -45,7 +45,7 @@ pub const MIGRATIONS: &[&str] = &[
     idempotency::SCHEMA,
     include_str!("words_version.sql"),
     outbox::REQUEST_IDS,
-    // An offer or a convenience fee may have made what was paid another sum than the amount; NULL: the amount.
+    // The amount paid, where an offer or a convenience fee made it differ from the price; NULL: the price.
     "ALTER TABLE registrations ADD COLUMN paid INTEGER;",
 ];
 
@@ -204,7 +204,7 @@ impl Store for SqliteStore {
     }
 
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        // The look is free; a commit every second of an idle system would not be.
+        // A read is cheap; a commit every second in an idle system is not.
         let waiting = self
             .db
             .read(move |db| registrations::any_expired(db, now))
@@ -258,7 +258,7 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
-    /// A change that may tell others something.
+    /// A change that may store messages: wakes the relays after the commit.
     async fn publishing<T, E, F>(&self, change: F) -> Result<T, E>
     where
         F: FnOnce(&sqlite_store::Connection) -> Result<T, E> + Send + 'static,

@@ -87,7 +87,7 @@ fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Reg
         .find(params![event, user], |row| rows::registration(row, 0))?)
 }
 
-/// The live registration of the user of an ended one, for the same event.
+/// The live registration that the user of an ended one has for the same event.
 pub(super) fn live_beside(db: &Connection, ended: &Registration) -> Result<Option<Registration>, StoreError> {
     match ended.may_have_a_successor() {
         true => find_live(db, ended.event_id, ended.user_id),
@@ -106,7 +106,7 @@ pub(super) fn find(db: &Connection, id: RegistrationId) -> Result<Option<Registr
         .find([id], |row| rows::registration(row, 0))?)
 }
 
-/// Takes one seat if there is one. When all are taken, holds that have run out give theirs back first.
+/// Takes one seat if one is free. When all are taken, the seats of expired holds are freed first.
 pub(super) fn take_seat(db: &Connection, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
     let mut guarded = db.prepare_cached(
         "UPDATE events SET seats_taken = seats_taken + 1 WHERE id = ?1 AND (capacity IS NULL OR seats_taken < capacity)",
@@ -153,7 +153,7 @@ fn cancel_one(db: &Connection, id: &dyn Param) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An event, unless it cannot be read.
+/// An event; `None` when it is unreadable.
 fn readable(event: Result<Event, StoreError>, id: EventId) -> Result<Option<Event>, StoreError> {
     match event {
         Err(StoreError::Corrupt(why)) => {
@@ -164,7 +164,7 @@ fn readable(event: Result<Event, StoreError>, id: EventId) -> Result<Option<Even
     }
 }
 
-/// Notes that a hold has run out and tells its user.
+/// Marks a hold as expired and notifies its user.
 fn expire_and_tell(
     db: &Connection,
     hold: &Registration,
@@ -178,7 +178,7 @@ fn expire_and_tell(
     Ok(())
 }
 
-/// Writes the ticket and tells notifications.
+/// Stores the ticket and publishes the confirmation to notifications.
 fn issue(
     db: &Connection,
     registration: &Registration,
@@ -186,7 +186,7 @@ fn issue(
     ticket: &Ticket,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // A registration that lost its seat and got it again may have had a ticket before.
+    // A registration that lost its seat and got it back may already have a ticket.
     db.prepare_cached(
         "INSERT OR REPLACE INTO tickets (registration_id, id, code, issued_at) VALUES (?1, ?2, ?3, ?4)",
     )?
@@ -253,7 +253,7 @@ pub(super) fn cancel(
     })
 }
 
-/// Ends a registration whose money went back.
+/// Ends a registration whose payment was refunded.
 pub(super) fn reverse(
     db: &Connection,
     registration: Registration,
@@ -264,7 +264,7 @@ pub(super) fn reverse(
     free_seats(db, event.id, 1)
 }
 
-/// A page of those that a payment has confirmed.
+/// A page of the registrations that a payment has confirmed.
 pub(super) fn paid_registrations(
     db: &Connection,
     after: Option<RegistrationId>,
@@ -338,7 +338,7 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
         sift(rows, 0, |row| rows::registration(row, 0))?
     };
     let ended = live.found();
-    // Of those that cannot be read no message can be made.
+    // No message can be made of unreadable registrations.
     for registration in live.set_aside(table::REGISTRATIONS, |id, _| cancel_one(db, id))? {
         end_one(db, registration, &event, EndReason::EventCancelled, now)?;
     }
@@ -347,13 +347,13 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
         db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?
             .execute([event.id])?;
     }
-    Ok(ended.max(1)) // an event without registrations was work too, and there may be another
+    Ok(ended.max(1)) // an event without registrations counts as work: there may be another event
 }
 
 const OF_USER: &str = " FROM registrations AS r JOIN events AS e ON e.id = r.event_id
     LEFT JOIN tickets AS t ON t.registration_id = r.id WHERE r.user_id = ?1";
 
-/// The status a registration has at `?2`, as `rows::registered` says it too.
+/// The status of a registration as of `?2`, by the same rules as `rows::registered`.
 const STATUS_NOW: &str = "CASE
     WHEN r.status = 'pending_payment' AND r.hold_expires_at <= ?2 THEN 'expired'
     WHEN r.status IN ('pending_payment', 'confirmed') AND e.cancelled THEN 'cancelled'

@@ -21,7 +21,7 @@ use crate::{
 pub const EVENT: &str =
     "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
     e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at";
-/// How many they are.
+/// The number of [`EVENT`]'s columns.
 pub const EVENT_COLUMNS: usize = 16;
 
 /// Reads an event from the first columns of a row.
@@ -89,7 +89,7 @@ pub fn registration(row: &Row<'_>, at: usize) -> sqlite_store::RowResult<Registr
     })
 }
 
-/// Reads an event, a registration and its ticket, if it ever had one (`t.id, t.code`), as they stand at `now`.
+/// Reads an event, a registration and its ticket, if it ever had one (`t.id, t.code`), as of `now`.
 pub fn registered(row: &Row<'_>, now: Timestamp) -> sqlite_store::RowResult<Registered> {
     const TICKET: usize = EVENT_COLUMNS + 9;
     let event = event(row)?;

@@ -1,4 +1,4 @@
-//! The seat is secured before its money is captured.
+//! Securing a seat before its money is captured.
 
 use common::{
     clock::Timestamp,

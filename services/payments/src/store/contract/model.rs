@@ -1,4 +1,4 @@
-//! Whatever comes in whatever order: the books are those of a small model, which knows nothing but sums.
+//! Reports in any order lead to the same books as those of a small model, which only keeps sums.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use proptest::{
 
 use super::*;
 
-/// Payments of the order, and refunds of each.
+/// The number of payments of the order, and of refunds of each.
 const PAYMENTS: usize = 3;
 const REFUNDS: usize = 3;
 
-/// Something that is told, or decided.
+/// A report or a decision.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Razorpay says where a payment stands.
+    /// Razorpay reports the status of a payment.
     Report(usize, Status),
-    /// A payment's money is not wanted.
+    /// A payment is released by this service.
     LetGo(usize),
-    /// Razorpay says where a refund of a payment stands, which is of so many parts in five of it.
+    /// Razorpay reports the status of a refund of a payment, by numbers; the amount is in fifths of the payment.
     Refund(usize, usize, i64, EntryStatus),
 }
 
@@ -47,12 +47,12 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-/// What is known of a payment.
+/// The model of a payment.
 #[derive(Clone, Debug, Default)]
 struct Known {
     status: Option<Status>,
     pays: bool,
-    /// It is to be back in the end: it was a second one, or was back once.
+    /// It is to be refunded in full: it was a second payment, or has been refunded in full before.
     goes_back: bool,
     refunds: BTreeMap<usize, (i64, EntryStatus)>,
 }
@@ -68,13 +68,13 @@ impl Known {
     }
 }
 
-/// Takes the steps with a new order, and compares.
+/// Takes the steps with a new order, and compares the store with the model after each.
 ///
 /// # Errors
 /// The first difference.
 pub async fn follows(store: S, steps: Vec<Step>) -> TestCaseResult {
     let (order, _) = open(&store).await;
-    // Ids follow each other: what is not of this order comes before.
+    // Ids are ascending: payments of other orders come before this id.
     let since = PaymentId::new();
     let all = order.amount.0;
     let name = |payment: usize| format!("pay_{payment}_{}", order.id.0.simple());
@@ -111,7 +111,7 @@ pub async fn follows(store: S, steps: Vec<Step>) -> TestCaseResult {
                     None => (all * parts / 5, None),
                 };
                 let others = this.sum(EntryStatus::Pending) + this.sum(EntryStatus::Processed);
-                // Razorpay gives back no more than there is.
+                // Razorpay refunds no more than was captured.
                 if was.is_none() && others + amount > all {
                     continue;
                 }
@@ -138,7 +138,7 @@ pub async fn follows(store: S, steps: Vec<Step>) -> TestCaseResult {
                 .map_err(|why| TestCaseError::fail(format!("after step {number}, {step:?}: {why}")))?;
         }
     }
-    // The events service has heard of each capture once.
+    // Each capture that paid the order is published to the events service once.
     let far = now() + TimeDelta::days(300);
     let told = store.outbox().due("events", far, 10_000).await.unwrap();
     for (payment, known) in known.iter().enumerate() {
@@ -152,7 +152,7 @@ pub async fn follows(store: S, steps: Vec<Step>) -> TestCaseResult {
     Ok(())
 }
 
-/// The lines since then, by Razorpay's ids.
+/// The lines after `since`, by Razorpay's ids.
 async fn lines(store: &S, since: PaymentId) -> BTreeMap<String, Line> {
     let page = store.ledger(Some(since), PAYMENTS + 1).await.unwrap();
     page.into_iter()

@@ -1,4 +1,4 @@
-//! What is owed, and the ledger of what has gone back.
+//! The refunds that are owed, and the ledger of those that were made.
 
 use super::*;
 
@@ -101,7 +101,7 @@ pub async fn a_refund_is_followed_under_a_fence(store: S) {
         .await
         .unwrap();
     note(&store, processed).await;
-    // The worker that was at it opens nothing again.
+    // The worker that held the lease does not open the refund again.
     store.refund_waits(refund.id, fence, later).await.unwrap();
     assert_eq!(
         store
@@ -118,7 +118,7 @@ pub async fn a_refund_is_followed_under_a_fence(store: S) {
         refund_state(&store, &order, second.id).await,
         Some((RefundReason::Duplicate, true, None))
     );
-    // The payer's bank sends it back: it is owed again, and made anew.
+    // The payer's bank returns the money: the refund is owed again, and made again.
     let failed = entry(&refund, "rfnd_1", order.amount.0, EntryStatus::Failed);
     note(&store, failed).await;
     let statement = store.statement(second.id, order.user_id).await.unwrap().unwrap();
@@ -185,7 +185,7 @@ pub async fn refunds_of_others_are_recorded(store: S) {
         status,
         created_at: None,
     };
-    // None of ours, and one that was never captured.
+    // Refunds of an unknown payment and of one that was never captured are ignored.
     assert_eq!(
         note(&store, report_of("pay_x", "rfnd_x", 1, EntryStatus::Processed)).await,
         []
@@ -197,7 +197,7 @@ pub async fn refunds_of_others_are_recorded(store: S) {
     );
     let payment = apply(&store, report(&order, "pay_1", Status::Captured)).await;
     let of = async || store.statement(payment.id, order.user_id).await.unwrap().unwrap();
-    // A part: the registration stays.
+    // A partial refund: the registration stays.
     note(&store, report_of("pay_1", "rfnd_1", 10_000, EntryStatus::Pending)).await;
     let later = soon() + TimeDelta::hours(1);
     assert_eq!(store.pending_entries(now(), 10).await.unwrap(), []);
@@ -214,7 +214,7 @@ pub async fn refunds_of_others_are_recorded(store: S) {
         (Status::Captured, Paise(10_000), None)
     );
     assert_eq!(told(&store, "events").await, [kind::PAYMENT_CAPTURED]);
-    // The attendee cancels: what is left goes back.
+    // The attendee cancels: the rest is refunded.
     let whole = Refund {
         id: RefundId::new(),
         payment_id: payment.id,
@@ -228,7 +228,7 @@ pub async fn refunds_of_others_are_recorded(store: S) {
         Step::Ask { amount, .. } => assert_eq!(amount, Paise(39_999)),
         other => panic!("{other:?}"),
     }
-    // The rest, by others too: what was paid for ends.
+    // The rest is refunded at the dashboard, too: the registration ends.
     note(
         &store,
         report_of("pay_1", "rfnd_2", 39_999, EntryStatus::Processed),
@@ -279,7 +279,7 @@ pub async fn refunds_of_others_are_recorded(store: S) {
         (payment.id, true, false)
     );
     assert_eq!(rest[0].entries, store.entries(payment.id).await.unwrap());
-    // It comes back from the bank, long after what it paid for has ended: now it is owed.
+    // The bank returns the money long after the registration has ended: now a refund is owed.
     note(&store, report_of("pay_1", "rfnd_2", 39_999, EntryStatus::Failed)).await;
     let (owed, _) = store
         .due_refunds(later, later + TimeDelta::seconds(20), 10)
@@ -290,7 +290,7 @@ pub async fn refunds_of_others_are_recorded(store: S) {
         (owed.payment_id, owed.reason),
         (payment.id, RefundReason::Organizer)
     );
-    // A bank that never takes it is not asked every few seconds.
+    // After repeated failures at the bank the back-off is longer than a few seconds.
     for index in 0..12 {
         let failed = report_of("pay_1", &format!("rfnd_f{index}"), 1, EntryStatus::Failed);
         note(&store, failed).await;

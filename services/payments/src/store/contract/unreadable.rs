@@ -1,4 +1,4 @@
-//! One row that cannot be read stops nothing but itself.
+//! An unreadable row affects nothing but itself.
 
 use test_kit::damage::{Bad, Damage};
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub async fn an_unreadable_order_is_set_aside_for_a_day(fresh: Fresh) {
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].0.id, good.id);
     assert!(store.due_orders(now(), soon(), 10).await.unwrap().is_empty());
-    // Whoever mends it has it looked at again, a day later.
+    // Once repaired, it is due again a day later.
     damage(&fresh, "orders", bad.id.0, "amount", Bad::Number(bad.amount.0)).await;
     assert!(store.due_orders(now(), soon(), 10).await.unwrap().is_empty());
     let tomorrow = now() + TimeDelta::days(1);
@@ -62,7 +62,7 @@ pub async fn an_unreadable_refund_is_set_aside_for_a_day(fresh: Fresh) {
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].0.id, refunds[1].id);
     assert!(store.due_refunds(later, until, 10).await.unwrap().is_empty());
-    // Nor does anybody guess what a newer release means.
+    // Nor is a reason of a newer release interpreted.
     damage(&fresh, "refunds", refunds[1].id.0, "reason", Bad::Text("weather")).await;
     let later = until + TimeDelta::seconds(1);
     let due = store.due_refunds(later, later + TimeDelta::seconds(20), 10).await;
@@ -75,7 +75,7 @@ pub async fn a_refund_without_its_payment_is_set_aside(fresh: Fresh) {
     apply(store, report(&order, "pay_1", Status::Captured)).await;
     let second = apply(store, report(&order, "pay_2", Status::Captured)).await;
     damage(&fresh, "payments", second.id.0, "", Bad::Gone).await;
-    // In MongoDB the refund has all it needs in itself; either way the next look is over.
+    // In MongoDB the refund's own document is enough to read it; with either adapter it is not due a second time.
     let due = store.due_refunds(now(), soon(), 10).await.unwrap();
     assert!(due.len() <= 1);
     assert!(store.due_refunds(now(), soon(), 10).await.unwrap().is_empty());
@@ -105,7 +105,7 @@ pub async fn statements_leave_out_what_they_cannot_read(fresh: Fresh) {
         .unwrap();
     assert_eq!((found[0].payment.id, next), (ids[0], None));
     assert!(store.statement(ids[2], order.user_id).await.is_err());
-    // Nor is a status of a newer release taken for one of this.
+    // Nor is a status of a newer release interpreted as one of this release.
     damage(&fresh, "payments", ids[1].0, "status", Bad::Text("settled")).await;
     let page = Page {
         limit: 9,

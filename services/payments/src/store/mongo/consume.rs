@@ -1,4 +1,4 @@
-//! What others tell: Razorpay's webhooks, and the events service's messages.
+//! Consuming Razorpay's webhooks and the events service's messages.
 
 use common::{
     clock::{Timestamp, from_millis},
@@ -50,7 +50,7 @@ pub(super) async fn webhook(
     Ok(true)
 }
 
-/// Keeps a webhook that cannot be understood.
+/// Parks a webhook that cannot be understood.
 pub(super) async fn park(tx: &mut Tx, parked: &Parked) -> Result<(), StoreError> {
     let Parked {
         id,

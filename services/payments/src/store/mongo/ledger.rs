@@ -30,7 +30,7 @@ pub(super) fn read(found: &Document) -> Result<Entry, StoreError> {
     })
 }
 
-/// Takes a report in, with all that follows from it; gives the entry if it changed.
+/// Records a report with all its effects; returns the entry if it changed.
 pub(super) async fn note(
     tx: &mut Tx,
     report: &RefundReport,
@@ -56,7 +56,7 @@ pub(super) async fn note(
     let pays = order.paid_by == Some(payment.id);
     let was = before.map(|before| before.status);
     let follows = on_entry(payment.status, duty.is_some(), pays, was, &entry, &balance);
-    // Also when nothing changes: two entries of one payment at once meet here, and the later sees both.
+    // Written even if nothing changes: two concurrent entries of one payment conflict here, and the retry sees both.
     let status = doc! {"$set": {"status": follows.status.name(), "refunds_at": date(now)}};
     tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, status)
         .await?;
@@ -103,7 +103,7 @@ pub(super) async fn of_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<En
     found.iter().map(read).collect()
 }
 
-/// Pending ones that no duty of ours follows.
+/// Pending refunds that no open duty follows.
 pub(super) async fn pending(tx: &mut Tx, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError> {
     let pending = doc! {"status": "pending", "looked_at": {"$lte": date(before)}};
     let found = tx.find(ENTRIES, pending, doc! {"looked_at": 1}, limit).await?;

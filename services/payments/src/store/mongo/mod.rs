@@ -1,4 +1,4 @@
-//! Production's adapter.
+//! The adapter for production.
 
 mod consume;
 mod ledger;
@@ -55,7 +55,7 @@ impl MongoStore {
         }
     }
 
-    /// A change that may give others something to do.
+    /// A change that may store messages or refunds: wakes the workers after the commit.
     async fn publishing<C, T>(
         &self,
         context: C,
@@ -216,7 +216,7 @@ impl Store for MongoStore {
 
     async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(batch.len());
-        // A transaction each: a large one would meet others more often, and what it repeats the inbox drops.
+        // One transaction per message: a large one would conflict more often, and the inbox drops repeats.
         for message in batch {
             let id = message.id;
             let consumed = self.publishing((message, now), |tx, (message, now)| {
@@ -323,7 +323,7 @@ impl Store for MongoStore {
     }
 
     async fn stuck(&self, since: Timestamp) -> Result<Stuck, StoreError> {
-        // What exists is after the beginning of time; said so, the index is used.
+        // Every existing value is after the epoch; with that condition the index is used.
         let open = doc! {"$exists": true, "$gt": date(from_millis(0))};
         let mut tx = self.db.read();
         let authorized = doc! {"status": "authorized", "created_at": {"$lte": date(since)}};

@@ -15,12 +15,12 @@ use crate::{
     store::{ASKED, Fence, Opened, UNREADABLE_AGAIN, table},
 };
 
-/// Orders whose time has come and on which nobody works.
+/// Orders that are due and not leased.
 pub(super) fn due_now(now: Timestamp) -> Document {
     doc! {"reconcile_at": {"$exists": true, "$lte": date(now)}, "worked_until": {"$lte": date(now)}}
 }
 
-/// Orders on which somebody works for longer than anybody may: before the clock was put back.
+/// Orders whose lease ends after [`latest_end`]: leased before the clock was set back.
 pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
     let latest = date(latest_end(now, until));
     doc! {"reconcile_at": {"$exists": true, "$gt": latest.clone()}, "worked_until": {"$gt": latest}}
@@ -79,7 +79,7 @@ pub(super) async fn open(
                 "fence": 0_i64,
                 "looks": 0_i64,
             };
-            // Who comes at the same moment violates the index, looks again, and finds this one.
+            // A concurrent insert violates the index, is retried, and finds this one.
             tx.insert(ORDERS, vec![document]).await?;
             Order {
                 razorpay_id: None,
@@ -98,13 +98,13 @@ pub(super) async fn open(
     })
 }
 
-/// When an order is looked at, unless a webhook has asked for a look by the reconciler ([`ASKED`]).
+/// The new due time of an order; a look requested by a webhook ([`ASKED`]) takes precedence.
 pub(super) fn unless_asked(at: Bson) -> Bson {
     let asked = doc! {"$eq": ["$reconcile_at", date(ASKED)]};
     doc! {"$cond": [asked, date(ASKED), at]}.into()
 }
 
-/// Whoever works on an order also sets the time at which the reconciler would take over, should they die.
+/// Leases an order. The end of the lease is also when the reconciler takes over if the worker dies.
 async fn claim(
     tx: &mut Tx,
     id: OrderId,

@@ -98,7 +98,7 @@ pub(super) async fn apply(
     })
 }
 
-/// The order is paid, and events told. Two at once meet at the order.
+/// Marks the order as paid and publishes the capture to events. Two concurrent captures conflict at the order.
 async fn pays(tx: &mut Tx, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<i64, StoreError> {
     order.paid_by = Some(payment.id);
     let paid = vec![doc! {"$set": {
@@ -193,7 +193,7 @@ pub(super) async fn let_go(
     Ok(Some(payment))
 }
 
-/// Payments that were let go and whose time to be looked at has come.
+/// Payments released by this service that are due to be followed.
 pub(super) fn to_follow(now: Timestamp) -> Document {
     doc! {"follow_at": {"$exists": true, "$lte": date(now)}}
 }
@@ -288,7 +288,7 @@ pub(super) async fn statements(
     }))
 }
 
-/// Notes the event of up to `limit` payments of a release that did not; gives the number.
+/// Adds the event to up to `limit` payments of an earlier release that did not store it; returns the number.
 pub(super) async fn note_events(tx: &mut Tx, limit: usize) -> Result<usize, StoreError> {
     let without = doc! {"event_id": {"$exists": false}};
     let found = tx.find(PAYMENTS, without, doc! {}, limit).await?;
@@ -305,7 +305,7 @@ pub(super) async fn note_events(tx: &mut Tx, limit: usize) -> Result<usize, Stor
     Ok(noted)
 }
 
-/// Payments with what they pay and their refunds.
+/// Payments with their orders and refunds.
 async fn with_orders(tx: &mut Tx, found: &[Document]) -> Result<Sifted<Statement, Key>, StoreError> {
     let mut statements = Sifted::default();
     if found.is_empty() {
@@ -360,7 +360,7 @@ fn statement_of(
             .transpose()?,
         None => None,
     };
-    // The collections are read one after the other, and the ledger last: what it says counts for the whole.
+    // The collections are read one after the other and the ledger last, so the ledger decides.
     if let Some(sum) = back.get(&payment.id)
         && payment.status >= Status::Captured
     {

@@ -19,13 +19,13 @@ use crate::{
     store::{Fence, UNREADABLE_AGAIN, table},
 };
 
-/// Refunds whose time has come and on which nobody works.
+/// Refunds that are due and not leased.
 pub(super) fn due_now(now: Timestamp) -> Document {
     doc! {"next_at": {"$exists": true, "$lte": date(now)}, "worked_until": {"$lte": date(now)}}
 }
 
-/// Refunds written before the clock was put back: their lease outlasts its length, or they were not tried yet and are
-/// created in the future.
+/// Refunds written before the clock was set back: their lease ends after [`latest_end`], or they have no attempt yet
+/// and are created in the future.
 pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
     let latest = date(latest_end(now, until));
     let untried =
@@ -36,7 +36,7 @@ pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
     }
 }
 
-/// Has a payment sent back, once however often it is asked for.
+/// Requests the refund of a payment; once, however often it is called.
 pub(super) async fn request(
     tx: &mut Tx,
     payment: &Payment,
@@ -56,7 +56,7 @@ pub(super) async fn request(
         "razorpay_payment_id": &payment.razorpay_id,
         "amount": payment.amount.0,
         "reason": reason.name(),
-        "generation": 0_i64, // read by the release before
+        "generation": 0_i64, // read by the previous release
         "attempts": 0_i64,
         "next_at": date(now),
         "worked_until": date(from_millis(0)),
@@ -112,7 +112,7 @@ pub(super) async fn of_payment(tx: &mut Tx, payment: PaymentId) -> Result<Option
     found.as_ref().map(read).transpose()
 }
 
-/// All is back.
+/// Marks the refund as done.
 pub(super) async fn fulfilled(tx: &mut Tx, payment: PaymentId) -> Result<(), StoreError> {
     let done = doc! {
         "$unset": {"next_at": "", "refused": ""},
@@ -123,7 +123,7 @@ pub(super) async fn fulfilled(tx: &mut Tx, payment: PaymentId) -> Result<(), Sto
         .map(drop)
 }
 
-/// Money that had gone back came again, and is sent back anew at `again`.
+/// Opens the refund again after the bank has returned the money; it is due at `again`.
 pub(super) async fn open_again(tx: &mut Tx, payment: PaymentId, again: Timestamp) -> Result<(), StoreError> {
     let open = doc! {
         "$set": {"next_at": date(again), "worked_until": date(from_millis(0))},
@@ -134,7 +134,7 @@ pub(super) async fn open_again(tx: &mut Tx, payment: PaymentId, again: Timestamp
         .map(drop)
 }
 
-/// Something is told of a refund at Razorpay: it is looked at.
+/// Makes an open refund due at once, after news of one of its refunds at Razorpay.
 pub(super) async fn look_at(tx: &mut Tx, razorpay_id: &str, now: Timestamp) -> Result<(), StoreError> {
     let Some(entry) = tx.find_one(ENTRIES, doc! {"_id": razorpay_id}).await? else {
         return Ok(());
@@ -156,7 +156,7 @@ pub(super) async fn done(tx: &mut Tx, id: RefundId, fence: Fence) -> Result<(), 
         .map(drop)
 }
 
-/// The end of a look at a refund: the next is at `again`, unless it is through.
+/// The end of a lease: the refund is due at `again`, unless it is done.
 fn looked(again: Timestamp) -> Document {
     doc! {
         "next_at": {"$cond": [{"$eq": [{"$type": "$next_at"}, "missing"]}, "$$REMOVE", date(again)]},

@@ -8,7 +8,7 @@ pub(super) const PAYMENTS: &str = "payments";
 pub(super) const REFUNDS: &str = "refunds";
 pub(super) const ENTRIES: &str = "refund_entries";
 pub(super) const MARKS: &str = "marks";
-/// Signed by Razorpay and not understood; kept until somebody replays them.
+/// Webhooks signed by Razorpay and not understood; kept for a replay.
 pub(super) const PARKED: &str = "parked_webhooks";
 pub(super) const WEBHOOKS: &str = "webhook_events";
 
@@ -23,11 +23,11 @@ pub const COLLECTIONS: &[Collection] = &[
             ("user_id", "binData"),
             ("amount", "long"),
             ("razorpay_id", "string?"),
-            ("paid_by", "binData?"), // the one payment that paid it
+            ("paid_by", "binData?"), // the payment that paid it
             ("created_at", "date"),
-            ("worked_until", "date"), // somebody works on it until then
+            ("worked_until", "date"), // the end of the lease
             ("fence", "long"),
-            ("reconcile_at", "date?"), // left out: nothing more to find out
+            ("reconcile_at", "date?"), // left out: nothing left to reconcile
             ("looks", "long"),
         ],
         check: Some(|| doc! {"amount": {"$gt": 0_i64}}),
@@ -52,10 +52,10 @@ pub const COLLECTIONS: &[Collection] = &[
             ("created_at", "date"),
             ("captured_at", "date?"),
             ("released_at", "date?"),
-            ("refunds_at", "date?"), // when its refunds changed last: where two changes at once meet
-            ("detail", "string?"),   // what else Razorpay has told, and the way it has come, as JSON
-            ("steps", "string?"),    // that the payer of a waiting payment may take, as JSON
-            ("follow_at", "date?"),  // when Razorpay is asked whether it is released there too
+            ("refunds_at", "date?"), // the last change of its refunds: concurrent changes conflict here
+            ("detail", "string?"),   // Razorpay's other details and the timeline, as JSON
+            ("steps", "string?"),    // the payer's next steps, as JSON
+            ("follow_at", "date?"),  // when Razorpay is asked whether it is released there
         ],
         check: Some(|| {
             doc! {"status": {"$in": ["created", "failed", "authorized", "released", "captured", "refunded"]}}
@@ -71,7 +71,7 @@ pub const COLLECTIONS: &[Collection] = &[
     Collection {
         name: REFUNDS,
         fields: &[
-            ("payment_id", "binData"), // a payment goes back whole, and once
+            ("payment_id", "binData"), // a payment is refunded once, in full
             ("razorpay_payment_id", "string"),
             ("amount", "long"),
             ("reason", "string"),
@@ -81,7 +81,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("worked_until", "date"),
             ("fence", "long"),
             ("why", "string?"),
-            ("refused", "string?"), // what Razorpay says when it refuses to send it back
+            ("refused", "string?"), // Razorpay's error when it refuses
             ("created_at", "date"),
         ],
         check: None,
@@ -91,12 +91,12 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("next_at", 1)]).only(|| doc! {"next_at": {"$exists": true}}),
         ],
     },
-    // The ledger: every refund of our payments at Razorpay, by its id there, whoever asked for it.
+    // The ledger: every refund of our payments at Razorpay, by its id there, including those made at the dashboard.
     Collection {
         name: ENTRIES,
         fields: &[
             ("payment_id", "binData"),
-            ("refund_id", "binData?"), // ours that it was made for; left out: made at Razorpay
+            ("refund_id", "binData?"), // the refund it was made for; left out: made at the dashboard
             ("amount", "long"),
             ("status", "string"),
             ("created_at", "date"),
@@ -110,7 +110,7 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("status", 1), ("looked_at", 1)]).only(|| doc! {"status": "pending"}),
         ],
     },
-    // Until when something has been looked at.
+    // The times up to which something has been read.
     Collection {
         name: MARKS,
         fields: &[("at", "date")],

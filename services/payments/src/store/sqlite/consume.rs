@@ -1,4 +1,4 @@
-//! What others tell: Razorpay's webhooks, and the events service's messages.
+//! Consuming Razorpay's webhooks and the events service's messages.
 
 use common::{
     clock::{Timestamp, from_millis},
@@ -51,7 +51,7 @@ pub(super) fn webhook(
     Ok(true)
 }
 
-/// Keeps a webhook that cannot be understood.
+/// Parks a webhook that cannot be understood.
 pub(super) fn park(db: &Connection, parked: &Parked) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT OR IGNORE INTO parked_webhooks (id, event, body, why, received_at) VALUES (?1, ?2, ?3, ?4, ?5)",

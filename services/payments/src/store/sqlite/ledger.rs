@@ -38,7 +38,7 @@ fn read(row: &Row<'_>) -> sqlite_store::RowResult<Entry> {
     })
 }
 
-/// Takes a report in, with all that follows from it; gives the entry if it changed.
+/// Records a report with all its effects; returns the entry if it changed.
 pub(super) fn note(
     db: &Connection,
     report: &RefundReport,
@@ -118,7 +118,7 @@ pub(super) fn of_payment(db: &Connection, payment: PaymentId) -> Result<Vec<Entr
     Ok(rows)
 }
 
-/// Pending ones that no duty of ours follows.
+/// Pending refunds that no open duty follows.
 pub(super) fn pending(db: &Connection, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM refund_entries WHERE status = 'pending' AND looked_at <= ?1

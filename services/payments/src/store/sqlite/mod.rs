@@ -40,17 +40,17 @@ use crate::domain::{
     refund::{Entry, Refund, RefundReport},
 };
 
-/// The schema, in the order of its making.
+/// The schema, script by script, in order.
 pub const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     outbox::SCHEMA,
     inbox::SCHEMA,
     lease::SCHEMA,
     idempotency::SCHEMA,
-    // Money set aside and not taken: few at any time, and asked for by whoever watches.
+    // Authorized and not captured: few at any time, and counted for every read of the metrics.
     "CREATE INDEX payments_authorized ON payments (created_at) WHERE status = 'authorized';",
     outbox::REQUEST_IDS,
-    // Signed by Razorpay and not understood; kept until somebody replays them.
+    // Webhooks signed by Razorpay and not understood; kept for a replay.
     "CREATE TABLE parked_webhooks (
         id          TEXT    NOT NULL PRIMARY KEY,
         event       TEXT    NOT NULL,
@@ -60,9 +60,9 @@ pub const MIGRATIONS: &[&str] = &[
      ) WITHOUT ROWID;",
     include_str!("released.sql"),
     include_str!("ledger.sql"),
-    // The steps that the payer of a waiting payment may take, as JSON.
+    // The payer's next steps in a waiting payment, as JSON.
     "ALTER TABLE payments ADD COLUMN steps TEXT;",
-    // What else Razorpay has told of a payment, and the way it has come, as JSON.
+    // Razorpay's other details of a payment and the timeline, as JSON.
     "ALTER TABLE payments ADD COLUMN detail TEXT;",
     // For the lists of organizers.
     "ALTER TABLE payments ADD COLUMN event_id BLOB;
@@ -85,7 +85,7 @@ impl SqliteStore {
         }
     }
 
-    /// A change that may give others something to do.
+    /// A change that may store messages or refunds: wakes the workers after the commit.
     async fn publishing<T, F>(&self, change: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -98,7 +98,7 @@ impl SqliteStore {
         result
     }
 
-    /// Whether a look would find anything; a commit on every round of an idle worker would wear the disk.
+    /// Whether anything is due; a commit in every round of an idle worker would wear the disk.
     async fn any_due(&self, sql: &'static str, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         let times = [now, latest_end(now, until)].map(|at| at.timestamp_millis());
         self.db

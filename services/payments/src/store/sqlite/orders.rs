@@ -67,14 +67,15 @@ pub(super) fn open(
     })
 }
 
-/// Who works on an order. The reconciler takes the look that a webhook has asked for ([`ASKED`]); a payer's request leaves it.
+/// The kind of worker that leases an order. The reconciler takes a look that a webhook has requested ([`ASKED`]); a
+/// payer's request leaves it.
 #[derive(PartialEq)]
 enum By {
     Payer,
     Reconciler,
 }
 
-/// Whoever works on an order also sets the time at which the reconciler would take over, should they die.
+/// Leases an order. The end of the lease is also when the reconciler takes over if the worker dies.
 fn claim(
     db: &Connection,
     id: OrderId,

@@ -101,7 +101,7 @@ pub(super) fn apply(
     })
 }
 
-/// The order is paid, and events told.
+/// Marks the order as paid and publishes the capture to events.
 fn pays(db: &Connection, order: &mut Order, payment: &Payment, now: Timestamp) -> Result<i64, StoreError> {
     order.paid_by = Some(payment.id);
     db.prepare_cached(
@@ -214,7 +214,7 @@ pub(super) fn due_releases(
     Ok(due)
 }
 
-/// How it goes back, and how much is back.
+/// The refund of a payment and the amount refunded.
 const REFUND_STATE: &str =
     "f.reason, f.next_at IS NULL, f.refused, (SELECT coalesce(sum(e.amount), 0) FROM refund_entries AS e
     WHERE e.payment_id = p.id AND e.status = 'processed')";

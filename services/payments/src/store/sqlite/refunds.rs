@@ -17,13 +17,13 @@ use crate::{
     store::{Fence, UNREADABLE_AGAIN, table},
 };
 
-/// Whether [`due`] would find anything. A refund that was not tried yet and created in the future was written before the
-/// clock was put back, and is due.
+/// Whether [`due`] would find anything. A refund without an attempt that is created in the future was written before
+/// the clock was set back, and is due.
 pub(super) const ANY_DUE: &str = "SELECT 1 FROM refunds WHERE (next_at <= ?1 AND worked_until <= ?1)
     OR (next_at IS NOT NULL AND worked_until > ?2)
     OR (next_at > ?1 AND attempts = 0 AND created_at > ?1 AND worked_until <= ?1)";
 
-/// Has a payment sent back, once however often it is asked for.
+/// Requests the refund of a payment; once, however often it is called.
 pub(super) fn request(
     db: &Connection,
     payment: &Payment,
@@ -58,7 +58,7 @@ pub(super) fn of_payment(db: &Connection, payment: PaymentId) -> Result<Option<R
     Ok(db.prepare_cached(&sql)?.find([payment], read)?)
 }
 
-/// All is back.
+/// Marks the refund as done.
 pub(super) fn fulfilled(db: &Connection, payment: PaymentId) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE refunds SET next_at = NULL, worked_until = 0, refused = NULL WHERE payment_id = ?1",
@@ -67,7 +67,7 @@ pub(super) fn fulfilled(db: &Connection, payment: PaymentId) -> Result<(), Store
     Ok(())
 }
 
-/// Money that had gone back came again, and is sent back anew at `again`.
+/// Opens the refund again after the bank has returned the money; it is due at `again`.
 pub(super) fn open_again(db: &Connection, payment: PaymentId, again: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE refunds SET next_at = ?2, worked_until = 0, attempts = attempts + 1 WHERE payment_id = ?1",
@@ -76,7 +76,7 @@ pub(super) fn open_again(db: &Connection, payment: PaymentId, again: Timestamp) 
     Ok(())
 }
 
-/// Something is told of a refund at Razorpay: it is looked at.
+/// Makes an open refund due at once, after news of one of its refunds at Razorpay.
 pub(super) fn look_at(db: &Connection, razorpay_id: &str, now: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE refunds SET next_at = ?2 WHERE next_at IS NOT NULL
