@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
     context,
+    problem::ApiError,
     workers::{Next, Pace, rounds},
 };
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,7 @@ pub async fn sweep_refunds(app: App, stop: CancellationToken) {
 }
 
 /// Sweeps, unless this or another process has done so within the hour.
-async fn round(app: &App) -> Result<(), common::problem::ApiError> {
+async fn round(app: &App) -> Result<(), ApiError> {
     let now = app.clock.now();
     let seen = app.store.refunds_seen().await?;
     if seen.is_some_and(|seen| seen <= now && now - seen < EVERY) {
@@ -56,7 +57,7 @@ async fn round(app: &App) -> Result<(), common::problem::ApiError> {
 }
 
 /// Records every refund of our payments that was created since `from` in the ledger.
-async fn all_since(app: &App, from: Timestamp) -> Result<(), common::problem::ApiError> {
+async fn all_since(app: &App, from: Timestamp) -> Result<(), ApiError> {
     for page in 0..MOST_PAGES {
         let found = app
             .razorpay
@@ -64,14 +65,17 @@ async fn all_since(app: &App, from: Timestamp) -> Result<(), common::problem::Ap
             .await
             .map_err(provider_problem)?;
         if found.is_empty() {
-            break;
+            return Ok(());
         }
         note(app, found).await?;
     }
-    Ok(())
+    // What is beyond has not been read, so the next round begins where this one did.
+    Err(ApiError::unavailable(format!(
+        "more than {MOST_PAGES} pages of refunds since {from}"
+    )))
 }
 
-async fn note(app: &App, told: Vec<RefundEntity>) -> Result<(), common::problem::ApiError> {
+async fn note(app: &App, told: Vec<RefundEntity>) -> Result<(), ApiError> {
     let reports = told.iter().filter_map(RefundEntity::report).collect();
     let changed = app.store.note_refunds(reports, app.clock.now()).await?;
     changed.iter().for_each(log_entry);

@@ -121,6 +121,8 @@ pub async fn a_refund_is_followed_under_a_fence(store: S) {
     // The payer's bank returns the money: the refund is owed again, and made again.
     let failed = entry(&refund, "rfnd_1", order.amount.0, EntryStatus::Failed);
     note(&store, failed).await;
+    // A worker that read it as processed, before that, does not close it.
+    store.refund_done(refund.id, fence).await.unwrap();
     let statement = store.statement(second.id, order.user_id).await.unwrap().unwrap();
     assert_eq!(
         (statement.payment.status, statement.refunded),
@@ -173,6 +175,42 @@ pub(super) async fn refund_state(
     statement
         .refund
         .map(|going| (going.reason, going.done, going.refused))
+}
+
+pub async fn followed_refunds_hide_no_others(store: S) {
+    let later = soon() + TimeDelta::hours(1);
+    for name in ["a", "b"] {
+        let (order, _) = open(&store).await;
+        for number in 1..=2 {
+            apply(
+                &store,
+                report(&order, &format!("pay_{name}{number}"), Status::Captured),
+            )
+            .await;
+        }
+        let (refund, _) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
+        let id = format!("rfnd_{name}");
+        note(&store, entry(&refund, &id, order.amount.0, EntryStatus::Pending)).await;
+    }
+    let (order, _) = open(&store).await;
+    apply(&store, report(&order, "pay_c", Status::Captured)).await;
+    for id in ["rfnd_c", "rfnd_d"] {
+        let by_hand = RefundReport {
+            id: id.to_owned(),
+            payment: "pay_c".to_owned(),
+            refund_id: None,
+            amount: Paise(1),
+            status: EntryStatus::Pending,
+            created_at: None,
+        };
+        note(&store, by_hand).await;
+    }
+    let found = async |limit| {
+        let found = store.pending_entries(later, limit).await.unwrap();
+        found.into_iter().map(|entry| entry.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(1).await, ["rfnd_c"]);
+    assert_eq!(found(10).await, ["rfnd_c", "rfnd_d"]);
 }
 
 pub async fn refunds_of_others_are_recorded(store: S) {

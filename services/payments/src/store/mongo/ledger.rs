@@ -1,6 +1,12 @@
 //! The ledger of refunds at Razorpay.
 
-use common::{clock::Timestamp, ids::PaymentId, money::Paise, store::StoreError, wire::RefundReason};
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::PaymentId,
+    money::Paise,
+    store::StoreError,
+    wire::RefundReason,
+};
 use mongo_store::{DocumentExt, Tx, date, outbox, sift, uuid, uuids};
 use mongodb::bson::{Document, doc};
 
@@ -105,12 +111,40 @@ pub(super) async fn of_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<En
 
 /// Pending refunds that no open duty follows.
 pub(super) async fn pending(tx: &mut Tx, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError> {
-    let pending = doc! {"status": "pending", "looked_at": {"$lte": date(before)}};
-    let found = tx.find(ENTRIES, pending, doc! {"looked_at": 1}, limit).await?;
-    let mut entries = sift(&found, read)?.left_out(table::ENTRIES);
+    let (mut entries, mut from, mut seen) = (Vec::new(), from_millis(0), Vec::new());
+    // Of a cancelled event with many refunds, any number may be followed: they must not hide the others.
+    while entries.len() < limit {
+        let rest = doc! {
+            "status": "pending",
+            "looked_at": {"$gte": date(from), "$lte": date(before)},
+            "_id": {"$nin": &seen},
+        };
+        let found = tx.find(ENTRIES, rest, doc! {"looked_at": 1}, limit).await?;
+        let Some(last) = found.last() else { break };
+        let last = last.time("looked_at")?;
+        if last > from {
+            (from, seen) = (last, Vec::new());
+        }
+        for entry in &found {
+            if entry.time("looked_at")? == from {
+                seen.push(entry.text("_id")?);
+            }
+        }
+        let is_last = found.len() < limit;
+        entries.extend(unfollowed(tx, &found).await?);
+        if is_last {
+            break;
+        }
+    }
+    entries.truncate(limit);
+    Ok(entries)
+}
+
+async fn unfollowed(tx: &mut Tx, found: &[Document]) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = sift(found, read)?.left_out(table::ENTRIES);
     let payments: Vec<PaymentId> = entries.iter().map(|entry| entry.payment_id).collect();
     let open = doc! {"payment_id": {"$in": uuids(payments)}, "next_at": {"$exists": true}};
-    let followed = tx.find(REFUNDS, open, doc! {}, limit).await?;
+    let followed = tx.find(REFUNDS, open, doc! {}, entries.len()).await?;
     let followed: Vec<PaymentId> = followed
         .iter()
         .filter_map(|one| one.id("payment_id").ok())

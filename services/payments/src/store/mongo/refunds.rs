@@ -123,11 +123,12 @@ pub(super) async fn fulfilled(tx: &mut Tx, payment: PaymentId) -> Result<(), Sto
         .map(drop)
 }
 
-/// Opens the refund again after the bank has returned the money; it is due at `again`.
+/// Opens the refund again after the bank has returned the money; it is due at `again`. The fence rises, because a worker may
+/// still hold what it read before and would close it.
 pub(super) async fn open_again(tx: &mut Tx, payment: PaymentId, again: Timestamp) -> Result<(), StoreError> {
     let open = doc! {
         "$set": {"next_at": date(again), "worked_until": date(from_millis(0))},
-        "$inc": {"attempts": 1_i64},
+        "$inc": {"attempts": 1_i64, "fence": 1_i64},
     };
     tx.update(REFUNDS, doc! {"payment_id": uuid(payment)}, open)
         .await

@@ -67,10 +67,12 @@ pub(super) fn fulfilled(db: &Connection, payment: PaymentId) -> Result<(), Store
     Ok(())
 }
 
-/// Opens the refund again after the bank has returned the money; it is due at `again`.
+/// Opens the refund again after the bank has returned the money; it is due at `again`. The fence rises, because a worker may
+/// still hold what it read before and would close it.
 pub(super) fn open_again(db: &Connection, payment: PaymentId, again: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
-        "UPDATE refunds SET next_at = ?2, worked_until = 0, attempts = attempts + 1 WHERE payment_id = ?1",
+        "UPDATE refunds SET next_at = ?2, worked_until = 0, attempts = attempts + 1, fence = fence + 1
+         WHERE payment_id = ?1",
     )?
     .execute(params![payment, again.timestamp_millis()])?;
     Ok(())
