@@ -118,6 +118,7 @@ struct Inner {
     service: &'static str,
     clock: Clock,
     ended: Ended,
+    keys: Hkdf<Sha256>,
     user_sign: EncodingKey,
     user_verify: DecodingKey,
     user_rules: Validation,
@@ -143,13 +144,13 @@ impl Auth {
     pub fn with_ended(service: &'static str, secret: &SecretString, clock: Clock, ended: Ended) -> Self {
         jwt_crypto::install();
         let secret = secret.expose_secret().as_bytes();
-        let mut derived = [0u8; 32];
-        // 32 bytes is always a valid length for HKDF-SHA256, whose limit is 255 x 32.
-        let _ = Hkdf::<Sha256>::new(None, secret).expand(b"organise-event service tokens v1", &mut derived);
+        let keys = Hkdf::<Sha256>::new(None, secret);
+        let derived = derive(&keys, "service tokens v1");
         Self(Arc::new(Inner {
             service,
             clock,
             ended,
+            keys,
             user_sign: EncodingKey::from_secret(secret),
             user_verify: DecodingKey::from_secret(secret),
             user_rules: rules(Some(ISSUER), ISSUER, &["exp", "iss", "aud", "sub"]),
@@ -160,7 +161,12 @@ impl Auth {
         }))
     }
 
-    /// A user token that lives for `life`.
+    /// A key for `purpose` alone, derived from the secret that signs tokens.
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        derive(&self.0.keys, purpose)
+    }
+
+    /// A user token that lives for `life`, in a session of its own that is kept nowhere: for tests and tools.
     ///
     /// # Errors
     /// Only if the JWT library refuses to sign.
@@ -168,6 +174,20 @@ impl Auth {
         &self,
         user: UserId,
         role: Role,
+        life: Duration,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.session_token(user, role, new_id(), life)
+    }
+
+    /// A user token of a session that lives for `life`.
+    ///
+    /// # Errors
+    /// Only if the JWT library refuses to sign.
+    pub fn session_token(
+        &self,
+        user: UserId,
+        role: Role,
+        session: Uuid,
         life: Duration,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         let now = self.0.clock.now().timestamp();
@@ -180,7 +200,7 @@ impl Auth {
             sub: user,
             role,
             token_use: TokenUse::Access,
-            sid: new_id(),
+            sid: session,
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.user_sign)
     }
@@ -252,6 +272,13 @@ impl Auth {
             Ok(())
         }
     }
+}
+
+fn derive(keys: &Hkdf<Sha256>, purpose: &str) -> [u8; 32] {
+    let mut key = [0u8; 32];
+    // 32 bytes is always a valid length for HKDF-SHA256, whose limit is 255 x 32.
+    let _ = keys.expand_multi_info(&[b"organise-event ", purpose.as_bytes()], &mut key);
+    key
 }
 
 /// The algorithm is pinned, never read from the token (RFC 8725, 3.1). Times are checked by [`Auth::check_times`],

@@ -92,7 +92,11 @@ use Service::{Events, Notifications, Payments, Users};
 pub const ROUTES: &[Route] = &[
     route("/api/users/register", Users, Anyone).never_repeated(),
     route("/api/users/login", Users, Anyone).never_repeated(),
+    route("/api/users/refresh", Users, Anyone).never_repeated(),
     route("/api/users/logout", Users, SignedIn).never_repeated(),
+    route("/api/users/logout_all", Users, SignedIn).never_repeated(),
+    route("/api/users/sessions", Users, SignedIn).never_repeated(),
+    route("/api/users/sessions/{session_id}", Users, SignedIn).never_repeated(),
     route("/api/users/me", Users, SignedIn).never_repeated(),
     route("/api/users/{*rest}", Users, Anyone).never_repeated(),
     route("/api/organiser/create_event", Events, Organizers),
@@ -201,6 +205,7 @@ mod tests {
     fn every_route_can_be_reached() {
         for route in ROUTES {
             let path = route.path.replace("{*rest}", "x/y/z").replace("{id}", "x");
+            let path = path.replace("{session_id}", "x");
             assert_eq!(find(&path), Some(route), "{path} is taken by one above it");
         }
     }

@@ -44,7 +44,9 @@ settings! {
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
     "REDIS_URL" = "", "redis:// or rediss://, or the nodes of a cluster, comma-separated; none: each process caches and counts for itself";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
-    "TOKEN_LIFETIME_SECONDS" = "3600", "how long a sign-in lasts";
+    "TOKEN_LIFETIME_SECONDS" = "3600", "how long an access token is good; refresh tokens give further ones";
+    "REFRESH_IDLE_SECONDS" = "604800", "how long a session lasts that is not refreshed";
+    "REFRESH_LIFETIME_SECONDS" = "2592000", "how long a session lasts at most";
     "DEFAULT_TIMEZONE" = "Asia/Kolkata", "IANA zone of event times sent without one";
     "HOLD_SECONDS" = "900", "how long an unpaid registration keeps its seat";
     "USERS_URL" = "", "where other processes find the users service, replicas comma-separated; default http://127.0.0.1:USERS_PORT";
@@ -124,6 +126,8 @@ pub struct Settings {
     pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
     pub token_lifetime: Duration,
+    pub refresh_idle: Duration,
+    pub refresh_lifetime: Duration,
     pub default_timezone: Tz,
     pub hold: Duration,
     pub users_url: String,
@@ -256,6 +260,8 @@ impl Settings {
                 (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
             }),
             token_lifetime: r.seconds("TOKEN_LIFETIME_SECONDS", 60, 7 * 24 * 3600),
+            refresh_idle: r.seconds("REFRESH_IDLE_SECONDS", 60, 365 * 24 * 3600),
+            refresh_lifetime: r.seconds("REFRESH_LIFETIME_SECONDS", 60, 365 * 24 * 3600),
             default_timezone: r
                 .parse(
                     "DEFAULT_TIMEZONE",

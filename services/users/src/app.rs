@@ -1,12 +1,17 @@
 //! What handlers work with.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use common::{auth::Auth, clock::Clock, sessions::Ended};
 use shared_state::Shared;
 
-use crate::{hashing::Hashing, limits::Limits, store::Store};
+use crate::{
+    domain::{Lifetimes, Successors},
+    hashing::Hashing,
+    limits::Limits,
+    store::Store,
+};
 
 /// The state of the service. Cheap to clone.
 #[derive(Clone)]
@@ -25,8 +30,10 @@ pub struct App {
     pub limits: Limits,
     /// Hashes passwords.
     pub hashing: Hashing,
-    /// How long a login lasts.
-    pub token_lifetime: Duration,
+    /// How long sign-ins last.
+    pub lifetimes: Lifetimes,
+    /// Derives refresh tokens.
+    pub successors: Successors,
     /// Whether passwords on the list of common ones are refused.
     pub refuse_common_passwords: bool,
 }

@@ -12,13 +12,15 @@ mod hashing;
 mod internal;
 mod limits;
 mod routes;
+mod signed_in;
 mod store;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use common::{
     http::{InternalClient, Pipeline, Upstream},
     metrics::Gauge,
@@ -29,6 +31,7 @@ use runtime::{process::Context, service};
 
 use crate::{
     app::App,
+    domain::{Lifetimes, Successors},
     hashing::{Bounds, Hashing, HashingGauge},
     limits::Limits,
     store::Store,
@@ -64,8 +67,11 @@ pub async fn build(context: &Context) -> Result<Pipeline, String> {
 
 fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipeline {
     let settings = &context.settings;
+    let auth = context.auth(Service::Users.name());
+    // The settings are bounded by a year.
+    let seconds = |time: Duration| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
     let app = App {
-        auth: context.auth(Service::Users.name()),
+        auth: auth.clone(),
         store: store.clone(),
         clock: context.clock.clone(),
         shared: context.shared.clone(),
@@ -76,7 +82,12 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipel
             Limits::off()
         },
         hashing: hashing.clone(),
-        token_lifetime: settings.token_lifetime,
+        lifetimes: Lifetimes {
+            access: seconds(settings.token_lifetime),
+            idle: seconds(settings.refresh_idle),
+            absolute: seconds(settings.refresh_lifetime),
+        },
+        successors: Successors::new(auth.key_for("refresh tokens v1")),
         refuse_common_passwords: settings.is_production(),
     };
     let ping: Ping = Box::new(move || {

@@ -10,7 +10,7 @@ use shared_state::{Shared, ratelimit::RateLimit};
 
 use crate::domain::Email;
 
-/// Sign-ups, and logins, a minute and address.
+/// Sign-ups, logins, and refreshes, a minute and address.
 const PER_MINUTE: u32 = 500;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Failed logins per account and address in [`FAILURE_PERIOD`].
@@ -22,6 +22,7 @@ const FAILURE_PERIOD: Duration = Duration::from_secs(15 * 60);
 pub struct Limits {
     register: RateLimit,
     login: RateLimit,
+    refresh: RateLimit,
     failures: RateLimit,
 }
 
@@ -31,6 +32,7 @@ impl Limits {
         Self {
             register: RateLimit::new(shared, "register", PER_MINUTE, MINUTE),
             login: RateLimit::new(shared, "login", PER_MINUTE, MINUTE),
+            refresh: RateLimit::new(shared, "refresh", PER_MINUTE, MINUTE),
             failures: RateLimit::new(shared, "failures", FAILURES, FAILURE_PERIOD),
         }
     }
@@ -40,6 +42,7 @@ impl Limits {
         Self {
             register: RateLimit::off(),
             login: RateLimit::off(),
+            refresh: RateLimit::off(),
             failures: RateLimit::off(),
         }
     }
@@ -65,6 +68,20 @@ impl Limits {
     pub async fn login(&self, address: IpAddr) -> Result<(), ApiError> {
         let taken = self.login.take(&network(address).to_string()).await;
         taken.map_err(|wait| too_many(wait, "Too many logins from this address. Please try again later."))
+    }
+
+    /// Counts a use of a refresh token.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn refresh(&self, address: IpAddr) -> Result<(), ApiError> {
+        let taken = self.refresh.take(&network(address).to_string()).await;
+        taken.map_err(|wait| {
+            too_many(
+                wait,
+                "Too many refreshes from this address. Please try again later.",
+            )
+        })
     }
 
     /// The guesses from one address at one account. Whether the account exists makes no difference, so that

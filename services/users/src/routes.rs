@@ -13,7 +13,11 @@ pub fn router(app: App) -> (Router, OpenApi) {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(handlers::register::register))
         .routes(routes!(handlers::login::login))
+        .routes(routes!(handlers::refresh::refresh))
         .routes(routes!(handlers::logout::logout))
+        .routes(routes!(handlers::logout::logout_all))
+        .routes(routes!(handlers::sessions::list))
+        .routes(routes!(handlers::sessions::end))
         .routes(routes!(handlers::me::me, handlers::update_me::update_me))
         .split_for_parts();
     (

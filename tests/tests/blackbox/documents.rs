@@ -34,9 +34,13 @@ const DOCUMENTED: [(&str, &str, &str); 22] = [
     ("getRegistration", "get", "/api/reg/registrations/{id}"),
     ("login", "post", "/api/users/login"),
     ("logout", "post", "/api/users/logout"),
+    ("logoutAll", "post", "/api/users/logout_all"),
     ("getMe", "get", "/api/users/me"),
     ("updateMe", "patch", "/api/users/me"),
+    ("refresh", "post", "/api/users/refresh"),
     ("registerUser", "post", "/api/users/register"),
+    ("listSessions", "get", "/api/users/sessions"),
+    ("endSession", "delete", "/api/users/sessions/{session_id}"),
 ];
 
 async fn the_documents_are_whole(topology: Topology) {
@@ -85,7 +89,8 @@ async fn the_documents_are_whole(topology: Topology) {
                 "{method} {path} is new"
             );
             let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let concrete = path.replace("{id}", "0190b0e6-0000-7000-8000-000000000000");
+            let any_id = "0190b0e6-0000-7000-8000-000000000000";
+            let concrete = path.replace("{id}", any_id).replace("{session_id}", any_id);
             let route = routes::find(&concrete).unwrap();
             assert_eq!(route.path, path, "the registry of routes has no entry of its own");
             let is_protected = !operation["security"].as_array().unwrap().is_empty();

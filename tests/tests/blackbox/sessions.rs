@@ -1,11 +1,15 @@
 //! Signing out, and changing one's details: what one service knows reaches all.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailServer};
 
 use crate::everywhere;
 
-everywhere!(a_session_ends_everywhere, a_new_name_is_used_at_once);
+everywhere!(
+    a_session_ends_everywhere,
+    a_session_goes_on_until_its_token_is_used_twice,
+    a_new_name_is_used_at_once
+);
 
 /// A call of each service that needs a token.
 const CALLS: [&str; 4] = [
@@ -52,6 +56,47 @@ async fn a_session_ends_everywhere(topology: Topology) {
     system.start_again().await;
     refused_everywhere(&person).await;
     other.get("/api/users/me").await.expect(200);
+}
+
+async fn a_session_goes_on_until_its_token_is_used_twice(topology: Topology) {
+    let mut system = System::start(topology, Options::default()).await;
+    let mut person = system.person("user").await;
+    let login = json!({"email": person.email, "password": "a good one"});
+    let begun = system.anyone().post("/api/users/login", login).await.expect(200);
+    let refresh = async |system: &System, token: &Value| {
+        let body = json!({"refresh_token": token});
+        system.anyone().post("/api/users/refresh", body).await
+    };
+    // Two tabs, which the gateway sends to two replicas where there are two.
+    let first = &begun["refresh_token"];
+    let (one, two) = tokio::join!(refresh(&system, first), refresh(&system, first));
+    let (one, two) = (one.expect(200), two.expect(200));
+    assert_eq!(one["refresh_token"], two["refresh_token"]);
+    // It is in the store, and a kill costs nothing.
+    system.kill_all();
+    system.start_again().await;
+    let next = refresh(&system, &one["refresh_token"]).await.expect(200);
+    person.token = next["token"].as_str().map(str::to_owned);
+    for path in CALLS {
+        person.get(path).await.expect(200);
+    }
+    let listed = person.get("/api/users/sessions").await.expect(200);
+    let current = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|session| session["current"] == true);
+    assert_eq!(
+        (listed.as_array().unwrap().len(), current.count()),
+        (2, 1),
+        "{listed}"
+    );
+    // A thief comes with the first one.
+    refresh(&system, first).await.problem(401, "refresh_token_reused");
+    refused_everywhere(&person).await;
+    refresh(&system, &next["refresh_token"])
+        .await
+        .problem(401, "refresh_token_invalid");
 }
 
 async fn a_new_name_is_used_at_once(topology: Topology) {

@@ -13,6 +13,7 @@ pub const SERVICE: Service = Service {
     tables: &[
         Table::new("users", Id::Is("id")),
         Table::new("ended_sessions", Id::Is("id")),
+        Table::new("sessions", Id::Is("id")),
     ],
     left: &[],
 };

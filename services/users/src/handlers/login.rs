@@ -1,29 +1,25 @@
-//! `POST /api/users/login`: a token for an e-mail address and a password.
+//! `POST /api/users/login`: tokens for an e-mail address and a password.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderValue, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use common::{
-    auth::Role,
-    context,
     documented::INVALID_CREDENTIALS,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
-    http::pipeline::private,
     ids::UserId,
     problem::ApiError,
 };
-use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::{Account, Email, Password, PasswordHash, User},
+    domain::{Account, Email, Password, PasswordHash},
     hashing::{Kernel, KernelError},
     limits::Guesses,
+    signed_in::{self, CallingDevice, SignedIn},
 };
 
 /// What one logs in with.
@@ -58,24 +54,6 @@ impl FromFields for Login {
     }
 }
 
-/// A successful login.
-#[derive(Serialize, ToSchema)]
-pub struct LoggedIn {
-    #[schema(example = "Login successful.")]
-    message: &'static str,
-    /// JWT, to be sent as `Authorization: Bearer <token>`.
-    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")]
-    token: String,
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
-    /// Seconds for which the token is good.
-    #[schema(example = 3600)]
-    expires_in: u64,
-    #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
-    user_id: UserId,
-    role: Role,
-}
-
 /// What came of comparing a password.
 enum Verdict {
     Refused(ApiError),
@@ -88,7 +66,7 @@ enum Verdict {
 
 common::problems!(Problems: invalid_credentials());
 
-/// Gives a token for an e-mail address and its password. A wrong password and an unknown address are answered
+/// Gives tokens for an e-mail address and its password. A wrong password and an unknown address are answered
 /// alike.
 #[utoipa::path(
     post,
@@ -97,13 +75,14 @@ common::problems!(Problems: invalid_credentials());
     tag = "users",
     request_body(content = Login, example = json!({"email": "asha@example.org", "password": "correct horse battery staple"})),
     responses(
-        (status = 200, description = "The token.", body = LoggedIn),
+        (status = 200, description = "The tokens of a new session.", body = SignedIn),
         Problems,
     ),
 )]
 pub async fn login(
     State(app): State<App>,
     ClientIp(address): ClientIp,
+    CallingDevice(device): CallingDevice,
     extract::Json(input): extract::Json<Login>,
 ) -> Result<Response, ApiError> {
     app.limits.login(address).await?;
@@ -129,7 +108,7 @@ pub async fn login(
             if let Some(renewed) = renewed {
                 renew(&app, user.id, password_hash, renewed).await;
             }
-            logged_in(&app, &user)
+            signed_in::begin(&app, &user, device).await
         }
         (Verdict::Refused(error), _) => Err(error),
         (Verdict::Wrong | Verdict::Right { .. }, _) => Err(invalid_credentials()),
@@ -175,24 +154,6 @@ async fn renew(app: &App, user: UserId, old: PasswordHash, new: PasswordHash) {
     if let Err(error) = app.store.update_password_hash(user, old, new).await {
         tracing::warn!(user.id = %user, %error, "a renewed password hash could not be stored");
     }
-}
-
-fn logged_in(app: &App, user: &User) -> Result<Response, ApiError> {
-    let token = app
-        .auth
-        .user_token(user.id, user.role, app.token_lifetime)
-        .map_err(ApiError::internal)?;
-    context::note_user(user.id);
-    tracing::info!(user_id = %user.id, "signed in");
-    let answer = LoggedIn {
-        message: "Login successful.",
-        token,
-        token_type: "Bearer",
-        expires_in: app.token_lifetime.as_secs(),
-        user_id: user.id,
-        role: user.role,
-    };
-    Ok(private(Json(answer).into_response()))
 }
 
 fn invalid_credentials() -> ApiError {

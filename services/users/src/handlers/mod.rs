@@ -3,5 +3,7 @@
 pub mod login;
 pub mod logout;
 pub mod me;
+pub mod refresh;
 pub mod register;
+pub mod sessions;
 pub mod update_me;

@@ -1,18 +1,25 @@
 //! What every store must do. An adapter joins with `crate::store_contract!(make);`, where `make` is an async
 //! function that gives an empty store and something to keep alive beside it.
 
+use chrono::TimeDelta;
 use chrono_tz::Asia::Kolkata;
 use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
+    http::{Cursor, Page},
     ids::{UserId, new_id},
     wire::{EndedSession, UserCard},
 };
 use futures_util::future::join_all;
 use test_kit::damage::{Bad, Damage, Damager};
 
+use uuid::Uuid;
+
 use super::{InsertError, Store};
-use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
+use crate::domain::{
+    Account, Details, Device, Email, Lifetimes, Locale, PasswordHash, Phone, RefreshToken, Rotation, Session,
+    TokenHash, User,
+};
 
 /// Lists every rule once.
 #[macro_export]
@@ -34,21 +41,29 @@ macro_rules! store_contract {
             ended_sessions_are_listed_in_order,
             a_session_ends_once,
             ended_sessions_go_when_their_tokens_have,
+            a_session_is_found_as_it_began,
+            sessions_are_listed_newest_first,
+            of_many_rotations_one_counts,
+            a_session_that_ends_takes_its_refresh_token_with_it,
+            all_sessions_of_a_user_end_but_one,
+            sessions_that_are_over_go,
             an_address_gets_its_one_form,
             a_store_answers,
         );
     };
-    (@rules $make:path: $($rule:ident),+ $(,)?) => {
+    (@damage $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn an_unreadable_account_is_left_out_of_lists() {
+        async fn $rule() {
             let (store, kept) = $make().await;
-            $crate::store::contract::an_unreadable_account_is_left_out_of_lists(
-                &store,
-                $crate::store::contract::Kept::damager(&kept),
-            )
-            .await;
+            $crate::store::contract::$rule(&store, $crate::store::contract::Kept::damager(&kept)).await;
             $crate::store::contract::Kept::finish(kept).await;
         }
+    )+};
+    (@rules $make:path: $($rule:ident),+ $(,)?) => {
+        $crate::store_contract!(@damage $make:
+            an_unreadable_account_is_left_out_of_lists,
+            an_unreadable_session_is_left_out_of_lists,
+        );
         $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $rule() {
@@ -446,6 +461,223 @@ pub async fn ended_sessions_go_when_their_tokens_have(store: &dyn Store) {
     let later = session(5_001, 9_000);
     store.end_session(later.clone()).await.unwrap();
     assert_eq!(ended(store, from_millis(0)).await, [lasts, later]);
+}
+
+/// A session that began at `at` milliseconds.
+fn begun(user: UserId, at: i64) -> Session {
+    let token = RefreshToken::first(new_id(), [7; 32]);
+    let device = Device {
+        user_agent: Some("Firefox 140".to_owned()),
+        address: "192.0.2.0/24".to_owned(),
+    };
+    Session {
+        user,
+        created_at: from_millis(at),
+        last_used_at: from_millis(at + 1),
+        expires_at: from_millis(at + 30_000),
+        until: from_millis(at + 7_000),
+        access_until: from_millis(at + 1_000),
+        ..Session::begin(user, device, &token, from_millis(at), &LIFETIMES)
+    }
+}
+
+const LIFETIMES: Lifetimes = Lifetimes {
+    access: TimeDelta::zero(),
+    idle: TimeDelta::zero(),
+    absolute: TimeDelta::zero(),
+};
+
+async fn begin(store: &dyn Store, user: UserId, at: i64) -> Session {
+    let session = begun(user, at);
+    store.begin_session(session.clone()).await.unwrap();
+    session
+}
+
+async fn listed(store: &dyn Store, user: UserId, now: i64) -> Vec<Session> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = Page { limit: 2, after };
+        let found = store.sessions(user, page, from_millis(now)).await.unwrap();
+        assert!(
+            found.len() <= 3,
+            "one more than asked for, to know whether there is more"
+        );
+        let (found, next) = page.cut(found, |session| Cursor {
+            key: session.created_at.timestamp_millis(),
+            id: session.id,
+        });
+        all.extend(found);
+        match next {
+            None => return all,
+            next => after = next,
+        }
+    }
+}
+
+pub async fn a_session_is_found_as_it_began(store: &dyn Store) {
+    let mut session = begin(store, UserId::new(), 1_000).await;
+    assert_eq!(store.session(session.id).await.unwrap().as_ref(), Some(&session));
+    assert_eq!(store.session(new_id()).await.unwrap(), None);
+    session.id = new_id();
+    session.device.user_agent = None;
+    session.generation = u32::MAX;
+    store.begin_session(session.clone()).await.unwrap();
+    assert_eq!(store.session(session.id).await.unwrap(), Some(session));
+}
+
+pub async fn sessions_are_listed_newest_first(store: &dyn Store) {
+    let (asha, ben) = (UserId::new(), UserId::new());
+    let mut sessions = Vec::new();
+    for at in [3_000, 1_000, 2_000, 2_000, 2_000] {
+        sessions.push(begin(store, asha, at).await);
+        begin(store, ben, at).await;
+    }
+    sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+    assert_eq!(listed(store, asha, 3_000).await, sessions);
+    assert_eq!(listed(store, asha, 8_000).await, sessions, "to the last moment");
+    assert_eq!(
+        listed(store, asha, 8_001).await,
+        sessions[..4],
+        "those that can be refreshed"
+    );
+    assert_eq!(listed(store, UserId::new(), 0).await, []);
+}
+
+pub async fn of_many_rotations_one_counts(store: &dyn Store) {
+    let session = begin(store, UserId::new(), 1_000).await;
+    let rotation = |number: u8| Rotation {
+        last_used_at: from_millis(2_000),
+        until: from_millis(9_000),
+        access_until: from_millis(3_000),
+        token: TokenHash([number; 32]),
+    };
+    let rotations = (0..10).map(|number| store.rotate(session.id, 0, rotation(number)));
+    let results: Vec<bool> = join_all(rotations)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(results.iter().filter(|counted| **counted).count(), 1);
+    let counted = results.iter().position(|counted| *counted).unwrap();
+    let rotated = session.clone().rotated(rotation(counted as u8));
+    assert_eq!(store.session(session.id).await.unwrap(), Some(rotated));
+    assert!(!store.rotate(new_id(), 0, rotation(0)).await.unwrap());
+}
+
+pub async fn a_session_that_ends_takes_its_refresh_token_with_it(store: &dyn Store) {
+    let session = begin(store, UserId::new(), 1_000).await;
+    let ends = |until| EndedSession {
+        session_id: session.id,
+        ended_at: from_millis(1_500),
+        until: from_millis(until),
+    };
+    let over = store.end_session(ends(1_200)).await.unwrap();
+    assert_eq!(
+        over,
+        ends(2_000),
+        "its access token lasts longer than the one that was shown"
+    );
+    assert_eq!(ended(store, from_millis(0)).await, [over]);
+    assert_eq!(store.session(session.id).await.unwrap(), None);
+    let rotation = Rotation {
+        last_used_at: from_millis(2_000),
+        until: from_millis(9_000),
+        access_until: from_millis(3_000),
+        token: TokenHash([0; 32]),
+    };
+    assert!(!store.rotate(session.id, 0, rotation).await.unwrap());
+    // One of an earlier release is not stored.
+    let unknown = EndedSession {
+        session_id: new_id(),
+        ..ends(5_000)
+    };
+    assert_eq!(store.end_session(unknown.clone()).await.unwrap(), unknown);
+}
+
+pub async fn all_sessions_of_a_user_end_but_one(store: &dyn Store) {
+    let (asha, ben) = (UserId::new(), UserId::new());
+    let mut sessions = Vec::new();
+    for at in 0..5 {
+        sessions.push(begin(store, asha, at).await);
+    }
+    let others = begin(store, ben, 0).await;
+    let kept = sessions[2].id;
+    let end = async |except, limit| {
+        let at = from_millis(100);
+        store.end_sessions_of(asha, except, at, limit).await.unwrap()
+    };
+    let first = end(Some(kept), 3).await;
+    assert_eq!(first.len(), 3);
+    assert_eq!(end(Some(kept), 3).await.len(), 1);
+    assert_eq!(end(Some(kept), 3).await, []);
+    let left: Vec<Uuid> = listed(store, asha, 100)
+        .await
+        .iter()
+        .map(|session| session.id)
+        .collect();
+    assert_eq!(left, [kept]);
+    assert_eq!(listed(store, ben, 100).await, [others]);
+    let known = ended(store, from_millis(0)).await;
+    assert_eq!(known.len(), 4);
+    for session in first {
+        let began = sessions
+            .iter()
+            .find(|began| began.id == session.session_id)
+            .unwrap();
+        assert_eq!(
+            (session.ended_at, session.until),
+            (from_millis(100), began.access_until)
+        );
+        assert!(known.contains(&session));
+    }
+    assert_eq!(end(None, 3).await.len(), 1);
+}
+
+pub async fn sessions_that_are_over_go(store: &dyn Store) {
+    let user = UserId::new();
+    let over = begin(store, user, 1_000).await;
+    let mut read = begun(user, 1_000);
+    read.access_until = from_millis(20_000);
+    store.begin_session(read.clone()).await.unwrap();
+    begin(store, user, 8_000).await;
+    assert!(
+        store.session(over.id).await.unwrap().is_some(),
+        "to the last moment"
+    );
+    begin(store, user, 8_001).await;
+    assert_eq!(store.session(over.id).await.unwrap(), None);
+    assert!(
+        store.session(read.id).await.unwrap().is_some(),
+        "it has an access token yet"
+    );
+}
+
+pub async fn an_unreadable_session_is_left_out_of_lists(store: &impl Store, damager: &Damager) {
+    let user = UserId::new();
+    let mut sessions = Vec::new();
+    for at in [3_000, 2_000, 1_000] {
+        sessions.push(begin(store, user, at).await);
+    }
+    damager(Damage {
+        table: "sessions",
+        key: ("id", "_id"),
+        id: sessions[1].id,
+        field: "address",
+        to: Bad::Type,
+    })
+    .await;
+    assert!(store.session(sessions[1].id).await.is_err());
+    let page = Page {
+        limit: 10,
+        after: None,
+    };
+    let found = store.sessions(user, page, from_millis(3_000)).await.unwrap();
+    assert_eq!(found, [sessions[0].clone(), sessions[2].clone()]);
+    let ended = store
+        .end_sessions_of(user, None, from_millis(3_000), 10)
+        .await
+        .unwrap();
+    assert_eq!(ended.len(), 3, "what cannot be read can be ended");
 }
 
 pub async fn an_unreadable_account_is_left_out_of_lists(store: &dyn Store, damager: &Damager) {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::{
     clock::Timestamp,
+    http::Page,
     ids::UserId,
     store::StoreError,
     wire::{EndedSession, UserCard, service},
@@ -20,14 +21,16 @@ use common::{
 use runtime::process::Context;
 use uuid::Uuid;
 
-use crate::domain::{Account, Details, Email, PasswordHash, User};
+use crate::domain::{Account, Details, Email, PasswordHash, Rotation, Session, User};
 
-/// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up.
+/// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up; likewise
+/// sessions that are over.
 const TIDIED: usize = 100;
 
 /// The tables as the log and figures name them.
 mod table {
     pub const ENDED_SESSIONS: &str = "users.ended_sessions";
+    pub const SESSIONS: &str = "users.sessions";
     pub const USERS: &str = "users.users";
 }
 
@@ -81,8 +84,30 @@ pub trait Store: Send + Sync {
     /// Changes a user's details; gives the user as it is now, if there is one.
     async fn update_details(&self, user: UserId, details: Details) -> Result<Option<User>, StoreError>;
 
-    /// Notes that a session has ended. Again is fine: the first time counts.
-    async fn end_session(&self, session: EndedSession) -> Result<(), StoreError>;
+    /// Begins a session. Up to [`TIDIED`] sessions that are over go with it, so that they never pile up.
+    async fn begin_session(&self, session: Session) -> Result<(), StoreError>;
+
+    /// A session that has not been ended.
+    async fn session(&self, session: Uuid) -> Result<Option<Session>, StoreError>;
+
+    /// A user's sessions whose refresh tokens are good at `now`, newest first: up to one more than `page.limit`.
+    async fn sessions(&self, user: UserId, page: Page, now: Timestamp) -> Result<Vec<Session>, StoreError>;
+
+    /// Replaces a session's refresh token, if its live one still is of `generation`; returns whether it was.
+    async fn rotate(&self, session: Uuid, generation: u32, rotation: Rotation) -> Result<bool, StoreError>;
+
+    /// Ends a session, of which nothing may be stored: earlier releases kept none. Again is fine: the first time counts.
+    /// Gives it as it has ended, good until the last of its access tokens runs out.
+    async fn end_session(&self, session: EndedSession) -> Result<EndedSession, StoreError>;
+
+    /// Ends up to `limit` sessions of a user, but not `except`, and gives those it ended.
+    async fn end_sessions_of(
+        &self,
+        user: UserId,
+        except: Option<Uuid>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<EndedSession>, StoreError>;
 
     /// Sessions that ended at `since` or later, in the order of time and id, those after `after` only. Sessions whose
     /// tokens ran out before another one ended may be missing.

@@ -4,21 +4,25 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
     auth::Role,
-    clock::Timestamp,
+    clock::{Timestamp, from_millis},
+    http::{Cursor, Page},
     ids::UserId,
     store::StoreError,
     wire::{EndedSession, UserCard},
 };
 use futures_util::FutureExt;
-use mongo_store::{Collection, DocumentExt, Index, Mongo, date, sift, uuid, uuids};
-use mongodb::bson::{Document, doc};
+use mongo_store::{Collection, DocumentExt, Index, Mongo, Tx, date, sift, uuid, uuids};
+use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use uuid::Uuid;
 
 use super::{InsertError, Store, TIDIED, table};
-use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
+use crate::domain::{
+    Account, Details, Device, Email, Locale, PasswordHash, Phone, Rotation, Session, TokenHash, User,
+};
 
 const USERS: &str = "users";
 const ENDED_SESSIONS: &str = "ended_sessions";
+const SESSIONS: &str = "sessions";
 
 /// Every collection of the service, as the SQLite tables of the same names.
 pub const COLLECTIONS: &[Collection] = &[
@@ -43,6 +47,26 @@ pub const COLLECTIONS: &[Collection] = &[
         check: None,
         indexes: &[
             Index::on(&[("ended_at", 1), ("_id", 1)]),
+            Index::on(&[("until", 1)]),
+        ],
+    },
+    Collection {
+        name: SESSIONS,
+        fields: &[
+            ("user_id", "binData"),
+            ("created_at", "date"),
+            ("last_used_at", "date"),
+            ("expires_at", "date"),
+            ("until", "date"),        // the refresh token is void
+            ("access_until", "date"), // the last access token runs out
+            ("generation", "long"),
+            ("token_hash", "binData"), // SHA-256
+            ("user_agent", "string?"),
+            ("address", "string"),
+        ],
+        check: None,
+        indexes: &[
+            Index::on(&[("user_id", 1), ("created_at", 1), ("_id", 1)]),
             Index::on(&[("until", 1)]),
         ],
     },
@@ -190,15 +214,94 @@ impl Store for MongoStore {
         changed.as_ref().map(user).transpose()
     }
 
-    async fn end_session(&self, session: EndedSession) -> Result<(), StoreError> {
+    async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
         let mut tx = self.0.read();
-        let over = doc! {"until": {"$lt": date(session.ended_at)}};
-        tx.delete_some(ENDED_SESSIONS, over, doc! {"until": 1}, TIDIED)
+        let now = date(session.created_at);
+        let over = doc! {"until": {"$lt": now.clone()}, "access_until": {"$lt": now}};
+        tx.delete_some(SESSIONS, over, doc! {"until": 1}, TIDIED).await?;
+        let mut document = doc! {
+            "_id": uuid(session.id),
+            "user_id": uuid(session.user),
+            "created_at": date(session.created_at),
+            "expires_at": date(session.expires_at),
+            "generation": i64::from(session.generation),
+            "address": session.device.address,
+        };
+        document.put("user_agent", session.device.user_agent);
+        document.extend(rotated(&Rotation {
+            last_used_at: session.last_used_at,
+            until: session.until,
+            access_until: session.access_until,
+            token: session.token,
+        }));
+        tx.insert(SESSIONS, vec![document]).await
+    }
+
+    async fn session(&self, id: Uuid) -> Result<Option<Session>, StoreError> {
+        let found = self.0.read().find_one(SESSIONS, doc! {"_id": uuid(id)}).await?;
+        found.as_ref().map(session).transpose()
+    }
+
+    async fn sessions(&self, user: UserId, page: Page, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        let mut filter = doc! {"user_id": uuid(user), "until": {"$gte": date(now)}};
+        if let Some(Cursor { key, id }) = page.after {
+            let at = date(from_millis(key));
+            filter.insert("created_at", doc! {"$lte": at.clone()});
+            filter.insert(
+                "$or",
+                vec![doc! {"created_at": {"$lt": at}}, doc! {"_id": {"$lt": uuid(id)}}],
+            );
+        }
+        let order = doc! {"created_at": -1, "_id": -1};
+        let found = self
+            .0
+            .read()
+            .find(SESSIONS, filter, order, page.limit + 1)
             .await?;
-        let first = doc! {"$setOnInsert": {"ended_at": date(session.ended_at), "until": date(session.until)}};
-        tx.upsert(ENDED_SESSIONS, doc! {"_id": uuid(session.session_id)}, first)
+        Ok(sift(&found, session)?.left_out(table::SESSIONS))
+    }
+
+    async fn rotate(&self, session: Uuid, generation: u32, rotation: Rotation) -> Result<bool, StoreError> {
+        let live = doc! {"_id": uuid(session), "generation": i64::from(generation)};
+        let change = doc! {"$set": rotated(&rotation), "$inc": {"generation": 1_i64}};
+        self.0.read().update(SESSIONS, live, change).await
+    }
+
+    async fn end_session(&self, session: EndedSession) -> Result<EndedSession, StoreError> {
+        self.tidy(session.ended_at).await?;
+        self.0
+            .write(session, |tx, session| end(tx, session.clone()).boxed())
             .await
-            .map(drop)
+    }
+
+    async fn end_sessions_of(
+        &self,
+        user: UserId,
+        except: Option<Uuid>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<EndedSession>, StoreError> {
+        self.tidy(at).await?;
+        self.0
+            .write((user, except, at, limit), |tx, (user, except, at, limit)| {
+                async move {
+                    let mut theirs = doc! {"user_id": uuid(*user)};
+                    theirs.put("_id", except.map(|id| doc! {"$ne": uuid(id)}));
+                    let found = tx.find(SESSIONS, theirs, doc! {}, *limit).await?;
+                    let mut ended = Vec::with_capacity(found.len());
+                    for session in &found {
+                        let session = EndedSession {
+                            session_id: session.id("_id")?,
+                            ended_at: *at,
+                            until: *at,
+                        };
+                        ended.push(end(tx, session).await?);
+                    }
+                    Ok(ended)
+                }
+                .boxed()
+            })
+            .await
     }
 
     async fn ended_sessions(
@@ -229,6 +332,70 @@ impl Store for MongoStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.0.ping().await
     }
+}
+
+impl MongoStore {
+    /// Drops ended sessions whose tokens have run out.
+    async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        let over = doc! {"until": {"$lt": date(now)}};
+        let mut tx = self.0.read();
+        tx.delete_some(ENDED_SESSIONS, over, doc! {"until": 1}, TIDIED)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Ends one session, within a transaction.
+async fn end(tx: &mut Tx, mut session: EndedSession) -> Result<EndedSession, StoreError> {
+    let this = doc! {"_id": uuid(session.session_id)};
+    if let Some(stored) = tx.find_one(SESSIONS, this.clone()).await? {
+        session.until = session.until.max(stored.time("access_until")?);
+        tx.delete(SESSIONS, this.clone()).await?;
+    }
+    let first = doc! {"$setOnInsert": {"ended_at": date(session.ended_at), "until": date(session.until)}};
+    tx.upsert(ENDED_SESSIONS, this, first).await?;
+    Ok(session)
+}
+
+/// The fields that a use of a refresh token sets.
+fn rotated(rotation: &Rotation) -> Document {
+    let hash = Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: rotation.token.0.to_vec(),
+    };
+    doc! {
+        "last_used_at": date(rotation.last_used_at),
+        "until": date(rotation.until),
+        "access_until": date(rotation.access_until),
+        "token_hash": hash,
+    }
+}
+
+fn session(found: &Document) -> Result<Session, StoreError> {
+    let unreadable = |what: &str| StoreError::Corrupt(format!("a session with an unreadable {what}"));
+    Ok(Session {
+        id: found.id("_id")?,
+        user: found.id("user_id")?,
+        created_at: found.time("created_at")?,
+        last_used_at: found.time("last_used_at")?,
+        expires_at: found.time("expires_at")?,
+        until: found.time("until")?,
+        access_until: found.time("access_until")?,
+        generation: found
+            .long("generation")?
+            .try_into()
+            .map_err(|_| unreadable("generation"))?,
+        token: TokenHash(
+            found
+                .bytes("token_hash")?
+                .try_into()
+                .map_err(|_| unreadable("hash"))?,
+        ),
+        device: Device {
+            user_agent: found.maybe_text("user_agent")?,
+            address: found.text("address")?,
+        },
+    })
 }
 
 fn by_email(email: &Email) -> Document {

@@ -5,19 +5,22 @@ use chrono_tz::Tz;
 use common::{
     auth::Role,
     clock::{Timestamp, from_millis},
+    http::Page,
     ids::UserId,
     store::StoreError,
     wire::{EndedSession, UserCard},
 };
 use sqlite_store::{
-    Error, Sqlite,
+    Connection, Error, Sqlite,
     rows::{named, sift},
 };
 use sqlite_store::{Row, params};
 use uuid::Uuid;
 
 use super::{InsertError, Store, TIDIED, table};
-use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
+use crate::domain::{
+    Account, Details, Device, Email, Locale, PasswordHash, Phone, Rotation, Session, TokenHash, User,
+};
 
 /// The schema, script by script. One that has been released never changes.
 pub const MIGRATIONS: &[&str] = &[
@@ -44,6 +47,24 @@ CREATE TABLE ended_sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ended_sessions_by_time ON ended_sessions (ended_at, id);
 CREATE INDEX ended_sessions_by_until ON ended_sessions (until);
+",
+    "
+-- Sessions that have not been ended, each with its live refresh token.
+CREATE TABLE sessions (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    user_id      BLOB    NOT NULL,
+    created_at   INTEGER NOT NULL,              -- ms, here and below
+    last_used_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    until        INTEGER NOT NULL,              -- the refresh token is void
+    access_until INTEGER NOT NULL,              -- the last access token runs out
+    generation   INTEGER NOT NULL,
+    token_hash   BLOB    NOT NULL,              -- SHA-256
+    user_agent   TEXT,
+    address      TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user_id, created_at, id);
+CREATE INDEX sessions_by_until ON sessions (until);
 ",
 ];
 
@@ -237,25 +258,127 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn end_session(&self, session: EndedSession) -> Result<(), StoreError> {
+    async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
         self.0
             .write(move |db| {
-                let ended_at = session.ended_at.timestamp_millis();
+                let now = session.created_at.timestamp_millis();
                 db.prepare_cached(
-                    "DELETE FROM ended_sessions WHERE id IN
-                         (SELECT id FROM ended_sessions WHERE until < ?1 ORDER BY until LIMIT ?2)",
+                    "DELETE FROM sessions WHERE id IN
+                         (SELECT id FROM sessions WHERE until < ?1 AND access_until < ?1 ORDER BY until LIMIT ?2)",
                 )?
-                .execute(params![ended_at, TIDIED as i64])?;
+                .execute(params![now, TIDIED as i64])?;
                 db.prepare_cached(
-                    "INSERT INTO ended_sessions (id, ended_at, until) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (id) DO NOTHING",
+                    "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, until, access_until,
+                         generation, token_hash, user_agent, address)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 )?
                 .execute(params![
-                    session.session_id,
-                    ended_at,
-                    session.until.timestamp_millis()
+                    session.id,
+                    session.user,
+                    now,
+                    session.last_used_at.timestamp_millis(),
+                    session.expires_at.timestamp_millis(),
+                    session.until.timestamp_millis(),
+                    session.access_until.timestamp_millis(),
+                    i64::from(session.generation),
+                    session.token.0,
+                    session.device.user_agent,
+                    session.device.address,
                 ])?;
                 Ok(())
+            })
+            .await
+    }
+
+    async fn session(&self, id: Uuid) -> Result<Option<Session>, StoreError> {
+        self.0
+            .read(move |db| {
+                let sql = format!("SELECT {SESSION} FROM sessions WHERE id = ?1");
+                Ok(db.prepare_cached(&sql)?.find([id], session)?)
+            })
+            .await
+    }
+
+    async fn sessions(&self, user: UserId, page: Page, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        self.0
+            .read(move |db| {
+                let (key, id) = page
+                    .after
+                    .map_or((i64::MAX, Uuid::max()), |after| (after.key, after.id));
+                let sql = format!(
+                    "SELECT {SESSION} FROM sessions
+                     WHERE user_id = ?1 AND (created_at, id) < (?2, ?3) AND until >= ?4
+                     ORDER BY created_at DESC, id DESC LIMIT ?5"
+                );
+                let mut select = db.prepare_cached(&sql)?;
+                let rows = select.query(params![
+                    user,
+                    key,
+                    id,
+                    now.timestamp_millis(),
+                    page.limit as i64 + 1
+                ])?;
+                let found = sift(rows, 0, session)?;
+                Ok(found.left_out(table::SESSIONS))
+            })
+            .await
+    }
+
+    async fn rotate(&self, session: Uuid, generation: u32, rotation: Rotation) -> Result<bool, StoreError> {
+        self.0
+            .write(move |db| {
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE sessions SET generation = generation + 1, last_used_at = ?3, until = ?4,
+                             access_until = ?5, token_hash = ?6
+                         WHERE id = ?1 AND generation = ?2",
+                    )?
+                    .execute(params![
+                        session,
+                        i64::from(generation),
+                        rotation.last_used_at.timestamp_millis(),
+                        rotation.until.timestamp_millis(),
+                        rotation.access_until.timestamp_millis(),
+                        rotation.token.0,
+                    ])?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn end_session(&self, session: EndedSession) -> Result<EndedSession, StoreError> {
+        self.0
+            .write(move |db| {
+                tidy(db, session.ended_at)?;
+                end(db, session)
+            })
+            .await
+    }
+
+    async fn end_sessions_of(
+        &self,
+        user: UserId,
+        except: Option<Uuid>,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<EndedSession>, StoreError> {
+        self.0
+            .write(move |db| {
+                tidy(db, at)?;
+                let mut select = db
+                    .prepare_cached("SELECT id FROM sessions WHERE user_id = ?1 AND id IS NOT ?2 LIMIT ?3")?;
+                let ids = select.all(params![user, except, limit as i64], |row| row.get::<_, Uuid>(0))?;
+                let ended = ids.into_iter().map(|session_id| {
+                    end(
+                        db,
+                        EndedSession {
+                            session_id,
+                            ended_at: at,
+                            until: at,
+                        },
+                    )
+                });
+                ended.collect()
             })
             .await
     }
@@ -307,6 +430,61 @@ fn user(row: &Row<'_>) -> sqlite_store::RowResult<User> {
         locale: row.get::<_, Option<String>>(6)?.map(Locale::stored),
         created_at: from_millis(row.get(7)?),
     })
+}
+
+/// The columns that [`session`] reads.
+const SESSION: &str = "id, user_id, created_at, last_used_at, expires_at, until, access_until, generation, token_hash, \
+     user_agent, address";
+
+fn session(row: &Row<'_>) -> sqlite_store::RowResult<Session> {
+    let time = |column| row.get(column).map(from_millis);
+    let hash = <[u8; 32]>::try_from(row.get::<_, Vec<u8>>(8)?);
+    Ok(Session {
+        id: row.get(0)?,
+        user: row.get(1)?,
+        created_at: time(2)?,
+        last_used_at: time(3)?,
+        expires_at: time(4)?,
+        until: time(5)?,
+        access_until: time(6)?,
+        generation: row.get(7)?,
+        token: TokenHash(hash.map_err(|_| Error::unreadable(8, HashLength))?),
+        device: Device {
+            user_agent: row.get(9)?,
+            address: row.get(10)?,
+        },
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a hash is not of 32 bytes")]
+struct HashLength;
+
+/// Drops ended sessions whose tokens have run out.
+fn tidy(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "DELETE FROM ended_sessions WHERE id IN
+             (SELECT id FROM ended_sessions WHERE until < ?1 ORDER BY until LIMIT ?2)",
+    )?
+    .execute(params![now.timestamp_millis(), TIDIED as i64])?;
+    Ok(())
+}
+
+/// Ends one session, within a transaction.
+fn end(db: &Connection, mut session: EndedSession) -> Result<EndedSession, StoreError> {
+    let stored = db
+        .prepare_cached("DELETE FROM sessions WHERE id = ?1 RETURNING access_until")?
+        .find([session.session_id], |row| row.get(0).map(from_millis))?;
+    session.until = stored.map_or(session.until, |until: Timestamp| until.max(session.until));
+    db.prepare_cached(
+        "INSERT INTO ended_sessions (id, ended_at, until) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+    )?
+    .execute(params![
+        session.session_id,
+        session.ended_at.timestamp_millis(),
+        session.until.timestamp_millis()
+    ])?;
+    Ok(session)
 }
 
 /// A store in a file of its own, which is gone when the second half is dropped.

@@ -20,6 +20,7 @@ async fn a_token_that_is_good_for_an_hour() {
     assert_eq!(
         answer.body,
         json!({"message": "Login successful.", "token": token, "token_type": "Bearer", "expires_in": 3600,
+               "refresh_token": answer.text("refresh_token"), "refresh_expires_in": 7 * 24 * 3600,
                "user_id": user_id, "role": "organizer"})
     );
     let claims = service.service("events").verify_user(token).unwrap();

@@ -6,7 +6,9 @@ mod logout;
 mod lookup;
 mod me;
 mod operations;
+mod refresh;
 mod register;
+mod sessions;
 mod update_me;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};

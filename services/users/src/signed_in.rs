@@ -1,0 +1,108 @@
+//! What every way to sign in ends with: a session, and its tokens as an answer.
+
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    http::{header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use common::{
+    auth::Role,
+    context,
+    extract::ClientIp,
+    http::pipeline::private,
+    ids::{UserId, new_id},
+    problem::ApiError,
+};
+use rand::{TryRng, rngs::SysRng};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    domain::{Device, RefreshToken, Session, User},
+};
+
+/// Tokens of a session.
+#[derive(Serialize, ToSchema)]
+pub struct SignedIn {
+    #[schema(example = "Login successful.")]
+    message: &'static str,
+    /// JWT, to be sent as `Authorization: Bearer <token>`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")]
+    token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds for which the token is good.
+    #[schema(example = 3600)]
+    expires_in: i64,
+    /// Gives the next tokens at `/api/users/refresh`, once: it is replaced each time.
+    #[schema(example = "AZqi9HweeDqbYB8uPUxbagAAAAD4f0mJgk5G4bT3kq0b4dYj0Y2yq1m3VnJ8c5v7x9w2Zg")]
+    refresh_token: String,
+    /// Seconds for which the refresh token is good.
+    #[schema(example = 604_800)]
+    refresh_expires_in: i64,
+    #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
+    user_id: UserId,
+    role: Role,
+}
+
+/// The device of a request.
+pub struct CallingDevice(pub Device);
+
+impl FromRequestParts<App> for CallingDevice {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let ClientIp(address) = ClientIp::from_request_parts(parts, app).await?;
+        let user_agent = parts.headers.get(header::USER_AGENT);
+        let user_agent = user_agent.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        Ok(Self(Device::of(address, user_agent)))
+    }
+}
+
+/// Begins a session of a user who has proved to be one.
+///
+/// # Errors
+/// When the session cannot be stored, or no random bytes can be had.
+pub async fn begin(app: &App, user: &User, device: Device) -> Result<Response, ApiError> {
+    let mut secret = [0; 32];
+    SysRng.try_fill_bytes(&mut secret).map_err(ApiError::internal)?;
+    let first = RefreshToken::first(new_id(), secret);
+    let session = Session::begin(user.id, device, &first, app.clock.now(), &app.lifetimes);
+    app.store.begin_session(session.clone()).await?;
+    context::note_user(user.id);
+    tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
+    answer(app, "Login successful.", user, &session, &first)
+}
+
+/// The tokens of a session whose live refresh token is `token`.
+///
+/// # Errors
+/// Only if the JWT library refuses to sign.
+pub fn answer(
+    app: &App,
+    message: &'static str,
+    user: &User,
+    session: &Session,
+    token: &RefreshToken,
+) -> Result<Response, ApiError> {
+    let now = app.clock.now();
+    // As long as the session says, because that is for how long its end is remembered.
+    let life = (session.access_until - now).min(app.lifetimes.access);
+    let signed = app
+        .auth
+        .session_token(user.id, user.role, session.id, life.to_std().unwrap_or_default())
+        .map_err(ApiError::internal)?;
+    let answer = SignedIn {
+        message,
+        token: signed,
+        token_type: "Bearer",
+        expires_in: life.num_seconds(),
+        refresh_token: token.encode(),
+        refresh_expires_in: (session.until - now).num_seconds(),
+        user_id: user.id,
+        role: user.role,
+    };
+    Ok(private(Json(answer).into_response()))
+}
