@@ -43,7 +43,8 @@ function exampleOf(request, answer) {
   const { method, header, body, url } = request.request;
   const headers = answer.headers.all().filter(({ key }) => !OF_THE_CONNECTION.includes(key.toLowerCase()));
   const content = JSON.parse(answer.text());
-  if (content.token) content.token = '<the token>'; // who looks for leaked secrets need not look at it
+  // Who looks for leaked secrets need not look at them.
+  for (const name of ['token', 'refresh_token']) if (content[name]) content[name] = `<the ${name}>`;
   return {
     name: `${answer.code} ${answer.reason()}`,
     originalRequest: { method, header, ...(body && { body }), url },

@@ -200,6 +200,8 @@ async fn everybody_finds_everything_again() {
     for person in everybody {
         before.extend(seen_by(person).await);
     }
+    let login = json!({"email": back.email, "password": "a good one"});
+    let session = system.anyone().post("/api/users/login", login).await.expect(200);
     for ended in system.terminate() {
         assert!(ended.success(), "{ended}");
     }
@@ -212,6 +214,8 @@ async fn everybody_finds_everything_again() {
     );
     let more = Options::default().with("MONGODB_URI", &mongodb);
     system.start_again_as(Topology::Production, more).await;
+    let refresh = json!({"refresh_token": session["refresh_token"]});
+    system.anyone().post("/api/users/refresh", refresh).await.expect(200);
 
     let mut after = Vec::new();
     for person in everybody {
