@@ -1,10 +1,12 @@
 //! Who is calling: user tokens and service tokens, both HS256 JWTs.
 //!
 //! A user token is signed with `JWT_SECRET` as it is. Services prove themselves to each other with tokens of at most
-//! 60 s, signed with a key that HKDF derives from the same secret, so that neither can stand in for the other.
+//! 60 s, signed with a key that HKDF derives from the same secret, so that neither can stand in for the other. While a secret
+//! is replaced, tokens of `JWT_SECRET_OLD` are valid too; `kid` in the header says which secret signed.
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use parking_lot::Mutex;
@@ -119,13 +121,29 @@ struct Inner {
     clock: Clock,
     ended: Ended,
     keys: Hkdf<Sha256>,
+    header: Header,
     user_sign: EncodingKey,
-    user_verify: DecodingKey,
+    user_verify: Vec<VerifyingKey>,
     user_rules: Validation,
     service_sign: EncodingKey,
-    service_verify: DecodingKey,
+    service_verify: Vec<VerifyingKey>,
     service_rules: Validation,
     issued: Mutex<Vec<(String, Arc<str>, Timestamp)>>,
+}
+
+/// The secrets that sign tokens.
+#[derive(Clone, Debug)]
+pub struct JwtSecrets {
+    /// Signs, and verifies.
+    pub current: SecretString,
+    /// Only verifies: the one before, or the next one.
+    pub other: Option<SecretString>,
+}
+
+/// A key that verifies, and the `kid` of what it signed.
+struct VerifyingKey {
+    kid: String,
+    key: DecodingKey,
 }
 
 impl fmt::Debug for Auth {
@@ -137,26 +155,44 @@ impl fmt::Debug for Auth {
 impl Auth {
     /// `service` is the name in this process's service tokens (`users`, `gateway`, ...).
     pub fn new(service: &'static str, secret: &SecretString, clock: Clock) -> Self {
-        Self::with_ended(service, secret, clock, Ended::default())
+        let secrets = JwtSecrets {
+            current: secret.clone(),
+            other: None,
+        };
+        Self::with_ended(service, &secrets, clock, Ended::default())
     }
 
-    /// The same, refusing the tokens of these sessions.
-    pub fn with_ended(service: &'static str, secret: &SecretString, clock: Clock, ended: Ended) -> Self {
+    /// The same, with a second secret, refusing the tokens of these sessions.
+    pub fn with_ended(service: &'static str, secrets: &JwtSecrets, clock: Clock, ended: Ended) -> Self {
         jwt_crypto::install();
-        let secret = secret.expose_secret().as_bytes();
-        let keys = Hkdf::<Sha256>::new(None, secret);
-        let derived = derive(&keys, "service tokens v1");
+        let secret = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
+        let current = secret(&secrets.current);
+        let all = || std::iter::once(current.clone()).chain(secrets.other.as_ref().map(secret));
+        let keys = Hkdf::<Sha256>::new(None, &current);
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(kid(&current));
         Self(Arc::new(Inner {
             service,
             clock,
             ended,
-            keys,
-            user_sign: EncodingKey::from_secret(secret),
-            user_verify: DecodingKey::from_secret(secret),
+            header,
+            user_sign: EncodingKey::from_secret(&current),
+            user_verify: all()
+                .map(|secret| VerifyingKey {
+                    kid: kid(&secret),
+                    key: DecodingKey::from_secret(&secret),
+                })
+                .collect(),
             user_rules: rules(Some(ISSUER), ISSUER, &["exp", "iss", "aud", "sub"]),
-            service_sign: EncodingKey::from_secret(&derived),
-            service_verify: DecodingKey::from_secret(&derived),
+            service_sign: EncodingKey::from_secret(&derive(&keys, SERVICE_TOKENS)),
+            service_verify: all()
+                .map(|secret| VerifyingKey {
+                    kid: kid(&secret),
+                    key: DecodingKey::from_secret(&derive(&Hkdf::new(None, &secret), SERVICE_TOKENS)),
+                })
+                .collect(),
             service_rules: rules(None, service, &["exp", "iss", "aud"]),
+            keys,
             issued: Mutex::new(Vec::new()),
         }))
     }
@@ -202,7 +238,7 @@ impl Auth {
             token_use: TokenUse::Access,
             sid: session,
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.user_sign)
+        jsonwebtoken::encode(&self.0.header, &claims, &self.0.user_sign)
     }
 
     /// Checks a user token in full.
@@ -237,8 +273,7 @@ impl Auth {
             iat: now.timestamp(),
             jti: new_id(),
         };
-        let token: Arc<str> =
-            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.0.service_sign)?.into();
+        let token: Arc<str> = jsonwebtoken::encode(&self.0.header, &claims, &self.0.service_sign)?.into();
         issued.retain(|(aud, ..)| aud != audience);
         issued.push((audience.to_owned(), token.clone(), now));
         Ok(token)
@@ -274,6 +309,15 @@ impl Auth {
     }
 }
 
+/// What the key of service tokens is derived for.
+const SERVICE_TOKENS: &str = "service tokens v1";
+
+/// Names a secret in the header of the tokens it signs, without saying anything of it.
+fn kid(secret: &[u8]) -> String {
+    let id = derive(&Hkdf::new(None, secret), "key id v1");
+    URL_SAFE_NO_PAD.encode(&id[..6])
+}
+
 fn derive(keys: &Hkdf<Sha256>, purpose: &str) -> [u8; 32] {
     let mut key = [0u8; 32];
     // 32 bytes is always a valid length for HKDF-SHA256, whose limit is 255 x 32.
@@ -296,8 +340,18 @@ fn rules(issuer: Option<&str>, audience: &str, required: &[&str]) -> Validation 
     rules
 }
 
-fn decode<T: DeserializeOwned>(token: &str, key: &DecodingKey, rules: &Validation) -> Result<T, TokenError> {
-    let data = jsonwebtoken::decode::<T>(token, key, rules).map_err(|_| TokenError::Invalid)?;
+/// A key is never looked up by what a token says: the keys are tried in turn, and the `kid`, if there is one, must be that of
+/// the key that fits. Earlier releases wrote none.
+fn decode<T: DeserializeOwned>(
+    token: &str,
+    keys: &[VerifyingKey],
+    rules: &Validation,
+) -> Result<T, TokenError> {
+    let fits = keys.iter().find_map(|key| {
+        let data = jsonwebtoken::decode::<T>(token, &key.key, rules).ok()?;
+        Some((data, &key.kid))
+    });
+    let (data, kid) = fits.ok_or(TokenError::Invalid)?;
     // Headers that name a key or demand an extension are never ours (RFC 7515, 4.1.11; RFC 8725, 3.10).
     let header = &data.header;
     if header.crit.is_some()
@@ -305,6 +359,7 @@ fn decode<T: DeserializeOwned>(token: &str, key: &DecodingKey, rules: &Validatio
         || header.jku.is_some()
         || header.x5u.is_some()
         || header.x5c.is_some()
+        || header.kid.as_ref().is_some_and(|named| named != kid)
     {
         return Err(TokenError::Invalid);
     }
@@ -395,6 +450,8 @@ mod tests {
             json!({"alg": "HS256", "crit": ["x"]}),
             json!({"alg": "HS256", "jku": "https://example.org/keys"}),
             json!({"alg": "HS256", "x5u": "https://example.org/cert"}),
+            json!({"alg": "HS256", "kid": "../../dev/null"}),
+            json!({"alg": "HS256", "kid": ""}),
         ] {
             assert!(auth.verify_user(&forged(&header, &claims())).is_err(), "{header}");
         }
@@ -411,5 +468,39 @@ mod tests {
             .user_token(UserId::new(), Role::User, Duration::from_secs(60))
             .unwrap();
         assert!(users.verify_service(&user).is_err());
+    }
+
+    #[test]
+    fn two_secrets_live_at_once() {
+        let with = |current: &str, other: Option<&str>| {
+            let secrets = JwtSecrets {
+                current: SecretString::from(current),
+                other: other.map(SecretString::from),
+            };
+            let clock = Clock::fixed(from_millis(1_700_000_000_000));
+            Auth::with_ended("users", &secrets, clock, Ended::default())
+        };
+        let next = "fedcba9876543210fedcba9876543210";
+        let (old, both, new) = (with(SECRET, None), with(next, Some(SECRET)), with(next, None));
+        let user = |auth: &Auth| {
+            let life = Duration::from_secs(60);
+            auth.user_token(UserId::new(), Role::User, life).unwrap()
+        };
+        for (signs, verifies, fits) in [
+            (&old, &both, true),
+            (&both, &both, true),
+            (&both, &new, true),
+            (&both, &old, false),
+            (&old, &new, false),
+        ] {
+            assert_eq!(verifies.verify_user(&user(signs)).is_ok(), fits);
+            let service = signs.service_token("users").unwrap();
+            assert_eq!(verifies.verify_service(&service).is_ok(), fits);
+        }
+        // A token that names the other secret than the one that signed it is nobody's.
+        let other = kid(next.as_bytes());
+        let forged = forged(&json!({"alg": "HS256", "kid": other}), &claims());
+        assert!(both.verify_user(&forged).is_err());
+        assert!(!other.contains(next) && other.len() == 8);
     }
 }

@@ -44,6 +44,7 @@ settings! {
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
     "REDIS_URL" = "", "redis:// or rediss://, or the nodes of a cluster, comma-separated; none: each process caches and counts for itself";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
+    "JWT_SECRET_OLD" = "", "a second secret whose tokens are valid, while JWT_SECRET is replaced";
     "TOKEN_LIFETIME_SECONDS" = "3600", "how long an access token is good; refresh tokens give further ones";
     "REFRESH_IDLE_SECONDS" = "604800", "how long a session lasts that is not refreshed";
     "REFRESH_LIFETIME_SECONDS" = "2592000", "how long a session lasts at most";
@@ -125,6 +126,7 @@ pub struct Settings {
     pub mongodb_uri: Option<SecretString>,
     pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
+    pub jwt_secret_old: Option<SecretString>,
     pub token_lifetime: Duration,
     pub refresh_idle: Duration,
     pub refresh_lifetime: Duration,
@@ -257,6 +259,9 @@ impl Settings {
                     .then(|| SecretString::from(text))
             }),
             jwt_secret: r.optional("JWT_SECRET", "32 bytes or more", |text| {
+                (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
+            }),
+            jwt_secret_old: r.optional("JWT_SECRET_OLD", "32 bytes or more", |text| {
                 (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
             }),
             token_lifetime: r.seconds("TOKEN_LIFETIME_SECONDS", 60, 7 * 24 * 3600),

@@ -5,12 +5,11 @@ use std::{fs, future::Future, net::SocketAddr, path::PathBuf, process::ExitCode,
 
 use clap::{Arg, ArgMatches};
 use futures_util::future::BoxFuture;
-use secrecy::SecretString;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::sessions::Follower;
 use common::{
-    auth::Auth,
+    auth::{Auth, JwtSecrets},
     clock::Clock,
     context::traces::Export,
     http::{
@@ -43,7 +42,7 @@ pub struct Context {
     pub shared: Shared,
     /// The sessions whose tokens are refused.
     pub ended: Ended,
-    jwt_secret: SecretString,
+    jwt_secrets: JwtSecrets,
     razorpay: RazorpayKeys,
 }
 
@@ -78,9 +77,12 @@ impl Context {
             .mode(0o700)
             .create(dir)
             .map_err(trouble)?;
-        let jwt_secret = match &settings.jwt_secret {
-            Some(secret) => secret.clone(),
-            None => secrets::read_or_create(dir, "jwt_secret").map_err(trouble)?,
+        let jwt_secrets = JwtSecrets {
+            current: match &settings.jwt_secret {
+                Some(secret) => secret.clone(),
+                None => secrets::read_or_create(dir, "jwt_secret").map_err(trouble)?,
+            },
+            other: settings.jwt_secret_old.clone(),
         };
         let razorpay = razorpay_keys(&settings)?;
         let shared = match &settings.redis_url {
@@ -93,14 +95,14 @@ impl Context {
             workers: Workers::new(),
             shared,
             ended: Ended::default(),
-            jwt_secret,
+            jwt_secrets,
             razorpay,
         })
     }
 
     /// Makes and checks tokens as `service`.
     pub fn auth(&self, service: &'static str) -> Auth {
-        Auth::with_ended(service, &self.jwt_secret, self.clock.clone(), self.ended.clone())
+        Auth::with_ended(service, &self.jwt_secrets, self.clock.clone(), self.ended.clone())
     }
 
     /// Keeps the list of ended sessions up to date, by asking the users service through `users`. One process has one

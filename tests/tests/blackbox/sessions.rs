@@ -161,3 +161,43 @@ async fn ready_means_that_ended_sessions_are_known() {
         }
     }
 }
+
+/// A new `JWT_SECRET` and the one before, then the new one alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_replaced_and_nobody_is_signed_out() {
+    const NEW: &str = "another secret of the tests, as long as the first";
+    let mut system = System::start(Topology::Five, Options::default()).await;
+    let person = system.person("user").await;
+    let login = async |system: &System| {
+        let login = json!({"email": person.email, "password": "a good one"});
+        let answer = system.anyone().post("/api/users/login", login).await.expect(200);
+        let mut again = person.clone();
+        again.token = answer["token"].as_str().map(str::to_owned);
+        (again, answer["refresh_token"].clone())
+    };
+    let (_, old_refresh) = login(&system).await;
+    system.kill_all();
+    let old = system.settings()["JWT_SECRET"].clone();
+    let both = Options::default()
+        .with("JWT_SECRET", NEW)
+        .with("JWT_SECRET_OLD", &old);
+    system.start_again_as(Topology::Five, both).await;
+    let (newer, _) = login(&system).await;
+    for path in CALLS {
+        person.get(path).await.expect(200);
+        newer.get(path).await.expect(200);
+    }
+    system.kill_all();
+    let alone = Options::default().with("JWT_SECRET_OLD", "");
+    system.start_again_as(Topology::Five, alone).await;
+    for path in CALLS {
+        person.get(path).await.problem(401, "invalid_token");
+        newer.get(path).await.expect(200);
+    }
+    let refresh = json!({"refresh_token": old_refresh});
+    system
+        .anyone()
+        .post("/api/users/refresh", refresh)
+        .await
+        .expect(200);
+}

@@ -13,7 +13,12 @@ pub const SERVICE: Service = Service {
     tables: &[
         Table::new("users", Id::Is("id")),
         Table::new("ended_sessions", Id::Is("id")),
-        Table::new("sessions", Id::Is("id")),
+        Table {
+            name: "sessions",
+            id: Id::Is("id"),
+            fields: &[],
+            bytes: &["token_hash"],
+        },
     ],
     left: &[],
 };

@@ -68,7 +68,9 @@ common::problems!(Problems: invalid(), reused());
     path = "/api/users/refresh",
     operation_id = "refresh",
     tag = "users",
-    request_body(content = Refresh),
+    request_body(content = Refresh, example = json!({
+        "refresh_token": "AZqi9HweeDqbYB8uPUxbagAAAAD4f0mJgk5G4bT3kq0b4dYj0Y2yq1m3VnJ8c5v7x9w2Zg",
+    })),
     responses(
         (status = 200, description = "The next tokens.", body = SignedIn),
         Problems,
