@@ -5,6 +5,7 @@
 
 mod addresses;
 mod app;
+mod credentials;
 mod docs;
 mod domain;
 mod handlers;

@@ -18,6 +18,7 @@ pub fn router(app: App) -> (Router, OpenApi) {
         .routes(routes!(handlers::logout::logout_all))
         .routes(routes!(handlers::sessions::list))
         .routes(routes!(handlers::sessions::end))
+        .routes(routes!(handlers::change_password::change_password))
         .routes(routes!(handlers::me::me, handlers::update_me::update_me))
         .split_for_parts();
     (

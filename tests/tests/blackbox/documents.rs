@@ -14,7 +14,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 26] = [
+const DOCUMENTED: [(&str, &str, &str); 27] = [
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),
@@ -37,6 +37,7 @@ const DOCUMENTED: [(&str, &str, &str); 26] = [
     ("logoutAll", "post", "/api/users/logout_all"),
     ("getMe", "get", "/api/users/me"),
     ("updateMe", "patch", "/api/users/me"),
+    ("changePassword", "post", "/api/users/password/change"),
     ("refresh", "post", "/api/users/refresh"),
     ("registerUser", "post", "/api/users/register"),
     ("listSessions", "get", "/api/users/sessions"),

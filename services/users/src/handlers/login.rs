@@ -16,9 +16,8 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    credentials::{Verdict, judge},
     domain::{Account, Email, Password, PasswordHash},
-    hashing::{Kernel, KernelError},
-    limits::Guesses,
     signed_in::{self, CallingDevice, SignedIn},
 };
 
@@ -52,16 +51,6 @@ impl FromFields for Login {
             password: password?,
         })
     }
-}
-
-/// What came of comparing a password.
-enum Verdict {
-    Refused(ApiError),
-    Wrong,
-    Right {
-        /// The password hashed anew, when the stored hash was made at another cost or of another form of it.
-        renewed: Option<PasswordHash>,
-    },
 }
 
 common::problems!(Problems: invalid_credentials());
@@ -113,40 +102,6 @@ pub async fn login(
         (Verdict::Refused(error), _) => Err(error),
         (Verdict::Wrong | Verdict::Right { .. }, _) => Err(invalid_credentials()),
     }
-}
-
-/// Checked again here, on the hashing thread, because many guesses sent at once have all passed the first
-/// check by the time the first of them turns out wrong. So at most as many as there are threads get past the
-/// limit. It also counts the guesses of callers who do not wait for the answer.
-fn judge(
-    kernel: &mut Kernel,
-    guesses: &Guesses,
-    password: &Password,
-    hash: Option<&PasswordHash>,
-) -> Result<Verdict, KernelError> {
-    if let Err(error) = guesses.check_here() {
-        return Ok(Verdict::Refused(error));
-    }
-    let mut is = |password: &Password| match hash {
-        Some(hash) => kernel.verify(password, hash),
-        None => kernel.verify_nobody(password).map(|()| false),
-    };
-    let right = is(password)?;
-    // Earlier releases hashed passwords as they were typed. For an account that does not exist it takes as long.
-    let as_typed = match password.as_typed() {
-        Some(typed) if !right => is(&typed)?,
-        _ => false,
-    };
-    if !(right || as_typed) {
-        guesses.failed();
-        return Ok(Verdict::Wrong);
-    }
-    guesses.succeeded();
-    let renewed = match hash {
-        Some(hash) if as_typed || Kernel::is_outdated(hash)? => Some(kernel.hash(password)?),
-        _ => None,
-    };
-    Ok(Verdict::Right { renewed })
 }
 
 /// Stores a hash of today's cost. The login stands without it: the next one tries again.

@@ -1,5 +1,6 @@
 //! The public endpoints, one per file.
 
+pub mod change_password;
 pub mod login;
 pub mod logout;
 pub mod me;

@@ -108,6 +108,20 @@ fn email_taken() -> ApiError {
     )
 }
 
+/// Refuses the most common passwords, in production.
+///
+/// # Errors
+/// 422.
+pub fn refuse_common(app: &App, password: &Password) -> Result<(), ApiError> {
+    if app.refuse_common_passwords && password.is_common() {
+        return Err(ApiError::invalid_field(
+            "password",
+            "is one of the first that anybody would guess; choose another",
+        ));
+    }
+    Ok(())
+}
+
 common::problems!(Problems: email_taken());
 
 /// Creates an account. One e-mail address has one account.
@@ -130,12 +144,7 @@ pub async fn register(
     extract::Json(input): extract::Json<RegisterUser>,
 ) -> Result<Response, ApiError> {
     app.limits.register(address).await?;
-    if app.refuse_common_passwords && input.password.is_common() {
-        return Err(ApiError::invalid_field(
-            "password",
-            "is one of the first that anybody would guess; choose another",
-        ));
-    }
+    refuse_common(&app, &input.password)?;
     let password = input.password;
     let password_hash = app.hashing.run(move |kernel| kernel.hash(&password)).await?;
     let user = User {

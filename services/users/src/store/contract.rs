@@ -15,7 +15,7 @@ use test_kit::damage::{Bad, Damage, Damager};
 
 use uuid::Uuid;
 
-use super::{InsertError, Store};
+use super::{InsertError, PasswordChange, Store};
 use crate::domain::{
     Account, Details, Device, Email, Lifetimes, Locale, PasswordHash, Phone, RefreshToken, Rotation, Session,
     TokenHash, User,
@@ -47,6 +47,7 @@ macro_rules! store_contract {
             a_session_that_ends_takes_its_refresh_token_with_it,
             all_sessions_of_a_user_end_but_one,
             sessions_that_are_over_go,
+            a_new_password_ends_the_other_sessions,
             an_address_gets_its_one_form,
             a_store_answers,
         );
@@ -650,6 +651,41 @@ pub async fn sessions_that_are_over_go(store: &dyn Store) {
         store.session(read.id).await.unwrap().is_some(),
         "it has an access token yet"
     );
+}
+
+pub async fn a_new_password_ends_the_other_sessions(store: &dyn Store) {
+    let (asha, ben) = (account("asha@example.org"), account("ben@example.org"));
+    add(store, &asha).await;
+    add(store, &ben).await;
+    let (id, others) = (asha.user.id, begin(store, ben.user.id, 0).await);
+    let mut sessions = Vec::new();
+    for at in 0..3 {
+        sessions.push(begin(store, id, at).await);
+    }
+    let change = |old, new| PasswordChange {
+        user: id,
+        old: hash(old),
+        new: hash(new),
+        keep: sessions[1].id,
+        at: from_millis(100),
+    };
+    assert_eq!(
+        store.change_password(change("2", "3")).await.unwrap(),
+        None,
+        "it is another"
+    );
+    assert_eq!(listed(store, id, 100).await.len(), 3);
+    assert_eq!(store.account(id).await.unwrap(), Some(asha.clone()));
+    // Of two at once one counts.
+    let results = join_all(["4", "5"].map(|new| store.change_password(change("", new)))).await;
+    let ended: Vec<_> = results.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].len(), 2);
+    assert_eq!(listed(store, id, 100).await, [sessions[1].clone()]);
+    assert_eq!(listed(store, ben.user.id, 100).await, [others]);
+    assert_ne!(store.account(id).await.unwrap().unwrap().password_hash, hash(""));
+    assert_eq!(store.account(ben.user.id).await.unwrap(), Some(ben));
+    assert_eq!(store.account(UserId::new()).await.unwrap(), None);
 }
 
 pub async fn an_unreadable_session_is_left_out_of_lists(store: &impl Store, damager: &Damager) {

@@ -45,6 +45,21 @@ pub enum InsertError {
     Store(#[from] StoreError),
 }
 
+/// A change of a password.
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user: UserId,
+    /// The hash of the password that was checked.
+    pub old: PasswordHash,
+    /// The hash of the one that replaces it.
+    pub new: PasswordHash,
+    /// The session that changes it, and goes on.
+    pub keep: Uuid,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The accounts. Each method is one atomic decision; a change is durable when it returns.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -66,6 +81,9 @@ pub trait Store: Send + Sync {
     /// longer has `from`.
     async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError>;
 
+    /// A user with the credentials.
+    async fn account(&self, user: UserId) -> Result<Option<Account>, StoreError>;
+
     /// A user.
     async fn by_id(&self, user: UserId) -> Result<Option<User>, StoreError>;
 
@@ -80,6 +98,10 @@ pub trait Store: Send + Sync {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<bool, StoreError>;
+
+    /// Replaces a password's hash, if it still is the old one, and ends all of the user's sessions but one, both or neither.
+    /// Gives the sessions that it ended, or `None` when the hash is another.
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<EndedSession>>, StoreError>;
 
     /// Changes a user's details; gives the user as it is now, if there is one.
     async fn update_details(&self, user: UserId, details: Details) -> Result<Option<User>, StoreError>;

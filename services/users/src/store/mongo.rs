@@ -15,7 +15,7 @@ use mongo_store::{Collection, DocumentExt, Index, Mongo, Tx, date, sift, uuid, u
 use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use uuid::Uuid;
 
-use super::{InsertError, Store, TIDIED, table};
+use super::{InsertError, PasswordChange, Store, TIDIED, table};
 use crate::domain::{
     Account, Details, Device, Email, Locale, PasswordHash, Phone, Rotation, Session, TokenHash, User,
 };
@@ -101,14 +101,12 @@ impl Store for MongoStore {
 
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
         let found = self.0.read().find_one(USERS, by_email(email)).await?;
-        found
-            .map(|found| {
-                Ok(Account {
-                    user: user(&found)?,
-                    password_hash: PasswordHash::new(found.text("password_hash")?),
-                })
-            })
-            .transpose()
+        found.as_ref().map(account).transpose()
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        let found = self.0.read().find_one(USERS, doc! {"_id": uuid(id)}).await?;
+        found.as_ref().map(account).transpose()
     }
 
     async fn of_many_forms(
@@ -170,9 +168,22 @@ impl Store for MongoStore {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<bool, StoreError> {
-        let unchanged = doc! {"_id": uuid(user), "password_hash": old.as_str()};
-        let set = doc! {"$set": {"password_hash": new.as_str()}};
-        self.0.read().update(USERS, unchanged, set).await
+        replace_hash(&mut self.0.read(), user, &old, &new).await
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<EndedSession>>, StoreError> {
+        self.0
+            .write(change, |tx, change| {
+                async move {
+                    if !replace_hash(tx, change.user, &change.old, &change.new).await? {
+                        return Ok(None);
+                    }
+                    let ended = end_of(tx, change.user, Some(change.keep), change.at, usize::MAX).await?;
+                    Ok(Some(ended))
+                }
+                .boxed()
+            })
+            .await
     }
 
     async fn update_details(&self, id: UserId, details: Details) -> Result<Option<User>, StoreError> {
@@ -284,22 +295,7 @@ impl Store for MongoStore {
         self.tidy(at).await?;
         self.0
             .write((user, except, at, limit), |tx, (user, except, at, limit)| {
-                async move {
-                    let mut theirs = doc! {"user_id": uuid(*user)};
-                    theirs.put("_id", except.map(|id| doc! {"$ne": uuid(id)}));
-                    let found = tx.find(SESSIONS, theirs, doc! {}, *limit).await?;
-                    let mut ended = Vec::with_capacity(found.len());
-                    for session in &found {
-                        let session = EndedSession {
-                            session_id: session.id("_id")?,
-                            ended_at: *at,
-                            until: *at,
-                        };
-                        ended.push(end(tx, session).await?);
-                    }
-                    Ok(ended)
-                }
-                .boxed()
+                end_of(tx, *user, *except, *at, *limit).boxed()
             })
             .await
     }
@@ -355,6 +351,49 @@ async fn end(tx: &mut Tx, mut session: EndedSession) -> Result<EndedSession, Sto
     let first = doc! {"$setOnInsert": {"ended_at": date(session.ended_at), "until": date(session.until)}};
     tx.upsert(ENDED_SESSIONS, this, first).await?;
     Ok(session)
+}
+
+/// Ends up to `limit` sessions of a user, within a transaction.
+async fn end_of(
+    tx: &mut Tx,
+    user: UserId,
+    except: Option<Uuid>,
+    at: Timestamp,
+    limit: usize,
+) -> Result<Vec<EndedSession>, StoreError> {
+    let mut theirs = doc! {"user_id": uuid(user)};
+    theirs.put("_id", except.map(|id| doc! {"$ne": uuid(id)}));
+    let found = tx.find(SESSIONS, theirs, doc! {}, limit).await?;
+    let ended = found.iter().map(|session| {
+        Ok(EndedSession {
+            session_id: session.id("_id")?,
+            ended_at: at,
+            until: session.time("access_until")?.max(at),
+        })
+    });
+    let ended: Vec<EndedSession> = ended.collect::<Result<_, StoreError>>()?;
+    let ids = uuids(ended.iter().map(|session| session.session_id));
+    tx.delete(SESSIONS, doc! {"_id": {"$in": ids}}).await?;
+    let rows = ended.iter().map(|session| {
+        doc! {
+            "_id": uuid(session.session_id),
+            "ended_at": date(session.ended_at),
+            "until": date(session.until),
+        }
+    });
+    tx.insert(ENDED_SESSIONS, rows.collect()).await?;
+    Ok(ended)
+}
+
+async fn replace_hash(
+    tx: &mut Tx,
+    user: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let unchanged = doc! {"_id": uuid(user), "password_hash": old.as_str()};
+    let set = doc! {"$set": {"password_hash": new.as_str()}};
+    tx.update(USERS, unchanged, set).await
 }
 
 /// The fields that a use of a refresh token sets.
@@ -415,6 +454,13 @@ fn document(Account { user, password_hash }: &Account) -> Document {
     document.put("timezone", user.timezone.map(Tz::name));
     document.put("locale", user.locale.as_ref().map(Locale::as_str));
     document
+}
+
+fn account(found: &Document) -> Result<Account, StoreError> {
+    Ok(Account {
+        user: user(found)?,
+        password_hash: PasswordHash::new(found.text("password_hash")?),
+    })
 }
 
 fn user(found: &Document) -> Result<User, StoreError> {

@@ -17,7 +17,7 @@ use sqlite_store::{
 use sqlite_store::{Row, params};
 use uuid::Uuid;
 
-use super::{InsertError, Store, TIDIED, table};
+use super::{InsertError, PasswordChange, Store, TIDIED, table};
 use crate::domain::{
     Account, Details, Device, Email, Locale, PasswordHash, Phone, Rotation, Session, TokenHash, User,
 };
@@ -122,12 +122,7 @@ impl Store for SqliteStore {
                         "SELECT id, email, role, name, phone, timezone, locale, created_at, password_hash
                          FROM users WHERE email = ?1",
                     )?
-                    .find([email.as_str()], |row| {
-                        Ok(Account {
-                            user: user(row)?,
-                            password_hash: PasswordHash::new(row.get(8)?),
-                        })
-                    })?)
+                    .find([email.as_str()], account)?)
             })
             .await
     }
@@ -164,6 +159,19 @@ impl Store for SqliteStore {
                     )?
                     .execute(params![user, from.as_str(), to.as_str()])?;
                 Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        self.0
+            .read(move |db| {
+                Ok(db
+                    .prepare_cached(
+                        "SELECT id, email, role, name, phone, timezone, locale, created_at, password_hash
+                         FROM users WHERE id = ?1",
+                    )?
+                    .find([id], account)?)
             })
             .await
     }
@@ -211,14 +219,16 @@ impl Store for SqliteStore {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<bool, StoreError> {
+        self.0.write(move |db| replace_hash(db, user, &old, &new)).await
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<EndedSession>>, StoreError> {
         self.0
             .write(move |db| {
-                let changed = db
-                    .prepare_cached(
-                        "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2",
-                    )?
-                    .execute(params![user, old.as_str(), new.as_str()])?;
-                Ok(changed == 1)
+                if !replace_hash(db, change.user, &change.old, &change.new)? {
+                    return Ok(None);
+                }
+                end_of(db, change.user, Some(change.keep), change.at, -1).map(Some)
             })
             .await
     }
@@ -365,20 +375,7 @@ impl Store for SqliteStore {
         self.0
             .write(move |db| {
                 tidy(db, at)?;
-                let mut select = db
-                    .prepare_cached("SELECT id FROM sessions WHERE user_id = ?1 AND id IS NOT ?2 LIMIT ?3")?;
-                let ids = select.all(params![user, except, limit as i64], |row| row.get::<_, Uuid>(0))?;
-                let ended = ids.into_iter().map(|session_id| {
-                    end(
-                        db,
-                        EndedSession {
-                            session_id,
-                            ended_at: at,
-                            until: at,
-                        },
-                    )
-                });
-                ended.collect()
+                end_of(db, user, except, at, i64::try_from(limit).unwrap_or(i64::MAX))
             })
             .await
     }
@@ -459,6 +456,48 @@ fn session(row: &Row<'_>) -> sqlite_store::RowResult<Session> {
 #[derive(Debug, thiserror::Error)]
 #[error("a hash is not of 32 bytes")]
 struct HashLength;
+
+/// Reads what [`user`] reads, and `password_hash`.
+fn account(row: &Row<'_>) -> sqlite_store::RowResult<Account> {
+    Ok(Account {
+        user: user(row)?,
+        password_hash: PasswordHash::new(row.get(8)?),
+    })
+}
+
+fn replace_hash(
+    db: &Connection,
+    user: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let changed = db
+        .prepare_cached("UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2")?
+        .execute(params![user, old.as_str(), new.as_str()])?;
+    Ok(changed == 1)
+}
+
+/// Ends up to `limit` sessions of a user (all: -1), within a transaction.
+fn end_of(
+    db: &Connection,
+    user: UserId,
+    except: Option<Uuid>,
+    at: Timestamp,
+    limit: i64,
+) -> Result<Vec<EndedSession>, StoreError> {
+    let mut select =
+        db.prepare_cached("SELECT id FROM sessions WHERE user_id = ?1 AND id IS NOT ?2 LIMIT ?3")?;
+    let ids = select.all(params![user, except, limit], |row| row.get::<_, Uuid>(0))?;
+    let ended = ids.into_iter().map(|session_id| {
+        let session = EndedSession {
+            session_id,
+            ended_at: at,
+            until: at,
+        };
+        end(db, session)
+    });
+    ended.collect()
+}
 
 /// Drops ended sessions whose tokens have run out.
 fn tidy(db: &Connection, now: Timestamp) -> Result<(), StoreError> {

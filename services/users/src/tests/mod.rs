@@ -1,5 +1,6 @@
 //! The service over its pipeline: requests in, answers out.
 
+mod change_password;
 mod failures;
 mod login;
 mod logout;

@@ -76,6 +76,13 @@ async fn the_document_tells_every_endpoint_and_failure() {
             "404",
             "session_not_found",
         ),
+        (
+            "/api/users/password/change",
+            "post",
+            "changePassword",
+            "403",
+            "wrong_password",
+        ),
         ("/api/users/me", "get", "getMe", "401", "account_gone"),
         ("/api/users/me", "patch", "updateMe", "401", "account_gone"),
     ];

@@ -1,0 +1,58 @@
+//! Checking a password: within the limits on guessing, and in the same time whether or not there is an account.
+
+use common::problem::ApiError;
+
+use crate::{
+    domain::{Password, PasswordHash},
+    hashing::{Kernel, KernelError},
+    limits::Guesses,
+};
+
+/// What came of comparing a password.
+pub enum Verdict {
+    /// Too many wrong ones came before it.
+    Refused(ApiError),
+    /// It is not the account's, or there is no account.
+    Wrong,
+    /// It is the account's.
+    Right {
+        /// The password hashed anew, when the stored hash was made at another cost or of another form of it.
+        renewed: Option<PasswordHash>,
+    },
+}
+
+/// Compares a password with the hash of an account, if there is one. For a hashing thread.
+///
+/// The limit is checked again here, because many guesses sent at once have all passed the first
+/// check by the time the first of them turns out wrong. So at most as many as there are threads get past the
+/// limit. It also counts the guesses of callers who do not wait for the answer.
+pub fn judge(
+    kernel: &mut Kernel,
+    guesses: &Guesses,
+    password: &Password,
+    hash: Option<&PasswordHash>,
+) -> Result<Verdict, KernelError> {
+    if let Err(error) = guesses.check_here() {
+        return Ok(Verdict::Refused(error));
+    }
+    let mut is = |password: &Password| match hash {
+        Some(hash) => kernel.verify(password, hash),
+        None => kernel.verify_nobody(password).map(|()| false),
+    };
+    let right = is(password)?;
+    // Earlier releases hashed passwords as they were typed. For an account that does not exist it takes as long.
+    let as_typed = match password.as_typed() {
+        Some(typed) if !right => is(&typed)?,
+        _ => false,
+    };
+    if !(right || as_typed) {
+        guesses.failed();
+        return Ok(Verdict::Wrong);
+    }
+    guesses.succeeded();
+    let renewed = match hash {
+        Some(hash) if as_typed || Kernel::is_outdated(hash)? => Some(kernel.hash(password)?),
+        _ => None,
+    };
+    Ok(Verdict::Right { renewed })
+}

@@ -1,0 +1,125 @@
+//! `POST /api/users/password/change`: another password.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use common::{
+    extract::{self, Caller, ClientIp},
+    fields::{Fields, FromFields},
+    http::pipeline::private,
+    problem::ApiError,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{me::account_gone, register::refuse_common};
+use crate::{
+    app::App,
+    credentials::{Verdict, judge},
+    domain::{Password, PasswordHash},
+    store::PasswordChange,
+};
+
+/// Times that the password is checked: once, and again when a sign-in has renewed its hash meanwhile.
+const TRIES: u32 = 3;
+
+/// The password as it is and as it is to be.
+#[derive(ToSchema)]
+pub struct ChangePassword {
+    #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
+    current_password: Password,
+    /// 8 to 256 characters. In production the most common ones are refused.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 256, example = "incorrect zebra battery staple")]
+    password: Password,
+}
+
+impl FromFields for ChangePassword {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let current_password =
+            fields.required("current_password", |value| value.string().map(Password::claimed));
+        let password = fields.required("password", |value| Ok(Password::chosen(value.string()?)?));
+        Some(Self {
+            current_password: current_password?,
+            password: password?,
+        })
+    }
+}
+
+/// The password has changed.
+#[derive(Serialize, ToSchema)]
+pub struct PasswordChanged {
+    #[schema(example = "Password changed.")]
+    message: &'static str,
+    /// Other sessions that have ended.
+    #[schema(example = 2)]
+    ended: usize,
+}
+
+fn wrong_password() -> ApiError {
+    ApiError::forbidden("wrong_password", "The current password is wrong.")
+}
+
+common::problems!(Problems: account_gone(), wrong_password());
+
+/// Changes your password, and ends all of your other sessions: whoever knew the old one is signed out.
+#[utoipa::path(
+    post,
+    path = "/api/users/password/change",
+    operation_id = "changePassword",
+    tag = "users",
+    security(("bearer" = [])),
+    request_body(content = ChangePassword, example = json!({
+        "current_password": "correct horse battery staple", "password": "incorrect zebra battery staple",
+    })),
+    responses(
+        (status = 200, description = "The password has changed.", body = PasswordChanged),
+        Problems,
+    ),
+)]
+pub async fn change_password(
+    State(app): State<App>,
+    caller: Caller,
+    ClientIp(address): ClientIp,
+    extract::Json(input): extract::Json<ChangePassword>,
+) -> Result<Response, ApiError> {
+    refuse_common(&app, &input.password)?;
+    let (current, password) = (input.current_password, input.password);
+    let (current, password) = (std::sync::Arc::new(current), std::sync::Arc::new(password));
+    for _ in 0..TRIES {
+        let account = app.store.account(caller.id).await?.ok_or_else(account_gone)?;
+        let guesses = app.limits.guesses(&account.user.email, address);
+        guesses.check().await?;
+        let (current, password, old) = (current.clone(), password.clone(), account.password_hash.clone());
+        let work =
+            move |kernel: &mut crate::hashing::Kernel| match judge(kernel, &guesses, &current, Some(&old))? {
+                Verdict::Refused(error) => Ok(Err(error)),
+                Verdict::Wrong => Ok(Err(wrong_password())),
+                Verdict::Right { .. } => Ok::<_, crate::hashing::KernelError>(Ok(kernel.hash(&password)?)),
+            };
+        let new: PasswordHash = app.hashing.run(work).await??;
+        let change = PasswordChange {
+            user: caller.id,
+            old: account.password_hash,
+            new,
+            keep: caller.session,
+            at: app.clock.now(),
+        };
+        let Some(ended) = app.store.change_password(change).await? else {
+            continue;
+        };
+        tracing::info!(user_id = %caller.id, ended = ended.len(), "password changed");
+        let answer = PasswordChanged {
+            message: "Password changed.",
+            ended: ended.len(),
+        };
+        for session in ended {
+            runtime::sessions::ended(&app.shared, &app.ended, session).await;
+        }
+        return Ok(private(Json(answer).into_response()));
+    }
+    Err(ApiError::unavailable(
+        "The password is being changed by other requests. Please try again.",
+    ))
+}
