@@ -8,15 +8,16 @@ use axum::{
 };
 use common::{
     auth::Role,
-    context,
     extract::ClientIp,
     http::pipeline::private,
     ids::{UserId, new_id},
     problem::ApiError,
+    wire::EndedSession,
 };
 use rand::{TryRng, rngs::SysRng};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -61,19 +62,33 @@ impl FromRequestParts<App> for CallingDevice {
     }
 }
 
-/// Begins a session of a user who has proved to be one.
+/// Begins a session of a user who has proved to be one, and gives it with its refresh token.
 ///
 /// # Errors
 /// When the session cannot be stored, or no random bytes can be had.
-pub async fn begin(app: &App, user: &User, device: Device) -> Result<Response, ApiError> {
+pub async fn begin(app: &App, user: &User, device: Device) -> Result<(Session, RefreshToken), ApiError> {
     let mut secret = [0; 32];
     SysRng.try_fill_bytes(&mut secret).map_err(ApiError::internal)?;
     let first = RefreshToken::first(new_id(), secret);
     let session = Session::begin(user.id, device, &first, app.clock.now(), &app.lifetimes);
     app.store.begin_session(session.clone()).await?;
-    context::note_user(user.id);
-    tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
-    answer(app, "Login successful.", user, &session, &first)
+    Ok((session, first))
+}
+
+/// Ends a stored session, here and everywhere.
+///
+/// # Errors
+/// When that cannot be stored.
+pub async fn end(app: &App, session: Uuid) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let ended = EndedSession {
+        session_id: session,
+        ended_at: now,
+        until: now,
+    };
+    let ended = app.store.end_session(ended).await?;
+    runtime::sessions::ended(&app.shared, &app.ended, ended).await;
+    Ok(())
 }
 
 /// The tokens of a session whose live refresh token is `token`.

@@ -1,11 +1,14 @@
 //! `POST /api/users/login`: tokens for an e-mail address and a password.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderValue, header},
     response::Response,
 };
 use common::{
+    context,
     documented::INVALID_CREDENTIALS,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
@@ -20,6 +23,9 @@ use crate::{
     domain::{Account, Email, Password, PasswordHash},
     signed_in::{self, CallingDevice, SignedIn},
 };
+
+/// Times that the password is checked: once, and again when it has been changed, or its hash renewed, meanwhile.
+const TRIES: u32 = 3;
 
 /// What one logs in with.
 #[derive(ToSchema)]
@@ -77,37 +83,63 @@ pub async fn login(
     app.limits.login(address).await?;
     let guesses = app.limits.guesses(&input.email, address);
     guesses.check().await?;
-    // Two accounts of an earlier release may be one mailbox: each is found by the form it was signed up with.
-    let earlier = match &input.earlier {
-        Some(earlier) => app.store.by_email(earlier).await?,
-        None => None,
-    };
-    let account = match earlier {
-        Some(account) => Some(account),
-        None => app.store.by_email(&input.email).await?,
-    };
-    let hash = account.as_ref().map(|account| account.password_hash.clone());
-    let password = input.password;
-    let verdict = app
-        .hashing
-        .run(move |kernel| judge(kernel, &guesses, &password, hash.as_ref()))
-        .await?;
-    match (verdict, account) {
-        (Verdict::Right { renewed }, Some(Account { user, password_hash })) => {
-            if let Some(renewed) = renewed {
-                renew(&app, user.id, password_hash, renewed).await;
-            }
-            signed_in::begin(&app, &user, device).await
+    let password = Arc::new(input.password);
+    for _ in 0..TRIES {
+        let account = find(&app, &input.email, input.earlier.as_ref()).await?;
+        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let (guesses, password) = (guesses.clone(), password.clone());
+        let verdict = app
+            .hashing
+            .run(move |kernel| judge(kernel, &guesses, &password, hash.as_ref()))
+            .await?;
+        let (renewed, Account { user, password_hash }) = match (verdict, account) {
+            (Verdict::Right { renewed }, Some(account)) => (renewed, account),
+            (Verdict::Refused(error), _) => return Err(error),
+            (Verdict::Wrong | Verdict::Right { .. }, _) => return Err(invalid_credentials()),
+        };
+        let proved = match renewed {
+            Some(renewed) => renew(&app, user.id, password_hash, renewed).await,
+            None => password_hash,
+        };
+        let (session, token) = signed_in::begin(&app, &user, device.clone()).await?;
+        // A change of the password ends the sessions that are stored. This one may have been stored a moment later.
+        let account = app.store.account(user.id).await?;
+        if account.is_some_and(|account| account.password_hash == proved) {
+            context::note_user(user.id);
+            tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
+            return signed_in::answer(&app, "Login successful.", &user, &session, &token);
         }
-        (Verdict::Refused(error), _) => Err(error),
-        (Verdict::Wrong | Verdict::Right { .. }, _) => Err(invalid_credentials()),
+        signed_in::end(&app, session.id).await?;
     }
+    Err(ApiError::unavailable(
+        "The password is being changed by other requests. Please try again.",
+    ))
 }
 
-/// Stores a hash of today's cost. The login stands without it: the next one tries again.
-async fn renew(app: &App, user: UserId, old: PasswordHash, new: PasswordHash) {
-    if let Err(error) = app.store.update_password_hash(user, old, new).await {
-        tracing::warn!(user.id = %user, %error, "a renewed password hash could not be stored");
+/// Two accounts of an earlier release may be one mailbox: each is found by the form it was signed up with.
+async fn find(app: &App, email: &Email, earlier: Option<&Email>) -> Result<Option<Account>, ApiError> {
+    if let Some(earlier) = earlier
+        && let Some(account) = app.store.by_email(earlier).await?
+    {
+        return Ok(Some(account));
+    }
+    Ok(app.store.by_email(email).await?)
+}
+
+/// Stores a hash of today's cost, and gives the one that is stored then. The login stands without it: the next one tries
+/// again.
+async fn renew(app: &App, user: UserId, old: PasswordHash, new: PasswordHash) -> PasswordHash {
+    match app
+        .store
+        .update_password_hash(user, old.clone(), new.clone())
+        .await
+    {
+        Ok(true) => new,
+        Ok(false) => old,
+        Err(error) => {
+            tracing::warn!(user.id = %user, %error, "a renewed password hash could not be stored");
+            old
+        }
     }
 }
 

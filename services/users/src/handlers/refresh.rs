@@ -6,7 +6,6 @@ use common::{
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
     problem::ApiError,
-    wire::EndedSession,
 };
 use utoipa::ToSchema;
 
@@ -109,14 +108,7 @@ pub async fn refresh(
 
 /// Ends the session of a token that was used twice: whoever has which of its tokens, none is good any more.
 async fn end(app: &App, session: &Session) -> Result<ApiError, ApiError> {
-    let now = app.clock.now();
-    let ended = EndedSession {
-        session_id: session.id,
-        ended_at: now,
-        until: now,
-    };
-    let ended = app.store.end_session(ended).await?;
-    runtime::sessions::ended(&app.shared, &app.ended, ended).await;
+    signed_in::end(app, session.id).await?;
     tracing::warn!(
         user_id = %session.user,
         session_id = %session.id,

@@ -11,13 +11,12 @@ use common::{
     problem::ApiError,
     schemas::PageParams,
     time,
-    wire::EndedSession,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{app::App, domain::Session};
+use crate::{app::App, domain::Session, signed_in};
 
 /// Where you are signed in.
 #[derive(Serialize, ToSchema)]
@@ -124,14 +123,7 @@ pub async fn end(State(app): State<App>, caller: Caller, PathId(id): PathId) -> 
     let session = session
         .filter(|session| session.user == caller.id)
         .ok_or_else(session_not_found)?;
-    let now = app.clock.now();
-    let ended = EndedSession {
-        session_id: session.id,
-        ended_at: now,
-        until: now,
-    };
-    let ended = app.store.end_session(ended).await?;
-    runtime::sessions::ended(&app.shared, &app.ended, ended).await;
+    signed_in::end(&app, session.id).await?;
     tracing::info!(user_id = %caller.id, session_id = %session.id, "session ended");
     let answer = SessionEnded {
         message: "Session ended.",

@@ -118,3 +118,30 @@ async fn however_it_is_typed() {
         .is(200);
     service.login("asha@example.org", "आशा आशा आशा").await.is(200);
 }
+
+/// A sign-in that has checked the old password stores its session after the change has ended those that were stored.
+#[tokio::test]
+async fn a_sign_in_under_way_does_not_outlast_the_change() {
+    let service = Service::start();
+    service.register("asha@example.org").await;
+    let body = json!({"email": "ben@example.org", "password": NEW, "role": "user"});
+    service.post("/api/users/register", &body).await.is(201);
+    let file = rusqlite::Connection::open(service.context.data("users.db")).unwrap();
+    file.execute_batch(
+        "CREATE TRIGGER changed AFTER INSERT ON sessions BEGIN
+             UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = 'ben@example.org')
+             WHERE id = NEW.user_id;
+         END",
+    )
+    .unwrap();
+    service
+        .login("asha@example.org", PASSWORD)
+        .await
+        .fails(401, "invalid_credentials");
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        file.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((count("sessions"), count("ended_sessions")), (0, 1));
+    service.login("asha@example.org", NEW).await.is(200);
+}
