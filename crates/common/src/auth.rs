@@ -121,6 +121,7 @@ struct Inner {
     clock: Clock,
     ended: Ended,
     keys: Hkdf<Sha256>,
+    other_keys: Option<Hkdf<Sha256>>,
     header: Header,
     user_sign: EncodingKey,
     user_verify: Vec<VerifyingKey>,
@@ -192,6 +193,10 @@ impl Auth {
                 })
                 .collect(),
             service_rules: rules(None, service, &["exp", "iss", "aud"]),
+            other_keys: secrets
+                .other
+                .as_ref()
+                .map(|other| Hkdf::new(None, &secret(other))),
             keys,
             issued: Mutex::new(Vec::new()),
         }))
@@ -200,6 +205,11 @@ impl Auth {
     /// A key for `purpose` alone, derived from the secret that signs tokens.
     pub fn key_for(&self, purpose: &str) -> [u8; 32] {
         derive(&self.0.keys, purpose)
+    }
+
+    /// The same, derived from the other secret, if there is one.
+    pub fn other_key_for(&self, purpose: &str) -> Option<[u8; 32]> {
+        self.0.other_keys.as_ref().map(|keys| derive(keys, purpose))
     }
 
     /// A user token that lives for `life`, in a session of its own that is kept nowhere: for tests and tools.
@@ -212,10 +222,11 @@ impl Auth {
         role: Role,
         life: Duration,
     ) -> Result<String, jsonwebtoken::errors::Error> {
-        self.session_token(user, role, new_id(), life)
+        let life = chrono::TimeDelta::from_std(life).unwrap_or(chrono::TimeDelta::MAX);
+        self.session_token(user, role, new_id(), self.0.clock.now() + life)
     }
 
-    /// A user token of a session that lives for `life`.
+    /// A user token of a session, good until then at most: to the second before.
     ///
     /// # Errors
     /// Only if the JWT library refuses to sign.
@@ -224,13 +235,13 @@ impl Auth {
         user: UserId,
         role: Role,
         session: Uuid,
-        life: Duration,
+        until: Timestamp,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         let now = self.0.clock.now().timestamp();
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: ISSUER.to_owned(),
-            exp: now + i64::try_from(life.as_secs()).unwrap_or(i64::MAX / 2),
+            exp: until.timestamp(),
             iat: now,
             jti: new_id(),
             sub: user,

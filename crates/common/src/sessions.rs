@@ -68,7 +68,10 @@ impl Ended {
 
     /// Notes that a session has ended, until the last of its tokens has run out by itself.
     pub fn add(&self, session: Uuid, until: Timestamp) {
-        self.0.sessions.write().insert(session, until);
+        let mut sessions = self.0.sessions.write();
+        let known = sessions.entry(session).or_insert(until);
+        // Ended twice, by who knew less of its tokens.
+        *known = until.max(*known);
     }
 
     /// The users service is about to be asked for the first time; until it has answered the process is not ready.

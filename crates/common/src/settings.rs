@@ -319,6 +319,12 @@ impl Settings {
                 }
             }
         }
+        if settings.token_lifetime > settings.refresh_idle
+            || settings.refresh_idle > settings.refresh_lifetime
+        {
+            let why = "TOKEN_LIFETIME_SECONDS must not exceed REFRESH_IDLE_SECONDS, nor that REFRESH_LIFETIME_SECONDS";
+            reader.errors.push(why.to_owned());
+        }
         reader.errors.extend(settings.unfit_for_production());
         if reader.errors.is_empty() {
             Ok(settings)
@@ -567,6 +573,29 @@ mod tests {
         .unwrap_err();
         assert_eq!(error.0.len(), 10, "{error}");
         assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn no_token_outlasts_its_session() {
+        for wrong in [
+            [
+                ("TOKEN_LIFETIME_SECONDS", "3600"),
+                ("REFRESH_IDLE_SECONDS", "3599"),
+            ],
+            [
+                ("REFRESH_IDLE_SECONDS", "604800"),
+                ("REFRESH_LIFETIME_SECONDS", "604799"),
+            ],
+        ] {
+            let error = read(&wrong).unwrap_err();
+            assert_eq!(error.0.len(), 1, "{error}");
+        }
+        let equal = [
+            ("TOKEN_LIFETIME_SECONDS", "3600"),
+            ("REFRESH_IDLE_SECONDS", "3600"),
+            ("REFRESH_LIFETIME_SECONDS", "3600"),
+        ];
+        assert!(read(&equal).is_ok());
     }
 
     #[test]

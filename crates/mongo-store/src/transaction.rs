@@ -273,7 +273,7 @@ impl Tx {
         sort: Document,
         limit: usize,
     ) -> Result<usize, StoreError> {
-        let found = self.find(collection, filter, sort, limit).await?;
+        let found = self.find(collection, filter.clone(), sort, limit).await?;
         let ids: Vec<_> = found
             .iter()
             .filter_map(|found| found.get("_id").cloned())
@@ -281,7 +281,9 @@ impl Tx {
         if ids.is_empty() {
             return Ok(0);
         }
-        let dropped = self.delete(collection, doc! {"_id": {"$in": ids}}).await?;
+        // One that has changed in the meantime may match no longer.
+        let these = doc! {"$and": [{"_id": {"$in": ids}}, filter]};
+        let dropped = self.delete(collection, these).await?;
         Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
     }
 }

@@ -118,7 +118,7 @@ impl Follower {
         let (mut newest, mut after) = (since, None);
         loop {
             let question = ListEndedSessions {
-                since: since - OVERLAP,
+                since: from(since, self.clock.now()),
                 after,
             };
             let answer: EndedSessions = self.users.post(PATH, &question).await?;
@@ -137,5 +137,23 @@ impl Follower {
         }
         self.list.answered();
         Ok(newest)
+    }
+}
+
+/// From when on to ask, when the newest one known ended at `newest`. The clock may have been put back since then: what ends
+/// now ends before it.
+fn from(newest: Timestamp, now: Timestamp) -> Timestamp {
+    newest.min(now) - OVERLAP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_put_back_hides_no_ended_session() {
+        let at = |seconds: i64| from_millis(seconds * 1000);
+        assert_eq!(from(at(7_200), at(7_201)), at(7_080));
+        assert_eq!(from(at(7_200), at(3_600)), at(3_480));
     }
 }

@@ -1,4 +1,4 @@
-//! Accounts: sign-up, login and logout, the caller's own details, and look-ups for the other services.
+//! Accounts: sign-up, login, sessions and their refresh tokens, the caller's own details, and look-ups for the other services.
 //!
 //! The service owns the passwords. They are hashed with Argon2id on threads of their own (`hashing`), so that
 //! nothing else waits for them; guessing is slowed down by `limits`.
@@ -44,6 +44,9 @@ pub mod schema {
     pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
 }
 
+/// What the key of refresh tokens is derived for.
+const REFRESH_TOKENS: &str = "refresh tokens v1";
+
 /// Builds the service: opens its store, starts its hashing threads and puts its routes into one pipeline.
 ///
 /// # Errors
@@ -88,7 +91,7 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipel
             idle: seconds(settings.refresh_idle),
             absolute: seconds(settings.refresh_lifetime),
         },
-        successors: Successors::new(auth.key_for("refresh tokens v1")),
+        successors: Successors::new(auth.key_for(REFRESH_TOKENS), auth.other_key_for(REFRESH_TOKENS)),
         refuse_common_passwords: settings.is_production(),
     };
     let ping: Ping = Box::new(move || {

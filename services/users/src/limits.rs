@@ -1,4 +1,4 @@
-//! How often one address may sign up and log in, and how often it may guess at one account.
+//! How often one address may sign up, log in and refresh, and how often it may guess at one account.
 
 use std::{
     net::{IpAddr, Ipv6Addr},

@@ -91,6 +91,15 @@ pub async fn end(app: &App, session: Uuid) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Notifies every process that sessions have ended, if any of their access tokens is still good.
+pub async fn publish(app: &App, ended: Vec<EndedSession>) {
+    for session in ended {
+        if session.until > session.ended_at {
+            runtime::sessions::ended(&app.shared, &app.ended, session).await;
+        }
+    }
+}
+
 /// The tokens of a session whose live refresh token is `token`.
 ///
 /// # Errors
@@ -103,19 +112,19 @@ pub fn answer(
     token: &RefreshToken,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
-    // As long as the session says, because that is for how long its end is remembered.
-    let life = (session.access_until - now).min(app.lifetimes.access);
+    // No later than the session says, because that is for how long its end is remembered.
+    let until = session.access_until.min(now + app.lifetimes.access);
     let signed = app
         .auth
-        .session_token(user.id, user.role, session.id, life.to_std().unwrap_or_default())
+        .session_token(user.id, user.role, session.id, until)
         .map_err(ApiError::internal)?;
     let answer = SignedIn {
         message,
         token: signed,
         token_type: "Bearer",
-        expires_in: life.num_seconds(),
+        expires_in: until.timestamp() - now.timestamp(),
         refresh_token: token.encode(),
-        refresh_expires_in: (session.until - now).num_seconds(),
+        refresh_expires_in: (session.refresh_until - now).num_seconds(),
         user_id: user.id,
         role: user.role,
     };

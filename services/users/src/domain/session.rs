@@ -73,28 +73,48 @@ impl RefreshToken {
     }
 }
 
-/// Derives each refresh token from the one before it. Cheap to clone.
+/// Derives each refresh token from the one before it. While the secret that signs tokens is replaced, tokens may have been
+/// derived under either of two keys. Cheap to clone.
 #[derive(Clone)]
-pub struct Successors(Hmac<Sha256>);
+pub struct Successors {
+    current: Hmac<Sha256>,
+    other: Option<Hmac<Sha256>>,
+}
 
 impl Successors {
-    /// `key` is this system's own and derived from the secret that signs tokens.
-    pub fn new(key: [u8; 32]) -> Self {
-        // HMAC itself pads a key to its block with zeros.
-        let mut block = [0; 64];
-        block[..key.len()].copy_from_slice(&key);
-        Self(<Hmac<Sha256> as KeyInit>::new(&block.into()))
+    /// The keys are this system's own and derived from the secrets that sign tokens.
+    pub fn new(current: [u8; 32], other: Option<[u8; 32]>) -> Self {
+        let mac = |key: [u8; 32]| {
+            // HMAC itself pads a key to its block with zeros.
+            let mut block = [0; 64];
+            block[..key.len()].copy_from_slice(&key);
+            <Hmac<Sha256> as KeyInit>::new(&block.into())
+        };
+        Self {
+            current: mac(current),
+            other: other.map(mac),
+        }
     }
 
-    fn after(&self, token: &RefreshToken) -> RefreshToken {
-        let mut mac = self.0.clone();
-        mac.update(token.session.as_bytes());
-        mac.update(&token.secret);
-        RefreshToken {
-            session: token.session,
-            generation: token.generation + 1,
-            secret: mac.finalize().into_bytes().into(),
-        }
+    /// The token that replaces this one from now on.
+    fn next(&self, token: &RefreshToken) -> RefreshToken {
+        after(self.current.clone(), token)
+    }
+
+    /// The token that replaced this one `steps` ago, by every key that may have been in force all the time.
+    fn later(&self, token: &RefreshToken, steps: u32) -> impl Iterator<Item = RefreshToken> {
+        let keys = std::iter::once(&self.current).chain(&self.other);
+        keys.map(move |key| (0..steps).fold(token.clone(), |token, _| after(key.clone(), &token)))
+    }
+}
+
+fn after(mut mac: Hmac<Sha256>, token: &RefreshToken) -> RefreshToken {
+    mac.update(token.session.as_bytes());
+    mac.update(&token.secret);
+    RefreshToken {
+        session: token.session,
+        generation: token.generation.saturating_add(1),
+        secret: mac.finalize().into_bytes().into(),
     }
 }
 
@@ -158,9 +178,9 @@ pub struct Session {
     /// When tokens were last given out for it.
     pub last_used_at: Timestamp,
     /// After this it ends in any case.
-    pub expires_at: Timestamp,
+    pub ends_at: Timestamp,
     /// After this its refresh token is void.
-    pub until: Timestamp,
+    pub refresh_until: Timestamp,
     /// When the last of its access tokens runs out.
     pub access_until: Timestamp,
     /// The generation of its live refresh token.
@@ -176,8 +196,8 @@ pub struct Session {
 pub struct Rotation {
     /// See [`Session::last_used_at`].
     pub last_used_at: Timestamp,
-    /// See [`Session::until`].
-    pub until: Timestamp,
+    /// See [`Session::refresh_until`].
+    pub refresh_until: Timestamp,
     /// See [`Session::access_until`].
     pub access_until: Timestamp,
     /// The hash of the successor.
@@ -206,15 +226,15 @@ impl Session {
         now: Timestamp,
         life: &Lifetimes,
     ) -> Self {
-        let expires_at = now + life.absolute;
+        let ends_at = now + life.absolute;
         Self {
             id: first.session,
             user,
             created_at: now,
             last_used_at: now,
-            expires_at,
-            until: expires_at.min(now + life.idle),
-            access_until: now + life.access,
+            ends_at,
+            refresh_until: ends_at.min(now + life.idle),
+            access_until: ends_at.min(now + life.access),
             generation: first.generation,
             token: first.hash(),
             device,
@@ -233,22 +253,28 @@ impl Session {
             Some(steps) if steps <= MAX_STEPS && token.session == self.id => steps,
             _ => return Verdict::Invalid,
         };
-        let live = (0..steps).fold(token.clone(), |token, _| successors.after(&token));
-        if live.hash() != self.token || now > self.until {
+        let Some(live) = successors
+            .later(token, steps)
+            .find(|live| live.hash() == self.token)
+        else {
+            return Verdict::Invalid;
+        };
+        if now > self.refresh_until {
             return Verdict::Invalid;
         }
         match steps {
             0 => {
-                let next = successors.after(&live);
+                let next = successors.next(&live);
                 let rotation = Rotation {
                     last_used_at: now,
-                    until: self.expires_at.min(now + life.idle),
-                    access_until: self.access_until.max(now + life.access),
+                    refresh_until: self.ends_at.min(now + life.idle),
+                    access_until: self.access_until.max(self.ends_at.min(now + life.access)),
                     token: next.hash(),
                 };
                 Verdict::Rotate(next, rotation)
             }
-            1 if now - self.last_used_at <= GRACE => Verdict::Repeat(live),
+            // A clock that was put back must not make the grace as long as the jump.
+            1 if (now - self.last_used_at).abs() <= GRACE => Verdict::Repeat(live),
             _ => Verdict::Reused,
         }
     }
@@ -257,7 +283,7 @@ impl Session {
     pub fn rotated(mut self, rotation: Rotation) -> Self {
         self.generation += 1;
         self.last_used_at = rotation.last_used_at;
-        self.until = rotation.until;
+        self.refresh_until = rotation.refresh_until;
         self.access_until = rotation.access_until;
         self.token = rotation.token;
         self
@@ -282,7 +308,7 @@ mod tests {
         let first = RefreshToken::first(id, [7; 32]);
         let device = Device::of([192, 0, 2, 77].into(), None);
         let session = Session::begin(UserId::new(), device, &first, from_millis(0), &LIFE);
-        (session, first, Successors::new([1; 32]))
+        (session, first, Successors::new([1; 32], None))
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -292,7 +318,7 @@ mod tests {
     #[test]
     fn a_token_reads_as_it_was_written_and_nothing_else_reads() {
         let (_, first, successors) = begun();
-        let token = successors.after(&first);
+        let token = successors.next(&first);
         let text = token.encode();
         assert_eq!(text.len(), 70);
         assert!(RefreshToken::parse(&text).is_some_and(|read| read == token));
@@ -321,12 +347,12 @@ mod tests {
         for token in [guess, other, later] {
             assert!(judge(&token) == Verdict::Invalid);
         }
-        let foreign = Successors::new([2; 32]);
+        let foreign = Successors::new([2; 32], None);
         let Verdict::Rotate(_, rotation) = judge(&first) else {
             panic!()
         };
         let session = session.clone().rotated(rotation);
-        assert!(session.judge(&foreign.after(&first), &successors, at(2), &LIFE) == Verdict::Invalid);
+        assert!(session.judge(&foreign.next(&first), &successors, at(2), &LIFE) == Verdict::Invalid);
         assert!(
             session.judge(&first, &foreign, at(2), &LIFE) == Verdict::Invalid,
             "another key's"
@@ -343,12 +369,62 @@ mod tests {
             let Verdict::Rotate(next, rotation) = session.judge(&token, &successors, at(now), &LIFE) else {
                 panic!("{now}")
             };
-            assert!(rotation.until <= session.expires_at);
+            assert!(rotation.refresh_until <= session.ends_at);
             (session, token) = (session.rotated(rotation), next);
             now += week - 1;
         }
         let end = LIFE.absolute.num_seconds() + 1;
         assert!(session.judge(&token, &successors, at(end), &LIFE) == Verdict::Invalid);
+    }
+
+    #[test]
+    fn two_keys_live_at_once() {
+        let (session, first, old) = begun();
+        let both = Successors::new([2; 32], Some([1; 32]));
+        let Verdict::Rotate(second, rotation) = session.judge(&first, &old, at(0), &LIFE) else {
+            panic!()
+        };
+        let session = session.rotated(rotation);
+        // The other tab comes after the secret was exchanged, or before it at another process.
+        let back = Successors::new([1; 32], Some([2; 32]));
+        for keys in [&both, &back] {
+            assert!(session.judge(&first, keys, at(10), &LIFE) == Verdict::Repeat(second.clone()));
+            assert!(session.judge(&first, keys, at(11), &LIFE) == Verdict::Reused);
+        }
+        let Verdict::Rotate(third, rotation) = session.judge(&second, &both, at(20), &LIFE) else {
+            panic!()
+        };
+        let session = session.rotated(rotation);
+        assert!(session.judge(&second, &both, at(21), &LIFE) == Verdict::Repeat(third));
+        assert!(
+            session.judge(&first, &both, at(21), &LIFE) == Verdict::Invalid,
+            "a chain under both keys"
+        );
+    }
+
+    #[test]
+    fn the_grace_is_no_longer_under_a_clock_that_was_put_back() {
+        let (session, first, successors) = begun();
+        let Verdict::Rotate(_, rotation) = session.judge(&first, &successors, at(3600), &LIFE) else {
+            panic!()
+        };
+        let session = session.rotated(rotation);
+        assert!(matches!(
+            session.judge(&first, &successors, at(3590), &LIFE),
+            Verdict::Repeat(_)
+        ));
+        assert!(session.judge(&first, &successors, at(0), &LIFE) == Verdict::Reused);
+    }
+
+    #[test]
+    fn no_access_token_outlasts_its_session() {
+        let (mut session, first, successors) = begun();
+        (session.refresh_until, session.last_used_at) = (session.ends_at, session.ends_at);
+        let late = LIFE.absolute.num_seconds() - 60;
+        let Verdict::Rotate(_, rotation) = session.judge(&first, &successors, at(late), &LIFE) else {
+            panic!()
+        };
+        assert_eq!(rotation.access_until, session.ends_at);
     }
 
     #[test]

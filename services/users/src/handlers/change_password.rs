@@ -19,6 +19,7 @@ use crate::{
     app::App,
     credentials::{Verdict, judge},
     domain::{Password, PasswordHash},
+    signed_in,
     store::PasswordChange,
 };
 
@@ -114,9 +115,7 @@ pub async fn change_password(
             message: "Password changed.",
             ended: ended.len(),
         };
-        for session in ended {
-            runtime::sessions::ended(&app.shared, &app.ended, session).await;
-        }
+        signed_in::publish(&app, ended).await;
         return Ok(private(Json(answer).into_response()));
     }
     Err(ApiError::unavailable(

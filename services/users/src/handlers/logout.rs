@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::{app::App, signed_in};
 
 /// Sessions that are ended in one transaction.
 const AT_ONCE: usize = 100;
@@ -55,9 +55,9 @@ pub async fn logout(State(app): State<App>, caller: Caller) -> Result<Response, 
     ),
 )]
 pub async fn logout_all(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
-    // Its own first, by its id, because those of earlier releases are not stored.
+    // Its own last: when something fails before, the call can be made again.
+    let others = end_all(&app, caller.id, caller.session).await?;
     end(&app, &caller).await?;
-    let others = end_all(&app, caller.id, None).await?;
     tracing::info!(user_id = %caller.id, ended = others + 1, "signed out everywhere");
     Ok(logged_out(others + 1))
 }
@@ -77,16 +77,17 @@ async fn end(app: &App, caller: &Caller) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// When they cannot be changed; those that were ended stay so.
-pub async fn end_all(app: &App, user: UserId, except: Option<Uuid>) -> Result<usize, ApiError> {
+async fn end_all(app: &App, user: UserId, except: Uuid) -> Result<usize, ApiError> {
     let mut count = 0;
     loop {
         let now = app.clock.now();
-        let ended = app.store.end_sessions_of(user, except, now, AT_ONCE).await?;
+        let ended = app
+            .store
+            .end_sessions_of(user, Some(except), now, AT_ONCE)
+            .await?;
         let last = ended.len() < AT_ONCE;
         count += ended.len();
-        for session in ended {
-            runtime::sessions::ended(&app.shared, &app.ended, session).await;
-        }
+        signed_in::publish(app, ended).await;
         if last {
             return Ok(count);
         }

@@ -85,6 +85,13 @@ pub async fn refresh(
     for _ in 0..TRIES {
         let session = app.store.session(token.session).await?.ok_or_else(invalid)?;
         context::note_user(session.user);
+        if app.ended.contains(session.id) {
+            // A process of an earlier release, which knows no stored sessions, has signed it out.
+            signed_in::end(&app, session.id).await?;
+            return Err(invalid());
+        }
+        // Before the token is replaced: what fails after that would cost the caller the session.
+        let user = app.store.by_id(session.user).await?.ok_or_else(invalid)?;
         let (session, next) = match session.judge(&token, &app.successors, app.clock.now(), &app.lifetimes) {
             Verdict::Rotate(next, rotation) => {
                 let rotated = app.store.rotate(session.id, session.generation, rotation.clone());
@@ -97,7 +104,6 @@ pub async fn refresh(
             Verdict::Reused => return Err(end(&app, &session).await?),
             Verdict::Invalid => return Err(invalid()),
         };
-        let user = app.store.by_id(session.user).await?.ok_or_else(invalid)?;
         tracing::info!(user_id = %user.id, session_id = %session.id, "session refreshed");
         return signed_in::answer(&app, "Session refreshed.", &user, &session, &next);
     }

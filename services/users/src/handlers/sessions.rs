@@ -52,7 +52,7 @@ impl SessionView {
             current: session.id == caller.session,
             created_at: time::utc(session.created_at),
             last_used_at: time::utc(session.last_used_at),
-            expires_at: time::utc(session.until),
+            expires_at: time::utc(session.refresh_until),
             user_agent: session.device.user_agent,
             address: session.device.address,
         }

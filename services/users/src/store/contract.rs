@@ -1,6 +1,8 @@
 //! What every store must do. An adapter joins with `crate::store_contract!(make);`, where `make` is an async
 //! function that gives an empty store and something to keep alive beside it.
 
+use std::slice;
+
 use chrono::TimeDelta;
 use chrono_tz::Asia::Kolkata;
 use common::{
@@ -449,9 +451,22 @@ pub async fn a_session_ends_once(store: &dyn Store) {
     };
     let many = (0..8).map(|_| store.end_session(again.clone()));
     for result in join_all(many).await {
-        result.unwrap();
+        assert_eq!(result.unwrap(), first);
     }
-    assert_eq!(ended(store, from_millis(0)).await, [first]);
+    assert_eq!(ended(store, from_millis(0)).await, slice::from_ref(&first));
+    // Who knows less of its tokens does not shorten how long it is remembered; who knows more does.
+    for (until, remembered) in [(2_000, 100_000), (200_000, 200_000)] {
+        let other = EndedSession {
+            until: from_millis(until),
+            ..again.clone()
+        };
+        let expected = EndedSession {
+            until: from_millis(remembered),
+            ..first.clone()
+        };
+        assert_eq!(store.end_session(other).await.unwrap(), expected);
+        assert_eq!(ended(store, from_millis(0)).await, [expected]);
+    }
 }
 
 pub async fn ended_sessions_go_when_their_tokens_have(store: &dyn Store) {
@@ -475,8 +490,8 @@ fn begun(user: UserId, at: i64) -> Session {
         user,
         created_at: from_millis(at),
         last_used_at: from_millis(at + 1),
-        expires_at: from_millis(at + 30_000),
-        until: from_millis(at + 7_000),
+        ends_at: from_millis(at + 30_000),
+        refresh_until: from_millis(at + 7_000),
         access_until: from_millis(at + 1_000),
         ..Session::begin(user, device, &token, from_millis(at), &LIFETIMES)
     }
@@ -548,7 +563,7 @@ pub async fn of_many_rotations_one_counts(store: &dyn Store) {
     let session = begin(store, UserId::new(), 1_000).await;
     let rotation = |number: u8| Rotation {
         last_used_at: from_millis(2_000),
-        until: from_millis(9_000),
+        refresh_until: from_millis(9_000),
         access_until: from_millis(3_000),
         token: TokenHash([number; 32]),
     };
@@ -582,7 +597,7 @@ pub async fn a_session_that_ends_takes_its_refresh_token_with_it(store: &dyn Sto
     assert_eq!(store.session(session.id).await.unwrap(), None);
     let rotation = Rotation {
         last_used_at: from_millis(2_000),
-        until: from_millis(9_000),
+        refresh_until: from_millis(9_000),
         access_until: from_millis(3_000),
         token: TokenHash([0; 32]),
     };
@@ -709,6 +724,16 @@ pub async fn an_unreadable_session_is_left_out_of_lists(store: &impl Store, dama
     };
     let found = store.sessions(user, page, from_millis(3_000)).await.unwrap();
     assert_eq!(found, [sessions[0].clone(), sessions[2].clone()]);
+    let page = Page {
+        limit: 1,
+        after: None,
+    };
+    let found = store.sessions(user, page, from_millis(3_000)).await.unwrap();
+    assert_eq!(
+        found.len(),
+        2,
+        "one more than asked for, so that the next page is found"
+    );
     let ended = store
         .end_sessions_of(user, None, from_millis(3_000), 10)
         .await

@@ -56,9 +56,9 @@ pub const COLLECTIONS: &[Collection] = &[
             ("user_id", "binData"),
             ("created_at", "date"),
             ("last_used_at", "date"),
-            ("expires_at", "date"),
-            ("until", "date"),        // the refresh token is void
-            ("access_until", "date"), // the last access token runs out
+            ("ends_at", "date"),       // in any case
+            ("refresh_until", "date"), // the refresh token is void
+            ("access_until", "date"),  // the last access token runs out
             ("generation", "long"),
             ("token_hash", "binData"), // SHA-256
             ("user_agent", "string?"),
@@ -67,7 +67,7 @@ pub const COLLECTIONS: &[Collection] = &[
         check: None,
         indexes: &[
             Index::on(&[("user_id", 1), ("created_at", 1), ("_id", 1)]),
-            Index::on(&[("until", 1)]),
+            Index::on(&[("refresh_until", 1)]),
         ],
     },
 ];
@@ -228,20 +228,21 @@ impl Store for MongoStore {
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
         let mut tx = self.0.read();
         let now = date(session.created_at);
-        let over = doc! {"until": {"$lt": now.clone()}, "access_until": {"$lt": now}};
-        tx.delete_some(SESSIONS, over, doc! {"until": 1}, TIDIED).await?;
+        let over = doc! {"refresh_until": {"$lt": now.clone()}, "access_until": {"$lt": now}};
+        tx.delete_some(SESSIONS, over, doc! {"refresh_until": 1}, TIDIED)
+            .await?;
         let mut document = doc! {
             "_id": uuid(session.id),
             "user_id": uuid(session.user),
             "created_at": date(session.created_at),
-            "expires_at": date(session.expires_at),
+            "ends_at": date(session.ends_at),
             "generation": i64::from(session.generation),
             "address": session.device.address,
         };
         document.put("user_agent", session.device.user_agent);
         document.extend(rotated(&Rotation {
             last_used_at: session.last_used_at,
-            until: session.until,
+            refresh_until: session.refresh_until,
             access_until: session.access_until,
             token: session.token,
         }));
@@ -254,7 +255,7 @@ impl Store for MongoStore {
     }
 
     async fn sessions(&self, user: UserId, page: Page, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        let mut filter = doc! {"user_id": uuid(user), "until": {"$gte": date(now)}};
+        let mut filter = doc! {"user_id": uuid(user), "refresh_until": {"$gte": date(now)}};
         if let Some(Cursor { key, id }) = page.after {
             let at = date(from_millis(key));
             filter.insert("created_at", doc! {"$lte": at.clone()});
@@ -264,12 +265,19 @@ impl Store for MongoStore {
             );
         }
         let order = doc! {"created_at": -1, "_id": -1};
-        let found = self
-            .0
-            .read()
-            .find(SESSIONS, filter, order, page.limit + 1)
-            .await?;
-        Ok(sift(&found, session)?.left_out(table::SESSIONS))
+        let (wanted, mut asked) = (page.limit + 1, page.limit + 1);
+        loop {
+            let found = self
+                .0
+                .read()
+                .find(SESSIONS, filter.clone(), order.clone(), asked)
+                .await?;
+            let found = sift(&found, session)?;
+            match found.ask_again(wanted, asked) {
+                Some(more) => asked = more,
+                None => return Ok(found.left_out(table::SESSIONS)),
+            }
+        }
     }
 
     async fn rotate(&self, session: Uuid, generation: u32, rotation: Rotation) -> Result<bool, StoreError> {
@@ -315,14 +323,7 @@ impl Store for MongoStore {
         };
         let order = doc! {"ended_at": 1, "_id": 1};
         let found = self.0.read().find(ENDED_SESSIONS, filter, order, limit).await?;
-        let found = sift(&found, |found| {
-            Ok(EndedSession {
-                session_id: found.id("_id")?,
-                ended_at: found.time("ended_at")?,
-                until: found.time("until")?,
-            })
-        })?;
-        Ok(found.left_out(table::ENDED_SESSIONS))
+        Ok(sift(&found, ended_session)?.left_out(table::ENDED_SESSIONS))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -348,9 +349,21 @@ async fn end(tx: &mut Tx, mut session: EndedSession) -> Result<EndedSession, Sto
         session.until = session.until.max(stored.time("access_until")?);
         tx.delete(SESSIONS, this.clone()).await?;
     }
-    let first = doc! {"$setOnInsert": {"ended_at": date(session.ended_at), "until": date(session.until)}};
-    tx.upsert(ENDED_SESSIONS, this, first).await?;
-    Ok(session)
+    let change = doc! {
+        "$setOnInsert": {"ended_at": date(session.ended_at)},
+        "$max": {"until": date(session.until)},
+    };
+    tx.upsert(ENDED_SESSIONS, this.clone(), change).await?;
+    let stored = tx.find_one(ENDED_SESSIONS, this).await?;
+    stored.as_ref().map_or(Ok(session), ended_session)
+}
+
+fn ended_session(found: &Document) -> Result<EndedSession, StoreError> {
+    Ok(EndedSession {
+        session_id: found.id("_id")?,
+        ended_at: found.time("ended_at")?,
+        until: found.time("until")?,
+    })
 }
 
 /// Ends up to `limit` sessions of a user, within a transaction.
@@ -404,7 +417,7 @@ fn rotated(rotation: &Rotation) -> Document {
     };
     doc! {
         "last_used_at": date(rotation.last_used_at),
-        "until": date(rotation.until),
+        "refresh_until": date(rotation.refresh_until),
         "access_until": date(rotation.access_until),
         "token_hash": hash,
     }
@@ -417,8 +430,8 @@ fn session(found: &Document) -> Result<Session, StoreError> {
         user: found.id("user_id")?,
         created_at: found.time("created_at")?,
         last_used_at: found.time("last_used_at")?,
-        expires_at: found.time("expires_at")?,
-        until: found.time("until")?,
+        ends_at: found.time("ends_at")?,
+        refresh_until: found.time("refresh_until")?,
         access_until: found.time("access_until")?,
         generation: found
             .long("generation")?

@@ -12,7 +12,7 @@ use common::{
 };
 use sqlite_store::{
     Connection, Error, Sqlite,
-    rows::{named, sift},
+    rows::{named, sift, sift_page},
 };
 use sqlite_store::{Row, params};
 use uuid::Uuid;
@@ -55,16 +55,16 @@ CREATE TABLE sessions (
     user_id      BLOB    NOT NULL,
     created_at   INTEGER NOT NULL,              -- ms, here and below
     last_used_at INTEGER NOT NULL,
-    expires_at   INTEGER NOT NULL,
-    until        INTEGER NOT NULL,              -- the refresh token is void
-    access_until INTEGER NOT NULL,              -- the last access token runs out
+    ends_at       INTEGER NOT NULL,             -- in any case
+    refresh_until INTEGER NOT NULL,             -- the refresh token is void
+    access_until  INTEGER NOT NULL,             -- the last access token runs out
     generation   INTEGER NOT NULL,
     token_hash   BLOB    NOT NULL,              -- SHA-256
     user_agent   TEXT,
     address      TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user_id, created_at, id);
-CREATE INDEX sessions_by_until ON sessions (until);
+CREATE INDEX sessions_by_refresh_until ON sessions (refresh_until);
 ",
 ];
 
@@ -274,11 +274,12 @@ impl Store for SqliteStore {
                 let now = session.created_at.timestamp_millis();
                 db.prepare_cached(
                     "DELETE FROM sessions WHERE id IN
-                         (SELECT id FROM sessions WHERE until < ?1 AND access_until < ?1 ORDER BY until LIMIT ?2)",
+                         (SELECT id FROM sessions WHERE refresh_until < ?1 AND access_until < ?1
+                          ORDER BY refresh_until LIMIT ?2)",
                 )?
                 .execute(params![now, TIDIED as i64])?;
                 db.prepare_cached(
-                    "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, until, access_until,
+                    "INSERT INTO sessions (id, user_id, created_at, last_used_at, ends_at, refresh_until, access_until,
                          generation, token_hash, user_agent, address)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 )?
@@ -287,8 +288,8 @@ impl Store for SqliteStore {
                     session.user,
                     now,
                     session.last_used_at.timestamp_millis(),
-                    session.expires_at.timestamp_millis(),
-                    session.until.timestamp_millis(),
+                    session.ends_at.timestamp_millis(),
+                    session.refresh_until.timestamp_millis(),
                     session.access_until.timestamp_millis(),
                     i64::from(session.generation),
                     session.token.0,
@@ -317,18 +318,14 @@ impl Store for SqliteStore {
                     .map_or((i64::MAX, Uuid::max()), |after| (after.key, after.id));
                 let sql = format!(
                     "SELECT {SESSION} FROM sessions
-                     WHERE user_id = ?1 AND (created_at, id) < (?2, ?3) AND until >= ?4
+                     WHERE user_id = ?1 AND (created_at, id) < (?2, ?3) AND refresh_until >= ?4
                      ORDER BY created_at DESC, id DESC LIMIT ?5"
                 );
                 let mut select = db.prepare_cached(&sql)?;
-                let rows = select.query(params![
-                    user,
-                    key,
-                    id,
-                    now.timestamp_millis(),
-                    page.limit as i64 + 1
-                ])?;
-                let found = sift(rows, 0, session)?;
+                let found = sift_page(page.limit + 1, |asked| {
+                    let rows = select.query(params![user, key, id, now.timestamp_millis(), asked])?;
+                    sift(rows, 0, session)
+                })?;
                 Ok(found.left_out(table::SESSIONS))
             })
             .await
@@ -339,7 +336,7 @@ impl Store for SqliteStore {
             .write(move |db| {
                 let changed = db
                     .prepare_cached(
-                        "UPDATE sessions SET generation = generation + 1, last_used_at = ?3, until = ?4,
+                        "UPDATE sessions SET generation = generation + 1, last_used_at = ?3, refresh_until = ?4,
                              access_until = ?5, token_hash = ?6
                          WHERE id = ?1 AND generation = ?2",
                     )?
@@ -347,7 +344,7 @@ impl Store for SqliteStore {
                         session,
                         i64::from(generation),
                         rotation.last_used_at.timestamp_millis(),
-                        rotation.until.timestamp_millis(),
+                        rotation.refresh_until.timestamp_millis(),
                         rotation.access_until.timestamp_millis(),
                         rotation.token.0,
                     ])?;
@@ -430,7 +427,7 @@ fn user(row: &Row<'_>) -> sqlite_store::RowResult<User> {
 }
 
 /// The columns that [`session`] reads.
-const SESSION: &str = "id, user_id, created_at, last_used_at, expires_at, until, access_until, generation, token_hash, \
+const SESSION: &str = "id, user_id, created_at, last_used_at, ends_at, refresh_until, access_until, generation, token_hash, \
      user_agent, address";
 
 fn session(row: &Row<'_>) -> sqlite_store::RowResult<Session> {
@@ -441,8 +438,8 @@ fn session(row: &Row<'_>) -> sqlite_store::RowResult<Session> {
         user: row.get(1)?,
         created_at: time(2)?,
         last_used_at: time(3)?,
-        expires_at: time(4)?,
-        until: time(5)?,
+        ends_at: time(4)?,
+        refresh_until: time(5)?,
         access_until: time(6)?,
         generation: row.get(7)?,
         token: TokenHash(hash.map_err(|_| Error::unreadable(8, HashLength))?),
@@ -515,15 +512,25 @@ fn end(db: &Connection, mut session: EndedSession) -> Result<EndedSession, Store
         .prepare_cached("DELETE FROM sessions WHERE id = ?1 RETURNING access_until")?
         .find([session.session_id], |row| row.get(0).map(from_millis))?;
     session.until = stored.map_or(session.until, |until: Timestamp| until.max(session.until));
-    db.prepare_cached(
-        "INSERT INTO ended_sessions (id, ended_at, until) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
-    )?
-    .execute(params![
-        session.session_id,
-        session.ended_at.timestamp_millis(),
-        session.until.timestamp_millis()
-    ])?;
-    Ok(session)
+    Ok(db
+        .prepare_cached(
+            "INSERT INTO ended_sessions (id, ended_at, until) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET until = max(until, excluded.until) RETURNING ended_at, until",
+        )?
+        .one(
+            params![
+                session.session_id,
+                session.ended_at.timestamp_millis(),
+                session.until.timestamp_millis()
+            ],
+            |row| {
+                Ok(EndedSession {
+                    session_id: session.session_id,
+                    ended_at: from_millis(row.get(0)?),
+                    until: from_millis(row.get(1)?),
+                })
+            },
+        )?)
 }
 
 /// A store in a file of its own, which is gone when the second half is dropped.

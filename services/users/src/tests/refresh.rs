@@ -164,6 +164,7 @@ async fn it_ends_with_its_session() {
 #[tokio::test]
 async fn its_lifetimes_are_settings() {
     let service = Service::with(&[
+        ("TOKEN_LIFETIME_SECONDS", "60"),
         ("REFRESH_IDLE_SECONDS", "100"),
         ("REFRESH_LIFETIME_SECONDS", "250"),
     ]);
@@ -219,4 +220,36 @@ async fn an_address_refreshes_five_hundred_times_a_minute_at_most() {
         .post_from("192.0.2.2", PATH, &json!({"refresh_token": "x"}))
         .await
         .fails(401, "refresh_token_invalid");
+}
+
+/// A process of an earlier release signs out without a look at what is stored.
+#[tokio::test]
+async fn a_session_that_is_known_to_have_ended_goes_on_in_no_way() {
+    let service = Service::start();
+    let token = service.refresh_token("asha@example.org").await;
+    let (next, authorization) = service.refreshed(&token).await;
+    let claims = service
+        .service("events")
+        .verify_user(authorization.trim_start_matches("Bearer "));
+    let ends = service.context.clock.now() + TimeDelta::hours(1);
+    service.context.ended.add(claims.unwrap().sid, ends);
+    service.refresh(&next).await.fails(401, "refresh_token_invalid");
+    let file = rusqlite::Connection::open(service.context.data("users.db")).unwrap();
+    let left: i64 = file
+        .query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+/// What fails after a token has been replaced would cost the session.
+#[tokio::test]
+async fn a_token_is_not_replaced_when_the_user_cannot_be_read() {
+    let service = Service::start();
+    let token = service.refresh_token("asha@example.org").await;
+    let file = rusqlite::Connection::open(service.context.data("users.db")).unwrap();
+    file.execute_batch("ALTER TABLE users RENAME TO hidden").unwrap();
+    service.refresh(&token).await.fails(503, "unavailable");
+    service.wait(GRACE + TimeDelta::seconds(1));
+    file.execute_batch("ALTER TABLE hidden RENAME TO users").unwrap();
+    service.refreshed(&token).await;
 }
