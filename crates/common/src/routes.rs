@@ -98,6 +98,8 @@ pub const ROUTES: &[Route] = &[
     route("/api/users/sessions", Users, SignedIn).never_repeated(),
     route("/api/users/sessions/{session_id}", Users, SignedIn).never_repeated(),
     route("/api/users/password/change", Users, SignedIn).never_repeated(),
+    route("/api/users/totp", Users, SignedIn).never_repeated(),
+    route("/api/users/totp/confirm", Users, SignedIn).never_repeated(),
     route("/api/users/me", Users, SignedIn).never_repeated(),
     route("/api/users/{*rest}", Users, Anyone).never_repeated(),
     route("/api/organiser/create_event", Events, Organizers),

@@ -1,8 +1,11 @@
 //! Checking a password: within the limits on guessing, and in the same time whether or not there is an account.
 
+use std::sync::Arc;
+
 use common::problem::ApiError;
 
 use crate::{
+    app::App,
     domain::{Password, PasswordHash},
     hashing::{Kernel, KernelError},
     limits::Guesses,
@@ -55,4 +58,26 @@ pub fn judge(
         _ => None,
     };
     Ok(Verdict::Right { renewed })
+}
+
+/// Whether a password is the one of this hash.
+///
+/// # Errors
+/// 429 after too many wrong ones, 503 when too many passwords wait to be checked.
+pub async fn is_right(
+    app: &App,
+    guesses: Guesses,
+    password: Arc<Password>,
+    hash: PasswordHash,
+) -> Result<bool, ApiError> {
+    guesses.check().await?;
+    let verdict = app
+        .hashing
+        .run(move |kernel| judge(kernel, &guesses, &password, Some(&hash)))
+        .await?;
+    match verdict {
+        Verdict::Refused(error) => Err(error),
+        Verdict::Wrong => Ok(false),
+        Verdict::Right { .. } => Ok(true),
+    }
 }

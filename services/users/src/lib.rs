@@ -13,6 +13,7 @@ mod hashing;
 mod internal;
 mod limits;
 mod routes;
+mod second_factor;
 mod signed_in;
 mod store;
 

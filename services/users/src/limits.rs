@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use common::problem::ApiError;
+use common::{ids::UserId, problem::ApiError};
 use shared_state::{Shared, ratelimit::RateLimit};
 
 use crate::domain::Email;
@@ -13,7 +13,7 @@ use crate::domain::Email;
 /// Sign-ups, logins, and refreshes, a minute and address.
 const PER_MINUTE: u32 = 500;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Failed logins per account and address in [`FAILURE_PERIOD`].
+/// Failed logins per account and address, and wrong codes per account, in [`FAILURE_PERIOD`].
 const FAILURES: u32 = 10;
 const FAILURE_PERIOD: Duration = Duration::from_secs(15 * 60);
 
@@ -24,6 +24,7 @@ pub struct Limits {
     login: RateLimit,
     refresh: RateLimit,
     failures: RateLimit,
+    second_factors: RateLimit,
 }
 
 impl Limits {
@@ -34,6 +35,7 @@ impl Limits {
             login: RateLimit::new(shared, "login", PER_MINUTE, MINUTE),
             refresh: RateLimit::new(shared, "refresh", PER_MINUTE, MINUTE),
             failures: RateLimit::new(shared, "failures", FAILURES, FAILURE_PERIOD),
+            second_factors: RateLimit::new(shared, "second_factors", FAILURES, FAILURE_PERIOD),
         }
     }
 
@@ -44,6 +46,7 @@ impl Limits {
             login: RateLimit::off(),
             refresh: RateLimit::off(),
             failures: RateLimit::off(),
+            second_factors: RateLimit::off(),
         }
     }
 
@@ -84,6 +87,14 @@ impl Limits {
         })
     }
 
+    /// The guesses at one account's second factor.
+    pub fn second_factors(&self, user: UserId) -> CodeGuesses {
+        CodeGuesses {
+            codes: self.second_factors.clone(),
+            key: user.to_string(),
+        }
+    }
+
     /// The guesses from one address at one account. Whether the account exists makes no difference, so that
     /// the limit does not reveal it.
     pub fn guesses(&self, email: &Email, address: IpAddr) -> Guesses {
@@ -91,6 +102,34 @@ impl Limits {
             failures: self.failures.clone(),
             key: format!("{} {}", network(address), email.as_str()),
         }
+    }
+}
+
+/// The codes that were shown as one account's second factor since the last right one, from anywhere: whoever guesses them
+/// has the password already.
+pub struct CodeGuesses {
+    codes: RateLimit,
+    key: String,
+}
+
+impl CodeGuesses {
+    /// Counts one.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn take(&self) -> Result<(), ApiError> {
+        let taken = self.codes.take(&self.key).await;
+        taken.map_err(|wait| {
+            too_many(
+                wait,
+                "Too many wrong codes for this account. Please try again later.",
+            )
+        })
+    }
+
+    /// Forgets them after a right one.
+    pub fn succeeded(&self) {
+        self.codes.clear(&self.key);
     }
 }
 

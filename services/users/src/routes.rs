@@ -19,6 +19,8 @@ pub fn router(app: App) -> (Router, OpenApi) {
         .routes(routes!(handlers::sessions::list))
         .routes(routes!(handlers::sessions::end))
         .routes(routes!(handlers::change_password::change_password))
+        .routes(routes!(handlers::totp::propose, handlers::totp::remove))
+        .routes(routes!(handlers::totp::confirm))
         .routes(routes!(handlers::me::me, handlers::update_me::update_me))
         .split_for_parts();
     (

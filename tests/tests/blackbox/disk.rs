@@ -138,7 +138,8 @@ async fn what_is_on_a_full_disk_can_be_read() {
         disk.is_degraded_when_full().await;
         let listed = anyone.get("/api/events").await.expect(200);
         assert_eq!(listed[0]["event_id"], json!(event), "{end}");
-        let organizer = signed_in().await;
+        // Who is signed in goes on.
+        organizer.get("/api/organiser/events").await.expect(200);
         let body = json!({"name": "Asha"});
         let rename = async || {
             organizer
@@ -154,11 +155,20 @@ async fn what_is_on_a_full_disk_can_be_read() {
         })
         .await;
         refused.problem(503, "unavailable");
+        // A sign-in begins a session, which is stored.
+        let refused = eventually("a sign-in is refused", PATIENCE, async || {
+            disk.tell("fill");
+            let answer = anyone.post("/api/users/login", account.clone()).await;
+            (answer.status != 200).then_some(answer)
+        })
+        .await;
+        refused.problem(503, "unavailable");
         let listed = anyone.get("/api/events").await.expect(200);
         assert_eq!(listed[0]["event_id"], json!(event), "{end}");
         // With room again everything goes on.
         disk.tell("free");
         disk.is_up().await;
         rename().await.expect(200);
+        signed_in().await.get("/api/organiser/events").await.expect(200);
     }
 }

@@ -14,7 +14,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 27] = [
+const DOCUMENTED: [(&str, &str, &str); 30] = [
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),
@@ -40,6 +40,9 @@ const DOCUMENTED: [(&str, &str, &str); 27] = [
     ("changePassword", "post", "/api/users/password/change"),
     ("refresh", "post", "/api/users/refresh"),
     ("registerUser", "post", "/api/users/register"),
+    ("proposeTotp", "post", "/api/users/totp"),
+    ("removeTotp", "delete", "/api/users/totp"),
+    ("confirmTotp", "post", "/api/users/totp/confirm"),
     ("listSessions", "get", "/api/users/sessions"),
     ("endSession", "delete", "/api/users/sessions/{session_id}"),
 ];

@@ -14,6 +14,12 @@ pub const SERVICE: Service = Service {
         Table::new("users", Id::Is("id")),
         Table::new("ended_sessions", Id::Is("id")),
         Table {
+            name: "second_factors",
+            id: Id::Is("user_id"),
+            fields: &[],
+            bytes: &["secret"],
+        },
+        Table {
             name: "sessions",
             id: Id::Is("id"),
             fields: &[],

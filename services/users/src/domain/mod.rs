@@ -5,6 +5,7 @@ mod email;
 mod locale;
 mod password;
 mod phone;
+mod second_factor;
 mod session;
 
 pub use account::{Account, Details, User};
@@ -12,6 +13,7 @@ pub use email::Email;
 pub use locale::Locale;
 pub use password::{Password, PasswordHash};
 pub use phone::Phone;
+pub use second_factor::{RECOVERY_CODES, RecoveryHash, SecondFactor, Shown, TotpSecret, recovery_code};
 #[cfg(test)]
 pub use session::GRACE;
 pub use session::{Device, Lifetimes, RefreshToken, Rotation, Session, Successors, TokenHash, Verdict};

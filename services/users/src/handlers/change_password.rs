@@ -58,7 +58,8 @@ pub struct PasswordChanged {
     ended: usize,
 }
 
-fn wrong_password() -> ApiError {
+/// 403.
+pub fn wrong_password() -> ApiError {
     ApiError::forbidden("wrong_password", "The current password is wrong.")
 }
 

@@ -20,12 +20,16 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     credentials::{Verdict, judge},
-    domain::{Account, Email, Password, PasswordHash},
+    domain::{Account, Email, Password, PasswordHash, Shown},
+    second_factor::{self, totp_invalid, totp_required},
     signed_in::{self, CallingDevice, SignedIn},
 };
 
 /// Times that the password is checked: once, and again when it has been changed, or its hash renewed, meanwhile.
 const TRIES: u32 = 3;
+
+/// The longest second factor that is read, in characters.
+const MAX_CODE: usize = 100;
 
 /// What one logs in with.
 #[derive(ToSchema)]
@@ -37,6 +41,9 @@ pub struct Login {
     earlier: Option<Email>,
     #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
     password: Password,
+    /// With a second factor: the current code of the app, or a recovery code.
+    #[schema(value_type = Option<String>, example = "123456")]
+    totp: Option<Shown>,
 }
 
 impl FromFields for Login {
@@ -50,18 +57,20 @@ impl FromFields for Login {
             }
         });
         let password = fields.required("password", |value| value.string().map(Password::claimed));
+        let totp = fields.optional("totp", |value| value.line(MAX_CODE));
         let (email, earlier) = email?;
         Some(Self {
             email,
             earlier,
             password: password?,
+            totp: totp.as_deref().map(Shown::read),
         })
     }
 }
 
-common::problems!(Problems: invalid_credentials());
+common::problems!(Problems: invalid_credentials(), totp_required(), totp_invalid());
 
-/// Gives tokens for an e-mail address and its password. A wrong password and an unknown address are answered
+/// Gives tokens for an e-mail address and its password, and a code where the account has a second factor. A wrong password and an unknown address are answered
 /// alike.
 #[utoipa::path(
     post,
@@ -84,6 +93,7 @@ pub async fn login(
     let guesses = app.limits.guesses(&input.email, address);
     guesses.check().await?;
     let password = Arc::new(input.password);
+    let mut passed = false;
     for _ in 0..TRIES {
         let account = find(&app, &input.email, input.earlier.as_ref()).await?;
         let hash = account.as_ref().map(|account| account.password_hash.clone());
@@ -101,6 +111,10 @@ pub async fn login(
             Some(renewed) => renew(&app, user.id, password_hash, renewed).await,
             None => password_hash,
         };
+        if !passed {
+            second_factor::pass(&app, user.id, input.totp.as_ref()).await?;
+            passed = true;
+        }
         let (session, token) = signed_in::begin(&app, &user, device.clone()).await?;
         // A change of the password ends the sessions that are stored. This one may have been stored a moment later.
         let account = app.store.account(user.id).await?;

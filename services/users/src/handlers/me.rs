@@ -34,14 +34,23 @@ pub struct Me {
     /// Language tag.
     #[schema(required = true, example = "en-IN")]
     locale: Option<String>,
+    /// Whether signing in needs a second factor.
+    #[schema(example = false)]
+    totp: bool,
     /// UTC.
     #[schema(format = DateTime, example = "2026-11-22T13:14:06.000Z")]
     created_at: String,
 }
 
-impl From<User> for Me {
-    fn from(user: User) -> Self {
-        Self {
+impl Me {
+    /// A user's details as they are shown.
+    ///
+    /// # Errors
+    /// A storage error.
+    pub async fn of(app: &App, user: User) -> Result<Self, ApiError> {
+        let factor = app.store.second_factor(user.id).await?;
+        Ok(Self {
+            totp: factor.is_some_and(|factor| factor.confirmed),
             user_id: user.id,
             email: user.email.as_str().to_owned(),
             role: user.role,
@@ -50,7 +59,7 @@ impl From<User> for Me {
             timezone: user.timezone.map(Tz::name),
             locale: user.locale.as_ref().map(Locale::as_str).map(str::to_owned),
             created_at: time::utc(user.created_at),
-        }
+        })
     }
 }
 
@@ -70,7 +79,7 @@ common::problems!(AccountProblems: account_gone());
 )]
 pub async fn me(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let user = app.store.by_id(caller.id).await?.ok_or_else(account_gone)?;
-    Ok(private(Json(Me::from(user)).into_response()))
+    Ok(private(Json(Me::of(&app, user).await?).into_response()))
 }
 
 /// The token outlived its account.

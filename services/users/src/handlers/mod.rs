@@ -7,4 +7,5 @@ pub mod me;
 pub mod refresh;
 pub mod register;
 pub mod sessions;
+pub mod totp;
 pub mod update_me;

@@ -99,7 +99,7 @@ pub async fn update_me(
     user_directory::changed(&app.shared, user.id).await;
     let answer = UpdatedMe {
         message: "User updated successfully.",
-        me: Me::from(user),
+        me: Me::of(&app, user).await?,
     };
     Ok(private(Json(answer).into_response()))
 }

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::{InsertError, PasswordChange, Store};
 use crate::domain::{
-    Account, Details, Device, Email, Lifetimes, Locale, PasswordHash, Phone, RefreshToken, Rotation, Session,
-    TokenHash, User,
+    Account, Details, Device, Email, Lifetimes, Locale, PasswordHash, Phone, RecoveryHash, RefreshToken,
+    Rotation, Session, TokenHash, TotpSecret, User, recovery_code,
 };
 
 /// Lists every rule once.
@@ -50,6 +50,8 @@ macro_rules! store_contract {
             all_sessions_of_a_user_end_but_one,
             sessions_that_are_over_go,
             a_new_password_ends_the_other_sessions,
+            a_second_factor_counts_when_it_is_confirmed,
+            each_code_is_used_once,
             an_address_gets_its_one_form,
             a_store_answers,
         );
@@ -701,6 +703,74 @@ pub async fn a_new_password_ends_the_other_sessions(store: &dyn Store) {
     assert_ne!(store.account(id).await.unwrap().unwrap().password_hash, hash(""));
     assert_eq!(store.account(ben.user.id).await.unwrap(), Some(ben));
     assert_eq!(store.account(UserId::new()).await.unwrap(), None);
+}
+
+fn recovery(numbers: std::ops::Range<u8>) -> Vec<RecoveryHash> {
+    numbers.map(|number| recovery_code([number; 10]).1).collect()
+}
+
+pub async fn a_second_factor_counts_when_it_is_confirmed(store: &dyn Store) {
+    let (asha, ben) = (UserId::new(), UserId::new());
+    let (first, second) = (TotpSecret::new([1; 20]), TotpSecret::new([2; 20]));
+    let kept = async |user| {
+        let factor = store.second_factor(user).await.unwrap();
+        factor.map(|factor| (factor.secret.bytes()[0], factor.confirmed))
+    };
+    let confirm = |secret: &TotpSecret| store.confirm_second_factor(asha, secret.clone(), 7, recovery(0..10));
+    assert_eq!(kept(asha).await, None);
+    assert!(!confirm(&first).await.unwrap());
+    assert!(store.propose_second_factor(asha, first.clone()).await.unwrap());
+    assert_eq!(kept(asha).await, Some((1, false)));
+    // One that is asked for again replaces it, and the first can no longer be confirmed.
+    assert!(store.propose_second_factor(asha, second.clone()).await.unwrap());
+    assert!(!confirm(&first).await.unwrap());
+    assert!(!store.use_step(asha, 8).await.unwrap(), "it is not confirmed");
+    let confirmations = join_all((0..4).map(|_| confirm(&second))).await;
+    let counted = confirmations
+        .into_iter()
+        .filter(|confirmed| *confirmed.as_ref().unwrap());
+    assert_eq!(counted.count(), 1);
+    assert_eq!(kept(asha).await, Some((2, true)));
+    assert!(
+        !store.propose_second_factor(asha, first.clone()).await.unwrap(),
+        "it is on"
+    );
+    assert_eq!(kept(asha).await, Some((2, true)));
+    assert!(store.propose_second_factor(ben, first).await.unwrap());
+    assert!(store.remove_second_factor(asha).await.unwrap());
+    assert!(!store.remove_second_factor(asha).await.unwrap());
+    assert_eq!((kept(asha).await, kept(ben).await), (None, Some((1, false))));
+}
+
+pub async fn each_code_is_used_once(store: &dyn Store) {
+    let (asha, ben) = (UserId::new(), UserId::new());
+    for user in [asha, ben] {
+        let secret = TotpSecret::new([1; 20]);
+        assert!(store.propose_second_factor(user, secret.clone()).await.unwrap());
+        assert!(
+            store
+                .confirm_second_factor(user, secret, 7, recovery(0..3))
+                .await
+                .unwrap()
+        );
+    }
+    assert!(!store.use_step(asha, 7).await.unwrap(), "it confirmed");
+    let uses = join_all((0..8).map(|_| store.use_step(asha, 9))).await;
+    assert_eq!(uses.into_iter().filter(|used| *used.as_ref().unwrap()).count(), 1);
+    assert!(!store.use_step(asha, 8).await.unwrap(), "an earlier one");
+    assert!(store.use_step(asha, 10).await.unwrap());
+    let [first, second, _] = recovery(0..3).try_into().unwrap();
+    let uses = join_all((0..8).map(|_| store.use_recovery_code(asha, first.clone()))).await;
+    assert_eq!(uses.into_iter().filter(|used| *used.as_ref().unwrap()).count(), 1);
+    let [unknown] = recovery(9..10).try_into().unwrap();
+    assert!(!store.use_recovery_code(asha, unknown).await.unwrap());
+    assert!(store.use_recovery_code(asha, second).await.unwrap());
+    assert!(
+        store.use_recovery_code(ben, first.clone()).await.unwrap(),
+        "each has its own"
+    );
+    assert!(!store.use_recovery_code(UserId::new(), first).await.unwrap());
+    assert!(store.use_step(ben, 8).await.unwrap());
 }
 
 pub async fn an_unreadable_session_is_left_out_of_lists(store: &impl Store, damager: &Damager) {

@@ -21,7 +21,9 @@ use common::{
 use runtime::process::Context;
 use uuid::Uuid;
 
-use crate::domain::{Account, Details, Email, PasswordHash, Rotation, Session, User};
+use crate::domain::{
+    Account, Details, Email, PasswordHash, RecoveryHash, Rotation, SecondFactor, Session, TotpSecret, User,
+};
 
 /// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up; likewise
 /// sessions that are over.
@@ -105,6 +107,32 @@ pub trait Store: Send + Sync {
 
     /// Changes a user's details; gives the user as it is now, if there is one.
     async fn update_details(&self, user: UserId, details: Details) -> Result<Option<User>, StoreError>;
+
+    /// Keeps the secret of a second factor that is not confirmed yet, in place of an earlier one; `false` when the user has a
+    /// confirmed one.
+    async fn propose_second_factor(&self, user: UserId, secret: TotpSecret) -> Result<bool, StoreError>;
+
+    /// A user's second factor, confirmed or not.
+    async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError>;
+
+    /// Confirms a second factor by the code of this step, which is used by that, and stores its recovery codes; `false` when
+    /// the one to be confirmed is another, or there is none.
+    async fn confirm_second_factor(
+        &self,
+        user: UserId,
+        secret: TotpSecret,
+        step: i64,
+        recovery: Vec<RecoveryHash>,
+    ) -> Result<bool, StoreError>;
+
+    /// Uses the code of a step; `false` when it, or a later one, was used before.
+    async fn use_step(&self, user: UserId, step: i64) -> Result<bool, StoreError>;
+
+    /// Uses a recovery code of a confirmed second factor; `false` when it is none, or was used before.
+    async fn use_recovery_code(&self, user: UserId, code: RecoveryHash) -> Result<bool, StoreError>;
+
+    /// Removes a second factor and its recovery codes; `false` when there was none.
+    async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError>;
 
     /// Begins a session. Up to [`TIDIED`] sessions that are over go with it, so that they never pile up.
     async fn begin_session(&self, session: Session) -> Result<(), StoreError>;

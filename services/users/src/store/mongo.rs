@@ -17,11 +17,13 @@ use uuid::Uuid;
 
 use super::{InsertError, PasswordChange, Store, TIDIED, table};
 use crate::domain::{
-    Account, Details, Device, Email, Locale, PasswordHash, Phone, Rotation, Session, TokenHash, User,
+    Account, Details, Device, Email, Locale, PasswordHash, Phone, RecoveryHash, Rotation, SecondFactor,
+    Session, TokenHash, TotpSecret, User,
 };
 
 const USERS: &str = "users";
 const ENDED_SESSIONS: &str = "ended_sessions";
+const SECOND_FACTORS: &str = "second_factors";
 const SESSIONS: &str = "sessions";
 
 /// Every collection of the service, as the SQLite tables of the same names.
@@ -49,6 +51,18 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("ended_at", 1), ("_id", 1)]),
             Index::on(&[("until", 1)]),
         ],
+    },
+    // By the user.
+    Collection {
+        name: SECOND_FACTORS,
+        fields: &[
+            ("secret", "binData"), // of TOTP
+            ("confirmed", "bool"),
+            ("last_step", "long"), // whose code was used last
+            ("recovery", "array"), // SHA-256 of the recovery codes that were not used
+        ],
+        check: None,
+        indexes: &[],
     },
     Collection {
         name: SESSIONS,
@@ -223,6 +237,73 @@ impl Store for MongoStore {
             .find_and_update(USERS, doc! {"_id": uuid(id)}, doc! {}, update)
             .await?;
         changed.as_ref().map(user).transpose()
+    }
+
+    async fn propose_second_factor(&self, user: UserId, secret: TotpSecret) -> Result<bool, StoreError> {
+        self.0
+            .write((user, secret), |tx, (user, secret)| {
+                async move {
+                    let this = doc! {"_id": uuid(*user)};
+                    if let Some(found) = tx.find_one(SECOND_FACTORS, this.clone()).await?
+                        && found.flag("confirmed")?
+                    {
+                        return Ok(false);
+                    }
+                    let proposed = doc! {"$set": {
+                        "secret": bytes(secret.bytes()),
+                        "confirmed": false,
+                        "last_step": 0_i64,
+                        "recovery": Vec::<String>::new(),
+                    }};
+                    tx.upsert(SECOND_FACTORS, this, proposed).await?;
+                    Ok(true)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError> {
+        let this = doc! {"_id": uuid(user)};
+        let found = self.0.read().find_one(SECOND_FACTORS, this).await?;
+        found
+            .map(|found| {
+                Ok(SecondFactor {
+                    secret: TotpSecret::stored(found.bytes("secret")?),
+                    confirmed: found.flag("confirmed")?,
+                })
+            })
+            .transpose()
+    }
+
+    async fn confirm_second_factor(
+        &self,
+        user: UserId,
+        secret: TotpSecret,
+        step: i64,
+        recovery: Vec<RecoveryHash>,
+    ) -> Result<bool, StoreError> {
+        let recovery: Vec<String> = recovery.into_iter().map(|hash| hash.0).collect();
+        let this = doc! {"_id": uuid(user), "secret": bytes(secret.bytes()), "confirmed": false};
+        let confirmed = doc! {"$set": {"confirmed": true, "last_step": step, "recovery": recovery}};
+        self.0.read().update(SECOND_FACTORS, this, confirmed).await
+    }
+
+    async fn use_step(&self, user: UserId, step: i64) -> Result<bool, StoreError> {
+        let this = doc! {"_id": uuid(user), "confirmed": true, "last_step": {"$lt": step}};
+        let used = doc! {"$set": {"last_step": step}};
+        self.0.read().update(SECOND_FACTORS, this, used).await
+    }
+
+    async fn use_recovery_code(&self, user: UserId, code: RecoveryHash) -> Result<bool, StoreError> {
+        let this = doc! {"_id": uuid(user), "confirmed": true, "recovery": &code.0};
+        let used = doc! {"$pull": {"recovery": &code.0}};
+        self.0.read().update(SECOND_FACTORS, this, used).await
+    }
+
+    async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError> {
+        let this = doc! {"_id": uuid(user)};
+        Ok(self.0.read().delete(SECOND_FACTORS, this).await? == 1)
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
@@ -409,17 +490,20 @@ async fn replace_hash(
     tx.update(USERS, unchanged, set).await
 }
 
+fn bytes(bytes: &[u8]) -> Binary {
+    Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: bytes.to_vec(),
+    }
+}
+
 /// The fields that a use of a refresh token sets.
 fn rotated(rotation: &Rotation) -> Document {
-    let hash = Binary {
-        subtype: BinarySubtype::Generic,
-        bytes: rotation.token.0.to_vec(),
-    };
     doc! {
         "last_used_at": date(rotation.last_used_at),
         "refresh_until": date(rotation.refresh_until),
         "access_until": date(rotation.access_until),
-        "token_hash": hash,
+        "token_hash": bytes(&rotation.token.0),
     }
 }
 

@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use super::{InsertError, PasswordChange, Store, TIDIED, table};
 use crate::domain::{
-    Account, Details, Device, Email, Locale, PasswordHash, Phone, Rotation, Session, TokenHash, User,
+    Account, Details, Device, Email, Locale, PasswordHash, Phone, RecoveryHash, Rotation, SecondFactor,
+    Session, TokenHash, TotpSecret, User,
 };
 
 /// The schema, script by script. One that has been released never changes.
@@ -65,6 +66,15 @@ CREATE TABLE sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user_id, created_at, id);
 CREATE INDEX sessions_by_refresh_until ON sessions (refresh_until);
+",
+    "
+CREATE TABLE second_factors (
+    user_id   BLOB    NOT NULL PRIMARY KEY,
+    secret    BLOB    NOT NULL,                 -- of TOTP
+    confirmed INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
+    last_step INTEGER NOT NULL,                 -- whose code was used last
+    recovery  TEXT    NOT NULL                  -- JSON: SHA-256 of the recovery codes that were not used
+) STRICT, WITHOUT ROWID;
 ",
 ];
 
@@ -268,6 +278,104 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn propose_second_factor(&self, user: UserId, secret: TotpSecret) -> Result<bool, StoreError> {
+        self.0
+            .write(move |db| {
+                let changed = db
+                    .prepare_cached(
+                        "INSERT INTO second_factors (user_id, secret, confirmed, last_step, recovery)
+                         VALUES (?1, ?2, 0, 0, '[]')
+                         ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret WHERE confirmed = 0",
+                    )?
+                    .execute(params![user, secret.bytes()])?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError> {
+        self.0
+            .read(move |db| {
+                Ok(db
+                    .prepare_cached("SELECT secret, confirmed FROM second_factors WHERE user_id = ?1")?
+                    .find([user], |row| {
+                        Ok(SecondFactor {
+                            secret: TotpSecret::stored(row.get(0)?),
+                            confirmed: row.get(1)?,
+                        })
+                    })?)
+            })
+            .await
+    }
+
+    async fn confirm_second_factor(
+        &self,
+        user: UserId,
+        secret: TotpSecret,
+        step: i64,
+        recovery: Vec<RecoveryHash>,
+    ) -> Result<bool, StoreError> {
+        self.0
+            .write(move |db| {
+                let recovery: Vec<String> = recovery.into_iter().map(|hash| hash.0).collect();
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE second_factors SET confirmed = 1, last_step = ?3, recovery = ?4
+                         WHERE user_id = ?1 AND secret = ?2 AND confirmed = 0",
+                    )?
+                    .execute(params![user, secret.bytes(), step, json(&recovery)])?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn use_step(&self, user: UserId, step: i64) -> Result<bool, StoreError> {
+        self.0
+            .write(move |db| {
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE second_factors SET last_step = ?2 WHERE user_id = ?1 AND confirmed = 1 AND last_step < ?2",
+                    )?
+                    .execute(params![user, step])?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn use_recovery_code(&self, user: UserId, code: RecoveryHash) -> Result<bool, StoreError> {
+        self.0
+            .write(move |db| {
+                let stored = db
+                    .prepare_cached(
+                        "SELECT recovery FROM second_factors WHERE user_id = ?1 AND confirmed = 1",
+                    )?
+                    .find([user], |row| row.get::<_, String>(0))?;
+                let Some(stored) = stored else { return Ok(false) };
+                let mut codes: Vec<String> = serde_json::from_str(&stored)
+                    .map_err(|error| StoreError::Corrupt(format!("recovery codes: {error}")))?;
+                let before = codes.len();
+                codes.retain(|other| *other != code.0);
+                if codes.len() == before {
+                    return Ok(false);
+                }
+                db.prepare_cached("UPDATE second_factors SET recovery = ?2 WHERE user_id = ?1")?
+                    .execute(params![user, json(&codes)])?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError> {
+        self.0
+            .write(move |db| {
+                let removed = db
+                    .prepare_cached("DELETE FROM second_factors WHERE user_id = ?1")?
+                    .execute([user])?;
+                Ok(removed == 1)
+            })
+            .await
+    }
+
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
         self.0
             .write(move |db| {
@@ -424,6 +532,12 @@ fn user(row: &Row<'_>) -> sqlite_store::RowResult<User> {
         locale: row.get::<_, Option<String>>(6)?.map(Locale::stored),
         created_at: from_millis(row.get(7)?),
     })
+}
+
+/// Texts as one column.
+fn json(texts: &[String]) -> String {
+    // Writing texts to memory cannot fail.
+    serde_json::to_string(texts).unwrap_or_default()
 }
 
 /// The columns that [`session`] reads.

@@ -24,7 +24,7 @@ async fn all_details() {
     assert_eq!(
         answer.body,
         json!({"user_id": user_id, "email": "asha@example.org", "role": "organizer", "name": "Asha Rao",
-               "phone": "+919876543210", "timezone": "Asia/Kolkata", "locale": "en-IN",
+               "phone": "+919876543210", "timezone": "Asia/Kolkata", "locale": "en-IN", "totp": false,
                "created_at": "2026-11-22T13:14:06.789Z"})
     );
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");

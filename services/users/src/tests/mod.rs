@@ -10,6 +10,7 @@ mod operations;
 mod refresh;
 mod register;
 mod sessions;
+mod totp;
 mod update_me;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};

@@ -83,6 +83,15 @@ async fn the_document_tells_every_endpoint_and_failure() {
             "403",
             "wrong_password",
         ),
+        ("/api/users/totp", "post", "proposeTotp", "409", "totp_on"),
+        ("/api/users/totp", "delete", "removeTotp", "404", "totp_off"),
+        (
+            "/api/users/totp/confirm",
+            "post",
+            "confirmTotp",
+            "403",
+            "totp_invalid",
+        ),
         ("/api/users/me", "get", "getMe", "401", "account_gone"),
         ("/api/users/me", "patch", "updateMe", "401", "account_gone"),
     ];
