@@ -280,7 +280,7 @@ impl World {
             let told: Value = serde_json::from_str(&promise.text).unwrap_or_default();
             let payment = told["payment_id"].as_str().unwrap_or_default();
             let reason = goes_back.get(payment).and_then(Option::as_deref);
-            let slow = self.jumped_since(promise.at) && reason == Some("no_seat");
+            let slow = self.jumps() > promise.jumps && reason == Some("no_seat");
             let sent_back = self
                 .refunded
                 .lock()
