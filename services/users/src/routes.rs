@@ -19,8 +19,11 @@ pub fn router(app: App) -> (Router, OpenApi) {
         .routes(routes!(handlers::sessions::list))
         .routes(routes!(handlers::sessions::end))
         .routes(routes!(handlers::change_password::change_password))
-        .routes(routes!(handlers::totp::propose, handlers::totp::remove))
-        .routes(routes!(handlers::totp::confirm))
+        .routes(routes!(
+            handlers::propose_totp::propose_totp,
+            handlers::remove_totp::remove_totp
+        ))
+        .routes(routes!(handlers::confirm_totp::confirm_totp))
         .routes(routes!(handlers::me::me, handlers::update_me::update_me))
         .split_for_parts();
     (

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, header};
 use common::{ids::UserId, problem::ApiError};
+use rand::{TryRng, rngs::SysRng};
 
 use crate::{
     app::App,
@@ -80,4 +81,14 @@ fn refused(code: &'static str, detail: &'static str) -> ApiError {
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static("Bearer realm=\"organise-event\""),
         )
+}
+
+/// Random bytes.
+///
+/// # Errors
+/// When the system has none.
+pub fn random<const N: usize>() -> Result<[u8; N], ApiError> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(ApiError::internal)?;
+    Ok(bytes)
 }

@@ -28,9 +28,6 @@ use crate::{
 /// Times that the password is checked: once, and again when it has been changed, or its hash renewed, meanwhile.
 const TRIES: u32 = 3;
 
-/// The longest second factor that is read, in characters.
-const MAX_CODE: usize = 100;
-
 /// What one logs in with.
 #[derive(ToSchema)]
 pub struct Login {
@@ -57,13 +54,14 @@ impl FromFields for Login {
             }
         });
         let password = fields.required("password", |value| value.string().map(Password::claimed));
-        let totp = fields.optional("totp", |value| value.line(MAX_CODE));
+        let totp = fields.optional("totp", |value| value.string());
         let (email, earlier) = email?;
         Some(Self {
             email,
             earlier,
             password: password?,
-            totp: totp.as_deref().map(Shown::read),
+            // Forms send fields that were left empty.
+            totp: totp.as_deref().filter(|code| !code.is_empty()).map(Shown::read),
         })
     }
 }

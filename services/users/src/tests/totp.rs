@@ -232,11 +232,9 @@ async fn only_the_secret_that_was_asked_for_last_is_confirmed() {
         .confirm(&token, &first.code(&service))
         .await
         .fails(403, "totp_invalid");
-    for none in ["12345", "abcdef", "آشا", "k3vd-7qpa-x2mn-c4ht"] {
+    for none in ["12345", "abcdef", "آشا", "k3vd-7qpa-x2mn-c4ht", "", "\u{7}"] {
         service.confirm(&token, none).await.fails(403, "totp_invalid");
     }
-    let answer = service.confirm(&token, "").await.fails(422, "validation_failed");
-    assert_eq!(answer.fields(), ["code"]);
     service.confirm(&token, &second.code(&service)).await.is(200);
 }
 

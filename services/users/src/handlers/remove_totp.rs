@@ -1,0 +1,98 @@
+//! `DELETE /api/users/totp`: switching the second factor off.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use common::{
+    extract::{self, Caller, ClientIp},
+    fields::{Fields, FromFields},
+    http::pipeline::private,
+    problem::ApiError,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{change_password::wrong_password, me::account_gone};
+use crate::{
+    app::App,
+    credentials,
+    domain::{Password, Shown},
+    second_factor::{check, wrong_code},
+};
+
+fn totp_off() -> ApiError {
+    ApiError::not_found("totp_off", "You have no second factor.")
+}
+
+/// The password and a code: who has only one of them cannot take the other away.
+#[derive(ToSchema)]
+pub struct RemoveTotp {
+    #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
+    password: Password,
+    /// Of the app, or a recovery code.
+    #[schema(value_type = String, example = "123456")]
+    code: Shown,
+}
+
+impl FromFields for RemoveTotp {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let password = fields.required("password", |value| value.string().map(Password::claimed));
+        let code = fields.required("code", |value| value.string());
+        Some(Self {
+            password: password?,
+            code: Shown::read(&code?),
+        })
+    }
+}
+
+/// The second factor is off.
+#[derive(Serialize, ToSchema)]
+pub struct TotpRemoved {
+    #[schema(example = "The second factor is off.")]
+    message: &'static str,
+}
+
+common::problems!(Problems: account_gone(), totp_off(), wrong_password(), wrong_code());
+
+/// Switches the second factor off. Its recovery codes are void.
+#[utoipa::path(
+    delete,
+    path = "/api/users/totp",
+    operation_id = "removeTotp",
+    tag = "users",
+    security(("bearer" = [])),
+    request_body(content = RemoveTotp, example = json!({"password": "correct horse battery staple", "code": "123456"})),
+    responses(
+        (status = 200, description = "It is off.", body = TotpRemoved),
+        Problems,
+    ),
+)]
+pub async fn remove_totp(
+    State(app): State<App>,
+    caller: Caller,
+    ClientIp(address): ClientIp,
+    extract::Json(input): extract::Json<RemoveTotp>,
+) -> Result<Response, ApiError> {
+    let account = app.store.account(caller.id).await?.ok_or_else(account_gone)?;
+    let factor = app.store.second_factor(caller.id).await?;
+    let factor = factor.filter(|factor| factor.confirmed).ok_or_else(totp_off)?;
+    let guesses = app.limits.guesses(&account.user.email, address);
+    if !credentials::is_right(&app, guesses, Arc::new(input.password), account.password_hash).await? {
+        return Err(wrong_password());
+    }
+    if !check(&app, caller.id, &factor, &input.code).await? {
+        return Err(wrong_code());
+    }
+    if !app.store.remove_second_factor(caller.id).await? {
+        return Err(totp_off());
+    }
+    tracing::info!(user_id = %caller.id, "second factor off");
+    let answer = TotpRemoved {
+        message: "The second factor is off.",
+    };
+    Ok(private(Json(answer).into_response()))
+}
