@@ -118,7 +118,7 @@ impl Follower {
         let (mut newest, mut after) = (since, None);
         loop {
             let question = ListEndedSessions {
-                since: from(since, self.clock.now()),
+                since: ask_from(since, self.clock.now()),
                 after,
             };
             let answer: EndedSessions = self.users.post(PATH, &question).await?;
@@ -142,7 +142,7 @@ impl Follower {
 
 /// From when on to ask, when the newest one known ended at `newest`. The clock may have been put back since then: what ends
 /// now ends before it.
-fn from(newest: Timestamp, now: Timestamp) -> Timestamp {
+fn ask_from(newest: Timestamp, now: Timestamp) -> Timestamp {
     newest.min(now) - OVERLAP
 }
 
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_put_back_hides_no_ended_session() {
         let at = |seconds: i64| from_millis(seconds * 1000);
-        assert_eq!(from(at(7_200), at(7_201)), at(7_080));
-        assert_eq!(from(at(7_200), at(3_600)), at(3_480));
+        assert_eq!(ask_from(at(7_200), at(7_201)), at(7_080));
+        assert_eq!(ask_from(at(7_200), at(3_600)), at(3_480));
     }
 }

@@ -1,7 +1,5 @@
 //! Checking a password: within the limits on guessing, and in the same time whether or not there is an account.
 
-use std::sync::Arc;
-
 use common::problem::ApiError;
 
 use crate::{
@@ -12,7 +10,7 @@ use crate::{
 };
 
 /// What came of comparing a password.
-pub enum Verdict {
+pub enum PasswordVerdict {
     /// Too many wrong ones came before it.
     Refused(ApiError),
     /// It is not the account's, or there is no account.
@@ -34,9 +32,9 @@ pub fn judge(
     guesses: &Guesses,
     password: &Password,
     hash: Option<&PasswordHash>,
-) -> Result<Verdict, KernelError> {
+) -> Result<PasswordVerdict, KernelError> {
     if let Err(error) = guesses.check_here() {
-        return Ok(Verdict::Refused(error));
+        return Ok(PasswordVerdict::Refused(error));
     }
     let mut is = |password: &Password| match hash {
         Some(hash) => kernel.verify(password, hash),
@@ -50,14 +48,14 @@ pub fn judge(
     };
     if !(right || as_typed) {
         guesses.failed();
-        return Ok(Verdict::Wrong);
+        return Ok(PasswordVerdict::Wrong);
     }
     guesses.succeeded();
     let renewed = match hash {
         Some(hash) if as_typed || Kernel::is_outdated(hash)? => Some(kernel.hash(password)?),
         _ => None,
     };
-    Ok(Verdict::Right { renewed })
+    Ok(PasswordVerdict::Right { renewed })
 }
 
 /// Whether a password is the one of this hash.
@@ -67,7 +65,7 @@ pub fn judge(
 pub async fn is_right(
     app: &App,
     guesses: Guesses,
-    password: Arc<Password>,
+    password: Password,
     hash: PasswordHash,
 ) -> Result<bool, ApiError> {
     guesses.check().await?;
@@ -76,8 +74,8 @@ pub async fn is_right(
         .run(move |kernel| judge(kernel, &guesses, &password, Some(&hash)))
         .await?;
     match verdict {
-        Verdict::Refused(error) => Err(error),
-        Verdict::Wrong => Ok(false),
-        Verdict::Right { .. } => Ok(true),
+        PasswordVerdict::Refused(error) => Err(error),
+        PasswordVerdict::Wrong => Ok(false),
+        PasswordVerdict::Right { .. } => Ok(true),
     }
 }

@@ -1,12 +1,12 @@
 //! Checking a second factor: each code once, and no more guesses than for passwords.
 
-use axum::http::{HeaderValue, header};
 use common::{ids::UserId, problem::ApiError};
 use rand::{TryRng, rngs::SysRng};
 
 use crate::{
     app::App,
     domain::{SecondFactor, Shown},
+    signed_in::refused,
 };
 
 /// Checks what a sign-in shows beside the password, when the user has a second factor.
@@ -73,15 +73,6 @@ pub fn wrong_code() -> ApiError {
 }
 
 const WRONG: &str = "The code is wrong, or has been used before. Wait for the next one.";
-
-fn refused(code: &'static str, detail: &'static str) -> ApiError {
-    ApiError::unauthorized(code, detail)
-        // No bearer token was sent that could be invalid, so the challenge has no `error`.
-        .header(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"organise-event\""),
-        )
-}
 
 /// Random bytes.
 ///

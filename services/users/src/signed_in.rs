@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{header, request::Parts},
+    http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use common::{
@@ -46,6 +46,14 @@ pub struct SignedIn {
     #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
     user_id: UserId,
     role: Role,
+}
+
+/// 401 for a sign-in. No bearer token was sent that could be invalid, so the challenge has no `error`.
+pub fn refused(code: &'static str, detail: &'static str) -> ApiError {
+    ApiError::unauthorized(code, detail).header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"organise-event\""),
+    )
 }
 
 /// The device of a request.

@@ -16,4 +16,4 @@ pub use phone::Phone;
 pub use second_factor::{RECOVERY_CODES, RecoveryHash, SecondFactor, Shown, TotpSecret, recovery_code};
 #[cfg(test)]
 pub use session::GRACE;
-pub use session::{Device, Lifetimes, RefreshToken, Rotation, Session, Successors, TokenHash, Verdict};
+pub use session::{Device, Lifetimes, RefreshToken, Rotation, Session, Successors, TokenHash, TokenVerdict};

@@ -206,7 +206,7 @@ pub struct Rotation {
 
 /// What a presented refresh token is worth.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TokenVerdict {
     /// It is the live one: it is replaced by this.
     Rotate(RefreshToken, Rotation),
     /// It was replaced a moment ago by this, which nothing has used yet.
@@ -248,19 +248,19 @@ impl Session {
         successors: &Successors,
         now: Timestamp,
         life: &Lifetimes,
-    ) -> Verdict {
+    ) -> TokenVerdict {
         let steps = match self.generation.checked_sub(token.generation) {
             Some(steps) if steps <= MAX_STEPS && token.session == self.id => steps,
-            _ => return Verdict::Invalid,
+            _ => return TokenVerdict::Invalid,
         };
         let Some(live) = successors
             .later(token, steps)
             .find(|live| live.hash() == self.token)
         else {
-            return Verdict::Invalid;
+            return TokenVerdict::Invalid;
         };
         if now > self.refresh_until {
-            return Verdict::Invalid;
+            return TokenVerdict::Invalid;
         }
         match steps {
             0 => {
@@ -271,11 +271,11 @@ impl Session {
                     access_until: self.access_until.max(self.ends_at.min(now + life.access)),
                     token: next.hash(),
                 };
-                Verdict::Rotate(next, rotation)
+                TokenVerdict::Rotate(next, rotation)
             }
             // A clock that was put back must not make the grace as long as the jump.
-            1 if (now - self.last_used_at).abs() <= GRACE => Verdict::Repeat(live),
-            _ => Verdict::Reused,
+            1 if (now - self.last_used_at).abs() <= GRACE => TokenVerdict::Repeat(live),
+            _ => TokenVerdict::Reused,
         }
     }
 
@@ -345,16 +345,16 @@ mod tests {
             ..first.clone()
         };
         for token in [guess, other, later] {
-            assert!(judge(&token) == Verdict::Invalid);
+            assert!(judge(&token) == TokenVerdict::Invalid);
         }
         let foreign = Successors::new([2; 32], None);
-        let Verdict::Rotate(_, rotation) = judge(&first) else {
+        let TokenVerdict::Rotate(_, rotation) = judge(&first) else {
             panic!()
         };
         let session = session.clone().rotated(rotation);
-        assert!(session.judge(&foreign.next(&first), &successors, at(2), &LIFE) == Verdict::Invalid);
+        assert!(session.judge(&foreign.next(&first), &successors, at(2), &LIFE) == TokenVerdict::Invalid);
         assert!(
-            session.judge(&first, &foreign, at(2), &LIFE) == Verdict::Invalid,
+            session.judge(&first, &foreign, at(2), &LIFE) == TokenVerdict::Invalid,
             "another key's"
         );
     }
@@ -363,10 +363,11 @@ mod tests {
     fn a_session_ends_idle_and_in_any_case() {
         let (session, first, successors) = begun();
         let week = LIFE.idle.num_seconds();
-        assert!(session.judge(&first, &successors, at(week + 1), &LIFE) == Verdict::Invalid);
+        assert!(session.judge(&first, &successors, at(week + 1), &LIFE) == TokenVerdict::Invalid);
         let (mut session, mut token, mut now) = (session, first, 0);
         while now < LIFE.absolute.num_seconds() {
-            let Verdict::Rotate(next, rotation) = session.judge(&token, &successors, at(now), &LIFE) else {
+            let TokenVerdict::Rotate(next, rotation) = session.judge(&token, &successors, at(now), &LIFE)
+            else {
                 panic!("{now}")
             };
             assert!(rotation.refresh_until <= session.ends_at);
@@ -374,30 +375,30 @@ mod tests {
             now += week - 1;
         }
         let end = LIFE.absolute.num_seconds() + 1;
-        assert!(session.judge(&token, &successors, at(end), &LIFE) == Verdict::Invalid);
+        assert!(session.judge(&token, &successors, at(end), &LIFE) == TokenVerdict::Invalid);
     }
 
     #[test]
     fn two_keys_live_at_once() {
         let (session, first, old) = begun();
         let both = Successors::new([2; 32], Some([1; 32]));
-        let Verdict::Rotate(second, rotation) = session.judge(&first, &old, at(0), &LIFE) else {
+        let TokenVerdict::Rotate(second, rotation) = session.judge(&first, &old, at(0), &LIFE) else {
             panic!()
         };
         let session = session.rotated(rotation);
         // The other tab comes after the secret was exchanged, or before it at another process.
         let back = Successors::new([1; 32], Some([2; 32]));
         for keys in [&both, &back] {
-            assert!(session.judge(&first, keys, at(10), &LIFE) == Verdict::Repeat(second.clone()));
-            assert!(session.judge(&first, keys, at(11), &LIFE) == Verdict::Reused);
+            assert!(session.judge(&first, keys, at(10), &LIFE) == TokenVerdict::Repeat(second.clone()));
+            assert!(session.judge(&first, keys, at(11), &LIFE) == TokenVerdict::Reused);
         }
-        let Verdict::Rotate(third, rotation) = session.judge(&second, &both, at(20), &LIFE) else {
+        let TokenVerdict::Rotate(third, rotation) = session.judge(&second, &both, at(20), &LIFE) else {
             panic!()
         };
         let session = session.rotated(rotation);
-        assert!(session.judge(&second, &both, at(21), &LIFE) == Verdict::Repeat(third));
+        assert!(session.judge(&second, &both, at(21), &LIFE) == TokenVerdict::Repeat(third));
         assert!(
-            session.judge(&first, &both, at(21), &LIFE) == Verdict::Invalid,
+            session.judge(&first, &both, at(21), &LIFE) == TokenVerdict::Invalid,
             "a chain under both keys"
         );
     }
@@ -405,15 +406,15 @@ mod tests {
     #[test]
     fn the_grace_is_no_longer_under_a_clock_that_was_put_back() {
         let (session, first, successors) = begun();
-        let Verdict::Rotate(_, rotation) = session.judge(&first, &successors, at(3600), &LIFE) else {
+        let TokenVerdict::Rotate(_, rotation) = session.judge(&first, &successors, at(3600), &LIFE) else {
             panic!()
         };
         let session = session.rotated(rotation);
         assert!(matches!(
             session.judge(&first, &successors, at(3590), &LIFE),
-            Verdict::Repeat(_)
+            TokenVerdict::Repeat(_)
         ));
-        assert!(session.judge(&first, &successors, at(0), &LIFE) == Verdict::Reused);
+        assert!(session.judge(&first, &successors, at(0), &LIFE) == TokenVerdict::Reused);
     }
 
     #[test]
@@ -421,7 +422,7 @@ mod tests {
         let (mut session, first, successors) = begun();
         (session.refresh_until, session.last_used_at) = (session.ends_at, session.ends_at);
         let late = LIFE.absolute.num_seconds() - 60;
-        let Verdict::Rotate(_, rotation) = session.judge(&first, &successors, at(late), &LIFE) else {
+        let TokenVerdict::Rotate(_, rotation) = session.judge(&first, &successors, at(late), &LIFE) else {
             panic!()
         };
         assert_eq!(rotation.access_until, session.ends_at);
@@ -454,7 +455,7 @@ mod tests {
             let mut tokens = vec![first];
             for number in 0..uses {
                 let newest = tokens.last().unwrap().clone();
-                let Verdict::Rotate(next, rotation) = session.judge(&newest, &successors, at(i64::from(number) * 60), &LIFE)
+                let TokenVerdict::Rotate(next, rotation) = session.judge(&newest, &successors, at(i64::from(number) * 60), &LIFE)
                 else { panic!() };
                 session = session.rotated(rotation);
                 tokens.push(next);
@@ -465,8 +466,8 @@ mod tests {
             let verdict = session.judge(old, &successors, now, &LIFE);
             let repeated = back == 1 && pause <= 10;
             let right = match verdict {
-                Verdict::Repeat(next) => repeated && Some(&next) == tokens.last(),
-                Verdict::Reused => !repeated,
+                TokenVerdict::Repeat(next) => repeated && Some(&next) == tokens.last(),
+                TokenVerdict::Reused => !repeated,
                 _ => false,
             };
             prop_assert!(right);

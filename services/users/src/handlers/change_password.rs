@@ -1,5 +1,7 @@
 //! `POST /api/users/password/change`: another password.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -17,8 +19,9 @@ use utoipa::ToSchema;
 use super::{me::account_gone, register::refuse_common};
 use crate::{
     app::App,
-    credentials::{Verdict, judge},
+    credentials::{PasswordVerdict, judge},
     domain::{Password, PasswordHash},
+    hashing::{Kernel, KernelError},
     signed_in,
     store::PasswordChange,
 };
@@ -65,7 +68,7 @@ pub fn wrong_password() -> ApiError {
 
 common::problems!(Problems: account_gone(), wrong_password());
 
-/// Changes your password, and ends all of your other sessions: whoever knew the old one is signed out.
+/// Changes your password, and ends all of your other sessions. Knowing the old one is worth nothing then.
 #[utoipa::path(
     post,
     path = "/api/users/password/change",
@@ -88,18 +91,17 @@ pub async fn change_password(
 ) -> Result<Response, ApiError> {
     refuse_common(&app, &input.password)?;
     let (current, password) = (input.current_password, input.password);
-    let (current, password) = (std::sync::Arc::new(current), std::sync::Arc::new(password));
+    let (current, password) = (Arc::new(current), Arc::new(password));
     for _ in 0..TRIES {
         let account = app.store.account(caller.id).await?.ok_or_else(account_gone)?;
         let guesses = app.limits.guesses(&account.user.email, address);
         guesses.check().await?;
         let (current, password, old) = (current.clone(), password.clone(), account.password_hash.clone());
-        let work =
-            move |kernel: &mut crate::hashing::Kernel| match judge(kernel, &guesses, &current, Some(&old))? {
-                Verdict::Refused(error) => Ok(Err(error)),
-                Verdict::Wrong => Ok(Err(wrong_password())),
-                Verdict::Right { .. } => Ok::<_, crate::hashing::KernelError>(Ok(kernel.hash(&password)?)),
-            };
+        let work = move |kernel: &mut Kernel| match judge(kernel, &guesses, &current, Some(&old))? {
+            PasswordVerdict::Refused(error) => Ok(Err(error)),
+            PasswordVerdict::Wrong => Ok(Err(wrong_password())),
+            PasswordVerdict::Right { .. } => Ok::<_, KernelError>(Ok(kernel.hash(&password)?)),
+        };
         let new: PasswordHash = app.hashing.run(work).await??;
         let change = PasswordChange {
             user: caller.id,

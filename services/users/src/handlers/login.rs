@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    http::{HeaderValue, header},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use common::{
     context,
     documented::INVALID_CREDENTIALS,
@@ -19,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    credentials::{Verdict, judge},
+    credentials::{PasswordVerdict, judge},
     domain::{Account, Email, Password, PasswordHash, Shown},
     second_factor::{self, totp_invalid, totp_required},
     signed_in::{self, CallingDevice, SignedIn},
@@ -101,9 +97,9 @@ pub async fn login(
             .run(move |kernel| judge(kernel, &guesses, &password, hash.as_ref()))
             .await?;
         let (renewed, Account { user, password_hash }) = match (verdict, account) {
-            (Verdict::Right { renewed }, Some(account)) => (renewed, account),
-            (Verdict::Refused(error), _) => return Err(error),
-            (Verdict::Wrong | Verdict::Right { .. }, _) => return Err(invalid_credentials()),
+            (PasswordVerdict::Right { renewed }, Some(account)) => (renewed, account),
+            (PasswordVerdict::Refused(error), _) => return Err(error),
+            (PasswordVerdict::Wrong | PasswordVerdict::Right { .. }, _) => return Err(invalid_credentials()),
         };
         let proved = match renewed {
             Some(renewed) => renew(&app, user.id, password_hash, renewed).await,
@@ -156,14 +152,9 @@ async fn renew(app: &App, user: UserId, old: PasswordHash, new: PasswordHash) ->
 }
 
 fn invalid_credentials() -> ApiError {
-    ApiError::unauthorized(
+    signed_in::refused(
         "invalid_credentials",
         "The e-mail address or the password is wrong.",
     )
     .message(INVALID_CREDENTIALS)
-    // No token was sent that could be invalid, so the challenge has no `error`.
-    .header(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static("Bearer realm=\"organise-event\""),
-    )
 }

@@ -1,6 +1,6 @@
 //! `POST /api/users/refresh`: further tokens of a session.
 
-use axum::{extract::State, http::HeaderValue, http::header, response::Response};
+use axum::{extract::State, response::Response};
 use common::{
     context,
     extract::{self, ClientIp},
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::{RefreshToken, Session, Verdict},
+    domain::{RefreshToken, Session, TokenVerdict},
     signed_in::{self, SignedIn},
 };
 
@@ -35,26 +35,17 @@ impl FromFields for Refresh {
 }
 
 fn invalid() -> ApiError {
-    refused(
+    signed_in::refused(
         "refresh_token_invalid",
         "The refresh token is not valid, or its session is over; please sign in.",
     )
 }
 
 fn reused() -> ApiError {
-    refused(
+    signed_in::refused(
         "refresh_token_reused",
         "The refresh token has been used before, so somebody else may have it. Its session has been ended; please sign in.",
     )
-}
-
-fn refused(code: &'static str, detail: &'static str) -> ApiError {
-    ApiError::unauthorized(code, detail)
-        // No bearer token was sent that could be invalid, so the challenge has no `error`.
-        .header(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"organise-event\""),
-        )
 }
 
 common::problems!(Problems: invalid(), reused());
@@ -93,16 +84,16 @@ pub async fn refresh(
         // Before the token is replaced: what fails after that would cost the caller the session.
         let user = app.store.by_id(session.user).await?.ok_or_else(invalid)?;
         let (session, next) = match session.judge(&token, &app.successors, app.clock.now(), &app.lifetimes) {
-            Verdict::Rotate(next, rotation) => {
+            TokenVerdict::Rotate(next, rotation) => {
                 let rotated = app.store.rotate(session.id, session.generation, rotation.clone());
                 if !rotated.await? {
                     continue;
                 }
                 (session.rotated(rotation), next)
             }
-            Verdict::Repeat(next) => (session, next),
-            Verdict::Reused => return Err(end(&app, &session).await?),
-            Verdict::Invalid => return Err(invalid()),
+            TokenVerdict::Repeat(next) => (session, next),
+            TokenVerdict::Reused => return Err(end(&app, &session).await?),
+            TokenVerdict::Invalid => return Err(invalid()),
         };
         tracing::info!(user_id = %user.id, session_id = %session.id, "session refreshed");
         return signed_in::answer(&app, "Session refreshed.", &user, &session, &next);
@@ -112,7 +103,7 @@ pub async fn refresh(
     ))
 }
 
-/// Ends the session of a token that was used twice: whoever has which of its tokens, none is good any more.
+/// Ends the session of a token that was used twice, because one of its users is not the account's.
 async fn end(app: &App, session: &Session) -> Result<ApiError, ApiError> {
     signed_in::end(app, session.id).await?;
     tracing::warn!(

@@ -1,7 +1,5 @@
 //! `DELETE /api/users/totp`: switching the second factor off.
 
-use std::sync::Arc;
-
 use axum::{
     Json,
     extract::State,
@@ -81,7 +79,7 @@ pub async fn remove_totp(
     let factor = app.store.second_factor(caller.id).await?;
     let factor = factor.filter(|factor| factor.confirmed).ok_or_else(totp_off)?;
     let guesses = app.limits.guesses(&account.user.email, address);
-    if !credentials::is_right(&app, guesses, Arc::new(input.password), account.password_hash).await? {
+    if !credentials::is_right(&app, guesses, input.password, account.password_hash).await? {
         return Err(wrong_password());
     }
     if !check(&app, caller.id, &factor, &input.code).await? {

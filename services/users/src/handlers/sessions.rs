@@ -1,6 +1,7 @@
 //! `GET /api/users/sessions` and `DELETE /api/users/sessions/{session_id}`: where one is signed in.
 
 use axum::{
+    Json,
     extract::State,
     http::Uri,
     response::{IntoResponse, Response},
@@ -128,5 +129,5 @@ pub async fn end(State(app): State<App>, caller: Caller, PathId(id): PathId) -> 
     let answer = SessionEnded {
         message: "Session ended.",
     };
-    Ok(private(axum::Json(answer).into_response()))
+    Ok(private(Json(answer).into_response()))
 }

@@ -76,7 +76,7 @@ async fn two_tabs_stay_signed_in_and_a_thief_is_thrown_out() {
     for authorization in [&one.1, &two.1, &authorization] {
         service.get("/api/users/me", authorization).await.is(200);
     }
-    // Whoever comes with it later has stolen it, or has been stolen from.
+    // Used later than that, it has been copied.
     service.wait(TimeDelta::milliseconds(1));
     let mut bus = service.context.shared.subscribe(&runtime::sessions::topic());
     service.refresh(&first).await.fails(401, "refresh_token_reused");
