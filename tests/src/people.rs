@@ -259,13 +259,15 @@ impl Person {
         .await;
     }
 
-    /// The messages sent to this person, as (kind, channel, status).
+    /// The messages about events and payments sent to this person, as (kind, channel, status). Everybody has one more, who
+    /// signed up.
     pub async fn messages(&self) -> Vec<(String, String, String)> {
         let list = self.get("/api/notifications?limit=100").await.expect(200);
         let text = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
         let items = list.as_array().cloned().unwrap_or_default();
         items
             .iter()
+            .filter(|item| item["kind"] != "verify_email")
             .map(|item| (text(item, "kind"), text(item, "channel"), text(item, "status")))
             .collect()
     }

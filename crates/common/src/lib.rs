@@ -16,6 +16,7 @@ pub mod http;
 pub mod idempotency;
 pub mod ids;
 mod jwt_crypto;
+pub mod mailed_tokens;
 pub mod metrics;
 pub mod money;
 pub mod origin;

@@ -39,6 +39,8 @@ pub enum Audience {
     Organizers,
     /// Razorpay, by its signature.
     Razorpay,
+    /// People with a browser: a page, which the API's document leaves out.
+    Browsers,
     /// Developers, outside of production.
     Developers,
 }
@@ -85,7 +87,7 @@ impl Route {
     }
 }
 
-use Audience::{Anyone, Developers, Organizers, Razorpay, SignedIn};
+use Audience::{Anyone, Browsers, Developers, Organizers, Razorpay, SignedIn};
 use Service::{Events, Notifications, Payments, Users};
 
 /// All of them; the first that fits counts.
@@ -98,10 +100,17 @@ pub const ROUTES: &[Route] = &[
     route("/api/users/sessions", Users, SignedIn).never_repeated(),
     route("/api/users/sessions/{session_id}", Users, SignedIn).never_repeated(),
     route("/api/users/password/change", Users, SignedIn).never_repeated(),
+    route("/api/users/password/forgot", Users, Anyone).never_repeated(),
+    route("/api/users/password/reset", Users, Anyone).never_repeated(),
+    route("/api/users/email/change", Users, SignedIn).never_repeated(),
+    route("/api/users/email/verify", Users, Anyone).never_repeated(),
+    route("/api/users/email/verify/send", Users, SignedIn).never_repeated(),
     route("/api/users/totp", Users, SignedIn).never_repeated(),
     route("/api/users/totp/confirm", Users, SignedIn).never_repeated(),
     route("/api/users/me", Users, SignedIn).never_repeated(),
     route("/api/users/{*rest}", Users, Anyone).never_repeated(),
+    route("/verify-email", Users, Browsers),
+    route("/reset-password", Users, Browsers),
     route("/api/organiser/create_event", Events, Organizers),
     route("/api/organiser/events", Events, Organizers),
     route("/api/organiser/events/{id}", Events, Organizers),

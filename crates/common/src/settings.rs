@@ -64,6 +64,7 @@ settings! {
     "MAIL_FROM" = "Organise Event <no-reply@localhost>", "sender of e-mail";
     "LEASE_SECONDS" = "20", "after this a worker that died is replaced";
     "RATE_LIMITS" = "on", "off: for load tests";
+    "REQUIRE_VERIFIED_EMAIL" = "off", "on: only who has verified the e-mail address creates events and pays";
     "LOG" = "info", "log filter, such as warn or info,payments=debug";
     "LOG_FORMAT" = "text", "text, or json for machines";
     "OTEL_EXPORTER_OTLP_ENDPOINT" = "", "where traces go: an OpenTelemetry collector's address for OTLP over HTTP, such as http://127.0.0.1:4318; none: nowhere";
@@ -143,6 +144,7 @@ pub struct Settings {
     pub mail_from: String,
     pub lease: Duration,
     pub rate_limits: bool,
+    pub require_verified_email: bool,
     pub log: String,
     pub log_json: bool,
     /// The collector of traces.
@@ -289,6 +291,7 @@ impl Settings {
             mail_from: r.text("MAIL_FROM").unwrap_or_default(),
             lease: r.seconds("LEASE_SECONDS", 1, 3600),
             rate_limits: r.switch("RATE_LIMITS"),
+            require_verified_email: r.switch("REQUIRE_VERIFIED_EMAIL"),
             log: r.text("LOG").unwrap_or_default(),
             log_json: r
                 .parse("LOG_FORMAT", "text or json", |text| match text {

@@ -44,6 +44,8 @@ pub mod kind {
     pub const HOLD_EXPIRED: &str = "hold.expired";
     /// Payments to notifications: [`super::PaymentFailed`].
     pub const PAYMENT_FAILED: &str = "payment.failed";
+    /// Users to notifications: [`super::TokenIssued`].
+    pub const TOKEN_ISSUED: &str = "token.issued";
 }
 
 /// `POST /internal/users/lookup` (users): these users' cards.
@@ -74,6 +76,9 @@ pub struct UserCard {
     /// The user's IANA zone, when set.
     #[serde(default)]
     pub timezone: Option<String>,
+    /// Whether the user has proved to read what is sent to the address.
+    #[serde(default)]
+    pub email_verified: bool,
 }
 
 /// `POST /internal/users/ended_sessions` (users): the sessions whose tokens are to be refused.
@@ -424,4 +429,43 @@ impl RefundReason {
             Self::Organizer => "The organizer has paid it back.",
         }
     }
+}
+
+/// A token for an e-mail address was issued, and a letter brings it there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenIssued {
+    /// What the token and its code are derived from ([`crate::mailed_tokens`]).
+    pub token_id: Uuid,
+    /// What the letter is about.
+    pub letter: AccountLetter,
+    /// The account.
+    pub user_id: UserId,
+    /// Where the letter goes, which need not be the account's address.
+    pub email: String,
+    /// What to call the reader.
+    pub name: Option<String>,
+    /// The reader's IANA zone, when set.
+    pub timezone: Option<String>,
+    /// The address that the account is to have, when that is another one.
+    pub new_email: Option<String>,
+    /// When it was issued; its code is good for [`crate::mailed_tokens::CODE_LIFE`].
+    pub issued_at: Timestamp,
+    /// Until when the token is good.
+    pub expires_at: Timestamp,
+}
+
+/// A letter about an account. Each brings a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountLetter {
+    /// Confirm that the account's address is yours.
+    VerifyEmail,
+    /// Confirm that this address is yours, so that it becomes the account's.
+    ChangeEmail,
+    /// The account's address is to be another one; the token undoes that.
+    EmailChanged,
+    /// Set another password.
+    PasswordReset,
+    /// The password is another one; if that was not you, set another password.
+    PasswordChanged,
 }

@@ -101,7 +101,14 @@ pub trait DocumentExt {
     /// # Errors
     /// When it is missing or something else.
     fn flag(&self, name: &str) -> Result<bool, StoreError> {
-        required(name, self.maybe(name, Bson::as_bool))
+        required(name, self.maybe_flag(name))
+    }
+    /// Yes or no, if it is there.
+    ///
+    /// # Errors
+    /// When it is something else.
+    fn maybe_flag(&self, name: &str) -> Result<Option<bool>, StoreError> {
+        self.maybe(name, Bson::as_bool)
     }
     /// A time.
     ///

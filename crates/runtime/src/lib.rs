@@ -9,3 +9,4 @@ pub mod relay;
 pub mod service;
 pub mod sessions;
 pub mod user_directory;
+pub mod verified_email;

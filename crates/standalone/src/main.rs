@@ -62,7 +62,7 @@ async fn start(context: Context) -> Result<(), String> {
 
     let (peers, slots) = Peers::local();
     let pipelines = [
-        (Service::Users, users::build(&context).await?),
+        (Service::Users, users::build(&context, &peers).await?),
         (Service::Events, events::build(&context, &peers).await?),
         (
             Service::Notifications,

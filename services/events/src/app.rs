@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::FromRef;
 use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock};
+use runtime::verified_email::VerifiedEmail;
 
 use crate::{page_cache::PageCache, store::Store};
 
@@ -21,6 +22,8 @@ pub struct App {
     pub hold: Duration,
     /// The zone of event times sent without one.
     pub default_timezone: Tz,
+    /// Who may create events.
+    pub verified_email: VerifiedEmail,
     /// Cached pages of organizers' events, for stores that can report whether anything has changed.
     pub pages: Arc<PageCache>,
 }

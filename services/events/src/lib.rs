@@ -15,8 +15,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use common::{http::Pipeline, metrics::Gauge, services::Service, store::Ping};
-use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service};
+use common::{
+    http::{InternalClient, Pipeline},
+    metrics::Gauge,
+    services::Service,
+    store::Ping,
+};
+use runtime::{
+    deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service,
+    user_directory::UserDirectory, verified_email::VerifiedEmail,
+};
 
 use crate::{app::App, store::Store};
 
@@ -31,15 +39,23 @@ pub mod schema {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
-    let app = app(context, store::open(&context.settings).await?);
+    let app = app(context, store::open(&context.settings).await?, peers);
     service::follow_sessions(context, &app.auth, peers).await;
     let outbox = start_workers(context, &app, peers);
     Ok(assemble(context, app, outbox))
 }
 
-fn app(context: &Context, store: Arc<dyn Store>) -> App {
+fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
+    let auth = context.auth(Service::Events.name());
+    let users = InternalClient::new(
+        peers.of(Service::Users).clone(),
+        auth.clone(),
+        Service::Users.name(),
+    );
+    let directory = UserDirectory::new(users, context.shared.clone(), context.clock.clone());
     App {
-        auth: context.auth(Service::Events.name()),
+        auth,
+        verified_email: VerifiedEmail::new(&context.settings, directory),
         store,
         clock: context.clock.clone(),
         hold: context.settings.hold,

@@ -23,7 +23,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use common::{http::InternalClient, http::Pipeline, metrics::Gauge, services::Service, store::Ping};
+use common::{
+    http::InternalClient, http::Pipeline, mailed_tokens::MailedTokens, metrics::Gauge, services::Service,
+    store::Ping,
+};
 use runtime::{peers::Peers, process::Context, service, user_directory::UserDirectory};
 
 use crate::{
@@ -80,7 +83,7 @@ fn assemble(
         Reach {
             sms: channels.sms.is_some(),
         },
-        Writer::new(Links::new(&context.settings)).map_err(broken)?,
+        Writer::new(Links::new(&context.settings), MailedTokens::new(&auth)).map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
     let ping: Ping = Box::new(move || {

@@ -1,6 +1,8 @@
 //! Messages rendered by the templates in `templates/`. The first line of an e-mail's text is its subject.
 
+use chrono_tz::Tz;
 use common::{
+    mailed_tokens::MailedTokens,
     money::Paise,
     settings::Settings,
     text::is_visible,
@@ -12,7 +14,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use crate::{
     channels::{Content, Parcel, mime::one_line},
     domain::{
-        message::{Channel, Details, Kind, Message},
+        message::{Channel, Details, Kind, Message, Token},
         name::holds_link,
     },
 };
@@ -60,6 +62,16 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "payment_refunded.txt",
     "payment_refunded.html",
     "payment_refunded.sms",
+    "token.txt",
+    "token.html",
+    "verify_email.txt",
+    "verify_email.html",
+    "email_changed.txt",
+    "email_changed.html",
+    "password_reset.txt",
+    "password_reset.html",
+    "password_changed.txt",
+    "password_changed.html",
 ];
 
 /// Where links in letters lead.
@@ -69,7 +81,13 @@ pub struct Links {
     event: Option<String>,
     /// Before the id of a payment.
     payment: Option<String>,
+    /// Before the names of the pages that take tokens.
+    account: Option<String>,
 }
+
+/// The pages that take tokens: the frontend's, or the users service's own.
+const VERIFY_PAGE: &str = "verify-email?token=";
+const RESET_PAGE: &str = "reset-password?token=";
 
 impl Links {
     /// To the frontend. Without one to the event as the API shows it; a payment is shown there to its payer only, so there
@@ -79,12 +97,15 @@ impl Links {
             return Self {
                 event: Some(format!("{frontend}/events/")),
                 payment: Some(format!("{frontend}/payments/")),
+                account: Some(format!("{frontend}/")),
             };
         }
         let known = settings.public_url.is_some() || settings.gateway_port != 0;
+        let public = known.then(|| settings.public_url(settings.gateway_port));
         Self {
-            event: known.then(|| format!("{}/api/events/", settings.public_url(settings.gateway_port))),
+            event: public.as_ref().map(|public| format!("{public}/api/events/")),
             payment: None,
+            account: public.map(|public| format!("{public}/")),
         }
     }
 }
@@ -93,6 +114,7 @@ impl Links {
 pub struct Writer {
     environment: Environment<'static>,
     links: Links,
+    tokens: MailedTokens,
 }
 
 impl Writer {
@@ -100,13 +122,17 @@ impl Writer {
     ///
     /// # Errors
     /// Never, unless a template is wrong.
-    pub fn new(links: Links) -> Result<Self, minijinja::Error> {
+    pub fn new(links: Links, tokens: MailedTokens) -> Result<Self, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }
-        Ok(Self { environment, links })
+        Ok(Self {
+            environment,
+            links,
+            tokens,
+        })
     }
 
     /// Renders the message.
@@ -114,7 +140,7 @@ impl Writer {
     /// # Errors
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
-        let values = values(message, &self.links);
+        let values = self.values(message);
         let name = template(message.kind);
         let render = |form: &str| {
             self.environment
@@ -164,41 +190,72 @@ fn template(kind: Kind) -> &'static str {
     }
 }
 
-fn values(message: &Message, links: &Links) -> Value {
-    let details = &message.details;
-    let event_name = message
-        .facts
-        .as_ref()
-        .map(|facts| &facts.name)
-        .or(details.event_name.as_ref());
-    let rupees = |amount: Paise| amount.to_string();
-    context! {
-        name => message.name.as_deref().and_then(presentable),
-        event_name => cut(&one_line(event_name.map_or("your event", String::as_str)), NAME_CHARACTERS),
-        event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details)),
-        before => match (&details.before, &message.facts) {
-            (Some(before), Some(now)) => changes(before, now),
-            _ => Value::from(()),
-        },
-        registration_id => message.occurrence.to_string(),
-        ticket_id => details.ticket_id.map(|id| id.to_string()),
-        ticket_code => details.ticket_code.clone(),
-        // A code that does not fit on a line is broken between its groups.
-        ticket_groups => details.ticket_code.as_deref().map(groups),
-        amount => details.amount.map(rupees),
-        // Not there: the letter does not know.
-        paid => details.amount.map(|amount| amount.0 > 0),
-        decline => details.decline.as_deref().map(|words| cut(&one_line(words), DECLINE_CHARACTERS)),
-        held_until => message.facts.as_ref().zip(details.held_until).map(|(facts, at)| {
-            let until = EventTime { at, zone: facts.zone };
-            until.in_words()
-        }),
-        open => details.open,
-        event_link => links.event.as_ref().map(|before| format!("{before}{}", message.event_id)),
-        payment_link => links.payment.as_ref().zip(details.payment_id).map(|(before, id)| format!("{before}{id}")),
-        payment_id => details.payment_id.map(|id| id.to_string()),
-        reason => details.reason.map(why),
-        hours => details.hours,
+impl Writer {
+    fn values(&self, message: &Message) -> Value {
+        let links = &self.links;
+        let details = &message.details;
+        let event_name = message
+            .facts
+            .as_ref()
+            .map(|facts| &facts.name)
+            .or(details.event_name.as_ref());
+        let rupees = |amount: Paise| amount.to_string();
+        context! {
+            name => message.name.as_deref().and_then(presentable),
+            event_name => cut(&one_line(event_name.map_or("your event", String::as_str)), NAME_CHARACTERS),
+            event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details)),
+            before => match (&details.before, &message.facts) {
+                (Some(before), Some(now)) => changes(before, now),
+                _ => Value::from(()),
+            },
+            registration_id => message.occurrence.to_string(),
+            ticket_id => details.ticket_id.map(|id| id.to_string()),
+            ticket_code => details.ticket_code.clone(),
+            // A code that does not fit on a line is broken between its groups.
+            ticket_groups => details.ticket_code.as_deref().map(groups),
+            amount => details.amount.map(rupees),
+            // Not there: the letter does not know.
+            paid => details.amount.map(|amount| amount.0 > 0),
+            decline => details.decline.as_deref().map(|words| cut(&one_line(words), DECLINE_CHARACTERS)),
+            held_until => message.facts.as_ref().zip(details.held_until).map(|(facts, at)| {
+                let until = EventTime { at, zone: facts.zone };
+                until.in_words()
+            }),
+            open => details.open,
+            event_link => links.event.as_ref().zip(message.event_id).map(|(before, id)| format!("{before}{id}")),
+            payment_link => links.payment.as_ref().zip(details.payment_id).map(|(before, id)| format!("{before}{id}")),
+            payment_id => details.payment_id.map(|id| id.to_string()),
+            reason => details.reason.map(why),
+            hours => details.hours,
+            token => details.token.as_ref().map(|token| self.token(token, message)),
+        }
+    }
+
+    fn token(&self, token: &Token, message: &Message) -> Value {
+        let page = match message.kind {
+            Kind::PasswordReset | Kind::PasswordChanged => RESET_PAGE,
+            _ => VERIFY_PAGE,
+        };
+        let zone = message
+            .details
+            .timezone
+            .as_deref()
+            .and_then(|zone| zone.parse().ok());
+        let in_words = |at| {
+            EventTime {
+                at,
+                zone: zone.unwrap_or(Tz::UTC),
+            }
+            .in_words()
+        };
+        context! {
+            link => self.links.account.as_ref().map(|site| format!("{site}{page}{}", self.tokens.token(token.id))),
+            code => self.tokens.code(token.id),
+            until => in_words(token.expires_at),
+            code_until => in_words(token.code_until),
+            new_email => token.new_email.clone(),
+            is_new => token.new_email.as_ref() == Some(&message.address),
+        }
     }
 }
 

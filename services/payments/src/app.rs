@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::FromRef;
 use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock, http::InternalClient};
-use runtime::{deliveries::Deliveries, user_directory::UserDirectory};
+use runtime::{deliveries::Deliveries, user_directory::UserDirectory, verified_email::VerifiedEmail};
 
 use crate::{payer_side::PayerSide, razorpay::Razorpay, store::Store};
 
@@ -20,6 +20,8 @@ pub struct App {
     pub clock: Clock,
     /// The events service.
     pub events: InternalClient,
+    /// Who may pay.
+    pub verified_email: VerifiedEmail,
     /// Looks the payers up.
     pub directory: UserDirectory,
     /// Razorpay, or its simulator.

@@ -29,7 +29,7 @@ use common::{
 };
 use runtime::{
     deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service,
-    user_directory::UserDirectory,
+    user_directory::UserDirectory, verified_email::VerifiedEmail,
 };
 use shared_state::bus::Topic;
 
@@ -67,6 +67,7 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, razorpay: &str) 
         clock: context.clock.clone(),
         events: client(Service::Events),
         payer_side: payer_side::of(&context.settings, &razorpay, &directory),
+        verified_email: VerifiedEmail::new(&context.settings, directory.clone()),
         directory,
         razorpay,
         default_timezone: context.settings.default_timezone,

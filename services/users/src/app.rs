@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, sessions::Ended};
+use common::{auth::Auth, clock::Clock, mailed_tokens::MailedTokens, sessions::Ended};
 use shared_state::Shared;
 
 use crate::{
@@ -34,6 +34,8 @@ pub struct App {
     pub lifetimes: Lifetimes,
     /// Derives refresh tokens.
     pub successors: Successors,
+    /// Derives and recognises mailed tokens.
+    pub mailed_tokens: Arc<MailedTokens>,
     /// Whether passwords on the list of common ones are refused.
     pub refuse_common_passwords: bool,
 }

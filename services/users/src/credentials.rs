@@ -4,10 +4,58 @@ use common::problem::ApiError;
 
 use crate::{
     app::App,
-    domain::{Password, PasswordHash},
+    domain::{Account, Email, Password, PasswordHash},
     hashing::{Kernel, KernelError},
     limits::Guesses,
 };
+
+/// An address that somebody says to have an account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimedEmail {
+    email: Email,
+    /// The form in which an earlier release may have kept it.
+    earlier: Option<Email>,
+}
+
+impl ClaimedEmail {
+    /// Reads an address, also one that only earlier releases took.
+    ///
+    /// # Errors
+    /// The rest of the sentence "`email` ...".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match (Email::parse(text), Email::as_typed(text)) {
+            (Ok(email), earlier) => Ok(Self { email, earlier }),
+            (Err(_), Some(earlier)) => Ok(Self {
+                email: earlier.clone(),
+                earlier: Some(earlier),
+            }),
+            (Err(why), None) => Err(why),
+        }
+    }
+
+    /// The form by which it is counted.
+    pub fn canonical(&self) -> &Email {
+        &self.email
+    }
+
+    /// All of its forms, the most probable one last.
+    pub fn forms(&self) -> impl Iterator<Item = &Email> {
+        self.earlier.iter().chain(std::iter::once(&self.email))
+    }
+
+    /// Its account. Two accounts of an earlier release may be one mailbox: each is found by the form it was signed up with.
+    ///
+    /// # Errors
+    /// A storage error.
+    pub async fn account(&self, app: &App) -> Result<Option<Account>, ApiError> {
+        for email in self.forms() {
+            if let Some(account) = app.store.by_email(email).await? {
+                return Ok(Some(account));
+            }
+        }
+        Ok(None)
+    }
+}
 
 /// What came of comparing a password.
 pub enum PasswordVerdict {

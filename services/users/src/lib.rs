@@ -12,6 +12,8 @@ mod handlers;
 mod hashing;
 mod internal;
 mod limits;
+mod mailed;
+mod pages;
 mod routes;
 mod second_factor;
 mod signed_in;
@@ -25,11 +27,12 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use common::{
     http::{InternalClient, Pipeline, Upstream},
+    mailed_tokens::MailedTokens,
     metrics::Gauge,
     services::Service,
     store::Ping,
 };
-use runtime::{process::Context, service};
+use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service};
 
 use crate::{
     app::App,
@@ -48,11 +51,11 @@ pub mod schema {
 /// What the key of refresh tokens is derived for.
 const REFRESH_TOKENS: &str = "refresh tokens v1";
 
-/// Builds the service: opens its store, starts its hashing threads and puts its routes into one pipeline.
+/// Builds the service: opens its store, starts its hashing threads and its relay, and puts its routes into one pipeline.
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn build(context: &Context) -> Result<Pipeline, String> {
+pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
     let store = store::open(context).await?;
     if let Err(error) = addresses::unify(&*store).await {
         // Sign-in finds them in their earlier form too; the next start tries again.
@@ -60,17 +63,29 @@ pub async fn build(context: &Context) -> Result<Pipeline, String> {
     }
     let hashing = Hashing::start(Bounds::default())
         .map_err(|error| format!("the threads that hash passwords could not be started: {error}."))?;
-    let pipeline = assemble(context, store, hashing);
+    let auth = context.auth(Service::Users.name());
+    let wake = store.wake_signal();
+    let no_deliveries = |_| Deliveries::default();
+    let outbox = service::start_relays(
+        context,
+        Service::Users,
+        &auth,
+        peers,
+        &store.outbox(),
+        &wake,
+        no_deliveries,
+    );
+    let pipeline = assemble(context, store, hashing, outbox);
     // Another process of this service may end sessions too, so it polls itself as the other services poll it.
     let (me, slot) = Upstream::local();
     // The slot is new and set here only.
     let _ = slot.set(pipeline.clone());
-    let me = InternalClient::new(me, context.auth(Service::Users.name()), Service::Users.name());
+    let me = InternalClient::new(me, auth, Service::Users.name());
     context.follow_sessions(me).await;
     Ok(pipeline)
 }
 
-fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipeline {
+fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing, outbox: OutboxGauge) -> Pipeline {
     let settings = &context.settings;
     let auth = context.auth(Service::Users.name());
     // The settings are bounded by a year.
@@ -93,12 +108,13 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing) -> Pipel
             absolute: seconds(settings.refresh_lifetime),
         },
         successors: Successors::new(auth.key_for(REFRESH_TOKENS), auth.other_key_for(REFRESH_TOKENS)),
+        mailed_tokens: Arc::new(MailedTokens::new(&auth)),
         refuse_common_passwords: settings.is_production(),
     };
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(HashingGauge(hashing))];
+    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(HashingGauge(hashing)), Box::new(outbox)];
     service::pipeline(context, Service::Users, ping, gauges, routes::router(app))
 }

@@ -12,6 +12,11 @@ use crate::domain::Email;
 
 /// Sign-ups, logins, and refreshes, a minute and address.
 const PER_MINUTE: u32 = 500;
+/// Tokens shown and letters asked for, a minute and address.
+const TOKENS_PER_MINUTE: u32 = 60;
+/// Letters that anybody can have sent to one address, a day.
+const LETTERS_PER_DAY: u32 = 10;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Failed logins per account and address, and wrong codes per account, in [`FAILURE_PERIOD`].
 const FAILURES: u32 = 10;
@@ -25,6 +30,9 @@ pub struct Limits {
     refresh: RateLimit,
     failures: RateLimit,
     second_factors: RateLimit,
+    mailed_tokens: RateLimit,
+    mailed_codes: RateLimit,
+    letters: RateLimit,
 }
 
 impl Limits {
@@ -36,6 +44,9 @@ impl Limits {
             refresh: RateLimit::new(shared, "refresh", PER_MINUTE, MINUTE),
             failures: RateLimit::new(shared, "failures", FAILURES, FAILURE_PERIOD),
             second_factors: RateLimit::new(shared, "second_factors", FAILURES, FAILURE_PERIOD),
+            mailed_tokens: RateLimit::new(shared, "mailed_tokens", TOKENS_PER_MINUTE, MINUTE),
+            mailed_codes: RateLimit::new(shared, "mailed_codes", FAILURES, FAILURE_PERIOD),
+            letters: RateLimit::new(shared, "letters", LETTERS_PER_DAY, DAY),
         }
     }
 
@@ -47,6 +58,9 @@ impl Limits {
             refresh: RateLimit::off(),
             failures: RateLimit::off(),
             second_factors: RateLimit::off(),
+            mailed_tokens: RateLimit::off(),
+            mailed_codes: RateLimit::off(),
+            letters: RateLimit::off(),
         }
     }
 
@@ -87,6 +101,37 @@ impl Limits {
         })
     }
 
+    /// Counts a mailed token that is shown, or asked for.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn mailed_token(&self, address: IpAddr) -> Result<(), ApiError> {
+        let taken = self.mailed_tokens.take(&network(address).to_string()).await;
+        taken.map_err(|wait| too_many(wait, "Too many tries from this address. Please try again later."))
+    }
+
+    /// Counts a letter that somebody has sent to this address, whether or not it has an account.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn letter_to(&self, email: &Email) -> Result<(), ApiError> {
+        let taken = self.letters.take(email.as_str()).await;
+        taken.map_err(|wait| {
+            too_many(
+                wait,
+                "Too many letters to this e-mail address. Please try again later.",
+            )
+        })
+    }
+
+    /// The guesses at codes that were mailed to one address.
+    pub fn mailed_codes(&self, email: &Email) -> CodeGuesses {
+        CodeGuesses {
+            codes: self.mailed_codes.clone(),
+            key: email.as_str().to_owned(),
+        }
+    }
+
     /// The guesses at one account's second factor.
     pub fn second_factors(&self, user: UserId) -> CodeGuesses {
         CodeGuesses {
@@ -105,8 +150,8 @@ impl Limits {
     }
 }
 
-/// The codes that were shown as one account's second factor since the last right one, from anywhere: whoever guesses them
-/// has the password already.
+/// The codes that were shown since the last right one, from anywhere: as one account's second factor, where whoever guesses
+/// has the password already, or as mailed to one address.
 pub struct CodeGuesses {
     codes: RateLimit,
     key: String,

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use common::services::Service;
+use runtime::peers::Peers;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -11,7 +12,8 @@ const ABOUT: &str = "Accounts, sign-up, login and user look-ups.";
 
 fn main() -> ExitCode {
     runtime::process::run("users", ABOUT, |context| async move {
-        let pipeline = users::build(&context).await?;
+        let peers = Peers::remote(&context.settings)?;
+        let pipeline = users::build(&context, &peers).await?;
         let address = context
             .serve(Service::Users.port(&context.settings), pipeline)
             .await?;

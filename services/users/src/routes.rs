@@ -1,12 +1,15 @@
 //! The table of routes.
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 use common::sessions;
 use runtime::user_directory;
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, docs::Document, handlers, internal};
+use crate::{app::App, docs::Document, handlers, internal, pages};
 
 /// Everything that is the service's own, and the document of what is public.
 pub fn router(app: App) -> (Router, OpenApi) {
@@ -19,6 +22,11 @@ pub fn router(app: App) -> (Router, OpenApi) {
         .routes(routes!(handlers::sessions::list))
         .routes(routes!(handlers::sessions::end))
         .routes(routes!(handlers::change_password::change_password))
+        .routes(routes!(handlers::forgot_password::forgot_password))
+        .routes(routes!(handlers::reset_password::reset_password))
+        .routes(routes!(handlers::change_email::change_email))
+        .routes(routes!(handlers::verify_email::verify_email))
+        .routes(routes!(handlers::send_verification::send_verification))
         .routes(routes!(
             handlers::propose_totp::propose_totp,
             handlers::remove_totp::remove_totp
@@ -29,6 +37,8 @@ pub fn router(app: App) -> (Router, OpenApi) {
     (
         router
             .route(user_directory::PATH, post(internal::lookup::lookup))
+            .route("/verify-email", get(pages::verify_email))
+            .route("/reset-password", get(pages::reset_password))
             .route(sessions::PATH, post(internal::ended_sessions::ended_sessions))
             .with_state(app),
         document,

@@ -46,6 +46,9 @@ pub struct SignedIn {
     #[schema(value_type = String, format = "uuid", example = "019aa2f4-7c1e-7d3a-9b60-1f2e3d4c5b6a")]
     user_id: UserId,
     role: Role,
+    /// Whether the account's address was verified.
+    #[schema(example = true)]
+    email_verified: bool,
 }
 
 /// 401 for a sign-in. No bearer token was sent that could be invalid, so the challenge has no `error`.
@@ -135,6 +138,7 @@ pub fn answer(
         refresh_expires_in: (session.refresh_until - now).num_seconds(),
         user_id: user.id,
         role: user.role,
+        email_verified: user.email_verified,
     };
     Ok(private(Json(answer).into_response()))
 }

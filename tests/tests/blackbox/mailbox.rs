@@ -7,10 +7,6 @@ use tests::{Options, PATIENCE, System, Topology, eventually, process::root};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_fit_a_phone_and_leave_the_filter_alone() {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings the browser"))
-    };
     let system = System::start(Topology::One, Options::default()).await;
     let organizer = system.person("organizer").await;
     let (first, second) = (system.person("user").await, system.person("user").await);
@@ -35,15 +31,20 @@ async fn the_pages_fit_a_phone_and_leave_the_filter_alone() {
             .then_some(())
     })
     .await;
+    let token = second.token.as_deref().unwrap();
+    in_a_browser("mailbox.mjs", &[&system.url(), token, event, &second.email]);
+}
+
+/// Runs a script of `tests/tools` that drives a browser.
+pub fn in_a_browser(script: &str, arguments: &[&str]) {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings the browser"))
+    };
     let scratch = tempfile::tempdir().unwrap();
     let output = Command::new(variable("ORGANISE_NODE"))
-        .arg(root().join("tests/tools/mailbox.mjs"))
-        .args([
-            &system.url(),
-            second.token.as_deref().unwrap(),
-            event,
-            &second.email,
-        ])
+        .arg(root().join("tests/tools").join(script))
+        .args(arguments)
         .env("NODE_PATH", variable("ORGANISE_NODE_MODULES"))
         .env("TMPDIR", scratch.path())
         .output()

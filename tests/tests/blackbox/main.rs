@@ -27,6 +27,7 @@ mod openapi;
 mod postman;
 mod races;
 mod readme;
+mod recovery;
 mod redis;
 mod refunds;
 mod replicas;

@@ -58,4 +58,5 @@ golden! {
     PAYMENT_REFUNDED: PaymentRefunded = "payment.refunded",
     HOLD_EXPIRED: HoldExpired = "hold.expired",
     PAYMENT_FAILED: PaymentFailed = "payment.failed",
+    TOKEN_ISSUED: TokenIssued = "token.issued",
 }

@@ -74,7 +74,7 @@ async fn compose(context: &Context, razorpay: &str, wire: &Arc<Wire>) -> Result<
         wired(Leg::Payments, "wire to payments", Service::Payments),
     ]);
     let pipelines = [
-        (Service::Users, users::build(context).await?),
+        (Service::Users, users::build(context, &through_wire).await?),
         (Service::Events, events::build(context, &through_wire).await?),
         (
             Service::Notifications,

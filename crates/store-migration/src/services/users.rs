@@ -1,6 +1,6 @@
 //! What the users service keeps.
 
-use crate::table::{Id, Service, Table};
+use crate::table::{DEAD_LETTERS, Id, LEASES, OUTBOX, Service, Table};
 use common::wire::service;
 
 use ::users::schema;
@@ -13,6 +13,7 @@ pub const SERVICE: Service = Service {
     tables: &[
         Table::new("users", Id::Is("id")),
         Table::new("ended_sessions", Id::Is("id")),
+        Table::new("mailed_tokens", Id::Is("id")),
         Table {
             name: "second_factors",
             id: Id::Is("user_id"),
@@ -25,8 +26,10 @@ pub const SERVICE: Service = Service {
             fields: &[],
             bytes: &["token_hash"],
         },
+        OUTBOX,
+        DEAD_LETTERS,
     ],
-    left: &[],
+    left: &[LEASES],
 };
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use common::{
     schemas::{Amount, KeyParam, Seats, Time, TimeZone},
     time::EventTime,
 };
+use runtime::verified_email::email_not_verified;
 use utoipa::ToSchema;
 
 use crate::{
@@ -118,7 +119,7 @@ pub fn fees(value: Value<'_>) -> Parsed<Paise> {
     Ok(amount)
 }
 
-common::problems!(Problems: organizer_only());
+common::problems!(Problems: organizer_only(), email_not_verified());
 
 /// Create an event.
 #[utoipa::path(
@@ -142,6 +143,7 @@ pub async fn create_event(
     Organizer(caller): Organizer,
     KeyedJson { input, key }: KeyedJson<CreateEvent>,
 ) -> Result<Response, ApiError> {
+    app.verified_email.check(caller.id).await?;
     let zone = input.timezone.unwrap_or(app.default_timezone);
     let parse =
         |field, text: &str| EventTime::parse(text, zone).map_err(|why| ApiError::invalid_field(field, why));

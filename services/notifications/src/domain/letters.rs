@@ -4,15 +4,16 @@ use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
     ids::{EventId, MessageId, PaymentId, RegistrationId},
+    mailed_tokens::CODE_LIFE,
     wire::{
-        EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
-        RegistrationConfirmed, RegistrationEnded, UserCard,
+        AccountLetter, EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
+        RegistrationConfirmed, RegistrationEnded, TokenIssued, UserCard,
     },
 };
 use uuid::Uuid;
 
 use super::{
-    message::{Channel, Details, Kind, Letter},
+    message::{Channel, Details, Kind, Letter, Token},
     reminder,
 };
 
@@ -166,7 +167,7 @@ impl Reach {
         let letter = |channel, address: &str, details| Letter {
             id: MessageId::new(),
             user_id: card.user_id,
-            event_id: about.event_id,
+            event_id: Some(about.event_id),
             occurrence: about.occurrence,
             kind,
             channel,
@@ -208,6 +209,44 @@ impl<'a> About<'a> {
             not_before: None,
             not_after: None,
         }
+    }
+}
+
+/// The letter that brings a token. By e-mail only: it proves that the address is read.
+pub fn with_token(fact: &TokenIssued) -> Letter {
+    let kind = match fact.letter {
+        AccountLetter::VerifyEmail | AccountLetter::ChangeEmail => Kind::VerifyEmail,
+        AccountLetter::EmailChanged => Kind::EmailChanged,
+        AccountLetter::PasswordReset => Kind::PasswordReset,
+        AccountLetter::PasswordChanged => Kind::PasswordChanged,
+    };
+    let token = Token {
+        id: fact.token_id,
+        expires_at: fact.expires_at,
+        code_until: fact.issued_at + CODE_LIFE,
+        new_email: fact.new_email.clone(),
+    };
+    Letter {
+        id: MessageId::new(),
+        user_id: fact.user_id,
+        event_id: None,
+        occurrence: fact.token_id,
+        kind,
+        channel: Channel::Email,
+        schedule_version: 0,
+        address: fact.email.clone(),
+        name: fact.name.clone(),
+        details: Details {
+            timezone: fact.timezone.clone(),
+            token: Some(token),
+            ..Details::default()
+        },
+        not_before: None,
+        // A letter about what has happened is of use without its token, too.
+        not_after: match fact.letter {
+            AccountLetter::PasswordChanged => None,
+            _ => Some(fact.expires_at),
+        },
     }
 }
 

@@ -66,6 +66,14 @@ named! {
         RegistrationCancelled = "registration_cancelled",
         /// Your money is on its way back.
         PaymentRefunded = "payment_refunded",
+        /// Confirm that an e-mail address is yours.
+        VerifyEmail = "verify_email",
+        /// The address of your account is to be another one, or is.
+        EmailChanged = "email_changed",
+        /// Set another password.
+        PasswordReset = "password_reset",
+        /// Your password is another one.
+        PasswordChanged = "password_changed",
     }
 }
 
@@ -137,6 +145,23 @@ pub struct Details {
     /// The event as the recipient was last notified of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<EventFacts>,
+    /// What brings the recipient's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
+}
+
+/// A token in a letter about an account. The token itself is derived when the letter is rendered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Token {
+    /// What it is derived from.
+    pub id: Uuid,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+    /// Until when its code is.
+    pub code_until: Timestamp,
+    /// The address that the account is to have, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_email: Option<String>,
 }
 
 /// A message about to be stored.
@@ -146,9 +171,9 @@ pub struct Letter {
     pub id: MessageId,
     /// The recipient.
     pub user_id: UserId,
-    /// The event it is about.
-    pub event_id: EventId,
-    /// The registration it is about, or the payment. With kind, channel and schedule version it makes the message
+    /// The event it is about, if any.
+    pub event_id: Option<EventId>,
+    /// The registration it is about, or the payment or token. With kind, channel and schedule version it makes the message
     /// unique. It stands for user and event: an attendee who cancels and registers again is notified again.
     pub occurrence: Uuid,
     /// What it is about.
@@ -176,9 +201,9 @@ pub struct Message {
     pub id: MessageId,
     /// The recipient.
     pub user_id: UserId,
-    /// The event it is about.
-    pub event_id: EventId,
-    /// The registration it is about, or the payment.
+    /// The event it is about, if any.
+    pub event_id: Option<EventId>,
+    /// The registration it is about, or the payment or token.
     pub occurrence: Uuid,
     /// What it is about.
     pub kind: Kind,

@@ -25,15 +25,15 @@ pub struct Notification {
     message_id: String,
     /// `ticket` (which is the confirmation too; earlier releases sent a `registration_confirmed` before it),
     /// `reminder_24h`, `reminder_3h`, `event_updated`, `event_cancelled`, `registration_cancelled`, `hold_expired`,
-    /// `payment_failed` or `payment_refunded`.
+    /// `payment_failed`, `payment_refunded`, `verify_email`, `email_changed`, `password_reset` or `password_changed`.
     #[schema(value_type = Kind, example = "ticket")]
     kind: &'static str,
     /// Which way it goes.
     #[schema(value_type = Channel, example = "email")]
     channel: &'static str,
-    /// The event it is about.
-    #[schema(format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
-    event_id: String,
+    /// The event it is about; null: it is about your account.
+    #[schema(required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
+    event_id: Option<String>,
     /// `queued`, `sending`, `sent`, `failed`, or `dropped` when it was not needed any more.
     #[schema(value_type = Status, example = "sent")]
     status: &'static str,
@@ -51,7 +51,7 @@ impl From<&Entry> for Notification {
             message_id: entry.id.to_string(),
             kind: entry.kind.name(),
             channel: entry.channel.name(),
-            event_id: entry.event_id.to_string(),
+            event_id: entry.event_id.map(|id| id.to_string()),
             status: entry.status.name(),
             created_at: utc(entry.created_at),
             sent_at: entry.sent_at.map(utc),

@@ -13,14 +13,14 @@ use common::{
     subscriber::{self, Incoming, Subscriber},
     wire::{
         EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed, RegistrationEnded,
-        UserCard, kind,
+        TokenIssued, UserCard, kind,
     },
 };
 use uuid::Uuid;
 
 use crate::{
     app::{App, Parts},
-    domain::letters::{Reach, notice_of_end},
+    domain::letters::{Reach, notice_of_end, with_token},
     store::{Change, Intake},
 };
 
@@ -41,6 +41,7 @@ pub enum Fact {
     Refunded(Box<PaymentRefunded>),
     HoldExpired(Box<HoldExpired>),
     PaymentFailed(Box<PaymentFailed>),
+    TokenIssued(Box<TokenIssued>),
 }
 
 impl subscriber::Fact for Fact {
@@ -52,18 +53,20 @@ impl subscriber::Fact for Fact {
             kind::PAYMENT_REFUNDED => event.data().map(|fact| Self::Refunded(Box::new(fact))),
             kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
+            kind::TOKEN_ISSUED => event.data().map(|fact| Self::TokenIssued(Box::new(fact))),
             _ => Err(event.unknown_kind()),
         }
     }
 }
 
 impl Fact {
-    /// The user to notify, if any.
+    /// The user to look up, if any.
     fn reader(&self) -> Option<UserId> {
         match self {
             Self::Confirmed(fact) => Some(fact.user_id),
             Self::Ended(fact) => notice_of_end(fact).map(|_| fact.user_id),
-            Self::Changed(_) => None,
+            // A token goes to the address that it was issued for, whatever the account's is.
+            Self::Changed(_) | Self::TokenIssued(_) => None,
             Self::Refunded(fact) => Some(fact.user_id),
             Self::HoldExpired(fact) => Some(fact.user_id),
             Self::PaymentFailed(fact) => Some(fact.user_id),
@@ -90,6 +93,9 @@ impl Fact {
                 facts: fact.event,
             },
             Self::Changed(facts) => Change::EventChanged(*facts),
+            Self::TokenIssued(fact) => Change::Told {
+                letters: vec![with_token(&fact)],
+            },
             Self::Refunded(fact) => match card {
                 Some(card) => Change::Told {
                     letters: reach.refunded(&fact, card),

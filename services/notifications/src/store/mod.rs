@@ -30,6 +30,16 @@ mod table {
     pub const SCHEDULES: &str = "notifications.schedules";
 }
 
+/// How a message that is about no event is stored: under an id that no event has.
+fn stored_event(event: Option<EventId>) -> EventId {
+    event.unwrap_or(EventId(Uuid::nil()))
+}
+
+/// The event of a stored message.
+fn event_of(stored: EventId) -> Option<EventId> {
+    (!stored.0.is_nil()).then_some(stored)
+}
+
 /// Letters that are void once the registration has ended.
 const WITHDRAWN_AT_END: [Kind; 5] = [
     Kind::Reminder24h,
@@ -238,8 +248,8 @@ pub enum Tried {
 pub struct Entry {
     /// The message.
     pub id: MessageId,
-    /// The event it is about.
-    pub event_id: EventId,
+    /// The event it is about, if any.
+    pub event_id: Option<EventId>,
     /// What it is about.
     pub kind: Kind,
     /// The way it takes.

@@ -13,6 +13,7 @@ use common::{
     clock::{Clock, Timestamp, from_millis},
     http::{InternalClient, Pipeline},
     ids::{EventId, RegistrationId, TicketId, UserId, new_id},
+    mailed_tokens::MailedTokens,
     money::Paise,
     outbox::{self, CloudEvent, Receipt, ReceiptStatus},
     settings::Settings,
@@ -110,7 +111,11 @@ impl Lab {
         );
         let (directory, writer) = (
             UserDirectory::new(client, Shared::in_process(), self.clock.clone()),
-            Writer::new(Links::default()).unwrap(),
+            Writer::new(
+                Links::default(),
+                MailedTokens::new(&context.auth(service::NOTIFICATIONS)),
+            )
+            .unwrap(),
         );
         Arc::new(Parts::new(
             store,

@@ -48,6 +48,7 @@ impl Users {
             name: name.map(str::to_owned),
             phone: phone.map(str::to_owned),
             timezone: None,
+            email_verified: false,
         };
         self.0.cards.lock().insert(user_id, card);
         user_id

@@ -16,6 +16,7 @@ use common::{
     schemas::{Amount, KeyParam},
     wire::RefundReason,
 };
+use runtime::verified_email::email_not_verified;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -162,6 +163,7 @@ common::problems!(
     payment_failed("insufficient_fund", "The account does not have enough money.")
         .with("payment_id", "019309a2-0000-7000-8000-000000000005"),
     not_your_payment(),
+    email_not_verified(),
     // The errors of the events service, with its texts.
     event_not_found(),
     ApiError::conflict("event_cancelled", "This event was cancelled."),
@@ -206,6 +208,7 @@ pub async fn process_payment(
     if input.user_id != caller.id {
         return Err(not_your_payment());
     }
+    app.verified_email.check(caller.id).await?;
     let instrument = input.payment_details.unwrap_or_default();
     if !app.payer_side.takes_instruments() && instrument != Instrument::default() {
         let why = "is for the simulator only: Razorpay asks the payer itself, and card numbers are never accepted here";

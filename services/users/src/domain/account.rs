@@ -12,6 +12,8 @@ pub struct User {
     pub id: UserId,
     /// The account's e-mail address; no two accounts share one.
     pub email: Email,
+    /// Whether the user has proved to read what is sent there.
+    pub email_verified: bool,
     /// The account's role.
     pub role: Role,
     /// The display name.

@@ -3,6 +3,7 @@
 mod account;
 mod email;
 mod locale;
+mod mailed_token;
 mod password;
 mod phone;
 mod second_factor;
@@ -11,6 +12,7 @@ mod session;
 pub use account::{Account, Details, User};
 pub use email::Email;
 pub use locale::Locale;
+pub use mailed_token::{Forgotten, MailedToken, Purpose};
 pub use password::{Password, PasswordHash};
 pub use phone::Phone;
 pub use second_factor::{RECOVERY_CODES, RecoveryHash, SecondFactor, Shown, TotpSecret, recovery_code};

@@ -12,6 +12,7 @@ use common::{
     fields::{Fields, FromFields},
     http::pipeline::private,
     problem::ApiError,
+    wire::AccountLetter,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,7 +23,7 @@ use crate::{
     credentials::{PasswordVerdict, judge},
     domain::{Password, PasswordHash},
     hashing::{Kernel, KernelError},
-    signed_in,
+    mailed, signed_in,
     store::PasswordChange,
 };
 
@@ -103,12 +104,14 @@ pub async fn change_password(
             PasswordVerdict::Right { .. } => Ok::<_, KernelError>(Ok(kernel.hash(&password)?)),
         };
         let new: PasswordHash = app.hashing.run(work).await??;
+        let (user, now) = (&account.user, app.clock.now());
         let change = PasswordChange {
             user: caller.id,
             old: account.password_hash,
             new,
             keep: caller.session,
-            at: app.clock.now(),
+            at: now,
+            issue: mailed::issue(user, AccountLetter::PasswordChanged, &user.email, None, now),
         };
         let Some(ended) = app.store.change_password(change).await? else {
             continue;

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    credentials::{PasswordVerdict, judge},
-    domain::{Account, Email, Password, PasswordHash, Shown},
+    credentials::{ClaimedEmail, PasswordVerdict, judge},
+    domain::{Account, Password, PasswordHash, Shown},
     second_factor::{self, totp_invalid, totp_required},
     signed_in::{self, CallingDevice, SignedIn},
 };
@@ -28,10 +28,7 @@ const TRIES: u32 = 3;
 #[derive(ToSchema)]
 pub struct Login {
     #[schema(value_type = String, format = "email", example = "asha@example.org")]
-    email: Email,
-    /// The form in which an earlier release may have kept the address.
-    #[schema(ignore)]
-    earlier: Option<Email>,
+    email: ClaimedEmail,
     #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
     password: Password,
     /// With a second factor: the current code of the app, or a recovery code.
@@ -41,20 +38,11 @@ pub struct Login {
 
 impl FromFields for Login {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        let email = fields.required("email", |value| {
-            let text = value.string()?;
-            match (Email::parse(&text), Email::as_typed(&text)) {
-                (Ok(email), earlier) => Ok((email, earlier)),
-                (Err(_), Some(earlier)) => Ok((earlier.clone(), Some(earlier))),
-                (Err(why), None) => Err(why.to_owned()),
-            }
-        });
+        let email = fields.required("email", |value| Ok(ClaimedEmail::parse(&value.string()?)?));
         let password = fields.required("password", |value| value.string().map(Password::claimed));
         let totp = fields.optional("totp", |value| value.string());
-        let (email, earlier) = email?;
         Some(Self {
-            email,
-            earlier,
+            email: email?,
             password: password?,
             // Forms send fields that were left empty.
             totp: totp.as_deref().filter(|code| !code.is_empty()).map(Shown::read),
@@ -84,12 +72,12 @@ pub async fn login(
     extract::Json(input): extract::Json<Login>,
 ) -> Result<Response, ApiError> {
     app.limits.login(address).await?;
-    let guesses = app.limits.guesses(&input.email, address);
+    let guesses = app.limits.guesses(input.email.canonical(), address);
     guesses.check().await?;
     let password = Arc::new(input.password);
     let mut passed = false;
     for _ in 0..TRIES {
-        let account = find(&app, &input.email, input.earlier.as_ref()).await?;
+        let account = input.email.account(&app).await?;
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let (guesses, password) = (guesses.clone(), password.clone());
         let verdict = app
@@ -122,16 +110,6 @@ pub async fn login(
     Err(ApiError::unavailable(
         "The password is being changed by other requests. Please try again.",
     ))
-}
-
-/// Two accounts of an earlier release may be one mailbox: each is found by the form it was signed up with.
-async fn find(app: &App, email: &Email, earlier: Option<&Email>) -> Result<Option<Account>, ApiError> {
-    if let Some(earlier) = earlier
-        && let Some(account) = app.store.by_email(earlier).await?
-    {
-        return Ok(Some(account));
-    }
-    Ok(app.store.by_email(email).await?)
 }
 
 /// Stores a hash of today's cost, and gives the one that is stored then. The login stands without it: the next one tries

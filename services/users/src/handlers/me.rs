@@ -22,6 +22,9 @@ pub struct Me {
     user_id: UserId,
     #[schema(format = "email", example = "asha@example.org")]
     email: String,
+    /// Whether you have proved to read what is sent there.
+    #[schema(example = true)]
+    email_verified: bool,
     role: Role,
     #[schema(required = true, example = "Asha Rao")]
     name: Option<String>,
@@ -53,6 +56,7 @@ impl Me {
             totp: factor.is_some_and(|factor| factor.confirmed),
             user_id: user.id,
             email: user.email.as_str().to_owned(),
+            email_verified: user.email_verified,
             role: user.role,
             name: user.name,
             phone: user.phone.as_ref().map(Phone::as_str).map(str::to_owned),

@@ -1,7 +1,9 @@
 //! The public endpoints, one per file.
 
+pub mod change_email;
 pub mod change_password;
 pub mod confirm_totp;
+pub mod forgot_password;
 pub mod login;
 pub mod logout;
 pub mod me;
@@ -9,5 +11,8 @@ pub mod propose_totp;
 pub mod refresh;
 pub mod register;
 pub mod remove_totp;
+pub mod reset_password;
+pub mod send_verification;
 pub mod sessions;
 pub mod update_me;
+pub mod verify_email;

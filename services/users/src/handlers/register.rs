@@ -16,6 +16,7 @@ use common::{
     ids::UserId,
     problem::ApiError,
     schemas,
+    wire::AccountLetter,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,6 +24,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     domain::{Account, Email, Locale, Password, Phone, User},
+    mailed,
     store::InsertError,
 };
 
@@ -89,6 +91,9 @@ pub struct RegisteredUser {
     /// In the form in which it is kept.
     #[schema(format = "email", example = "asha@example.org")]
     email: String,
+    /// A letter to verify it is on its way.
+    #[schema(example = false)]
+    email_verified: bool,
 }
 
 /// `organiser` is `organizer`.
@@ -101,7 +106,8 @@ enum RoleInput {
     User,
 }
 
-fn email_taken() -> ApiError {
+/// 409.
+pub fn email_taken() -> ApiError {
     ApiError::conflict(
         "email_taken",
         "This e-mail address has an account already; log in instead.",
@@ -150,6 +156,7 @@ pub async fn register(
     let user = User {
         id: UserId::new(),
         email: input.email,
+        email_verified: false,
         role: input.role,
         name: input.name,
         phone: input.phone,
@@ -162,9 +169,12 @@ pub async fn register(
         user_id: user.id,
         role: user.role,
         email: user.email.as_str().to_owned(),
+        email_verified: user.email_verified,
     };
+    let letter = AccountLetter::VerifyEmail;
+    let issue = mailed::issue(&user, letter, &user.email, None, user.created_at);
     app.store
-        .insert(Account { user, password_hash })
+        .insert(Account { user, password_hash }, Some(issue))
         .await
         .map_err(|error| match error {
             InsertError::EmailTaken => email_taken(),

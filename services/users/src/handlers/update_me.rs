@@ -52,9 +52,13 @@ impl FromFields for Details {
             fields.error("body", format!("must change at least one of {}", ALL.join(", ")));
         }
         // Obeying nothing of a request to change one's password would look like having changed it.
-        for name in ["email", "password", "role"] {
+        for (name, why) in [
+            ("email", "is changed by POST /api/users/email/change"),
+            ("password", "is changed by POST /api/users/password/change"),
+            ("role", "cannot be changed: it stays as it was at sign-up"),
+        ] {
             if fields.has(name) {
-                fields.error(name, "cannot be changed here: it stays as it was at sign-up");
+                fields.error(name, why);
             }
         }
         Some(Self {

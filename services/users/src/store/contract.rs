@@ -6,10 +6,11 @@ use common::{auth::Role, clock::from_millis, ids::UserId, wire::UserCard};
 use futures_util::future::join_all;
 use test_kit::damage::{Bad, Damage, Damager};
 
+mod mailed_tokens;
 mod second_factors;
 mod sessions;
 
-pub use self::{second_factors::*, sessions::*};
+pub use self::{mailed_tokens::*, second_factors::*, sessions::*};
 
 use super::{InsertError, Store};
 use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
@@ -43,6 +44,13 @@ macro_rules! store_contract {
             a_new_password_ends_the_other_sessions,
             a_second_factor_counts_when_it_is_confirmed,
             each_code_is_used_once,
+            a_token_comes_with_its_message,
+            a_newer_token_takes_the_place_of_an_older_one,
+            of_many_uses_of_a_token_one_counts,
+            a_reset_changes_the_password_and_ends_all_sessions,
+            an_address_changes_and_changes_back,
+            an_address_that_was_taken_meanwhile_is_not_given_twice,
+            tokens_of_nobody_and_expired_ones_go,
             an_address_gets_its_one_form,
             a_store_answers,
         );
@@ -117,7 +125,7 @@ pub async fn an_address_gets_its_one_form(store: &impl Store) {
         &younger,
         &no_name,
     ] {
-        store.insert(account.clone()).await.unwrap();
+        store.insert(account.clone(), None).await.unwrap();
     }
     let (mut found, mut after) = (Vec::new(), None);
     loop {
@@ -174,6 +182,7 @@ fn account(address: &str) -> Account {
         user: User {
             id: UserId::new(),
             email: email(address),
+            email_verified: false,
             role: Role::Organizer,
             name: Some("Asha Rao".to_owned()),
             phone: Some(Phone::parse("+919876543210").unwrap()),
@@ -186,7 +195,7 @@ fn account(address: &str) -> Account {
 }
 
 async fn add(store: &dyn Store, account: &Account) {
-    store.insert(account.clone()).await.unwrap();
+    store.insert(account.clone(), None).await.unwrap();
 }
 
 pub async fn an_account_is_found_as_it_was_added(store: &dyn Store) {
@@ -218,6 +227,7 @@ pub async fn what_is_not_given_is_not_there(store: &dyn Store) {
         name: None,
         phone: None,
         timezone: None,
+        email_verified: false,
     };
     assert_eq!(cards, [card]);
 }
@@ -225,7 +235,7 @@ pub async fn what_is_not_given_is_not_there(store: &dyn Store) {
 pub async fn an_address_has_one_account(store: &dyn Store) {
     let first = account("asha@example.org");
     add(store, &first).await;
-    let again = store.insert(account(" Asha@Example.org ")).await;
+    let again = store.insert(account(" Asha@Example.org "), None).await;
     assert!(matches!(again, Err(InsertError::EmailTaken)), "{again:?}");
     assert_eq!(store.by_email(&first.user.email).await.unwrap(), Some(first));
     // Addresses that only begin alike are others.
@@ -235,7 +245,7 @@ pub async fn an_address_has_one_account(store: &dyn Store) {
 
 pub async fn of_many_at_once_one_gets_the_address(store: &dyn Store) {
     let accounts: Vec<Account> = (0..20).map(|_| account("asha@example.org")).collect();
-    let results = join_all(accounts.iter().map(|account| store.insert(account.clone()))).await;
+    let results = join_all(accounts.iter().map(|account| store.insert(account.clone(), None))).await;
     let winners: Vec<&Account> = accounts
         .iter()
         .zip(&results)
@@ -406,7 +416,7 @@ pub async fn an_unreadable_account_is_left_out_of_lists(store: &dyn Store, damag
     let mut users = Vec::new();
     for name in ["one", "two", "three"] {
         let account = account(&format!("{name}@m\u{fc}nchen.de"));
-        store.insert(account.clone()).await.unwrap();
+        store.insert(account.clone(), None).await.unwrap();
         users.push(account.user.id);
     }
     damager(Damage {

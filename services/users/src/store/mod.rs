@@ -15,14 +15,17 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::UserId,
+    outbox::{NewMessage, OutboxStore},
     store::StoreError,
     wire::{EndedSession, UserCard, service},
+    workers::WakeSignal,
 };
 use runtime::process::Context;
 use uuid::Uuid;
 
 use crate::domain::{
-    Account, Details, Email, PasswordHash, RecoveryHash, Rotation, SecondFactor, Session, TotpSecret, User,
+    Account, Details, Email, MailedToken, PasswordHash, RecoveryHash, Rotation, SecondFactor, Session,
+    TotpSecret, User,
 };
 
 /// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up; likewise
@@ -31,6 +34,7 @@ const TIDIED: usize = 100;
 
 /// The tables as the log and figures name them.
 mod table {
+    pub const MAILED_TOKENS: &str = "users.mailed_tokens";
     pub const ENDED_SESSIONS: &str = "users.ended_sessions";
     pub const SESSIONS: &str = "users.sessions";
     pub const USERS: &str = "users.users";
@@ -47,8 +51,38 @@ pub enum InsertError {
     Store(#[from] StoreError),
 }
 
+/// A mailed token about to be stored, in place of earlier ones of its purpose where they are void then.
+pub struct Issue {
+    /// The token.
+    pub token: MailedToken,
+    /// What has it mailed; `None`: nobody is to get it.
+    pub message: Option<NewMessage>,
+}
+
+/// The use of a mailed token.
+pub struct Redemption {
+    /// The token.
+    pub token: Uuid,
+    /// With a token that resets a password, and only then: the hash of the new one.
+    pub password: Option<PasswordHash>,
+    /// To be issued with it.
+    pub issue: Option<Issue>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What the use of a mailed token has come to.
+#[derive(Debug)]
+pub enum Redeemed {
+    /// The user as it is now, and the sessions that have ended.
+    Done(User, Vec<EndedSession>),
+    /// There is no such token any more, or it is good for something else.
+    Void,
+    /// Another account has the address.
+    EmailTaken,
+}
+
 /// A change of a password.
-#[derive(Clone, Debug)]
 pub struct PasswordChange {
     /// Whose.
     pub user: UserId,
@@ -60,13 +94,16 @@ pub struct PasswordChange {
     pub keep: Uuid,
     /// When.
     pub at: Timestamp,
+    /// To be issued with it.
+    pub issue: Issue,
 }
 
 /// The accounts. Each method is one atomic decision; a change is durable when it returns.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Adds an account, unless its address has one. Of several at once with one address exactly one is added.
-    async fn insert(&self, account: Account) -> Result<(), InsertError>;
+    /// Adds an account with the token that is mailed to it, unless its address has one. Of several at once with one address
+    /// exactly one is added.
+    async fn insert(&self, account: Account, issue: Option<Issue>) -> Result<(), InsertError>;
 
     /// The account of an address.
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError>;
@@ -102,8 +139,20 @@ pub trait Store: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Replaces a password's hash, if it still is the old one, and ends all of the user's sessions but one, both or neither.
-    /// Gives the sessions that it ended, or `None` when the hash is another.
+    /// Gives the sessions that it ended, or `None` when the hash is another. A change of the address that is pending is off.
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<EndedSession>>, StoreError>;
+
+    /// Issues tokens, all or none. Up to [`TIDIED`] that have expired go with them, so that they never pile up.
+    async fn issue(&self, issues: Vec<Issue>) -> Result<(), StoreError>;
+
+    /// A mailed token that has been neither used nor replaced.
+    async fn mailed_token(&self, id: Uuid) -> Result<Option<MailedToken>, StoreError>;
+
+    /// Those that were mailed to an address, newest first.
+    async fn mailed_tokens(&self, email: &Email) -> Result<Vec<MailedToken>, StoreError>;
+
+    /// Uses a mailed token, once, with all of its effect ([`MailedToken::effect`]).
+    async fn redeem(&self, redemption: Redemption) -> Result<Redeemed, StoreError>;
 
     /// Changes a user's details; gives the user as it is now, if there is one.
     async fn update_details(&self, user: UserId, details: Details) -> Result<Option<User>, StoreError>;
@@ -167,6 +216,12 @@ pub trait Store: Send + Sync {
         after: Option<(Timestamp, Uuid)>,
         limit: usize,
     ) -> Result<Vec<EndedSession>, StoreError>;
+
+    /// The outbox.
+    fn outbox(&self) -> Arc<dyn OutboxStore>;
+
+    /// The wake signal, sent after a commit that may have stored messages.
+    fn wake_signal(&self) -> WakeSignal;
 
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -1,5 +1,7 @@
 //! Production's store.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
@@ -7,18 +9,27 @@ use common::{
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
     ids::UserId,
+    outbox::OutboxStore,
+    services::Service,
     store::StoreError,
     wire::{EndedSession, UserCard},
+    workers::WakeSignal,
 };
-use futures_util::FutureExt;
-use mongo_store::{Collection, DocumentExt, Index, Mongo, Tx, date, sift, uuid, uuids};
+use futures_util::{FutureExt, future::BoxFuture};
+use mongo_store::{
+    Collection, DocumentExt, Index, Mongo, Tx, date, lease,
+    outbox::{self, MongoOutbox},
+    sift, uuid, uuids,
+};
 use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use uuid::Uuid;
 
-use super::{InsertError, PasswordChange, Store, TIDIED, table};
+mod mailed_tokens;
+
+use super::{InsertError, Issue, PasswordChange, Redeemed, Redemption, Store, TIDIED, table};
 use crate::domain::{
-    Account, Details, Device, Email, Locale, PasswordHash, Phone, RecoveryHash, Rotation, SecondFactor,
-    Session, TokenHash, TotpSecret, User,
+    Account, Details, Device, Email, Locale, MailedToken, PasswordHash, Phone, Purpose, RecoveryHash,
+    Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
 };
 
 const USERS: &str = "users";
@@ -35,9 +46,10 @@ pub const COLLECTIONS: &[Collection] = &[
             ("password_hash", "string"), // PHC string
             ("role", "string"),
             ("name", "string?"),
-            ("phone", "string?"),    // E.164
-            ("timezone", "string?"), // IANA
-            ("locale", "string?"),   // BCP 47
+            ("phone", "string?"),        // E.164
+            ("timezone", "string?"),     // IANA
+            ("locale", "string?"),       // BCP 47
+            ("email_verified", "bool?"), // earlier releases did not verify
             ("created_at", "date"),
         ],
         check: Some(|| doc! {"role": {"$in": ["organizer", "user"]}}),
@@ -84,42 +96,78 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("refresh_until", 1)]),
         ],
     },
+    mailed_tokens::SCHEMA,
+    outbox::SCHEMA,
+    outbox::DEAD_LETTERS,
+    lease::SCHEMA,
 ];
 
 /// Accounts in MongoDB.
-pub struct MongoStore(Mongo);
+pub struct MongoStore {
+    db: Mongo,
+    wake: WakeSignal,
+}
 
 impl MongoStore {
     /// Keeps accounts in a database opened with [`COLLECTIONS`].
     pub fn new(db: Mongo) -> Self {
-        Self(db)
+        Self {
+            db,
+            wake: WakeSignal::default(),
+        }
+    }
+
+    /// A change that may store messages: wakes the relay after the commit.
+    async fn publishing<C, T>(
+        &self,
+        context: C,
+        change: for<'a> fn(&'a mut Tx, &'a C) -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<T, StoreError>
+    where
+        C: Send + Sync,
+        T: Send,
+    {
+        let result = self.db.write(context, change).await;
+        if result.is_ok() {
+            self.wake.wake();
+        }
+        result
     }
 }
 
 #[async_trait]
 impl Store for MongoStore {
-    async fn insert(&self, account: Account) -> Result<(), InsertError> {
-        self.0
-            .write(account, |tx, account| {
+    async fn insert(&self, account: Account, issue: Option<Issue>) -> Result<(), InsertError> {
+        let added = self
+            .db
+            .write((account, issue), |tx, (account, issue)| {
                 async move {
                     // A concurrent sign-up violates the index, looks again, and finds this one.
                     if tx.find_one(USERS, by_email(&account.user.email)).await?.is_some() {
                         return Err(InsertError::EmailTaken);
                     }
-                    Ok(tx.insert(USERS, vec![document(account)]).await?)
+                    tx.insert(USERS, vec![document(account)]).await?;
+                    if let Some(issue) = issue {
+                        mailed_tokens::issue(tx, issue).await?;
+                    }
+                    Ok(())
                 }
                 .boxed()
             })
-            .await
+            .await;
+        if added.is_ok() {
+            self.wake.wake();
+        }
+        added
     }
 
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
-        let found = self.0.read().find_one(USERS, by_email(email)).await?;
+        let found = self.db.read().find_one(USERS, by_email(email)).await?;
         found.as_ref().map(account).transpose()
     }
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
-        let found = self.0.read().find_one(USERS, doc! {"_id": uuid(id)}).await?;
+        let found = self.db.read().find_one(USERS, doc! {"_id": uuid(id)}).await?;
         found.as_ref().map(account).transpose()
     }
 
@@ -130,7 +178,7 @@ impl Store for MongoStore {
     ) -> Result<Vec<(UserId, Email)>, StoreError> {
         let after = after.map_or("", Email::as_str);
         let odd = doc! {"email": {"$gt": after, "$regex": "[^ -~]|xn--"}};
-        let found = self.0.read().find(USERS, odd, doc! {"email": 1}, limit).await?;
+        let found = self.db.read().find(USERS, odd, doc! {"email": 1}, limit).await?;
         let found = sift(&found, |found| {
             Ok((found.id("_id")?, Email::stored(found.text("email")?)))
         })?;
@@ -138,7 +186,7 @@ impl Store for MongoStore {
     }
 
     async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write((user, from.clone(), to.clone()), |tx, (user, from, to)| {
                 async move {
                     if tx.find_one(USERS, by_email(to)).await?.is_some() {
@@ -154,7 +202,7 @@ impl Store for MongoStore {
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let found = self.0.read().find_one(USERS, doc! {"_id": uuid(id)}).await?;
+        let found = self.db.read().find_one(USERS, doc! {"_id": uuid(id)}).await?;
         found.as_ref().map(user).transpose()
     }
 
@@ -163,7 +211,7 @@ impl Store for MongoStore {
         users.dedup();
         let limit = users.len();
         let these = doc! {"_id": {"$in": uuids(users)}};
-        let found = self.0.read().find(USERS, these, doc! {}, limit).await?;
+        let found = self.db.read().find(USERS, these, doc! {}, limit).await?;
         let found = sift(&found, |found| {
             Ok(UserCard {
                 user_id: found.id("_id")?,
@@ -171,6 +219,7 @@ impl Store for MongoStore {
                 name: found.maybe_text("name")?,
                 phone: found.maybe_text("phone")?,
                 timezone: found.maybe_text("timezone")?,
+                email_verified: found.maybe_flag("email_verified")?.unwrap_or_default(),
             })
         })?;
         Ok(found.left_out(table::USERS))
@@ -182,22 +231,54 @@ impl Store for MongoStore {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<bool, StoreError> {
-        replace_hash(&mut self.0.read(), user, &old, &new).await
+        replace_hash(&mut self.db.read(), user, &old, &new).await
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<EndedSession>>, StoreError> {
-        self.0
-            .write(change, |tx, change| {
-                async move {
-                    if !replace_hash(tx, change.user, &change.old, &change.new).await? {
-                        return Ok(None);
-                    }
-                    let ended = end_of(tx, change.user, Some(change.keep), change.at, usize::MAX).await?;
-                    Ok(Some(ended))
+        self.publishing(change, |tx, change| {
+            async move {
+                if !replace_hash(tx, change.user, &change.old, &change.new).await? {
+                    return Ok(None);
                 }
-                .boxed()
-            })
-            .await
+                mailed_tokens::forget(tx, change.user, &[Purpose::ChangeEmail]).await?;
+                mailed_tokens::issue(tx, &change.issue).await?;
+                let ended = end_of(tx, change.user, Some(change.keep), change.at, usize::MAX).await?;
+                Ok(Some(ended))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn issue(&self, issues: Vec<Issue>) -> Result<(), StoreError> {
+        if let Some(issue) = issues.first() {
+            mailed_tokens::tidy(&mut self.db.read(), issue.token.issued_at).await?;
+        }
+        self.publishing(issues, |tx, issues| {
+            async move {
+                for issue in issues {
+                    mailed_tokens::issue(tx, issue).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn mailed_token(&self, id: Uuid) -> Result<Option<MailedToken>, StoreError> {
+        mailed_tokens::find(&mut self.db.read(), id).await
+    }
+
+    async fn mailed_tokens(&self, email: &Email) -> Result<Vec<MailedToken>, StoreError> {
+        mailed_tokens::of_address(&mut self.db.read(), email).await
+    }
+
+    async fn redeem(&self, redemption: Redemption) -> Result<Redeemed, StoreError> {
+        self.publishing(redemption, |tx, redemption| {
+            mailed_tokens::redeem(tx, redemption).boxed()
+        })
+        .await
     }
 
     async fn update_details(&self, id: UserId, details: Details) -> Result<Option<User>, StoreError> {
@@ -232,7 +313,7 @@ impl Store for MongoStore {
             }
         }
         let changed = self
-            .0
+            .db
             .read()
             .find_and_update(USERS, doc! {"_id": uuid(id)}, doc! {}, update)
             .await?;
@@ -240,7 +321,7 @@ impl Store for MongoStore {
     }
 
     async fn propose_second_factor(&self, user: UserId, secret: TotpSecret) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write((user, secret), |tx, (user, secret)| {
                 async move {
                     let this = doc! {"_id": uuid(*user)};
@@ -265,7 +346,7 @@ impl Store for MongoStore {
 
     async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError> {
         let this = doc! {"_id": uuid(user)};
-        let found = self.0.read().find_one(SECOND_FACTORS, this).await?;
+        let found = self.db.read().find_one(SECOND_FACTORS, this).await?;
         found
             .map(|found| {
                 Ok(SecondFactor {
@@ -286,28 +367,28 @@ impl Store for MongoStore {
         let recovery: Vec<String> = recovery.into_iter().map(|hash| hash.0).collect();
         let this = doc! {"_id": uuid(user), "secret": bytes(secret.bytes()), "confirmed": false};
         let confirmed = doc! {"$set": {"confirmed": true, "last_step": step, "recovery": recovery}};
-        self.0.read().update(SECOND_FACTORS, this, confirmed).await
+        self.db.read().update(SECOND_FACTORS, this, confirmed).await
     }
 
     async fn use_step(&self, user: UserId, step: i64) -> Result<bool, StoreError> {
         let this = doc! {"_id": uuid(user), "confirmed": true, "last_step": {"$lt": step}};
         let used = doc! {"$set": {"last_step": step}};
-        self.0.read().update(SECOND_FACTORS, this, used).await
+        self.db.read().update(SECOND_FACTORS, this, used).await
     }
 
     async fn use_recovery_code(&self, user: UserId, code: RecoveryHash) -> Result<bool, StoreError> {
         let this = doc! {"_id": uuid(user), "confirmed": true, "recovery": &code.0};
         let used = doc! {"$pull": {"recovery": &code.0}};
-        self.0.read().update(SECOND_FACTORS, this, used).await
+        self.db.read().update(SECOND_FACTORS, this, used).await
     }
 
     async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError> {
         let this = doc! {"_id": uuid(user)};
-        Ok(self.0.read().delete(SECOND_FACTORS, this).await? == 1)
+        Ok(self.db.read().delete(SECOND_FACTORS, this).await? == 1)
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
-        let mut tx = self.0.read();
+        let mut tx = self.db.read();
         let now = date(session.created_at);
         let over = doc! {"refresh_until": {"$lt": now.clone()}, "access_until": {"$lt": now}};
         tx.delete_some(SESSIONS, over, doc! {"refresh_until": 1}, TIDIED)
@@ -331,7 +412,7 @@ impl Store for MongoStore {
     }
 
     async fn session(&self, id: Uuid) -> Result<Option<Session>, StoreError> {
-        let found = self.0.read().find_one(SESSIONS, doc! {"_id": uuid(id)}).await?;
+        let found = self.db.read().find_one(SESSIONS, doc! {"_id": uuid(id)}).await?;
         found.as_ref().map(session).transpose()
     }
 
@@ -349,7 +430,7 @@ impl Store for MongoStore {
         let (wanted, mut asked) = (page.limit + 1, page.limit + 1);
         loop {
             let found = self
-                .0
+                .db
                 .read()
                 .find(SESSIONS, filter.clone(), order.clone(), asked)
                 .await?;
@@ -364,12 +445,12 @@ impl Store for MongoStore {
     async fn rotate(&self, session: Uuid, generation: u32, rotation: Rotation) -> Result<bool, StoreError> {
         let live = doc! {"_id": uuid(session), "generation": i64::from(generation)};
         let change = doc! {"$set": rotated(&rotation), "$inc": {"generation": 1_i64}};
-        self.0.read().update(SESSIONS, live, change).await
+        self.db.read().update(SESSIONS, live, change).await
     }
 
     async fn end_session(&self, session: EndedSession) -> Result<EndedSession, StoreError> {
         self.tidy(session.ended_at).await?;
-        self.0
+        self.db
             .write(session, |tx, session| end(tx, session.clone()).boxed())
             .await
     }
@@ -382,7 +463,7 @@ impl Store for MongoStore {
         limit: usize,
     ) -> Result<Vec<EndedSession>, StoreError> {
         self.tidy(at).await?;
-        self.0
+        self.db
             .write((user, except, at, limit), |tx, (user, except, at, limit)| {
                 end_of(tx, *user, *except, *at, *limit).boxed()
             })
@@ -403,12 +484,20 @@ impl Store for MongoStore {
             },
         };
         let order = doc! {"ended_at": 1, "_id": 1};
-        let found = self.0.read().find(ENDED_SESSIONS, filter, order, limit).await?;
+        let found = self.db.read().find(ENDED_SESSIONS, filter, order, limit).await?;
         Ok(sift(&found, ended_session)?.left_out(table::ENDED_SESSIONS))
     }
 
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        MongoOutbox::shared(self.db.clone(), Service::Users)
+    }
+
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
-        self.0.ping().await
+        self.db.ping().await
     }
 }
 
@@ -416,7 +505,7 @@ impl MongoStore {
     /// Drops ended sessions whose tokens have run out.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         let over = doc! {"until": {"$lt": date(now)}};
-        let mut tx = self.0.read();
+        let mut tx = self.db.read();
         tx.delete_some(ENDED_SESSIONS, over, doc! {"until": 1}, TIDIED)
             .await?;
         Ok(())
@@ -545,6 +634,7 @@ fn document(Account { user, password_hash }: &Account) -> Document {
         "password_hash": password_hash.as_str(),
         "role": user.role.name(),
         "created_at": date(user.created_at),
+        "email_verified": user.email_verified,
     };
     document.put("name", user.name.as_deref());
     document.put("phone", user.phone.as_ref().map(Phone::as_str));
@@ -574,6 +664,7 @@ fn user(found: &Document) -> Result<User, StoreError> {
             .transpose()?,
         locale: found.maybe_text("locale")?.map(Locale::stored),
         created_at: found.time("created_at")?,
+        email_verified: found.maybe_flag("email_verified")?.unwrap_or_default(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The embedded store.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
@@ -7,20 +9,26 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     ids::UserId,
+    outbox::OutboxStore,
+    services::Service,
     store::StoreError,
     wire::{EndedSession, UserCard},
+    workers::WakeSignal,
 };
 use sqlite_store::{
-    Connection, Error, Sqlite,
+    Connection, Error, Sqlite, lease,
+    outbox::{self, SqliteOutbox},
     rows::{named, sift, sift_page},
 };
 use sqlite_store::{Row, params};
 use uuid::Uuid;
 
-use super::{InsertError, PasswordChange, Store, TIDIED, table};
+mod mailed_tokens;
+
+use super::{InsertError, Issue, PasswordChange, Redeemed, Redemption, Store, TIDIED, table};
 use crate::domain::{
-    Account, Details, Device, Email, Locale, PasswordHash, Phone, RecoveryHash, Rotation, SecondFactor,
-    Session, TokenHash, TotpSecret, User,
+    Account, Details, Device, Email, Locale, MailedToken, PasswordHash, Phone, Purpose, RecoveryHash,
+    Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
 };
 
 /// The schema, script by script. One that has been released never changes.
@@ -76,29 +84,53 @@ CREATE TABLE second_factors (
     recovery  TEXT    NOT NULL                  -- JSON: SHA-256 of the recovery codes that were not used
 ) STRICT, WITHOUT ROWID;
 ",
+    outbox::SCHEMA,
+    outbox::REQUEST_IDS,
+    lease::SCHEMA,
+    mailed_tokens::SCHEMA,
 ];
 
 /// Accounts in SQLite.
-pub struct SqliteStore(Sqlite);
+pub struct SqliteStore {
+    db: Sqlite,
+    wake: WakeSignal,
+}
 
 impl SqliteStore {
     /// Keeps accounts in a file that [`MIGRATIONS`] have prepared.
     pub fn new(db: Sqlite) -> Self {
-        Self(db)
+        Self {
+            db,
+            wake: WakeSignal::default(),
+        }
+    }
+
+    /// A change that may store messages: wakes the relay after the commit.
+    async fn publishing<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let result = self.db.write(change).await;
+        if result.is_ok() {
+            self.wake.wake();
+        }
+        result
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn insert(&self, account: Account) -> Result<(), InsertError> {
+    async fn insert(&self, account: Account, issue: Option<Issue>) -> Result<(), InsertError> {
         let Account { user, password_hash } = account;
-        self.0
+        let added = self
+            .db
             .write(move |db| {
                 let added = db
                     .prepare_cached(
                         "INSERT INTO users
-                         (id, email, password_hash, role, name, phone, timezone, locale, created_at)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (email) DO NOTHING",
+                         (id, email, password_hash, role, name, phone, timezone, locale, created_at, email_verified)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (email) DO NOTHING",
                     )
                     .and_then(|mut insert| {
                         insert.execute(params![
@@ -111,27 +143,33 @@ impl Store for SqliteStore {
                             user.timezone.map(Tz::name),
                             user.locale.as_ref().map(Locale::as_str),
                             user.created_at.timestamp_millis(),
+                            user.email_verified,
                         ])
                     })
                     .map_err(StoreError::from)?;
-                if added == 1 {
-                    Ok(())
-                } else {
-                    Err(InsertError::EmailTaken)
+                if added != 1 {
+                    return Err(InsertError::EmailTaken);
                 }
+                if let Some(issue) = &issue {
+                    mailed_tokens::issue(db, issue)?;
+                }
+                Ok(())
             })
-            .await
+            .await;
+        if added.is_ok() {
+            self.wake.wake();
+        }
+        added
     }
 
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
         let email = email.clone();
-        self.0
+        self.db
             .read(move |db| {
                 Ok(db
-                    .prepare_cached(
-                        "SELECT id, email, role, name, phone, timezone, locale, created_at, password_hash
-                         FROM users WHERE email = ?1",
-                    )?
+                    .prepare_cached(&format!(
+                        "SELECT {USER}, password_hash FROM users WHERE email = ?1"
+                    ))?
                     .find([email.as_str()], account)?)
             })
             .await
@@ -143,7 +181,7 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<(UserId, Email)>, StoreError> {
         let after = after.map_or_else(String::new, |email| email.as_str().to_owned());
-        self.0
+        self.db
             .read(move |db| {
                 let mut select = db.prepare_cached(
                     "SELECT id, email FROM users
@@ -160,7 +198,7 @@ impl Store for SqliteStore {
 
     async fn readdress(&self, user: UserId, from: &Email, to: &Email) -> Result<bool, StoreError> {
         let (from, to) = (from.clone(), to.clone());
-        self.0
+        self.db
             .write(move |db| {
                 let changed = db
                     .prepare_cached(
@@ -174,25 +212,20 @@ impl Store for SqliteStore {
     }
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
-        self.0
+        self.db
             .read(move |db| {
                 Ok(db
-                    .prepare_cached(
-                        "SELECT id, email, role, name, phone, timezone, locale, created_at, password_hash
-                         FROM users WHERE id = ?1",
-                    )?
+                    .prepare_cached(&format!("SELECT {USER}, password_hash FROM users WHERE id = ?1"))?
                     .find([id], account)?)
             })
             .await
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        self.0
+        self.db
             .read(move |db| {
                 Ok(db
-                    .prepare_cached(
-                        "SELECT id, email, role, name, phone, timezone, locale, created_at FROM users WHERE id = ?1",
-                    )?
+                    .prepare_cached(&format!("SELECT {USER} FROM users WHERE id = ?1"))?
                     .find([id], user)?)
             })
             .await
@@ -201,10 +234,11 @@ impl Store for SqliteStore {
     async fn cards(&self, mut users: Vec<UserId>) -> Result<Vec<UserCard>, StoreError> {
         users.sort_unstable();
         users.dedup();
-        self.0
+        self.db
             .read(move |db| {
-                let mut find =
-                    db.prepare_cached("SELECT id, email, name, phone, timezone FROM users WHERE id = ?1")?;
+                let mut find = db.prepare_cached(
+                    "SELECT id, email, name, phone, timezone, email_verified FROM users WHERE id = ?1",
+                )?;
                 let mut cards = Vec::with_capacity(users.len());
                 for user_id in users {
                     let card = sift(find.query([user_id])?, 0, |row| {
@@ -214,6 +248,7 @@ impl Store for SqliteStore {
                             name: row.get(2)?,
                             phone: row.get(3)?,
                             timezone: row.get(4)?,
+                            email_verified: row.get(5)?,
                         })
                     })?;
                     cards.extend(card.left_out(table::USERS));
@@ -229,22 +264,48 @@ impl Store for SqliteStore {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<bool, StoreError> {
-        self.0.write(move |db| replace_hash(db, user, &old, &new)).await
+        self.db.write(move |db| replace_hash(db, user, &old, &new)).await
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<EndedSession>>, StoreError> {
-        self.0
-            .write(move |db| {
-                if !replace_hash(db, change.user, &change.old, &change.new)? {
-                    return Ok(None);
-                }
-                end_of(db, change.user, Some(change.keep), change.at, -1).map(Some)
-            })
+        self.publishing(move |db| {
+            if !replace_hash(db, change.user, &change.old, &change.new)? {
+                return Ok(None);
+            }
+            mailed_tokens::forget(db, change.user, &[Purpose::ChangeEmail])?;
+            mailed_tokens::issue(db, &change.issue)?;
+            end_of(db, change.user, Some(change.keep), change.at, -1).map(Some)
+        })
+        .await
+    }
+
+    async fn issue(&self, issues: Vec<Issue>) -> Result<(), StoreError> {
+        self.publishing(move |db| {
+            issues
+                .iter()
+                .try_for_each(|issue| mailed_tokens::issue(db, issue))
+        })
+        .await
+    }
+
+    async fn mailed_token(&self, id: Uuid) -> Result<Option<MailedToken>, StoreError> {
+        self.db.read(move |db| mailed_tokens::find(db, id)).await
+    }
+
+    async fn mailed_tokens(&self, email: &Email) -> Result<Vec<MailedToken>, StoreError> {
+        let email = email.clone();
+        self.db
+            .read(move |db| mailed_tokens::of_address(db, &email))
+            .await
+    }
+
+    async fn redeem(&self, redemption: Redemption) -> Result<Redeemed, StoreError> {
+        self.publishing(move |db| mailed_tokens::redeem(db, &redemption))
             .await
     }
 
     async fn update_details(&self, user: UserId, details: Details) -> Result<Option<User>, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let Details {
                     name,
@@ -253,12 +314,12 @@ impl Store for SqliteStore {
                     locale,
                 } = details;
                 let changed = db
-                    .prepare_cached(
+                    .prepare_cached(&format!(
                         "UPDATE users SET name = iif(?2, ?3, name), phone = iif(?4, ?5, phone),
                              timezone = iif(?6, ?7, timezone), locale = iif(?8, ?9, locale)
                          WHERE id = ?1
-                         RETURNING id, email, role, name, phone, timezone, locale, created_at",
-                    )?
+                         RETURNING {USER}",
+                    ))?
                     .find(
                         params![
                             user,
@@ -279,7 +340,7 @@ impl Store for SqliteStore {
     }
 
     async fn propose_second_factor(&self, user: UserId, secret: TotpSecret) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let changed = db
                     .prepare_cached(
@@ -294,7 +355,7 @@ impl Store for SqliteStore {
     }
 
     async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError> {
-        self.0
+        self.db
             .read(move |db| {
                 Ok(db
                     .prepare_cached("SELECT secret, confirmed FROM second_factors WHERE user_id = ?1")?
@@ -315,7 +376,7 @@ impl Store for SqliteStore {
         step: i64,
         recovery: Vec<RecoveryHash>,
     ) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let recovery: Vec<String> = recovery.into_iter().map(|hash| hash.0).collect();
                 let changed = db
@@ -330,7 +391,7 @@ impl Store for SqliteStore {
     }
 
     async fn use_step(&self, user: UserId, step: i64) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let changed = db
                     .prepare_cached(
@@ -343,7 +404,7 @@ impl Store for SqliteStore {
     }
 
     async fn use_recovery_code(&self, user: UserId, code: RecoveryHash) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let stored = db
                     .prepare_cached(
@@ -366,7 +427,7 @@ impl Store for SqliteStore {
     }
 
     async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let removed = db
                     .prepare_cached("DELETE FROM second_factors WHERE user_id = ?1")?
@@ -377,7 +438,7 @@ impl Store for SqliteStore {
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let now = session.created_at.timestamp_millis();
                 db.prepare_cached(
@@ -410,7 +471,7 @@ impl Store for SqliteStore {
     }
 
     async fn session(&self, id: Uuid) -> Result<Option<Session>, StoreError> {
-        self.0
+        self.db
             .read(move |db| {
                 let sql = format!("SELECT {SESSION} FROM sessions WHERE id = ?1");
                 Ok(db.prepare_cached(&sql)?.find([id], session)?)
@@ -419,7 +480,7 @@ impl Store for SqliteStore {
     }
 
     async fn sessions(&self, user: UserId, page: Page, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        self.0
+        self.db
             .read(move |db| {
                 let (key, id) = page
                     .after
@@ -440,7 +501,7 @@ impl Store for SqliteStore {
     }
 
     async fn rotate(&self, session: Uuid, generation: u32, rotation: Rotation) -> Result<bool, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 let changed = db
                     .prepare_cached(
@@ -462,7 +523,7 @@ impl Store for SqliteStore {
     }
 
     async fn end_session(&self, session: EndedSession) -> Result<EndedSession, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 tidy(db, session.ended_at)?;
                 end(db, session)
@@ -477,7 +538,7 @@ impl Store for SqliteStore {
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<EndedSession>, StoreError> {
-        self.0
+        self.db
             .write(move |db| {
                 tidy(db, at)?;
                 end_of(db, user, except, at, i64::try_from(limit).unwrap_or(i64::MAX))
@@ -491,7 +552,7 @@ impl Store for SqliteStore {
         after: Option<(Timestamp, Uuid)>,
         limit: usize,
     ) -> Result<Vec<EndedSession>, StoreError> {
-        self.0
+        self.db
             .read(move |db| {
                 let (from, beyond) = after.unwrap_or((since, Uuid::nil()));
                 let from = from.max(since).timestamp_millis();
@@ -512,12 +573,22 @@ impl Store for SqliteStore {
             .await
     }
 
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        SqliteOutbox::shared(self.db.clone(), Service::Users)
+    }
+
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
-        self.0.ping().await
+        self.db.ping().await
     }
 }
 
-/// Reads `id, email, role, name, phone, timezone, locale, created_at`.
+/// The columns that [`user`] reads.
+const USER: &str = "id, email, role, name, phone, timezone, locale, created_at, email_verified";
+
 fn user(row: &Row<'_>) -> sqlite_store::RowResult<User> {
     Ok(User {
         id: row.get(0)?,
@@ -531,6 +602,7 @@ fn user(row: &Row<'_>) -> sqlite_store::RowResult<User> {
             .transpose()?,
         locale: row.get::<_, Option<String>>(6)?.map(Locale::stored),
         created_at: from_millis(row.get(7)?),
+        email_verified: row.get(8)?,
     })
 }
 
@@ -572,7 +644,7 @@ struct HashLength;
 fn account(row: &Row<'_>) -> sqlite_store::RowResult<Account> {
     Ok(Account {
         user: user(row)?,
-        password_hash: PasswordHash::new(row.get(8)?),
+        password_hash: PasswordHash::new(row.get(9)?),
     })
 }
 

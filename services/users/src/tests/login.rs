@@ -21,7 +21,7 @@ async fn a_token_that_is_good_for_an_hour() {
         answer.body,
         json!({"message": "Login successful.", "token": token, "token_type": "Bearer", "expires_in": 3600,
                "refresh_token": answer.text("refresh_token"), "refresh_expires_in": 7 * 24 * 3600,
-               "user_id": user_id, "role": "organizer"})
+               "user_id": user_id, "role": "organizer", "email_verified": false})
     );
     let claims = service.service("events").verify_user(token).unwrap();
     assert_eq!(claims.sub, UserId::lenient(&user_id));
@@ -261,6 +261,7 @@ fn account(email: &str, password_hash: PasswordHash) -> Account {
         user: User {
             id: UserId::new(),
             email: Email::stored(email.to_owned()),
+            email_verified: false,
             role: Role::User,
             name: None,
             phone: None,
@@ -282,7 +283,10 @@ async fn a_hash_of_another_cost_is_renewed() {
     );
     let email = Email::parse("asha@example.org").unwrap();
     let old = PasswordHash::new(cheap.hash_password(PASSWORD.as_bytes()).unwrap().to_string());
-    store.insert(account(email.as_str(), old.clone())).await.unwrap();
+    store
+        .insert(account(email.as_str(), old.clone()), None)
+        .await
+        .unwrap();
     let stored = async || store.by_email(&email).await.unwrap().unwrap().password_hash;
     service.login("asha@example.org", "wrong").await.is(401);
     assert_eq!(stored().await, old);
@@ -314,7 +318,7 @@ async fn a_password_opens_however_it_is_typed() {
         )
     };
     store
-        .insert(account("old@example.org", hash(decomposed)))
+        .insert(account("old@example.org", hash(decomposed)), None)
         .await
         .unwrap();
     service.login("old@example.org", composed).await.is(401);
@@ -325,11 +329,11 @@ async fn a_password_opens_however_it_is_typed() {
 
     // It also let one mailbox have two accounts. Each logs in with the address it was signed up with.
     store
-        .insert(account("two@m\u{fc}nchen.de", hash("password one")))
+        .insert(account("two@m\u{fc}nchen.de", hash("password one")), None)
         .await
         .unwrap();
     store
-        .insert(account("two@xn--mnchen-3ya.de", hash("password two")))
+        .insert(account("two@xn--mnchen-3ya.de", hash("password two")), None)
         .await
         .unwrap();
     service.login("two@M\u{dc}NCHEN.de", "password one").await.is(200);
@@ -343,7 +347,7 @@ async fn a_password_opens_however_it_is_typed() {
         .is(401);
     // And it took addresses that are refused today: their users can log in, and no answer reveals them.
     store
-        .insert(account("three@xn--a.org", hash("password three")))
+        .insert(account("three@xn--a.org", hash("password three")), None)
         .await
         .unwrap();
     service.login(" Three@xn--a.org", "password three").await.is(200);

@@ -23,7 +23,8 @@ async fn all_details() {
     let answer = service.get(PATH, &format!("Bearer {token}")).await.is(200);
     assert_eq!(
         answer.body,
-        json!({"user_id": user_id, "email": "asha@example.org", "role": "organizer", "name": "Asha Rao",
+        json!({"user_id": user_id, "email": "asha@example.org", "email_verified": false, "role": "organizer",
+               "name": "Asha Rao",
                "phone": "+919876543210", "timezone": "Asia/Kolkata", "locale": "en-IN", "totp": false,
                "created_at": "2026-11-22T13:14:06.789Z"})
     );

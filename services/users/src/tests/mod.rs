@@ -5,6 +5,7 @@ mod failures;
 mod login;
 mod logout;
 mod lookup;
+mod mailed;
 mod me;
 mod operations;
 mod refresh;
@@ -27,7 +28,7 @@ use common::{
     http::Pipeline,
     settings::Settings,
 };
-use runtime::process::Context;
+use runtime::{process::Context, relay::OutboxGauge};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -131,6 +132,16 @@ fn context(settings: &[(&str, &str)]) -> (Context, TempDir) {
     )
 }
 
+/// The service without its relay: what it publishes stays in the outbox.
+fn assembled(context: &Context, store: &Arc<dyn Store>, hashing: Hashing) -> Pipeline {
+    let outbox = OutboxGauge {
+        store: store.outbox(),
+        clock: context.clock.clone(),
+        figures: Arc::default(),
+    };
+    assemble(context, store.clone(), hashing, outbox)
+}
+
 impl Service {
     fn start() -> Self {
         Self::with(&[])
@@ -164,7 +175,7 @@ impl Service {
             sqlite_store::open(&context.settings, "users", MIGRATIONS).unwrap(),
         ));
         let hashing = Hashing::start(bounds).unwrap();
-        let pipeline = assemble(&context, store.clone(), hashing.clone());
+        let pipeline = assembled(&context, &store, hashing.clone());
         (
             Self {
                 pipeline,

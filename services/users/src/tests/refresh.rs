@@ -46,7 +46,7 @@ async fn a_session_goes_on_with_the_next_tokens() {
         answer.body,
         json!({"message": "Session refreshed.", "token": token, "token_type": "Bearer", "expires_in": 3600,
                "refresh_token": next, "refresh_expires_in": 7 * 24 * 3600,
-               "user_id": answer.text("user_id"), "role": "organizer"})
+               "user_id": answer.text("user_id"), "role": "organizer", "email_verified": false})
     );
     service
         .get("/api/users/me", &format!("Bearer {token}"))
@@ -194,7 +194,7 @@ async fn a_restart_changes_nothing() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::new(
         sqlite_store::open(&context.settings, "users", MIGRATIONS).unwrap(),
     ));
-    let again = assemble(context, store, Hashing::start(Bounds::default()).unwrap());
+    let again = assembled(context, &store, Hashing::start(Bounds::default()).unwrap());
     let response = again.handle(post(PATH, &json!({"refresh_token": token}))).await;
     assert_eq!(response.status(), StatusCode::OK);
 }

@@ -12,7 +12,7 @@ async fn the_documented_request() {
     assert_eq!(
         answer.body,
         json!({"message": "User registered successfully.", "user_id": user_id, "role": "organizer",
-               "email": "asha@example.org"})
+               "email": "asha@example.org", "email_verified": false})
     );
     assert_eq!(user_id.len(), 36);
 }

@@ -6,7 +6,7 @@ use super::*;
 const PATH: &str = "/api/users/totp";
 
 /// An authenticator app.
-struct App(Totp);
+pub(super) struct App(Totp);
 
 impl App {
     fn scan(proposed: &Answer) -> Self {
@@ -62,7 +62,7 @@ impl Service {
     }
 
     /// Signs up with a second factor; gives the app, the recovery codes and the value of `Authorization`.
-    async fn with_second_factor(&self) -> (App, Vec<String>, String) {
+    pub(super) async fn with_second_factor(&self) -> (App, Vec<String>, String) {
         let token = self.signed_in("asha@example.org").await;
         let app = App::scan(&self.propose(&token).await.is(200));
         let confirmed = self.confirm(&token, &app.code(self)).await.is(200);

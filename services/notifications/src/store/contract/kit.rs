@@ -75,7 +75,7 @@ impl Person {
         Letter {
             id: MessageId::new(),
             user_id: self.user,
-            event_id: event.event_id,
+            event_id: Some(event.event_id),
             occurrence: self.registration.0,
             kind,
             channel,

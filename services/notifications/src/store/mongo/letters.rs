@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{events, schema::MESSAGES};
 use crate::domain::message::{Kind, Letter, Message};
+use crate::store::{event_of, stored_event};
 
 /// What makes a letter one that was written before.
 type Once = (Uuid, String, String, i64);
@@ -74,7 +75,7 @@ fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Resu
     let mut document = doc! {
         "_id": uuid(letter.id),
         "user_id": uuid(letter.user_id),
-        "event_id": uuid(letter.event_id),
+        "event_id": uuid(stored_event(letter.event_id)),
         "occurrence": uuid(letter.occurrence),
         "kind": letter.kind.name(),
         "channel": letter.channel.name(),
@@ -134,7 +135,7 @@ impl Reader {
         Ok(Message {
             id: found.id("_id")?,
             user_id: found.id("user_id")?,
-            event_id,
+            event_id: event_of(event_id),
             occurrence: found.id("occurrence")?,
             kind: found.named("kind", Kind::parse)?,
             channel: found.named("channel", crate::domain::message::Channel::parse)?,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::message::{Channel, Kind, Message, Status},
-    store::{Entry, Stats, table},
+    store::{Entry, Stats, event_of, table},
 };
 
 pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
@@ -48,7 +48,7 @@ pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec
 fn entry(found: &Document) -> Result<Entry, StoreError> {
     Ok(Entry {
         id: found.id("_id")?,
-        event_id: found.id("event_id")?,
+        event_id: event_of(found.id("event_id")?),
         kind: found.named("kind", Kind::parse)?,
         channel: found.named("channel", Channel::parse)?,
         status: found.named("status", Status::parse)?,

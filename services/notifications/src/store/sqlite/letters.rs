@@ -14,6 +14,7 @@ use sqlite_store::{Connection, Row, params};
 
 use super::events;
 use crate::domain::message::{Channel, Kind, Letter, Message, Status};
+use crate::store::{event_of, stored_event};
 
 /// The columns that [`Reader::read`] reads, in its order.
 pub const COLUMNS: &str =
@@ -41,7 +42,7 @@ pub fn queue(
     .execute(params![
         letter.id,
         letter.user_id,
-        letter.event_id,
+        stored_event(letter.event_id),
         event_version,
         letter.occurrence,
         letter.kind.name(),
@@ -92,7 +93,7 @@ impl Reader {
         Ok(Message {
             id: row.get(0)?,
             user_id: row.get(1)?,
-            event_id,
+            event_id: event_of(event_id),
             occurrence: row.get(4)?,
             kind: named(row, 5, Kind::parse)?,
             channel: named(row, 6, Channel::parse)?,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::letters::{COLUMNS, Reader};
 use crate::{
     domain::message::{Channel, Kind, Message, Status},
-    store::{Entry, Stats, table},
+    store::{Entry, Stats, event_of, table},
 };
 
 pub fn of_user(db: &Connection, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
@@ -37,7 +37,7 @@ pub fn of_user(db: &Connection, user: UserId, page: Page) -> Result<Vec<Entry>, 
 fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
     Ok(Entry {
         id: row.get(0)?,
-        event_id: row.get(1)?,
+        event_id: event_of(row.get(1)?),
         kind: named(row, 2, Kind::parse)?,
         channel: named(row, 3, Channel::parse)?,
         status: named(row, 4, Status::parse)?,

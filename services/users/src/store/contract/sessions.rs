@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 use test_kit::damage::{Bad, Damage, Damager};
 use uuid::Uuid;
 
-use super::{account, add, hash};
+use super::{account, add, hash, issue, mailed_to};
 use crate::{
-    domain::{Device, Lifetimes, RefreshToken, Rotation, Session, TokenHash},
+    domain::{Device, Lifetimes, Purpose, RefreshToken, Rotation, Session, TokenHash},
     store::{PasswordChange, Store},
 };
 
@@ -113,7 +113,7 @@ const LIFETIMES: Lifetimes = Lifetimes {
     absolute: TimeDelta::zero(),
 };
 
-async fn begin(store: &dyn Store, user: UserId, at: i64) -> Session {
+pub async fn begin(store: &dyn Store, user: UserId, at: i64) -> Session {
     let session = begun(user, at);
     store.begin_session(session.clone()).await.unwrap();
     session
@@ -293,7 +293,17 @@ pub async fn a_new_password_ends_the_other_sessions(store: &dyn Store) {
         new: hash(new),
         keep: sessions[1].id,
         at: from_millis(100),
+        issue: issue(&asha.user, Purpose::ResetPassword, "asha@example.org", 100),
     };
+    store
+        .issue(vec![issue(
+            &asha.user,
+            Purpose::ChangeEmail,
+            "asha@example.net",
+            0,
+        )])
+        .await
+        .unwrap();
     assert_eq!(
         store.change_password(change("2", "3")).await.unwrap(),
         None,
@@ -309,6 +319,16 @@ pub async fn a_new_password_ends_the_other_sessions(store: &dyn Store) {
     assert_eq!(listed(store, id, 100).await, [sessions[1].clone()]);
     assert_eq!(listed(store, ben.user.id, 100).await, [others]);
     assert_ne!(store.account(id).await.unwrap().unwrap().password_hash, hash(""));
+    assert_eq!(
+        mailed_to(store, "asha@example.net").await,
+        [],
+        "a change that is pending is off"
+    );
+    assert_eq!(
+        mailed_to(store, "asha@example.org").await.len(),
+        1,
+        "there is a way out"
+    );
     assert_eq!(store.account(ben.user.id).await.unwrap(), Some(ben));
     assert_eq!(store.account(UserId::new()).await.unwrap(), None);
 }

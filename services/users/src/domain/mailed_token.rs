@@ -1,0 +1,255 @@
+//! Tokens that are mailed: who shows one reads the mail of an address. What each is good for, and what its use changes.
+//!
+//! An address is trusted by who has proved it, the earliest first: the way back to an earlier address outlives whatever is
+//! done under a later one (decision 026).
+
+use chrono::TimeDelta;
+use common::{
+    clock::Timestamp,
+    ids::{UserId, new_id},
+    mailed_tokens::CODE_LIFE,
+};
+use uuid::Uuid;
+
+use super::{Email, User};
+
+/// What a token is good for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// The account's address is its user's.
+    VerifyEmail,
+    /// The account's address becomes this one.
+    ChangeEmail,
+    /// The account's address becomes this one again, and everybody is signed out.
+    RestoreEmail,
+    /// Another password.
+    ResetPassword,
+}
+
+impl Purpose {
+    const ALL: [Self; 4] = [
+        Self::VerifyEmail,
+        Self::ChangeEmail,
+        Self::RestoreEmail,
+        Self::ResetPassword,
+    ];
+
+    /// The name in stores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ChangeEmail => "change_email",
+            Self::RestoreEmail => "restore_email",
+            Self::ResetPassword => "reset_password",
+        }
+    }
+
+    /// The purpose of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.name() == name)
+    }
+
+    /// How long a token is good. A password is reset at once, or asked for again; a taken account is noticed later.
+    fn life(self) -> TimeDelta {
+        match self {
+            Self::VerifyEmail | Self::ChangeEmail => TimeDelta::days(1),
+            Self::RestoreEmail => TimeDelta::days(7),
+            Self::ResetPassword => TimeDelta::hours(1),
+        }
+    }
+
+    /// Whether an earlier token of the same user and purpose is void once this one is issued. Not the way back: each leads
+    /// to another address, and a thief could void it by asking for more.
+    pub fn replaces(self) -> bool {
+        self != Self::RestoreEmail
+    }
+}
+
+/// A token that was mailed. The token itself, and its code, are derived from the id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MailedToken {
+    /// What it is derived from.
+    pub id: Uuid,
+    /// The account.
+    pub user: UserId,
+    /// What it is good for.
+    pub purpose: Purpose,
+    /// Where it was mailed to.
+    pub email: Email,
+    /// When.
+    pub issued_at: Timestamp,
+    /// From then on it is void.
+    pub expires_at: Timestamp,
+}
+
+impl MailedToken {
+    /// A new one.
+    pub fn issue(user: UserId, purpose: Purpose, email: Email, now: Timestamp) -> Self {
+        Self {
+            id: new_id(),
+            user,
+            purpose,
+            email,
+            issued_at: now,
+            expires_at: now + purpose.life(),
+        }
+    }
+
+    /// Whether it is good at `now`, shown as a token or as a code.
+    pub fn is_good(&self, as_code: bool, now: Timestamp) -> bool {
+        let until = if as_code {
+            self.expires_at.min(self.issued_at + CODE_LIFE)
+        } else {
+            self.expires_at
+        };
+        now < until
+    }
+
+    /// What its use changes; `None`: the account has another address by now.
+    pub fn effect(&self, user: &User) -> Option<Effect> {
+        let is_current = user.email == self.email;
+        let all = Forgotten {
+            pending: &[Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword],
+            ways_back_since: None,
+        };
+        match self.purpose {
+            Purpose::VerifyEmail => is_current.then_some(Effect {
+                ends_sessions: false,
+                forgotten: Forgotten {
+                    pending: &[Purpose::VerifyEmail],
+                    ways_back_since: None,
+                },
+            }),
+            Purpose::ChangeEmail => Some(Effect {
+                ends_sessions: false,
+                forgotten: all,
+            }),
+            Purpose::RestoreEmail => Some(Effect {
+                ends_sessions: true,
+                forgotten: Forgotten {
+                    ways_back_since: Some(self.issued_at),
+                    ..all
+                },
+            }),
+            Purpose::ResetPassword => is_current.then_some(Effect {
+                ends_sessions: true,
+                forgotten: Forgotten {
+                    // Nobody had proved the address before: nothing that was prepared until now counts.
+                    ways_back_since: (!user.email_verified).then_some(Timestamp::UNIX_EPOCH),
+                    ..all
+                },
+            }),
+        }
+    }
+}
+
+/// What the use of a token changes: the account has the token's address from now on, which is verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Effect {
+    /// Whether all of the user's sessions end.
+    pub ends_sessions: bool,
+    /// The user's tokens that are void from now on.
+    pub forgotten: Forgotten,
+}
+
+/// Tokens of a user that become void.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forgotten {
+    /// All of these purposes.
+    pub pending: &'static [Purpose],
+    /// And the ways back that were issued then or later.
+    pub ways_back_since: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{auth::Role, clock::from_millis};
+
+    use super::*;
+
+    fn user(email: &str, email_verified: bool) -> User {
+        User {
+            id: UserId::new(),
+            email: Email::parse(email).unwrap(),
+            email_verified,
+            role: Role::User,
+            name: None,
+            phone: None,
+            timezone: None,
+            locale: None,
+            created_at: from_millis(0),
+        }
+    }
+
+    fn token(purpose: Purpose, email: &str) -> MailedToken {
+        MailedToken::issue(
+            UserId::new(),
+            purpose,
+            Email::parse(email).unwrap(),
+            from_millis(1_000),
+        )
+    }
+
+    #[test]
+    fn names_read_back() {
+        for purpose in Purpose::ALL {
+            assert_eq!(Purpose::parse(purpose.name()), Some(purpose));
+        }
+        assert_eq!(Purpose::parse(""), None);
+    }
+
+    #[test]
+    fn a_code_is_void_before_its_token() {
+        let token = token(Purpose::ResetPassword, "asha@example.org");
+        let after = |minutes| token.issued_at + TimeDelta::minutes(minutes);
+        assert!(token.is_good(true, after(9)) && !token.is_good(true, after(10)));
+        assert!(token.is_good(false, after(59)) && !token.is_good(false, after(60)));
+    }
+
+    #[test]
+    fn what_proves_an_address_that_the_account_has_left_proves_nothing() {
+        let user = user("new@example.org", true);
+        for (purpose, counts) in [
+            (Purpose::VerifyEmail, false),
+            (Purpose::ResetPassword, false),
+            (Purpose::ChangeEmail, true),
+            (Purpose::RestoreEmail, true),
+        ] {
+            assert_eq!(
+                token(purpose, "old@example.org").effect(&user).is_some(),
+                counts,
+                "{purpose:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_thief_with_a_later_address_cannot_void_the_way_back() {
+        let thief = user("thief@example.org", true);
+        for purpose in [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword] {
+            let effect = token(purpose, "thief@example.org").effect(&thief).unwrap();
+            assert_eq!(effect.forgotten.ways_back_since, None, "{purpose:?}");
+        }
+        let way_back = token(Purpose::RestoreEmail, "asha@example.org");
+        let effect = way_back.effect(&thief).unwrap();
+        assert!(effect.ends_sessions);
+        assert_eq!(effect.forgotten.ways_back_since, Some(way_back.issued_at));
+        assert!(effect.forgotten.pending.contains(&Purpose::ResetPassword));
+    }
+
+    #[test]
+    fn the_first_to_prove_an_address_is_not_bound_by_who_signed_up_with_it() {
+        let squatted = user("asha@example.org", false);
+        let effect = token(Purpose::ResetPassword, "asha@example.org")
+            .effect(&squatted)
+            .unwrap();
+        assert!(effect.ends_sessions);
+        assert!(
+            effect
+                .forgotten
+                .ways_back_since
+                .is_some_and(|since| since <= from_millis(0))
+        );
+        assert!(effect.forgotten.pending.contains(&Purpose::ChangeEmail));
+    }
+}

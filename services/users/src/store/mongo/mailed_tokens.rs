@@ -1,0 +1,149 @@
+//! Mailed tokens: issued with the message that has them mailed, and used with all of their effect.
+
+use common::{clock::Timestamp, ids::UserId, store::StoreError};
+use mongo_store::{Collection, DocumentExt, Index, Tx, date, outbox, sift, uuid};
+use mongodb::bson::{Document, doc};
+use uuid::Uuid;
+
+use super::{USERS, by_email, end_of, user};
+use crate::{
+    domain::{Email, Forgotten, MailedToken, Purpose, User},
+    store::{Issue, Redeemed, Redemption, TIDIED, table},
+};
+
+const MAILED_TOKENS: &str = "mailed_tokens";
+
+/// By what the token and its code are derived from.
+pub(super) const SCHEMA: Collection = Collection {
+    name: MAILED_TOKENS,
+    fields: &[
+        ("user_id", "binData"),
+        ("purpose", "string"),
+        ("email", "string"),
+        ("issued_at", "date"),
+        ("expires_at", "date"),
+    ],
+    check: None,
+    indexes: &[
+        Index::on(&[("user_id", 1)]),
+        Index::on(&[("email", 1), ("issued_at", 1)]),
+        Index::on(&[("expires_at", 1)]),
+    ],
+};
+
+fn token(found: &Document) -> Result<MailedToken, StoreError> {
+    Ok(MailedToken {
+        id: found.id("_id")?,
+        user: found.id("user_id")?,
+        purpose: found.named("purpose", Purpose::parse)?,
+        email: Email::stored(found.text("email")?),
+        issued_at: found.time("issued_at")?,
+        expires_at: found.time("expires_at")?,
+    })
+}
+
+/// Drops some that have expired.
+pub(super) async fn tidy(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+    let over = doc! {"expires_at": {"$lt": date(now)}};
+    tx.delete_some(MAILED_TOKENS, over, doc! {"expires_at": 1}, TIDIED)
+        .await?;
+    Ok(())
+}
+
+/// Issues a token within a transaction.
+pub(super) async fn issue(tx: &mut Tx, issue: &Issue) -> Result<(), StoreError> {
+    let Issue { token, message } = issue;
+    if token.purpose.replaces() {
+        forget(tx, token.user, &[token.purpose]).await?;
+    }
+    let document = doc! {
+        "_id": uuid(token.id),
+        "user_id": uuid(token.user),
+        "purpose": token.purpose.name(),
+        "email": token.email.as_str(),
+        "issued_at": date(token.issued_at),
+        "expires_at": date(token.expires_at),
+    };
+    tx.insert(MAILED_TOKENS, vec![document]).await?;
+    outbox::push(tx, message.as_slice()).await?;
+    Ok(())
+}
+
+/// Voids a user's tokens of these purposes.
+pub(super) async fn forget(tx: &mut Tx, user: UserId, purposes: &[Purpose]) -> Result<(), StoreError> {
+    let purposes: Vec<&str> = purposes.iter().map(|purpose| purpose.name()).collect();
+    let these = doc! {"user_id": uuid(user), "purpose": {"$in": purposes}};
+    tx.delete(MAILED_TOKENS, these).await?;
+    Ok(())
+}
+
+/// The token of this id.
+pub(super) async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<MailedToken>, StoreError> {
+    let found = tx.find_one(MAILED_TOKENS, doc! {"_id": uuid(id)}).await?;
+    found.as_ref().map(token).transpose()
+}
+
+/// Those mailed to an address, newest first.
+pub(super) async fn of_address(tx: &mut Tx, email: &Email) -> Result<Vec<MailedToken>, StoreError> {
+    let order = doc! {"issued_at": -1};
+    let found = tx.find(MAILED_TOKENS, by_email(email), order, usize::MAX).await?;
+    Ok(sift(&found, token)?.left_out(table::MAILED_TOKENS))
+}
+
+/// Uses a token within a transaction.
+pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redeemed, StoreError> {
+    let Some(token) = find(tx, redemption.token).await? else {
+        return Ok(Redeemed::Void);
+    };
+    let Some(found) = tx.find_one(USERS, doc! {"_id": uuid(token.user)}).await? else {
+        return Ok(Redeemed::Void);
+    };
+    let user = user(&found)?;
+    let resets = token.purpose == Purpose::ResetPassword;
+    let effect = match token.effect(&user) {
+        Some(effect) if resets == redemption.password.is_some() => effect,
+        _ => return Ok(Redeemed::Void),
+    };
+    // A concurrent sign-up violates the index; the transaction runs again, and finds it.
+    let holder = tx.find_one(USERS, by_email(&token.email)).await?;
+    if holder.is_some_and(|holder| holder.id::<UserId>("_id").ok() != Some(user.id)) {
+        return Ok(Redeemed::EmailTaken);
+    }
+    tx.delete(MAILED_TOKENS, doc! {"_id": uuid(token.id)}).await?;
+    forget(tx, user.id, effect.forgotten.pending).await?;
+    forget_ways_back(tx, user.id, effect.forgotten).await?;
+    let mut set = doc! {"email": token.email.as_str(), "email_verified": true};
+    set.put(
+        "password_hash",
+        redemption.password.as_ref().map(|hash| hash.as_str()),
+    );
+    tx.update(USERS, doc! {"_id": uuid(user.id)}, doc! {"$set": set})
+        .await?;
+    let ended = if effect.ends_sessions {
+        end_of(tx, user.id, None, redemption.at, usize::MAX).await?
+    } else {
+        Vec::new()
+    };
+    if let Some(next) = &redemption.issue {
+        issue(tx, next).await?;
+    }
+    let user = User {
+        email: token.email,
+        email_verified: true,
+        ..user
+    };
+    Ok(Redeemed::Done(user, ended))
+}
+
+async fn forget_ways_back(tx: &mut Tx, user: UserId, forgotten: Forgotten) -> Result<(), StoreError> {
+    let Some(since) = forgotten.ways_back_since else {
+        return Ok(());
+    };
+    let these = doc! {
+        "user_id": uuid(user),
+        "purpose": Purpose::RestoreEmail.name(),
+        "issued_at": {"$gte": date(since)},
+    };
+    tx.delete(MAILED_TOKENS, these).await?;
+    Ok(())
+}
