@@ -72,6 +72,8 @@ for (const request of requests) {
   else faults.push(`${request.name}: the saved example is not like the answer, ${like(now)}; postman.mjs --save saves it`);
 }
 
+// What needs a Google account and a browser: here it is shown how it is refused.
+const BY_BROWSERS = ['/api/users/oauth/google', '/api/users/oauth/google/callback', '/api/users/oauth/exchange', '/api/users/oauth/link'];
 const document = await (await fetch(`${base}/openapi.json`)).json();
 for (const [path, operations] of Object.entries(document.paths)) {
   const wanted = path.slice(1).split('/');
@@ -80,7 +82,7 @@ for (const [path, operations] of Object.entries(document.paths)) {
       request.method === method.toUpperCase() &&
       request.url.path.length === wanted.length &&
       wanted.every((part, at) => part.startsWith('{') || part === request.url.path[at]) &&
-      response.some(({ code }) => code < 300));
+      response.some(({ code }) => code < 300 || BY_BROWSERS.includes(path)));
     if (!saved) faults.push(`${method.toUpperCase()} ${path}: not in the collection with an example of a success`);
   }
 }

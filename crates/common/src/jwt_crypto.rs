@@ -1,12 +1,16 @@
-//! The cryptography of tokens: HMAC with SHA-256 (HS256) by ring, which TLS uses already. The provider that comes with
-//! jsonwebtoken brings RSA, three curves and their arithmetic, none of which our own tokens use.
+//! The cryptography of tokens, by ring, which TLS uses already: HMAC with SHA-256 (HS256) for our own, and for those of an
+//! OpenID provider the verification of RSA with SHA-256 (RS256). The providers that come with jsonwebtoken bring more
+//! algorithms, and another implementation of each.
 
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey,
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{ErrorKind, Result},
 };
-use ring::hmac;
+use ring::{
+    hmac,
+    signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents},
+};
 use signature::{Error, Signer, Verifier};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
@@ -14,6 +18,12 @@ static PROVIDER: CryptoProvider = CryptoProvider {
         Ok(Box::new(Hs256::of(*algorithm, key.family(), key.as_bytes())?))
     },
     verifier_factory: |algorithm, key: &DecodingKey| {
+        if let (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) = (algorithm, key.kind()) {
+            return Ok(Box::new(Rs256(RsaPublicKeyComponents {
+                n: n.clone(),
+                e: e.clone(),
+            })));
+        }
         let secret = key.try_get_as_bytes()?;
         Ok(Box::new(Hs256::of(*algorithm, key.family(), secret)?))
     },
@@ -21,7 +31,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 };
 
 /// Makes it the process's, if there is none yet. To be called before the first token is made or checked.
-pub(crate) fn install() {
+pub fn install() {
     // The first provider stays; a second call changes nothing.
     let _ = PROVIDER.install_default();
 }
@@ -59,6 +69,23 @@ impl Verifier<Vec<u8>> for Hs256 {
 impl JwtVerifier for Hs256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
+    }
+}
+
+/// A public key of at least 2,048 bits.
+struct Rs256(RsaPublicKeyComponents<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for Rs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
+        self.0
+            .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            .map_err(|_| Error::new())
+    }
+}
+
+impl JwtVerifier for Rs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
     }
 }
 

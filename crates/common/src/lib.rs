@@ -15,7 +15,7 @@ pub mod health;
 pub mod http;
 pub mod idempotency;
 pub mod ids;
-mod jwt_crypto;
+pub mod jwt_crypto;
 pub mod mailed_tokens;
 pub mod metrics;
 pub mod money;

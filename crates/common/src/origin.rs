@@ -1,6 +1,8 @@
 //! Browser origins that may call (RFC 6454), as `CORS_ORIGINS` names them.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
+
+use crate::settings::Settings;
 
 /// An origin, or all origins that differ in the first label of their host.
 #[derive(Clone, PartialEq, Eq)]
@@ -100,6 +102,46 @@ impl fmt::Debug for Origin {
     }
 }
 
+/// The origins whose pages may call: those of `CORS_ORIGINS`, and in development this machine. Cheap to clone.
+#[derive(Clone)]
+pub struct AllowedOrigins {
+    origins: Arc<[Origin]>,
+    local: bool,
+}
+
+impl AllowedOrigins {
+    /// As the settings name them.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            origins: settings.cors_origins.clone().into(),
+            local: !settings.is_production(),
+        }
+    }
+
+    /// Whether an `Origin` header names one of them.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.origins.iter().any(|allowed| allowed.allows(origin)) || (self.local && is_local(origin))
+    }
+}
+
+/// Whether an origin is on this machine.
+pub fn is_local(origin: &str) -> bool {
+    let Some(rest) = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"))
+    else {
+        return false;
+    };
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
+        rest.strip_prefix(host).is_some_and(|rest| {
+            rest.is_empty()
+                || rest
+                    .strip_prefix(':')
+                    .is_some_and(|port| port.parse::<u16>().is_ok())
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +218,28 @@ mod tests {
             "https://app.example.org.",
         ] {
             assert_eq!(Origin::parse(named), None, "{named}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for origin in [
+            "http://localhost",
+            "https://localhost:8443",
+            "http://127.0.0.1:3000",
+            "http://[::1]:5173",
+        ] {
+            assert!(is_local(origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "http://localhost.evil.example",
+            "http://localhost:80.evil.example",
+            "http://evil.example/localhost",
+            "file://localhost",
+            "http://localhost:",
+        ] {
+            assert!(!is_local(origin), "{origin}");
         }
     }
 }

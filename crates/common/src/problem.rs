@@ -199,6 +199,11 @@ impl ApiError {
         self.0.status
     }
 
+    /// An extension member that is text.
+    pub fn extra(&self, name: &str) -> Option<String> {
+        self.0.extra.get(name)?.as_str().map(str::to_owned)
+    }
+
     /// The stable code.
     pub fn code(&self) -> &str {
         &self.0.code

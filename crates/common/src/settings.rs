@@ -8,7 +8,10 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 use chrono_tz::Tz;
 use secrecy::SecretString;
 
-use crate::{auth::MIN_SECRET_BYTES, origin::Origin};
+use crate::{
+    auth::MIN_SECRET_BYTES,
+    origin::{Origin, is_local},
+};
 
 /// One setting.
 pub struct Setting {
@@ -64,6 +67,9 @@ settings! {
     "MAIL_FROM" = "Organise Event <no-reply@localhost>", "sender of e-mail";
     "LEASE_SECONDS" = "20", "after this a worker that died is replaced";
     "RATE_LIMITS" = "on", "off: for load tests";
+    "GOOGLE_CLIENT_ID" = "", "sign-in with Google, with the secret beside it; none: off";
+    "GOOGLE_CLIENT_SECRET" = "", "the client's secret";
+    "GOOGLE_ISSUER" = "https://accounts.google.com", "the OpenID provider; its endpoints come from its discovery document";
     "REQUIRE_VERIFIED_EMAIL" = "off", "on: only who has verified the e-mail address creates events and pays";
     "LOG" = "info", "log filter, such as warn or info,payments=debug";
     "LOG_FORMAT" = "text", "text, or json for machines";
@@ -91,6 +97,17 @@ pub struct Razorpay {
     pub base_url: Option<String>,
     /// Keys; `None`: those generated for the simulator.
     pub keys: Option<RazorpayKeys>,
+}
+
+/// This system as a client of Google, or of another OpenID provider.
+#[derive(Clone, Debug)]
+pub struct GoogleClient {
+    /// The client's id.
+    pub id: String,
+    /// Its secret.
+    pub secret: SecretString,
+    /// The issuer of its id tokens, without a slash at the end.
+    pub issuer: String,
 }
 
 /// Razorpay's credentials.
@@ -144,6 +161,8 @@ pub struct Settings {
     pub mail_from: String,
     pub lease: Duration,
     pub rate_limits: bool,
+    /// Sign-in with Google; `None`: off.
+    pub google: Option<GoogleClient>,
     pub require_verified_email: bool,
     pub log: String,
     pub log_json: bool,
@@ -291,6 +310,7 @@ impl Settings {
             mail_from: r.text("MAIL_FROM").unwrap_or_default(),
             lease: r.seconds("LEASE_SECONDS", 1, 3600),
             rate_limits: r.switch("RATE_LIMITS"),
+            google: r.google(app_env == Some(AppEnv::Production)),
             require_verified_email: r.switch("REQUIRE_VERIFIED_EMAIL"),
             log: r.text("LOG").unwrap_or_default(),
             log_json: r
@@ -475,6 +495,32 @@ impl Reader<'_> {
             text.parse().ok().filter(|s| (min..=max).contains(s))
         });
         Duration::from_secs(seconds.unwrap_or(min))
+    }
+
+    fn google(&mut self, production: bool) -> Option<GoogleClient> {
+        let issuer = self.optional(
+            "GOOGLE_ISSUER",
+            "an https URL, or in development an http URL of this machine",
+            |text| {
+                let origin: Vec<&str> = text.split('/').take(3).collect();
+                let local = !production && is_local(&origin.join("/"));
+                (text.starts_with("https://") || local).then(|| text.trim_end_matches('/').to_owned())
+            },
+        );
+        let (id, secret) = (self.text("GOOGLE_CLIENT_ID"), self.text("GOOGLE_CLIENT_SECRET"));
+        match (id, secret) {
+            (Some(id), Some(secret)) => Some(GoogleClient {
+                id,
+                secret: SecretString::from(secret),
+                issuer: issuer.unwrap_or_default(),
+            }),
+            (None, None) => None,
+            _ => {
+                let why = "GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET must be set together";
+                self.errors.push(why.to_owned());
+                None
+            }
+        }
     }
 
     fn switch(&mut self, name: &'static str) -> bool {

@@ -468,4 +468,8 @@ pub enum AccountLetter {
     PasswordReset,
     /// The password is another one; if that was not you, set another password.
     PasswordChanged,
+    /// The account was taken back by the way back; now set another password.
+    AccountRestored,
+    /// None is to be sent: the address has no account. The message is there so that nobody can tell by the time it takes.
+    Nothing,
 }

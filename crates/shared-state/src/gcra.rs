@@ -8,7 +8,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// Keys kept before those that have recovered are dropped.
+/// Keys kept before those that have recovered are dropped. When few have, the next look comes at twice as many, so that it
+/// costs little per attempt.
 const KEYS: usize = 100_000;
 
 /// `burst` at once, and then one every `period / burst`.
@@ -41,10 +42,22 @@ end
 return 0";
 
 /// This process's counts.
-#[derive(Default)]
-pub struct Counts {
+pub struct Counts(Mutex<Kept>);
+
+struct Kept {
     /// When each key will have recovered in full.
-    recovered: Mutex<HashMap<String, Instant>>,
+    recovered: HashMap<String, Instant>,
+    /// At so many keys those that have recovered are dropped.
+    full: usize,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self(Mutex::new(Kept {
+            recovered: HashMap::new(),
+            full: KEYS,
+        }))
+    }
 }
 
 impl Counts {
@@ -55,14 +68,16 @@ impl Counts {
     }
 
     pub fn forgive(&self, key: &str) {
-        self.recovered.lock().remove(key);
+        self.0.lock().recovered.remove(key);
     }
 
     fn attempt_at(&self, key: &str, limit: Limit, count: bool, now: Instant) -> Result<(), Duration> {
-        let mut recovered = self.recovered.lock();
-        if recovered.len() >= KEYS {
-            recovered.retain(|_, at| *at > now);
+        let mut kept = self.0.lock();
+        if kept.recovered.len() >= kept.full {
+            kept.recovered.retain(|_, at| *at > now);
+            kept.full = (kept.recovered.len() * 2).max(KEYS);
         }
+        let recovered = &mut kept.recovered;
         let at = recovered.get(key).copied().unwrap_or(now).max(now) + limit.one();
         if at > now + limit.period + Duration::from_micros(1) {
             return Err(at - now - limit.period);

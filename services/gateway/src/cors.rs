@@ -5,22 +5,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use common::{origin::Origin, settings::Settings};
+use common::{origin::AllowedOrigins, settings::Settings};
 
 /// The allowed origins.
-pub struct Cors {
-    origins: Vec<Origin>,
-    /// Any port of this machine, for developers' pages.
-    local: bool,
-}
+pub struct Cors(AllowedOrigins);
 
 impl Cors {
     /// `CORS_ORIGINS`, and in development this machine.
     pub fn new(settings: &Settings) -> Self {
-        Self {
-            origins: settings.cors_origins.clone(),
-            local: !settings.is_production(),
-        }
+        Self(AllowedOrigins::new(settings))
     }
 
     /// Whether it is a browser's preflight request.
@@ -75,52 +68,6 @@ impl Cors {
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
-        origin.to_str().is_ok_and(|origin| {
-            self.origins.iter().any(|allowed| allowed.allows(origin)) || (self.local && is_local(origin))
-        })
-    }
-}
-
-fn is_local(origin: &str) -> bool {
-    let Some(rest) = origin
-        .strip_prefix("http://")
-        .or_else(|| origin.strip_prefix("https://"))
-    else {
-        return false;
-    };
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
-        rest.strip_prefix(host).is_some_and(|rest| {
-            rest.is_empty()
-                || rest
-                    .strip_prefix(':')
-                    .is_some_and(|port| port.parse::<u16>().is_ok())
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn only_this_machine_is_local() {
-        for origin in [
-            "http://localhost",
-            "https://localhost:8443",
-            "http://127.0.0.1:3000",
-            "http://[::1]:5173",
-        ] {
-            assert!(is_local(origin), "{origin}");
-        }
-        for origin in [
-            "null",
-            "http://localhost.evil.example",
-            "http://localhost:80.evil.example",
-            "http://evil.example/localhost",
-            "file://localhost",
-            "http://localhost:",
-        ] {
-            assert!(!is_local(origin), "{origin}");
-        }
+        origin.to_str().is_ok_and(|origin| self.0.allows(origin))
     }
 }

@@ -254,6 +254,7 @@ impl Writer {
             until => in_words(token.expires_at),
             code_until => in_words(token.code_until),
             new_email => token.new_email.clone(),
+                restored => token.restored,
             is_new => token.new_email.as_ref() == Some(&message.address),
         }
     }

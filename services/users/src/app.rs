@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, mailed_tokens::MailedTokens, sessions::Ended};
+use common::{
+    auth::Auth, clock::Clock, mailed_tokens::MailedTokens, origin::AllowedOrigins, sessions::Ended,
+};
 use shared_state::Shared;
 
 use crate::{
     domain::{Lifetimes, Successors},
+    google::Google,
+    handlers::google_sign_in::BrowserCookie,
     hashing::Hashing,
     limits::Limits,
     store::Store,
@@ -36,6 +40,12 @@ pub struct App {
     pub successors: Successors,
     /// Derives and recognises mailed tokens.
     pub mailed_tokens: Arc<MailedTokens>,
+    /// Google; `None`: sign-in with it is off.
+    pub google: Option<Arc<Google>>,
+    /// By which a browser is known again that comes back from there.
+    pub cookie: BrowserCookie,
+    /// The origins to whose pages browsers may be sent.
+    pub origins: AllowedOrigins,
     /// Whether passwords on the list of common ones are refused.
     pub refuse_common_passwords: bool,
 }

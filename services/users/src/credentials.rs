@@ -1,6 +1,9 @@
 //! Checking a password: within the limits on guessing, and in the same time whether or not there is an account.
 
-use common::problem::ApiError;
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+use common::{extract::Caller, problem::ApiError};
 
 use crate::{
     app::App,
@@ -106,16 +109,32 @@ pub fn judge(
     Ok(PasswordVerdict::Right { renewed })
 }
 
-/// Whether a password is the one of this hash.
+/// Sign-ins no older than this confirm dangerous calls of accounts without a password.
+const RECENT: TimeDelta = TimeDelta::minutes(10);
+
+/// Makes sure that it is the account's user who asks for something dangerous: by the password, or where there is none by a
+/// sign-in of the last ten minutes.
 ///
 /// # Errors
-/// 429 after too many wrong ones, 503 when too many passwords wait to be checked.
-pub async fn is_right(
+/// 403 when it may be somebody else, 429 after too many wrong passwords, 503 when too many wait to be checked.
+pub async fn confirm(
     app: &App,
-    guesses: Guesses,
-    password: Password,
-    hash: PasswordHash,
-) -> Result<bool, ApiError> {
+    caller: &Caller,
+    account: &Account,
+    password: Option<Password>,
+    address: IpAddr,
+) -> Result<(), ApiError> {
+    let Some(hash) = account.password_hash.clone() else {
+        let session = app.store.session(caller.session).await?;
+        let is_recent = session.is_some_and(|session| app.clock.now() - session.created_at < RECENT);
+        return if is_recent {
+            Ok(())
+        } else {
+            Err(reauthentication_required())
+        };
+    };
+    let password = password.ok_or_else(wrong_password)?;
+    let guesses = app.limits.guesses(&account.user.email, address);
     guesses.check().await?;
     let verdict = app
         .hashing
@@ -123,7 +142,20 @@ pub async fn is_right(
         .await?;
     match verdict {
         PasswordVerdict::Refused(error) => Err(error),
-        PasswordVerdict::Wrong => Ok(false),
-        PasswordVerdict::Right { .. } => Ok(true),
+        PasswordVerdict::Wrong => Err(wrong_password()),
+        PasswordVerdict::Right { .. } => Ok(()),
     }
+}
+
+/// 403.
+pub fn wrong_password() -> ApiError {
+    ApiError::forbidden("wrong_password", "The current password is wrong.")
+}
+
+/// 403: there is no password to ask for.
+pub fn reauthentication_required() -> ApiError {
+    ApiError::forbidden(
+        "reauthentication_required",
+        "This account has no password. Sign in again and repeat the call within ten minutes, or set a password by password/forgot.",
+    )
 }

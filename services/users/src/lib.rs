@@ -8,14 +8,17 @@ mod app;
 mod credentials;
 mod docs;
 mod domain;
+mod google;
 mod handlers;
 mod hashing;
 mod internal;
+mod kept;
 mod limits;
 mod mailed;
 mod pages;
 mod routes;
 mod second_factor;
+mod sign_in_with_google;
 mod signed_in;
 mod store;
 
@@ -29,6 +32,7 @@ use common::{
     http::{InternalClient, Pipeline, Upstream},
     mailed_tokens::MailedTokens,
     metrics::Gauge,
+    origin::AllowedOrigins,
     services::Service,
     store::Ping,
 };
@@ -37,6 +41,8 @@ use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::Out
 use crate::{
     app::App,
     domain::{Lifetimes, Successors},
+    google::Google,
+    handlers::google_sign_in::BrowserCookie,
     hashing::{Bounds, Hashing, HashingGauge},
     limits::Limits,
     store::Store,
@@ -75,7 +81,7 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
         &wake,
         no_deliveries,
     );
-    let pipeline = assemble(context, store, hashing, outbox);
+    let pipeline = assemble(context, store, hashing, outbox)?;
     // Another process of this service may end sessions too, so it polls itself as the other services poll it.
     let (me, slot) = Upstream::local();
     // The slot is new and set here only.
@@ -85,7 +91,12 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
     Ok(pipeline)
 }
 
-fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing, outbox: OutboxGauge) -> Pipeline {
+fn assemble(
+    context: &Context,
+    store: Arc<dyn Store>,
+    hashing: Hashing,
+    outbox: OutboxGauge,
+) -> Result<Pipeline, String> {
     let settings = &context.settings;
     let auth = context.auth(Service::Users.name());
     // The settings are bounded by a year.
@@ -109,6 +120,9 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing, outbox: 
         },
         successors: Successors::new(auth.key_for(REFRESH_TOKENS), auth.other_key_for(REFRESH_TOKENS)),
         mailed_tokens: Arc::new(MailedTokens::new(&auth)),
+        google: Google::new(settings)?.map(Arc::new),
+        cookie: BrowserCookie::of(&settings.public_url(settings.gateway_port)),
+        origins: AllowedOrigins::new(settings),
         refuse_common_passwords: settings.is_production(),
     };
     let ping: Ping = Box::new(move || {
@@ -116,5 +130,6 @@ fn assemble(context: &Context, store: Arc<dyn Store>, hashing: Hashing, outbox: 
         Box::pin(async move { store.ping().await })
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(HashingGauge(hashing)), Box::new(outbox)];
-    service::pipeline(context, Service::Users, ping, gauges, routes::router(app))
+    let routes = routes::router(app);
+    Ok(service::pipeline(context, Service::Users, ping, gauges, routes))
 }

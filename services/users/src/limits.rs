@@ -14,8 +14,10 @@ use crate::domain::Email;
 const PER_MINUTE: u32 = 500;
 /// Tokens shown and letters asked for, a minute and address.
 const TOKENS_PER_MINUTE: u32 = 60;
-/// Letters that anybody can have sent to one address, a day.
+/// Letters of one kind that one account, or for one address anybody, can have sent a day, and changes of a password.
 const LETTERS_PER_DAY: u32 = 10;
+/// Letters that the sign-ups of one address bring, a minute.
+const SIGN_UP_LETTERS: u32 = 60;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Failed logins per account and address, and wrong codes per account, in [`FAILURE_PERIOD`].
@@ -32,7 +34,11 @@ pub struct Limits {
     second_factors: RateLimit,
     mailed_tokens: RateLimit,
     mailed_codes: RateLimit,
-    letters: RateLimit,
+    reset_letters: RateLimit,
+    change_letters: RateLimit,
+    own_letters: RateLimit,
+    sign_up_letters: RateLimit,
+    password_changes: RateLimit,
 }
 
 impl Limits {
@@ -46,7 +52,11 @@ impl Limits {
             second_factors: RateLimit::new(shared, "second_factors", FAILURES, FAILURE_PERIOD),
             mailed_tokens: RateLimit::new(shared, "mailed_tokens", TOKENS_PER_MINUTE, MINUTE),
             mailed_codes: RateLimit::new(shared, "mailed_codes", FAILURES, FAILURE_PERIOD),
-            letters: RateLimit::new(shared, "letters", LETTERS_PER_DAY, DAY),
+            reset_letters: RateLimit::new(shared, "reset_letters", LETTERS_PER_DAY, DAY),
+            change_letters: RateLimit::new(shared, "change_letters", LETTERS_PER_DAY, DAY),
+            own_letters: RateLimit::new(shared, "own_letters", LETTERS_PER_DAY, DAY),
+            sign_up_letters: RateLimit::new(shared, "sign_up_letters", SIGN_UP_LETTERS, MINUTE),
+            password_changes: RateLimit::new(shared, "password_changes", LETTERS_PER_DAY, DAY),
         }
     }
 
@@ -60,7 +70,11 @@ impl Limits {
             second_factors: RateLimit::off(),
             mailed_tokens: RateLimit::off(),
             mailed_codes: RateLimit::off(),
-            letters: RateLimit::off(),
+            reset_letters: RateLimit::off(),
+            change_letters: RateLimit::off(),
+            own_letters: RateLimit::off(),
+            sign_up_letters: RateLimit::off(),
+            password_changes: RateLimit::off(),
         }
     }
 
@@ -110,18 +124,42 @@ impl Limits {
         taken.map_err(|wait| too_many(wait, "Too many tries from this address. Please try again later."))
     }
 
-    /// Counts a letter that somebody has sent to this address, whether or not it has an account.
+    /// Counts a letter for a lost password, which anybody can have sent, whether or not the address has an account.
     ///
     /// # Errors
     /// 429.
-    pub async fn letter_to(&self, email: &Email) -> Result<(), ApiError> {
-        let taken = self.letters.take(email.as_str()).await;
-        taken.map_err(|wait| {
-            too_many(
-                wait,
-                "Too many letters to this e-mail address. Please try again later.",
-            )
-        })
+    pub async fn reset_letter_to(&self, email: &Email) -> Result<(), ApiError> {
+        letter(self.reset_letters.take(email.as_str()).await)
+    }
+
+    /// Counts a letter to an address that somebody wants for their account.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn change_letter_to(&self, email: &Email) -> Result<(), ApiError> {
+        letter(self.change_letters.take(email.as_str()).await)
+    }
+
+    /// Counts a letter that a signed-in user asks for. Others cannot use these up.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn own_letter(&self, user: UserId) -> Result<(), ApiError> {
+        letter(self.own_letters.take(&user.to_string()).await)
+    }
+
+    /// Counts a change of the password, which is told in a letter.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn password_change(&self, user: UserId) -> Result<(), ApiError> {
+        letter(self.password_changes.take(&user.to_string()).await)
+    }
+
+    /// Counts the letter of a sign-up; `false`: it is one too many from there, and none is sent.
+    pub async fn sign_up_letter(&self, address: IpAddr) -> bool {
+        let key = network(address).to_string();
+        self.sign_up_letters.take(&key).await.is_ok()
     }
 
     /// The guesses at codes that were mailed to one address.
@@ -211,6 +249,15 @@ impl Guesses {
     pub fn succeeded(&self) {
         self.failures.clear(&self.key);
     }
+}
+
+fn letter(taken: Result<(), Duration>) -> Result<(), ApiError> {
+    taken.map_err(|wait| {
+        too_many(
+            wait,
+            "Too many letters about this account or address. Please try again later.",
+        )
+    })
 }
 
 fn too_many_guesses(wait: Duration) -> ApiError {

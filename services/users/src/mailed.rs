@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use chrono_tz::Tz;
 use common::{
+    auth::Role,
     clock::Timestamp,
     ids::UserId,
     mailed_tokens::typed_code,
@@ -32,14 +33,23 @@ pub fn issue(
         AccountLetter::VerifyEmail => Purpose::VerifyEmail,
         AccountLetter::ChangeEmail => Purpose::ChangeEmail,
         AccountLetter::EmailChanged => Purpose::RestoreEmail,
-        AccountLetter::PasswordReset | AccountLetter::PasswordChanged => Purpose::ResetPassword,
+        _ => Purpose::ResetPassword,
     };
     let token = MailedToken::issue(user.id, purpose, to.clone(), now);
+    with_message(token, user, letter, new_email)
+}
+
+/// The token that comes with the use of a way back, and the message that has it mailed.
+pub fn recover(way_back: &MailedToken, user: &User, now: Timestamp) -> Issue {
+    with_message(way_back.recover(now), user, AccountLetter::AccountRestored, None)
+}
+
+fn with_message(token: MailedToken, user: &User, letter: AccountLetter, new_email: Option<&Email>) -> Issue {
     let issued = TokenIssued {
         token_id: token.id,
         letter,
-        user_id: user.id,
-        email: to.as_str().to_owned(),
+        user_id: token.user,
+        email: token.email.as_str().to_owned(),
         name: user.name.clone(),
         timezone: user.timezone.map(Tz::name).map(str::to_owned),
         new_email: new_email.map(|email| email.as_str().to_owned()),
@@ -50,8 +60,8 @@ pub fn issue(
         message: Some(NewMessage::new(
             service::NOTIFICATIONS,
             kind::TOKEN_ISSUED,
-            user.id,
-            now,
+            token.user,
+            token.issued_at,
             &issued,
         )),
         token,
@@ -61,10 +71,18 @@ pub fn issue(
 /// A token of nobody, which costs as much as another and is good for nothing: whether an address has an account must not be
 /// told by how long it takes.
 pub fn of_nobody(email: &Email, now: Timestamp) -> Issue {
-    Issue {
-        token: MailedToken::issue(UserId::new(), Purpose::ResetPassword, email.clone(), now),
-        message: None,
-    }
+    let nobody = User {
+        id: UserId::new(),
+        email: email.clone(),
+        email_verified: false,
+        role: Role::User,
+        name: None,
+        phone: None,
+        timezone: None,
+        locale: None,
+        created_at: now,
+    };
+    issue(&nobody, AccountLetter::Nothing, email, None, now)
 }
 
 /// What somebody shows of a mailed token.

@@ -32,6 +32,10 @@ pub fn router(app: App) -> (Router, OpenApi) {
             handlers::remove_totp::remove_totp
         ))
         .routes(routes!(handlers::confirm_totp::confirm_totp))
+        .routes(routes!(handlers::google_sign_in::google_sign_in))
+        .routes(routes!(handlers::google_callback::google_callback))
+        .routes(routes!(handlers::exchange_code::exchange_code))
+        .routes(routes!(handlers::link_google::link_google))
         .routes(routes!(handlers::me::me, handlers::update_me::update_me))
         .split_for_parts();
     (

@@ -14,7 +14,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 35] = [
+const DOCUMENTED: [(&str, &str, &str); 39] = [
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),
@@ -43,6 +43,14 @@ const DOCUMENTED: [(&str, &str, &str); 35] = [
     ("changeEmail", "post", "/api/users/email/change"),
     ("verifyEmail", "post", "/api/users/email/verify"),
     ("sendVerification", "post", "/api/users/email/verify/send"),
+    ("signInWithGoogle", "get", "/api/users/oauth/google"),
+    (
+        "finishSignInWithGoogle",
+        "get",
+        "/api/users/oauth/google/callback",
+    ),
+    ("exchangeCode", "post", "/api/users/oauth/exchange"),
+    ("linkGoogle", "post", "/api/users/oauth/link"),
     ("refresh", "post", "/api/users/refresh"),
     ("registerUser", "post", "/api/users/register"),
     ("proposeTotp", "post", "/api/users/totp"),

@@ -16,6 +16,7 @@ mod dead_letters;
 mod disk;
 mod documents;
 mod errors;
+mod google;
 mod idempotency;
 mod limits;
 mod log;

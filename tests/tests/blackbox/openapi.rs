@@ -58,6 +58,8 @@ async fn linters_and_generators_find_nothing() {
     let lint = succeeds(
         node("@redocly/cli/bin/cli.js")
             .args(["lint", "--format", "json", "--extends", "recommended"])
+            // Sign-in with Google answers with a redirect.
+            .args(["--skip-rule", "operation-2xx-response"])
             .arg(&file)
             .env("REDOCLY_TELEMETRY", "off")
             .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")
@@ -171,7 +173,7 @@ async fn its_examples_work() {
                 None => response,
             };
             let Some(content) = response["content"].get("application/problem+json") else {
-                assert!(status.starts_with('2'), "{id} {status}");
+                assert!(status.starts_with(['2', '3']), "{id} {status}");
                 continue;
             };
             for (code, shown) in content["examples"].as_object().unwrap() {

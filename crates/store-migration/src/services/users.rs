@@ -11,8 +11,13 @@ pub const SERVICE: Service = Service {
     migrations: schema::MIGRATIONS,
     collections: schema::COLLECTIONS,
     tables: &[
-        Table::new("users", Id::Is("id")),
+        Table {
+            // Of the collection alone.
+            fields: &[("revision", "NULL")],
+            ..Table::new("users", Id::Is("id"))
+        },
         Table::new("ended_sessions", Id::Is("id")),
+        Table::new("identities", Id::Is("id")),
         Table::new("mailed_tokens", Id::Is("id")),
         Table {
             name: "second_factors",

@@ -213,11 +213,12 @@ impl<'a> About<'a> {
 }
 
 /// The letter that brings a token. By e-mail only: it proves that the address is read.
-pub fn with_token(fact: &TokenIssued) -> Letter {
+pub fn with_token(fact: &TokenIssued) -> Option<Letter> {
     let kind = match fact.letter {
         AccountLetter::VerifyEmail | AccountLetter::ChangeEmail => Kind::VerifyEmail,
         AccountLetter::EmailChanged => Kind::EmailChanged,
-        AccountLetter::PasswordReset => Kind::PasswordReset,
+        AccountLetter::PasswordReset | AccountLetter::AccountRestored => Kind::PasswordReset,
+        AccountLetter::Nothing => return None,
         AccountLetter::PasswordChanged => Kind::PasswordChanged,
     };
     let token = Token {
@@ -225,8 +226,9 @@ pub fn with_token(fact: &TokenIssued) -> Letter {
         expires_at: fact.expires_at,
         code_until: fact.issued_at + CODE_LIFE,
         new_email: fact.new_email.clone(),
+        restored: fact.letter == AccountLetter::AccountRestored,
     };
-    Letter {
+    Some(Letter {
         id: MessageId::new(),
         user_id: fact.user_id,
         event_id: None,
@@ -247,7 +249,7 @@ pub fn with_token(fact: &TokenIssued) -> Letter {
             AccountLetter::PasswordChanged => None,
             _ => Some(fact.expires_at),
         },
-    }
+    })
 }
 
 /// The letter that the end of a registration asks for.

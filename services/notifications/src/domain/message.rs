@@ -162,6 +162,9 @@ pub struct Token {
     /// The address that the account is to have, when that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_email: Option<String>,
+    /// Whether the account was just taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }
 
 /// A message about to be stored.

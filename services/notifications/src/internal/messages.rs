@@ -94,7 +94,7 @@ impl Fact {
             },
             Self::Changed(facts) => Change::EventChanged(*facts),
             Self::TokenIssued(fact) => Change::Told {
-                letters: vec![with_token(&fact)],
+                letters: with_token(&fact).into_iter().collect(),
             },
             Self::Refunded(fact) => match card {
                 Some(card) => Change::Told {

@@ -59,6 +59,7 @@ fn message(kind: Kind, channel: Channel) -> Message {
                 expires_at: from_millis(NOW) + TimeDelta::days(1),
                 code_until: from_millis(NOW) + CODE_LIFE,
                 new_email: Some("asha@example.net".into()),
+                restored: false,
             });
         }
         Kind::PaymentRefunded => {
@@ -456,6 +457,20 @@ fn a_letter_about_an_account_brings_a_token_and_a_code() {
         let (_, text, html) = email(&message);
         assert!(!text.contains("http") && text.contains(&code), "{text}");
         assert!(!html.contains("href"), "{html}");
+    }
+}
+
+#[test]
+fn who_took_an_account_back_is_asked_for_another_password() {
+    let mut message = message(Kind::PasswordReset, Channel::Email);
+    assert!(email(&message).1.contains("Somebody asked to set a new password"));
+    message.details.token.as_mut().unwrap().restored = true;
+    let (_, text, html) = email(&message);
+    for words in [text, html] {
+        assert!(
+            words.contains("took your account") && !words.contains("Somebody asked"),
+            "{words}"
+        );
     }
 }
 

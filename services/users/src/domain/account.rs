@@ -33,8 +33,8 @@ pub struct User {
 pub struct Account {
     /// The user.
     pub user: User,
-    /// The hashed password.
-    pub password_hash: PasswordHash,
+    /// The hashed password; `None`: there is none, and the user signs in with Google.
+    pub password_hash: Option<PasswordHash>,
 }
 
 /// A change of what users may change themselves: `None` leaves it, `Some(None)` takes it away.

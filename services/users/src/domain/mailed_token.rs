@@ -24,14 +24,17 @@ pub enum Purpose {
     RestoreEmail,
     /// Another password.
     ResetPassword,
+    /// Another password for an account that was taken back, and the end of what was added to it since the thief came.
+    RecoverAccount,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::VerifyEmail,
         Self::ChangeEmail,
         Self::RestoreEmail,
         Self::ResetPassword,
+        Self::RecoverAccount,
     ];
 
     /// The name in stores.
@@ -41,6 +44,7 @@ impl Purpose {
             Self::ChangeEmail => "change_email",
             Self::RestoreEmail => "restore_email",
             Self::ResetPassword => "reset_password",
+            Self::RecoverAccount => "recover_account",
         }
     }
 
@@ -53,15 +57,20 @@ impl Purpose {
     fn life(self) -> TimeDelta {
         match self {
             Self::VerifyEmail | Self::ChangeEmail => TimeDelta::days(1),
-            Self::RestoreEmail => TimeDelta::days(7),
+            Self::RestoreEmail | Self::RecoverAccount => TimeDelta::days(7),
             Self::ResetPassword => TimeDelta::hours(1),
         }
     }
 
-    /// Whether an earlier token of the same user and purpose is void once this one is issued. Not the way back: each leads
-    /// to another address, and a thief could void it by asking for more.
+    /// Whether an earlier token of the same user and purpose is void once this one is issued. Not the way back and what
+    /// comes of it: a thief could void them by asking for more.
     pub fn replaces(self) -> bool {
-        self != Self::RestoreEmail
+        !matches!(self, Self::RestoreEmail | Self::RecoverAccount)
+    }
+
+    /// Whether it sets a password.
+    pub fn sets_password(self) -> bool {
+        matches!(self, Self::ResetPassword | Self::RecoverAccount)
     }
 }
 
@@ -80,6 +89,8 @@ pub struct MailedToken {
     pub issued_at: Timestamp,
     /// From then on it is void.
     pub expires_at: Timestamp,
+    /// With [`Purpose::RecoverAccount`]: since when it undoes what was added to the account.
+    pub undoes_since: Option<Timestamp>,
 }
 
 impl MailedToken {
@@ -92,6 +103,15 @@ impl MailedToken {
             email,
             issued_at: now,
             expires_at: now + purpose.life(),
+            undoes_since: None,
+        }
+    }
+
+    /// What comes with the use of a way back.
+    pub fn recover(&self, now: Timestamp) -> Self {
+        Self {
+            undoes_since: Some(self.issued_at),
+            ..Self::issue(self.user, Purpose::RecoverAccount, self.email.clone(), now)
         }
     }
 
@@ -112,9 +132,13 @@ impl MailedToken {
             pending: &[Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword],
             ways_back_since: None,
         };
+        // Nobody had proved the address before: nothing that was prepared until now counts.
+        let first = !user.email_verified;
         match self.purpose {
             Purpose::VerifyEmail => is_current.then_some(Effect {
                 ends_sessions: false,
+                drops_password: false,
+                undoes_since: None,
                 forgotten: Forgotten {
                     pending: &[Purpose::VerifyEmail],
                     ways_back_since: None,
@@ -122,20 +146,26 @@ impl MailedToken {
             }),
             Purpose::ChangeEmail => Some(Effect {
                 ends_sessions: false,
+                drops_password: false,
+                undoes_since: None,
                 forgotten: all,
             }),
             Purpose::RestoreEmail => Some(Effect {
                 ends_sessions: true,
+                // Who proves the address first says that whoever signed up with it was somebody else.
+                drops_password: first,
+                undoes_since: Some(self.issued_at),
                 forgotten: Forgotten {
                     ways_back_since: Some(self.issued_at),
                     ..all
                 },
             }),
-            Purpose::ResetPassword => is_current.then_some(Effect {
+            Purpose::ResetPassword | Purpose::RecoverAccount => is_current.then_some(Effect {
                 ends_sessions: true,
+                drops_password: false,
+                undoes_since: self.undoes_since,
                 forgotten: Forgotten {
-                    // Nobody had proved the address before: nothing that was prepared until now counts.
-                    ways_back_since: (!user.email_verified).then_some(Timestamp::UNIX_EPOCH),
+                    ways_back_since: first.then_some(Timestamp::UNIX_EPOCH),
                     ..all
                 },
             }),
@@ -148,6 +178,10 @@ impl MailedToken {
 pub struct Effect {
     /// Whether all of the user's sessions end.
     pub ends_sessions: bool,
+    /// Whether the account has no password from then on.
+    pub drops_password: bool,
+    /// Other ways to sign in (a second factor, Google) that were added then or later are taken away.
+    pub undoes_since: Option<Timestamp>,
     /// The user's tokens that are void from now on.
     pub forgotten: Forgotten,
 }
@@ -233,6 +267,16 @@ mod tests {
         let way_back = token(Purpose::RestoreEmail, "asha@example.org");
         let effect = way_back.effect(&thief).unwrap();
         assert!(effect.ends_sessions);
+        assert_eq!(effect.undoes_since, Some(way_back.issued_at));
+        assert!(!effect.drops_password);
+        // Nor what comes with it, which a thief's own requests do not replace, and which undoes as much.
+        let recover = way_back.recover(from_millis(2_000));
+        assert!(!recover.purpose.replaces());
+        let restored = user("asha@example.org", true);
+        assert_eq!(
+            recover.effect(&restored).unwrap().undoes_since,
+            Some(way_back.issued_at)
+        );
         assert_eq!(effect.forgotten.ways_back_since, Some(way_back.issued_at));
         assert!(effect.forgotten.pending.contains(&Purpose::ResetPassword));
     }
@@ -251,5 +295,9 @@ mod tests {
                 .is_some_and(|since| since <= from_millis(0))
         );
         assert!(effect.forgotten.pending.contains(&Purpose::ChangeEmail));
+        let not_me = token(Purpose::RestoreEmail, "asha@example.org")
+            .effect(&squatted)
+            .unwrap();
+        assert!(not_me.ends_sessions && not_me.drops_password);
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod email;
+mod identity;
 mod locale;
 mod mailed_token;
 mod password;
@@ -11,6 +12,7 @@ mod session;
 
 pub use account::{Account, Details, User};
 pub use email::Email;
+pub use identity::{Admission, Claims, Identity};
 pub use locale::Locale;
 pub use mailed_token::{Forgotten, MailedToken, Purpose};
 pub use password::{Password, PasswordHash};

@@ -87,6 +87,16 @@ impl PasswordHash {
         Self(phc)
     }
 
+    /// What a store keeps: an empty text for no password.
+    pub fn stored(phc: String) -> Option<Self> {
+        (!phc.is_empty()).then_some(Self(phc))
+    }
+
+    /// The text that a store keeps.
+    pub fn to_stored(hash: Option<&Self>) -> &str {
+        hash.map_or("", Self::as_str)
+    }
+
     /// The PHC string.
     pub fn as_str(&self) -> &str {
         &self.0

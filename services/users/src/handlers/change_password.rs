@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use super::{me::account_gone, register::refuse_common};
 use crate::{
     app::App,
-    credentials::{PasswordVerdict, judge},
+    credentials::{PasswordVerdict, judge, wrong_password},
     domain::{Password, PasswordHash},
     hashing::{Kernel, KernelError},
     mailed, signed_in,
@@ -62,12 +62,14 @@ pub struct PasswordChanged {
     ended: usize,
 }
 
-/// 403.
-pub fn wrong_password() -> ApiError {
-    ApiError::forbidden("wrong_password", "The current password is wrong.")
+fn no_password() -> ApiError {
+    ApiError::conflict(
+        "no_password",
+        "This account has no password. POST /api/users/password/forgot sends a letter to set one.",
+    )
 }
 
-common::problems!(Problems: account_gone(), wrong_password());
+common::problems!(Problems: account_gone(), wrong_password(), no_password());
 
 /// Changes your password, and ends all of your other sessions. Knowing the old one is worth nothing then.
 #[utoipa::path(
@@ -95,10 +97,11 @@ pub async fn change_password(
     let (current, password) = (Arc::new(current), Arc::new(password));
     for _ in 0..TRIES {
         let account = app.store.account(caller.id).await?.ok_or_else(account_gone)?;
+        let old = account.password_hash.ok_or_else(no_password)?;
         let guesses = app.limits.guesses(&account.user.email, address);
         guesses.check().await?;
-        let (current, password, old) = (current.clone(), password.clone(), account.password_hash.clone());
-        let work = move |kernel: &mut Kernel| match judge(kernel, &guesses, &current, Some(&old))? {
+        let (current, password, hash) = (current.clone(), password.clone(), old.clone());
+        let work = move |kernel: &mut Kernel| match judge(kernel, &guesses, &current, Some(&hash))? {
             PasswordVerdict::Refused(error) => Ok(Err(error)),
             PasswordVerdict::Wrong => Ok(Err(wrong_password())),
             PasswordVerdict::Right { .. } => Ok::<_, KernelError>(Ok(kernel.hash(&password)?)),
@@ -107,12 +110,13 @@ pub async fn change_password(
         let (user, now) = (&account.user, app.clock.now());
         let change = PasswordChange {
             user: caller.id,
-            old: account.password_hash,
+            old,
             new,
             keep: caller.session,
             at: now,
             issue: mailed::issue(user, AccountLetter::PasswordChanged, &user.email, None, now),
         };
+        app.limits.password_change(caller.id).await?;
         let Some(ended) = app.store.change_password(change).await? else {
             continue;
         };

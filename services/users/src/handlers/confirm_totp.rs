@@ -99,7 +99,7 @@ pub async fn confirm_totp(
     }
     if !app
         .store
-        .confirm_second_factor(caller.id, factor.secret, step, hashes)
+        .confirm_second_factor(caller.id, factor.secret, step, hashes, app.clock.now())
         .await?
     {
         // Another secret has been asked for in the meantime, or this one confirmed.

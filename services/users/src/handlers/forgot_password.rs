@@ -48,7 +48,7 @@ pub async fn forgot_password(
     extract::Json(input): extract::Json<ForgotPassword>,
 ) -> Result<Response, ApiError> {
     app.limits.mailed_token(address).await?;
-    app.limits.letter_to(input.email.canonical()).await?;
+    app.limits.reset_letter_to(input.email.canonical()).await?;
     let now = app.clock.now();
     let account = input.email.account(&app).await?;
     let issue = match &account {

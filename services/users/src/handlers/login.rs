@@ -78,7 +78,7 @@ pub async fn login(
     let mut passed = false;
     for _ in 0..TRIES {
         let account = input.email.account(&app).await?;
-        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let (guesses, password) = (guesses.clone(), password.clone());
         let verdict = app
             .hashing
@@ -89,18 +89,20 @@ pub async fn login(
             (PasswordVerdict::Refused(error), _) => return Err(error),
             (PasswordVerdict::Wrong | PasswordVerdict::Right { .. }, _) => return Err(invalid_credentials()),
         };
-        let proved = match renewed {
-            Some(renewed) => renew(&app, user.id, password_hash, renewed).await,
-            None => password_hash,
+        let proved = match (renewed, password_hash) {
+            (Some(renewed), Some(old)) => Some(renew(&app, user.id, old, renewed).await),
+            (_, hash) => hash,
         };
         if !passed {
             second_factor::pass(&app, user.id, input.totp.as_ref()).await?;
             passed = true;
         }
         let (session, token) = signed_in::begin(&app, &user, device.clone()).await?;
-        // A change of the password ends the sessions that are stored. This one may have been stored a moment later.
+        // A change of the password, and a way back, end the sessions that are stored. This one may have been stored a moment
+        // later.
         let account = app.store.account(user.id).await?;
-        if account.is_some_and(|account| account.password_hash == proved) {
+        if account.is_some_and(|account| account.password_hash == proved && account.user.email == user.email)
+        {
             context::note_user(user.id);
             tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
             return signed_in::answer(&app, "Login successful.", &user, &session, &token);

@@ -3,7 +3,11 @@
 pub mod change_email;
 pub mod change_password;
 pub mod confirm_totp;
+pub mod exchange_code;
 pub mod forgot_password;
+pub mod google_callback;
+pub mod google_sign_in;
+pub mod link_google;
 pub mod login;
 pub mod logout;
 pub mod me;

@@ -173,8 +173,16 @@ pub async fn register(
     };
     let letter = AccountLetter::VerifyEmail;
     let issue = mailed::issue(&user, letter, &user.email, None, user.created_at);
+    // One party cannot have letters sent to very many; who gets none can ask for one after signing in.
+    let issue = app.limits.sign_up_letter(address).await.then_some(issue);
     app.store
-        .insert(Account { user, password_hash }, Some(issue))
+        .insert(
+            Account {
+                user,
+                password_hash: Some(password_hash),
+            },
+            issue,
+        )
         .await
         .map_err(|error| match error {
             InsertError::EmailTaken => email_taken(),

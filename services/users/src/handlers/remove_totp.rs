@@ -14,10 +14,10 @@ use common::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{change_password::wrong_password, me::account_gone};
+use super::me::account_gone;
 use crate::{
     app::App,
-    credentials,
+    credentials::{self, reauthentication_required, wrong_password},
     domain::{Password, Shown},
     second_factor::{check, wrong_code},
 };
@@ -29,8 +29,9 @@ fn totp_off() -> ApiError {
 /// The password and a code: who has only one of them cannot take the other away.
 #[derive(ToSchema)]
 pub struct RemoveTotp {
-    #[schema(value_type = String, format = "password", example = "correct horse battery staple")]
-    password: Password,
+    /// Unless the account has none: then a sign-in of the last ten minutes counts.
+    #[schema(value_type = Option<String>, format = "password", example = "correct horse battery staple")]
+    password: Option<Password>,
     /// Of the app, or a recovery code.
     #[schema(value_type = String, example = "123456")]
     code: Shown,
@@ -38,10 +39,10 @@ pub struct RemoveTotp {
 
 impl FromFields for RemoveTotp {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        let password = fields.required("password", |value| value.string().map(Password::claimed));
+        let password = fields.optional("password", |value| value.string().map(Password::claimed));
         let code = fields.required("code", |value| value.string());
         Some(Self {
-            password: password?,
+            password,
             code: Shown::read(&code?),
         })
     }
@@ -54,7 +55,7 @@ pub struct TotpRemoved {
     message: &'static str,
 }
 
-common::problems!(Problems: account_gone(), totp_off(), wrong_password(), wrong_code());
+common::problems!(Problems: account_gone(), totp_off(), wrong_password(), reauthentication_required(), wrong_code());
 
 /// Switches the second factor off. Its recovery codes are void.
 #[utoipa::path(
@@ -78,10 +79,7 @@ pub async fn remove_totp(
     let account = app.store.account(caller.id).await?.ok_or_else(account_gone)?;
     let factor = app.store.second_factor(caller.id).await?;
     let factor = factor.filter(|factor| factor.confirmed).ok_or_else(totp_off)?;
-    let guesses = app.limits.guesses(&account.user.email, address);
-    if !credentials::is_right(&app, guesses, input.password, account.password_hash).await? {
-        return Err(wrong_password());
-    }
+    credentials::confirm(&app, &caller, &account, input.password, address).await?;
     if !check(&app, caller.id, &factor, &input.code).await? {
         return Err(wrong_code());
     }

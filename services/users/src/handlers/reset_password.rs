@@ -87,7 +87,10 @@ pub async fn reset_password(
     extract::Json(input): extract::Json<ResetPassword>,
 ) -> Result<Response, ApiError> {
     refuse_common(&app, &input.password)?;
-    let token = input.token.find(&app, address, &[Purpose::ResetPassword]).await?;
+    let token = input
+        .token
+        .find(&app, address, &[Purpose::ResetPassword, Purpose::RecoverAccount])
+        .await?;
     let user = app.store.by_id(token.user).await?.ok_or_else(token_invalid)?;
     let password = input.password;
     let hash = app.hashing.run(move |kernel| kernel.hash(&password)).await?;

@@ -48,7 +48,7 @@ pub async fn send_verification(State(app): State<App>, caller: Caller) -> Result
     if user.email_verified {
         return Err(already_verified());
     }
-    app.limits.letter_to(&user.email).await?;
+    app.limits.own_letter(user.id).await?;
     let issue = mailed::issue(
         &user,
         AccountLetter::VerifyEmail,

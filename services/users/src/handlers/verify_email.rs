@@ -20,7 +20,7 @@ use crate::{
     app::App,
     credentials::ClaimedEmail,
     domain::Purpose,
-    mailed::{ShownToken, token_invalid},
+    mailed::{self, ShownToken, token_invalid},
     signed_in,
     store::{Redeemed, Redemption},
 };
@@ -66,8 +66,8 @@ pub struct EmailVerified {
 common::problems!(Problems: token_invalid(), email_taken());
 
 /// Verifies an e-mail address by the token or code that was mailed to it: after sign-up, when another address is to be the
-/// account's, or to take an account back whose address was changed. That puts the earlier address back and ends all
-/// sessions.
+/// account's, or to take an account back whose address was changed. That puts the earlier address back, ends all
+/// sessions, and sends a letter to set another password with.
 #[utoipa::path(
     post,
     path = "/api/users/email/verify",
@@ -86,11 +86,20 @@ pub async fn verify_email(
 ) -> Result<Response, ApiError> {
     const PURPOSES: &[Purpose] = &[Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::RestoreEmail];
     let token = input.token.find(&app, address, PURPOSES).await?;
+    let now = app.clock.now();
+    // Whoever had the account may know the password.
+    let issue = match token.purpose {
+        Purpose::RestoreEmail => {
+            let user = app.store.by_id(token.user).await?.ok_or_else(token_invalid)?;
+            Some(mailed::recover(&token, &user, now))
+        }
+        _ => None,
+    };
     let redemption = Redemption {
         token: token.id,
         password: None,
-        issue: None,
-        at: app.clock.now(),
+        issue,
+        at: now,
     };
     let (user, ended) = match app.store.redeem(redemption).await? {
         Redeemed::Done(user, ended) => (user, ended),

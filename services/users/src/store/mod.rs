@@ -24,8 +24,8 @@ use runtime::process::Context;
 use uuid::Uuid;
 
 use crate::domain::{
-    Account, Details, Email, MailedToken, PasswordHash, RecoveryHash, Rotation, SecondFactor, Session,
-    TotpSecret, User,
+    Account, Details, Email, Identity, MailedToken, PasswordHash, RecoveryHash, Rotation, SecondFactor,
+    Session, TotpSecret, User,
 };
 
 /// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up; likewise
@@ -59,6 +59,17 @@ pub struct Issue {
     pub message: Option<NewMessage>,
 }
 
+/// An account as it was when its user proved to be one.
+#[derive(Clone, Debug)]
+pub struct Proved {
+    /// The account.
+    pub user: UserId,
+    /// Its address.
+    pub email: Email,
+    /// Its password, if it has one.
+    pub password_hash: Option<PasswordHash>,
+}
+
 /// The use of a mailed token.
 pub struct Redemption {
     /// The token.
@@ -80,6 +91,19 @@ pub enum Redeemed {
     Void,
     /// Another account has the address.
     EmailTaken,
+}
+
+/// An account whose address nobody had proved, about to go to who has proved it now.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The account.
+    pub user: UserId,
+    /// The address.
+    pub email: Email,
+    /// Who has proved it.
+    pub identity: Identity,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A change of a password.
@@ -104,6 +128,27 @@ pub trait Store: Send + Sync {
     /// Adds an account with the token that is mailed to it, unless its address has one. Of several at once with one address
     /// exactly one is added.
     async fn insert(&self, account: Account, issue: Option<Issue>) -> Result<(), InsertError>;
+
+    /// Adds an account without a password, linked with an identity, unless its address or the identity has one.
+    async fn insert_linked(&self, user: User, identity: Identity) -> Result<(), InsertError>;
+
+    /// The user that an identity is linked with.
+    async fn by_identity(&self, identity: &Identity) -> Result<Option<User>, StoreError>;
+
+    /// Links an identity with an account, if it still has this address, verified, and this password; `false` when not, or
+    /// when the identity is linked already.
+    async fn link(
+        &self,
+        identity: Identity,
+        user: UserId,
+        email: Email,
+        proved: PasswordHash,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives an account to who has proved its address, if nobody had: it has no password from then on, no second factor, and
+    /// no mailed tokens, its sessions have ended, which are given, and the identity is linked. `None`: somebody was faster.
+    async fn claim(&self, claim: Claim) -> Result<Option<Vec<EndedSession>>, StoreError>;
 
     /// The account of an address.
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError>;
@@ -145,6 +190,9 @@ pub trait Store: Send + Sync {
     /// Issues tokens, all or none. Up to [`TIDIED`] that have expired go with them, so that they never pile up.
     async fn issue(&self, issues: Vec<Issue>) -> Result<(), StoreError>;
 
+    /// The same, if the account still is as it was when its user was asked to prove it; returns whether it was.
+    async fn issue_if(&self, proved: Proved, issues: Vec<Issue>) -> Result<bool, StoreError>;
+
     /// A mailed token that has been neither used nor replaced.
     async fn mailed_token(&self, id: Uuid) -> Result<Option<MailedToken>, StoreError>;
 
@@ -172,6 +220,7 @@ pub trait Store: Send + Sync {
         secret: TotpSecret,
         step: i64,
         recovery: Vec<RecoveryHash>,
+        at: Timestamp,
     ) -> Result<bool, StoreError>;
 
     /// Uses the code of a step; `false` when it, or a later one, was used before.

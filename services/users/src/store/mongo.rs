@@ -24,12 +24,13 @@ use mongo_store::{
 use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use uuid::Uuid;
 
+mod identities;
 mod mailed_tokens;
 
-use super::{InsertError, Issue, PasswordChange, Redeemed, Redemption, Store, TIDIED, table};
+use super::{Claim, InsertError, Issue, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table};
 use crate::domain::{
-    Account, Details, Device, Email, Locale, MailedToken, PasswordHash, Phone, Purpose, RecoveryHash,
-    Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
+    Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
+    RecoveryHash, Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
 };
 
 const USERS: &str = "users";
@@ -43,13 +44,14 @@ pub const COLLECTIONS: &[Collection] = &[
         name: USERS,
         fields: &[
             ("email", "string"),
-            ("password_hash", "string"), // PHC string
+            ("password_hash", "string"), // PHC string; empty: none
             ("role", "string"),
             ("name", "string?"),
             ("phone", "string?"),        // E.164
             ("timezone", "string?"),     // IANA
             ("locale", "string?"),       // BCP 47
             ("email_verified", "bool?"), // earlier releases did not verify
+            ("revision", "long?"),       // changes for what is decided at once to conflict
             ("created_at", "date"),
         ],
         check: Some(|| doc! {"role": {"$in": ["organizer", "user"]}}),
@@ -72,6 +74,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("confirmed", "bool"),
             ("last_step", "long"), // whose code was used last
             ("recovery", "array"), // SHA-256 of the recovery codes that were not used
+            ("confirmed_at", "date?"),
         ],
         check: None,
         indexes: &[],
@@ -97,6 +100,7 @@ pub const COLLECTIONS: &[Collection] = &[
         ],
     },
     mailed_tokens::SCHEMA,
+    identities::SCHEMA,
     outbox::SCHEMA,
     outbox::DEAD_LETTERS,
     lease::SCHEMA,
@@ -138,12 +142,16 @@ impl MongoStore {
 #[async_trait]
 impl Store for MongoStore {
     async fn insert(&self, account: Account, issue: Option<Issue>) -> Result<(), InsertError> {
+        self.tidy_mailed(issue.as_ref()).await?;
         let added = self
             .db
             .write((account, issue), |tx, (account, issue)| {
                 async move {
                     // A concurrent sign-up violates the index, looks again, and finds this one.
-                    if tx.find_one(USERS, by_email(&account.user.email)).await?.is_some() {
+                    let user = &account.user;
+                    if tx.find_one(USERS, by_email(&user.email)).await?.is_some()
+                        || mailed_tokens::is_reserved(tx, &user.email, None, user.created_at).await?
+                    {
                         return Err(InsertError::EmailTaken);
                     }
                     tx.insert(USERS, vec![document(account)]).await?;
@@ -159,6 +167,55 @@ impl Store for MongoStore {
             self.wake.wake();
         }
         added
+    }
+
+    async fn insert_linked(&self, user: User, identity: Identity) -> Result<(), InsertError> {
+        let account = Account {
+            user,
+            password_hash: None,
+        };
+        self.db
+            .write((account, identity), |tx, (account, identity)| {
+                async move {
+                    let user = &account.user;
+                    let is_taken = tx.find_one(USERS, by_email(&user.email)).await?.is_some()
+                        || mailed_tokens::is_reserved(tx, &user.email, None, user.created_at).await?;
+                    if is_taken || !identities::add(tx, identity, user.id, user.created_at).await? {
+                        return Err(InsertError::EmailTaken);
+                    }
+                    Ok(tx.insert(USERS, vec![document(account)]).await?)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn by_identity(&self, identity: &Identity) -> Result<Option<User>, StoreError> {
+        identities::user_of(&mut self.db.read(), identity).await
+    }
+
+    async fn link(
+        &self,
+        identity: Identity,
+        user: UserId,
+        email: Email,
+        proved: PasswordHash,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.db
+            .write(
+                (identity, user, email, proved, at),
+                |tx, (identity, user, email, proved, at)| {
+                    identities::link(tx, identity, *user, email, proved, *at).boxed()
+                },
+            )
+            .await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Option<Vec<EndedSession>>, StoreError> {
+        self.db
+            .write(claim, |tx, claim| identities::claim(tx, claim).boxed())
+            .await
     }
 
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
@@ -235,6 +292,7 @@ impl Store for MongoStore {
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<EndedSession>>, StoreError> {
+        self.tidy_mailed(Some(&change.issue)).await?;
         self.publishing(change, |tx, change| {
             async move {
                 if !replace_hash(tx, change.user, &change.old, &change.new).await? {
@@ -251,15 +309,37 @@ impl Store for MongoStore {
     }
 
     async fn issue(&self, issues: Vec<Issue>) -> Result<(), StoreError> {
-        if let Some(issue) = issues.first() {
-            mailed_tokens::tidy(&mut self.db.read(), issue.token.issued_at).await?;
-        }
+        self.tidy_mailed(issues.first()).await?;
         self.publishing(issues, |tx, issues| {
             async move {
                 for issue in issues {
                     mailed_tokens::issue(tx, issue).await?;
                 }
                 Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn issue_if(&self, proved: Proved, issues: Vec<Issue>) -> Result<bool, StoreError> {
+        self.tidy_mailed(issues.first()).await?;
+        self.publishing((proved, issues), |tx, (proved, issues)| {
+            async move {
+                let hash = PasswordHash::to_stored(proved.password_hash.as_ref());
+                let unchanged = doc! {
+                    "_id": uuid(proved.user), "email": proved.email.as_str(), "password_hash": hash,
+                };
+                if !tx
+                    .update(USERS, unchanged, doc! {"$inc": {"revision": 1_i64}})
+                    .await?
+                {
+                    return Ok(false);
+                }
+                for issue in issues {
+                    mailed_tokens::issue(tx, issue).await?;
+                }
+                Ok(true)
             }
             .boxed()
         })
@@ -363,10 +443,11 @@ impl Store for MongoStore {
         secret: TotpSecret,
         step: i64,
         recovery: Vec<RecoveryHash>,
+        at: Timestamp,
     ) -> Result<bool, StoreError> {
         let recovery: Vec<String> = recovery.into_iter().map(|hash| hash.0).collect();
         let this = doc! {"_id": uuid(user), "secret": bytes(secret.bytes()), "confirmed": false};
-        let confirmed = doc! {"$set": {"confirmed": true, "last_step": step, "recovery": recovery}};
+        let confirmed = doc! {"$set": {"confirmed": true, "last_step": step, "recovery": recovery, "confirmed_at": date(at)}};
         self.db.read().update(SECOND_FACTORS, this, confirmed).await
     }
 
@@ -502,6 +583,14 @@ impl Store for MongoStore {
 }
 
 impl MongoStore {
+    /// Drops mailed tokens that have expired, before another one is issued.
+    async fn tidy_mailed(&self, issue: Option<&Issue>) -> Result<(), StoreError> {
+        match issue {
+            Some(issue) => mailed_tokens::tidy(&mut self.db.read(), issue.token.issued_at).await,
+            None => Ok(()),
+        }
+    }
+
     /// Drops ended sessions whose tokens have run out.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         let over = doc! {"until": {"$lt": date(now)}};
@@ -631,7 +720,7 @@ fn document(Account { user, password_hash }: &Account) -> Document {
     let mut document = doc! {
         "_id": uuid(user.id),
         "email": user.email.as_str(),
-        "password_hash": password_hash.as_str(),
+        "password_hash": PasswordHash::to_stored(password_hash.as_ref()),
         "role": user.role.name(),
         "created_at": date(user.created_at),
         "email_verified": user.email_verified,
@@ -646,7 +735,7 @@ fn document(Account { user, password_hash }: &Account) -> Document {
 fn account(found: &Document) -> Result<Account, StoreError> {
     Ok(Account {
         user: user(found)?,
-        password_hash: PasswordHash::new(found.text("password_hash")?),
+        password_hash: PasswordHash::stored(found.text("password_hash")?),
     })
 }
 

@@ -23,12 +23,13 @@ use sqlite_store::{
 use sqlite_store::{Row, params};
 use uuid::Uuid;
 
+mod identities;
 mod mailed_tokens;
 
-use super::{InsertError, Issue, PasswordChange, Redeemed, Redemption, Store, TIDIED, table};
+use super::{Claim, InsertError, Issue, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table};
 use crate::domain::{
-    Account, Details, Device, Email, Locale, MailedToken, PasswordHash, Phone, Purpose, RecoveryHash,
-    Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
+    Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
+    RecoveryHash, Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
 };
 
 /// The schema, script by script. One that has been released never changes.
@@ -88,6 +89,7 @@ CREATE TABLE second_factors (
     outbox::REQUEST_IDS,
     lease::SCHEMA,
     mailed_tokens::SCHEMA,
+    identities::SCHEMA,
 ];
 
 /// Accounts in SQLite.
@@ -103,6 +105,18 @@ impl SqliteStore {
             db,
             wake: WakeSignal::default(),
         }
+    }
+
+    /// Adds an account, and wakes the relay after the commit.
+    async fn inserting<F>(&self, change: F) -> Result<(), InsertError>
+    where
+        F: FnOnce(&Connection) -> Result<(), InsertError> + Send + 'static,
+    {
+        let added = self.db.write(change).await;
+        if added.is_ok() {
+            self.wake.wake();
+        }
+        added
     }
 
     /// A change that may store messages: wakes the relay after the commit.
@@ -122,44 +136,53 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn insert(&self, account: Account, issue: Option<Issue>) -> Result<(), InsertError> {
-        let Account { user, password_hash } = account;
-        let added = self
-            .db
-            .write(move |db| {
-                let added = db
-                    .prepare_cached(
-                        "INSERT INTO users
-                         (id, email, password_hash, role, name, phone, timezone, locale, created_at, email_verified)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (email) DO NOTHING",
-                    )
-                    .and_then(|mut insert| {
-                        insert.execute(params![
-                            user.id,
-                            user.email.as_str(),
-                            password_hash.as_str(),
-                            user.role.name(),
-                            user.name,
-                            user.phone.as_ref().map(Phone::as_str),
-                            user.timezone.map(Tz::name),
-                            user.locale.as_ref().map(Locale::as_str),
-                            user.created_at.timestamp_millis(),
-                            user.email_verified,
-                        ])
-                    })
-                    .map_err(StoreError::from)?;
-                if added != 1 {
-                    return Err(InsertError::EmailTaken);
-                }
-                if let Some(issue) = &issue {
-                    mailed_tokens::issue(db, issue)?;
-                }
-                Ok(())
-            })
-            .await;
-        if added.is_ok() {
-            self.wake.wake();
-        }
-        added
+        self.inserting(move |db| {
+            insert(db, &account)?;
+            if let Some(issue) = &issue {
+                mailed_tokens::issue(db, issue)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn insert_linked(&self, user: User, identity: Identity) -> Result<(), InsertError> {
+        self.inserting(move |db| {
+            let at = user.created_at;
+            if !identities::add(db, &identity, user.id, at)? {
+                return Err(InsertError::EmailTaken);
+            }
+            insert(
+                db,
+                &Account {
+                    user,
+                    password_hash: None,
+                },
+            )
+        })
+        .await
+    }
+
+    async fn by_identity(&self, identity: &Identity) -> Result<Option<User>, StoreError> {
+        let identity = identity.clone();
+        self.db.read(move |db| identities::user_of(db, &identity)).await
+    }
+
+    async fn link(
+        &self,
+        identity: Identity,
+        user: UserId,
+        email: Email,
+        proved: PasswordHash,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.db
+            .write(move |db| identities::link(db, &identity, user, &email, &proved, at))
+            .await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Option<Vec<EndedSession>>, StoreError> {
+        self.db.write(move |db| identities::claim(db, &claim)).await
     }
 
     async fn by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
@@ -288,6 +311,25 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn issue_if(&self, proved: Proved, issues: Vec<Issue>) -> Result<bool, StoreError> {
+        self.publishing(move |db| {
+            let unchanged = db
+                .prepare_cached("SELECT 1 FROM users WHERE id = ?1 AND email = ?2 AND password_hash = ?3")?
+                .exists(params![
+                    proved.user,
+                    proved.email.as_str(),
+                    PasswordHash::to_stored(proved.password_hash.as_ref())
+                ])?;
+            if unchanged {
+                issues
+                    .iter()
+                    .try_for_each(|issue| mailed_tokens::issue(db, issue))?;
+            }
+            Ok(unchanged)
+        })
+        .await
+    }
+
     async fn mailed_token(&self, id: Uuid) -> Result<Option<MailedToken>, StoreError> {
         self.db.read(move |db| mailed_tokens::find(db, id)).await
     }
@@ -375,16 +417,17 @@ impl Store for SqliteStore {
         secret: TotpSecret,
         step: i64,
         recovery: Vec<RecoveryHash>,
+        at: Timestamp,
     ) -> Result<bool, StoreError> {
         self.db
             .write(move |db| {
                 let recovery: Vec<String> = recovery.into_iter().map(|hash| hash.0).collect();
                 let changed = db
                     .prepare_cached(
-                        "UPDATE second_factors SET confirmed = 1, last_step = ?3, recovery = ?4
+                        "UPDATE second_factors SET confirmed = 1, last_step = ?3, recovery = ?4, confirmed_at = ?5
                          WHERE user_id = ?1 AND secret = ?2 AND confirmed = 0",
                     )?
-                    .execute(params![user, secret.bytes(), step, json(&recovery)])?;
+                    .execute(params![user, secret.bytes(), step, json(&recovery), at.timestamp_millis()])?;
                 Ok(changed == 1)
             })
             .await
@@ -586,6 +629,39 @@ impl Store for SqliteStore {
     }
 }
 
+/// Adds an account within a transaction.
+fn insert(db: &Connection, Account { user, password_hash }: &Account) -> Result<(), InsertError> {
+    if mailed_tokens::is_reserved(db, &user.email, None, user.created_at)? {
+        return Err(InsertError::EmailTaken);
+    }
+    let added = db
+        .prepare_cached(
+            "INSERT INTO users
+                 (id, email, password_hash, role, name, phone, timezone, locale, created_at, email_verified)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (email) DO NOTHING",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                user.id,
+                user.email.as_str(),
+                PasswordHash::to_stored(password_hash.as_ref()),
+                user.role.name(),
+                user.name,
+                user.phone.as_ref().map(Phone::as_str),
+                user.timezone.map(Tz::name),
+                user.locale.as_ref().map(Locale::as_str),
+                user.created_at.timestamp_millis(),
+                user.email_verified,
+            ])
+        })
+        .map_err(StoreError::from)?;
+    if added == 1 {
+        Ok(())
+    } else {
+        Err(InsertError::EmailTaken)
+    }
+}
+
 /// The columns that [`user`] reads.
 const USER: &str = "id, email, role, name, phone, timezone, locale, created_at, email_verified";
 
@@ -644,7 +720,7 @@ struct HashLength;
 fn account(row: &Row<'_>) -> sqlite_store::RowResult<Account> {
     Ok(Account {
         user: user(row)?,
-        password_hash: PasswordHash::new(row.get(9)?),
+        password_hash: PasswordHash::stored(row.get(9)?),
     })
 }
 

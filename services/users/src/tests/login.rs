@@ -269,7 +269,7 @@ fn account(email: &str, password_hash: PasswordHash) -> Account {
             locale: None,
             created_at: from_millis(NOW),
         },
-        password_hash,
+        password_hash: Some(password_hash),
     }
 }
 
@@ -287,7 +287,15 @@ async fn a_hash_of_another_cost_is_renewed() {
         .insert(account(email.as_str(), old.clone()), None)
         .await
         .unwrap();
-    let stored = async || store.by_email(&email).await.unwrap().unwrap().password_hash;
+    let stored = async || {
+        store
+            .by_email(&email)
+            .await
+            .unwrap()
+            .unwrap()
+            .password_hash
+            .unwrap()
+    };
     service.login("asha@example.org", "wrong").await.is(401);
     assert_eq!(stored().await, old);
     service.login("asha@example.org", PASSWORD).await.is(200);

@@ -2,12 +2,14 @@
 
 mod change_password;
 mod failures;
+mod google;
 mod login;
 mod logout;
 mod lookup;
 mod mailed;
 mod me;
 mod operations;
+mod provider;
 mod refresh;
 mod register;
 mod sessions;
@@ -139,7 +141,7 @@ fn assembled(context: &Context, store: &Arc<dyn Store>, hashing: Hashing) -> Pip
         clock: context.clock.clone(),
         figures: Arc::default(),
     };
-    assemble(context, store.clone(), hashing, outbox)
+    assemble(context, store.clone(), hashing, outbox).unwrap()
 }
 
 impl Service {

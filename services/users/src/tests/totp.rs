@@ -21,7 +21,7 @@ impl App {
     }
 
     /// The code it shows.
-    fn code(&self, service: &Service) -> String {
+    pub(super) fn code(&self, service: &Service) -> String {
         let now = service.context.clock.now().timestamp();
         self.0.generate(u64::try_from(now).unwrap()).to_string()
     }

@@ -8,10 +8,10 @@ use common::{
 };
 use futures_util::future::join_all;
 
-use super::{account, add, email, hash};
+use super::{account, add, begin, email, hash};
 use crate::{
     domain::{MailedToken, Purpose, User},
-    store::{Issue, Redeemed, Redemption, Store, contract::begin},
+    store::{Issue, Proved, Redeemed, Redemption, Store},
 };
 
 /// A token with its message, mailed at `at`.
@@ -180,7 +180,7 @@ pub async fn a_reset_changes_the_password_and_ends_all_sessions(store: &dyn Stor
     assert_eq!((user.email_verified, ended), (true, 3));
     assert_eq!(pending(store).await, before + 1);
     let stored = store.account(asha.user.id).await.unwrap().unwrap();
-    assert_eq!(stored.password_hash, hash("new"));
+    assert_eq!(stored.password_hash, Some(hash("new")));
     assert_eq!(stored.user, user);
     // Nobody had proved the address before: what was prepared until now is void.
     for void in [&token, &change, &back] {
@@ -338,4 +338,47 @@ pub async fn tokens_of_nobody_and_expired_ones_go(store: &dyn Store) {
     let later = TimeDelta::days(8).num_milliseconds();
     mail(store, &nobody, Purpose::VerifyEmail, "other@example.org", later).await;
     assert_eq!(store.mailed_token(decoy.id).await.unwrap(), None);
+}
+
+pub async fn tokens_are_issued_for_an_account_as_it_was_proved(store: &dyn Store) {
+    let asha = account("asha@example.org");
+    add(store, &asha).await;
+    let proved = |address: &str, password: &str| Proved {
+        user: asha.user.id,
+        email: email(address),
+        password_hash: Some(hash(password)),
+    };
+    for (wrong, address, password) in [
+        ("another address", "asha@example.net", ""),
+        ("another password", "asha@example.org", "another"),
+    ] {
+        let issues = vec![issue(&asha.user, Purpose::ChangeEmail, "new@example.org", 0)];
+        assert!(
+            !store.issue_if(proved(address, password), issues).await.unwrap(),
+            "{wrong}"
+        );
+    }
+    assert_eq!(mailed_to(store, "new@example.org").await, []);
+    assert_eq!(pending(store).await, 0);
+    let issues = vec![issue(&asha.user, Purpose::ChangeEmail, "new@example.org", 0)];
+    assert!(
+        store
+            .issue_if(proved("asha@example.org", ""), issues)
+            .await
+            .unwrap()
+    );
+    // Of two that reset the password and ask for another address at once, both may be, but never the address after the reset.
+    let reset = mail(store, &asha.user, Purpose::ResetPassword, "asha@example.org", 0).await;
+    let issues = vec![issue(&asha.user, Purpose::ChangeEmail, "new@example.org", 1)];
+    let (redeemed, issued) = futures_util::join!(
+        store.redeem(redemption(&reset)),
+        store.issue_if(proved("asha@example.org", ""), issues),
+    );
+    done(redeemed.unwrap());
+    issued.unwrap();
+    assert_eq!(
+        mailed_to(store, "new@example.org").await,
+        [],
+        "a reset voids it, or it is refused"
+    );
 }

@@ -1,6 +1,6 @@
 //! Second factors: proposed, confirmed, used and removed.
 
-use common::ids::UserId;
+use common::{clock::from_millis, ids::UserId};
 use futures_util::future::join_all;
 
 use crate::{
@@ -19,7 +19,9 @@ pub async fn a_second_factor_counts_when_it_is_confirmed(store: &dyn Store) {
         let factor = store.second_factor(user).await.unwrap();
         factor.map(|factor| (factor.secret.bytes()[0], factor.confirmed))
     };
-    let confirm = |secret: &TotpSecret| store.confirm_second_factor(asha, secret.clone(), 7, recovery(0..10));
+    let confirm = |secret: &TotpSecret| {
+        store.confirm_second_factor(asha, secret.clone(), 7, recovery(0..10), from_millis(0))
+    };
     assert_eq!(kept(asha).await, None);
     assert!(!confirm(&first).await.unwrap());
     assert!(store.propose_second_factor(asha, first.clone()).await.unwrap());
@@ -52,7 +54,7 @@ pub async fn each_code_is_used_once(store: &dyn Store) {
         assert!(store.propose_second_factor(user, secret.clone()).await.unwrap());
         assert!(
             store
-                .confirm_second_factor(user, secret, 7, recovery(0..3))
+                .confirm_second_factor(user, secret, 7, recovery(0..3), from_millis(0))
                 .await
                 .unwrap()
         );

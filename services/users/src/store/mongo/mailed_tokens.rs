@@ -5,9 +5,9 @@ use mongo_store::{Collection, DocumentExt, Index, Tx, date, outbox, sift, uuid};
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
-use super::{USERS, by_email, end_of, user};
+use super::{USERS, by_email, end_of, identities, user};
 use crate::{
-    domain::{Email, Forgotten, MailedToken, Purpose, User},
+    domain::{Email, Forgotten, MailedToken, PasswordHash, Purpose, User},
     store::{Issue, Redeemed, Redemption, TIDIED, table},
 };
 
@@ -22,6 +22,7 @@ pub(super) const SCHEMA: Collection = Collection {
         ("email", "string"),
         ("issued_at", "date"),
         ("expires_at", "date"),
+        ("undoes_since", "date?"),
     ],
     check: None,
     indexes: &[
@@ -39,6 +40,7 @@ fn token(found: &Document) -> Result<MailedToken, StoreError> {
         email: Email::stored(found.text("email")?),
         issued_at: found.time("issued_at")?,
         expires_at: found.time("expires_at")?,
+        undoes_since: found.maybe_time("undoes_since")?,
     })
 }
 
@@ -56,7 +58,8 @@ pub(super) async fn issue(tx: &mut Tx, issue: &Issue) -> Result<(), StoreError> 
     if token.purpose.replaces() {
         forget(tx, token.user, &[token.purpose]).await?;
     }
-    let document = doc! {
+    touch(tx, token.user).await?;
+    let mut document = doc! {
         "_id": uuid(token.id),
         "user_id": uuid(token.user),
         "purpose": token.purpose.name(),
@@ -64,6 +67,7 @@ pub(super) async fn issue(tx: &mut Tx, issue: &Issue) -> Result<(), StoreError> 
         "issued_at": date(token.issued_at),
         "expires_at": date(token.expires_at),
     };
+    document.put("undoes_since", token.undoes_since.map(date));
     tx.insert(MAILED_TOKENS, vec![document]).await?;
     outbox::push(tx, message.as_slice()).await?;
     Ok(())
@@ -74,6 +78,33 @@ pub(super) async fn forget(tx: &mut Tx, user: UserId, purposes: &[Purpose]) -> R
     let purposes: Vec<&str> = purposes.iter().map(|purpose| purpose.name()).collect();
     let these = doc! {"user_id": uuid(user), "purpose": {"$in": purposes}};
     tx.delete(MAILED_TOKENS, these).await?;
+    Ok(())
+}
+
+/// Voids all of a user's tokens.
+pub(super) async fn forget_all(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.delete(MAILED_TOKENS, doc! {"user_id": uuid(user)}).await?;
+    Ok(())
+}
+
+/// Whether the owner of an account, not this one, can still put it back to this address.
+pub(super) async fn is_reserved(
+    tx: &mut Tx,
+    email: &Email,
+    user: Option<UserId>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut these = by_email(email);
+    these.insert("purpose", Purpose::RestoreEmail.name());
+    these.insert("expires_at", doc! {"$gt": date(now)});
+    these.put("user_id", user.map(|user| doc! {"$ne": uuid(user)}));
+    Ok(tx.find_one(MAILED_TOKENS, these).await?.is_some())
+}
+
+/// Changes a user's document, so that whatever else is decided on it meanwhile conflicts, and is decided again.
+async fn touch(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    let this = doc! {"_id": uuid(user)};
+    tx.update(USERS, this, doc! {"$inc": {"revision": 1_i64}}).await?;
     Ok(())
 }
 
@@ -99,26 +130,28 @@ pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redee
         return Ok(Redeemed::Void);
     };
     let user = user(&found)?;
-    let resets = token.purpose == Purpose::ResetPassword;
+    let resets = token.purpose.sets_password();
     let effect = match token.effect(&user) {
         Some(effect) if resets == redemption.password.is_some() => effect,
         _ => return Ok(Redeemed::Void),
     };
     // A concurrent sign-up violates the index; the transaction runs again, and finds it.
     let holder = tx.find_one(USERS, by_email(&token.email)).await?;
-    if holder.is_some_and(|holder| holder.id::<UserId>("_id").ok() != Some(user.id)) {
+    let taken = holder.is_some_and(|holder| holder.id::<UserId>("_id").ok() != Some(user.id));
+    if taken || is_reserved(tx, &token.email, Some(user.id), redemption.at).await? {
         return Ok(Redeemed::EmailTaken);
     }
     tx.delete(MAILED_TOKENS, doc! {"_id": uuid(token.id)}).await?;
     forget(tx, user.id, effect.forgotten.pending).await?;
     forget_ways_back(tx, user.id, effect.forgotten).await?;
+    if let Some(since) = effect.undoes_since {
+        identities::undo_since(tx, user.id, since).await?;
+    }
     let mut set = doc! {"email": token.email.as_str(), "email_verified": true};
-    set.put(
-        "password_hash",
-        redemption.password.as_ref().map(|hash| hash.as_str()),
-    );
-    tx.update(USERS, doc! {"_id": uuid(user.id)}, doc! {"$set": set})
-        .await?;
+    let password = redemption.password.as_ref().map(PasswordHash::as_str);
+    set.put("password_hash", password.or(effect.drops_password.then_some("")));
+    let change = doc! {"$set": set, "$inc": {"revision": 1_i64}};
+    tx.update(USERS, doc! {"_id": uuid(user.id)}, change).await?;
     let ended = if effect.ends_sessions {
         end_of(tx, user.id, None, redemption.at, usize::MAX).await?
     } else {

@@ -1,15 +1,19 @@
 //! Mailed tokens: issued with the message that has them mailed, and used with all of their effect.
 
-use common::{clock::from_millis, ids::UserId, store::StoreError};
+use common::{
+    clock::{Timestamp, from_millis},
+    ids::UserId,
+    store::StoreError,
+};
 use sqlite_store::{
     Connection, Row, outbox, params,
     rows::{named, sift},
 };
 use uuid::Uuid;
 
-use super::{USER, end_of, user};
+use super::{USER, end_of, identities, user};
 use crate::{
-    domain::{Email, Forgotten, MailedToken, Purpose, User},
+    domain::{Email, Forgotten, MailedToken, PasswordHash, Purpose, User},
     store::{Issue, Redeemed, Redemption, TIDIED, table},
 };
 
@@ -21,7 +25,8 @@ CREATE TABLE mailed_tokens (
     purpose    TEXT    NOT NULL,
     email      TEXT    NOT NULL,
     issued_at  INTEGER NOT NULL,                -- ms
-    expires_at INTEGER NOT NULL                 -- ms
+    expires_at INTEGER NOT NULL,                -- ms
+    undoes_since INTEGER                        -- ms
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mailed_tokens_by_user ON mailed_tokens (user_id);
 CREATE INDEX mailed_tokens_by_email ON mailed_tokens (email, issued_at);
@@ -29,7 +34,7 @@ CREATE INDEX mailed_tokens_by_expires_at ON mailed_tokens (expires_at);
 ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 0 CHECK (email_verified IN (0, 1));
 ";
 
-const COLUMNS: &str = "id, user_id, purpose, email, issued_at, expires_at";
+const COLUMNS: &str = "id, user_id, purpose, email, issued_at, expires_at, undoes_since";
 
 fn token(row: &Row<'_>) -> sqlite_store::RowResult<MailedToken> {
     Ok(MailedToken {
@@ -39,6 +44,7 @@ fn token(row: &Row<'_>) -> sqlite_store::RowResult<MailedToken> {
         email: Email::stored(row.get(3)?),
         issued_at: from_millis(row.get(4)?),
         expires_at: from_millis(row.get(5)?),
+        undoes_since: row.get::<_, Option<i64>>(6)?.map(from_millis),
     })
 }
 
@@ -54,7 +60,8 @@ pub fn issue(db: &Connection, issue: &Issue) -> Result<(), StoreError> {
         forget(db, token.user, &[token.purpose])?;
     }
     db.prepare_cached(
-        "INSERT INTO mailed_tokens (id, user_id, purpose, email, issued_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO mailed_tokens (id, user_id, purpose, email, issued_at, expires_at, undoes_since)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         token.id,
@@ -63,6 +70,7 @@ pub fn issue(db: &Connection, issue: &Issue) -> Result<(), StoreError> {
         token.email.as_str(),
         token.issued_at.timestamp_millis(),
         token.expires_at.timestamp_millis(),
+        token.undoes_since.map(|at| at.timestamp_millis()),
     ])?;
     match message {
         Some(message) => outbox::push(db, message).map(drop),
@@ -77,6 +85,26 @@ pub fn forget(db: &Connection, user: UserId, purposes: &[Purpose]) -> Result<(),
             .execute(params![user, purpose.name()])?;
     }
     Ok(())
+}
+
+/// Whether the owner of an account, not this one, can still put it back to this address.
+pub fn is_reserved(
+    db: &Connection,
+    email: &Email,
+    user: Option<UserId>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM mailed_tokens
+             WHERE email = ?1 AND purpose = ?2 AND expires_at > ?3 AND user_id IS NOT ?4",
+        )?
+        .exists(params![
+            email.as_str(),
+            Purpose::RestoreEmail.name(),
+            now.timestamp_millis(),
+            user
+        ])?)
 }
 
 /// The token of this id.
@@ -102,7 +130,7 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
     let Some(user) = db.prepare_cached(&sql)?.find([token.user], user)? else {
         return Ok(Redeemed::Void);
     };
-    let resets = token.purpose == Purpose::ResetPassword;
+    let resets = token.purpose.sets_password();
     let effect = match token.effect(&user) {
         Some(effect) if resets == redemption.password.is_some() => effect,
         _ => return Ok(Redeemed::Void),
@@ -110,20 +138,27 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
     let taken = db
         .prepare_cached("SELECT 1 FROM users WHERE email = ?1 AND id <> ?2")?
         .exists(params![token.email.as_str(), user.id])?;
-    if taken {
+    if taken || is_reserved(db, &token.email, Some(user.id), redemption.at)? {
         return Ok(Redeemed::EmailTaken);
     }
     db.prepare_cached("DELETE FROM mailed_tokens WHERE id = ?1")?
         .execute([token.id])?;
     forget(db, user.id, effect.forgotten.pending)?;
     forget_ways_back(db, user.id, effect.forgotten)?;
+    if let Some(since) = effect.undoes_since {
+        identities::undo_since(db, user.id, since)?;
+    }
     db.prepare_cached(
         "UPDATE users SET email = ?2, email_verified = 1, password_hash = coalesce(?3, password_hash) WHERE id = ?1",
     )?
     .execute(params![
         user.id,
         token.email.as_str(),
-        redemption.password.as_ref().map(|hash| hash.as_str())
+        redemption
+            .password
+            .as_ref()
+            .map(PasswordHash::as_str)
+            .or(effect.drops_password.then_some("")),
     ])?;
     let ended = if effect.ends_sessions {
         end_of(db, user.id, None, redemption.at, -1)?

@@ -1,0 +1,188 @@
+//! `GET /api/users/oauth/google`: off to Google.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use common::{
+    auth::Role,
+    extract::{ClientIp, Params},
+    http::pipeline::private,
+    problem::ApiError,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+use utoipa::IntoParams;
+
+use crate::{
+    app::App,
+    google::Beginning,
+    kept::{self, Kept, random_token},
+    sign_in_with_google::off,
+};
+
+/// What is known of a sign-in while the browser is at Google.
+#[derive(Serialize, Deserialize)]
+pub struct Begun {
+    /// The id token must repeat it.
+    pub nonce: String,
+    /// What the provider was asked with.
+    pub beginning: Beginning,
+    /// The hash of the browser's cookie.
+    pub browser: String,
+    /// Where the browser goes in the end; `None`: the callback answers itself.
+    pub return_to: Option<Url>,
+    /// A new account's.
+    pub role: Role,
+}
+
+/// The query.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's view of Params")]
+pub struct SignInParams {
+    /// A page of an allowed origin (`CORS_ORIGINS`; on this machine in development). It gets `?code=` for
+    /// `/api/users/oauth/exchange`, or `?error=` with the code of a failure. Without it the callback answers with the tokens.
+    #[param(example = "http://localhost:5173/signed-in")]
+    return_to: Option<String>,
+    /// The role of an account that is new.
+    #[param(example = "organizer")]
+    role: Option<String>,
+}
+
+common::problems!(Problems: off());
+
+/// Sends the browser to Google, which sends it back to `/api/users/oauth/google/callback`.
+#[utoipa::path(
+    get,
+    path = "/api/users/oauth/google",
+    operation_id = "signInWithGoogle",
+    tag = "users",
+    params(SignInParams),
+    responses(
+        (status = 302, description = "To Google."),
+        Problems,
+    ),
+)]
+pub async fn google_sign_in(
+    State(app): State<App>,
+    ClientIp(address): ClientIp,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let google = app.google.as_ref().ok_or_else(off)?;
+    let return_to = params.get("return_to", |text| app.return_to(text));
+    let role = params.get("role", |text| {
+        Role::parse(text).ok_or_else(|| "must be organizer or user".to_owned())
+    });
+    params.finish()?;
+    app.limits.login(address).await?;
+    // The same for all of a browser's tabs.
+    let browser = match app.cookie.read(&headers) {
+        Some(browser) => browser,
+        None => random_token()?,
+    };
+    let (state, nonce) = (random_token()?, random_token()?);
+    let beginning = google.begin(&state, &nonce, host(&headers)).await?;
+    let begun = Begun {
+        nonce,
+        beginning: beginning.clone(),
+        browser: hash(&browser),
+        return_to,
+        role: role.unwrap_or(Role::User),
+    };
+    kept::keep_under(&app, Kept::State, &state, kept::Value::of(&begun)).await?;
+    let cookie = app.cookie.set(&browser)?;
+    let location = HeaderValue::try_from(beginning.url).map_err(ApiError::internal)?;
+    let headers = [(header::LOCATION, location), (header::SET_COOKIE, cookie)];
+    Ok(private((StatusCode::FOUND, headers).into_response()))
+}
+
+/// The host that the browser has asked for: the gateway says so, and without it the request does.
+fn host(headers: &HeaderMap) -> Option<&str> {
+    let named = headers
+        .get("x-forwarded-host")
+        .or_else(|| headers.get(header::HOST));
+    named.and_then(|host| host.to_str().ok())
+}
+
+/// What is kept of a browser's cookie.
+pub fn hash(browser: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(browser))
+}
+
+/// The cookie by which a browser is known again: a state that was begun in another one is worth nothing.
+#[derive(Clone)]
+pub struct BrowserCookie {
+    https: bool,
+}
+
+impl BrowserCookie {
+    /// For a site at this address.
+    pub fn of(public_url: &str) -> Self {
+        Self {
+            https: public_url.starts_with("https://"),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        // A name with this prefix can be set by this host alone (RFC 6265bis, 4.1.3.2).
+        if self.https {
+            "__Host-oe_browser"
+        } else {
+            "oe_browser"
+        }
+    }
+
+    /// What a browser shows, if it is one of ours.
+    pub fn read(&self, headers: &HeaderMap) -> Option<String> {
+        let cookies = headers.get_all(header::COOKIE).iter();
+        let pairs = cookies
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'));
+        let mut values = pairs.filter_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            let is_ours = value.len() == 43
+                && value
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            (name == self.name() && is_ours).then(|| value.to_owned())
+        });
+        values.next()
+    }
+
+    fn set(&self, browser: &str) -> Result<HeaderValue, ApiError> {
+        let secure = if self.https { "; Secure" } else { "" };
+        let life = Kept::State.life().as_secs();
+        // Lax, because it must come along when Google sends the browser back.
+        let cookie = format!(
+            "{}={browser}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}",
+            self.name()
+        );
+        HeaderValue::try_from(cookie).map_err(ApiError::internal)
+    }
+}
+
+impl App {
+    /// A page to return to.
+    ///
+    /// # Errors
+    /// The rest of the sentence "`return_to` ...".
+    fn return_to(&self, text: &str) -> Result<Url, String> {
+        let url = Url::parse(text).map_err(|_| "must be a URL".to_owned())?;
+        let bare = url.username().is_empty() && url.password().is_none() && text.len() <= 2_000;
+        let origin = match url.origin() {
+            origin if origin.is_tuple() => origin.ascii_serialization(),
+            // An app's, such as capacitor://localhost.
+            _ => format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
+        };
+        if bare && self.origins.allows(&origin) {
+            Ok(url)
+        } else {
+            Err("must be of an origin that CORS_ORIGINS allows".to_owned())
+        }
+    }
+}

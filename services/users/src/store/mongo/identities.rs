@@ -1,0 +1,112 @@
+//! Who users are elsewhere.
+
+use common::{
+    clock::Timestamp,
+    ids::{UserId, new_id},
+    store::StoreError,
+    wire::EndedSession,
+};
+use mongo_store::{Collection, DocumentExt, Index, Tx, date, uuid};
+use mongodb::bson::{Document, doc};
+
+use super::{SECOND_FACTORS, USERS, end_of, mailed_tokens, user};
+use crate::{
+    domain::{Email, Identity, PasswordHash, User},
+    store::Claim,
+};
+
+const IDENTITIES: &str = "identities";
+
+pub(super) const SCHEMA: Collection = Collection {
+    name: IDENTITIES,
+    fields: &[
+        ("issuer", "string"),
+        ("subject", "string"),
+        ("user_id", "binData"),
+        ("linked_at", "date"),
+    ],
+    check: None,
+    indexes: &[
+        Index::unique(&[("issuer", 1), ("subject", 1)]),
+        Index::on(&[("user_id", 1)]),
+    ],
+};
+
+fn this(identity: &Identity) -> Document {
+    doc! {"issuer": &identity.issuer, "subject": &identity.subject}
+}
+
+/// The user that an identity is linked with.
+pub(super) async fn user_of(tx: &mut Tx, identity: &Identity) -> Result<Option<User>, StoreError> {
+    let Some(found) = tx.find_one(IDENTITIES, this(identity)).await? else {
+        return Ok(None);
+    };
+    let id: UserId = found.id("user_id")?;
+    let found = tx.find_one(USERS, doc! {"_id": uuid(id)}).await?;
+    found.as_ref().map(user).transpose()
+}
+
+/// Links an identity within a transaction; `false` when it is linked already.
+pub(super) async fn add(
+    tx: &mut Tx,
+    identity: &Identity,
+    user: UserId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    // A concurrent one violates the index; the transaction runs again, and finds it.
+    if tx.find_one(IDENTITIES, this(identity)).await?.is_some() {
+        return Ok(false);
+    }
+    let mut document = this(identity);
+    document.insert("_id", uuid(new_id()));
+    document.insert("user_id", uuid(user));
+    document.insert("linked_at", date(at));
+    tx.insert(IDENTITIES, vec![document]).await?;
+    Ok(true)
+}
+
+/// Links an identity with an account that still is as it was when its password was checked.
+pub(super) async fn link(
+    tx: &mut Tx,
+    identity: &Identity,
+    user: UserId,
+    email: &Email,
+    proved: &PasswordHash,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    // An update, not a look, so that a concurrent change of the account conflicts.
+    let unchanged = doc! {
+        "_id": uuid(user), "email": email.as_str(), "password_hash": proved.as_str(), "email_verified": true,
+    };
+    let touched = doc! {"$set": {"email_verified": true}};
+    Ok(tx.update(USERS, unchanged, touched).await? && add(tx, identity, user, at).await?)
+}
+
+/// Gives an account to who has proved its address.
+pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> Result<Option<Vec<EndedSession>>, StoreError> {
+    let unproved =
+        doc! {"_id": uuid(claim.user), "email": claim.email.as_str(), "email_verified": {"$ne": true}};
+    let proved = doc! {"$set": {"password_hash": "", "email_verified": true}};
+    if tx.find_one(IDENTITIES, this(&claim.identity)).await?.is_some()
+        || !tx.update(USERS, unproved, proved).await?
+    {
+        return Ok(None);
+    }
+    add(tx, &claim.identity, claim.user, claim.at).await?;
+    mailed_tokens::forget_all(tx, claim.user).await?;
+    tx.delete(SECOND_FACTORS, doc! {"_id": uuid(claim.user)}).await?;
+    end_of(tx, claim.user, None, claim.at, usize::MAX).await.map(Some)
+}
+
+/// Takes away what was added to an account since then: linked identities and the second factor.
+pub(super) async fn undo_since(tx: &mut Tx, user: UserId, since: Timestamp) -> Result<(), StoreError> {
+    let since = doc! {"$gte": date(since)};
+    tx.delete(
+        IDENTITIES,
+        doc! {"user_id": uuid(user), "linked_at": since.clone()},
+    )
+    .await?;
+    tx.delete(SECOND_FACTORS, doc! {"_id": uuid(user), "confirmed_at": since})
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Who users are elsewhere.
+
+use common::{
+    clock::Timestamp,
+    ids::{UserId, new_id},
+    store::StoreError,
+    wire::EndedSession,
+};
+use sqlite_store::{Connection, params};
+
+use super::{USER, end_of, user};
+use crate::{
+    domain::{Email, Identity, PasswordHash, User},
+    store::Claim,
+};
+
+/// The table.
+pub const SCHEMA: &str = "
+CREATE TABLE identities (
+    id        BLOB    NOT NULL PRIMARY KEY,
+    issuer    TEXT    NOT NULL,
+    subject   TEXT    NOT NULL,
+    user_id   BLOB    NOT NULL,
+    linked_at INTEGER NOT NULL                  -- ms
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX identities_once ON identities (issuer, subject);
+CREATE INDEX identities_by_user ON identities (user_id);
+ALTER TABLE second_factors ADD COLUMN confirmed_at INTEGER;
+";
+
+/// The user that an identity is linked with.
+pub fn user_of(db: &Connection, identity: &Identity) -> Result<Option<User>, StoreError> {
+    let sql = format!(
+        "SELECT {USER} FROM users WHERE id = (SELECT user_id FROM identities WHERE issuer = ?1 AND subject = ?2)"
+    );
+    Ok(db
+        .prepare_cached(&sql)?
+        .find(params![identity.issuer, identity.subject], user)?)
+}
+
+/// Links an identity within a transaction; `false` when it is linked already.
+pub fn add(db: &Connection, identity: &Identity, user: UserId, at: Timestamp) -> Result<bool, StoreError> {
+    let added = db
+        .prepare_cached(
+            "INSERT INTO identities (id, issuer, subject, user_id, linked_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (issuer, subject) DO NOTHING",
+        )?
+        .execute(params![
+            new_id(),
+            identity.issuer,
+            identity.subject,
+            user,
+            at.timestamp_millis()
+        ])?;
+    Ok(added == 1)
+}
+
+/// Links an identity with an account that still is as it was when its password was checked.
+pub fn link(
+    db: &Connection,
+    identity: &Identity,
+    user: UserId,
+    email: &Email,
+    proved: &PasswordHash,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let unchanged = db
+        .prepare_cached(
+            "SELECT 1 FROM users WHERE id = ?1 AND email = ?2 AND password_hash = ?3 AND email_verified = 1",
+        )?
+        .exists(params![user, email.as_str(), proved.as_str()])?;
+    Ok(unchanged && add(db, identity, user, at)?)
+}
+
+/// Gives an account to who has proved its address.
+pub fn claim(db: &Connection, claim: &Claim) -> Result<Option<Vec<EndedSession>>, StoreError> {
+    let is_linked = db
+        .prepare_cached("SELECT 1 FROM identities WHERE issuer = ?1 AND subject = ?2")?
+        .exists(params![claim.identity.issuer, claim.identity.subject])?;
+    if is_linked {
+        return Ok(None);
+    }
+    let claimed = db
+        .prepare_cached(
+            "UPDATE users SET password_hash = '', email_verified = 1 WHERE id = ?1 AND email = ?2 AND email_verified = 0",
+        )?
+        .execute(params![claim.user, claim.email.as_str()])?;
+    if claimed != 1 {
+        return Ok(None);
+    }
+    add(db, &claim.identity, claim.user, claim.at)?;
+    for table in ["mailed_tokens", "second_factors"] {
+        db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?
+            .execute([claim.user])?;
+    }
+    end_of(db, claim.user, None, claim.at, -1).map(Some)
+}
+
+/// Takes away what was added to an account since then: linked identities and the second factor.
+pub fn undo_since(db: &Connection, user: UserId, since: Timestamp) -> Result<(), StoreError> {
+    for (table, at) in [("identities", "linked_at"), ("second_factors", "confirmed_at")] {
+        db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1 AND {at} >= ?2"))?
+            .execute(params![user, since.timestamp_millis()])?;
+    }
+    Ok(())
+}
