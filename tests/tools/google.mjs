@@ -30,6 +30,7 @@ function visitor() {
     for (let hops = 0; hops < 6; hops++) {
       const cookie = url.startsWith(base) ? [...jar].map((pair) => pair.join('=')).join('; ') : '';
       const response = await fetch(url, { redirect: 'manual', headers: { cookie } });
+      for (const [, secret] of `${url}&${cookie}`.matchAll(/(?:state|code|nonce|link_token|oe_browser)=([^&;]{16,})/g)) console.log(secret);
       for (const set of response.headers.getSetCookie()) {
         const [name, value] = set.split(';')[0].split('=');
         jar.set(name, value);

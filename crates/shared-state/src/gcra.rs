@@ -26,10 +26,17 @@ impl Limit {
     pub fn one(self) -> Duration {
         self.period / self.burst.max(1)
     }
+
+    /// How many are left of a key that takes so long to recover in full.
+    pub fn left(self, full: Duration) -> u32 {
+        let one = self.one().as_nanos().max(1);
+        let left = self.period.saturating_sub(full).as_nanos() / one;
+        u32::try_from(left).unwrap_or(u32::MAX).min(self.burst)
+    }
 }
 
-/// KEYS\[1\]: the count. ARGV: microseconds of one, of the period, and `1` to count. Answers the microseconds to wait,
-/// 0 for none. Redis's clock counts, so that those of the processes may differ.
+/// KEYS\[1\]: the count. ARGV: microseconds of one, of the period, and `1` to count. Answers the microseconds to wait, or, as a
+/// negative number, those after which the key has recovered in full. Redis's clock counts, so that those of the processes may differ.
 pub const SCRIPT: &str = "
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -38,8 +45,9 @@ local wait = at - now - ARGV[2]
 if wait > 1 then return math.ceil(wait) end
 if ARGV[3] == '1' then
   redis.call('SET', KEYS[1], string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
+  return now - at
 end
-return 0";
+return now - at + ARGV[1]";
 
 /// This process's counts.
 pub struct Counts(Mutex<Kept>);
@@ -61,9 +69,11 @@ impl Default for Counts {
 }
 
 impl Counts {
+    /// How long the key takes to recover in full.
+    ///
     /// # Errors
     /// How long to wait, when it is one too many; that one does not count.
-    pub fn attempt(&self, key: &str, limit: Limit, count: bool) -> Result<(), Duration> {
+    pub fn attempt(&self, key: &str, limit: Limit, count: bool) -> Result<Duration, Duration> {
         self.attempt_at(key, limit, count, Instant::now())
     }
 
@@ -71,7 +81,7 @@ impl Counts {
         self.0.lock().recovered.remove(key);
     }
 
-    fn attempt_at(&self, key: &str, limit: Limit, count: bool, now: Instant) -> Result<(), Duration> {
+    fn attempt_at(&self, key: &str, limit: Limit, count: bool, now: Instant) -> Result<Duration, Duration> {
         let mut kept = self.0.lock();
         if kept.recovered.len() >= kept.full {
             kept.recovered.retain(|_, at| *at > now);
@@ -84,8 +94,10 @@ impl Counts {
         }
         if count {
             recovered.insert(key.to_owned(), at);
+            Ok(at - now)
+        } else {
+            Ok(at - now - limit.one())
         }
-        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the processes of the system share beside their stores: Redis, or the memory of this process when `REDIS_URL`
 //! is not set.
 //!
-//! Nothing here is the only copy of anything, and everything is short-lived: cached look-ups, counts of attempts,
+//! Nothing here is the only copy of anything that lasts, and everything is short-lived: cached look-ups, counts of attempts,
 //! values for one use, and the bus, which carries hints that may get lost. With Redis away, slow or frozen, each call
 //! ends within [`redis::PATIENCE`] and returns [`Away`]; after a few in a row none is tried for a while. Every caller
-//! has another way: the source of what is cached, this process's own counts, or polling instead of notifications.
+//! has another way: the source of what is cached, this process's own counts, or polling instead of notifications; but values
+//! for one use are kept nowhere else, so a sign-in with Google has to be begun again.
 
 mod breaker;
 pub mod bus;
@@ -153,21 +154,21 @@ impl Shared {
     }
 
     /// Counts one more for `key`, or only checks. This process's own count decides first, so that limits hold with
-    /// Redis away and after it has lost everything; then that of all processes.
+    /// Redis away and after it has lost everything; then that of all processes. Gives how long the key takes to recover in full.
     ///
     /// # Errors
     /// How long to wait, when it is one too many; that one does not count for the others.
-    pub(crate) async fn attempt(&self, key: &str, limit: Limit, count: bool) -> Result<(), Duration> {
-        self.0.counts.attempt(key, limit, count)?;
+    pub(crate) async fn attempt(&self, key: &str, limit: Limit, count: bool) -> Result<Duration, Duration> {
+        let here = self.0.counts.attempt(key, limit, count)?;
         match &self.0.kept {
-            Kept::Memory(_) => Ok(()),
-            Kept::Redis(redis) => redis.attempt(key, limit, count).await.unwrap_or(Ok(())),
+            Kept::Memory(_) => Ok(here),
+            Kept::Redis(redis) => redis.attempt(key, limit, count).await.unwrap_or(Ok(here)),
         }
     }
 
     /// Checks this process's own count. For where nothing can be waited for.
     pub(crate) fn attempt_here(&self, key: &str, limit: Limit) -> Result<(), Duration> {
-        self.0.counts.attempt(key, limit, false)
+        self.0.counts.attempt(key, limit, false).map(drop)
     }
 
     /// Counts one more for `key`: here at once, for the others soon. For where nothing can be waited for.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use common::context::{Quota, note_quota};
+
 use crate::{Limit, Shared};
 
 /// Lets `burst` through at once and then one every `period / burst`. Cheap to clone.
@@ -36,7 +38,7 @@ impl RateLimit {
     /// How long to wait, when it is one too many.
     pub async fn take(&self, key: &str) -> Result<(), Duration> {
         match &self.0 {
-            Some(inner) => inner.shared.attempt(&inner.key(key), inner.limit, true).await,
+            Some(inner) => inner.attempt(key, true).await,
             None => Ok(()),
         }
     }
@@ -47,7 +49,7 @@ impl RateLimit {
     /// How long to wait, when the next would be one too many.
     pub async fn peek(&self, key: &str) -> Result<(), Duration> {
         match &self.0 {
-            Some(inner) => inner.shared.attempt(&inner.key(key), inner.limit, false).await,
+            Some(inner) => inner.attempt(key, false).await,
             None => Ok(()),
         }
     }
@@ -79,6 +81,23 @@ impl RateLimit {
 }
 
 impl Inner {
+    /// Counts or checks, and notes for the answer how far the limit is used up.
+    async fn attempt(&self, key: &str, count: bool) -> Result<(), Duration> {
+        let attempted = self.shared.attempt(&self.key(key), self.limit, count).await;
+        let (left, reset) = match attempted {
+            Ok(full) => (self.limit.left(full), full),
+            Err(wait) => (0, wait),
+        };
+        note_quota(Quota {
+            policy: self.name,
+            quota: self.limit.burst,
+            window: self.limit.period,
+            left,
+            reset,
+        });
+        attempted.map(drop)
+    }
+
     fn key(&self, key: &str) -> String {
         format!("{}:{key}", self.name)
     }

@@ -162,18 +162,20 @@ impl Redis {
         Ok(value.map(Bytes::from))
     }
 
-    pub async fn attempt(&self, key: &str, limit: Limit, count: bool) -> Result<Result<(), Duration>, Away> {
+    pub async fn attempt(
+        &self,
+        key: &str,
+        limit: Limit,
+        count: bool,
+    ) -> Result<Result<Duration, Duration>, Away> {
         let mut script = cmd("EVAL");
         script.arg(gcra::SCRIPT).arg(1).arg(limit_key(key));
         script.arg(limit.one().as_micros() as u64);
         script.arg(limit.period.as_micros() as u64);
         script.arg(u8::from(count));
-        let wait: u64 = self.ask(&script).await?;
-        Ok(if wait == 0 {
-            Ok(())
-        } else {
-            Err(Duration::from_micros(wait))
-        })
+        let wait: i64 = self.ask(&script).await?;
+        let time = Duration::from_micros(wait.unsigned_abs());
+        Ok(if wait > 0 { Err(time) } else { Ok(time) })
     }
 
     pub async fn forgive(&self, key: &str) -> Result<(), Away> {

@@ -63,7 +63,7 @@ impl Cors {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("link, retry-after, x-request-id, idempotency-replayed, location"),
+            HeaderValue::from_static("link, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotency-replayed, location"),
         );
     }
 

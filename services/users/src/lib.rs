@@ -120,7 +120,7 @@ fn assemble(
         },
         successors: Successors::new(auth.key_for(REFRESH_TOKENS), auth.other_key_for(REFRESH_TOKENS)),
         mailed_tokens: Arc::new(MailedTokens::new(&auth)),
-        google: Google::new(settings)?.map(Arc::new),
+        google: Google::new(settings, context.clock.clone())?.map(Arc::new),
         cookie: BrowserCookie::of(&settings.public_url(settings.gateway_port)),
         origins: AllowedOrigins::new(settings),
         refuse_common_passwords: settings.is_production(),

@@ -1,7 +1,9 @@
 //! What a sign-in at Google comes to here: an account, its second factor, and a session.
 
 use axum::response::Response;
-use common::{auth::Role, context, documented::INVALID_CREDENTIALS, ids::UserId, problem::ApiError};
+use common::{
+    auth::Role, clock::Timestamp, context, documented::INVALID_CREDENTIALS, ids::UserId, problem::ApiError,
+};
 use runtime::user_directory;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,8 @@ pub struct Waiting {
     pub user: UserId,
     /// The address that both have verified.
     pub email: String,
+    /// Wrong passwords do not make it last longer.
+    pub until: Timestamp,
 }
 
 impl From<&Identity> for Arrived {
@@ -61,13 +65,17 @@ impl Arrived {
 /// 409 when the password of an account is wanted first, 403 when the address is not verified there.
 pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Arrived, ApiError> {
     let arrived = Arrived::from(&claims.identity);
+    let mut reserved = false;
     for _ in 0..TRIES {
         let linked = app.store.by_identity(&claims.identity).await?;
         let of_address = match &claims.email {
-            Some(email) => app.store.by_email(email).await?.map(|account| account.user),
+            Some(email) => app.store.by_email(email).await?,
             None => None,
         };
-        match claims.admit(linked, of_address) {
+        let has_password = of_address
+            .as_ref()
+            .is_some_and(|account| account.password_hash.is_some());
+        match claims.admit(linked, of_address.map(|account| account.user)) {
             Admission::Known(_) => return Ok(arrived),
             Admission::Unverified => return Err(email_unverified()),
             Admission::LinkRequired(user) => {
@@ -75,20 +83,30 @@ pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Arrived, Ap
                     arrived,
                     email: user.email.as_str().to_owned(),
                     user: user.id,
+                    until: app.clock.now() + Kept::Link.life(),
                 };
                 let token = kept::keep(app, Kept::Link, kept::Value::of(&waiting)).await?;
-                return Err(link_required().with("link_token", token));
+                let wanted = if has_password {
+                    link_required()
+                } else {
+                    link_needs_password()
+                };
+                return Err(wanted.with("link_token", token));
             }
             Admission::New(email) => {
                 if insert(app, claims, email, role).await? {
                     return Ok(arrived);
                 }
+                reserved = true;
             }
             Admission::Claimed(user, email) => {
                 let claim = Claim {
                     user: user.id,
                     email,
                     identity: claims.identity.clone(),
+                    name: claims.name.clone(),
+                    // Events of the account may need the role that it has.
+                    role: (role == Role::Organizer).then_some(role),
                     at: app.clock.now(),
                 };
                 if let Some(ended) = app.store.claim(claim).await? {
@@ -100,6 +118,9 @@ pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Arrived, Ap
                 }
             }
         }
+    }
+    if reserved {
+        return Err(address_reserved());
     }
     Err(ApiError::unavailable(
         "The account is being changed by other requests. Please try again.",
@@ -171,6 +192,10 @@ impl From<GoogleError> for ApiError {
             )
             .because(error),
             GoogleError::Refused(_) => google_refused().because(error),
+            GoogleError::Misconfigured(_) => Self::unavailable(
+                "Sign-in with Google is not set up rightly. Please sign in with your password.",
+            )
+            .because(error),
         }
     }
 }
@@ -211,6 +236,22 @@ pub fn link_required() -> ApiError {
     ApiError::conflict(
         "link_required",
         "This e-mail address has an account with a password. Send that and the link_token to /api/users/oauth/link to link the two.",
+    )
+}
+
+/// 409: the account of this address has no password that could be asked for.
+fn link_needs_password() -> ApiError {
+    ApiError::conflict(
+        "link_required",
+        "This e-mail address has an account, which another Google account opens. Set a password by password/forgot, and send it and the link_token to /api/users/oauth/link to link this one.",
+    )
+}
+
+/// 409: an account has left the address, and can come back to it.
+pub fn address_reserved() -> ApiError {
+    ApiError::conflict(
+        "email_taken",
+        "An account has left this e-mail address less than a week ago, and the letter that told so can put it back. Until then nobody else gets the address.",
     )
 }
 

@@ -35,8 +35,8 @@ async fn the_pages_fit_a_phone_and_leave_the_filter_alone() {
     in_a_browser("mailbox.mjs", &[&system.url(), token, event, &second.email]);
 }
 
-/// Runs a script of `tests/tools` that drives a browser.
-pub fn in_a_browser(script: &str, arguments: &[&str]) {
+/// Runs a script of `tests/tools` that drives a browser; gives what it has printed.
+pub fn in_a_browser(script: &str, arguments: &[&str]) -> String {
     let variable = |name: &str| {
         std::env::var_os(name)
             .unwrap_or_else(|| panic!("{name} is not set: run the tests by ./test, which brings the browser"))
@@ -55,4 +55,5 @@ pub fn in_a_browser(script: &str, arguments: &[&str]) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

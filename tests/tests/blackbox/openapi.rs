@@ -167,6 +167,9 @@ async fn its_examples_work() {
                 "{id} {path}"
             );
         }
+        let responses = operation["responses"].as_object().unwrap();
+        let succeeds = responses.keys().any(|status| status.starts_with('2'));
+        assert!(succeeds || id == "signInWithGoogle", "{id}");
         for (status, response) in operation["responses"].as_object().unwrap() {
             let response = match response["$ref"].as_str() {
                 Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),

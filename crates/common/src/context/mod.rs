@@ -4,7 +4,7 @@
 mod ids;
 pub mod traces;
 
-use std::{future::Future, net::IpAddr, sync::Arc};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
@@ -42,6 +42,22 @@ pub struct Context {
 struct Noted {
     user: Option<UserId>,
     client: Option<IpAddr>,
+    quotas: Vec<Quota>,
+}
+
+/// How far a limit is used up that this request was counted by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quota {
+    /// The limit's name.
+    pub policy: &'static str,
+    /// Attempts in [`Self::window`].
+    pub quota: u32,
+    /// The limit's period.
+    pub window: Duration,
+    /// Attempts that are left now.
+    pub left: u32,
+    /// Until all are left again; once none is left, until one is.
+    pub reset: Duration,
 }
 
 impl Context {
@@ -91,6 +107,10 @@ impl Context {
 
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.noted.lock().client
+    }
+
+    pub(crate) fn quotas(&self) -> Vec<Quota> {
+        self.noted.lock().quotas.clone()
     }
 
     fn is_current(self: &Arc<Self>) -> bool {
@@ -181,6 +201,16 @@ pub fn note_user(user: UserId) {
 /// Notes where the call came from, for the line in the log.
 pub fn note_client(client: IpAddr) {
     let _ = CURRENT.try_with(|current| current.noted.lock().client = Some(client));
+}
+
+/// Notes a limit, for the headers of the answer.
+pub fn note_quota(quota: Quota) {
+    let note = |current: &Arc<Context>| {
+        let quotas = &mut current.noted.lock().quotas;
+        quotas.retain(|other| other.policy != quota.policy);
+        quotas.push(quota);
+    };
+    let _ = CURRENT.try_with(note);
 }
 
 /// Spawns work for the current request that goes on even if the request is dropped.

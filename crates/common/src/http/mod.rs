@@ -5,6 +5,7 @@ pub mod client;
 pub mod document;
 pub mod page;
 pub mod pipeline;
+mod quota;
 pub mod serve;
 mod socket;
 

@@ -139,6 +139,7 @@ impl Pipeline {
                 headers.insert(LOG_ROUTE, route);
             }
         }
+        super::quota::mark(response.headers_mut(), &context.quotas());
         response.headers_mut().insert(REQUEST_ID, id.clone());
         let took = started.elapsed();
         self.metrics.request(&method, route, status, took);

@@ -291,7 +291,8 @@ impl World {
         );
         let amount = [amount, 100, 20_000][self.dice(3)];
         // Noted before it is done: what happens during a call may be cut off between the two.
-        self.refunded.lock().push(id.to_owned());
+        let order = payment["order_id"].as_str().unwrap_or_default();
+        self.refunded.lock().extend([id, order].map(str::to_owned));
         let path = format!("/v1/payments/{id}/refund");
         let made = self.razorpay(&path, Some(json!({"amount": amount}))).await;
         if made["id"].is_string() {

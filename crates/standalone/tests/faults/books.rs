@@ -281,11 +281,11 @@ impl World {
             let payment = told["payment_id"].as_str().unwrap_or_default();
             let reason = goes_back.get(payment).and_then(Option::as_deref);
             let slow = self.jumps() > promise.jumps && reason == Some("no_seat");
-            let sent_back = self
-                .refunded
-                .lock()
-                .iter()
-                .any(|id| told["razorpay_payment_id"] == id.as_str());
+            let refunded = self.refunded.lock();
+            let was_refunded = |of: &str| refunded.iter().any(|id| told[of] == id.as_str());
+            // Of two payments for one order the second goes back as a duplicate; then the ticket is the first one's.
+            let sent_back = was_refunded("razorpay_payment_id")
+                || (reason == Some("duplicate") && was_refunded("razorpay_order_id"));
             if !confirmed_by.contains_key(&of) && !ended.contains(&of) && !sent_back && !slow {
                 found.push(format!(
                     "{person} was told at {} that {event} is paid, and has no ticket; back because of {reason:?}: {}",

@@ -3,13 +3,11 @@
 
 mod id_token;
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use common::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     origin::is_local,
     settings::{GoogleClient, Settings},
 };
@@ -19,12 +17,11 @@ use oauth2::{
     EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge,
     PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, StandardRevocableToken,
     StandardTokenIntrospectionResponse, StandardTokenResponse, TokenUrl,
-    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenType},
+    basic::{BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenType},
 };
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use self::id_token::{Expected, Keys, Refusal};
@@ -32,16 +29,17 @@ use crate::domain::Claims;
 
 /// Where the provider sends people back to.
 pub const CALLBACK: &str = "/api/users/oauth/google/callback";
-const CONNECT: Duration = Duration::from_secs(2);
-const ANSWER: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(1);
+/// The four requests of one callback take less than the 12 s after which the gateway asks another replica.
+const ANSWER: Duration = Duration::from_millis(2_500);
 /// Discovery documents and key sets are small.
 const MAX_ANSWER: usize = 256 * 1024;
 /// How long the discovery document and the keys are good.
-const FRESH: Duration = Duration::from_secs(3600);
+const FRESH: TimeDelta = TimeDelta::hours(1);
 /// A key that is not known is looked for this often at most.
-const REFETCH: Duration = Duration::from_secs(60);
+const REFETCH: TimeDelta = TimeDelta::minutes(1);
 /// After a failure nobody waits for another one for so long.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: TimeDelta = TimeDelta::seconds(2);
 
 /// Why a sign-in at the provider comes to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +47,9 @@ pub enum GoogleError {
     /// The provider does not answer, or not sensibly. Later it may.
     #[error("the OpenID provider is away: {0}")]
     Away(String),
+    /// It does not know this client, or not by this secret.
+    #[error("the OpenID provider refuses GOOGLE_CLIENT_ID or GOOGLE_CLIENT_SECRET: {0}")]
+    Misconfigured(String),
     /// It does not take the code, or what it gives proves nothing.
     #[error("the OpenID provider's answer proves nothing: {0}")]
     Refused(String),
@@ -61,15 +62,16 @@ pub struct Google {
     site: Site,
     http: reqwest::Client,
     known: Mutex<Known>,
+    clock: Clock,
     /// Whether `http://` is fine on this machine.
     development: bool,
 }
 
 #[derive(Default)]
 struct Known {
-    endpoints: Option<(Instant, Arc<Endpoints>)>,
-    keys: Option<(Instant, Arc<Keys>)>,
-    failed: Option<(Instant, String)>,
+    endpoints: Option<(Timestamp, Arc<Endpoints>)>,
+    keys: Option<(Timestamp, Arc<Keys>)>,
+    failed: Option<(Timestamp, String)>,
 }
 
 /// The part of the discovery document that is used (OpenID Connect Discovery 1.0, 3).
@@ -145,7 +147,7 @@ impl Google {
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(settings: &Settings) -> Result<Option<Self>, String> {
+    pub fn new(settings: &Settings, clock: Clock) -> Result<Option<Self>, String> {
         let Some(client) = settings.google.clone() else {
             return Ok(None);
         };
@@ -167,6 +169,7 @@ impl Google {
             },
             http,
             known: Mutex::default(),
+            clock,
             development: !settings.is_production(),
         }))
     }
@@ -207,7 +210,6 @@ impl Google {
         code: String,
         beginning: Beginning,
         nonce: &str,
-        clock: &Clock,
     ) -> Result<Claims, GoogleError> {
         let endpoints = self.endpoints().await?;
         let answer = self
@@ -217,7 +219,13 @@ impl Google {
             .request_async(self)
             .await
             .map_err(|error| match error {
-                RequestTokenError::ServerResponse(said) => GoogleError::Refused(said.error().to_string()),
+                RequestTokenError::ServerResponse(said) => match said.error() {
+                    why @ (BasicErrorResponseType::InvalidClient
+                    | BasicErrorResponseType::UnauthorizedClient) => {
+                        GoogleError::Misconfigured(why.to_string())
+                    }
+                    why => GoogleError::Refused(why.to_string()),
+                },
                 RequestTokenError::Request(error) => GoogleError::Away(error.to_string()),
                 // What could not be read may hold tokens.
                 RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
@@ -231,7 +239,7 @@ impl Google {
             issuer: &self.client.issuer,
             client: &self.client.id,
             nonce,
-            now: clock.now(),
+            now: self.clock.now(),
         };
         let keys = self.keys(&endpoints, FRESH).await?;
         let refusal = match id_token::verify(&token, &keys, &expected) {
@@ -267,7 +275,7 @@ impl Google {
     async fn endpoints(&self) -> Result<Arc<Endpoints>, GoogleError> {
         let mut known = self.known.lock().await;
         if let Some((at, endpoints)) = &known.endpoints
-            && at.elapsed() < FRESH
+            && self.is_younger(*at, FRESH)
         {
             return Ok(Arc::clone(endpoints));
         }
@@ -288,22 +296,27 @@ impl Google {
             self.check(url)?;
         }
         let endpoints = Arc::new(endpoints);
-        known.endpoints = Some((Instant::now(), Arc::clone(&endpoints)));
+        known.endpoints = Some((self.clock.now(), Arc::clone(&endpoints)));
         Ok(endpoints)
     }
 
     /// The keys, no older than that.
-    async fn keys(&self, endpoints: &Endpoints, age: Duration) -> Result<Arc<Keys>, GoogleError> {
+    async fn keys(&self, endpoints: &Endpoints, age: TimeDelta) -> Result<Arc<Keys>, GoogleError> {
         let mut known = self.known.lock().await;
         if let Some((at, keys)) = &known.keys
-            && at.elapsed() < age
+            && self.is_younger(*at, age)
         {
             return Ok(Arc::clone(keys));
         }
         let set = self.fetch(&mut known, &endpoints.jwks_uri).await?;
         let keys = Arc::new(Keys::read(&set));
-        known.keys = Some((Instant::now(), Arc::clone(&keys)));
+        known.keys = Some((self.clock.now(), Arc::clone(&keys)));
         Ok(keys)
+    }
+
+    /// Also after the clock was put back.
+    fn is_younger(&self, at: Timestamp, age: TimeDelta) -> bool {
+        (self.clock.now() - at).abs() < age
     }
 
     /// No secrets over the network in the clear, and no calls to where an attacker would like them.
@@ -318,12 +331,12 @@ impl Google {
 
     async fn fetch(&self, known: &mut Known, url: &str) -> Result<Value, GoogleError> {
         if let Some((at, why)) = &known.failed
-            && at.elapsed() < QUIET
+            && self.is_younger(*at, QUIET)
         {
             return Err(GoogleError::Away(why.clone()));
         }
         let fetched = self.fetch_now(url).await;
-        known.failed = fetched.as_ref().err().map(|why| (Instant::now(), why.clone()));
+        known.failed = fetched.as_ref().err().map(|why| (self.clock.now(), why.clone()));
         fetched.map_err(GoogleError::Away)
     }
 

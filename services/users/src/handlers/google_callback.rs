@@ -19,8 +19,8 @@ use crate::{
     kept::{self, Kept},
     second_factor::totp_required,
     sign_in_with_google::{
-        Arrived, admit, code_invalid, denied, email_unverified, enter, google_refused, link_required, off,
-        state_invalid,
+        Arrived, address_reserved, admit, code_invalid, denied, email_unverified, enter, google_refused,
+        link_required, off, state_invalid,
     },
     signed_in::{CallingDevice, SignedIn},
 };
@@ -46,7 +46,7 @@ common::problems!(
     off(), state_invalid(), denied(), google_refused(), email_unverified(),
     link_required().with("link_token", "Vv2wJ1kq0b4dYj0Y2yq1m3VnJ8c5v7x9w2ZgbG9uZyBl"),
     totp_required().with("totp_token", "Vv2wJ1kq0b4dYj0Y2yq1m3VnJ8c5v7x9w2ZgbG9uZyBl"),
-    code_invalid(),
+    code_invalid(), address_reserved(),
 );
 
 /// Finishes a sign-in at Google. With `return_to` the browser goes there: with `?code=`, which
@@ -99,7 +99,11 @@ pub async fn google_callback(
             back_to(page, &[("code", &code)])
         }
         (Some(page), Err(error)) => {
-            tracing::info!(code = error.code(), "sign-in with Google failed");
+            if error.status().is_server_error() {
+                tracing::warn!(?error, "sign-in with Google failed");
+            } else {
+                tracing::info!(?error, "sign-in with Google failed");
+            }
             match error.extra("link_token") {
                 Some(token) => back_to(page, &[("error", error.code()), ("link_token", &token)]),
                 None => back_to(page, &[("error", error.code())]),
@@ -119,9 +123,7 @@ async fn finish(
         (Some(code), None) => code,
         _ => return Err(denied()),
     };
-    let claims = google
-        .finish(code, begun.beginning.clone(), &begun.nonce, &app.clock)
-        .await?;
+    let claims = google.finish(code, begun.beginning.clone(), &begun.nonce).await?;
     admit(app, &claims, begun.role).await
 }
 

@@ -177,9 +177,17 @@ impl App {
         let origin = match url.origin() {
             origin if origin.is_tuple() => origin.ascii_serialization(),
             // An app's, such as capacitor://localhost.
-            _ => format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
+            _ => {
+                let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+                format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+            }
         };
-        if bare && self.origins.allows(&origin) {
+        // They are ours to add, and a page reads the first one.
+        let ours = |name: &str| matches!(name, "code" | "error" | "link_token");
+        if url.query_pairs().any(|(name, _)| ours(&name)) {
+            return Err("must not have code, error or link_token in its query".to_owned());
+        }
+        if bare && !url.cannot_be_a_base() && self.origins.allows(&origin) {
             Ok(url)
         } else {
             Err("must be of an origin that CORS_ORIGINS allows".to_owned())

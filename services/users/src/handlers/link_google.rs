@@ -71,8 +71,11 @@ pub async fn link_google(
     extract::Json(input): extract::Json<LinkGoogle>,
 ) -> Result<Response, ApiError> {
     app.limits.login(address).await?;
-    let taken = kept::take(&app, Kept::Link, &input.link_token).await?;
-    let waiting: Waiting = taken.ok_or_else(code_invalid)?;
+    let waiting: Option<Waiting> = kept::take(&app, Kept::Link, &input.link_token).await?;
+    let now = app.clock.now();
+    let waiting = waiting
+        .filter(|waiting| now < waiting.until)
+        .ok_or_else(code_invalid)?;
     let email = Email::stored(waiting.email.clone());
     let guesses = app.limits.guesses(&email, address);
     if let Err(error) = guesses.check().await {

@@ -49,6 +49,8 @@ macro_rules! store_contract {
             a_link_needs_the_account_as_it_was_proved,
             an_address_that_nobody_had_proved_goes_to_who_proves_it,
             a_way_back_undoes_what_was_added_since,
+            a_letter_that_sets_a_password_takes_foreign_links_away,
+            a_link_and_a_way_back_at_once_leave_no_link,
             tokens_are_issued_for_an_account_as_it_was_proved,
             a_token_comes_with_its_message,
             a_newer_token_takes_the_place_of_an_older_one,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
+    auth::Role,
     clock::Timestamp,
     http::Page,
     ids::UserId,
@@ -102,6 +103,10 @@ pub struct Claim {
     pub email: Email,
     /// Who has proved it.
     pub identity: Identity,
+    /// What to call them.
+    pub name: Option<String>,
+    /// The account's role from then on; `None`: as it was.
+    pub role: Option<Role>,
     /// When.
     pub at: Timestamp,
 }
@@ -146,8 +151,8 @@ pub trait Store: Send + Sync {
         at: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Gives an account to who has proved its address, if nobody had: it has no password from then on, no second factor, and
-    /// no mailed tokens, its sessions have ended, which are given, and the identity is linked. `None`: somebody was faster.
+    /// Gives an account to who has proved its address, if nobody had: it has no password from then on, no second factor,
+    /// no mailed tokens, and nothing of what was said of its user; its sessions have ended, which are given, and the identity is linked. `None`: somebody was faster.
     async fn claim(&self, claim: Claim) -> Result<Option<Vec<EndedSession>>, StoreError>;
 
     /// The account of an address.

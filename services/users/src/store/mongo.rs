@@ -180,7 +180,9 @@ impl Store for MongoStore {
                     let user = &account.user;
                     let is_taken = tx.find_one(USERS, by_email(&user.email)).await?.is_some()
                         || mailed_tokens::is_reserved(tx, &user.email, None, user.created_at).await?;
-                    if is_taken || !identities::add(tx, identity, user.id, user.created_at).await? {
+                    if is_taken
+                        || !identities::add(tx, identity, user.id, &user.email, user.created_at).await?
+                    {
                         return Err(InsertError::EmailTaken);
                     }
                     Ok(tx.insert(USERS, vec![document(account)]).await?)

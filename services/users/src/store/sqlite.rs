@@ -149,7 +149,7 @@ impl Store for SqliteStore {
     async fn insert_linked(&self, user: User, identity: Identity) -> Result<(), InsertError> {
         self.inserting(move |db| {
             let at = user.created_at;
-            if !identities::add(db, &identity, user.id, at)? {
+            if !identities::add(db, &identity, user.id, &user.email, at)? {
                 return Err(InsertError::EmailTaken);
             }
             insert(

@@ -163,6 +163,9 @@ async fn browsers_are_sent_to_allowed_pages_only() {
         "http://localhost.evil.example/",
         "x",
         "data:text/html,x",
+        "blob:http://localhost/x",
+        "http://localhost/?code=mine",
+        "http://localhost/?a=b&link_token=mine",
         "/path",
     ] {
         let query = url::form_urlencoded::Serializer::new(String::new())
@@ -279,13 +282,23 @@ async fn an_id_token_that_is_not_for_us_opens_nothing() {
 async fn a_new_key_is_looked_for_once_a_minute() {
     let site = Site::start().await;
     site.sign_in("").await.is(200);
-    let asked = site.provider.said.lock().key_requests;
+    let asked = || site.provider.said.lock().key_requests;
+    let first = asked();
     site.sign_in("").await.is(200);
     site.provider.said.lock().header = json!({"alg": "RS256", "kid": "two"});
+    site.provider.said.lock().kid = "two".to_owned();
     for _ in 0..5 {
         site.sign_in("").await.fails(403, "oauth_failed");
     }
-    assert_eq!(site.provider.said.lock().key_requests, asked, "they are fresh");
+    assert_eq!(asked(), first, "they are fresh");
+    site.service.later(TimeDelta::minutes(1));
+    site.sign_in("").await.is(200);
+    assert_eq!(asked(), first + 1);
+    site.provider.said.lock().header = json!({"alg": "RS256", "kid": "invented"});
+    for _ in 0..5 {
+        site.sign_in("").await.fails(403, "oauth_failed");
+    }
+    assert_eq!(asked(), first + 1, "an invented one costs nothing");
 }
 
 #[tokio::test]
@@ -540,4 +553,29 @@ async fn without_a_password_a_recent_sign_in_confirms() {
     service.change_email(&me, "new@example.org").await.is(202);
     site.claim(json!({"exp": NOW / 1000 + 7200, "iat": NOW / 1000 + 600}));
     site.sign_in("").await.is(200);
+}
+
+/// The attacker's Google account opens the account no more once its owner has set a password by a letter.
+#[tokio::test]
+async fn attack_a_linked_google_account_does_not_outlast_a_reset() {
+    let site = Site::start().await;
+    let service = &site.service;
+    site.claim(json!({"sub": "attacker", "email": "attacker@example.org"}));
+    let attacker = site.sign_in("").await.is(200);
+    let me = format!("Bearer {}", attacker.text("token"));
+    let change = post("/api/users/email/change", &json!({"email": "asha@example.org"}));
+    service.as_somebody(&me, change).await.is(202);
+    let letter = service
+        .letter("asha@example.org", AccountLetter::ChangeEmail)
+        .await;
+    // The victim presses the button, and finds that her address has an account.
+    service.verify(&service.link(&letter)).await.is(200);
+    service.forgot("asha@example.org").await.is(202);
+    let letter = service
+        .letter("asha@example.org", AccountLetter::PasswordReset)
+        .await;
+    service.reset(&service.link(&letter), PASSWORD).await.is(200);
+    // Their address is reserved by their own way back, and their Google account opens nothing.
+    site.sign_in("").await.fails(409, "email_taken");
+    service.login("asha@example.org", PASSWORD).await.is(200);
 }

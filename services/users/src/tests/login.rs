@@ -62,6 +62,9 @@ async fn wrong_and_unknown_are_answered_alike() {
         );
         answer.body["request_id"] = Value::Null;
         answer.headers.remove("x-request-id");
+        // One login less is left to this address, and as many wrong ones to each account.
+        let left = answer.headers.remove("ratelimit").unwrap();
+        assert!(left.to_str().unwrap().contains("\"failures\";r=10;"), "{left:?}");
     }
     assert_eq!(wrong.body, unknown.body);
     assert_eq!(wrong.headers, unknown.headers);
@@ -368,4 +371,23 @@ async fn a_password_opens_however_it_is_typed() {
         .send(post("/api/users/register", &body))
         .await
         .fails(409, "email_taken");
+}
+
+#[tokio::test]
+async fn answers_say_how_far_the_limits_are_used_up() {
+    let service = Service::start();
+    service.register("asha@example.org").await;
+    let limits = |answer: &Answer| {
+        ["ratelimit-policy", "ratelimit"].map(|name| answer.headers[name].to_str().unwrap().to_owned())
+    };
+    let answer = service.login("asha@example.org", PASSWORD).await.is(200);
+    let [policy, left] = limits(&answer);
+    assert_eq!(policy, "\"login\";q=500;w=60, \"failures\";q=10;w=900");
+    assert_eq!(left, "\"login\";r=499;t=1, \"failures\";r=10;t=0");
+    for _ in 0..10 {
+        service.login("asha@example.org", "a wrong guess").await.is(401);
+    }
+    let answer = service.login("asha@example.org", PASSWORD).await.is(429);
+    let [_, left] = limits(&answer);
+    assert!(left.contains("\"failures\";r=0;t="), "{left}");
 }

@@ -1,12 +1,12 @@
 //! Who users are elsewhere.
 
-use common::clock::from_millis;
+use common::{auth::Role, clock::from_millis};
 use futures_util::future::join_all;
 
 use super::{account, add, begin, email, hash, issue, mailed_to};
 use crate::{
-    domain::{Identity, Purpose, RecoveryHash, TotpSecret},
-    store::{Claim, InsertError, Redeemed, Redemption, Store},
+    domain::{Identity, Purpose, RecoveryHash, TotpSecret, User},
+    store::{Claim, InsertError, Issue, Redeemed, Redemption, Store},
 };
 
 fn identity(subject: &str) -> Identity {
@@ -111,6 +111,8 @@ pub async fn an_address_that_nobody_had_proved_goes_to_who_proves_it(store: &dyn
         user,
         email: email(address),
         identity: identity(subject),
+        name: Some("Asha herself".to_owned()),
+        role: Some(Role::Organizer),
         at: from_millis(9),
     };
     assert_eq!(store.claim(claim("other@example.org", "1")).await.unwrap(), None);
@@ -123,6 +125,13 @@ pub async fn an_address_that_nobody_had_proved_goes_to_who_proves_it(store: &dyn
     );
     let stored = store.account(user).await.unwrap().unwrap();
     assert_eq!((stored.password_hash, stored.user.email_verified), (None, true));
+    let User {
+        name, phone, role, ..
+    } = stored.user;
+    assert_eq!(
+        (name.as_deref(), phone, role),
+        (Some("Asha herself"), None, Role::Organizer)
+    );
     assert!(store.second_factor(user).await.unwrap().is_none());
     for address in ["thief@example.org", "asha@example.org"] {
         assert_eq!(mailed_to(store, address).await, []);
@@ -137,7 +146,7 @@ pub async fn an_address_that_nobody_had_proved_goes_to_who_proves_it(store: &dyn
 pub async fn a_way_back_undoes_what_was_added_since(store: &dyn Store) {
     let asha = account("asha@example.org").user;
     let user = asha.id;
-    let asha = crate::domain::User {
+    let asha = User {
         created_at: from_millis(100),
         ..asha
     };
@@ -202,7 +211,7 @@ pub async fn a_way_back_undoes_what_was_added_since(store: &dyn Store) {
     assert!(matches!(redeem(theirs, None, None).await, Redeemed::EmailTaken));
     let recover = way_back.recover(from_millis(3_000));
     let recovery = recover.id;
-    let with_letter = crate::store::Issue {
+    let with_letter = Issue {
         token: recover,
         message: None,
     };
@@ -211,7 +220,8 @@ pub async fn a_way_back_undoes_what_was_added_since(store: &dyn Store) {
         Redeemed::Done(..)
     ));
     assert_eq!(store.by_identity(&identity("thief's")).await.unwrap(), None);
-    assert!(store.by_identity(&identity("mine")).await.unwrap().is_some());
+    // A letter under the thief's address has taken the owner's link away; the owner links again.
+    assert_eq!(store.by_identity(&identity("mine")).await.unwrap(), None);
     // Who still knows the password is faster than the owner: nothing of it lasts.
     let secret = TotpSecret::new([7; 20]);
     store.propose_second_factor(user, secret.clone()).await.unwrap();
@@ -242,4 +252,109 @@ pub async fn a_way_back_undoes_what_was_added_since(store: &dyn Store) {
         store.account(user).await.unwrap().unwrap().password_hash,
         Some(hash("owner's"))
     );
+}
+
+pub async fn a_letter_that_sets_a_password_takes_foreign_links_away(store: &dyn Store) {
+    let reset = async |user: &User, to: &str, at: i64| {
+        let token = issue(user, Purpose::ResetPassword, to, at);
+        let id = token.token.id;
+        store.issue(vec![token]).await.unwrap();
+        let redemption = Redemption {
+            token: id,
+            password: Some(hash("new")),
+            issue: None,
+            at: from_millis(at),
+        };
+        assert!(matches!(
+            store.redeem(redemption).await.unwrap(),
+            Redeemed::Done(..)
+        ));
+    };
+    let linked = async |subject: &str| store.by_identity(&identity(subject)).await.unwrap().is_some();
+    // Linked when the account was made, under the address that it still has: the first password takes nothing away, and the
+    // next one does, because somebody may have linked it who knew the one before.
+    let asha = account("asha@example.org").user;
+    store.insert_linked(asha.clone(), identity("asha")).await.unwrap();
+    reset(&asha, "asha@example.org", 1_000).await;
+    assert!(linked("asha").await);
+    reset(&asha, "asha@example.org", 2_000).await;
+    assert!(!linked("asha").await);
+    // Linked by somebody who has given the account another's address since.
+    let ben = account("attacker@example.org").user;
+    store
+        .insert_linked(ben.clone(), identity("attacker"))
+        .await
+        .unwrap();
+    store
+        .issue(vec![issue(
+            &ben,
+            Purpose::ChangeEmail,
+            "victim@example.org",
+            1_000,
+        )])
+        .await
+        .unwrap();
+    let change = mailed_to(store, "victim@example.org").await[0].id;
+    let redemption = Redemption {
+        token: change,
+        password: None,
+        issue: None,
+        at: from_millis(2_000),
+    };
+    assert!(matches!(
+        store.redeem(redemption).await.unwrap(),
+        Redeemed::Done(..)
+    ));
+    reset(&ben, "victim@example.org", 3_000).await;
+    assert!(!linked("attacker").await);
+}
+
+pub async fn a_link_and_a_way_back_at_once_leave_no_link(store: &dyn Store) {
+    for number in 0..8 {
+        let address = format!("asha{number}@example.org");
+        let asha = account(&address);
+        add(store, &asha).await;
+        let verify = issue(&asha.user, Purpose::VerifyEmail, &address, 0);
+        let back = issue(&asha.user, Purpose::RestoreEmail, &address, 1_000);
+        let (verified, way_back) = (verify.token.id, back.token.id);
+        store.issue(vec![verify, back]).await.unwrap();
+        let redemption = |token| Redemption {
+            token,
+            password: None,
+            issue: None,
+            at: from_millis(3_000),
+        };
+        assert!(matches!(
+            store.redeem(redemption(verified)).await.unwrap(),
+            Redeemed::Done(..)
+        ));
+        let thief = identity(&format!("thief {number}"));
+        let (linked, restored) = futures_util::join!(
+            store.link(
+                thief.clone(),
+                asha.user.id,
+                email(&address),
+                hash(""),
+                from_millis(2_000)
+            ),
+            store.redeem(redemption(way_back)),
+        );
+        assert!(matches!(restored.unwrap(), Redeemed::Done(..)));
+        // Linked before, it is taken away; after, the account is as it was proved, and the owner's next password takes it.
+        let after = linked.unwrap() && store.by_identity(&thief).await.unwrap().is_some();
+        if after {
+            let reset = issue(&asha.user, Purpose::ResetPassword, &address, 4_000);
+            let id = reset.token.id;
+            store.issue(vec![reset]).await.unwrap();
+            let redemption = Redemption {
+                password: Some(hash("new")),
+                ..redemption(id)
+            };
+            assert!(matches!(
+                store.redeem(redemption).await.unwrap(),
+                Redeemed::Done(..)
+            ));
+            assert!(store.by_identity(&thief).await.unwrap().is_none());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Who users are elsewhere.
 
 use common::{
+    auth::Role,
     clock::Timestamp,
     ids::{UserId, new_id},
     store::StoreError,
@@ -23,6 +24,7 @@ pub(super) const SCHEMA: Collection = Collection {
         ("issuer", "string"),
         ("subject", "string"),
         ("user_id", "binData"),
+        ("email", "string"), // the account's at that time
         ("linked_at", "date"),
     ],
     check: None,
@@ -51,6 +53,7 @@ pub(super) async fn add(
     tx: &mut Tx,
     identity: &Identity,
     user: UserId,
+    email: &Email,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
     // A concurrent one violates the index; the transaction runs again, and finds it.
@@ -60,6 +63,7 @@ pub(super) async fn add(
     let mut document = this(identity);
     document.insert("_id", uuid(new_id()));
     document.insert("user_id", uuid(user));
+    document.insert("email", email.as_str());
     document.insert("linked_at", date(at));
     tx.insert(IDENTITIES, vec![document]).await?;
     Ok(true)
@@ -78,21 +82,28 @@ pub(super) async fn link(
     let unchanged = doc! {
         "_id": uuid(user), "email": email.as_str(), "password_hash": proved.as_str(), "email_verified": true,
     };
-    let touched = doc! {"$set": {"email_verified": true}};
-    Ok(tx.update(USERS, unchanged, touched).await? && add(tx, identity, user, at).await?)
+    let touched = doc! {"$inc": {"revision": 1_i64}};
+    Ok(tx.update(USERS, unchanged, touched).await? && add(tx, identity, user, email, at).await?)
 }
 
 /// Gives an account to who has proved its address.
 pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> Result<Option<Vec<EndedSession>>, StoreError> {
     let unproved =
         doc! {"_id": uuid(claim.user), "email": claim.email.as_str(), "email_verified": {"$ne": true}};
-    let proved = doc! {"$set": {"password_hash": "", "email_verified": true}};
+    let mut set = doc! {"password_hash": "", "email_verified": true};
+    set.put("name", claim.name.as_deref());
+    set.put("role", claim.role.map(Role::name));
+    let mut unset = doc! {"phone": "", "timezone": "", "locale": ""};
+    if claim.name.is_none() {
+        unset.insert("name", "");
+    }
+    let proved = doc! {"$set": set, "$unset": unset};
     if tx.find_one(IDENTITIES, this(&claim.identity)).await?.is_some()
         || !tx.update(USERS, unproved, proved).await?
     {
         return Ok(None);
     }
-    add(tx, &claim.identity, claim.user, claim.at).await?;
+    add(tx, &claim.identity, claim.user, &claim.email, claim.at).await?;
     mailed_tokens::forget_all(tx, claim.user).await?;
     tx.delete(SECOND_FACTORS, doc! {"_id": uuid(claim.user)}).await?;
     end_of(tx, claim.user, None, claim.at, usize::MAX).await.map(Some)
@@ -106,7 +117,22 @@ pub(super) async fn undo_since(tx: &mut Tx, user: UserId, since: Timestamp) -> R
         doc! {"user_id": uuid(user), "linked_at": since.clone()},
     )
     .await?;
-    tx.delete(SECOND_FACTORS, doc! {"_id": uuid(user), "confirmed_at": since})
-        .await?;
+    // One that is proposed may be about to be confirmed.
+    let factor = doc! {"_id": uuid(user), "$or": [{"confirmed": false}, {"confirmed_at": since}]};
+    tx.delete(SECOND_FACTORS, factor).await?;
+    Ok(())
+}
+
+/// Takes linked identities away when a letter to this address sets a password: all, if there was a password before, and
+/// otherwise those that were linked under another address.
+pub(super) async fn forget(
+    tx: &mut Tx,
+    user: UserId,
+    email: &Email,
+    had_password: bool,
+) -> Result<(), StoreError> {
+    let mut these = doc! {"user_id": uuid(user)};
+    these.put("email", (!had_password).then(|| doc! {"$ne": email.as_str()}));
+    tx.delete(IDENTITIES, these).await?;
     Ok(())
 }

@@ -147,6 +147,10 @@ pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redee
     if let Some(since) = effect.undoes_since {
         identities::undo_since(tx, user.id, since).await?;
     }
+    if redemption.password.is_some() {
+        let had_password = !found.text("password_hash")?.is_empty();
+        identities::forget(tx, user.id, &token.email, had_password).await?;
+    }
     let mut set = doc! {"email": token.email.as_str(), "email_verified": true};
     let password = redemption.password.as_ref().map(PasswordHash::as_str);
     set.put("password_hash", password.or(effect.drops_password.then_some("")));

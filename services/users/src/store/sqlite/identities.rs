@@ -1,6 +1,7 @@
 //! Who users are elsewhere.
 
 use common::{
+    auth::Role,
     clock::Timestamp,
     ids::{UserId, new_id},
     store::StoreError,
@@ -21,6 +22,7 @@ CREATE TABLE identities (
     issuer    TEXT    NOT NULL,
     subject   TEXT    NOT NULL,
     user_id   BLOB    NOT NULL,
+    email     TEXT    NOT NULL,                 -- the account's at that time
     linked_at INTEGER NOT NULL                  -- ms
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX identities_once ON identities (issuer, subject);
@@ -39,10 +41,16 @@ pub fn user_of(db: &Connection, identity: &Identity) -> Result<Option<User>, Sto
 }
 
 /// Links an identity within a transaction; `false` when it is linked already.
-pub fn add(db: &Connection, identity: &Identity, user: UserId, at: Timestamp) -> Result<bool, StoreError> {
+pub fn add(
+    db: &Connection,
+    identity: &Identity,
+    user: UserId,
+    email: &Email,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
     let added = db
         .prepare_cached(
-            "INSERT INTO identities (id, issuer, subject, user_id, linked_at) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO identities (id, issuer, subject, user_id, linked_at, email) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (issuer, subject) DO NOTHING",
         )?
         .execute(params![
@@ -50,7 +58,8 @@ pub fn add(db: &Connection, identity: &Identity, user: UserId, at: Timestamp) ->
             identity.issuer,
             identity.subject,
             user,
-            at.timestamp_millis()
+            at.timestamp_millis(),
+            email.as_str()
         ])?;
     Ok(added == 1)
 }
@@ -69,7 +78,7 @@ pub fn link(
             "SELECT 1 FROM users WHERE id = ?1 AND email = ?2 AND password_hash = ?3 AND email_verified = 1",
         )?
         .exists(params![user, email.as_str(), proved.as_str()])?;
-    Ok(unchanged && add(db, identity, user, at)?)
+    Ok(unchanged && add(db, identity, user, email, at)?)
 }
 
 /// Gives an account to who has proved its address.
@@ -82,13 +91,20 @@ pub fn claim(db: &Connection, claim: &Claim) -> Result<Option<Vec<EndedSession>>
     }
     let claimed = db
         .prepare_cached(
-            "UPDATE users SET password_hash = '', email_verified = 1 WHERE id = ?1 AND email = ?2 AND email_verified = 0",
+            "UPDATE users SET password_hash = '', email_verified = 1, name = ?3, phone = NULL, timezone = NULL,
+                 locale = NULL, role = coalesce(?4, role)
+             WHERE id = ?1 AND email = ?2 AND email_verified = 0",
         )?
-        .execute(params![claim.user, claim.email.as_str()])?;
+        .execute(params![
+            claim.user,
+            claim.email.as_str(),
+            claim.name,
+            claim.role.map(Role::name)
+        ])?;
     if claimed != 1 {
         return Ok(None);
     }
-    add(db, &claim.identity, claim.user, claim.at)?;
+    add(db, &claim.identity, claim.user, &claim.email, claim.at)?;
     for table in ["mailed_tokens", "second_factors"] {
         db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?
             .execute([claim.user])?;
@@ -98,9 +114,24 @@ pub fn claim(db: &Connection, claim: &Claim) -> Result<Option<Vec<EndedSession>>
 
 /// Takes away what was added to an account since then: linked identities and the second factor.
 pub fn undo_since(db: &Connection, user: UserId, since: Timestamp) -> Result<(), StoreError> {
-    for (table, at) in [("identities", "linked_at"), ("second_factors", "confirmed_at")] {
-        db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1 AND {at} >= ?2"))?
-            .execute(params![user, since.timestamp_millis()])?;
-    }
+    let since = since.timestamp_millis();
+    db.prepare_cached("DELETE FROM identities WHERE user_id = ?1 AND linked_at >= ?2")?
+        .execute(params![user, since])?;
+    // One that is proposed may be about to be confirmed.
+    db.prepare_cached(
+        "DELETE FROM second_factors WHERE user_id = ?1 AND (confirmed = 0 OR confirmed_at >= ?2)",
+    )?
+    .execute(params![user, since])?;
+    Ok(())
+}
+
+/// Takes linked identities away when a letter to this address sets a password: all, if there was a password before, and
+/// otherwise those that were linked under another address.
+pub fn forget(db: &Connection, user: UserId, email: &Email) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "DELETE FROM identities WHERE user_id = ?1
+             AND (email <> ?2 OR (SELECT password_hash FROM users WHERE id = ?1) <> '')",
+    )?
+    .execute(params![user, email.as_str()])?;
     Ok(())
 }

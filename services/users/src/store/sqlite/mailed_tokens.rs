@@ -148,6 +148,9 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
     if let Some(since) = effect.undoes_since {
         identities::undo_since(db, user.id, since)?;
     }
+    if redemption.password.is_some() {
+        identities::forget(db, user.id, &token.email)?;
+    }
     db.prepare_cached(
         "UPDATE users SET email = ?2, email_verified = 1, password_hash = coalesce(?3, password_hash) WHERE id = ?1",
     )?
