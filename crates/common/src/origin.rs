@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::settings::Settings;
-
 /// An origin, or all origins that differ in the first label of their host.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -110,11 +108,11 @@ pub struct AllowedOrigins {
 }
 
 impl AllowedOrigins {
-    /// As the settings name them.
-    pub fn new(settings: &Settings) -> Self {
+    /// These, and with `local` any of this machine.
+    pub fn new(origins: Vec<Origin>, local: bool) -> Self {
         Self {
-            origins: settings.cors_origins.clone().into(),
-            local: !settings.is_production(),
+            origins: origins.into(),
+            local,
         }
     }
 

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::{
     auth::MIN_SECRET_BYTES,
-    origin::{Origin, is_local},
+    origin::{AllowedOrigins, Origin, is_local},
 };
 
 /// One setting.
@@ -354,6 +354,11 @@ impl Settings {
         } else {
             Err(SettingsError(reader.errors))
         }
+    }
+
+    /// The origins whose pages may call.
+    pub fn allowed_origins(&self) -> AllowedOrigins {
+        AllowedOrigins::new(self.cors_origins.clone(), !self.is_production())
     }
 
     /// The public URL of the gateway that listens on `port`.

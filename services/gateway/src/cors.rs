@@ -13,7 +13,7 @@ pub struct Cors(AllowedOrigins);
 impl Cors {
     /// `CORS_ORIGINS`, and in development this machine.
     pub fn new(settings: &Settings) -> Self {
-        Self(AllowedOrigins::new(settings))
+        Self(settings.allowed_origins())
     }
 
     /// Whether it is a browser's preflight request.

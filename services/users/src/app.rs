@@ -9,9 +9,9 @@ use common::{
 use shared_state::Shared;
 
 use crate::{
+    browser_cookie::BrowserCookie,
     domain::{Lifetimes, Successors},
     google::Google,
-    handlers::google_sign_in::BrowserCookie,
     hashing::Hashing,
     limits::Limits,
     store::Store,

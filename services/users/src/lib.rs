@@ -5,6 +5,7 @@
 
 mod addresses;
 mod app;
+mod browser_cookie;
 mod credentials;
 mod docs;
 mod domain;
@@ -32,7 +33,6 @@ use common::{
     http::{InternalClient, Pipeline, Upstream},
     mailed_tokens::MailedTokens,
     metrics::Gauge,
-    origin::AllowedOrigins,
     services::Service,
     store::Ping,
 };
@@ -40,9 +40,9 @@ use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::Out
 
 use crate::{
     app::App,
+    browser_cookie::BrowserCookie,
     domain::{Lifetimes, Successors},
     google::Google,
-    handlers::google_sign_in::BrowserCookie,
     hashing::{Bounds, Hashing, HashingGauge},
     limits::Limits,
     store::Store,
@@ -122,7 +122,7 @@ fn assemble(
         mailed_tokens: Arc::new(MailedTokens::new(&auth)),
         google: Google::new(settings, context.clock.clone())?.map(Arc::new),
         cookie: BrowserCookie::of(&settings.public_url(settings.gateway_port)),
-        origins: AllowedOrigins::new(settings),
+        origins: settings.allowed_origins(),
         refuse_common_passwords: settings.is_production(),
     };
     let ping: Ping = Box::new(move || {

@@ -13,9 +13,10 @@ use common::{
 use url::Url;
 use utoipa::IntoParams;
 
-use super::google_sign_in::{Begun, hash};
+use super::google_sign_in::Begun;
 use crate::{
     app::App,
+    browser_cookie::hash,
     kept::{self, Kept},
     second_factor::totp_required,
     sign_in_with_google::{

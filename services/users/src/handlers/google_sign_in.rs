@@ -5,7 +5,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::{
     auth::Role,
     extract::{ClientIp, Params},
@@ -13,12 +12,12 @@ use common::{
     problem::ApiError,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use url::Url;
 use utoipa::IntoParams;
 
 use crate::{
     app::App,
+    browser_cookie::hash,
     google::Beginning,
     kept::{self, Kept, random_token},
     sign_in_with_google::off,
@@ -95,7 +94,7 @@ pub async fn google_sign_in(
         role: role.unwrap_or(Role::User),
     };
     kept::keep_under(&app, Kept::State, &state, kept::Value::of(&begun)).await?;
-    let cookie = app.cookie.set(&browser)?;
+    let cookie = app.cookie.set(&browser, Kept::State.life())?;
     let location = HeaderValue::try_from(beginning.url).map_err(ApiError::internal)?;
     let headers = [(header::LOCATION, location), (header::SET_COOKIE, cookie)];
     Ok(private((StatusCode::FOUND, headers).into_response()))
@@ -107,63 +106,6 @@ fn host(headers: &HeaderMap) -> Option<&str> {
         .get("x-forwarded-host")
         .or_else(|| headers.get(header::HOST));
     named.and_then(|host| host.to_str().ok())
-}
-
-/// What is kept of a browser's cookie.
-pub fn hash(browser: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(browser))
-}
-
-/// The cookie by which a browser is known again: a state that was begun in another one is worth nothing.
-#[derive(Clone)]
-pub struct BrowserCookie {
-    https: bool,
-}
-
-impl BrowserCookie {
-    /// For a site at this address.
-    pub fn of(public_url: &str) -> Self {
-        Self {
-            https: public_url.starts_with("https://"),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        // A name with this prefix can be set by this host alone (RFC 6265bis, 4.1.3.2).
-        if self.https {
-            "__Host-oe_browser"
-        } else {
-            "oe_browser"
-        }
-    }
-
-    /// What a browser shows, if it is one of ours.
-    pub fn read(&self, headers: &HeaderMap) -> Option<String> {
-        let cookies = headers.get_all(header::COOKIE).iter();
-        let pairs = cookies
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'));
-        let mut values = pairs.filter_map(|pair| {
-            let (name, value) = pair.trim().split_once('=')?;
-            let is_ours = value.len() == 43
-                && value
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-            (name == self.name() && is_ours).then(|| value.to_owned())
-        });
-        values.next()
-    }
-
-    fn set(&self, browser: &str) -> Result<HeaderValue, ApiError> {
-        let secure = if self.https { "; Secure" } else { "" };
-        let life = Kept::State.life().as_secs();
-        // Lax, because it must come along when Google sends the browser back.
-        let cookie = format!(
-            "{}={browser}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}",
-            self.name()
-        );
-        HeaderValue::try_from(cookie).map_err(ApiError::internal)
-    }
 }
 
 impl App {
