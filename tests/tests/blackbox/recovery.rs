@@ -5,11 +5,23 @@ use tests::{Options, PATIENCE, Person, System, Topology, eventually};
 
 use crate::{everywhere, mailbox::in_a_browser, sessions::refused_everywhere};
 
-everywhere!(
-    an_account_is_recovered_by_mail,
-    a_letter_that_was_promised_comes_after_a_kill,
-    only_verified_addresses_create_events_and_pay
-);
+everywhere!(an_account_is_recovered_by_mail);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_was_promised_comes_after_a_kill_with_sqlite() {
+    a_letter_that_was_promised_comes_after_a_kill(Topology::One).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_was_promised_comes_after_a_kill_with_mongodb() {
+    a_letter_that_was_promised_comes_after_a_kill(Topology::Production).await;
+}
+
+/// Two services ask a third, which is told by the bus that the address is verified.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_verified_addresses_create_events_and_pay_with_replicas() {
+    only_verified_addresses_create_events_and_pay(Topology::Replicas).await;
+}
 
 const NEW: &str = "another good one";
 

@@ -87,9 +87,44 @@ struct Body {
     iat: i64,
     nbf: Option<i64>,
     nonce: Option<String>,
+    #[serde(flatten)]
+    profile: Profile,
+}
+
+/// What an id token, or the userinfo endpoint, says of the user beside the subject.
+#[derive(Deserialize)]
+struct Profile {
     email: Option<String>,
     email_verified: Option<Value>,
     name: Option<String>,
+}
+
+impl Profile {
+    fn of(self, identity: Identity) -> Claims {
+        let name = self.name.map(|name| common::text::trimmed(&name).to_owned());
+        let is_name = |name: &String| {
+            common::text::is_visible(name)
+                && name.chars().count() <= MAX_NAME
+                && !name.chars().any(char::is_control)
+        };
+        Claims {
+            identity,
+            email: self.email.and_then(|email| Email::parse(&email).ok()),
+            email_verified: self
+                .email_verified
+                .is_some_and(|said| said == true || said == "true"),
+            name: name.filter(is_name),
+        }
+    }
+}
+
+/// What the userinfo endpoint says of the same user (OpenID Connect Core, 5.3.2); `None`: of another one.
+pub fn from_userinfo(said: Value, identity: Identity) -> Option<Claims> {
+    if said["sub"] != identity.subject.as_str() {
+        return None;
+    }
+    let profile: Profile = serde_json::from_value(said).ok()?;
+    Some(profile.of(identity))
 }
 
 /// Checks a token, and gives what it says of the user.
@@ -152,20 +187,8 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected<'_>) -> Result<Claim
     if body.sub.is_empty() || body.sub.len() > 255 {
         return Err(invalid("no subject"));
     }
-    let name = body.name.map(|name| common::text::trimmed(&name).to_owned());
-    let is_name = |name: &String| {
-        common::text::is_visible(name)
-            && name.chars().count() <= MAX_NAME
-            && !name.chars().any(char::is_control)
-    };
-    Ok(Claims {
-        identity: Identity {
-            issuer: expected.issuer.to_owned(),
-            subject: body.sub,
-        },
-        email: body.email.and_then(|email| Email::parse(&email).ok()),
-        email_verified: matches!(body.email_verified, Some(Value::Bool(true)))
-            || body.email_verified.is_some_and(|said| said == "true"),
-        name: name.filter(is_name),
-    })
+    Ok(body.profile.of(Identity {
+        issuer: expected.issuer.to_owned(),
+        subject: body.sub,
+    }))
 }

@@ -579,3 +579,20 @@ async fn attack_a_linked_google_account_does_not_outlast_a_reset() {
     site.sign_in("").await.fails(409, "email_taken");
     service.login("asha@example.org", PASSWORD).await.is(200);
 }
+
+#[tokio::test]
+async fn a_provider_may_say_the_address_at_its_userinfo_endpoint_alone() {
+    let site = Site::start().await;
+    let userinfo = |said: Value| site.provider.said.lock().userinfo = said;
+    site.claim(json!({"email": null, "email_verified": null, "name": null}));
+    site.sign_in("").await.fails(403, "google_email_unverified");
+    userinfo(json!({"sub": "43", "email": "asha@example.org", "email_verified": true}));
+    site.sign_in("").await.fails(403, "oauth_failed");
+    userinfo(json!({"sub": "42", "email": "asha@example.org", "email_verified": false}));
+    site.sign_in("").await.fails(403, "google_email_unverified");
+    userinfo(json!({"sub": "42", "email": "asha@example.org", "email_verified": true, "name": "Asha"}));
+    let answer = site.sign_in("").await.is(200);
+    let me = format!("Bearer {}", answer.text("token"));
+    let me = site.service.get("/api/users/me", &me).await.is(200);
+    assert_eq!((me.text("email"), me.text("name")), ("asha@example.org", "Asha"));
+}

@@ -39,6 +39,8 @@ pub struct Said {
     pub header: Value,
     /// The id of the key that it publishes.
     pub kid: String,
+    /// What the userinfo endpoint says.
+    pub userinfo: Value,
     /// Whether it answers at all.
     pub away: bool,
     /// How the signature is spoilt.
@@ -59,6 +61,7 @@ impl Provider {
                 claims: json!({}),
                 header: json!({"alg": "RS256", "kid": "one"}),
                 kid: "one".to_owned(),
+                userinfo: json!({"sub": "42"}),
                 away: false,
                 spoil: false,
                 key_requests: 0,
@@ -70,6 +73,7 @@ impl Provider {
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/keys", get(keys))
             .route("/token", post(token))
+            .route("/userinfo", get(userinfo))
             .with_state(provider.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         provider
@@ -98,7 +102,7 @@ async fn discovery(State(provider): State<Provider>) -> Response {
     let url = &provider.url;
     Json(json!({
         "issuer": url, "authorization_endpoint": format!("{url}/authorize"), "token_endpoint": format!("{url}/token"),
-        "jwks_uri": format!("{url}/keys"),
+        "jwks_uri": format!("{url}/keys"), "userinfo_endpoint": format!("{url}/userinfo"),
     }))
     .into_response()
 }
@@ -114,6 +118,11 @@ async fn keys(State(provider): State<Provider>) -> Response {
         {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": said.kid, "n": URL_SAFE.encode(public.n), "e": URL_SAFE.encode(public.e)},
     ]}))
     .into_response()
+}
+
+async fn userinfo(State(provider): State<Provider>, headers: axum::http::HeaderMap) -> Json<Value> {
+    assert_eq!(headers["authorization"], "Bearer an access token");
+    Json(provider.said.lock().userinfo.clone())
 }
 
 async fn token(State(provider): State<Provider>, headers: axum::http::HeaderMap, form: String) -> Response {
@@ -146,7 +155,7 @@ async fn token(State(provider): State<Provider>, headers: axum::http::HeaderMap,
         claims[name] = value.clone();
     }
     Json(json!({
-        "access_token": "x", "token_type": "Bearer", "expires_in": 3600, "id_token": said.sign(&claims),
+        "access_token": "an access token", "token_type": "Bearer", "expires_in": 3600, "id_token": said.sign(&claims),
     }))
     .into_response()
 }
