@@ -122,6 +122,12 @@ impl AllowedOrigins {
     }
 }
 
+/// Whether a URL is one of this machine.
+pub fn is_local_url(url: &str) -> bool {
+    let origin: Vec<&str> = url.split('/').take(3).collect();
+    is_local(&origin.join("/"))
+}
+
 /// Whether an origin is on this machine.
 pub fn is_local(origin: &str) -> bool {
     let Some(rest) = origin
@@ -239,5 +245,7 @@ mod tests {
         ] {
             assert!(!is_local(origin), "{origin}");
         }
+        assert!(is_local_url("http://127.0.0.1:3000/keys?x=1") && is_local_url("http://localhost"));
+        assert!(!is_local_url("http://evil.example/http://localhost/") && !is_local_url("localhost/x"));
     }
 }

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::{
     auth::MIN_SECRET_BYTES,
-    origin::{AllowedOrigins, Origin, is_local},
+    origin::{AllowedOrigins, Origin, is_local_url},
 };
 
 /// One setting.
@@ -507,8 +507,7 @@ impl Reader<'_> {
             "GOOGLE_ISSUER",
             "an https URL, or in development an http URL of this machine",
             |text| {
-                let origin: Vec<&str> = text.split('/').take(3).collect();
-                let local = !production && is_local(&origin.join("/"));
+                let local = !production && is_local_url(text);
                 (text.starts_with("https://") || local).then(|| text.trim_end_matches('/').to_owned())
             },
         );

@@ -3,14 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::problem::ApiError;
-use sha2::{Digest, Sha256};
-
-/// What is kept of a browser's cookie.
-pub fn hash(browser: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(browser))
-}
 
 /// The cookie by which a browser is known again: a state that was begun in another one is worth nothing.
 #[derive(Clone)]

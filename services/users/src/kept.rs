@@ -7,7 +7,7 @@ use common::problem::ApiError;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use crate::{app::App, second_factor::random};
+use crate::{app::App, random::random};
 
 /// What is kept; a token of one is good for no other.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +42,13 @@ impl Kept {
 
     /// The shared state holds a hash, so that who reads it cannot take what is kept.
     fn key(self, token: &str) -> String {
-        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
-        format!("oauth:{}:{hash}", self.name())
+        format!("oauth:{}:{}", self.name(), hash(token))
     }
+}
+
+/// What is kept of a random token, so that who reads it cannot show the token.
+pub fn hash(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
 
 /// 256 random bits as text.

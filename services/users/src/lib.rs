@@ -17,6 +17,7 @@ mod kept;
 mod limits;
 mod mailed;
 mod pages;
+mod random;
 mod routes;
 mod second_factor;
 mod sign_in_with_google;

@@ -317,6 +317,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn very_many_sign_ups_bring_no_letters() {
+        let limits = Limits::on(&Shared::in_process());
+        for _ in 0..60 {
+            assert!(limits.sign_up_letter(ip("192.0.2.1")).await);
+        }
+        // At most a few have been given back while the loop ran.
+        let mut sent = 0;
+        for _ in 0..100 {
+            sent += u32::from(limits.sign_up_letter(ip("192.0.2.1")).await);
+        }
+        assert!(sent < 100, "{sent}");
+        assert!(limits.sign_up_letter(ip("192.0.2.2")).await);
+    }
+
+    #[tokio::test]
     async fn guesses_are_counted_by_account_and_address() {
         let limits = Limits::on(&Shared::in_process());
         let asha = Email::parse("asha@example.org").unwrap();

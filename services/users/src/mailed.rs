@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use chrono_tz::Tz;
 use common::{
-    auth::Role,
     clock::Timestamp,
     ids::UserId,
     mailed_tokens::typed_code,
@@ -33,56 +32,62 @@ pub fn issue(
         AccountLetter::VerifyEmail => Purpose::VerifyEmail,
         AccountLetter::ChangeEmail => Purpose::ChangeEmail,
         AccountLetter::EmailChanged => Purpose::RestoreEmail,
-        _ => Purpose::ResetPassword,
+        AccountLetter::PasswordReset | AccountLetter::PasswordChanged | AccountLetter::Nothing => {
+            Purpose::ResetPassword
+        }
+        AccountLetter::AccountRestored => Purpose::RecoverAccount,
     };
     let token = MailedToken::issue(user.id, purpose, to.clone(), now);
-    with_message(token, user, letter, new_email)
+    with_message(token, Some(user), letter, new_email)
 }
 
 /// The token that comes with the use of a way back, and the message that has it mailed.
 pub fn recover(way_back: &MailedToken, user: &User, now: Timestamp) -> Issue {
-    with_message(way_back.recover(now), user, AccountLetter::AccountRestored, None)
+    with_message(
+        way_back.recover(now),
+        Some(user),
+        AccountLetter::AccountRestored,
+        None,
+    )
 }
 
-fn with_message(token: MailedToken, user: &User, letter: AccountLetter, new_email: Option<&Email>) -> Issue {
+fn with_message(
+    token: MailedToken,
+    user: Option<&User>,
+    letter: AccountLetter,
+    new_email: Option<&Email>,
+) -> Issue {
     let issued = TokenIssued {
         token_id: token.id,
         letter,
         user_id: token.user,
         email: token.email.as_str().to_owned(),
-        name: user.name.clone(),
-        timezone: user.timezone.map(Tz::name).map(str::to_owned),
+        name: user.and_then(|user| user.name.clone()),
+        timezone: user
+            .and_then(|user| user.timezone)
+            .map(Tz::name)
+            .map(str::to_owned),
         new_email: new_email.map(|email| email.as_str().to_owned()),
         issued_at: token.issued_at,
         expires_at: token.expires_at,
     };
     Issue {
-        message: Some(NewMessage::new(
+        message: NewMessage::new(
             service::NOTIFICATIONS,
             kind::TOKEN_ISSUED,
             token.user,
             token.issued_at,
             &issued,
-        )),
+        ),
         token,
     }
 }
 
-/// A token of nobody, which costs as much as another and is good for nothing: whether an address has an account must not be
-/// told by how long it takes.
-pub fn of_nobody(email: &Email, now: Timestamp) -> Issue {
-    let nobody = User {
-        id: UserId::new(),
-        email: email.clone(),
-        email_verified: false,
-        role: Role::User,
-        name: None,
-        phone: None,
-        timezone: None,
-        locale: None,
-        created_at: now,
-    };
-    issue(&nobody, AccountLetter::Nothing, email, None, now)
+/// A decoy for an address without an account, which costs as much as a token and is good for nothing: whether there is an
+/// account must not be told by how long it takes.
+pub fn decoy(email: &Email, now: Timestamp) -> Issue {
+    let token = MailedToken::issue(UserId::new(), Purpose::ResetPassword, email.clone(), now);
+    with_message(token, None, AccountLetter::Nothing, None)
 }
 
 /// What somebody shows of a mailed token.

@@ -1,7 +1,6 @@
 //! Checking a second factor: each code once, and no more guesses than for passwords.
 
 use common::{ids::UserId, problem::ApiError};
-use rand::{TryRng, rngs::SysRng};
 
 use crate::{
     app::App,
@@ -73,13 +72,3 @@ pub fn wrong_code() -> ApiError {
 }
 
 const WRONG: &str = "The code is wrong, or has been used before. Wait for the next one.";
-
-/// Random bytes.
-///
-/// # Errors
-/// When the system has none.
-pub fn random<const N: usize>() -> Result<[u8; N], ApiError> {
-    let mut bytes = [0; N];
-    SysRng.try_fill_bytes(&mut bytes).map_err(ApiError::internal)?;
-    Ok(bytes)
-}

@@ -20,18 +20,11 @@ use crate::{
 /// Times that an account is looked for: another request may make it, or change it, meanwhile.
 const TRIES: u32 = 3;
 
-/// Who has signed in at Google, between two requests.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Arrived {
-    issuer: String,
-    subject: String,
-}
-
 /// A sign-in that waits for the password of the account of its address.
 #[derive(Serialize, Deserialize)]
 pub struct Waiting {
     /// Who it is.
-    pub arrived: Arrived,
+    pub identity: Identity,
     /// The account.
     pub user: UserId,
     /// The address that both have verified.
@@ -40,31 +33,11 @@ pub struct Waiting {
     pub until: Timestamp,
 }
 
-impl From<&Identity> for Arrived {
-    fn from(identity: &Identity) -> Self {
-        Self {
-            issuer: identity.issuer.clone(),
-            subject: identity.subject.clone(),
-        }
-    }
-}
-
-impl Arrived {
-    /// As the store knows them.
-    pub fn identity(&self) -> Identity {
-        Identity {
-            issuer: self.issuer.clone(),
-            subject: self.subject.clone(),
-        }
-    }
-}
-
 /// Finds the account of somebody who has just signed in at Google, or makes it.
 ///
 /// # Errors
 /// 409 when the password of an account is wanted first, 403 when the address is not verified there.
-pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Arrived, ApiError> {
-    let arrived = Arrived::from(&claims.identity);
+pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Identity, ApiError> {
     let mut reserved = false;
     for _ in 0..TRIES {
         let linked = app.store.by_identity(&claims.identity).await?;
@@ -76,11 +49,11 @@ pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Arrived, Ap
             .as_ref()
             .is_some_and(|account| account.password_hash.is_some());
         match claims.admit(linked, of_address.map(|account| account.user)) {
-            Admission::Known(_) => return Ok(arrived),
+            Admission::Known(_) => return Ok(claims.identity.clone()),
             Admission::Unverified => return Err(email_unverified()),
             Admission::LinkRequired(user) => {
                 let waiting = Waiting {
-                    arrived,
+                    identity: claims.identity.clone(),
                     email: user.email.as_str().to_owned(),
                     user: user.id,
                     until: app.clock.now() + Kept::Link.life(),
@@ -95,7 +68,7 @@ pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Arrived, Ap
             }
             Admission::New(email) => {
                 if insert(app, claims, email, role).await? {
-                    return Ok(arrived);
+                    return Ok(claims.identity.clone());
                 }
                 reserved = true;
             }
@@ -114,7 +87,7 @@ pub async fn admit(app: &App, claims: &Claims, role: Role) -> Result<Arrived, Ap
                     tracing::info!(user_id = %user.id, ended_sessions, "account claimed by who proved its address");
                     user_directory::changed(&app.shared, user.id).await;
                     signed_in::publish(app, ended).await;
-                    return Ok(arrived);
+                    return Ok(claims.identity.clone());
                 }
             }
         }
@@ -157,17 +130,16 @@ async fn insert(app: &App, claims: &Claims, email: Email, role: Role) -> Result<
 /// 401 when a second factor is wanted, with the token to show with it, or when the account is not linked any more.
 pub async fn enter(
     app: &App,
-    arrived: &Arrived,
+    identity: &Identity,
     shown: Option<&Shown>,
     device: Device,
 ) -> Result<Response, ApiError> {
-    let identity = arrived.identity();
-    let user = app.store.by_identity(&identity).await?.ok_or_else(code_invalid)?;
+    let user = app.store.by_identity(identity).await?.ok_or_else(code_invalid)?;
     if let Err(error) = second_factor::pass(app, user.id, shown).await {
         // Not for a failure of ours, nor after too many.
         return Err(match error.code() {
             "totp_required" | "totp_invalid" => {
-                let token = kept::keep(app, Kept::SecondFactor, kept::Value::of(arrived)).await?;
+                let token = kept::keep(app, Kept::SecondFactor, kept::Value::of(identity)).await?;
                 error.with("totp_token", token)
             }
             _ => error,
@@ -175,7 +147,7 @@ pub async fn enter(
     }
     let (session, token) = signed_in::begin(app, &user, device).await?;
     // A way back takes the link away and ends the sessions that are stored; this one may have been stored a moment later.
-    if app.store.by_identity(&identity).await?.map(|user| user.id) != Some(user.id) {
+    if app.store.by_identity(identity).await?.map(|user| user.id) != Some(user.id) {
         signed_in::end(app, session.id).await?;
         return Err(code_invalid());
     }

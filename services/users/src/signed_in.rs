@@ -14,7 +14,6 @@ use common::{
     problem::ApiError,
     wire::EndedSession,
 };
-use rand::{TryRng, rngs::SysRng};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     domain::{Device, RefreshToken, Session, User},
+    random::random,
 };
 
 /// Tokens of a session.
@@ -78,9 +78,7 @@ impl FromRequestParts<App> for CallingDevice {
 /// # Errors
 /// When the session cannot be stored, or no random bytes can be had.
 pub async fn begin(app: &App, user: &User, device: Device) -> Result<(Session, RefreshToken), ApiError> {
-    let mut secret = [0; 32];
-    SysRng.try_fill_bytes(&mut secret).map_err(ApiError::internal)?;
-    let first = RefreshToken::first(new_id(), secret);
+    let first = RefreshToken::first(new_id(), random()?);
     let session = Session::begin(user.id, device, &first, app.clock.now(), &app.lifetimes);
     app.store.begin_session(session.clone()).await?;
     Ok((session, first))

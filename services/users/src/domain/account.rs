@@ -5,6 +5,9 @@ use common::{auth::Role, clock::Timestamp, ids::UserId};
 
 use super::{Email, Locale, PasswordHash, Phone};
 
+/// The longest name, in characters.
+pub const MAX_NAME: usize = 200;
+
 /// A user's account, without the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

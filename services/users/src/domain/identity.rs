@@ -1,9 +1,11 @@
 //! Who a user is elsewhere, and whether that opens an account here.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Email, User};
 
 /// Somebody, as an OpenID provider knows them. Never the address, which may belong to somebody else tomorrow.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The provider.
     pub issuer: String,

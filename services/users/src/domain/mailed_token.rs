@@ -11,7 +11,7 @@ use common::{
 };
 use uuid::Uuid;
 
-use super::{Email, User};
+use super::{Account, Email};
 
 /// What a token is good for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,49 +125,48 @@ impl MailedToken {
         now < until
     }
 
-    /// What its use changes; `None`: the account has another address by now.
-    pub fn effect(&self, user: &User) -> Option<Effect> {
+    /// What its use changes, with another password or without; `None`: it is not good for that, or the account has another
+    /// address by now.
+    pub fn effect(&self, account: &Account, sets_password: bool) -> Option<Effect> {
+        let user = &account.user;
         let is_current = user.email == self.email;
-        let all = Forgotten {
-            pending: &[Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword],
-            ways_back_since: None,
-        };
         // Nobody had proved the address before: nothing that was prepared until now counts.
         let first = !user.email_verified;
+        let all = Effect {
+            ends_sessions: false,
+            drops_password: false,
+            undoes_since: None,
+            unlinks: Unlinked::Nothing,
+            voids: &[Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword],
+            voids_ways_back_since: None,
+        };
+        if sets_password != self.purpose.sets_password() {
+            return None;
+        }
         match self.purpose {
             Purpose::VerifyEmail => is_current.then_some(Effect {
-                ends_sessions: false,
-                drops_password: false,
-                undoes_since: None,
-                forgotten: Forgotten {
-                    pending: &[Purpose::VerifyEmail],
-                    ways_back_since: None,
-                },
+                voids: &[Purpose::VerifyEmail],
+                ..all
             }),
-            Purpose::ChangeEmail => Some(Effect {
-                ends_sessions: false,
-                drops_password: false,
-                undoes_since: None,
-                forgotten: all,
-            }),
+            Purpose::ChangeEmail => Some(all),
             Purpose::RestoreEmail => Some(Effect {
                 ends_sessions: true,
                 // Who proves the address first says that whoever signed up with it was somebody else.
                 drops_password: first,
                 undoes_since: Some(self.issued_at),
-                forgotten: Forgotten {
-                    ways_back_since: Some(self.issued_at),
-                    ..all
-                },
+                voids_ways_back_since: Some(self.issued_at),
+                ..all
             }),
             Purpose::ResetPassword | Purpose::RecoverAccount => is_current.then_some(Effect {
                 ends_sessions: true,
-                drops_password: false,
                 undoes_since: self.undoes_since,
-                forgotten: Forgotten {
-                    ways_back_since: first.then_some(Timestamp::UNIX_EPOCH),
-                    ..all
+                // Whoever knew the password before, or had given the account another address, may have linked them.
+                unlinks: match account.password_hash {
+                    Some(_) => Unlinked::All,
+                    None => Unlinked::OfOtherAddresses,
                 },
+                voids_ways_back_since: first.then_some(Timestamp::UNIX_EPOCH),
+                ..all
             }),
         }
     }
@@ -182,17 +181,23 @@ pub struct Effect {
     pub drops_password: bool,
     /// Other ways to sign in (a second factor, Google) that were added then or later are taken away.
     pub undoes_since: Option<Timestamp>,
-    /// The user's tokens that are void from now on.
-    pub forgotten: Forgotten,
+    /// The linked identities that are taken away, whenever they were linked.
+    pub unlinks: Unlinked,
+    /// The user's tokens of these purposes are void.
+    pub voids: &'static [Purpose],
+    /// And the ways back that were issued then or later.
+    pub voids_ways_back_since: Option<Timestamp>,
 }
 
-/// Tokens of a user that become void.
+/// Linked identities that are taken away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Forgotten {
-    /// All of these purposes.
-    pub pending: &'static [Purpose],
-    /// And the ways back that were issued then or later.
-    pub ways_back_since: Option<Timestamp>,
+pub enum Unlinked {
+    /// None.
+    Nothing,
+    /// Those that were linked while the account had another address.
+    OfOtherAddresses,
+    /// All.
+    All,
 }
 
 #[cfg(test)]
@@ -200,9 +205,10 @@ mod tests {
     use common::{auth::Role, clock::from_millis};
 
     use super::*;
+    use crate::domain::{PasswordHash, User};
 
-    fn user(email: &str, email_verified: bool) -> User {
-        User {
+    fn account(email: &str, email_verified: bool) -> Account {
+        let user = User {
             id: UserId::new(),
             email: Email::parse(email).unwrap(),
             email_verified,
@@ -212,7 +218,21 @@ mod tests {
             timezone: None,
             locale: None,
             created_at: from_millis(0),
+        };
+        Account {
+            user,
+            password_hash: Some(PasswordHash::new("x".to_owned())),
         }
+    }
+
+    fn effect_of(token: &MailedToken, account: &Account) -> Option<Effect> {
+        let sets_password = token.purpose.sets_password();
+        assert_eq!(
+            token.effect(account, !sets_password),
+            None,
+            "it is good for nothing else"
+        );
+        token.effect(account, sets_password)
     }
 
     fn token(purpose: Purpose, email: &str) -> MailedToken {
@@ -242,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_proves_an_address_that_the_account_has_left_proves_nothing() {
-        let user = user("new@example.org", true);
+        let account = account("new@example.org", true);
         for (purpose, counts) in [
             (Purpose::VerifyEmail, false),
             (Purpose::ResetPassword, false),
@@ -250,7 +270,7 @@ mod tests {
             (Purpose::RestoreEmail, true),
         ] {
             assert_eq!(
-                token(purpose, "old@example.org").effect(&user).is_some(),
+                effect_of(&token(purpose, "old@example.org"), &account).is_some(),
                 counts,
                 "{purpose:?}"
             );
@@ -259,45 +279,40 @@ mod tests {
 
     #[test]
     fn a_thief_with_a_later_address_cannot_void_the_way_back() {
-        let thief = user("thief@example.org", true);
+        let thief = account("thief@example.org", true);
         for purpose in [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword] {
-            let effect = token(purpose, "thief@example.org").effect(&thief).unwrap();
-            assert_eq!(effect.forgotten.ways_back_since, None, "{purpose:?}");
+            let effect = effect_of(&token(purpose, "thief@example.org"), &thief).unwrap();
+            assert_eq!(effect.voids_ways_back_since, None, "{purpose:?}");
         }
         let way_back = token(Purpose::RestoreEmail, "asha@example.org");
-        let effect = way_back.effect(&thief).unwrap();
+        let effect = effect_of(&way_back, &thief).unwrap();
         assert!(effect.ends_sessions);
         assert_eq!(effect.undoes_since, Some(way_back.issued_at));
         assert!(!effect.drops_password);
         // Nor what comes with it, which a thief's own requests do not replace, and which undoes as much.
         let recover = way_back.recover(from_millis(2_000));
         assert!(!recover.purpose.replaces());
-        let restored = user("asha@example.org", true);
+        let restored = account("asha@example.org", true);
         assert_eq!(
-            recover.effect(&restored).unwrap().undoes_since,
+            effect_of(&recover, &restored).unwrap().undoes_since,
             Some(way_back.issued_at)
         );
-        assert_eq!(effect.forgotten.ways_back_since, Some(way_back.issued_at));
-        assert!(effect.forgotten.pending.contains(&Purpose::ResetPassword));
+        assert_eq!(effect.voids_ways_back_since, Some(way_back.issued_at));
+        assert!(effect.voids.contains(&Purpose::ResetPassword));
     }
 
     #[test]
     fn the_first_to_prove_an_address_is_not_bound_by_who_signed_up_with_it() {
-        let squatted = user("asha@example.org", false);
-        let effect = token(Purpose::ResetPassword, "asha@example.org")
-            .effect(&squatted)
-            .unwrap();
+        let squatted = account("asha@example.org", false);
+        let effect = effect_of(&token(Purpose::ResetPassword, "asha@example.org"), &squatted).unwrap();
         assert!(effect.ends_sessions);
         assert!(
             effect
-                .forgotten
-                .ways_back_since
+                .voids_ways_back_since
                 .is_some_and(|since| since <= from_millis(0))
         );
-        assert!(effect.forgotten.pending.contains(&Purpose::ChangeEmail));
-        let not_me = token(Purpose::RestoreEmail, "asha@example.org")
-            .effect(&squatted)
-            .unwrap();
+        assert!(effect.voids.contains(&Purpose::ChangeEmail));
+        let not_me = effect_of(&token(Purpose::RestoreEmail, "asha@example.org"), &squatted).unwrap();
         assert!(not_me.ends_sessions && not_me.drops_password);
     }
 }

@@ -10,11 +10,11 @@ mod phone;
 mod second_factor;
 mod session;
 
-pub use account::{Account, Details, User};
+pub use account::{Account, Details, MAX_NAME, User};
 pub use email::Email;
 pub use identity::{Admission, Claims, Identity};
 pub use locale::Locale;
-pub use mailed_token::{Forgotten, MailedToken, Purpose};
+pub use mailed_token::{MailedToken, Purpose, Unlinked};
 pub use password::{Password, PasswordHash};
 pub use phone::Phone;
 pub use second_factor::{RECOVERY_CODES, RecoveryHash, SecondFactor, Shown, TotpSecret, recovery_code};

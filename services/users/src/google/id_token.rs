@@ -2,19 +2,21 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use common::{clock::Timestamp, jwt_crypto};
+use common::{
+    clock::Timestamp,
+    jwt_crypto,
+    text::{breaks_a_line, is_visible, trimmed},
+};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{Claims, Email, Identity};
+use crate::domain::{Claims, Email, Identity, MAX_NAME};
 
 /// How far the provider's clock may differ from ours.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 /// Google writes its own name in two ways.
 const GOOGLE: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
-/// The longest name that is taken over, in characters.
-const MAX_NAME: usize = 200;
 
 /// The provider's keys.
 pub struct Keys(Vec<(Option<String>, DecodingKey)>);
@@ -101,11 +103,9 @@ struct Profile {
 
 impl Profile {
     fn of(self, identity: Identity) -> Claims {
-        let name = self.name.map(|name| common::text::trimmed(&name).to_owned());
+        let name = self.name.map(|name| trimmed(&name).to_owned());
         let is_name = |name: &String| {
-            common::text::is_visible(name)
-                && name.chars().count() <= MAX_NAME
-                && !name.chars().any(char::is_control)
+            is_visible(name) && name.chars().count() <= MAX_NAME && !name.chars().any(breaks_a_line)
         };
         Claims {
             identity,

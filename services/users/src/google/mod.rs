@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use common::{
     clock::{Clock, Timestamp},
-    origin::is_local,
+    origin::{is_local, is_local_url},
     settings::{GoogleClient, Settings},
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -28,7 +28,7 @@ use self::id_token::{Expected, Keys, Refusal};
 use crate::domain::Claims;
 
 /// Where the provider sends people back to.
-pub const CALLBACK: &str = "/api/users/oauth/google/callback";
+const CALLBACK: &str = "/api/users/oauth/google/callback";
 const CONNECT: Duration = Duration::from_secs(1);
 /// The five requests of one callback take less than the 12 s after which the gateway asks another replica.
 const ANSWER: Duration = Duration::from_millis(2_200);
@@ -108,7 +108,8 @@ impl Site {
 /// A sign-in that is beginning.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Beginning {
-    /// Where to send the browser.
+    /// Where to send the browser; not kept, because it names the state.
+    #[serde(skip)]
     pub url: String,
     /// What proves at the token endpoint that it is the same client (RFC 7636).
     pub verifier: String,
@@ -333,8 +334,7 @@ impl Google {
 
     /// No secrets over the network in the clear, and no calls to where an attacker would like them.
     fn check(&self, url: &str) -> Result<(), GoogleError> {
-        let origin: Vec<&str> = url.split('/').take(3).collect();
-        if url.starts_with("https://") || (self.development && is_local(&origin.join("/"))) {
+        if url.starts_with("https://") || (self.development && is_local_url(url)) {
             Ok(())
         } else {
             Err(GoogleError::Away("an endpoint that is not https".to_owned()))

@@ -18,7 +18,8 @@ use super::propose_totp::totp_on;
 use crate::{
     app::App,
     domain::{RECOVERY_CODES, Shown, recovery_code},
-    second_factor::{random, wrong_code},
+    random::random,
+    second_factor::wrong_code,
 };
 
 fn totp_not_begun() -> ApiError {

@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::Shown,
+    domain::{Identity, Shown},
     kept::{self, Kept},
     second_factor::{totp_invalid, totp_required},
-    sign_in_with_google::{Arrived, code_invalid, enter},
+    sign_in_with_google::{code_invalid, enter},
     signed_in::{CallingDevice, SignedIn},
 };
 
@@ -70,11 +70,11 @@ pub async fn exchange_code(
     extract::Json(input): extract::Json<ExchangeCode>,
 ) -> Result<Response, ApiError> {
     app.limits.login(address).await?;
-    let arrived: Option<Arrived> = match (&input.code, &input.totp_token) {
+    let identity: Option<Identity> = match (&input.code, &input.totp_token) {
         (Some(code), _) => kept::take(&app, Kept::Code, code).await?,
         (None, Some(token)) => kept::take(&app, Kept::SecondFactor, token).await?,
         (None, None) => None,
     };
-    let arrived = arrived.ok_or_else(code_invalid)?;
-    enter(&app, &arrived, input.totp.as_ref(), device).await
+    let identity = identity.ok_or_else(code_invalid)?;
+    enter(&app, &identity, input.totp.as_ref(), device).await
 }

@@ -13,7 +13,7 @@ use super::send_verification::{LetterSent, on_its_way};
 use crate::{
     app::App,
     credentials::ClaimedEmail,
-    mailed::{self, of_nobody},
+    mailed::{self, decoy},
 };
 
 /// Whose password.
@@ -59,7 +59,7 @@ pub async fn forgot_password(
             None,
             now,
         ),
-        None => of_nobody(input.email.canonical(), now),
+        None => decoy(input.email.canonical(), now),
     };
     app.store.issue(vec![issue]).await?;
     match account {

@@ -16,11 +16,12 @@ use utoipa::IntoParams;
 use super::google_sign_in::Begun;
 use crate::{
     app::App,
-    browser_cookie::hash,
-    kept::{self, Kept},
+    domain::Identity,
+    google::Google,
+    kept::{self, Kept, hash},
     second_factor::totp_required,
     sign_in_with_google::{
-        Arrived, address_reserved, admit, code_invalid, denied, email_unverified, enter, google_refused,
+        address_reserved, admit, code_invalid, denied, email_unverified, enter, google_refused,
         link_required, off, state_invalid,
     },
     signed_in::{CallingDevice, SignedIn},
@@ -72,9 +73,7 @@ pub async fn google_callback(
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    if app.google.is_none() {
-        return Err(off());
-    }
+    let google = app.google.as_ref().ok_or_else(off)?;
     app.limits.login(address).await?;
     // Google adds others, which change; so the rest is not looked at.
     let mut text = |name| params.get(name, |text| Ok(text.to_owned()));
@@ -88,15 +87,15 @@ pub async fn google_callback(
     let outcome = if browser.as_ref() != Some(&begun.browser) {
         Err(state_invalid())
     } else {
-        finish(&app, &begun, code, error).await
+        finish(&app, google, &begun, code, error).await
     };
     match (begun.return_to, outcome) {
         (None, outcome) => {
-            let arrived = outcome?;
-            enter(&app, &arrived, None, device).await
+            let identity = outcome?;
+            enter(&app, &identity, None, device).await
         }
-        (Some(page), Ok(arrived)) => {
-            let code = kept::keep(&app, Kept::Code, kept::Value::of(&arrived)).await?;
+        (Some(page), Ok(identity)) => {
+            let code = kept::keep(&app, Kept::Code, kept::Value::of(&identity)).await?;
             back_to(page, &[("code", &code)])
         }
         (Some(page), Err(error)) => {
@@ -115,11 +114,11 @@ pub async fn google_callback(
 
 async fn finish(
     app: &App,
+    google: &Google,
     begun: &Begun,
     code: Option<String>,
     error: Option<String>,
-) -> Result<Arrived, ApiError> {
-    let google = app.google.as_ref().ok_or_else(off)?;
+) -> Result<Identity, ApiError> {
     let code = match (code, error) {
         (Some(code), None) => code,
         _ => return Err(denied()),

@@ -17,9 +17,8 @@ use utoipa::IntoParams;
 
 use crate::{
     app::App,
-    browser_cookie::hash,
     google::Beginning,
-    kept::{self, Kept, random_token},
+    kept::{self, Kept, hash, random_token},
     sign_in_with_google::off,
 };
 

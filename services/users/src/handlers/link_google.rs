@@ -101,10 +101,10 @@ pub async fn link_google(
             });
         }
     };
-    let (identity, at) = (waiting.arrived.identity(), app.clock.now());
+    let (identity, at) = (waiting.identity.clone(), app.clock.now());
     if !app.store.link(identity, waiting.user, email, proved, at).await? {
         return Err(code_invalid());
     }
     tracing::info!(user_id = %waiting.user, "linked with Google");
-    enter(&app, &waiting.arrived, input.totp.as_ref(), device).await
+    enter(&app, &waiting.identity, input.totp.as_ref(), device).await
 }

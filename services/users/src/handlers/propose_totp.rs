@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::me::account_gone;
-use crate::{app::App, domain::TotpSecret, second_factor::random};
+use crate::{app::App, domain::TotpSecret, random::random};
 
 /// What an authenticator app needs. It counts from when a code of it has been confirmed.
 #[derive(Serialize, ToSchema)]

@@ -23,13 +23,10 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::{Account, Email, Locale, Password, Phone, User},
+    domain::{Account, Email, Locale, MAX_NAME, Password, Phone, User},
     mailed,
     store::InsertError,
 };
-
-/// The longest name, in characters.
-pub const MAX_NAME: usize = 200;
 
 /// What one signs up with.
 #[derive(ToSchema)]

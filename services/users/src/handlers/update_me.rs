@@ -17,13 +17,10 @@ use runtime::user_directory;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    me::{AccountProblems, Me, account_gone},
-    register::MAX_NAME,
-};
+use super::me::{AccountProblems, Me, account_gone};
 use crate::{
     app::App,
-    domain::{Details, Locale, Phone},
+    domain::{Details, Locale, MAX_NAME, Phone},
 };
 
 /// What to change; what is left out stays as it is, and null takes it away.

@@ -56,8 +56,8 @@ pub enum InsertError {
 pub struct Issue {
     /// The token.
     pub token: MailedToken,
-    /// What has it mailed; `None`: nobody is to get it.
-    pub message: Option<NewMessage>,
+    /// What has it mailed.
+    pub message: NewMessage,
 }
 
 /// An account as it was when its user proved to be one.

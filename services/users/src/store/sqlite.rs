@@ -107,23 +107,12 @@ impl SqliteStore {
         }
     }
 
-    /// Adds an account, and wakes the relay after the commit.
-    async fn inserting<F>(&self, change: F) -> Result<(), InsertError>
-    where
-        F: FnOnce(&Connection) -> Result<(), InsertError> + Send + 'static,
-    {
-        let added = self.db.write(change).await;
-        if added.is_ok() {
-            self.wake.wake();
-        }
-        added
-    }
-
     /// A change that may store messages: wakes the relay after the commit.
-    async fn publishing<T, F>(&self, change: F) -> Result<T, StoreError>
+    async fn publishing<T, E, F>(&self, change: F) -> Result<T, E>
     where
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
     {
         let result = self.db.write(change).await;
         if result.is_ok() {
@@ -136,7 +125,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn insert(&self, account: Account, issue: Option<Issue>) -> Result<(), InsertError> {
-        self.inserting(move |db| {
+        self.publishing(move |db| {
             insert(db, &account)?;
             if let Some(issue) = &issue {
                 mailed_tokens::issue(db, issue)?;
@@ -147,7 +136,7 @@ impl Store for SqliteStore {
     }
 
     async fn insert_linked(&self, user: User, identity: Identity) -> Result<(), InsertError> {
-        self.inserting(move |db| {
+        self.publishing(move |db| {
             let at = user.created_at;
             if !identities::add(db, &identity, user.id, &user.email, at)? {
                 return Err(InsertError::EmailTaken);

@@ -389,3 +389,24 @@ async fn a_page_asks_before_it_confirms() {
     }
     service.verify(&service.link(&letter)).await.is(200);
 }
+
+#[tokio::test]
+async fn others_do_not_use_up_the_letters_of_who_is_signed_in() {
+    let service = Service::start();
+    let me = service.signed_in("asha@example.org").await;
+    for _ in 0..10 {
+        service.forgot("asha@example.org").await.is(202);
+    }
+    service
+        .forgot("asha@example.org")
+        .await
+        .fails(429, "rate_limited");
+    let send = async || {
+        let request = post("/api/users/email/verify/send", &json!({}));
+        service.as_somebody(&me, request).await
+    };
+    for _ in 0..10 {
+        send().await.is(202);
+    }
+    send().await.fails(429, "rate_limited");
+}

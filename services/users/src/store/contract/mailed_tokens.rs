@@ -24,10 +24,7 @@ pub fn issue(user: &User, purpose: Purpose, to: &str, at: i64) -> Issue {
         from_millis(at),
         &"x",
     );
-    Issue {
-        token,
-        message: Some(message),
-    }
+    Issue { token, message }
 }
 
 /// The tokens mailed to an address.

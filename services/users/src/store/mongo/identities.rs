@@ -12,7 +12,7 @@ use mongodb::bson::{Document, doc};
 
 use super::{SECOND_FACTORS, USERS, end_of, mailed_tokens, user};
 use crate::{
-    domain::{Email, Identity, PasswordHash, User},
+    domain::{Email, Identity, PasswordHash, Unlinked, User},
     store::Claim,
 };
 
@@ -123,16 +123,19 @@ pub(super) async fn undo_since(tx: &mut Tx, user: UserId, since: Timestamp) -> R
     Ok(())
 }
 
-/// Takes linked identities away when a letter to this address sets a password: all, if there was a password before, and
-/// otherwise those that were linked under another address.
-pub(super) async fn forget(
+/// Takes linked identities away from an account that has this address.
+pub(super) async fn unlink(
     tx: &mut Tx,
     user: UserId,
     email: &Email,
-    had_password: bool,
+    which: Unlinked,
 ) -> Result<(), StoreError> {
     let mut these = doc! {"user_id": uuid(user)};
-    these.put("email", (!had_password).then(|| doc! {"$ne": email.as_str()}));
+    match which {
+        Unlinked::Nothing => return Ok(()),
+        Unlinked::OfOtherAddresses => drop(these.insert("email", doc! {"$ne": email.as_str()})),
+        Unlinked::All => {}
+    }
     tx.delete(IDENTITIES, these).await?;
     Ok(())
 }

@@ -5,9 +5,9 @@ use mongo_store::{Collection, DocumentExt, Index, Tx, date, outbox, sift, uuid};
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
-use super::{USERS, by_email, end_of, identities, user};
+use super::{USERS, account, by_email, end_of, identities};
 use crate::{
-    domain::{Email, Forgotten, MailedToken, PasswordHash, Purpose, User},
+    domain::{Email, MailedToken, PasswordHash, Purpose, User},
     store::{Issue, Redeemed, Redemption, TIDIED, table},
 };
 
@@ -69,7 +69,7 @@ pub(super) async fn issue(tx: &mut Tx, issue: &Issue) -> Result<(), StoreError> 
     };
     document.put("undoes_since", token.undoes_since.map(date));
     tx.insert(MAILED_TOKENS, vec![document]).await?;
-    outbox::push(tx, message.as_slice()).await?;
+    outbox::push(tx, std::slice::from_ref(message)).await?;
     Ok(())
 }
 
@@ -129,12 +129,11 @@ pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redee
     let Some(found) = tx.find_one(USERS, doc! {"_id": uuid(token.user)}).await? else {
         return Ok(Redeemed::Void);
     };
-    let user = user(&found)?;
-    let resets = token.purpose.sets_password();
-    let effect = match token.effect(&user) {
-        Some(effect) if resets == redemption.password.is_some() => effect,
-        _ => return Ok(Redeemed::Void),
+    let account = account(&found)?;
+    let Some(effect) = token.effect(&account, redemption.password.is_some()) else {
+        return Ok(Redeemed::Void);
     };
+    let user = account.user;
     // A concurrent sign-up violates the index; the transaction runs again, and finds it.
     let holder = tx.find_one(USERS, by_email(&token.email)).await?;
     let taken = holder.is_some_and(|holder| holder.id::<UserId>("_id").ok() != Some(user.id));
@@ -142,15 +141,12 @@ pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redee
         return Ok(Redeemed::EmailTaken);
     }
     tx.delete(MAILED_TOKENS, doc! {"_id": uuid(token.id)}).await?;
-    forget(tx, user.id, effect.forgotten.pending).await?;
-    forget_ways_back(tx, user.id, effect.forgotten).await?;
+    forget(tx, user.id, effect.voids).await?;
+    forget_ways_back(tx, user.id, effect.voids_ways_back_since).await?;
     if let Some(since) = effect.undoes_since {
         identities::undo_since(tx, user.id, since).await?;
     }
-    if redemption.password.is_some() {
-        let had_password = !found.text("password_hash")?.is_empty();
-        identities::forget(tx, user.id, &token.email, had_password).await?;
-    }
+    identities::unlink(tx, user.id, &token.email, effect.unlinks).await?;
     let mut set = doc! {"email": token.email.as_str(), "email_verified": true};
     let password = redemption.password.as_ref().map(PasswordHash::as_str);
     set.put("password_hash", password.or(effect.drops_password.then_some("")));
@@ -172,8 +168,8 @@ pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redee
     Ok(Redeemed::Done(user, ended))
 }
 
-async fn forget_ways_back(tx: &mut Tx, user: UserId, forgotten: Forgotten) -> Result<(), StoreError> {
-    let Some(since) = forgotten.ways_back_since else {
+async fn forget_ways_back(tx: &mut Tx, user: UserId, since: Option<Timestamp>) -> Result<(), StoreError> {
+    let Some(since) = since else {
         return Ok(());
     };
     let these = doc! {

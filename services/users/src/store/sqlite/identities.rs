@@ -11,7 +11,7 @@ use sqlite_store::{Connection, params};
 
 use super::{USER, end_of, user};
 use crate::{
-    domain::{Email, Identity, PasswordHash, User},
+    domain::{Email, Identity, PasswordHash, Unlinked, User},
     store::Claim,
 };
 
@@ -125,13 +125,18 @@ pub fn undo_since(db: &Connection, user: UserId, since: Timestamp) -> Result<(),
     Ok(())
 }
 
-/// Takes linked identities away when a letter to this address sets a password: all, if there was a password before, and
-/// otherwise those that were linked under another address.
-pub fn forget(db: &Connection, user: UserId, email: &Email) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "DELETE FROM identities WHERE user_id = ?1
-             AND (email <> ?2 OR (SELECT password_hash FROM users WHERE id = ?1) <> '')",
-    )?
-    .execute(params![user, email.as_str()])?;
+/// Takes linked identities away from an account that has this address.
+pub fn unlink(db: &Connection, user: UserId, email: &Email, which: Unlinked) -> Result<(), StoreError> {
+    match which {
+        Unlinked::Nothing => {}
+        Unlinked::OfOtherAddresses => {
+            db.prepare_cached("DELETE FROM identities WHERE user_id = ?1 AND email <> ?2")?
+                .execute(params![user, email.as_str()])?;
+        }
+        Unlinked::All => {
+            db.prepare_cached("DELETE FROM identities WHERE user_id = ?1")?
+                .execute([user])?;
+        }
+    }
     Ok(())
 }

@@ -11,9 +11,9 @@ use sqlite_store::{
 };
 use uuid::Uuid;
 
-use super::{USER, end_of, identities, user};
+use super::{USER, account, end_of, identities};
 use crate::{
-    domain::{Email, Forgotten, MailedToken, PasswordHash, Purpose, User},
+    domain::{Email, MailedToken, PasswordHash, Purpose, User},
     store::{Issue, Redeemed, Redemption, TIDIED, table},
 };
 
@@ -72,10 +72,7 @@ pub fn issue(db: &Connection, issue: &Issue) -> Result<(), StoreError> {
         token.expires_at.timestamp_millis(),
         token.undoes_since.map(|at| at.timestamp_millis()),
     ])?;
-    match message {
-        Some(message) => outbox::push(db, message).map(drop),
-        None => Ok(()),
-    }
+    outbox::push(db, message).map(drop)
 }
 
 /// Voids a user's tokens of these purposes.
@@ -126,15 +123,14 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
     let Some(token) = find(db, redemption.token)? else {
         return Ok(Redeemed::Void);
     };
-    let sql = format!("SELECT {USER} FROM users WHERE id = ?1");
-    let Some(user) = db.prepare_cached(&sql)?.find([token.user], user)? else {
+    let sql = format!("SELECT {USER}, password_hash FROM users WHERE id = ?1");
+    let Some(account) = db.prepare_cached(&sql)?.find([token.user], account)? else {
         return Ok(Redeemed::Void);
     };
-    let resets = token.purpose.sets_password();
-    let effect = match token.effect(&user) {
-        Some(effect) if resets == redemption.password.is_some() => effect,
-        _ => return Ok(Redeemed::Void),
+    let Some(effect) = token.effect(&account, redemption.password.is_some()) else {
+        return Ok(Redeemed::Void);
     };
+    let user = account.user;
     let taken = db
         .prepare_cached("SELECT 1 FROM users WHERE email = ?1 AND id <> ?2")?
         .exists(params![token.email.as_str(), user.id])?;
@@ -143,14 +139,12 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
     }
     db.prepare_cached("DELETE FROM mailed_tokens WHERE id = ?1")?
         .execute([token.id])?;
-    forget(db, user.id, effect.forgotten.pending)?;
-    forget_ways_back(db, user.id, effect.forgotten)?;
+    forget(db, user.id, effect.voids)?;
+    forget_ways_back(db, user.id, effect.voids_ways_back_since)?;
     if let Some(since) = effect.undoes_since {
         identities::undo_since(db, user.id, since)?;
     }
-    if redemption.password.is_some() {
-        identities::forget(db, user.id, &token.email)?;
-    }
+    identities::unlink(db, user.id, &token.email, effect.unlinks)?;
     db.prepare_cached(
         "UPDATE users SET email = ?2, email_verified = 1, password_hash = coalesce(?3, password_hash) WHERE id = ?1",
     )?
@@ -179,8 +173,8 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
     Ok(Redeemed::Done(user, ended))
 }
 
-fn forget_ways_back(db: &Connection, user: UserId, forgotten: Forgotten) -> Result<(), StoreError> {
-    let Some(since) = forgotten.ways_back_since else {
+fn forget_ways_back(db: &Connection, user: UserId, since: Option<Timestamp>) -> Result<(), StoreError> {
+    let Some(since) = since else {
         return Ok(());
     };
     db.prepare_cached("DELETE FROM mailed_tokens WHERE user_id = ?1 AND purpose = ?2 AND issued_at >= ?3")?
