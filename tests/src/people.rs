@@ -153,6 +153,14 @@ impl Person {
         &self.url
     }
 
+    /// The same client with another bearer token, such as an API key.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
     /// The same person against another base URL.
     pub fn at(&self, url: &str) -> Self {
         Self {

@@ -44,7 +44,7 @@ function exampleOf(request, answer) {
   const headers = answer.headers.all().filter(({ key }) => !OF_THE_CONNECTION.includes(key.toLowerCase()));
   const content = JSON.parse(answer.text());
   // Who looks for leaked secrets need not look at them.
-  for (const name of ['token', 'refresh_token', 'secret', 'otpauth_url', 'qr_svg']) if (content[name]) content[name] = `<the ${name}>`;
+  for (const name of ['token', 'api_key', 'refresh_token', 'secret', 'otpauth_url', 'qr_svg']) if (content[name]) content[name] = `<the ${name}>`;
   return {
     name: `${answer.code} ${answer.reason()}`,
     originalRequest: { method, header, ...(body && { body }), url },

@@ -265,6 +265,11 @@ impl Auth {
         Ok(claims)
     }
 
+    /// Whether a session has ended, or an API key was deleted.
+    pub fn has_ended(&self, session: Uuid) -> bool {
+        self.0.ended.contains(session)
+    }
+
     /// A token with which this service may call `audience`; one serves for half its life.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{ConnectInfo, FromRef, FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -42,10 +42,26 @@ pub struct Caller {
     pub id: UserId,
     /// Its role when the token was made.
     pub role: Role,
-    /// The session of the token.
+    /// The session of the token, or the id of the API key.
     pub session: Uuid,
-    /// When the token runs out by itself.
+    /// When the token or key runs out by itself.
     pub until: Timestamp,
+}
+
+impl Caller {
+    /// Who sent a user token.
+    ///
+    /// # Errors
+    /// 401 when the token is not good.
+    pub fn of_token(auth: &Auth, token: &str) -> Result<Self, ApiError> {
+        let claims: Claims = auth.verify_user(token).map_err(refused)?;
+        Ok(Self {
+            id: claims.sub,
+            role: claims.role,
+            session: claims.sid,
+            until: from_millis(claims.exp.saturating_mul(1000)),
+        })
+    }
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -60,26 +76,22 @@ where
             return Ok(*caller);
         }
         let token = bearer(&parts.headers).ok_or_else(missing_token)?;
-        let claims: Claims = Auth::from_ref(state).verify_user(token).map_err(refused)?;
-        let caller = Self {
-            id: claims.sub,
-            role: claims.role,
-            session: claims.sid,
-            until: from_millis(claims.exp.saturating_mul(1000)),
-        };
+        let caller = Self::of_token(&Auth::from_ref(state), token)?;
         parts.extensions.insert(caller);
         note_user(caller.id);
         Ok(caller)
     }
 }
 
-fn missing_token() -> ApiError {
+/// 401: no token was sent.
+pub fn missing_token() -> ApiError {
     ApiError::unauthorized("missing_token", "Please sign in: this needs a bearer token.")
 }
 
 /// Every way in which a token can fail.
-pub(crate) fn token_problems() -> [ApiError; 4] {
+pub(crate) fn token_problems() -> [ApiError; 5] {
     [
+        scope_missing(),
         missing_token(),
         refused(TokenError::Invalid),
         refused(TokenError::Expired),
@@ -87,7 +99,17 @@ pub(crate) fn token_problems() -> [ApiError; 4] {
     ]
 }
 
-fn refused(error: TokenError) -> ApiError {
+/// 403: a key was sent, and may not be used for this.
+pub fn scope_missing() -> ApiError {
+    // RFC 6750, 3.1.
+    ApiError::forbidden("scope_missing", "This API key may not be used for this call.").header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"organise-event\", error=\"insufficient_scope\""),
+    )
+}
+
+/// 401 for a token.
+pub fn refused(error: TokenError) -> ApiError {
     match error {
         TokenError::Invalid => ApiError::unauthorized("invalid_token", "The bearer token is not valid."),
         TokenError::Expired => {
@@ -101,7 +123,7 @@ fn refused(error: TokenError) -> ApiError {
 }
 
 /// The token of `Authorization: Bearer <token>`, the scheme in any case (RFC 9110, 11.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers
         .get(header::AUTHORIZATION)?
         .to_str()
@@ -147,8 +169,21 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        bearer(&parts.headers)
-            .and_then(|token| Auth::from_ref(state).verify_service(token).ok())
+        if let Some(service) = parts.extensions.get::<Self>() {
+            return Ok(service.clone());
+        }
+        Self::of_token(&Auth::from_ref(state), &parts.headers)
+    }
+}
+
+impl CallingService {
+    /// Which service sent its token.
+    ///
+    /// # Errors
+    /// 401 when there is none, or it is not good.
+    pub fn of_token(auth: &Auth, headers: &HeaderMap) -> Result<Self, ApiError> {
+        bearer(headers)
+            .and_then(|token| auth.verify_service(token).ok())
             .map(Self)
             .ok_or_else(|| ApiError::unauthorized("invalid_token", "This address is for services only."))
     }

@@ -5,6 +5,7 @@
 //! service boundary live in [`wire`].
 
 pub mod address;
+pub mod api_keys;
 pub mod auth;
 pub mod clock;
 pub mod context;

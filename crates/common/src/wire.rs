@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    api_keys::{KeyHash, Scope},
+    auth::Role,
     clock::Timestamp,
     ids::{EventId, OrderId, PaymentId, RegistrationId, TicketId, UserId},
     money::Paise,
@@ -60,6 +62,37 @@ pub struct LookupUsers {
 pub struct FoundUsers {
     /// In no particular order.
     pub users: Vec<UserCard>,
+}
+
+/// `POST /internal/users/api_keys` (users): the keys of these hashes, which are being used.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LookupApiKeys {
+    /// At most 100.
+    pub hashes: Vec<KeyHash>,
+}
+
+/// The answer; keys that do not exist are left out.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FoundApiKeys {
+    /// In no particular order.
+    pub api_keys: Vec<ApiKeyCard>,
+}
+
+/// What an API key is good for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyCard {
+    /// The key's hash.
+    pub hash: KeyHash,
+    /// Its id.
+    pub api_key_id: Uuid,
+    /// In whose name it calls.
+    pub user_id: UserId,
+    /// That account's role.
+    pub role: Role,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// From then on it is void.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// How to reach and address a user.

@@ -1,7 +1,9 @@
 //! From settings to a running service. Every program's `main` is [`process::run`]; what it builds its service from is
 //! [`process::Context`]. Above the messages of [`common::outbox`] stands the [`relay`] that delivers them.
 
+pub mod api_keys;
 pub mod deliveries;
+pub mod guard;
 pub mod health;
 pub mod peers;
 pub mod process;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware};
 use common::{
     auth::Auth,
     health,
@@ -17,17 +17,29 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     deliveries::Deliveries,
+    guard::Guard,
     health::of_store,
     peers::Peers,
     process::Context,
     relay::{OutboxFigures, OutboxGauge, Relay},
 };
 
-/// The pipeline of a service: its routes with their document, health, and figures (its own `gauges` and those of the
-/// shared state).
+/// What checks the callers of a service.
+pub fn guard(auth: &Auth, peers: &Peers) -> Guard {
+    let users = InternalClient::new(
+        peers.of(Service::Users).clone(),
+        auth.clone(),
+        Service::Users.name(),
+    );
+    Guard::new(auth.clone(), users)
+}
+
+/// The pipeline of a service: its routes, each behind the guard, with their document, health, and figures (its own `gauges`
+/// and those of the shared state).
 pub fn pipeline(
     context: &Context,
     service: Service,
+    guard: Guard,
     ping: Ping,
     gauges: Vec<Box<dyn Gauge>>,
     (routes, document): (Router, OpenApi),
@@ -36,6 +48,7 @@ pub fn pipeline(
     let metrics = Metrics::new(service.name(), gauges.collect());
     let health = of_store(service.name(), ping, context);
     let router = routes
+        .route_layer(middleware::from_fn_with_state(guard, Guard::check))
         .merge(health::routes(health, metrics.clone()))
         .merge(http::document(document));
     Pipeline::new(service.name(), router, metrics)

@@ -42,7 +42,7 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
     let app = app(context, store::open(&context.settings).await?, peers);
     service::follow_sessions(context, &app.auth, peers).await;
     let outbox = start_workers(context, &app, peers);
-    Ok(assemble(context, app, outbox))
+    Ok(assemble(context, app, peers, outbox))
 }
 
 fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
@@ -64,15 +64,16 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
     }
 }
 
-fn assemble(context: &Context, app: App, outbox: OutboxGauge) -> Pipeline {
+fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> Pipeline {
     let store = app.store.clone();
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox)];
+    let guard = service::guard(&app.auth, peers);
     let routes = routes::routes(app);
-    service::pipeline(context, Service::Events, ping, gauges, routes)
+    service::pipeline(context, Service::Events, guard, ping, gauges, routes)
 }
 
 fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {

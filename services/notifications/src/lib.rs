@@ -91,6 +91,7 @@ fn assemble(
         Box::pin(async move { store.ping().await })
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(Queues(parts.clone())), parts.directory.gauge()];
+    let guard = service::guard(&auth, peers);
     let app = App {
         auth,
         parts,
@@ -101,6 +102,7 @@ fn assemble(
     Ok(service::pipeline(
         context,
         Service::Notifications,
+        guard,
         ping,
         gauges,
         routes,

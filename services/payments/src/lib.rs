@@ -49,7 +49,7 @@ pub async fn build(context: &Context, peers: &Peers, razorpay: &str) -> Result<P
     let app = app(context, store::open(&context.settings).await?, peers, razorpay)?;
     service::follow_sessions(context, &app.auth, peers).await;
     let outbox = start_workers(context, &app, peers);
-    Ok(assemble(context, app, outbox))
+    Ok(assemble(context, app, peers, outbox))
 }
 
 fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, razorpay: &str) -> Result<App, String> {
@@ -79,7 +79,7 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, razorpay: &str) 
     })
 }
 
-fn assemble(context: &Context, app: App, outbox: OutboxGauge) -> Pipeline {
+fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> Pipeline {
     let store = app.store.clone();
     let to_look_at = ToLookAt {
         store: store.clone(),
@@ -90,8 +90,9 @@ fn assemble(context: &Context, app: App, outbox: OutboxGauge) -> Pipeline {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
+    let guard = service::guard(&app.auth, peers);
     let routes = routes::routes(app);
-    service::pipeline(context, Service::Payments, ping, gauges, routes)
+    service::pipeline(context, Service::Payments, guard, ping, gauges, routes)
 }
 
 fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {

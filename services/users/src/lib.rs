@@ -37,7 +37,9 @@ use common::{
     services::Service,
     store::Ping,
 };
-use runtime::{deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service};
+use runtime::{
+    deliveries::Deliveries, guard::Guard, peers::Peers, process::Context, relay::OutboxGauge, service,
+};
 
 use crate::{
     app::App,
@@ -82,12 +84,13 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
         &wake,
         no_deliveries,
     );
-    let pipeline = assemble(context, store, hashing, outbox)?;
-    // Another process of this service may end sessions too, so it polls itself as the other services poll it.
+    // It looks API keys up as the other services do. Another process of this service may end sessions too, so it polls itself
+    // as they poll it.
     let (me, slot) = Upstream::local();
+    let me = InternalClient::new(me, auth.clone(), Service::Users.name());
+    let pipeline = assemble(context, store, hashing, Guard::new(auth, me.clone()), outbox)?;
     // The slot is new and set here only.
     let _ = slot.set(pipeline.clone());
-    let me = InternalClient::new(me, auth, Service::Users.name());
     context.follow_sessions(me).await;
     Ok(pipeline)
 }
@@ -96,6 +99,7 @@ fn assemble(
     context: &Context,
     store: Arc<dyn Store>,
     hashing: Hashing,
+    guard: Guard,
     outbox: OutboxGauge,
 ) -> Result<Pipeline, String> {
     let settings = &context.settings;
@@ -132,5 +136,12 @@ fn assemble(
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(HashingGauge(hashing)), Box::new(outbox)];
     let routes = routes::router(app);
-    Ok(service::pipeline(context, Service::Users, ping, gauges, routes))
+    Ok(service::pipeline(
+        context,
+        Service::Users,
+        guard,
+        ping,
+        gauges,
+        routes,
+    ))
 }

@@ -32,6 +32,11 @@ pub fn router(app: App) -> (Router, OpenApi) {
             handlers::remove_totp::remove_totp
         ))
         .routes(routes!(handlers::confirm_totp::confirm_totp))
+        .routes(routes!(
+            handlers::create_api_key::create_api_key,
+            handlers::api_keys::list
+        ))
+        .routes(routes!(handlers::api_keys::delete))
         .routes(routes!(handlers::google_sign_in::google_sign_in))
         .routes(routes!(handlers::google_callback::google_callback))
         .routes(routes!(handlers::exchange_code::exchange_code))
@@ -43,6 +48,7 @@ pub fn router(app: App) -> (Router, OpenApi) {
             .route(user_directory::PATH, post(internal::lookup::lookup))
             .route("/verify-email", get(pages::verify_email))
             .route("/reset-password", get(pages::reset_password))
+            .route(common::api_keys::PATH, post(internal::api_keys::lookup))
             .route(sessions::PATH, post(internal::ended_sessions::ended_sessions))
             .with_state(app),
         document,

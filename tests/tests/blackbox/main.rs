@@ -25,6 +25,7 @@ mod mailbox;
 mod migration;
 mod money;
 mod openapi;
+mod policies;
 mod postman;
 mod races;
 mod readme;

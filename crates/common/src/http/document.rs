@@ -15,8 +15,10 @@ use utoipa::{
 
 use super::page;
 use crate::{
+    api_keys::Scope,
     documented, extract, fields, idempotency,
     problem::{self, ApiError, FieldError, PROBLEM_JSON, Problem},
+    routes::{Call, Policy},
 };
 
 /// `problems!(Name: error, ...)` makes a type that stands for these failures among the `responses` of a handler.
@@ -80,6 +82,12 @@ fn finished(mut document: Value) -> Value {
                 Method::from_bytes(method.to_ascii_uppercase().as_bytes()),
                 operation.as_object_mut(),
             ) {
+                if let Policy::Call(Call {
+                    scope: Some(scope), ..
+                }) = Policy::find(path, &method)
+                {
+                    name_scope(operation, *scope);
+                }
                 complete(operation, documented::failure_message(&method, path), &mut shared);
             }
         }
@@ -94,7 +102,26 @@ fn finished(mut document: Value) -> Value {
         "bearerFormat": "JWT",
         "description": "The `token` that `POST /api/users/login` gives.",
     });
+    components["securitySchemes"]["api_key"] = json!({
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "oe_...",
+        "description": "An `api_key` that `POST /api/users/api_keys` gives, with the scope that the call names.",
+    });
     document
+}
+
+/// Says that an API key with this scope will do.
+fn name_scope(operation: &mut Map<String, Value>, scope: Scope) {
+    if let Some(Value::Array(ways)) = operation.get_mut("security") {
+        ways.push(json!({"api_key": [scope.name()]}));
+    }
+    let told = operation
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let told = format!("{told}\n\nAPI keys need the scope `{}`.", scope.name());
+    operation.insert("description".to_owned(), json!(told.trim()));
 }
 
 fn complete(operation: &mut Map<String, Value>, message: Option<&str>, shared: &mut Map<String, Value>) {
@@ -397,7 +424,7 @@ mod tests {
         });
         assert_eq!(
             statuses(all),
-            "200 400 401 402 408 409 413 414 415 422 429 431 500 502 503 504"
+            "200 400 401 402 403 408 409 413 414 415 422 429 431 500 502 503 504"
         );
     }
 

@@ -16,6 +16,12 @@ pub const SERVICE: Service = Service {
             fields: &[("revision", "NULL")],
             ..Table::new("users", Id::Is("id"))
         },
+        Table {
+            name: "api_keys",
+            id: Id::Is("id"),
+            fields: &[],
+            bytes: &["hash"],
+        },
         Table::new("ended_sessions", Id::Is("id")),
         Table::new("identities", Id::Is("id")),
         Table::new("mailed_tokens", Id::Is("id")),

@@ -61,7 +61,7 @@ impl Service {
             figures: Arc::default(),
         };
         Self {
-            pipeline: crate::assemble(&context, app.clone(), outbox),
+            pipeline: crate::assemble(&context, app.clone(), &Peers::local().0, outbox),
             context,
             app,
             store,

@@ -106,7 +106,7 @@ impl Service {
         let stop = context.workers.stop_token();
         context.workers.spawn("payments to events", relay.run(stop));
         Self {
-            pipeline: crate::assemble(&context, app.clone(), outbox),
+            pipeline: crate::assemble(&context, app.clone(), &peers, outbox),
             context,
             app,
             peers,

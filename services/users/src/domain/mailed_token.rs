@@ -136,6 +136,7 @@ impl MailedToken {
             ends_sessions: false,
             drops_password: false,
             undoes_since: None,
+            deletes_keys_since: None,
             unlinks: Unlinked::Nothing,
             voids: &[Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword],
             voids_ways_back_since: None,
@@ -154,12 +155,22 @@ impl MailedToken {
                 // Who proves the address first says that whoever signed up with it was somebody else.
                 drops_password: first,
                 undoes_since: Some(self.issued_at),
+                deletes_keys_since: Some(if first {
+                    Timestamp::UNIX_EPOCH
+                } else {
+                    self.issued_at
+                }),
                 voids_ways_back_since: Some(self.issued_at),
                 ..all
             }),
             Purpose::ResetPassword | Purpose::RecoverAccount => is_current.then_some(Effect {
                 ends_sessions: true,
                 undoes_since: self.undoes_since,
+                deletes_keys_since: if first {
+                    Some(Timestamp::UNIX_EPOCH)
+                } else {
+                    self.undoes_since
+                },
                 // Whoever knew the password before, or had given the account another address, may have linked them.
                 unlinks: match account.password_hash {
                     Some(_) => Unlinked::All,
@@ -181,6 +192,8 @@ pub struct Effect {
     pub drops_password: bool,
     /// Other ways to sign in (a second factor, Google) that were added then or later are taken away.
     pub undoes_since: Option<Timestamp>,
+    /// API keys that were made then or later are deleted. Others outlive a new password, as machines do.
+    pub deletes_keys_since: Option<Timestamp>,
     /// The linked identities that are taken away, whenever they were linked.
     pub unlinks: Unlinked,
     /// The user's tokens of these purposes are void.
@@ -298,6 +311,7 @@ mod tests {
             Some(way_back.issued_at)
         );
         assert_eq!(effect.voids_ways_back_since, Some(way_back.issued_at));
+        assert_eq!(effect.deletes_keys_since, Some(way_back.issued_at));
         assert!(effect.voids.contains(&Purpose::ResetPassword));
     }
 
@@ -312,7 +326,12 @@ mod tests {
                 .is_some_and(|since| since <= from_millis(0))
         );
         assert!(effect.voids.contains(&Purpose::ChangeEmail));
+        assert_eq!(effect.deletes_keys_since, Some(Timestamp::UNIX_EPOCH));
         let not_me = effect_of(&token(Purpose::RestoreEmail, "asha@example.org"), &squatted).unwrap();
         assert!(not_me.ends_sessions && not_me.drops_password);
+        assert_eq!(not_me.deletes_keys_since, Some(Timestamp::UNIX_EPOCH));
+        let own = account("asha@example.org", true);
+        let effect = effect_of(&token(Purpose::ResetPassword, "asha@example.org"), &own).unwrap();
+        assert_eq!(effect.deletes_keys_since, None, "machines go on");
     }
 }

@@ -1,6 +1,7 @@
 //! What an account is, and the forms its parts must have.
 
 mod account;
+mod api_key;
 mod email;
 mod identity;
 mod locale;
@@ -11,6 +12,7 @@ mod second_factor;
 mod session;
 
 pub use account::{Account, Details, MAX_NAME, User};
+pub use api_key::{MAX_KEYS, StoredKey, deleted, read_scopes, stored_scopes};
 pub use email::Email;
 pub use identity::{Admission, Claims, Identity};
 pub use locale::Locale;

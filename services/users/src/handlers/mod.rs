@@ -1,8 +1,10 @@
 //! The public endpoints, one per file.
 
+pub mod api_keys;
 pub mod change_email;
 pub mod change_password;
 pub mod confirm_totp;
+pub mod create_api_key;
 pub mod exchange_code;
 pub mod forgot_password;
 pub mod google_callback;

@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
+    api_keys::KeyHash,
     auth::Role,
     clock::Timestamp,
     http::Page,
     ids::UserId,
     outbox::{NewMessage, OutboxStore},
     store::StoreError,
-    wire::{EndedSession, UserCard, service},
+    wire::{ApiKeyCard, EndedSession, UserCard, service},
     workers::WakeSignal,
 };
 use runtime::process::Context;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     Account, Details, Email, Identity, MailedToken, PasswordHash, RecoveryHash, Rotation, SecondFactor,
-    Session, TotpSecret, User,
+    Session, StoredKey, TotpSecret, User,
 };
 
 /// Ended sessions whose tokens have run out that go with each one that is added, so that they never pile up; likewise
@@ -35,6 +36,7 @@ const TIDIED: usize = 100;
 
 /// The tables as the log and figures name them.
 mod table {
+    pub const API_KEYS: &str = "users.api_keys";
     pub const MAILED_TOKENS: &str = "users.mailed_tokens";
     pub const ENDED_SESSIONS: &str = "users.ended_sessions";
     pub const SESSIONS: &str = "users.sessions";
@@ -111,6 +113,17 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
+/// What has come of adding an API key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyAdded {
+    /// It is there.
+    Added,
+    /// The account has [`crate::domain::MAX_KEYS`].
+    TooMany,
+    /// Whoever asked for it is signed out.
+    SessionEnded,
+}
+
 /// A change of a password.
 pub struct PasswordChange {
     /// Whose.
@@ -152,7 +165,8 @@ pub trait Store: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Gives an account to who has proved its address, if nobody had: it has no password from then on, no second factor,
-    /// no mailed tokens, and nothing of what was said of its user; its sessions have ended, which are given, and the identity is linked. `None`: somebody was faster.
+    /// no mailed tokens, and nothing of what was said of its user; its sessions and API keys have ended, which are given, and
+    /// the identity is linked. `None`: somebody was faster.
     async fn claim(&self, claim: Claim) -> Result<Option<Vec<EndedSession>>, StoreError>;
 
     /// The account of an address.
@@ -236,6 +250,24 @@ pub trait Store: Send + Sync {
 
     /// Removes a second factor and its recovery codes; `false` when there was none.
     async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError>;
+
+    /// Adds an API key, if this session of its user has not been ended.
+    async fn add_api_key(&self, key: StoredKey, session: Uuid) -> Result<KeyAdded, StoreError>;
+
+    /// A user's API keys, newest first: up to one more than `page.limit`.
+    async fn api_keys(&self, user: UserId, page: Page) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// Deletes a user's API key, and gives it as an ended session, which it is for every process; `None`: there is none.
+    async fn delete_api_key(
+        &self,
+        user: UserId,
+        key: Uuid,
+        at: Timestamp,
+    ) -> Result<Option<EndedSession>, StoreError>;
+
+    /// What the API keys of these hashes are good for, and notes their uses ([`StoredKey::notes_use`]).
+    async fn use_api_keys(&self, hashes: Vec<KeyHash>, now: Timestamp)
+    -> Result<Vec<ApiKeyCard>, StoreError>;
 
     /// Begins a session. Up to [`TIDIED`] sessions that are over go with it, so that they never pile up.
     async fn begin_session(&self, session: Session) -> Result<(), StoreError>;

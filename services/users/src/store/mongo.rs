@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
+    api_keys::KeyHash,
     auth::Role,
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
@@ -12,7 +13,7 @@ use common::{
     outbox::OutboxStore,
     services::Service,
     store::StoreError,
-    wire::{EndedSession, UserCard},
+    wire::{ApiKeyCard, EndedSession, UserCard},
     workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -24,13 +25,16 @@ use mongo_store::{
 use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use uuid::Uuid;
 
+mod api_keys;
 mod identities;
 mod mailed_tokens;
 
-use super::{Claim, InsertError, Issue, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table};
+use super::{
+    Claim, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table,
+};
 use crate::domain::{
     Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
-    RecoveryHash, Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
+    RecoveryHash, Rotation, SecondFactor, Session, StoredKey, TokenHash, TotpSecret, User,
 };
 
 const USERS: &str = "users";
@@ -101,6 +105,7 @@ pub const COLLECTIONS: &[Collection] = &[
     },
     mailed_tokens::SCHEMA,
     identities::SCHEMA,
+    api_keys::SCHEMA,
     outbox::SCHEMA,
     outbox::DEAD_LETTERS,
     lease::SCHEMA,
@@ -468,6 +473,39 @@ impl Store for MongoStore {
     async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError> {
         let this = doc! {"_id": uuid(user)};
         Ok(self.db.read().delete(SECOND_FACTORS, this).await? == 1)
+    }
+
+    async fn add_api_key(&self, key: StoredKey, session: Uuid) -> Result<KeyAdded, StoreError> {
+        self.db
+            .write((key, session), |tx, (key, session)| {
+                api_keys::add(tx, key, *session).boxed()
+            })
+            .await
+    }
+
+    async fn api_keys(&self, user: UserId, page: Page) -> Result<Vec<StoredKey>, StoreError> {
+        api_keys::list(&mut self.db.read(), user, page).await
+    }
+
+    async fn delete_api_key(
+        &self,
+        user: UserId,
+        key: Uuid,
+        at: Timestamp,
+    ) -> Result<Option<EndedSession>, StoreError> {
+        self.db
+            .write((user, key, at), |tx, (user, key, at)| {
+                api_keys::delete(tx, *user, *key, *at).boxed()
+            })
+            .await
+    }
+
+    async fn use_api_keys(
+        &self,
+        hashes: Vec<KeyHash>,
+        now: Timestamp,
+    ) -> Result<Vec<ApiKeyCard>, StoreError> {
+        api_keys::use_all(&self.db, hashes, now).await
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {

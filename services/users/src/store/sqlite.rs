@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use common::{
+    api_keys::KeyHash,
     auth::Role,
     clock::{Timestamp, from_millis},
     http::Page,
@@ -12,7 +13,7 @@ use common::{
     outbox::OutboxStore,
     services::Service,
     store::StoreError,
-    wire::{EndedSession, UserCard},
+    wire::{ApiKeyCard, EndedSession, UserCard},
     workers::WakeSignal,
 };
 use sqlite_store::{
@@ -23,13 +24,16 @@ use sqlite_store::{
 use sqlite_store::{Row, params};
 use uuid::Uuid;
 
+mod api_keys;
 mod identities;
 mod mailed_tokens;
 
-use super::{Claim, InsertError, Issue, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table};
+use super::{
+    Claim, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table,
+};
 use crate::domain::{
     Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
-    RecoveryHash, Rotation, SecondFactor, Session, TokenHash, TotpSecret, User,
+    RecoveryHash, Rotation, SecondFactor, Session, StoredKey, TokenHash, TotpSecret, User,
 };
 
 /// The schema, script by script. One that has been released never changes.
@@ -90,6 +94,7 @@ CREATE TABLE second_factors (
     lease::SCHEMA,
     mailed_tokens::SCHEMA,
     identities::SCHEMA,
+    api_keys::SCHEMA,
 ];
 
 /// Accounts in SQLite.
@@ -467,6 +472,31 @@ impl Store for SqliteStore {
                 Ok(removed == 1)
             })
             .await
+    }
+
+    async fn add_api_key(&self, key: StoredKey, session: Uuid) -> Result<KeyAdded, StoreError> {
+        self.db.write(move |db| api_keys::add(db, &key, session)).await
+    }
+
+    async fn api_keys(&self, user: UserId, page: Page) -> Result<Vec<StoredKey>, StoreError> {
+        self.db.read(move |db| api_keys::list(db, user, page)).await
+    }
+
+    async fn delete_api_key(
+        &self,
+        user: UserId,
+        key: Uuid,
+        at: Timestamp,
+    ) -> Result<Option<EndedSession>, StoreError> {
+        self.db.write(move |db| api_keys::delete(db, user, key, at)).await
+    }
+
+    async fn use_api_keys(
+        &self,
+        hashes: Vec<KeyHash>,
+        now: Timestamp,
+    ) -> Result<Vec<ApiKeyCard>, StoreError> {
+        api_keys::use_all(&self.db, hashes, now).await
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! The service over its pipeline: requests in, answers out.
 
+mod api_keys;
 mod change_password;
 mod failures;
 mod google;
@@ -27,10 +28,10 @@ use common::{
     auth::Auth,
     clock::{Clock, from_millis},
     extract::{CLIENT_IP, GATEWAY_TOKEN},
-    http::Pipeline,
+    http::{InternalClient, Pipeline, Upstream},
     settings::Settings,
 };
-use runtime::{process::Context, relay::OutboxGauge};
+use runtime::{guard::Guard, process::Context, relay::OutboxGauge};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -141,7 +142,12 @@ fn assembled(context: &Context, store: &Arc<dyn Store>, hashing: Hashing) -> Pip
         clock: context.clock.clone(),
         figures: Arc::default(),
     };
-    assemble(context, store.clone(), hashing, outbox).unwrap()
+    let auth = context.auth("users");
+    let (me, slot) = Upstream::local();
+    let me = InternalClient::new(me, auth.clone(), "users");
+    let pipeline = assemble(context, store.clone(), hashing, Guard::new(auth, me), outbox).unwrap();
+    let _ = slot.set(pipeline.clone());
+    pipeline
 }
 
 impl Service {

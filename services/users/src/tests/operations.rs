@@ -77,6 +77,27 @@ async fn the_document_tells_every_endpoint_and_failure() {
             "session_not_found",
         ),
         (
+            "/api/users/api_keys",
+            "post",
+            "createApiKey",
+            "409",
+            "too_many_api_keys",
+        ),
+        (
+            "/api/users/api_keys",
+            "get",
+            "listApiKeys",
+            "403",
+            "scope_missing",
+        ),
+        (
+            "/api/users/api_keys/{id}",
+            "delete",
+            "deleteApiKey",
+            "404",
+            "api_key_not_found",
+        ),
+        (
             "/api/users/password/change",
             "post",
             "changePassword",

@@ -9,7 +9,7 @@ use crate::{
     store::{Claim, InsertError, Issue, Redeemed, Redemption, Store},
 };
 
-fn identity(subject: &str) -> Identity {
+pub fn identity(subject: &str) -> Identity {
     Identity {
         issuer: "https://accounts.google.com".to_owned(),
         subject: subject.to_owned(),

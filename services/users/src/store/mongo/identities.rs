@@ -10,7 +10,7 @@ use common::{
 use mongo_store::{Collection, DocumentExt, Index, Tx, date, uuid};
 use mongodb::bson::{Document, doc};
 
-use super::{SECOND_FACTORS, USERS, end_of, mailed_tokens, user};
+use super::{SECOND_FACTORS, USERS, api_keys, end_of, mailed_tokens, user};
 use crate::{
     domain::{Email, Identity, PasswordHash, Unlinked, User},
     store::Claim,
@@ -106,7 +106,9 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> Result<Option<Vec<Ended
     add(tx, &claim.identity, claim.user, &claim.email, claim.at).await?;
     mailed_tokens::forget_all(tx, claim.user).await?;
     tx.delete(SECOND_FACTORS, doc! {"_id": uuid(claim.user)}).await?;
-    end_of(tx, claim.user, None, claim.at, usize::MAX).await.map(Some)
+    let mut ended = end_of(tx, claim.user, None, claim.at, usize::MAX).await?;
+    ended.extend(api_keys::delete_since(tx, claim.user, Timestamp::UNIX_EPOCH, claim.at).await?);
+    Ok(Some(ended))
 }
 
 /// Takes away what was added to an account since then: linked identities and the second factor.

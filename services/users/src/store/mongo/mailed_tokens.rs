@@ -5,7 +5,7 @@ use mongo_store::{Collection, DocumentExt, Index, Tx, date, outbox, sift, uuid};
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
-use super::{USERS, account, by_email, end_of, identities};
+use super::{USERS, account, api_keys, by_email, end_of, identities};
 use crate::{
     domain::{Email, MailedToken, PasswordHash, Purpose, User},
     store::{Issue, Redeemed, Redemption, TIDIED, table},
@@ -152,11 +152,14 @@ pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redee
     set.put("password_hash", password.or(effect.drops_password.then_some("")));
     let change = doc! {"$set": set, "$inc": {"revision": 1_i64}};
     tx.update(USERS, doc! {"_id": uuid(user.id)}, change).await?;
-    let ended = if effect.ends_sessions {
+    let mut ended = if effect.ends_sessions {
         end_of(tx, user.id, None, redemption.at, usize::MAX).await?
     } else {
         Vec::new()
     };
+    if let Some(since) = effect.deletes_keys_since {
+        ended.extend(api_keys::delete_since(tx, user.id, since, redemption.at).await?);
+    }
     if let Some(next) = &redemption.issue {
         issue(tx, next).await?;
     }

@@ -9,7 +9,7 @@ use common::{
 };
 use sqlite_store::{Connection, params};
 
-use super::{USER, end_of, user};
+use super::{USER, api_keys, end_of, user};
 use crate::{
     domain::{Email, Identity, PasswordHash, Unlinked, User},
     store::Claim,
@@ -109,7 +109,14 @@ pub fn claim(db: &Connection, claim: &Claim) -> Result<Option<Vec<EndedSession>>
         db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?
             .execute([claim.user])?;
     }
-    end_of(db, claim.user, None, claim.at, -1).map(Some)
+    let mut ended = end_of(db, claim.user, None, claim.at, -1)?;
+    ended.extend(api_keys::delete_since(
+        db,
+        claim.user,
+        Timestamp::UNIX_EPOCH,
+        claim.at,
+    )?);
+    Ok(Some(ended))
 }
 
 /// Takes away what was added to an account since then: linked identities and the second factor.

@@ -11,7 +11,7 @@ use sqlite_store::{
 };
 use uuid::Uuid;
 
-use super::{USER, account, end_of, identities};
+use super::{USER, account, api_keys, end_of, identities};
 use crate::{
     domain::{Email, MailedToken, PasswordHash, Purpose, User},
     store::{Issue, Redeemed, Redemption, TIDIED, table},
@@ -157,11 +157,14 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
             .map(PasswordHash::as_str)
             .or(effect.drops_password.then_some("")),
     ])?;
-    let ended = if effect.ends_sessions {
+    let mut ended = if effect.ends_sessions {
         end_of(db, user.id, None, redemption.at, -1)?
     } else {
         Vec::new()
     };
+    if let Some(since) = effect.deletes_keys_since {
+        ended.extend(api_keys::delete_since(db, user.id, since, redemption.at)?);
+    }
     if let Some(next) = &redemption.issue {
         issue(db, next)?;
     }

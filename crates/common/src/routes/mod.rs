@@ -1,11 +1,18 @@
-//! The registry of public routes: which service answers each, and by which bounds requests for it are let in and passed on.
+//! The registry of routes: which service answers each, who may call it with which method, and by which bounds requests for
+//! it are let in and passed on.
 //!
-//! The gateway takes everything from here. What is not listed falls to the service whose prefix it has, under the common
-//! bounds, so that it is the service that says 404; what has no such prefix is not passed on at all.
+//! The gateway takes its routes from here. What is not listed falls to the service whose prefix it has, under the common
+//! bounds, so that it is the service that says 404; what has no such prefix is not passed on at all. The services take
+//! from here who may call what: what is not listed is refused ([`Policy::find`]).
 
-use std::time::Duration;
+mod table;
 
-use crate::services::Service;
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
+
+use axum::http::Method;
+
+pub use self::table::{INTERNAL, ROUTES};
+use crate::{api_keys::Scope, services::Service};
 
 /// A public route.
 #[derive(PartialEq, Eq, Debug)]
@@ -14,8 +21,8 @@ pub struct Route {
     pub path: &'static str,
     /// The service that answers.
     pub service: Service,
-    /// Who may call.
-    pub audience: Audience,
+    /// Who may call it, by method.
+    pub calls: &'static [Call],
     /// The largest request body, in bytes.
     pub max_body: usize,
     /// From the end of a request's head to the end of its body.
@@ -28,7 +35,20 @@ pub struct Route {
     pub upgrade: bool,
 }
 
-/// Who may call a route. The services decide; a test compares.
+/// A method of a route, and who may call it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// In capitals. GET stands for HEAD too.
+    pub method: &'static str,
+    /// Who may call.
+    pub audience: Audience,
+    /// Whether it is about something that belongs to a user, which does not exist for any other one.
+    pub of_owner: bool,
+    /// With what scope an API key may call; `None`: no key may.
+    pub scope: Option<Scope>,
+}
+
+/// Who may call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Audience {
     /// Anyone, signed in or not.
@@ -43,6 +63,73 @@ pub enum Audience {
     Browsers,
     /// Developers, outside of production.
     Developers,
+    /// The other services, by their tokens.
+    Services,
+}
+
+impl Audience {
+    /// Whether a call needs the token of a user, or a key.
+    pub fn needs_user(self) -> bool {
+        matches!(self, Self::SignedIn | Self::Organizers)
+    }
+}
+
+impl Call {
+    const fn new(method: &'static str, audience: Audience) -> Self {
+        Self {
+            method,
+            audience,
+            of_owner: false,
+            scope: None,
+        }
+    }
+
+    const fn of_owner(mut self) -> Self {
+        self.of_owner = true;
+        self
+    }
+
+    const fn with_key(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+}
+
+/// What the registry says of a request that a service has an answer for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Policy {
+    /// Who may call.
+    Call(&'static Call),
+    /// The route is listed, but not with this method.
+    OtherMethods(&'static [Call]),
+    /// It is not listed.
+    None,
+}
+
+impl Policy {
+    /// The policy of a route, as its service calls it, and a method.
+    pub fn find(route: &str, method: &Method) -> Self {
+        static CALLS: LazyLock<HashMap<&str, &'static [Call]>> = LazyLock::new(|| {
+            let public = ROUTES.iter().map(|route| (route.path, route.calls));
+            let internal = INTERNAL.iter().map(|path| (*path, table::OF_SERVICES));
+            public
+                .chain(internal)
+                .filter(|(_, calls)| !calls.is_empty())
+                .collect()
+        });
+        let Some(calls) = CALLS.get(route) else {
+            return Self::None;
+        };
+        let method = if method == Method::HEAD {
+            "GET"
+        } else {
+            method.as_str()
+        };
+        match calls.iter().find(|call| call.method == method) {
+            Some(call) => Self::Call(call),
+            None => Self::OtherMethods(calls),
+        }
+    }
 }
 
 /// Whether a request that changes something may be sent twice.
@@ -62,11 +149,11 @@ pub const BODY_TIME: Duration = Duration::from_secs(13);
 /// How long the head of an answer may take.
 pub const ANSWER_TIME: Duration = Duration::from_secs(35);
 
-const fn route(path: &'static str, service: Service, audience: Audience) -> Route {
+const fn route(path: &'static str, service: Service, calls: &'static [Call]) -> Route {
     Route {
         path,
         service,
-        audience,
+        calls,
         max_body: MAX_BODY,
         body_time: BODY_TIME,
         answer_time: ANSWER_TIME,
@@ -86,60 +173,6 @@ impl Route {
         self
     }
 }
-
-use Audience::{Anyone, Browsers, Developers, Organizers, Razorpay, SignedIn};
-use Service::{Events, Notifications, Payments, Users};
-
-/// All of them; the first that fits counts.
-pub const ROUTES: &[Route] = &[
-    route("/api/users/register", Users, Anyone).never_repeated(),
-    route("/api/users/login", Users, Anyone).never_repeated(),
-    route("/api/users/refresh", Users, Anyone).never_repeated(),
-    route("/api/users/logout", Users, SignedIn).never_repeated(),
-    route("/api/users/logout_all", Users, SignedIn).never_repeated(),
-    route("/api/users/sessions", Users, SignedIn).never_repeated(),
-    route("/api/users/sessions/{session_id}", Users, SignedIn).never_repeated(),
-    route("/api/users/password/change", Users, SignedIn).never_repeated(),
-    route("/api/users/password/forgot", Users, Anyone).never_repeated(),
-    route("/api/users/password/reset", Users, Anyone).never_repeated(),
-    route("/api/users/email/change", Users, SignedIn).never_repeated(),
-    route("/api/users/email/verify", Users, Anyone).never_repeated(),
-    route("/api/users/email/verify/send", Users, SignedIn).never_repeated(),
-    route("/api/users/totp", Users, SignedIn).never_repeated(),
-    route("/api/users/totp/confirm", Users, SignedIn).never_repeated(),
-    route("/api/users/me", Users, SignedIn).never_repeated(),
-    route("/api/users/oauth/google", Users, Anyone).never_repeated(),
-    route("/api/users/oauth/google/callback", Users, Anyone).never_repeated(),
-    route("/api/users/oauth/exchange", Users, Anyone).never_repeated(),
-    route("/api/users/oauth/link", Users, Anyone).never_repeated(),
-    route("/api/users/{*rest}", Users, Anyone).never_repeated(),
-    route("/verify-email", Users, Browsers),
-    route("/reset-password", Users, Browsers),
-    route("/api/organiser/create_event", Events, Organizers),
-    route("/api/organiser/events", Events, Organizers),
-    route("/api/organiser/events/{id}", Events, Organizers),
-    route("/api/organiser/events/{id}/cancel", Events, Organizers),
-    route("/api/organiser/events/{id}/payments", Payments, Organizers),
-    route("/api/organiser/{*rest}", Events, Anyone),
-    route("/api/reg/register_event", Events, SignedIn),
-    route("/api/reg/get_registrevent", Events, SignedIn),
-    route("/api/reg/registrations/{id}", Events, SignedIn),
-    route("/api/reg/{*rest}", Events, Anyone),
-    route("/api/events", Events, Anyone),
-    route("/api/events/{id}", Events, Anyone),
-    route("/api/events/{*rest}", Events, Anyone),
-    route("/api/live/{*rest}", Events, Anyone).with_upgrade(),
-    route("/api/notifications", Notifications, SignedIn),
-    route("/api/notifications/{*rest}", Notifications, Anyone),
-    route("/dev/mailbox.json", Notifications, Developers),
-    route("/dev/mailbox/{*rest}", Notifications, Developers),
-    route("/api/payment/payments", Payments, SignedIn),
-    route("/api/payment/payments/{id}", Payments, SignedIn),
-    route("/api/payment/process_payment", Payments, SignedIn),
-    route("/api/payment/verify", Payments, SignedIn),
-    route("/api/payment/webhook", Payments, Razorpay),
-    route("/api/payment/{*rest}", Payments, Anyone),
-];
 
 /// The route of a path. None for a path that could mean something else to another reader: dots to climb with, slashes in
 /// disguise, empty segments.
@@ -182,6 +215,7 @@ fn is_disguised(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Service::{Events, Notifications, Payments, Users};
 
     #[test]
     fn paths_go_where_they_belong_and_tricks_nowhere() {
@@ -221,8 +255,33 @@ mod tests {
     fn every_route_can_be_reached() {
         for route in ROUTES {
             let path = route.path.replace("{*rest}", "x/y/z").replace("{id}", "x");
-            let path = path.replace("{session_id}", "x");
+            let path = path.replace("{session_id}", "x").replace("{message_id}", "x");
             assert_eq!(find(&path), Some(route), "{path} is taken by one above it");
+        }
+    }
+
+    #[test]
+    fn a_route_has_a_policy_by_its_method() {
+        let audience = |path, method: &Method| match Policy::find(path, method) {
+            Policy::Call(call) => Some(call.audience),
+            Policy::OtherMethods(_) | Policy::None => None,
+        };
+        let event = "/api/organiser/events/{id}";
+        assert_eq!(audience(event, &Method::PATCH), Some(Audience::Organizers));
+        assert_eq!(audience(event, &Method::DELETE), None);
+        assert_eq!(audience("/api/events", &Method::HEAD), Some(Audience::Anyone));
+        assert_eq!(audience("/api/events/{*rest}", &Method::GET), None);
+        assert_eq!(audience(INTERNAL[0], &Method::POST), Some(Audience::Services));
+        assert_eq!(audience(INTERNAL[0], &Method::GET), None);
+    }
+
+    #[test]
+    fn who_may_use_a_key_may_call_with_a_token() {
+        for call in ROUTES.iter().flat_map(|route| route.calls) {
+            assert!(
+                call.audience.needs_user() || (call.scope.is_none() && !call.of_owner),
+                "{call:?}"
+            );
         }
     }
 

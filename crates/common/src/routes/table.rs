@@ -1,0 +1,167 @@
+//! The routes.
+
+use super::{
+    Audience::{Anyone, Browsers, Developers, Organizers, Razorpay, Services, SignedIn},
+    Call, Route, route,
+};
+use crate::{
+    api_keys::Scope::{EventsRead, EventsWrite, RegistrationsRead},
+    services::Service::{Events, Notifications, Payments, Users},
+};
+
+/// All public ones; the first that fits counts.
+pub const ROUTES: &[Route] = &[
+    route("/api/users/register", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route("/api/users/login", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route("/api/users/refresh", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route("/api/users/logout", Users, &[Call::new("POST", SignedIn)]).never_repeated(),
+    route("/api/users/logout_all", Users, &[Call::new("POST", SignedIn)]).never_repeated(),
+    route("/api/users/sessions", Users, &[Call::new("GET", SignedIn)]).never_repeated(),
+    route(
+        "/api/users/sessions/{session_id}",
+        Users,
+        &[Call::new("DELETE", SignedIn).of_owner()],
+    )
+    .never_repeated(),
+    route(
+        "/api/users/password/change",
+        Users,
+        &[Call::new("POST", SignedIn)],
+    )
+    .never_repeated(),
+    route("/api/users/password/forgot", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route("/api/users/password/reset", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route("/api/users/email/change", Users, &[Call::new("POST", SignedIn)]).never_repeated(),
+    route("/api/users/email/verify", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route(
+        "/api/users/email/verify/send",
+        Users,
+        &[Call::new("POST", SignedIn)],
+    )
+    .never_repeated(),
+    route(
+        "/api/users/totp",
+        Users,
+        &[Call::new("POST", SignedIn), Call::new("DELETE", SignedIn)],
+    )
+    .never_repeated(),
+    route("/api/users/totp/confirm", Users, &[Call::new("POST", SignedIn)]).never_repeated(),
+    route(
+        "/api/users/api_keys",
+        Users,
+        &[Call::new("POST", SignedIn), Call::new("GET", SignedIn)],
+    )
+    .never_repeated(),
+    route(
+        "/api/users/api_keys/{id}",
+        Users,
+        &[Call::new("DELETE", SignedIn).of_owner()],
+    )
+    .never_repeated(),
+    route(
+        "/api/users/me",
+        Users,
+        &[Call::new("GET", SignedIn), Call::new("PATCH", SignedIn)],
+    )
+    .never_repeated(),
+    route("/api/users/oauth/google", Users, &[Call::new("GET", Anyone)]).never_repeated(),
+    route(
+        "/api/users/oauth/google/callback",
+        Users,
+        &[Call::new("GET", Anyone)],
+    )
+    .never_repeated(),
+    route("/api/users/oauth/exchange", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route("/api/users/oauth/link", Users, &[Call::new("POST", Anyone)]).never_repeated(),
+    route("/api/users/{*rest}", Users, &[]).never_repeated(),
+    route("/verify-email", Users, &[Call::new("GET", Browsers)]),
+    route("/reset-password", Users, &[Call::new("GET", Browsers)]),
+    route(
+        "/api/organiser/create_event",
+        Events,
+        &[Call::new("POST", Organizers).with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events",
+        Events,
+        &[Call::new("GET", Organizers).with_key(EventsRead)],
+    ),
+    route(
+        "/api/organiser/events/{id}",
+        Events,
+        &[Call::new("PATCH", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events/{id}/cancel",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events/{id}/payments",
+        Payments,
+        &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],
+    ),
+    route("/api/organiser/{*rest}", Events, &[]),
+    route("/api/reg/register_event", Events, &[Call::new("POST", SignedIn)]),
+    route(
+        "/api/reg/get_registrevent",
+        Events,
+        &[Call::new("GET", SignedIn).with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/registrations/{id}",
+        Events,
+        &[
+            Call::new("GET", SignedIn).of_owner().with_key(RegistrationsRead),
+            Call::new("DELETE", SignedIn).of_owner(),
+        ],
+    ),
+    route("/api/reg/{*rest}", Events, &[]),
+    route("/api/events", Events, &[Call::new("GET", Anyone)]),
+    route("/api/events/{id}", Events, &[Call::new("GET", Anyone)]),
+    route("/api/events/{*rest}", Events, &[]),
+    route("/api/live/{*rest}", Events, &[]).with_upgrade(),
+    route("/api/notifications", Notifications, &[Call::new("GET", SignedIn)]),
+    route("/api/notifications/{*rest}", Notifications, &[]),
+    route(
+        "/dev/mailbox.json",
+        Notifications,
+        &[Call::new("GET", Developers)],
+    ),
+    route("/dev/mailbox", Notifications, &[Call::new("GET", Developers)]),
+    route(
+        "/dev/mailbox/{message_id}",
+        Notifications,
+        &[Call::new("GET", Developers)],
+    ),
+    route("/dev/mailbox/{*rest}", Notifications, &[]),
+    route("/api/payment/payments", Payments, &[Call::new("GET", SignedIn)]),
+    route(
+        "/api/payment/payments/{id}",
+        Payments,
+        &[Call::new("GET", SignedIn).of_owner()],
+    ),
+    route(
+        "/api/payment/process_payment",
+        Payments,
+        &[Call::new("POST", SignedIn)],
+    ),
+    route("/api/payment/verify", Payments, &[Call::new("POST", SignedIn)]),
+    route("/api/payment/webhook", Payments, &[Call::new("POST", Razorpay)]),
+    route("/api/payment/{*rest}", Payments, &[]),
+];
+
+/// The routes of each service for the others, by POST. The gateway passes none of them on.
+pub const INTERNAL: &[&str] = &[
+    crate::outbox::PATH,
+    crate::sessions::PATH,
+    crate::api_keys::PATH,
+    "/internal/users/lookup",
+    "/internal/registrations/claim",
+    "/internal/registrations/secure",
+    "/internal/registrations/release",
+    "/internal/events/organizer",
+];
+
+/// How they are called.
+pub const OF_SERVICES: &[Call] = &[Call::new("POST", Services)];
