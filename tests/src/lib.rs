@@ -10,6 +10,7 @@ pub mod containers;
 pub mod people;
 pub mod process;
 pub mod razorpay;
+pub mod secrets;
 pub mod smtp;
 pub mod system;
 

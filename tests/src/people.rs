@@ -6,6 +6,8 @@ use common::{clock::Clock, ids::new_id};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::secrets;
+
 /// A user, or nobody in particular.
 #[derive(Clone)]
 pub struct Person {
@@ -196,20 +198,26 @@ impl Person {
     ) -> Result<Answer, reqwest::Error> {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
+            secrets::note(token);
             request = request.bearer_auth(token);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
+            secrets::note_body(&body);
             request = request.json(&body);
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await?;
+        if path.starts_with("/api/users/") && status.is_success() {
+            secrets::note_body(&serde_json::from_str(&text).unwrap_or_default());
+        }
         Ok(Answer {
             status,
             headers,
-            text: response.text().await?,
+            text,
         })
     }
 

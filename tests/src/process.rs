@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::secrets;
+
 /// A running program, which does not outlive the test.
 pub struct Process {
     name: String,
@@ -133,13 +135,15 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        let log = self.log();
         if std::thread::panicking() {
-            let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(40).collect();
             eprintln!("--- the end of {}'s log ---", self.name);
             for line in tail.iter().rev() {
                 eprintln!("{line}");
             }
+        } else {
+            secrets::assert_absent(&self.name, &log);
         }
     }
 }

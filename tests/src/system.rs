@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use test_kit::redis::RedisServer;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{PATIENCE, Person, eventually, people, process::Process};
+use crate::{PATIENCE, Person, eventually, people, process::Process, secrets};
 
 /// How the parts are spread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,6 +147,10 @@ impl System {
             settings.insert("REDIS_URL".to_owned(), server.url());
         }
         settings.extend(options.settings);
+        let is_secret = |name: &str| name.contains("SECRET") || name.contains("PASSWORD");
+        for (_, secret) in settings.iter().filter(|(name, _)| is_secret(name)) {
+            secrets::note(secret);
+        }
         let dir = tempfile::Builder::new()
             .prefix("organise-event-")
             .tempdir()

@@ -1,7 +1,7 @@
 //! API keys: tokens with which machines call in a user's name, within scopes, until they are deleted.
 //!
 //! A key is `oe_`, its id and 256 random bits. The users service keeps a hash of it; the others look keys up by their hashes
-//! and remember what they found for a minute, so that a call costs no look-up of its own. A deleted key is published as a
+//! and remember what they found for less than a minute, so that a call costs no look-up of its own. A deleted key is published as a
 //! session that has ended ([`crate::sessions`]), which every process refuses at once.
 
 use std::{fmt, str::FromStr};
@@ -27,13 +27,13 @@ const SECRET_CHARS: usize = 43;
 /// What a key may be used for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum Scope {
-    /// Reading one's own events, their lists and numbers.
+    /// Reading one's own events, their lists and numbers, payments included.
     #[serde(rename = "events:read")]
     EventsRead,
     /// Creating, changing and cancelling events.
     #[serde(rename = "events:write")]
     EventsWrite,
-    /// Reading registrations.
+    /// Reading registrations, with their tickets.
     #[serde(rename = "registrations:read")]
     RegistrationsRead,
     /// Letting people in at the door.

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{ConnectInfo, FromRef, FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -201,24 +201,39 @@ where
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let (token, ip) = (text(&GATEWAY_TOKEN), text(&CLIENT_IP));
-        let from_gateway = token.is_some_and(|token| {
-            Auth::from_ref(state)
-                .verify_service(token)
-                .is_ok_and(|name| name == "gateway")
-        });
-        let ip = ip
-            .filter(|_| from_gateway)
-            .and_then(|ip| ip.parse().ok())
-            .or_else(|| {
-                parts
-                    .extensions
-                    .get::<ConnectInfo<SocketAddr>>()
-                    .map(|peer| peer.0.ip())
-            })
-            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        Ok(Self(ip))
+        let source = Source::of(&parts.headers, &parts.extensions);
+        Ok(Self(source.address(&Auth::from_ref(state))))
+    }
+}
+
+/// What a request says of where it came from.
+pub struct Source {
+    gateway_token: Option<HeaderValue>,
+    client_ip: Option<HeaderValue>,
+    peer: Option<IpAddr>,
+}
+
+impl Source {
+    /// Of a request.
+    pub fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        Self {
+            gateway_token: headers.get(GATEWAY_TOKEN).cloned(),
+            client_ip: headers.get(CLIENT_IP).cloned(),
+            peer: peer.map(|peer| peer.0.ip()),
+        }
+    }
+
+    /// The client's address.
+    pub fn address(&self, auth: &Auth) -> IpAddr {
+        let text = |value: &'_ HeaderValue| value.to_str().ok().map(str::to_owned);
+        let token = self.gateway_token.as_ref().and_then(text);
+        let from_gateway =
+            token.is_some_and(|token| auth.verify_service(&token).is_ok_and(|name| name == "gateway"));
+        let told = self.client_ip.as_ref().filter(|_| from_gateway).and_then(text);
+        told.and_then(|ip| ip.parse().ok())
+            .or(self.peer)
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 }
 

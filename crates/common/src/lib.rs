@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod api_keys;
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod context;

@@ -4,6 +4,7 @@
 //! when it met another one or a unique index. What is read to decide is read in the same transaction, from the primary.
 //! Every operation has a timeout.
 
+pub mod audit;
 mod document;
 mod error;
 pub mod idempotency;

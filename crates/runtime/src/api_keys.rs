@@ -21,7 +21,12 @@ impl ApiKeys {
     /// Asks the users service through `users`.
     pub fn new(users: InternalClient, clock: Clock) -> Self {
         let memory = Shared::in_process();
-        Self(ReadThrough::new(memory, clock, "api_key:1", Users(users)))
+        Self(ReadThrough::of_what_is_revoked(
+            memory,
+            clock,
+            "api_key:1",
+            Users(users),
+        ))
     }
 
     /// What a key is good for, if there is one.

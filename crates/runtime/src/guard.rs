@@ -1,5 +1,8 @@
-//! Who may call what: every request to a service is checked by the registry of routes before its handler runs. A route
-//! that is not in the registry is refused, so that none can be open because somebody forgot it.
+//! Who may call what: every call of a service (not its health, figures and document) is checked by the registry of routes
+//! before its handler runs. A route that is not in the registry is refused, so that none can be open because somebody forgot
+//! it.
+
+use std::time::Duration;
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -9,30 +12,63 @@ use axum::{
 };
 use common::{
     api_keys::{ApiKey, Scope},
+    audit::{self, Entry},
     auth::{Auth, Role, TokenError},
     clock::Timestamp,
-    context::note_user,
-    extract::{Caller, CallingService, bearer, missing_token, organizer_only, refused, scope_missing},
+    context::{self, Credential, Noted},
+    extract::{
+        Caller, CallingService, Source, bearer, missing_token, organizer_only, refused, scope_missing,
+    },
     http::InternalClient,
+    ids::new_id,
     problem::ApiError,
     routes::{Audience, Call, Policy},
     wire::ApiKeyCard,
 };
 
-use crate::api_keys::ApiKeys;
+use shared_state::{Shared, ratelimit::RateLimit};
+
+use crate::{api_keys::ApiKeys, audit::Recorder};
+
+/// Unknown API keys a minute from one network, before no more are looked up.
+const UNKNOWN_KEYS: u32 = 60;
 
 /// Checks callers for one service. Cheap to clone.
 #[derive(Clone)]
 pub struct Guard {
     auth: Auth,
     keys: ApiKeys,
+    recorder: Recorder,
+    unknown_keys: RateLimit,
 }
 
 impl Guard {
-    /// Checks tokens by `auth`, and API keys at the users service.
-    pub fn new(auth: Auth, users: InternalClient) -> Self {
+    /// Checks tokens by `auth`, and API keys at the users service, if `limited` only so many unknown ones of a network.
+    /// `recorder` gets what belongs into the audit trail.
+    pub fn new(auth: Auth, users: InternalClient, recorder: Recorder, limited: bool) -> Self {
         let keys = ApiKeys::new(users, auth.clock().clone());
-        Self { auth, keys }
+        // Counted by each process for itself: a look-up costs little, and many of nothing are somebody who tries.
+        let unknown_keys = if limited {
+            RateLimit::new(
+                &Shared::in_process(),
+                "unknown_keys",
+                UNKNOWN_KEYS,
+                Duration::from_secs(60),
+            )
+        } else {
+            RateLimit::off()
+        };
+        Self {
+            auth,
+            keys,
+            recorder,
+            unknown_keys,
+        }
+    }
+
+    /// What takes the entries of the audit trail.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// The middleware around every route of a service.
@@ -43,10 +79,7 @@ impl Guard {
         next: Next,
     ) -> Response {
         match Policy::find(route.as_str(), request.method()) {
-            Policy::Call(call) => match guard.admit(call, request).await {
-                Ok(request) => next.run(request).await,
-                Err(refusal) => refusal.into_response(),
-            },
+            Policy::Call(call) => guard.watched(call, route.as_str(), request, next).await,
             Policy::OtherMethods(calls) => method_not_allowed(calls),
             Policy::None => {
                 tracing::error!(route = route.as_str(), "a route without a policy was called");
@@ -55,8 +88,48 @@ impl Guard {
         }
     }
 
+    /// Answers a request, and writes down what came of it where that belongs into the audit trail.
+    async fn watched(&self, call: &Call, route: &str, request: Request, next: Next) -> Response {
+        let _in_flight = self.recorder.begin();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let source = Source::of(request.headers(), request.extensions());
+        let response = match self.admit(call, request, &source).await {
+            Ok(request) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        };
+        let Noted {
+            user,
+            credential,
+            subject,
+        } = context::noted();
+        let (session, api_key) = match credential {
+            Some(Credential::Session(id)) => (Some(id), None),
+            Some(Credential::ApiKey(id)) => (None, Some(id)),
+            None => (None, None),
+        };
+        let status = response.status();
+        let code = response.extensions().get::<ApiError>().map(ApiError::code);
+        if audit::is_audited(call, &method, api_key.is_some(), status, code) {
+            self.recorder.note(Entry {
+                id: new_id(),
+                at: self.auth.clock().now(),
+                user,
+                session,
+                api_key,
+                action: format!("{method} {route}"),
+                subject: subject.or_else(|| audit::subject(route, uri.path())),
+                network: audit::network(source.address(&self.auth)),
+                status: status.as_u16(),
+                code: code.map(str::to_owned),
+                request_id: context::request_id_text().unwrap_or_default(),
+                times: 1,
+            });
+        }
+        response
+    }
+
     /// Notes on the request who calls, if that is somebody who may.
-    async fn admit(&self, call: &Call, mut request: Request) -> Result<Request, ApiError> {
+    async fn admit(&self, call: &Call, mut request: Request, source: &Source) -> Result<Request, ApiError> {
         match call.audience {
             Audience::Anyone | Audience::Razorpay | Audience::Browsers | Audience::Developers => {}
             Audience::Services => {
@@ -64,8 +137,7 @@ impl Guard {
                 request.extensions_mut().insert(service);
             }
             Audience::SignedIn | Audience::Organizers => {
-                let caller = self.caller(call.scope, request.headers()).await?;
-                note_user(caller.id);
+                let caller = self.caller(call.scope, request.headers(), source).await?;
                 if call.audience == Audience::Organizers && caller.role != Role::Organizer {
                     return Err(organizer_only());
                 }
@@ -75,18 +147,38 @@ impl Guard {
         Ok(request)
     }
 
-    async fn caller(&self, scope: Option<Scope>, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    async fn caller(
+        &self,
+        scope: Option<Scope>,
+        headers: &HeaderMap,
+        source: &Source,
+    ) -> Result<Caller, ApiError> {
         let token = bearer(headers).ok_or_else(missing_token)?;
         if !ApiKey::is_meant(token) {
-            return Caller::of_token(&self.auth, token);
+            let caller = Caller::of_token(&self.auth, token)?;
+            context::note_user(caller.id);
+            context::note_credential(Credential::Session(caller.session));
+            return Ok(caller);
         }
         let key = ApiKey::read(token).ok_or_else(|| refused(TokenError::Invalid))?;
+        let network = audit::network(source.address(&self.auth));
+        let known = self.unknown_keys.peek(&network).await;
+        known.map_err(|wait| {
+            ApiError::too_many_requests(
+                wait.as_secs().saturating_add(1),
+                "Too many API keys from there that do not exist. Please try again later.",
+            )
+        })?;
         let card = self.keys.find(&key).await.map_err(|error| {
             ApiError::unavailable("API keys cannot be checked at the moment. Please try again.")
                 .because(error)
         })?;
-        let card = card.ok_or_else(|| refused(TokenError::Invalid))?;
-        note_user(card.user_id);
+        let Some(card) = card else {
+            self.unknown_keys.note(&network);
+            return Err(refused(TokenError::Invalid));
+        };
+        context::note_user(card.user_id);
+        context::note_credential(Credential::ApiKey(card.api_key_id));
         if self.auth.has_ended(card.api_key_id) {
             return Err(refused(TokenError::Invalid));
         }
@@ -157,7 +249,7 @@ mod tests {
             .route("/internal/users/lookup", post(answered))
             .route("/forgotten", get(answered))
             .route_layer(middleware::from_fn_with_state(
-                Guard::new(auth, users),
+                Guard::new(auth, users, Recorder::default(), true),
                 Guard::check,
             ));
         for (method, path, status, allow) in [

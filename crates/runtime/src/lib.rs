@@ -2,6 +2,8 @@
 //! [`process::Context`]. Above the messages of [`common::outbox`] stands the [`relay`] that delivers them.
 
 pub mod api_keys;
+pub mod audit;
+pub mod audit_command;
 pub mod deliveries;
 pub mod guard;
 pub mod health;

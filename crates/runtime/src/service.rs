@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 use common::{
+    audit::AuditStore,
     auth::Auth,
     health,
     http::{self, InternalClient, Pipeline},
@@ -16,6 +17,7 @@ use common::{
 use utoipa::openapi::OpenApi;
 
 use crate::{
+    audit::Recorder,
     deliveries::Deliveries,
     guard::Guard,
     health::of_store,
@@ -24,14 +26,29 @@ use crate::{
     relay::{OutboxFigures, OutboxGauge, Relay},
 };
 
-/// What checks the callers of a service.
-pub fn guard(auth: &Auth, peers: &Peers) -> Guard {
+/// What checks the callers of a service, and writes into its audit trail.
+pub fn guard(context: &Context, auth: &Auth, peers: &Peers, trail: Arc<dyn AuditStore>) -> Guard {
     let users = InternalClient::new(
         peers.of(Service::Users).clone(),
         auth.clone(),
         Service::Users.name(),
     );
-    Guard::new(auth.clone(), users)
+    Guard::new(
+        auth.clone(),
+        users,
+        recorder(context, trail),
+        context.settings.rate_limits,
+    )
+}
+
+/// What writes into the audit trail of a service.
+pub fn recorder(context: &Context, trail: Arc<dyn AuditStore>) -> Recorder {
+    let recorder = Recorder::default();
+    let work = recorder
+        .clone()
+        .run(trail, context.clock.clone(), context.workers.stop_token());
+    context.workers.spawn("audit trail", work);
+    recorder
 }
 
 /// The pipeline of a service: its routes, each behind the guard, with their document, health, and figures (its own `gauges`
@@ -44,7 +61,10 @@ pub fn pipeline(
     gauges: Vec<Box<dyn Gauge>>,
     (routes, document): (Router, OpenApi),
 ) -> Pipeline {
-    let gauges = gauges.into_iter().chain(context.shared.gauge());
+    let gauges = gauges
+        .into_iter()
+        .chain(context.shared.gauge())
+        .chain([guard.recorder().gauge()]);
     let metrics = Metrics::new(service.name(), gauges.collect());
     let health = of_store(service.name(), ping, context);
     let router = routes

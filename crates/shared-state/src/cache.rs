@@ -56,6 +56,7 @@ impl<K, V, S: Loader<K, V>> Clone for ReadThrough<K, V, S> {
 }
 
 struct Inner<K, V, S: Loader<K, V>> {
+    life: Duration,
     shared: Shared,
     clock: Clock,
     name: &'static str,
@@ -95,7 +96,18 @@ where
 {
     /// Look-ups of `source`, under keys that begin with `name`.
     pub fn new(shared: Shared, clock: Clock, name: &'static str, source: S) -> Self {
+        let life = if shared.is_in_process() { LIFE_HERE } else { LIFE };
+        Self::living(life, shared, clock, name, source)
+    }
+
+    /// Likewise, of what others publish the end of, so that it may live as long in memory as in Redis.
+    pub fn of_what_is_revoked(shared: Shared, clock: Clock, name: &'static str, source: S) -> Self {
+        Self::living(LIFE, shared, clock, name, source)
+    }
+
+    fn living(life: Duration, shared: Shared, clock: Clock, name: &'static str, source: S) -> Self {
         Self(Arc::new(Inner {
+            life,
             shared,
             clock,
             name,
@@ -201,14 +213,13 @@ where
             }
         };
         mine.land(|key| Ok(loaded.get(key).cloned()));
-        let life = if inner.shared.is_in_process() {
-            LIFE_HERE
-        } else {
-            LIFE
-        };
         let entries = mine.taken.iter().filter_map(|(key, _)| {
             let value = loaded.get(key);
-            let life = if value.is_some() { life } else { LIFE_OF_NOTHING };
+            let life = if value.is_some() {
+                inner.life
+            } else {
+                LIFE_OF_NOTHING
+            };
             let stored = Stored {
                 at: at.timestamp_millis(),
                 value,

@@ -4,6 +4,7 @@
 //! thread: it opens a transaction, runs every change that is waiting, each inside its own savepoint, commits once
 //! with `synchronous=FULL`, and only then answers the callers. A change that fails undoes itself and nothing else.
 
+pub mod audit;
 mod connection;
 pub mod idempotency;
 pub mod inbox;

@@ -62,7 +62,8 @@ async fn outboxes(settings: &Settings) -> Result<Vec<(Service, Arc<dyn OutboxSto
         let outbox = match service {
             Service::Events => events::store::open(settings).await?.outbox(),
             Service::Payments => payments::store::open(settings).await?.outbox(),
-            Service::Users | Service::Notifications => continue,
+            Service::Users => users::store::open(settings).await?.outbox(),
+            Service::Notifications => continue,
         };
         outboxes.push((service, outbox));
     }

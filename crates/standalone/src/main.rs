@@ -3,6 +3,7 @@
 //! The services are the same as in processes of their own and are called through the same requests, only without
 //! sockets between them. Each still listens on its own port. Razorpay's simulator runs beside them unless keys are set.
 
+mod audit;
 mod banner;
 mod dead_letters;
 mod ledger;
@@ -42,10 +43,10 @@ const MIGRATE: Command = Command {
 
 fn main() -> ExitCode {
     let about = "Organise Event: events, registrations, payments and reminders, whole and on one machine.";
-    let commands: Vec<Command> = [MIGRATE, ledger::CHECK]
+    let commands: Vec<Command> = [MIGRATE, ledger::CHECK, audit::AUDIT]
         .into_iter()
         .chain(dead_letters::COMMANDS)
-        .chain(payments::commands::COMMANDS)
+        .chain(payments::commands::WEBHOOKS)
         .collect();
     runtime::process::run_with("organise-event", about, &commands, start)
 }

@@ -157,6 +157,9 @@ pub const DEAD_LETTERS: Table = Table::with(
     &[("message_id", "id"), ("retry_at", "NULL")],
 );
 
+/// The audit trail.
+pub const AUDIT: Table = Table::new("audit", Id::Is("id"));
+
 /// Messages that had their effect: a repeat after the migration has none.
 pub const INBOX: Table = Table::new("inbox", Id::Is("id"));
 

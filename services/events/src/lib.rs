@@ -1,6 +1,7 @@
 //! The events service: events, registrations, seats and tickets.
 
 pub mod app;
+pub mod commands;
 pub mod domain;
 pub mod handlers;
 pub mod internal;
@@ -71,7 +72,7 @@ fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> 
         Box::pin(async move { store.ping().await })
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox)];
-    let guard = service::guard(&app.auth, peers);
+    let guard = service::guard(context, &app.auth, peers, app.store.audit());
     let routes = routes::routes(app);
     service::pipeline(context, Service::Events, guard, ping, gauges, routes)
 }

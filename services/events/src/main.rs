@@ -9,9 +9,10 @@ use runtime::peers::Peers;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    runtime::process::run(
+    runtime::process::run_with(
         "events",
         "Events, registrations, seats and tickets.",
+        &events::commands::COMMANDS,
         |context| async move {
             let peers = Peers::remote(&context.settings)?;
             let pipeline = events::build(&context, &peers).await?;

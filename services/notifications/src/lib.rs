@@ -6,6 +6,7 @@
 
 mod app;
 mod channels;
+pub mod commands;
 mod dev;
 mod docs;
 mod domain;
@@ -24,8 +25,8 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    http::InternalClient, http::Pipeline, mailed_tokens::MailedTokens, metrics::Gauge, services::Service,
-    store::Ping,
+    audit::AuditStore, http::InternalClient, http::Pipeline, mailed_tokens::MailedTokens, metrics::Gauge,
+    services::Service, settings::Settings, store::Ping,
 };
 use runtime::{peers::Peers, process::Context, service, user_directory::UserDirectory};
 
@@ -49,13 +50,21 @@ pub mod schema {
     };
 }
 
+/// The service's audit trail, for operators' commands.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub async fn audit_trail(settings: &Settings) -> Result<Arc<dyn AuditStore>, String> {
+    Ok(store::open(settings).await?.audit())
+}
+
 /// Builds the service and starts its workers.
 ///
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
     let channels = Channels::new(context)?;
-    let store = store::open(context).await?;
+    let store = store::open(&context.settings).await?;
     service::follow_sessions(context, &context.auth(Service::Notifications.name()), peers).await;
     assemble(context, store, peers, &channels)
 }
@@ -86,12 +95,12 @@ fn assemble(
         Writer::new(Links::new(&context.settings), MailedTokens::new(&auth)).map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
+    let guard = service::guard(context, &auth, peers, store.audit());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(Queues(parts.clone())), parts.directory.gauge()];
-    let guard = service::guard(&auth, peers);
     let app = App {
         auth,
         parts,

@@ -13,12 +13,17 @@ const ABOUT: &str = "Organise Event, notifications service: confirmations, ticke
 fn main() -> ExitCode {
     // Several cryptography libraries could serve TLS; the first one to be installed serves all.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    runtime::process::run("notifications", ABOUT, |context| async move {
-        let peers = Peers::remote(&context.settings)?;
-        let pipeline = notifications::build(&context, &peers).await?;
-        let port = Service::Notifications.port(&context.settings);
-        let address = context.serve(port, pipeline).await?;
-        println!("notifications listens on http://{address}");
-        Ok(())
-    })
+    runtime::process::run_with(
+        "notifications",
+        ABOUT,
+        &notifications::commands::COMMANDS,
+        |context| async move {
+            let peers = Peers::remote(&context.settings)?;
+            let pipeline = notifications::build(&context, &peers).await?;
+            let port = Service::Notifications.port(&context.settings);
+            let address = context.serve(port, pipeline).await?;
+            println!("notifications listens on http://{address}");
+            Ok(())
+        },
+    )
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use common::{settings::Settings, time::utc};
+use common::{services::Service, settings::Settings, time::utc};
 use futures_util::FutureExt;
-use runtime::process::{Command, razorpay_keys};
+use runtime::{
+    audit_command,
+    process::{Command, razorpay_keys},
+};
 
 use crate::{
     razorpay::{http_client, signature, webhook},
@@ -14,8 +17,18 @@ use crate::{
 /// The timeout of one webhook.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// All commands.
-pub const COMMANDS: [Command; 2] = [
+/// The audit trail.
+pub const AUDIT: Command = audit_command::command(|settings, arguments| {
+    async move {
+        let user = audit_command::by_id(&arguments)?;
+        let trail = store::open(&settings).await?.audit();
+        audit_command::show(&arguments, user, vec![(Service::Payments, trail)]).await
+    }
+    .boxed()
+});
+
+/// What Razorpay reported and was not understood.
+pub const WEBHOOKS: [Command; 2] = [
     Command {
         name: "webhooks list",
         about: "lists Razorpay's webhooks that could not be understood and are parked",
@@ -29,6 +42,11 @@ pub const COMMANDS: [Command; 2] = [
         run: |settings, _| replay(settings).boxed(),
     },
 ];
+
+/// All commands.
+pub fn all() -> Vec<Command> {
+    WEBHOOKS.into_iter().chain([AUDIT]).collect()
+}
 
 async fn list(settings: Settings) -> Result<(), String> {
     let parked = store::open(&settings).await?.parked_webhooks().await;

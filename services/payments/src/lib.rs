@@ -90,7 +90,7 @@ fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> 
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let guard = service::guard(&app.auth, peers);
+    let guard = service::guard(context, &app.auth, peers, app.store.audit());
     let routes = routes::routes(app);
     service::pipeline(context, Service::Payments, guard, ping, gauges, routes)
 }

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     runtime::process::run_with(
         "payments",
         "Orders, payments and refunds through Razorpay.",
-        &payments::commands::COMMANDS,
+        &payments::commands::all(),
         |context| async move {
             let settings = context.settings.clone();
             let peers = Peers::remote(&settings)?;

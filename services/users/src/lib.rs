@@ -6,6 +6,7 @@
 mod addresses;
 mod app;
 mod browser_cookie;
+pub mod commands;
 mod credentials;
 mod docs;
 mod domain;
@@ -22,7 +23,7 @@ mod routes;
 mod second_factor;
 mod sign_in_with_google;
 mod signed_in;
-mod store;
+pub mod store;
 
 #[cfg(test)]
 mod tests;
@@ -65,7 +66,7 @@ const REFRESH_TOKENS: &str = "refresh tokens v1";
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
-    let store = store::open(context).await?;
+    let store = store::open(&context.settings).await?;
     if let Err(error) = addresses::unify(&*store).await {
         // Sign-in finds them in their earlier form too; the next start tries again.
         tracing::warn!(%error, "addresses of an earlier release could not be brought into one form");
@@ -88,7 +89,9 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
     // as they poll it.
     let (me, slot) = Upstream::local();
     let me = InternalClient::new(me, auth.clone(), Service::Users.name());
-    let pipeline = assemble(context, store, hashing, Guard::new(auth, me.clone()), outbox)?;
+    let recorder = service::recorder(context, store.audit());
+    let guard = Guard::new(auth, me.clone(), recorder, context.settings.rate_limits);
+    let pipeline = assemble(context, store, hashing, guard, outbox)?;
     // The slot is new and set here only.
     let _ = slot.set(pipeline.clone());
     context.follow_sessions(me).await;

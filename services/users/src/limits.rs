@@ -18,6 +18,8 @@ const TOKENS_PER_MINUTE: u32 = 60;
 const LETTERS_PER_DAY: u32 = 10;
 /// Letters that the sign-ups of one address bring, a minute.
 const SIGN_UP_LETTERS: u32 = 60;
+/// API keys that one account can make a day.
+const KEYS_PER_DAY: u32 = 100;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Failed logins per account and address, and wrong codes per account, in [`FAILURE_PERIOD`].
@@ -39,6 +41,7 @@ pub struct Limits {
     own_letters: RateLimit,
     sign_up_letters: RateLimit,
     password_changes: RateLimit,
+    api_keys: RateLimit,
 }
 
 impl Limits {
@@ -57,6 +60,7 @@ impl Limits {
             own_letters: RateLimit::new(shared, "own_letters", LETTERS_PER_DAY, DAY),
             sign_up_letters: RateLimit::new(shared, "sign_up_letters", SIGN_UP_LETTERS, MINUTE),
             password_changes: RateLimit::new(shared, "password_changes", LETTERS_PER_DAY, DAY),
+            api_keys: RateLimit::new(shared, "api_keys", KEYS_PER_DAY, DAY),
         }
     }
 
@@ -75,6 +79,7 @@ impl Limits {
             own_letters: RateLimit::off(),
             sign_up_letters: RateLimit::off(),
             password_changes: RateLimit::off(),
+            api_keys: RateLimit::off(),
         }
     }
 
@@ -154,6 +159,15 @@ impl Limits {
     /// 429.
     pub async fn password_change(&self, user: UserId) -> Result<(), ApiError> {
         letter(self.password_changes.take(&user.to_string()).await)
+    }
+
+    /// Counts an API key that is made.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn api_key(&self, user: UserId) -> Result<(), ApiError> {
+        let taken = self.api_keys.take(&user.to_string()).await;
+        taken.map_err(|wait| too_many(wait, "Too many API keys today. Please try again later."))
     }
 
     /// Counts the letter of a sign-up; `false`: it is one too many from there, and none is sent.

@@ -11,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ABOUT: &str = "Accounts, sign-up, login and user look-ups.";
 
 fn main() -> ExitCode {
-    runtime::process::run("users", ABOUT, |context| async move {
+    runtime::process::run_with("users", ABOUT, &users::commands::COMMANDS, |context| async move {
         let peers = Peers::remote(&context.settings)?;
         let pipeline = users::build(&context, &peers).await?;
         let address = context

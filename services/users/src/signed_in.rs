@@ -8,6 +8,7 @@ use axum::{
 };
 use common::{
     auth::Role,
+    context::{self, Credential},
     extract::ClientIp,
     http::pipeline::private,
     ids::{UserId, new_id},
@@ -81,6 +82,7 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<(Session, R
     let first = RefreshToken::first(new_id(), random()?);
     let session = Session::begin(user.id, device, &first, app.clock.now(), &app.lifetimes);
     app.store.begin_session(session.clone()).await?;
+    context::note_credential(Credential::Session(session.id));
     Ok((session, first))
 }
 

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
+use uuid::Uuid;
 
 pub use self::ids::REQUEST_ID;
 pub(crate) use self::ids::new_request_id;
@@ -35,14 +36,34 @@ pub struct Context {
     id: HeaderValue,
     /// What calls made on its behalf send as `traceparent`.
     trace: Option<HeaderValue>,
-    noted: Mutex<Noted>,
+    notes: Mutex<Notes>,
 }
 
 #[derive(Default)]
-struct Noted {
-    user: Option<UserId>,
+struct Notes {
+    noted: Noted,
     client: Option<IpAddr>,
     quotas: Vec<Quota>,
+}
+
+/// What handlers noted on a request, for the log and the audit trail.
+#[derive(Clone, Default, Debug)]
+pub struct Noted {
+    /// Who calls, or whose account they try to sign in to.
+    pub user: Option<UserId>,
+    /// With what they call, or which session begins.
+    pub credential: Option<Credential>,
+    /// What the call has made.
+    pub subject: Option<String>,
+}
+
+/// With what somebody calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// A session's token.
+    Session(Uuid),
+    /// An API key.
+    ApiKey(Uuid),
 }
 
 /// How far a limit is used up that this request was counted by.
@@ -80,7 +101,7 @@ impl Context {
         Arc::new(Self {
             id,
             trace,
-            noted: Mutex::default(),
+            notes: Mutex::default(),
         })
     }
 
@@ -89,7 +110,7 @@ impl Context {
         Arc::new(Self {
             id,
             trace,
-            noted: Mutex::default(),
+            notes: Mutex::default(),
         })
     }
 
@@ -102,15 +123,15 @@ impl Context {
     }
 
     pub(crate) fn user(&self) -> Option<UserId> {
-        self.noted.lock().user
+        self.notes.lock().noted.user
     }
 
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.noted.lock().client
+        self.notes.lock().client
     }
 
     pub(crate) fn quotas(&self) -> Vec<Quota> {
-        self.noted.lock().quotas.clone()
+        self.notes.lock().quotas.clone()
     }
 
     fn is_current(self: &Arc<Self>) -> bool {
@@ -195,18 +216,36 @@ pub fn mark(headers: &mut HeaderMap) {
 
 /// Notes the caller, for the line in the log.
 pub fn note_user(user: UserId) {
-    let _ = CURRENT.try_with(|current| current.noted.lock().user = Some(user));
+    let _ = CURRENT.try_with(|current| current.notes.lock().noted.user = Some(user));
+}
+
+/// Notes with what the caller calls, or which session begins, for the audit trail.
+pub fn note_credential(credential: Credential) {
+    let _ = CURRENT.try_with(|current| current.notes.lock().noted.credential = Some(credential));
+}
+
+/// Notes what the call has made, for the audit trail.
+pub fn note_subject(subject: impl Into<Uuid>) {
+    let subject = subject.into().to_string();
+    let _ = CURRENT.try_with(|current| current.notes.lock().noted.subject = Some(subject));
+}
+
+/// What was noted on the current request.
+pub fn noted() -> Noted {
+    CURRENT
+        .try_with(|current| current.notes.lock().noted.clone())
+        .unwrap_or_default()
 }
 
 /// Notes where the call came from, for the line in the log.
 pub fn note_client(client: IpAddr) {
-    let _ = CURRENT.try_with(|current| current.noted.lock().client = Some(client));
+    let _ = CURRENT.try_with(|current| current.notes.lock().client = Some(client));
 }
 
 /// Notes a limit, for the headers of the answer.
 pub fn note_quota(quota: Quota) {
     let note = |current: &Arc<Context>| {
-        let quotas = &mut current.noted.lock().quotas;
+        let quotas = &mut current.notes.lock().quotas;
         quotas.retain(|other| other.policy != quota.policy);
         quotas.push(quota);
     };

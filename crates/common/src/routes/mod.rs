@@ -46,6 +46,8 @@ pub struct Call {
     pub of_owner: bool,
     /// With what scope an API key may call; `None`: no key may.
     pub scope: Option<Scope>,
+    /// Whether it is written into the audit trail although it changes nothing by its method.
+    pub audited: bool,
 }
 
 /// Who may call a route.
@@ -81,7 +83,13 @@ impl Call {
             audience,
             of_owner: false,
             scope: None,
+            audited: false,
         }
+    }
+
+    const fn audited(mut self) -> Self {
+        self.audited = true;
+        self
     }
 
     const fn of_owner(mut self) -> Self {

@@ -68,7 +68,7 @@ pub const ROUTES: &[Route] = &[
     route(
         "/api/users/oauth/google/callback",
         Users,
-        &[Call::new("GET", Anyone)],
+        &[Call::new("GET", Anyone).audited()],
     )
     .never_repeated(),
     route("/api/users/oauth/exchange", Users, &[Call::new("POST", Anyone)]).never_repeated(),

@@ -1,6 +1,6 @@
 //! What the events service keeps.
 
-use crate::table::{DEAD_LETTERS, IDEMPOTENCY_KEYS, INBOX, Id, LEASES, OUTBOX, Service, Table};
+use crate::table::{AUDIT, DEAD_LETTERS, IDEMPOTENCY_KEYS, INBOX, Id, LEASES, OUTBOX, Service, Table};
 use common::wire::service;
 
 use ::events::schema;
@@ -11,6 +11,7 @@ pub const SERVICE: Service = Service {
     migrations: schema::MIGRATIONS,
     collections: schema::COLLECTIONS,
     tables: &[
+        AUDIT,
         Table::with(
             "events",
             Id::Is("id"),

@@ -1,6 +1,6 @@
 //! What the notifications service keeps.
 
-use crate::table::{INBOX, Id, Service, Table};
+use crate::table::{AUDIT, INBOX, Id, Service, Table};
 use common::wire::service;
 
 use ::notifications::schema;
@@ -12,6 +12,7 @@ pub const SERVICE: Service = Service {
     migrations: schema::MIGRATIONS,
     collections: schema::COLLECTIONS,
     tables: &[
+        AUDIT,
         INBOX,
         Table::new(
             "events",

@@ -1,6 +1,6 @@
 //! What the users service keeps.
 
-use crate::table::{DEAD_LETTERS, Id, LEASES, OUTBOX, Service, Table};
+use crate::table::{AUDIT, DEAD_LETTERS, Id, LEASES, OUTBOX, Service, Table};
 use common::wire::service;
 
 use ::users::schema;
@@ -11,6 +11,7 @@ pub const SERVICE: Service = Service {
     migrations: schema::MIGRATIONS,
     collections: schema::COLLECTIONS,
     tables: &[
+        AUDIT,
         Table {
             // Of the collection alone.
             fields: &[("revision", "NULL")],

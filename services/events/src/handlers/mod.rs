@@ -9,6 +9,7 @@ pub mod organiser_events;
 pub mod register_event;
 pub mod update_event;
 
+use common::context;
 use common::{idempotency::Outcome, problem::ApiError};
 
 use crate::{
@@ -89,6 +90,7 @@ pub fn cancel_problem(error: CancelError) -> ApiError {
 /// Logs that an event was created or changed. Replays under an idempotency key change nothing and are not logged.
 pub fn log_event(what: &'static str, outcome: &Outcome<Event>) {
     if let Outcome::Done(event) = outcome {
+        context::note_subject(event.id);
         let (event_id, user_id, version) = (event.id, event.organizer, event.version);
         tracing::info!(%event_id, %user_id, version, "{what}");
     }
@@ -97,6 +99,7 @@ pub fn log_event(what: &'static str, outcome: &Outcome<Event>) {
 /// Logs that a registration was created or has ended.
 pub fn log_registration(what: &'static str, outcome: &Outcome<Registered>) {
     if let Outcome::Done(Registered { registration, .. }) = outcome {
+        context::note_subject(registration.id);
         tracing::info!(
             registration_id = %registration.id,
             event_id = %registration.event_id,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
+    audit::AuditStore,
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
@@ -257,6 +258,8 @@ pub trait Store: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
     /// The outbox.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
+    /// The audit trail.
+    fn audit(&self) -> Arc<dyn AuditStore>;
     /// The wake signal, sent after a commit that may have stored messages.
     fn wake_signal(&self) -> WakeSignal;
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
+    audit::AuditStore,
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
@@ -101,6 +102,10 @@ macro_rules! pass_on {
 
             fn outbox(&self) -> Arc<dyn OutboxStore> {
                 self.inner.outbox()
+            }
+
+            fn audit(&self) -> Arc<dyn AuditStore> {
+                self.inner.audit()
             }
 
             fn wake_signal(&self) -> WakeSignal {

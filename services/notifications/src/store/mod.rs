@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
+    audit::AuditStore,
     clock::Timestamp,
     http::Page,
     ids::{EventId, MessageId, RegistrationId, UserId},
+    settings::Settings,
     store::StoreError,
     wire::{EventFacts, service},
 };
-use runtime::process::Context;
 use uuid::Uuid;
 
 use crate::domain::message::{Channel, Kind, Letter, Message, Status};
@@ -328,6 +329,8 @@ pub trait Store: Send + Sync {
     /// Forgets ids of messages that no relay sends again, and reminders settled long ago; at most `limit` of each.
     /// Returns the number forgotten.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// The audit trail.
+    fn audit(&self) -> Arc<dyn AuditStore>;
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;
 }
@@ -336,14 +339,14 @@ pub trait Store: Send + Sync {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, String> {
     #[cfg(feature = "mongodb")]
-    if let Some(uri) = &context.settings.mongodb_uri {
+    if let Some(uri) = &settings.mongodb_uri {
         let db = mongo_store::open(uri, service::NOTIFICATIONS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
     #[cfg(not(feature = "mongodb"))]
-    context.settings.refuse_mongodb()?;
-    let db = sqlite_store::open(&context.settings, service::NOTIFICATIONS, sqlite::MIGRATIONS)?;
+    settings.refuse_mongodb()?;
+    let db = sqlite_store::open(settings, service::NOTIFICATIONS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

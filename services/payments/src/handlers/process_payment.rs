@@ -208,6 +208,7 @@ pub async fn process_payment(
     if input.user_id != caller.id {
         return Err(not_your_payment());
     }
+    context::note_subject(input.event_id);
     app.verified_email.check(caller.id).await?;
     let instrument = input.payment_details.unwrap_or_default();
     if !app.payer_side.takes_instruments() && instrument != Instrument::default() {

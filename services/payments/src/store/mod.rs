@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use common::{
+    audit::AuditStore,
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Answer, Key, Refusal},
@@ -375,6 +376,8 @@ pub trait Store: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
     /// The outbox.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
+    /// The audit trail.
+    fn audit(&self) -> Arc<dyn AuditStore>;
     /// The wake signal, sent after a commit that may have stored messages or refunds.
     fn wake_signal(&self) -> WakeSignal;
 }

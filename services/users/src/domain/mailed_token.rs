@@ -136,8 +136,8 @@ impl MailedToken {
             ends_sessions: false,
             drops_password: false,
             undoes_since: None,
-            deletes_keys_since: None,
-            unlinks: Unlinked::Nothing,
+            drops_keys: Dropped::Nothing,
+            unlinks: Dropped::Nothing,
             voids: &[Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::ResetPassword],
             voids_ways_back_since: None,
         };
@@ -155,26 +155,22 @@ impl MailedToken {
                 // Who proves the address first says that whoever signed up with it was somebody else.
                 drops_password: first,
                 undoes_since: Some(self.issued_at),
-                deletes_keys_since: Some(if first {
-                    Timestamp::UNIX_EPOCH
-                } else {
-                    self.issued_at
-                }),
+                drops_keys: Dropped::All,
                 voids_ways_back_since: Some(self.issued_at),
                 ..all
             }),
             Purpose::ResetPassword | Purpose::RecoverAccount => is_current.then_some(Effect {
                 ends_sessions: true,
                 undoes_since: self.undoes_since,
-                deletes_keys_since: if first {
-                    Some(Timestamp::UNIX_EPOCH)
-                } else {
-                    self.undoes_since
+                // Machines of whoever had proved this address go on.
+                drops_keys: match self.purpose {
+                    Purpose::ResetPassword if !first => Dropped::OfOtherAddresses,
+                    _ => Dropped::All,
                 },
                 // Whoever knew the password before, or had given the account another address, may have linked them.
                 unlinks: match account.password_hash {
-                    Some(_) => Unlinked::All,
-                    None => Unlinked::OfOtherAddresses,
+                    Some(_) => Dropped::All,
+                    None => Dropped::OfOtherAddresses,
                 },
                 voids_ways_back_since: first.then_some(Timestamp::UNIX_EPOCH),
                 ..all
@@ -192,22 +188,22 @@ pub struct Effect {
     pub drops_password: bool,
     /// Other ways to sign in (a second factor, Google) that were added then or later are taken away.
     pub undoes_since: Option<Timestamp>,
-    /// API keys that were made then or later are deleted. Others outlive a new password, as machines do.
-    pub deletes_keys_since: Option<Timestamp>,
+    /// The API keys that are deleted, whenever they were made.
+    pub drops_keys: Dropped,
     /// The linked identities that are taken away, whenever they were linked.
-    pub unlinks: Unlinked,
+    pub unlinks: Dropped,
     /// The user's tokens of these purposes are void.
     pub voids: &'static [Purpose],
     /// And the ways back that were issued then or later.
     pub voids_ways_back_since: Option<Timestamp>,
 }
 
-/// Linked identities that are taken away.
+/// What is taken away of what was added to an account: linked identities, or API keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unlinked {
+pub enum Dropped {
     /// None.
     Nothing,
-    /// Those that were linked while the account had another address.
+    /// What was added while the account had another address; of keys also what was made before the address was verified.
     OfOtherAddresses,
     /// All.
     All,
@@ -311,7 +307,7 @@ mod tests {
             Some(way_back.issued_at)
         );
         assert_eq!(effect.voids_ways_back_since, Some(way_back.issued_at));
-        assert_eq!(effect.deletes_keys_since, Some(way_back.issued_at));
+        assert_eq!(effect.drops_keys, Dropped::All);
         assert!(effect.voids.contains(&Purpose::ResetPassword));
     }
 
@@ -326,12 +322,12 @@ mod tests {
                 .is_some_and(|since| since <= from_millis(0))
         );
         assert!(effect.voids.contains(&Purpose::ChangeEmail));
-        assert_eq!(effect.deletes_keys_since, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(effect.drops_keys, Dropped::All);
         let not_me = effect_of(&token(Purpose::RestoreEmail, "asha@example.org"), &squatted).unwrap();
         assert!(not_me.ends_sessions && not_me.drops_password);
-        assert_eq!(not_me.deletes_keys_since, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(not_me.drops_keys, Dropped::All);
         let own = account("asha@example.org", true);
         let effect = effect_of(&token(Purpose::ResetPassword, "asha@example.org"), &own).unwrap();
-        assert_eq!(effect.deletes_keys_since, None, "machines go on");
+        assert_eq!(effect.drops_keys, Dropped::OfOtherAddresses, "machines go on");
     }
 }

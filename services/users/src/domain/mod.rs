@@ -16,7 +16,7 @@ pub use api_key::{MAX_KEYS, StoredKey, deleted, read_scopes, stored_scopes};
 pub use email::Email;
 pub use identity::{Admission, Claims, Identity};
 pub use locale::Locale;
-pub use mailed_token::{MailedToken, Purpose, Unlinked};
+pub use mailed_token::{Dropped, MailedToken, Purpose};
 pub use password::{Password, PasswordHash};
 pub use phone::Phone;
 pub use second_factor::{RECOVERY_CODES, RecoveryHash, SecondFactor, Shown, TotpSecret, recovery_code};

@@ -149,19 +149,9 @@ impl Device {
                 .collect();
             text::trimmed(&agent).to_owned()
         };
-        let address = match address.to_canonical() {
-            IpAddr::V4(v4) => {
-                let [a, b, c, _] = v4.octets();
-                format!("{a}.{b}.{c}.0/24")
-            }
-            IpAddr::V6(v6) => {
-                let [a, b, c, ..] = v6.segments();
-                format!("{a:x}:{b:x}:{c:x}::/48")
-            }
-        };
         Self {
             user_agent: user_agent.map(visible).filter(|agent| !agent.is_empty()),
-            address,
+            address: common::audit::network(address),
         }
     }
 }

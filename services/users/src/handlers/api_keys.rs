@@ -96,7 +96,7 @@ fn api_key_not_found() -> ApiError {
 
 common::problems!(Problems: api_key_not_found());
 
-/// Deletes one of your API keys. It is refused everywhere within a second.
+/// Deletes one of your API keys. Every service refuses it at once as a rule, and within a minute in any case.
 #[utoipa::path(
     delete,
     path = "/api/users/api_keys/{id}",

@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use common::{
     api_keys::{ApiKey, Scope},
     clock::Timestamp,
+    context,
     extract::{self, Caller},
     fields::{Fields, FromFields},
     http::pipeline::private,
@@ -130,6 +131,7 @@ pub async fn create_api_key(
     if input.expires_at.is_some_and(|at| at <= now) {
         return Err(past());
     }
+    app.limits.api_key(caller.id).await?;
     let id = new_id();
     let key = ApiKey::new(id, &random()?);
     let stored = StoredKey {
@@ -142,6 +144,7 @@ pub async fn create_api_key(
         expires_at: input.expires_at,
         last_used_at: None,
     };
+    context::note_subject(id);
     match app.store.add_api_key(stored.clone(), caller.session).await? {
         KeyAdded::Added => {}
         KeyAdded::TooMany => return Err(too_many()),

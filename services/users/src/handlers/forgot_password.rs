@@ -2,6 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use common::{
+    context,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
     problem::ApiError,
@@ -63,7 +64,10 @@ pub async fn forgot_password(
     };
     app.store.issue(vec![issue]).await?;
     match account {
-        Some(account) => tracing::info!(user_id = %account.user.id, "reset of the password asked for"),
+        Some(account) => {
+            context::note_user(account.user.id);
+            tracing::info!(user_id = %account.user.id, "reset of the password asked for");
+        }
         None => tracing::info!("reset of a password asked for an address without an account"),
     }
     Ok(on_its_way(

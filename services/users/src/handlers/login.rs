@@ -78,6 +78,10 @@ pub async fn login(
     let mut passed = false;
     for _ in 0..TRIES {
         let account = input.email.account(&app).await?;
+        if let Some(account) = &account {
+            // Also when it is somebody else who tries: the log and the audit trail say at whose door.
+            context::note_user(account.user.id);
+        }
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let (guesses, password) = (guesses.clone(), password.clone());
         let verdict = app
@@ -103,7 +107,6 @@ pub async fn login(
         let account = app.store.account(user.id).await?;
         if account.is_some_and(|account| account.password_hash == proved && account.user.email == user.email)
         {
-            context::note_user(user.id);
             tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
             return signed_in::answer(&app, "Login successful.", &user, &session, &token);
         }

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use common::{
-    context,
+    context::{self, Credential},
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
     problem::ApiError,
@@ -76,6 +76,7 @@ pub async fn refresh(
     for _ in 0..TRIES {
         let session = app.store.session(token.session).await?.ok_or_else(invalid)?;
         context::note_user(session.user);
+        context::note_credential(Credential::Session(session.id));
         if app.ended.contains(session.id) {
             // A process of an earlier release, which knows no stored sessions, has signed it out.
             signed_in::end(&app, session.id).await?;

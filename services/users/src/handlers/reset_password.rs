@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
+    context,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
     http::pipeline::private,
@@ -59,7 +60,7 @@ impl FromFields for ResetPassword {
 pub struct PasswordReset {
     #[schema(example = "Password set. Sign in with it.")]
     message: &'static str,
-    /// Sessions that have ended.
+    /// Sessions and API keys that have ended.
     #[schema(example = 2)]
     ended: usize,
 }
@@ -91,6 +92,7 @@ pub async fn reset_password(
         .token
         .find(&app, address, &[Purpose::ResetPassword, Purpose::RecoverAccount])
         .await?;
+    context::note_user(token.user);
     let user = app.store.by_id(token.user).await?.ok_or_else(token_invalid)?;
     let password = input.password;
     let hash = app.hashing.run(move |kernel| kernel.hash(&password)).await?;

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
+    context,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
     http::pipeline::private,
@@ -107,6 +108,7 @@ pub async fn verify_email(
         Redeemed::EmailTaken => return Err(email_taken()),
     };
     let purpose = token.purpose.name();
+    context::note_user(user.id);
     tracing::info!(user_id = %user.id, purpose, ended = ended.len(), "e-mail address verified");
     user_directory::changed(&app.shared, user.id).await;
     let answer = EmailVerified {

@@ -6,23 +6,24 @@ pub mod mongo;
 pub mod sqlite;
 
 #[cfg(test)]
-pub mod contract;
+pub(crate) mod contract;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{
     api_keys::KeyHash,
+    audit::AuditStore,
     auth::Role,
     clock::Timestamp,
     http::Page,
     ids::UserId,
     outbox::{NewMessage, OutboxStore},
+    settings::Settings,
     store::StoreError,
     wire::{ApiKeyCard, EndedSession, UserCard, service},
     workers::WakeSignal,
 };
-use runtime::process::Context;
 use uuid::Uuid;
 
 use crate::domain::{
@@ -306,6 +307,9 @@ pub trait Store: Send + Sync {
     /// The outbox.
     fn outbox(&self) -> Arc<dyn OutboxStore>;
 
+    /// The audit trail.
+    fn audit(&self) -> Arc<dyn AuditStore>;
+
     /// The wake signal, sent after a commit that may have stored messages.
     fn wake_signal(&self) -> WakeSignal;
 
@@ -317,14 +321,14 @@ pub trait Store: Send + Sync {
 ///
 /// # Errors
 /// One sentence for the person who started the program.
-pub async fn open(context: &Context) -> Result<Arc<dyn Store>, String> {
+pub async fn open(settings: &Settings) -> Result<Arc<dyn Store>, String> {
     #[cfg(feature = "mongodb")]
-    if let Some(uri) = &context.settings.mongodb_uri {
+    if let Some(uri) = &settings.mongodb_uri {
         let db = mongo_store::open(uri, service::USERS, mongo::COLLECTIONS).await?;
         return Ok(Arc::new(mongo::MongoStore::new(db)));
     }
     #[cfg(not(feature = "mongodb"))]
-    context.settings.refuse_mongodb()?;
-    let db = sqlite_store::open(&context.settings, service::USERS, sqlite::MIGRATIONS)?;
+    settings.refuse_mongodb()?;
+    let db = sqlite_store::open(settings, service::USERS, sqlite::MIGRATIONS)?;
     Ok(Arc::new(sqlite::SqliteStore::new(db)))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
+use common::audit::AuditStore;
 use common::{
     api_keys::KeyHash,
     auth::Role,
@@ -17,6 +18,7 @@ use common::{
     workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use mongo_store::audit::{self, MongoAudit};
 use mongo_store::{
     Collection, DocumentExt, Index, Mongo, Tx, date, lease,
     outbox::{self, MongoOutbox},
@@ -106,6 +108,7 @@ pub const COLLECTIONS: &[Collection] = &[
     mailed_tokens::SCHEMA,
     identities::SCHEMA,
     api_keys::SCHEMA,
+    audit::SCHEMA,
     outbox::SCHEMA,
     outbox::DEAD_LETTERS,
     lease::SCHEMA,
@@ -493,6 +496,7 @@ impl Store for MongoStore {
         key: Uuid,
         at: Timestamp,
     ) -> Result<Option<EndedSession>, StoreError> {
+        self.tidy(at).await?;
         self.db
             .write((user, key, at), |tx, (user, key, at)| {
                 api_keys::delete(tx, *user, *key, *at).boxed()
@@ -611,6 +615,10 @@ impl Store for MongoStore {
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
         MongoOutbox::shared(self.db.clone(), Service::Users)
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        MongoAudit::shared(self.db.clone())
     }
 
     fn wake_signal(&self) -> WakeSignal {

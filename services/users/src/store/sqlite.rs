@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
+use common::audit::AuditStore;
 use common::{
     api_keys::KeyHash,
     auth::Role,
@@ -16,6 +17,7 @@ use common::{
     wire::{ApiKeyCard, EndedSession, UserCard},
     workers::WakeSignal,
 };
+use sqlite_store::audit::{self, SqliteAudit};
 use sqlite_store::{
     Connection, Error, Sqlite, lease,
     outbox::{self, SqliteOutbox},
@@ -95,6 +97,7 @@ CREATE TABLE second_factors (
     mailed_tokens::SCHEMA,
     identities::SCHEMA,
     api_keys::SCHEMA,
+    audit::SCHEMA,
 ];
 
 /// Accounts in SQLite.
@@ -637,6 +640,10 @@ impl Store for SqliteStore {
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
         SqliteOutbox::shared(self.db.clone(), Service::Users)
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        SqliteAudit::shared(self.db.clone())
     }
 
     fn wake_signal(&self) -> WakeSignal {

@@ -145,7 +145,15 @@ fn assembled(context: &Context, store: &Arc<dyn Store>, hashing: Hashing) -> Pip
     let auth = context.auth("users");
     let (me, slot) = Upstream::local();
     let me = InternalClient::new(me, auth.clone(), "users");
-    let pipeline = assemble(context, store.clone(), hashing, Guard::new(auth, me), outbox).unwrap();
+    let recorder = runtime::service::recorder(context, store.audit());
+    let pipeline = assemble(
+        context,
+        store.clone(),
+        hashing,
+        Guard::new(auth, me, recorder, context.settings.rate_limits),
+        outbox,
+    )
+    .unwrap();
     let _ = slot.set(pipeline.clone());
     pipeline
 }

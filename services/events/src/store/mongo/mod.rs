@@ -12,6 +12,7 @@ mod secure;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::audit::AuditStore;
 use common::{
     clock::Timestamp,
     context::{on_behalf_of, request_id_text},
@@ -26,6 +27,7 @@ use common::{
     workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use mongo_store::audit::MongoAudit;
 use mongo_store::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox};
 
 use self::groups::Groups;
@@ -316,6 +318,10 @@ impl Store for MongoStore {
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
         MongoOutbox::shared(self.db.clone(), Service::Events)
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        MongoAudit::shared(self.db.clone())
     }
 
     fn wake_signal(&self) -> WakeSignal {

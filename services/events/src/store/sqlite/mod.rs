@@ -9,6 +9,7 @@ mod secure;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::audit::AuditStore;
 use common::{
     clock::Timestamp,
     http::{Cursor, Page},
@@ -21,6 +22,7 @@ use common::{
     wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
     workers::WakeSignal,
 };
+use sqlite_store::audit::{self, SqliteAudit};
 use sqlite_store::{
     Sqlite,
     idempotency::{self, keyed as with_key},
@@ -47,6 +49,7 @@ pub const MIGRATIONS: &[&str] = &[
     outbox::REQUEST_IDS,
     // The amount paid, where an offer or a convenience fee made it differ from the price; NULL: the price.
     "ALTER TABLE registrations ADD COLUMN paid INTEGER;",
+    audit::SCHEMA,
 ];
 
 /// The events service's SQLite file.
@@ -250,6 +253,10 @@ impl Store for SqliteStore {
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
         SqliteOutbox::shared(self.db.clone(), Service::Events)
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        SqliteAudit::shared(self.db.clone())
     }
 
     fn wake_signal(&self) -> WakeSignal {

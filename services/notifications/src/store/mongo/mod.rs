@@ -12,6 +12,7 @@ mod schema;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::audit::AuditStore;
 use common::{
     clock::Timestamp,
     http::Page,
@@ -19,6 +20,7 @@ use common::{
     store::StoreError,
 };
 use futures_util::FutureExt;
+use mongo_store::audit::MongoAudit;
 use mongo_store::{Mongo, inbox};
 use uuid::Uuid;
 
@@ -150,6 +152,10 @@ impl Store for MongoStore {
         let oldest = now.timestamp_millis() - SETTLED_KEPT_MILLIS;
         let settled = reminders::purge(&mut self.db.read(), oldest, limit).await?;
         Ok(settled + inbox::purge(&self.db, now, limit).await?)
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        MongoAudit::shared(self.db.clone())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! The collections, as the SQLite tables of the same names.
 
-use mongo_store::{Collection, Index, inbox};
+use mongo_store::{Collection, Index, audit, inbox};
 use mongodb::bson::doc;
 
 pub(super) const EVENTS: &str = "events";
@@ -12,6 +12,7 @@ pub(super) const MESSAGES: &str = "messages";
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
     inbox::SCHEMA,
+    audit::SCHEMA,
     // What is known of events. Every version received stays, so that a message has the same text on every try.
     Collection {
         name: EVENTS, // `_id`: event and version

@@ -12,12 +12,14 @@ mod schema;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::audit::AuditStore;
 use common::{
     clock::Timestamp,
     http::Page,
     ids::{MessageId, UserId},
     store::StoreError,
 };
+use sqlite_store::audit::SqliteAudit;
 use sqlite_store::params;
 use sqlite_store::{Sqlite, inbox};
 use uuid::Uuid;
@@ -143,6 +145,10 @@ impl Store for SqliteStore {
                 Ok(settled + inbox::purge(db, now, limit)?)
             })
             .await
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        SqliteAudit::shared(self.db.clone())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

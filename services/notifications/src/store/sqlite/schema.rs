@@ -1,9 +1,9 @@
 //! The tables.
 
-use sqlite_store::inbox;
+use sqlite_store::{audit, inbox};
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
-pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST, WHY];
+pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST, WHY, audit::SCHEMA];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
 // intake fast. WITHOUT ROWID saves each of them a second tree.

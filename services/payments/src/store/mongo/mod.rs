@@ -10,6 +10,7 @@ mod schema;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::audit::AuditStore;
 use common::{
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
@@ -23,6 +24,7 @@ use common::{
     workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use mongo_store::audit::MongoAudit;
 use mongo_store::{Mongo, Tx, date, idempotency, inbox, outbox::MongoOutbox};
 use mongodb::bson::doc;
 
@@ -369,6 +371,10 @@ impl Store for MongoStore {
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
         MongoOutbox::shared(self.db.clone(), Service::Payments)
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        MongoAudit::shared(self.db.clone())
     }
 
     fn wake_signal(&self) -> WakeSignal {

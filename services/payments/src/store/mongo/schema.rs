@@ -1,6 +1,6 @@
 //! The collections, as the SQLite tables of the same names.
 
-use mongo_store::{Collection, Index, idempotency, inbox, lease, outbox};
+use mongo_store::{Collection, Index, audit, idempotency, inbox, lease, outbox};
 use mongodb::bson::doc;
 
 pub(super) const ORDERS: &str = "orders";
@@ -139,4 +139,5 @@ pub const COLLECTIONS: &[Collection] = &[
     inbox::SCHEMA,
     lease::SCHEMA,
     idempotency::SCHEMA,
+    audit::SCHEMA,
 ];

@@ -9,6 +9,7 @@ mod refunds;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::audit::AuditStore;
 use common::{
     clock::{Timestamp, latest_end},
     http::{Cursor, Page},
@@ -21,6 +22,7 @@ use common::{
     wire::RefundReason,
     workers::WakeSignal,
 };
+use sqlite_store::audit::{self, SqliteAudit};
 use sqlite_store::{Connection, Row, params};
 use sqlite_store::{
     Sqlite, idempotency, inbox, lease,
@@ -68,6 +70,7 @@ pub const MIGRATIONS: &[&str] = &[
     "ALTER TABLE payments ADD COLUMN event_id BLOB;
      UPDATE payments SET event_id = (SELECT event_id FROM orders WHERE orders.id = order_id);
      CREATE INDEX payments_by_event ON payments (event_id, id);",
+    audit::SCHEMA,
 ];
 
 /// The payments service's SQLite file.
@@ -377,6 +380,10 @@ impl Store for SqliteStore {
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
         SqliteOutbox::shared(self.db.clone(), Service::Payments)
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        SqliteAudit::shared(self.db.clone())
     }
 
     fn wake_signal(&self) -> WakeSignal {

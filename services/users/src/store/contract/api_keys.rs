@@ -184,11 +184,45 @@ pub async fn api_keys_of_whoever_had_the_account_before_go(store: &dyn Store) {
     let own = made(store, user, session, 1_000).await;
     redeem(Purpose::ResetPassword, "ben@example.org", 2_000).await;
     assert_eq!(listed(store, user).await, std::slice::from_ref(&own));
+    // Made before the thief changed the address, and after.
     let session = begin(store, user, 3_000).await.id;
-    let thiefs = made(store, user, session, 4_000).await;
+    let thiefs = [
+        made(store, user, session, 3_000).await,
+        made(store, user, session, 4_000).await,
+    ];
     let back = redeem(Purpose::RestoreEmail, "ben@example.org", 3_500).await;
-    assert!(back.iter().any(|ended| ended.session_id == thiefs.id));
-    assert_eq!(listed(store, user).await, [own]);
+    for key in &thiefs {
+        assert!(back.iter().any(|ended| ended.session_id == key.id));
+    }
+    assert_eq!(listed(store, user).await, []);
+
+    // What was made before an address was verified, or under another one, ends with the next password that comes by letter.
+    let dora = account("dora@example.org");
+    add(store, &dora).await;
+    let session = begin(store, dora.user.id, 0).await.id;
+    let before = made(store, dora.user.id, session, 1_000).await;
+    let redeem = async |purpose, to: &str, at: i64| {
+        let issue = issue(&dora.user, purpose, to, at);
+        let token = issue.token.id;
+        store.issue(vec![issue]).await.unwrap();
+        let redemption = Redemption {
+            token,
+            password: (purpose == Purpose::ResetPassword).then(|| hash("new")),
+            issue: None,
+            at: from_millis(at),
+        };
+        assert!(matches!(store.redeem(redemption).await, Ok(Redeemed::Done(..))));
+    };
+    redeem(Purpose::VerifyEmail, "dora@example.org", 2_000).await;
+    let under_the_first = made(store, dora.user.id, session, 2_500).await;
+    redeem(Purpose::ChangeEmail, "d@example.org", 3_000).await;
+    let under_the_second = made(store, dora.user.id, session, 3_500).await;
+    assert_eq!(
+        listed(store, dora.user.id).await,
+        [under_the_second.clone(), under_the_first, before]
+    );
+    redeem(Purpose::ResetPassword, "d@example.org", 4_000).await;
+    assert_eq!(listed(store, dora.user.id).await, [under_the_second]);
 
     // Nobody had proved the address before: what was prepared does not count.
     let cara = account("cara@example.org");

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{SESSIONS, USERS, bytes, end};
 use crate::{
-    domain::{MAX_KEYS, StoredKey, deleted, read_scopes, stored_scopes},
+    domain::{Dropped, Email, MAX_KEYS, StoredKey, deleted, read_scopes, stored_scopes},
     store::{KeyAdded, table},
 };
 
@@ -25,6 +25,7 @@ pub(super) const SCHEMA: Collection = Collection {
     name: API_KEYS,
     fields: &[
         ("user_id", "binData"),
+        ("email", "string"), // the account's at that time, if it was verified
         ("name", "string"),
         ("scopes", "string"), // names with blanks between them
         ("hash", "binData"),  // SHA-256
@@ -65,6 +66,13 @@ pub(super) async fn add(tx: &mut Tx, key: &StoredKey, session: Uuid) -> Result<K
     {
         return Ok(KeyAdded::SessionEnded);
     }
+    let Some(owner) = tx.find_one(USERS, doc! {"_id": uuid(key.user)}).await? else {
+        return Ok(KeyAdded::SessionEnded);
+    };
+    let proved = match owner.maybe_flag("email_verified")? {
+        Some(true) => owner.text("email")?,
+        _ => String::new(),
+    };
     let theirs = doc! {"user_id": uuid(key.user)};
     if tx.count(API_KEYS, theirs).await? >= MAX_KEYS as u64 {
         return Ok(KeyAdded::TooMany);
@@ -72,6 +80,7 @@ pub(super) async fn add(tx: &mut Tx, key: &StoredKey, session: Uuid) -> Result<K
     let mut document = doc! {
         "_id": uuid(key.id),
         "user_id": uuid(key.user),
+        "email": proved,
         "name": &key.name,
         "scopes": stored_scopes(&key.scopes),
         "hash": bytes(&key.hash.0),
@@ -120,14 +129,20 @@ pub(super) async fn delete(
     }
 }
 
-/// Deletes a user's keys that were made then or later.
-pub(super) async fn delete_since(
+/// Deletes keys of a user whose account has this address.
+pub(super) async fn drop_of(
     tx: &mut Tx,
     user: UserId,
-    since: Timestamp,
+    email: &Email,
+    which: Dropped,
     at: Timestamp,
 ) -> Result<Vec<EndedSession>, StoreError> {
-    let these = doc! {"user_id": uuid(user), "created_at": {"$gte": date(since)}};
+    let mut these = doc! {"user_id": uuid(user)};
+    match which {
+        Dropped::Nothing => return Ok(Vec::new()),
+        Dropped::OfOtherAddresses => drop(these.insert("email", doc! {"$ne": email.as_str()})),
+        Dropped::All => {}
+    }
     let found = tx.find(API_KEYS, these, doc! {}, usize::MAX).await?;
     let mut ended = Vec::with_capacity(found.len());
     for key in found {

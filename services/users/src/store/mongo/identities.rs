@@ -12,7 +12,7 @@ use mongodb::bson::{Document, doc};
 
 use super::{SECOND_FACTORS, USERS, api_keys, end_of, mailed_tokens, user};
 use crate::{
-    domain::{Email, Identity, PasswordHash, Unlinked, User},
+    domain::{Dropped, Email, Identity, PasswordHash, User},
     store::Claim,
 };
 
@@ -107,7 +107,8 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> Result<Option<Vec<Ended
     mailed_tokens::forget_all(tx, claim.user).await?;
     tx.delete(SECOND_FACTORS, doc! {"_id": uuid(claim.user)}).await?;
     let mut ended = end_of(tx, claim.user, None, claim.at, usize::MAX).await?;
-    ended.extend(api_keys::delete_since(tx, claim.user, Timestamp::UNIX_EPOCH, claim.at).await?);
+    let dropped = api_keys::drop_of(tx, claim.user, &claim.email, Dropped::All, claim.at);
+    ended.extend(dropped.await?);
     Ok(Some(ended))
 }
 
@@ -130,13 +131,13 @@ pub(super) async fn unlink(
     tx: &mut Tx,
     user: UserId,
     email: &Email,
-    which: Unlinked,
+    which: Dropped,
 ) -> Result<(), StoreError> {
     let mut these = doc! {"user_id": uuid(user)};
     match which {
-        Unlinked::Nothing => return Ok(()),
-        Unlinked::OfOtherAddresses => drop(these.insert("email", doc! {"$ne": email.as_str()})),
-        Unlinked::All => {}
+        Dropped::Nothing => return Ok(()),
+        Dropped::OfOtherAddresses => drop(these.insert("email", doc! {"$ne": email.as_str()})),
+        Dropped::All => {}
     }
     tx.delete(IDENTITIES, these).await?;
     Ok(())

@@ -157,9 +157,8 @@ pub(super) async fn redeem(tx: &mut Tx, redemption: &Redemption) -> Result<Redee
     } else {
         Vec::new()
     };
-    if let Some(since) = effect.deletes_keys_since {
-        ended.extend(api_keys::delete_since(tx, user.id, since, redemption.at).await?);
-    }
+    let dropped = api_keys::drop_of(tx, user.id, &token.email, effect.drops_keys, redemption.at);
+    ended.extend(dropped.await?);
     if let Some(next) = &redemption.issue {
         issue(tx, next).await?;
     }

@@ -15,9 +15,9 @@ use sqlite_store::{
 };
 use uuid::Uuid;
 
-use super::{HashLength, end};
+use super::{HashLength, end, tidy};
 use crate::{
-    domain::{MAX_KEYS, StoredKey, deleted, read_scopes, stored_scopes},
+    domain::{Dropped, Email, MAX_KEYS, StoredKey, deleted, read_scopes, stored_scopes},
     store::{KeyAdded, table},
 };
 
@@ -26,6 +26,7 @@ pub const SCHEMA: &str = "
 CREATE TABLE api_keys (
     id           BLOB    NOT NULL PRIMARY KEY,
     user_id      BLOB    NOT NULL,
+    email        TEXT    NOT NULL,              -- the account's at that time, if it was verified
     name         TEXT    NOT NULL,
     scopes       TEXT    NOT NULL,              -- names with blanks between them
     hash         BLOB    NOT NULL,              -- SHA-256
@@ -37,7 +38,8 @@ CREATE UNIQUE INDEX api_keys_by_hash ON api_keys (hash);
 CREATE INDEX api_keys_by_user ON api_keys (user_id, created_at, id);
 ";
 
-const COLUMNS: &str = "id, user_id, name, scopes, hash, created_at, expires_at, last_used_at";
+const COLUMNS: &str =
+    "api_keys.id, user_id, api_keys.name, scopes, hash, api_keys.created_at, expires_at, last_used_at";
 
 fn key(row: &Row<'_>) -> RowResult<StoredKey> {
     let time = |column| Ok::<_, Error>(row.get::<_, Option<i64>>(column)?.map(from_millis));
@@ -72,8 +74,8 @@ pub fn add(db: &Connection, key: &StoredKey, session: Uuid) -> Result<KeyAdded, 
         return Ok(KeyAdded::TooMany);
     }
     db.prepare_cached(
-        "INSERT INTO api_keys (id, user_id, name, scopes, hash, created_at, expires_at, last_used_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO api_keys (id, user_id, email, name, scopes, hash, created_at, expires_at, last_used_at)
+         SELECT ?1, id, iif(email_verified, email, ''), ?3, ?4, ?5, ?6, ?7, ?8 FROM users WHERE id = ?2",
     )?
     .execute(params![
         key.id,
@@ -111,6 +113,7 @@ pub fn delete(
     id: Uuid,
     at: Timestamp,
 ) -> Result<Option<EndedSession>, StoreError> {
+    tidy(db, at)?;
     let gone = db
         .prepare_cached("DELETE FROM api_keys WHERE id = ?1 AND user_id = ?2")?
         .execute(params![id, user])?;
@@ -120,18 +123,22 @@ pub fn delete(
     }
 }
 
-/// Deletes a user's keys that were made then or later.
-pub fn delete_since(
+/// Deletes keys of a user whose account has this address.
+pub fn drop_of(
     db: &Connection,
     user: UserId,
-    since: Timestamp,
+    email: &Email,
+    which: Dropped,
     at: Timestamp,
 ) -> Result<Vec<EndedSession>, StoreError> {
+    let keeps = match which {
+        Dropped::Nothing => return Ok(Vec::new()),
+        Dropped::OfOtherAddresses => Some(email.as_str()),
+        Dropped::All => None,
+    };
     let gone = db
-        .prepare_cached("DELETE FROM api_keys WHERE user_id = ?1 AND created_at >= ?2 RETURNING id")?
-        .all(params![user, since.timestamp_millis()], |row| {
-            row.get::<_, Uuid>(0)
-        })?;
+        .prepare_cached("DELETE FROM api_keys WHERE user_id = ?1 AND email IS NOT ?2 RETURNING id")?
+        .all(params![user, keeps], |row| row.get::<_, Uuid>(0))?;
     gone.into_iter().map(|id| end(db, deleted(id, at))).collect()
 }
 
@@ -144,9 +151,7 @@ pub async fn use_all(
     let found = db
         .read(move |db| {
             let sql = format!(
-                "SELECT {}, users.role FROM api_keys JOIN users ON users.id = api_keys.user_id WHERE hash = ?1",
-                COLUMNS.replace("id, user_id, name", "api_keys.id, user_id, api_keys.name")
-                    .replace("created_at", "api_keys.created_at")
+                "SELECT {COLUMNS}, role FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?1"
             );
             let mut select = db.prepare_cached(&sql)?;
             let mut found = Vec::new();
@@ -165,14 +170,17 @@ pub async fn use_all(
         .map(|(key, _)| key.id)
         .collect();
     if !to_note.is_empty() {
-        db.write(move |db| {
+        let noted = db.write(move |db| {
             let mut note = db.prepare_cached("UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1")?;
             for id in to_note {
                 note.execute(params![id, now.timestamp_millis()])?;
             }
             Ok::<_, StoreError>(())
-        })
-        .await?;
+        });
+        // A key is good although nobody can write down that it was used.
+        if let Err(error) = noted.await {
+            tracing::warn!(%error, "the use of an API key could not be noted");
+        }
     }
     Ok(found.into_iter().map(|(key, role)| key.card(role)).collect())
 }

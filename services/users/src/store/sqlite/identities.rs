@@ -11,7 +11,7 @@ use sqlite_store::{Connection, params};
 
 use super::{USER, api_keys, end_of, user};
 use crate::{
-    domain::{Email, Identity, PasswordHash, Unlinked, User},
+    domain::{Dropped, Email, Identity, PasswordHash, User},
     store::Claim,
 };
 
@@ -110,12 +110,8 @@ pub fn claim(db: &Connection, claim: &Claim) -> Result<Option<Vec<EndedSession>>
             .execute([claim.user])?;
     }
     let mut ended = end_of(db, claim.user, None, claim.at, -1)?;
-    ended.extend(api_keys::delete_since(
-        db,
-        claim.user,
-        Timestamp::UNIX_EPOCH,
-        claim.at,
-    )?);
+    let dropped = api_keys::drop_of(db, claim.user, &claim.email, Dropped::All, claim.at);
+    ended.extend(dropped?);
     Ok(Some(ended))
 }
 
@@ -133,14 +129,14 @@ pub fn undo_since(db: &Connection, user: UserId, since: Timestamp) -> Result<(),
 }
 
 /// Takes linked identities away from an account that has this address.
-pub fn unlink(db: &Connection, user: UserId, email: &Email, which: Unlinked) -> Result<(), StoreError> {
+pub fn unlink(db: &Connection, user: UserId, email: &Email, which: Dropped) -> Result<(), StoreError> {
     match which {
-        Unlinked::Nothing => {}
-        Unlinked::OfOtherAddresses => {
+        Dropped::Nothing => {}
+        Dropped::OfOtherAddresses => {
             db.prepare_cached("DELETE FROM identities WHERE user_id = ?1 AND email <> ?2")?
                 .execute(params![user, email.as_str()])?;
         }
-        Unlinked::All => {
+        Dropped::All => {
             db.prepare_cached("DELETE FROM identities WHERE user_id = ?1")?
                 .execute([user])?;
         }

@@ -162,9 +162,8 @@ pub fn redeem(db: &Connection, redemption: &Redemption) -> Result<Redeemed, Stor
     } else {
         Vec::new()
     };
-    if let Some(since) = effect.deletes_keys_since {
-        ended.extend(api_keys::delete_since(db, user.id, since, redemption.at)?);
-    }
+    let dropped = api_keys::drop_of(db, user.id, &token.email, effect.drops_keys, redemption.at);
+    ended.extend(dropped?);
     if let Some(next) = &redemption.issue {
         issue(db, next)?;
     }
