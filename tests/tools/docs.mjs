@@ -11,9 +11,10 @@ try {
     const page = await context.newPage();
     await page.goto(`${base}/docs`);
     await page.locator('.btn.authorize').click();
-    await page.locator('.auth-container input').fill(token);
-    await page.locator('.auth-btn-wrapper .authorize').click();
-    await page.locator('.auth-btn-wrapper .btn-done').click();
+    const form = page.locator('.auth-container form').filter({ hasText: 'bearer (http, Bearer)' });
+    await form.locator('input').fill(token);
+    await form.locator('.auth-btn-wrapper .authorize').click();
+    await form.locator('.auth-btn-wrapper .btn-done').click();
     await page.reload();
     const call = page.locator('#operations-users-getMe');
     await call.locator('.opblock-summary-control').click();

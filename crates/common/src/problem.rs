@@ -327,6 +327,11 @@ pub fn render(response: Response, method: &Method, path: &str, request_id: &str)
     (Response::from_parts(parts, Body::from(body)), error)
 }
 
+/// 404 for a section of an export that a service has not.
+pub fn no_such_section() -> ApiError {
+    by_status(StatusCode::NOT_FOUND)
+}
+
 /// The error for a response of which only the status is known.
 pub(crate) fn by_status(status: StatusCode) -> ApiError {
     match status {

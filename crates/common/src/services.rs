@@ -62,7 +62,7 @@ impl Service {
     /// The services that its outbox has messages for: a relay works for each.
     pub const fn publishes_to(self) -> &'static [Self] {
         match self {
-            Self::Users => &[Self::Notifications],
+            Self::Users => &[Self::Notifications, Self::Events],
             Self::Notifications => &[],
             Self::Events => &[Self::Notifications, Self::Payments],
             Self::Payments => &[Self::Events, Self::Notifications],

@@ -48,6 +48,8 @@ pub mod kind {
     pub const PAYMENT_FAILED: &str = "payment.failed";
     /// Users to notifications: [`super::TokenIssued`].
     pub const TOKEN_ISSUED: &str = "token.issued";
+    /// Users to events and notifications: [`super::AccountDeleted`].
+    pub const ACCOUNT_DELETED: &str = "account.deleted";
 }
 
 /// `POST /internal/users/lookup` (users): these users' cards.
@@ -93,6 +95,40 @@ pub struct ApiKeyCard {
     pub scopes: Vec<Scope>,
     /// From then on it is void.
     pub expires_at: Option<Timestamp>,
+}
+
+/// `POST /internal/export` (events, notifications, payments): a page of what is held of a user.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExportQuestion {
+    /// The user.
+    pub user_id: UserId,
+    /// Which part of it, such as `registrations`.
+    pub section: String,
+    /// What the page before gave as the next one.
+    pub after: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExportPage {
+    /// As the public API shows them.
+    pub items: Vec<serde_json::Value>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<String>,
+}
+
+/// `POST /internal/events/open` (events): how many events of an organizer people can still come to.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AskOpenEvents {
+    /// The organizer.
+    pub user_id: UserId,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenEvents {
+    /// How many.
+    pub open: usize,
 }
 
 /// How to reach and address a user.
@@ -485,6 +521,13 @@ pub struct TokenIssued {
     pub issued_at: Timestamp,
     /// Until when the token is good.
     pub expires_at: Timestamp,
+}
+
+/// An account was deleted. What it has is to end, and what is known of its user is to go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDeleted {
+    /// The account.
+    pub user_id: UserId,
 }
 
 /// A letter about an account. Each brings a token.

@@ -5,6 +5,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod audit_command;
 pub mod deliveries;
+pub mod export;
 pub mod guard;
 pub mod health;
 pub mod peers;

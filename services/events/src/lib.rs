@@ -1,5 +1,6 @@
 //! The events service: events, registrations, seats and tickets.
 
+pub mod accounts;
 pub mod app;
 pub mod commands;
 pub mod domain;

@@ -43,6 +43,8 @@ pub fn routes(app: App) -> (Router, Document) {
             "/internal/registrations/release",
             post(internal::secure_seat::release_hold),
         )
+        .route("/internal/events/open", post(internal::accounts::open))
+        .route(runtime::export::PATH, post(internal::accounts::export))
         .route("/internal/events/organizer", post(internal::organizer::organizer))
         .route(common::outbox::PATH, post(internal::messages::messages));
     (public.merge(internal).with_state(app), document)

@@ -11,7 +11,9 @@ pub fn routes(app: App, show_mailbox: bool) -> (Router, OpenApiDocument) {
     let (public, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(handlers::my_notifications::my_notifications))
         .split_for_parts();
-    let internal = Router::new().route(common::outbox::PATH, post(internal::messages::messages));
+    let internal = Router::new()
+        .route(common::outbox::PATH, post(internal::messages::messages))
+        .route(runtime::export::PATH, post(internal::export::export));
     let mut router = public.merge(internal);
     if show_mailbox {
         router = router.merge(dev::routes());

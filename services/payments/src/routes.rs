@@ -20,6 +20,8 @@ pub fn routes(app: App) -> (Router, Document) {
         .routes(routes!(handlers::payments::one))
         .routes(routes!(handlers::payments::of_event))
         .split_for_parts();
-    let internal = Router::new().route(common::outbox::PATH, post(internal::messages));
+    let internal = Router::new()
+        .route(common::outbox::PATH, post(internal::messages))
+        .route(runtime::export::PATH, post(internal::export));
     (public.merge(internal).with_state(app), document)
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use common::{
-    auth::Auth, clock::Clock, mailed_tokens::MailedTokens, origin::AllowedOrigins, sessions::Ended,
+    auth::Auth, clock::Clock, http::InternalClient, mailed_tokens::MailedTokens, origin::AllowedOrigins,
+    services::Service, sessions::Ended,
 };
+use runtime::peers::Peers;
 use shared_state::Shared;
 
 use crate::{
@@ -26,6 +28,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
+    /// The other services.
+    pub others: Arc<Others>,
     /// What all processes share.
     pub shared: Shared,
     /// The sessions whose tokens are refused.
@@ -48,6 +52,29 @@ pub struct App {
     pub origins: AllowedOrigins,
     /// Whether passwords on the list of common ones are refused.
     pub refuse_common_passwords: bool,
+}
+
+/// The other services, as this one calls them.
+pub struct Others {
+    /// Events.
+    pub events: InternalClient,
+    /// Notifications.
+    pub notifications: InternalClient,
+    /// Payments.
+    pub payments: InternalClient,
+}
+
+impl Others {
+    /// By these ways.
+    pub fn new(auth: &Auth, peers: &Peers) -> Self {
+        let client =
+            |service: Service| InternalClient::new(peers.of(service).clone(), auth.clone(), service.name());
+        Self {
+            events: client(Service::Events),
+            notifications: client(Service::Notifications),
+            payments: client(Service::Payments),
+        }
+    }
 }
 
 impl FromRef<App> for Auth {

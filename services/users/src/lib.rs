@@ -8,8 +8,10 @@ mod app;
 mod browser_cookie;
 pub mod commands;
 mod credentials;
+mod deletion;
 mod docs;
 mod domain;
+mod export;
 mod google;
 mod handlers;
 mod hashing;
@@ -43,7 +45,7 @@ use runtime::{
 };
 
 use crate::{
-    app::App,
+    app::{App, Others},
     browser_cookie::BrowserCookie,
     domain::{Lifetimes, Successors},
     google::Google,
@@ -91,7 +93,7 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
     let me = InternalClient::new(me, auth.clone(), Service::Users.name());
     let recorder = service::recorder(context, store.audit());
     let guard = Guard::new(auth, me.clone(), recorder, context.settings.rate_limits);
-    let pipeline = assemble(context, store, hashing, guard, outbox)?;
+    let pipeline = assemble(context, store, peers, hashing, guard, outbox)?;
     // The slot is new and set here only.
     let _ = slot.set(pipeline.clone());
     context.follow_sessions(me).await;
@@ -101,6 +103,7 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
 fn assemble(
     context: &Context,
     store: Arc<dyn Store>,
+    peers: &Peers,
     hashing: Hashing,
     guard: Guard,
     outbox: OutboxGauge,
@@ -113,6 +116,7 @@ fn assemble(
         auth: auth.clone(),
         store: store.clone(),
         clock: context.clock.clone(),
+        others: Arc::new(Others::new(&auth, peers)),
         shared: context.shared.clone(),
         ended: context.ended.clone(),
         limits: if settings.rate_limits {

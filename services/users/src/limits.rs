@@ -18,6 +18,8 @@ const TOKENS_PER_MINUTE: u32 = 60;
 const LETTERS_PER_DAY: u32 = 10;
 /// Letters that the sign-ups of one address bring, a minute.
 const SIGN_UP_LETTERS: u32 = 60;
+/// How often an account can have all that is held of it a day.
+const EXPORTS_PER_DAY: u32 = 10;
 /// API keys that one account can make a day.
 const KEYS_PER_DAY: u32 = 100;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -42,6 +44,7 @@ pub struct Limits {
     sign_up_letters: RateLimit,
     password_changes: RateLimit,
     api_keys: RateLimit,
+    exports: RateLimit,
 }
 
 impl Limits {
@@ -60,6 +63,7 @@ impl Limits {
             own_letters: RateLimit::new(shared, "own_letters", LETTERS_PER_DAY, DAY),
             sign_up_letters: RateLimit::new(shared, "sign_up_letters", SIGN_UP_LETTERS, MINUTE),
             password_changes: RateLimit::new(shared, "password_changes", LETTERS_PER_DAY, DAY),
+            exports: RateLimit::new(shared, "exports", EXPORTS_PER_DAY, DAY),
             api_keys: RateLimit::new(shared, "api_keys", KEYS_PER_DAY, DAY),
         }
     }
@@ -80,6 +84,7 @@ impl Limits {
             sign_up_letters: RateLimit::off(),
             password_changes: RateLimit::off(),
             api_keys: RateLimit::off(),
+            exports: RateLimit::off(),
         }
     }
 
@@ -159,6 +164,15 @@ impl Limits {
     /// 429.
     pub async fn password_change(&self, user: UserId) -> Result<(), ApiError> {
         letter(self.password_changes.take(&user.to_string()).await)
+    }
+
+    /// Counts an export.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn export(&self, user: UserId) -> Result<(), ApiError> {
+        let taken = self.exports.take(&user.to_string()).await;
+        taken.map_err(|wait| too_many(wait, "Too many exports today. Please try again later."))
     }
 
     /// Counts an API key that is made.

@@ -41,7 +41,12 @@ pub fn router(app: App) -> (Router, OpenApi) {
         .routes(routes!(handlers::google_callback::google_callback))
         .routes(routes!(handlers::exchange_code::exchange_code))
         .routes(routes!(handlers::link_google::link_google))
-        .routes(routes!(handlers::me::me, handlers::update_me::update_me))
+        .routes(routes!(
+            handlers::me::me,
+            handlers::update_me::update_me,
+            handlers::delete_me::delete_me
+        ))
+        .routes(routes!(handlers::export_me::export_me))
         .split_for_parts();
     (
         router

@@ -14,7 +14,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 42] = [
+const DOCUMENTED: [(&str, &str, &str); 44] = [
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),
@@ -37,6 +37,8 @@ const DOCUMENTED: [(&str, &str, &str); 42] = [
     ("logoutAll", "post", "/api/users/logout_all"),
     ("getMe", "get", "/api/users/me"),
     ("updateMe", "patch", "/api/users/me"),
+    ("deleteMe", "delete", "/api/users/me"),
+    ("exportMe", "get", "/api/users/me/export"),
     ("createApiKey", "post", "/api/users/api_keys"),
     ("listApiKeys", "get", "/api/users/api_keys"),
     ("deleteApiKey", "delete", "/api/users/api_keys/{id}"),

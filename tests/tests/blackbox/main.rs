@@ -7,6 +7,7 @@
     reason = "tests fail loudly"
 )]
 
+mod accounts;
 mod audit;
 mod checkout;
 mod clock;

@@ -61,7 +61,17 @@ pub const ROUTES: &[Route] = &[
     route(
         "/api/users/me",
         Users,
-        &[Call::new("GET", SignedIn), Call::new("PATCH", SignedIn)],
+        &[
+            Call::new("GET", SignedIn),
+            Call::new("PATCH", SignedIn),
+            Call::new("DELETE", SignedIn),
+        ],
+    )
+    .never_repeated(),
+    route(
+        "/api/users/me/export",
+        Users,
+        &[Call::new("GET", SignedIn).audited()],
     )
     .never_repeated(),
     route("/api/users/oauth/google", Users, &[Call::new("GET", Anyone)]).never_repeated(),
@@ -161,6 +171,8 @@ pub const INTERNAL: &[&str] = &[
     "/internal/registrations/secure",
     "/internal/registrations/release",
     "/internal/events/organizer",
+    "/internal/events/open",
+    "/internal/export",
 ];
 
 /// How they are called.

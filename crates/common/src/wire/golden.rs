@@ -58,5 +58,6 @@ golden! {
     PAYMENT_REFUNDED: PaymentRefunded = "payment.refunded",
     HOLD_EXPIRED: HoldExpired = "hold.expired",
     PAYMENT_FAILED: PaymentFailed = "payment.failed",
+    ACCOUNT_DELETED: AccountDeleted = "account.deleted",
     TOKEN_ISSUED: TokenIssued = "token.issued",
 }

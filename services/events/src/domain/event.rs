@@ -169,6 +169,11 @@ pub enum PatchError {
 }
 
 impl Event {
+    /// Whether people can still come: it has neither begun nor been called off.
+    pub fn is_to_come(&self, now: Timestamp) -> bool {
+        !self.cancelled && now < self.time.at
+    }
+
     /// Whether registration is open at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.closes.at().is_none_or(|closes| now < closes)

@@ -1,9 +1,9 @@
-//! The messages that payments publishes.
+//! The messages that payments and users publish.
 
 use common::{
     outbox::CloudEvent,
     subscriber,
-    wire::{PaymentCaptured, PaymentReversed, kind},
+    wire::{AccountDeleted, PaymentCaptured, PaymentReversed, kind},
 };
 
 /// A message that events consumes.
@@ -13,6 +13,8 @@ pub enum Fact {
     Captured(PaymentCaptured),
     /// A captured payment was refunded in full.
     Reversed(PaymentReversed),
+    /// An account was deleted.
+    AccountDeleted(AccountDeleted),
 }
 
 impl subscriber::Fact for Fact {
@@ -20,6 +22,7 @@ impl subscriber::Fact for Fact {
         match event.kind.as_str() {
             kind::PAYMENT_CAPTURED => event.data().map(Self::Captured),
             kind::PAYMENT_REVERSED => event.data().map(Self::Reversed),
+            kind::ACCOUNT_DELETED => event.data().map(Self::AccountDeleted),
             _ => Err(event.unknown_kind()),
         }
     }

@@ -1,4 +1,4 @@
-//! `POST /internal/messages`: consumes messages from payments.
+//! `POST /internal/messages`: consumes messages from payments and users.
 
 use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};
@@ -9,15 +9,37 @@ use common::{
     subscriber::{self, Incoming, Subscriber},
 };
 
-use crate::{app::App, domain::fact::Fact};
+use crate::{accounts, app::App, domain::fact::Fact};
 
 #[async_trait]
 impl Subscriber for App {
     type Fact = Fact;
 
     async fn consume(&self, batch: Vec<Incoming<Fact>>) -> Vec<Receipt> {
-        let ids = batch.iter().map(|event| event.id).collect();
-        subscriber::receipts(ids, self.store.consume(batch, self.clock.now()).await)
+        let (mut receipts, mut rest) = (Vec::new(), Vec::with_capacity(batch.len()));
+        for message in batch {
+            // What takes many commits comes before its message is noted as consumed.
+            let closed = match &message.fact {
+                Fact::AccountDeleted(deleted) => accounts::close(self, deleted.user_id).await,
+                Fact::Captured(_) | Fact::Reversed(_) => Ok(()),
+            };
+            match closed {
+                Ok(()) => rest.push(message),
+                Err(error) => {
+                    tracing::warn!(message_id = %message.id, %error, "an account could not be closed");
+                    receipts.push(Receipt::retry(
+                        message.id,
+                        "the events service could not store it",
+                    ));
+                }
+            }
+        }
+        let ids = rest.iter().map(|event| event.id).collect();
+        receipts.extend(subscriber::receipts(
+            ids,
+            self.store.consume(rest, self.clock.now()).await,
+        ));
+        receipts
     }
 }
 

@@ -1,5 +1,6 @@
 //! The endpoints for other services.
 
+pub mod accounts;
 pub mod claim_seat;
 pub mod messages;
 pub mod organizer;

@@ -168,7 +168,7 @@ impl Service {
     pub async fn everything(&self) -> Vec<(String, Vec<String>)> {
         const TABLES: &str = "SELECT name, (SELECT group_concat('quote(' || c.name || ')', '||'',''||')
                 FROM pragma_table_info(m.name) AS c)
-            FROM sqlite_schema AS m WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'alive' ORDER BY name";
+            FROM sqlite_schema AS m WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('alive', 'audit') ORDER BY name";
         let read = self.db.read(|db| {
             let text = |row: &sqlite_store::Row<'_>, at| row.get::<_, String>(at);
             let tables = db

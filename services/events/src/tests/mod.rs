@@ -1,5 +1,6 @@
 //! The service over its pipeline: requests in, answers out.
 
+mod accounts;
 mod batches;
 mod failing_store;
 mod holds;

@@ -12,8 +12,8 @@ use common::{
     store::StoreError,
     subscriber::{self, Incoming, Subscriber},
     wire::{
-        EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed, RegistrationEnded,
-        TokenIssued, UserCard, kind,
+        AccountDeleted, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed,
+        RegistrationEnded, TokenIssued, UserCard, kind,
     },
 };
 use uuid::Uuid;
@@ -42,6 +42,7 @@ pub enum Fact {
     HoldExpired(Box<HoldExpired>),
     PaymentFailed(Box<PaymentFailed>),
     TokenIssued(Box<TokenIssued>),
+    AccountDeleted(AccountDeleted),
 }
 
 impl subscriber::Fact for Fact {
@@ -54,6 +55,7 @@ impl subscriber::Fact for Fact {
             kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
             kind::TOKEN_ISSUED => event.data().map(|fact| Self::TokenIssued(Box::new(fact))),
+            kind::ACCOUNT_DELETED => event.data().map(Self::AccountDeleted),
             _ => Err(event.unknown_kind()),
         }
     }
@@ -67,6 +69,8 @@ impl Fact {
             Self::Ended(fact) => notice_of_end(fact).map(|_| fact.user_id),
             // A token goes to the address that it was issued for, whatever the account's is.
             Self::Changed(_) | Self::TokenIssued(_) => None,
+            // Nobody is told.
+            Self::AccountDeleted(_) => None,
             Self::Refunded(fact) => Some(fact.user_id),
             Self::HoldExpired(fact) => Some(fact.user_id),
             Self::PaymentFailed(fact) => Some(fact.user_id),
@@ -93,6 +97,9 @@ impl Fact {
                 facts: fact.event,
             },
             Self::Changed(facts) => Change::EventChanged(*facts),
+            Self::AccountDeleted(fact) => Change::Forget {
+                user_id: fact.user_id,
+            },
             Self::TokenIssued(fact) => Change::Told {
                 letters: with_token(&fact).into_iter().collect(),
             },

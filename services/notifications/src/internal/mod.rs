@@ -1,3 +1,4 @@
 //! Calls that only other services may make.
 
+pub mod export;
 pub mod messages;

@@ -106,6 +106,11 @@ pub enum Change {
         /// To be queued.
         letters: Vec<Letter>,
     },
+    /// An account was deleted: all messages to its user go.
+    Forget {
+        /// The user.
+        user_id: UserId,
+    },
     /// Nothing, for instance because the user is gone. It is only remembered that the message came.
     Nothing,
 }

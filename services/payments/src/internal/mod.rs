@@ -3,13 +3,20 @@
 use async_trait::async_trait;
 use axum::{Json, body::Body, extract::State};
 use common::{
-    extract::CallingService,
+    extract::{CallingService, asked},
     outbox::Receipt,
-    problem::ApiError,
+    problem::{self, ApiError},
     subscriber::{self, Incoming, Subscriber},
+    wire::{ExportPage, ExportQuestion},
 };
+use runtime::export;
 
-use crate::{app::App, domain::fact::Fact};
+use crate::{
+    app::App,
+    domain::fact::Fact,
+    store::{PaymentFilter, PaymentsOf},
+    views::PaymentView,
+};
 
 #[async_trait]
 impl Subscriber for App {
@@ -31,4 +38,25 @@ pub async fn messages(
     body: Body,
 ) -> Result<Json<Vec<Receipt>>, ApiError> {
     subscriber::receive(&app, body).await
+}
+
+/// `POST /internal/export`: what is held of a user.
+///
+/// # Errors
+/// 404 for a section that there is not, and storage errors.
+pub async fn export(
+    _: CallingService,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<ExportPage>, ApiError> {
+    let question: ExportQuestion = asked(body).await?;
+    Ok(Json(match question.section.as_str() {
+        "payments" => {
+            let (of, page) = (PaymentsOf::Payer(question.user_id), export::page(&question));
+            let (found, next) = app.store.statements(of, PaymentFilter::default(), page).await?;
+            export::answer(found.iter().map(PaymentView::from), next)
+        }
+        export::ACTIVITY => export::activity(&*app.store.audit(), &question).await?,
+        _ => return Err(problem::no_such_section()),
+    }))
 }

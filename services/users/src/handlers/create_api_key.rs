@@ -100,11 +100,14 @@ fn session_ended() -> ApiError {
     extract::refused(common::auth::TokenError::Ended)
 }
 
-fn past() -> ApiError {
-    ApiError::invalid_field("expires_at", "must lie in the future")
+fn expired_already() -> ApiError {
+    ApiError::conflict(
+        "expired_already",
+        "`expires_at` lies in the past; the key would be good for nothing.",
+    )
 }
 
-common::problems!(Problems: too_many(), past());
+common::problems!(Problems: too_many(), expired_already());
 
 /// Makes a key with which a machine calls in your name, within its scopes, until it expires or is deleted. Signing out does
 /// not end it.
@@ -129,7 +132,7 @@ pub async fn create_api_key(
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
     if input.expires_at.is_some_and(|at| at <= now) {
-        return Err(past());
+        return Err(expired_already());
     }
     app.limits.api_key(caller.id).await?;
     let id = new_id();

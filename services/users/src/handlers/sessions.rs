@@ -47,7 +47,8 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    fn of(session: Session, caller: &Caller) -> Self {
+    /// Shows a session to its user.
+    pub fn of(session: Session, caller: &Caller) -> Self {
         Self {
             session_id: session.id,
             current: session.id == caller.session,

@@ -8,12 +8,15 @@ use test_kit::damage::{Bad, Damage, Damager};
 
 mod api_keys;
 mod audit;
+mod deletion;
 mod identities;
 mod mailed_tokens;
 mod second_factors;
 mod sessions;
 
-pub use self::{api_keys::*, audit::*, identities::*, mailed_tokens::*, second_factors::*, sessions::*};
+pub use self::{
+    api_keys::*, audit::*, deletion::*, identities::*, mailed_tokens::*, second_factors::*, sessions::*,
+};
 
 use super::{InsertError, Store};
 use crate::domain::{Account, Details, Email, Locale, PasswordHash, Phone, User};
@@ -51,6 +54,7 @@ macro_rules! store_contract {
             only_who_is_signed_in_makes_api_keys,
             api_keys_of_whoever_had_the_account_before_go,
             audit_entries_are_found_by_user_and_time,
+            an_account_is_deleted_with_all_that_belongs_to_it,
             an_identity_has_one_account,
             a_link_needs_the_account_as_it_was_proved,
             an_address_that_nobody_had_proved_goes_to_who_proves_it,

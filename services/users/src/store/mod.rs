@@ -252,6 +252,18 @@ pub trait Store: Send + Sync {
     /// Removes a second factor and its recovery codes; `false` when there was none.
     async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError>;
 
+    /// Deletes an account with all that belongs to it, if it still is as it was when its user was asked to prove it; what is to be
+    /// published of it is stored with that. Gives the sessions and API keys that have ended; `None`: it has changed.
+    async fn delete_account(
+        &self,
+        proved: Proved,
+        messages: Vec<NewMessage>,
+        at: Timestamp,
+    ) -> Result<Option<Vec<EndedSession>>, StoreError>;
+
+    /// The identities that an account is linked with, and since when, the earliest first.
+    async fn identities(&self, user: UserId) -> Result<Vec<(Identity, Timestamp)>, StoreError>;
+
     /// Adds an API key, if this session of its user has not been ended.
     async fn add_api_key(&self, key: StoredKey, session: Uuid) -> Result<KeyAdded, StoreError>;
 

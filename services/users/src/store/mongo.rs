@@ -11,7 +11,7 @@ use common::{
     clock::{Timestamp, from_millis},
     http::{Cursor, Page},
     ids::UserId,
-    outbox::OutboxStore,
+    outbox::{NewMessage, OutboxStore},
     services::Service,
     store::StoreError,
     wire::{ApiKeyCard, EndedSession, UserCard},
@@ -28,6 +28,7 @@ use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use uuid::Uuid;
 
 mod api_keys;
+mod deletion;
 mod identities;
 mod mailed_tokens;
 
@@ -476,6 +477,23 @@ impl Store for MongoStore {
     async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError> {
         let this = doc! {"_id": uuid(user)};
         Ok(self.db.read().delete(SECOND_FACTORS, this).await? == 1)
+    }
+
+    async fn delete_account(
+        &self,
+        proved: Proved,
+        messages: Vec<NewMessage>,
+        at: Timestamp,
+    ) -> Result<Option<Vec<EndedSession>>, StoreError> {
+        self.tidy(at).await?;
+        self.publishing((proved, messages, at), |tx, (proved, messages, at)| {
+            deletion::delete(tx, proved, messages, *at).boxed()
+        })
+        .await
+    }
+
+    async fn identities(&self, user: UserId) -> Result<Vec<(Identity, Timestamp)>, StoreError> {
+        identities::of(&mut self.db.read(), user).await
     }
 
     async fn add_api_key(&self, key: StoredKey, session: Uuid) -> Result<KeyAdded, StoreError> {

@@ -11,7 +11,7 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     ids::UserId,
-    outbox::OutboxStore,
+    outbox::{NewMessage, OutboxStore},
     services::Service,
     store::StoreError,
     wire::{ApiKeyCard, EndedSession, UserCard},
@@ -27,6 +27,7 @@ use sqlite_store::{Row, params};
 use uuid::Uuid;
 
 mod api_keys;
+mod deletion;
 mod identities;
 mod mailed_tokens;
 
@@ -475,6 +476,20 @@ impl Store for SqliteStore {
                 Ok(removed == 1)
             })
             .await
+    }
+
+    async fn delete_account(
+        &self,
+        proved: Proved,
+        messages: Vec<NewMessage>,
+        at: Timestamp,
+    ) -> Result<Option<Vec<EndedSession>>, StoreError> {
+        self.publishing(move |db| deletion::delete(db, &proved, &messages, at))
+            .await
+    }
+
+    async fn identities(&self, user: UserId) -> Result<Vec<(Identity, Timestamp)>, StoreError> {
+        self.db.read(move |db| identities::of(db, user)).await
     }
 
     async fn add_api_key(&self, key: StoredKey, session: Uuid) -> Result<KeyAdded, StoreError> {

@@ -96,7 +96,7 @@ async fn addresses_and_methods_that_there_are_not() {
         .post("/api/users/me", &json!({}))
         .await
         .fails(405, "method_not_allowed");
-    assert_eq!(answer.headers[header::ALLOW], "GET, HEAD, PATCH, OPTIONS");
+    assert_eq!(answer.headers[header::ALLOW], "GET, HEAD, PATCH, DELETE, OPTIONS");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod change_password;
+mod deletion;
 mod failures;
 mod google;
 mod login;
@@ -10,6 +11,7 @@ mod lookup;
 mod mailed;
 mod me;
 mod operations;
+mod others;
 mod provider;
 mod refresh;
 mod register;
@@ -31,10 +33,11 @@ use common::{
     http::{InternalClient, Pipeline, Upstream},
     settings::Settings,
 };
-use runtime::{guard::Guard, process::Context, relay::OutboxGauge};
+use runtime::{guard::Guard, peers::Peers, process::Context, relay::OutboxGauge};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::others::Others;
 use crate::{
     assemble,
     hashing::{Bounds, Hashing},
@@ -52,6 +55,8 @@ const PASSWORD: &str = "correct horse battery staple";
 struct Service {
     pipeline: Pipeline,
     context: Context,
+    others: Others,
+    store: Arc<dyn Store>,
     _dir: TempDir,
 }
 
@@ -136,7 +141,7 @@ fn context(settings: &[(&str, &str)]) -> (Context, TempDir) {
 }
 
 /// The service without its relay: what it publishes stays in the outbox.
-fn assembled(context: &Context, store: &Arc<dyn Store>, hashing: Hashing) -> Pipeline {
+fn assembled(context: &Context, store: &Arc<dyn Store>, peers: &Peers, hashing: Hashing) -> Pipeline {
     let outbox = OutboxGauge {
         store: store.outbox(),
         clock: context.clock.clone(),
@@ -149,6 +154,7 @@ fn assembled(context: &Context, store: &Arc<dyn Store>, hashing: Hashing) -> Pip
     let pipeline = assemble(
         context,
         store.clone(),
+        peers,
         hashing,
         Guard::new(auth, me, recorder, context.settings.rate_limits),
         outbox,
@@ -191,11 +197,14 @@ impl Service {
             sqlite_store::open(&context.settings, "users", MIGRATIONS).unwrap(),
         ));
         let hashing = Hashing::start(bounds).unwrap();
-        let pipeline = assembled(&context, &store, hashing.clone());
+        let others = Others::default();
+        let pipeline = assembled(&context, &store, &others.peers(), hashing.clone());
         (
             Self {
                 pipeline,
                 context,
+                others,
+                store: store.clone(),
                 _dir: dir,
             },
             hashing,

@@ -76,6 +76,8 @@ async fn the_document_tells_every_endpoint_and_failure() {
             "404",
             "session_not_found",
         ),
+        ("/api/users/me", "delete", "deleteMe", "409", "events_open"),
+        ("/api/users/me/export", "get", "exportMe", "401", "account_gone"),
         (
             "/api/users/api_keys",
             "post",

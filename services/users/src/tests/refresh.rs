@@ -194,7 +194,12 @@ async fn a_restart_changes_nothing() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::new(
         sqlite_store::open(&context.settings, "users", MIGRATIONS).unwrap(),
     ));
-    let again = assembled(context, &store, Hashing::start(Bounds::default()).unwrap());
+    let again = assembled(
+        context,
+        &store,
+        &Others::default().peers(),
+        Hashing::start(Bounds::default()).unwrap(),
+    );
     let response = again.handle(post(PATH, &json!({"refresh_token": token}))).await;
     assert_eq!(response.status(), StatusCode::OK);
 }

@@ -28,6 +28,10 @@ pub(super) async fn one(
     match &message.fact {
         Fact::Captured(captured) => self::captured(tx, message.id, captured, now).await,
         Fact::Reversed(reversed) => self::reversed(tx, message.id, reversed, now).await,
+        Fact::AccountDeleted(_) => {
+            inbox::first_time(tx, message.id, now).await?;
+            Ok(Receipt::with_effect(message.id, "closed"))
+        }
     }
 }
 

@@ -40,6 +40,10 @@ fn one(db: &Connection, message: &Incoming<Fact>, now: Timestamp) -> Result<Rece
     match &message.fact {
         Fact::Captured(captured) => self::captured(db, message.id, captured, now),
         Fact::Reversed(reversed) => self::reversed(db, message.id, reversed, now),
+        Fact::AccountDeleted(_) => {
+            inbox::first_time(db, message.id, now)?;
+            Ok(Receipt::with_effect(message.id, "closed"))
+        }
     }
 }
 

@@ -206,3 +206,27 @@ pub async fn the_highest_version_wins(fresh: &Fresh) {
         person.registration
     );
 }
+
+pub async fn a_deleted_account_is_written_to_no_more(fresh: &Fresh) {
+    let facts = event(hours(48));
+    let (person, other) = (
+        attend(&fresh.store, &facts).await,
+        attend(&fresh.store, &facts).await,
+    );
+    // One that waits, one that a worker has, and one of the same batch.
+    let claimed = claim(&fresh.store, now(), 1).await;
+    assert_eq!(claimed.len(), 1);
+    let late = person.letter(&facts, Kind::Reminder24h, Channel::Email);
+    let forget = |user_id| Change::Forget { user_id };
+    let batch = [Change::Told { letters: vec![late] }, forget(person.user)];
+    take(&fresh.store, batch).await;
+    assert!(entries(&fresh.other, person.user).await.is_empty());
+    assert_eq!(entries(&fresh.store, other.user).await.len(), 1, "nobody else's");
+    take(&fresh.store, [forget(person.user)]).await;
+    let left = claim(&fresh.other, now() + hours(1), 10).await;
+    assert!(left.iter().all(|claim| claim.message.user_id == other.user));
+    // What came of the one under way is of nobody any more.
+    let noted = note(&fresh.store, vec![sent(&claimed[0])]).await;
+    let was_of_other = claimed[0].message.user_id == other.user;
+    assert_eq!(noted, usize::from(was_of_other));
+}

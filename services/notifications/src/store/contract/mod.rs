@@ -36,6 +36,7 @@ macro_rules! store_contract {
     ($make:path) => {
         $crate::store_contract!($make;
             a_message_has_its_effect_once, an_id_counts_once_whatever_comes_with_it,
+            a_deleted_account_is_written_to_no_more,
             letters_are_not_queued_twice, registering_again_is_told_again,
             reminders_are_planned_and_found_in_order, no_reminder_after_its_time, an_end_drops_reminders,
             a_late_confirmation_does_not_bring_back_an_end, the_highest_version_wins,

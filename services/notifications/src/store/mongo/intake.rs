@@ -109,6 +109,11 @@ impl<'a> Writing<'a> {
                 self.letters.extend(letters.iter().map(|letter| (letter, None)));
                 Ok(())
             }
+            Change::Forget { user_id } => {
+                self.letters.retain(|(letter, _)| letter.user_id != *user_id);
+                tx.delete(MESSAGES, doc! {"user_id": uuid(*user_id)}).await?;
+                Ok(())
+            }
             Change::Nothing => Ok(()),
         }
     }

@@ -65,6 +65,11 @@ fn apply(db: &Connection, newest: &mut Newest, change: &Change, now: Timestamp) 
         } => ended(db, newest, *registration_id, *user_id, facts, letters, now),
         Change::EventChanged(facts) => newest.learn(db, facts, now).map(drop),
         Change::Told { letters } => queue(db, letters, None, now),
+        Change::Forget { user_id } => {
+            db.prepare_cached("DELETE FROM messages WHERE user_id = ?1")?
+                .execute([*user_id])?;
+            Ok(())
+        }
         Change::Nothing => Ok(()),
     }
 }

@@ -48,6 +48,22 @@ pub(super) async fn user_of(tx: &mut Tx, identity: &Identity) -> Result<Option<U
     found.as_ref().map(user).transpose()
 }
 
+/// Those that a user is linked with, the earliest first.
+pub(super) async fn of(tx: &mut Tx, user: UserId) -> Result<Vec<(Identity, Timestamp)>, StoreError> {
+    let order = doc! {"linked_at": 1, "_id": 1};
+    let found = tx
+        .find(IDENTITIES, doc! {"user_id": uuid(user)}, order, usize::MAX)
+        .await?;
+    let read = |found: &Document| {
+        let identity = Identity {
+            issuer: found.text("issuer")?,
+            subject: found.text("subject")?,
+        };
+        Ok((identity, found.time("linked_at")?))
+    };
+    found.iter().map(read).collect()
+}
+
 /// Links an identity within a transaction; `false` when it is linked already.
 pub(super) async fn add(
     tx: &mut Tx,

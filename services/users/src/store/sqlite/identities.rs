@@ -2,7 +2,7 @@
 
 use common::{
     auth::Role,
-    clock::Timestamp,
+    clock::{Timestamp, from_millis},
     ids::{UserId, new_id},
     store::StoreError,
     wire::EndedSession,
@@ -38,6 +38,20 @@ pub fn user_of(db: &Connection, identity: &Identity) -> Result<Option<User>, Sto
     Ok(db
         .prepare_cached(&sql)?
         .find(params![identity.issuer, identity.subject], user)?)
+}
+
+/// Those that a user is linked with, the earliest first.
+pub fn of(db: &Connection, user: UserId) -> Result<Vec<(Identity, Timestamp)>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT issuer, subject, linked_at FROM identities WHERE user_id = ?1 ORDER BY linked_at, id",
+    )?;
+    Ok(select.all([user], |row| {
+        let identity = Identity {
+            issuer: row.get(0)?,
+            subject: row.get(1)?,
+        };
+        Ok((identity, from_millis(row.get(2)?)))
+    })?)
 }
 
 /// Links an identity within a transaction; `false` when it is linked already.

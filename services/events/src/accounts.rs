@@ -1,0 +1,92 @@
+//! What of a user's account is the events service's: what is open, and what ends when the account is deleted.
+
+use axum::http::StatusCode;
+use common::{
+    clock::Timestamp,
+    http::Page,
+    idempotency::{Answer, Keyed},
+    ids::UserId,
+    store::StoreError,
+};
+
+use crate::{
+    app::App,
+    domain::event::Event,
+    store::{CancelError, ChangeError, StatusFilter},
+};
+
+/// Rows that are looked at together.
+const AT_ONCE: usize = 100;
+
+/// The events of an organizer that people can still come to.
+///
+/// # Errors
+/// A storage error.
+pub async fn open_events(app: &App, organizer: UserId, now: Timestamp) -> Result<Vec<Event>, StoreError> {
+    let (mut open, mut page) = (Vec::new(), first());
+    loop {
+        let found = app.store.organizer_events(organizer, page).await?;
+        open.extend(found.events.into_iter().filter(|event| event.is_to_come(now)));
+        match found.next {
+            None => return Ok(open),
+            next => page.after = next,
+        }
+    }
+}
+
+/// Ends what a deleted account has: its registrations for events to come, with refunds, and events that it made in the moment
+/// before. Each is a commit of its own, and done a second time it changes nothing, so that a message that comes again
+/// goes on where the first one was interrupted.
+///
+/// # Errors
+/// A storage error.
+pub async fn close(app: &App, user: UserId) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    for event in open_events(app, user, now).await? {
+        match app.store.cancel_event(event.id, user, now, unkeyed()).await {
+            Ok(_) => {
+                tracing::info!(event_id = %event.id, user_id = %user, "event cancelled with its organizer's account")
+            }
+            Err(ChangeError::Store(error)) => return Err(error),
+            // Cancelled already.
+            Err(_) => {}
+        }
+    }
+    let mut page = first();
+    loop {
+        let (found, next) = app
+            .store
+            .registrations(user, StatusFilter::Live, page, now)
+            .await?;
+        for registered in found {
+            let id = registered.registration.id;
+            match app.store.cancel_registration(id, user, now, unkeyed()).await {
+                Ok(_) => {
+                    tracing::info!(registration_id = %id, user_id = %user, "registration ended with its account")
+                }
+                Err(CancelError::Store(error)) => return Err(error),
+                // It has ended meanwhile, or its event has begun: then it is a record of the past.
+                Err(_) => {}
+            }
+        }
+        match next {
+            None => return Ok(()),
+            next => page.after = next,
+        }
+    }
+}
+
+fn first() -> Page {
+    Page {
+        limit: AT_ONCE,
+        after: None,
+    }
+}
+
+/// Nobody asks again under a key.
+fn unkeyed<T>() -> Keyed<T> {
+    Keyed {
+        key: None,
+        answer: |_| Answer::json(StatusCode::OK, &()),
+    }
+}

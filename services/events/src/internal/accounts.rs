@@ -1,0 +1,59 @@
+//! What the users service asks about an account: its open events, and all that is held of it.
+
+use axum::{Json, body::Body, extract::State};
+use common::{
+    extract::{CallingService, asked},
+    problem::{self, ApiError},
+    wire::{AskOpenEvents, ExportPage, ExportQuestion, OpenEvents},
+};
+use runtime::export;
+
+use crate::{
+    accounts,
+    app::App,
+    store::StatusFilter,
+    views::{EventView, RegistrationView},
+};
+
+/// Handles `POST /internal/events/open`.
+///
+/// # Errors
+/// A storage error.
+pub async fn open(
+    _: CallingService,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<OpenEvents>, ApiError> {
+    let question: AskOpenEvents = asked(body).await?;
+    let open = accounts::open_events(&app, question.user_id, app.clock.now()).await?;
+    Ok(Json(OpenEvents { open: open.len() }))
+}
+
+/// Handles `POST /internal/export`.
+///
+/// # Errors
+/// 404 for a section that there is not, and storage errors.
+pub async fn export(
+    _: CallingService,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<ExportPage>, ApiError> {
+    let question: ExportQuestion = asked(body).await?;
+    let (user, page) = (question.user_id, export::page(&question));
+    Ok(Json(match question.section.as_str() {
+        "events" => {
+            let found = app.store.organizer_events(user, page).await?;
+            export::answer(found.events.iter().map(EventView::from), found.next)
+        }
+        "registrations" => {
+            let now = app.clock.now();
+            let (found, next) = app
+                .store
+                .registrations(user, StatusFilter::All, page, now)
+                .await?;
+            export::answer(found.iter().map(RegistrationView::from), next)
+        }
+        export::ACTIVITY => export::activity(&*app.store.audit(), &question).await?,
+        _ => return Err(problem::no_such_section()),
+    }))
+}

@@ -1,0 +1,38 @@
+//! `POST /internal/export`: what is held of a user.
+
+use axum::{Json, body::Body, extract::State};
+use common::{
+    extract::{CallingService, asked},
+    http::Cursor,
+    problem::{self, ApiError},
+    wire::{ExportPage, ExportQuestion},
+};
+use runtime::export;
+
+use crate::{app::App, handlers::my_notifications::Notification};
+
+/// Handles the call.
+///
+/// # Errors
+/// 404 for a section that there is not, and storage errors.
+pub async fn export(
+    _: CallingService,
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<ExportPage>, ApiError> {
+    let question: ExportQuestion = asked(body).await?;
+    let store = &app.parts.store;
+    Ok(Json(match question.section.as_str() {
+        "notifications" => {
+            let page = export::page(&question);
+            let found = store.of_user(question.user_id, page).await?;
+            let (found, next) = page.cut(found, |entry| Cursor {
+                key: entry.created_at.timestamp_millis(),
+                id: entry.id.0,
+            });
+            export::answer(found.iter().map(Notification::from), next)
+        }
+        export::ACTIVITY => export::activity(&*store.audit(), &question).await?,
+        _ => return Err(problem::no_such_section()),
+    }))
+}
