@@ -26,12 +26,17 @@ use common::{
     wire::ApiKeyCard,
 };
 
-use shared_state::{Shared, ratelimit::RateLimit};
+use shared_state::{
+    Shared,
+    ratelimit::{self, RateLimit, too_many},
+};
 
 use crate::{api_keys::ApiKeys, audit::Recorder};
 
-/// Unknown API keys a minute from one network, before no more are looked up.
+/// Unknown API keys a minute from one address, before no more are looked up.
 const UNKNOWN_KEYS: u32 = 60;
+/// Reads of public lists and pages a minute from one address: a whole office that looks on, and no copy of everything.
+const BROWSED: u32 = 3000;
 
 /// Checks callers for one service. Cheap to clone.
 #[derive(Clone)]
@@ -40,29 +45,29 @@ pub struct Guard {
     keys: ApiKeys,
     recorder: Recorder,
     unknown_keys: RateLimit,
+    browsing: RateLimit,
 }
 
 impl Guard {
-    /// Checks tokens by `auth`, and API keys at the users service, if `limited` only so many unknown ones of a network.
+    /// Checks tokens by `auth`, and API keys at the users service, if `limited` only so many unknown ones of an address.
     /// `recorder` gets what belongs into the audit trail.
     pub fn new(auth: Auth, users: InternalClient, recorder: Recorder, limited: bool) -> Self {
         let keys = ApiKeys::new(users, auth.clock().clone());
-        // Counted by each process for itself: a look-up costs little, and many of nothing are somebody who tries.
-        let unknown_keys = if limited {
-            RateLimit::new(
-                &Shared::in_process(),
-                "unknown_keys",
-                UNKNOWN_KEYS,
-                Duration::from_secs(60),
-            )
-        } else {
-            RateLimit::off()
+        // Counted by each process for itself: what is counted costs less than a question to Redis.
+        let here = Shared::in_process();
+        let a_minute = |name, most| {
+            if limited {
+                RateLimit::new(&here, name, most, Duration::from_secs(60))
+            } else {
+                RateLimit::off()
+            }
         };
         Self {
             auth,
             keys,
             recorder,
-            unknown_keys,
+            unknown_keys: a_minute("unknown_keys", UNKNOWN_KEYS),
+            browsing: a_minute("browsing", BROWSED),
         }
     }
 
@@ -130,6 +135,18 @@ impl Guard {
 
     /// Notes on the request who calls, if that is somebody who may.
     async fn admit(&self, call: &Call, mut request: Request, source: &Source) -> Result<Request, ApiError> {
+        if call.browsed {
+            let taken = self
+                .browsing
+                .take(&ratelimit::source(source.address(&self.auth)))
+                .await;
+            taken.map_err(|wait| {
+                too_many(
+                    wait,
+                    "Too many requests from this address. Please try again later.",
+                )
+            })?;
+        }
         match call.audience {
             Audience::Anyone | Audience::Razorpay | Audience::Browsers | Audience::Developers => {}
             Audience::Services => {
@@ -161,12 +178,12 @@ impl Guard {
             return Ok(caller);
         }
         let key = ApiKey::read(token).ok_or_else(|| refused(TokenError::Invalid))?;
-        let network = audit::network(source.address(&self.auth));
-        let known = self.unknown_keys.peek(&network).await;
+        let from = ratelimit::source(source.address(&self.auth));
+        let known = self.unknown_keys.peek(&from).await;
         known.map_err(|wait| {
-            ApiError::too_many_requests(
-                wait.as_secs().saturating_add(1),
-                "Too many API keys from there that do not exist. Please try again later.",
+            too_many(
+                wait,
+                "Too many API keys from this address that do not exist. Please try again later.",
             )
         })?;
         let card = self.keys.find(&key).await.map_err(|error| {
@@ -174,7 +191,7 @@ impl Guard {
                 .because(error)
         })?;
         let Some(card) = card else {
-            self.unknown_keys.note(&network);
+            self.unknown_keys.note(&from);
             return Err(refused(TokenError::Invalid));
         };
         context::note_user(card.user_id);

@@ -1,10 +1,33 @@
 //! Rate limits, counted over all processes when they share Redis, and by each for itself when Redis is away.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
-use common::context::{Quota, note_quota};
+use common::{
+    context::{Quota, note_quota},
+    problem::ApiError,
+};
 
 use crate::{Limit, Shared};
+
+/// By what the calls from an address are counted: an IPv4 address, or a /64 of IPv6, which is what a single customer is given
+/// at least (RFC 6177), so that changing the address within it does not get around a limit.
+pub fn source(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+        v4 => v4.to_string(),
+    }
+}
+
+/// 429, to be tried again after `wait`.
+pub fn too_many(wait: Duration, detail: &'static str) -> ApiError {
+    ApiError::too_many_requests(wait.as_secs_f64().ceil() as u64, detail)
+}
 
 /// Lets `burst` through at once and then one every `period / burst`. Cheap to clone.
 #[derive(Clone)]

@@ -1,12 +1,12 @@
 //! How often one address may sign up, log in and refresh, and how often it may guess at one account.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use common::{ids::UserId, problem::ApiError};
-use shared_state::{Shared, ratelimit::RateLimit};
+use shared_state::{
+    Shared,
+    ratelimit::{RateLimit, source, too_many},
+};
 
 use crate::domain::Email;
 
@@ -93,7 +93,7 @@ impl Limits {
     /// # Errors
     /// 429.
     pub async fn register(&self, address: IpAddr) -> Result<(), ApiError> {
-        let taken = self.register.take(&network(address).to_string()).await;
+        let taken = self.register.take(&source(address)).await;
         taken.map_err(|wait| {
             too_many(
                 wait,
@@ -107,7 +107,7 @@ impl Limits {
     /// # Errors
     /// 429.
     pub async fn login(&self, address: IpAddr) -> Result<(), ApiError> {
-        let taken = self.login.take(&network(address).to_string()).await;
+        let taken = self.login.take(&source(address)).await;
         taken.map_err(|wait| too_many(wait, "Too many logins from this address. Please try again later."))
     }
 
@@ -116,7 +116,7 @@ impl Limits {
     /// # Errors
     /// 429.
     pub async fn refresh(&self, address: IpAddr) -> Result<(), ApiError> {
-        let taken = self.refresh.take(&network(address).to_string()).await;
+        let taken = self.refresh.take(&source(address)).await;
         taken.map_err(|wait| {
             too_many(
                 wait,
@@ -130,7 +130,7 @@ impl Limits {
     /// # Errors
     /// 429.
     pub async fn mailed_token(&self, address: IpAddr) -> Result<(), ApiError> {
-        let taken = self.mailed_tokens.take(&network(address).to_string()).await;
+        let taken = self.mailed_tokens.take(&source(address)).await;
         taken.map_err(|wait| too_many(wait, "Too many tries from this address. Please try again later."))
     }
 
@@ -186,7 +186,7 @@ impl Limits {
 
     /// Counts the letter of a sign-up; `false`: it is one too many from there, and none is sent.
     pub async fn sign_up_letter(&self, address: IpAddr) -> bool {
-        let key = network(address).to_string();
+        let key = source(address);
         self.sign_up_letters.take(&key).await.is_ok()
     }
 
@@ -211,7 +211,7 @@ impl Limits {
     pub fn guesses(&self, email: &Email, address: IpAddr) -> Guesses {
         Guesses {
             failures: self.failures.clone(),
-            key: format!("{} {}", network(address), email.as_str()),
+            key: format!("{} {}", source(address), email.as_str()),
         }
     }
 }
@@ -295,35 +295,12 @@ fn too_many_guesses(wait: Duration) -> ApiError {
     )
 }
 
-fn too_many(wait: Duration, detail: &'static str) -> ApiError {
-    ApiError::too_many_requests(wait.as_secs_f64().ceil() as u64, detail)
-}
-
-/// What one party holds: an IPv4 address, or a /64 of IPv6, which is what a single customer is given at least
-/// (RFC 6177), so that changing the address within it does not get around a limit.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn an_address_is_a_party() {
-        assert_eq!(network(ip("2001:db8:1:2:3::4")), network(ip("2001:db8:1:2::5")));
-        assert_ne!(network(ip("2001:db8:1:2::4")), network(ip("2001:db8:1:3::4")));
-        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 
     #[tokio::test]

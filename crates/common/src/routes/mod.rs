@@ -46,6 +46,8 @@ pub struct Call {
     pub of_owner: bool,
     /// With what scope an API key may call; `None`: no key may.
     pub scope: Option<Scope>,
+    /// Whether it is a public list or page, of which one address may read so many a minute.
+    pub browsed: bool,
     /// Whether it is written into the audit trail although it changes nothing by its method.
     pub audited: bool,
 }
@@ -83,8 +85,14 @@ impl Call {
             audience,
             of_owner: false,
             scope: None,
+            browsed: false,
             audited: false,
         }
+    }
+
+    const fn browsed(mut self) -> Self {
+        self.browsed = true;
+        self
     }
 
     const fn audited(mut self) -> Self {

@@ -144,3 +144,28 @@ async fn the_last_seat_goes_once() {
         assert_eq!(service.seats(&event).await, (2.into(), 0.into()));
     }
 }
+
+#[tokio::test]
+async fn an_address_browses_three_thousand_times_a_minute() {
+    let service = Service::start();
+    let organizer = service.organizer();
+    let event = service.event(&organizer, None, 0).await;
+    let browse = async |path: &str| service.send(Call::get(path).anybody()).await;
+    let first = browse("/api/events").await.is(200);
+    assert_eq!(first.headers["ratelimit-policy"], "\"browsing\";q=3000;w=60");
+    for _ in 1..3000 {
+        browse(&format!("/api/events/{event}")).await.is(200);
+    }
+    // A little later there is room for some again.
+    let mut refused = None;
+    for _ in 0..3000 {
+        let answer = browse("/api/events").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("one too many");
+    assert!(refused.headers.contains_key("retry-after"));
+    service.get(&organizer, "/api/organiser/events").await.is(200);
+}
