@@ -157,7 +157,10 @@ def main():
         try:
             wait("the start", ready)
             events = stories(client)
-            told = {"password": PASSWORD, "events": events, "users": client.ids, "answers": answers(client, events)}
+            key = {"name": "of that time", "scopes": ["events:read"]}
+            key = client.call("organizer", "POST", "/api/users/api_keys", key)["api_key"]
+            told = {"password": PASSWORD, "events": events, "users": client.ids, "api_key": key,
+                    "answers": answers(client, events)}
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=20)

@@ -22,8 +22,8 @@ use crate::{
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(400);
 /// Entries in one listing.
 pub const AT_ONCE: usize = 1000;
-/// What nobody in particular was refused is written down after this time, as one entry however often it happened: who
-/// knocks at every door should not fill the disk.
+/// Refusals, and reads by an API key, that repeat within this time are one entry: who knocks at every door should not fill the
+/// disk.
 pub const KNOCKING: Duration = Duration::from_secs(10);
 
 /// One entry.
@@ -57,11 +57,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// By what refusals of nobody in particular are one entry; `None`: it is none.
+    /// By what it is one entry with others: refusals, and reads; `None`: it stands alone.
     pub fn knock(&self) -> Option<Knock> {
-        let is_knock = self.user.is_none() && self.status >= 400;
+        let is_knock =
+            self.status >= 400 || self.action.starts_with("GET ") || self.action.starts_with("HEAD ");
         is_knock.then(|| Knock {
+            by: (self.user, self.session, self.api_key),
             action: self.action.clone(),
+            subject: self.subject.clone(),
             network: self.network.clone(),
             status: self.status,
             code: self.code.clone(),
@@ -69,10 +72,12 @@ impl Entry {
     }
 }
 
-/// A refusal of nobody in particular.
+/// By what entries are one.
 #[derive(PartialEq, Eq, Hash, Debug)]
 pub struct Knock {
+    by: (Option<UserId>, Option<Uuid>, Option<Uuid>),
     action: String,
+    subject: Option<String>,
     network: String,
     status: u16,
     code: Option<String>,
@@ -87,6 +92,8 @@ pub struct Wanted {
     pub since: Option<Timestamp>,
     /// Beyond the one of this time and id.
     pub after: Option<(Timestamp, Uuid)>,
+    /// The newest first, instead of the oldest.
+    pub newest_first: bool,
 }
 
 /// Where a service keeps its entries.
@@ -95,7 +102,7 @@ pub trait AuditStore: Send + Sync {
     /// Adds entries.
     async fn append(&self, entries: Vec<Entry>) -> Result<(), StoreError>;
 
-    /// The entries that are wanted, the oldest first: up to [`AT_ONCE`].
+    /// The entries that are wanted, in their order: up to [`AT_ONCE`].
     async fn entries(&self, wanted: Wanted) -> Result<Vec<Entry>, StoreError>;
 
     /// Drops up to `limit` entries from before then; gives how many.
@@ -121,13 +128,18 @@ pub fn is_audited(
         // Webhooks that were taken in have a table of their own.
         ..400 => by_key || (changes && call.audience != Audience::Razorpay),
         // Anybody's client comes without a token, or with an old one, and then signs in.
-        401 => !matches!(code, Some("missing_token" | "token_expired")),
+        401 => by_key || !matches!(code, Some("missing_token" | "token_expired")),
         400 => call.audience == Audience::Razorpay,
         403 | 409 | 429 => true,
         404 => call.of_owner && code != Some("route_not_found"),
-        402 | 500.. => changes,
+        402 | 499.. => changes || by_key,
         _ => false,
     }
+}
+
+/// The status of a call that nobody waited for, as proxies write it.
+pub fn cut_off() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT)
 }
 
 /// The network of an address: enough to tell places apart, and less than an address.

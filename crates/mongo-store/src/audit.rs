@@ -111,13 +111,26 @@ impl AuditStore for MongoAudit {
     async fn entries(&self, wanted: Wanted) -> Result<Vec<Entry>, StoreError> {
         let mut filter = doc! {};
         filter.put("user_id", wanted.user.map(uuid));
-        let from = wanted.since.max(wanted.after.map(|(at, _)| at));
-        filter.put("at", from.map(|at| doc! {"$gte": date(at)}));
+        let (reach, beyond, order) = match wanted.newest_first {
+            true => ("$lte", "$lt", -1),
+            false => ("$gte", "$gt", 1),
+        };
+        let mut times = doc! {};
+        times.put("$gte", wanted.since.map(date));
         if let Some((at, id)) = wanted.after {
-            let beyond = vec![doc! {"at": {"$gt": date(at)}}, doc! {"_id": {"$gt": uuid(id)}}];
+            let from = if wanted.newest_first {
+                at
+            } else {
+                wanted.since.map_or(at, |since| since.max(at))
+            };
+            times.insert(reach, date(from));
+            let beyond = vec![doc! {"at": {beyond: date(at)}}, doc! {"_id": {beyond: uuid(id)}}];
             filter.insert("$or", beyond);
         }
-        let order = doc! {"at": 1, "_id": 1};
+        if !times.is_empty() {
+            filter.insert("at", times);
+        }
+        let order = doc! {"at": order, "_id": order};
         let found = self.0.read().find(NAME, filter, order, AT_ONCE).await?;
         Ok(sift(&found, entry)?.left_out("audit"))
     }

@@ -45,6 +45,7 @@ pub const DEAD_LETTERS: Collection = Collection {
     check: None,
     indexes: &[
         Index::on(&[("message_id", 1)]),
+        Index::on(&[("subject", 1)]),
         Index::on(&[("time", 1), ("_id", 1)]),
     ],
 };

@@ -2,7 +2,7 @@
 //! for them. What was noted in the last moment before a kill -9 is in the log alone.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry as Slot},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use common::{
     audit::{AuditStore, Entry, KEPT_FOR, KNOCKING, Knock},
     clock::Clock,
+    ids::new_id,
     metrics::Gauge,
 };
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 const PACE: Duration = Duration::from_millis(200);
 /// Entries that may wait to be written; beyond that they are dropped, and counted.
 const MOST_WAITING: usize = 20_000;
+/// Refusals of nobody in particular that are told apart by network.
+const MOST_KNOCKING: usize = 5_000;
 /// How often old entries are dropped, and how many at a time.
 const TIDY: Duration = Duration::from_secs(600);
 const TIDIED: usize = 5_000;
@@ -46,12 +49,6 @@ struct Waiting {
     knocking: HashMap<Knock, (Entry, Instant)>,
 }
 
-impl Waiting {
-    fn is_full(&self) -> bool {
-        self.entries.len() + self.knocking.len() >= MOST_WAITING
-    }
-}
-
 /// A request that may be noted when it is answered. While there is one the recorder goes on.
 pub struct InFlight(Arc<Inner>);
 
@@ -70,16 +67,37 @@ impl Recorder {
 
     /// Takes an entry.
     pub fn note(&self, entry: Entry) {
-        let mut waiting = self.0.waiting.lock();
-        let knock = entry.knock();
-        if let Some((like, _)) = knock.as_ref().and_then(|knock| waiting.knocking.get_mut(knock)) {
-            like.times = like.times.saturating_add(1);
-        } else if waiting.is_full() {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
-        } else if let Some(knock) = knock {
-            waiting.knocking.insert(knock, (entry, Instant::now()));
-        } else {
+        let waiting = &mut *self.0.waiting.lock();
+        let mut entry = entry;
+        if waiting.knocking.len() >= MOST_KNOCKING && entry.user.is_none() {
+            // From everywhere at once: where from is no news any more.
+            "elsewhere".clone_into(&mut entry.network);
+        }
+        if let Some(knock) = entry.knock() {
+            match waiting.knocking.entry(knock) {
+                Slot::Occupied(mut like) => {
+                    let (like, _) = like.get_mut();
+                    like.times = like.times.saturating_add(1);
+                    return;
+                }
+                Slot::Vacant(free) => {
+                    // The first of somebody known is written at once; the repeats follow as one.
+                    let repeats = Entry {
+                        id: new_id(),
+                        times: u32::from(entry.user.is_none()),
+                        ..entry.clone()
+                    };
+                    free.insert((repeats, Instant::now()));
+                    if entry.user.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+        if waiting.entries.len() < MOST_WAITING {
             waiting.entries.push(entry);
+        } else {
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -90,14 +108,15 @@ impl Recorder {
         let knocked = waiting
             .knocking
             .extract_if(|_, (_, noted)| all || noted.elapsed() >= KNOCKING);
-        due.extend(knocked.map(|(_, (entry, _))| entry));
+        let repeated = |entry: &Entry| entry.times > 0;
+        due.extend(knocked.map(|(_, (entry, _))| entry).filter(repeated));
         due
     }
 
     /// Puts back what could not be written.
     fn put_back(&self, entries: Vec<Entry>) {
         let mut waiting = self.0.waiting.lock();
-        let room = MOST_WAITING.saturating_sub(waiting.entries.len() + waiting.knocking.len());
+        let room = MOST_WAITING.saturating_sub(waiting.entries.len());
         let lost = entries.len().saturating_sub(room);
         self.0.dropped.fetch_add(lost as u64, Ordering::Relaxed);
         waiting.entries.extend(entries.into_iter().take(room));
@@ -112,7 +131,7 @@ impl Recorder {
                 () = tokio::time::sleep(PACE) => {}
             }
             let is_last = stop.is_cancelled() && self.0.in_flight.load(Ordering::Acquire) == 0;
-            let due = self.due(is_last);
+            let due = self.due(stop.is_cancelled());
             if !due.is_empty() {
                 let written = store.append(due.clone()).await;
                 match &written {
@@ -121,6 +140,9 @@ impl Recorder {
                         failures += 1;
                         if failures.is_power_of_two() {
                             tracing::error!(%error, failures, "the audit trail cannot be written; entries wait in memory");
+                        }
+                        if is_last {
+                            tracing::error!(%error, entries = due.len(), "entries of the audit trail are lost at the stop");
                         }
                         self.put_back(due);
                     }
@@ -137,8 +159,13 @@ impl Recorder {
             }
             if tidied.is_none_or(|at| at.elapsed() > TIDY) {
                 tidied = Some(Instant::now());
-                if let Err(error) = store.drop_before(clock.now() - KEPT_FOR, TIDIED).await {
-                    tracing::debug!(%error, "old entries of the audit trail could not be dropped");
+                match store.drop_before(clock.now() - KEPT_FOR, TIDIED).await {
+                    // There are more: in the next round.
+                    Ok(TIDIED) => tidied = None,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "old entries of the audit trail could not be dropped");
+                    }
                 }
             }
         }
@@ -190,32 +217,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn knocking_is_one_entry_for_a_while() {
+    async fn what_repeats_is_one_entry_for_a_while() {
         let recorder = Recorder::default();
+        let times = |all| {
+            let mut times: Vec<u32> = recorder.due(all).iter().map(|entry| entry.times).collect();
+            times.sort_unstable();
+            times
+        };
+        let user = Some(UserId::new());
         for _ in 0..5 {
             recorder.note(entry(None, 401, "192.0.2.0/24"));
+            recorder.note(entry(user, 401, "192.0.2.0/24"));
         }
         recorder.note(entry(None, 401, "198.51.100.0/24"));
-        for _ in 0..2 {
-            recorder.note(entry(Some(UserId::new()), 401, "192.0.2.0/24"));
+        recorder.note(entry(user, 200, "192.0.2.0/24"));
+        recorder.note(entry(user, 200, "192.0.2.0/24"));
+        // A change stands for itself, and so does the first refusal of somebody.
+        assert_eq!(times(false), [1, 1, 1]);
+        recorder.note(entry(None, 401, "192.0.2.0/24"));
+        let past = || {
+            let mut waiting = recorder.0.waiting.lock();
+            waiting
+                .knocking
+                .values_mut()
+                .for_each(|(_, noted)| *noted -= KNOCKING);
+        };
+        past();
+        assert_eq!(times(false), [1, 4, 6]);
+        recorder.note(entry(user, 401, "192.0.2.0/24"));
+        assert_eq!(times(false), [1]);
+        past();
+        assert_eq!(times(false), [0; 0], "it was not repeated");
+        recorder.note(entry(None, 401, "192.0.2.0/24"));
+        assert_eq!(times(true), [1], "at the end all are written");
+        // Knocking from everywhere has a bound.
+        for n in 0..MOST_KNOCKING + 10 {
+            recorder.note(entry(None, 401, &format!("{n}")));
         }
-        let users = recorder.due(false);
-        assert!(users.len() == 2 && users.iter().all(|entry| entry.user.is_some()));
-        recorder.note(entry(None, 401, "192.0.2.0/24"));
-        recorder
-            .0
-            .waiting
-            .lock()
-            .knocking
-            .values_mut()
-            .for_each(|(_, noted)| {
-                *noted -= KNOCKING;
-            });
-        let mut times: Vec<u32> = recorder.due(false).iter().map(|entry| entry.times).collect();
-        times.sort_unstable();
-        assert_eq!(times, [1, 6]);
-        recorder.note(entry(None, 401, "192.0.2.0/24"));
-        assert_eq!(recorder.due(true).len(), 1, "at the end all are written");
+        let last = times(true);
+        assert_eq!((last.len(), last.last()), (MOST_KNOCKING + 1, Some(&10)));
     }
 
     #[tokio::test]

@@ -102,7 +102,7 @@ pub async fn show(
     let wanted = Wanted {
         user,
         since,
-        after: None,
+        ..Wanted::default()
     };
     let mut trails: Vec<Trail> = trails
         .into_iter()

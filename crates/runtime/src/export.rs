@@ -5,6 +5,7 @@ use common::{
     clock::from_millis,
     http::{Cursor, Page},
     store::StoreError,
+    time::utc,
     wire::{ExportPage, ExportQuestion},
 };
 use serde::Serialize;
@@ -36,7 +37,7 @@ pub fn answer<T: Serialize>(items: impl IntoIterator<Item = T>, next: Option<Cur
     }
 }
 
-/// A page of what the audit trail says of the user.
+/// A page of what the audit trail says of the user, the newest first.
 ///
 /// # Errors
 /// A storage error.
@@ -47,11 +48,16 @@ pub async fn activity(trail: &dyn AuditStore, question: &ExportQuestion) -> Resu
             user: Some(question.user_id),
             since: None,
             after: after.map(|after| (from_millis(after.key), after.id)),
+            newest_first: true,
         })
         .await?;
     let next = found.last().map(|last| Cursor {
         key: last.at.timestamp_millis(),
         id: last.id,
     });
-    Ok(answer(found, next))
+    let mut page = answer(found.iter(), next);
+    for (item, entry) in page.items.iter_mut().zip(&found) {
+        item["at"] = utc(entry.at).into();
+    }
+    Ok(page)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,7 +15,7 @@ use common::{
     audit::{self, Entry},
     auth::{Auth, Role, TokenError},
     clock::Timestamp,
-    context::{self, Credential, Noted},
+    context::{self, Credential, Current, Noted},
     extract::{
         Caller, CallingService, Source, bearer, missing_token, organizer_only, refused, scope_missing,
     },
@@ -31,7 +31,10 @@ use shared_state::{
     ratelimit::{self, RateLimit, too_many},
 };
 
-use crate::{api_keys::ApiKeys, audit::Recorder};
+use crate::{
+    api_keys::ApiKeys,
+    audit::{InFlight, Recorder},
+};
 
 /// Unknown API keys a minute from one address, before no more are looked up.
 const UNKNOWN_KEYS: u32 = 60;
@@ -94,42 +97,24 @@ impl Guard {
     }
 
     /// Answers a request, and writes down what came of it where that belongs into the audit trail.
-    async fn watched(&self, call: &Call, route: &str, request: Request, next: Next) -> Response {
-        let _in_flight = self.recorder.begin();
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let source = Source::of(request.headers(), request.extensions());
-        let response = match self.admit(call, request, &source).await {
+    async fn watched(&self, call: &'static Call, route: &str, request: Request, next: Next) -> Response {
+        let mut watched = Watched {
+            guard: self.clone(),
+            call,
+            action: format!("{} {route}", request.method()),
+            method: request.method().clone(),
+            subject: audit::subject(route, request.uri().path()),
+            source: Source::of(request.headers(), request.extensions()),
+            current: Current::get(),
+            is_answered: false,
+            _in_flight: self.recorder.begin(),
+        };
+        let response = match self.admit(call, request, &watched.source).await {
             Ok(request) => next.run(request).await,
             Err(refusal) => refusal.into_response(),
         };
-        let Noted {
-            user,
-            credential,
-            subject,
-        } = context::noted();
-        let (session, api_key) = match credential {
-            Some(Credential::Session(id)) => (Some(id), None),
-            Some(Credential::ApiKey(id)) => (None, Some(id)),
-            None => (None, None),
-        };
-        let status = response.status();
         let code = response.extensions().get::<ApiError>().map(ApiError::code);
-        if audit::is_audited(call, &method, api_key.is_some(), status, code) {
-            self.recorder.note(Entry {
-                id: new_id(),
-                at: self.auth.clock().now(),
-                user,
-                session,
-                api_key,
-                action: format!("{method} {route}"),
-                subject: subject.or_else(|| audit::subject(route, uri.path())),
-                network: audit::network(source.address(&self.auth)),
-                status: status.as_u16(),
-                code: code.map(str::to_owned),
-                request_id: context::request_id_text().unwrap_or_default(),
-                times: 1,
-            });
-        }
+        watched.answered(response.status(), code);
         response
     }
 
@@ -203,6 +188,62 @@ impl Guard {
     }
 }
 
+/// A call that is being answered. One that is dropped, because the client has gone away or it took too long, has come to something
+/// too.
+struct Watched {
+    guard: Guard,
+    call: &'static Call,
+    action: String,
+    method: Method,
+    subject: Option<String>,
+    source: Source,
+    current: Current,
+    is_answered: bool,
+    _in_flight: InFlight,
+}
+
+impl Watched {
+    fn answered(&mut self, status: StatusCode, code: Option<&str>) {
+        self.is_answered = true;
+        let Noted {
+            user,
+            credential,
+            subject,
+        } = self.current.noted();
+        let (session, api_key) = match credential {
+            Some(Credential::Session(id)) => (Some(id), None),
+            Some(Credential::ApiKey(id)) => (None, Some(id)),
+            None => (None, None),
+        };
+        if !audit::is_audited(self.call, &self.method, api_key.is_some(), status, code) {
+            return;
+        }
+        let Guard { auth, recorder, .. } = &self.guard;
+        recorder.note(Entry {
+            id: new_id(),
+            at: auth.clock().now(),
+            user,
+            session,
+            api_key,
+            action: self.action.clone(),
+            subject: subject.or_else(|| self.subject.take()),
+            network: audit::network(self.source.address(auth)),
+            status: status.as_u16(),
+            code: code.map(str::to_owned),
+            request_id: self.current.id().to_owned(),
+            times: 1,
+        });
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.answered(audit::cut_off(), Some("cut_off"));
+        }
+    }
+}
+
 /// The caller with a key, for a call that needs this scope.
 fn by_key(card: &ApiKeyCard, scope: Option<Scope>, now: Timestamp) -> Result<Caller, ApiError> {
     if card.expires_at.is_some_and(|at| at <= now) {
@@ -240,7 +281,6 @@ mod tests {
     use axum::{
         Router,
         body::Body,
-        http::Method,
         middleware,
         routing::{get, post},
     };

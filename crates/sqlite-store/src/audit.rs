@@ -100,16 +100,18 @@ impl AuditStore for SqliteAudit {
         self.0
             .read(move |db| {
                 let since = wanted.since.map_or(i64::MIN, |at| at.timestamp_millis());
-                let (at, id) = wanted
-                    .after
-                    .map_or((i64::MIN, Uuid::nil()), |(at, id)| (at.timestamp_millis(), id));
+                let (beyond, order, from) = match wanted.newest_first {
+                    true => ("<", "DESC", (i64::MAX, Uuid::max())),
+                    false => (">", "ASC", (i64::MIN, Uuid::nil())),
+                };
+                let (at, id) = wanted.after.map_or(from, |(at, id)| (at.timestamp_millis(), id));
                 let of = match wanted.user {
                     Some(_) => "user_id = ?5",
                     None => "?5 IS NULL",
                 };
                 let sql = format!(
-                    "SELECT {COLUMNS} FROM audit WHERE {of} AND at >= ?1 AND (at, id) > (?2, ?3)
-                     ORDER BY at, id LIMIT ?4"
+                    "SELECT {COLUMNS} FROM audit WHERE {of} AND at >= ?1 AND (at, id) {beyond} (?2, ?3)
+                     ORDER BY at {order}, id {order} LIMIT ?4"
                 );
                 let mut select = db.prepare_cached(&sql)?;
                 let rows = select.query(params![since, at, id, AT_ONCE as i64, wanted.user])?;

@@ -1,8 +1,11 @@
 //! What of a user's account is the events service's: what is open, and what ends when the account is deleted.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use common::{
     clock::Timestamp,
+    context,
     http::Page,
     idempotency::{Answer, Keyed},
     ids::UserId,
@@ -15,6 +18,9 @@ use crate::{
     store::{CancelError, ChangeError, StatusFilter},
 };
 
+/// After this time an account is closed once more: what was admitted before it was deleted is over then. A body may take 12 s to
+/// arrive and a handler 30 s, and a process that nobody tells of ended sessions asks within seconds.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Rows that are looked at together.
 const AT_ONCE: usize = 100;
 
@@ -32,6 +38,22 @@ pub async fn open_events(app: &App, organizer: UserId, now: Timestamp) -> Result
             next => page.after = next,
         }
     }
+}
+
+/// [`close`], and once more after a while.
+///
+/// # Errors
+/// A storage error of the first time.
+pub async fn close_for_good(app: &App, user: UserId) -> Result<(), StoreError> {
+    close(app, user).await?;
+    let app = app.clone();
+    context::spawn(async move {
+        tokio::time::sleep(AGAIN).await;
+        if let Err(error) = close(&app, user).await {
+            tracing::warn!(user_id = %user, %error, "a deleted account could not be looked at again");
+        }
+    });
+    Ok(())
 }
 
 /// Ends what a deleted account has: its registrations for events to come, with refunds, and events that it made in the moment

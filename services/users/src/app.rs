@@ -9,6 +9,7 @@ use common::{
 };
 use runtime::peers::Peers;
 use shared_state::Shared;
+use tokio::sync::Semaphore;
 
 use crate::{
     browser_cookie::BrowserCookie,
@@ -30,6 +31,8 @@ pub struct App {
     pub clock: Clock,
     /// The other services.
     pub others: Arc<Others>,
+    /// Whose turn it is to have everything.
+    pub exports: Arc<Semaphore>,
     /// What all processes share.
     pub shared: Shared,
     /// The sessions whose tokens are refused.

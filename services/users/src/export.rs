@@ -15,6 +15,8 @@ use crate::{
     domain::{Session, StoredKey},
 };
 
+/// Of each part so many at most: of events, registrations, payments and messages nobody has as many; of what was done the newest.
+const MOST: usize = 10_000;
 /// Where reading begins, and how many rows are read together.
 const FIRST: Page = Page {
     limit: 100,
@@ -60,6 +62,9 @@ async fn section(service: &InternalClient, user: UserId, name: &str) -> Result<V
                 .because(error)
         })?;
         items.extend(page.items);
+        if items.len() >= MOST {
+            return Ok(items);
+        }
         match page.next {
             None => return Ok(items),
             next => after = next,
@@ -78,6 +83,9 @@ async fn own_activity(app: &App, user: UserId) -> Result<Vec<Value>, ApiError> {
         };
         let page = activity(&*trail, &question).await?;
         items.extend(page.items);
+        if items.len() >= MOST {
+            return Ok(items);
+        }
         match page.next {
             None => return Ok(items),
             next => after = next,

@@ -117,6 +117,7 @@ fn assemble(
         store: store.clone(),
         clock: context.clock.clone(),
         others: Arc::new(Others::new(&auth, peers)),
+        exports: Arc::new(tokio::sync::Semaphore::new(1)),
         shared: context.shared.clone(),
         ended: context.ended.clone(),
         limits: if settings.rate_limits {

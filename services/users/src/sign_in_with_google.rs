@@ -135,6 +135,7 @@ pub async fn enter(
     device: Device,
 ) -> Result<Response, ApiError> {
     let user = app.store.by_identity(identity).await?.ok_or_else(code_invalid)?;
+    context::note_user(user.id);
     if let Err(error) = second_factor::pass(app, user.id, shown).await {
         // Not for a failure of ours, nor after too many.
         return Err(match error.code() {
@@ -151,7 +152,6 @@ pub async fn enter(
         signed_in::end(app, session.id).await?;
         return Err(code_invalid());
     }
-    context::note_user(user.id);
     tracing::info!(user_id = %user.id, session_id = %session.id, "signed in with Google");
     signed_in::answer(app, "Login successful.", &user, &session, &token)
 }

@@ -66,6 +66,16 @@ async fn answers_as_it_did(system: &System, told: &Value) {
     }
 }
 
+/// A machine of that time goes on, if there were any.
+async fn machines_go_on(system: &System, told: &Value) {
+    if let Some(key) = told["api_key"].as_str() {
+        let machine = system.anyone().with_token(key);
+        let events = machine.get("/api/organiser/events").await.expect(200);
+        assert_eq!(events.as_array().unwrap().len(), 4);
+        machine.get("/api/users/me").await.problem(403, "scope_missing");
+    }
+}
+
 /// Whether `now` says all that was said `then`.
 fn says(then: &Value, now: &Value) -> bool {
     match (then, now) {
@@ -87,6 +97,7 @@ async fn an_earlier_release_is_taken_over() {
         let told = unpack(&system, &release);
         system.start_again().await;
         answers_as_it_did(&system, &told).await;
+        machines_go_on(&system, &told).await;
         // And on MongoDB.
         system.terminate();
         let mongodb = fresh_database();
@@ -94,6 +105,7 @@ async fn an_earlier_release_is_taken_over() {
         let more = Options::default().with("MONGODB_URI", &mongodb);
         system.start_again_as(Topology::Production, more).await;
         answers_as_it_did(&system, &told).await;
+        machines_go_on(&system, &told).await;
         // Money of that time goes back, and what was held is held anew and paid.
         let asha = login(&system, &told, "asha").await;
         let mine = asha.get("/api/reg/get_registrevent").await.expect(200);

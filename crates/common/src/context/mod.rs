@@ -230,11 +230,26 @@ pub fn note_subject(subject: impl Into<Uuid>) {
     let _ = CURRENT.try_with(|current| current.notes.lock().noted.subject = Some(subject));
 }
 
-/// What was noted on the current request.
-pub fn noted() -> Noted {
-    CURRENT
-        .try_with(|current| current.notes.lock().noted.clone())
-        .unwrap_or_default()
+/// A hold on the current request, for when its work is dropped.
+#[derive(Clone, Default)]
+pub struct Current(Option<Arc<Context>>);
+
+impl Current {
+    /// The request this task works for.
+    pub fn get() -> Self {
+        Self(CURRENT.try_with(Arc::clone).ok())
+    }
+
+    /// What was noted on it.
+    pub fn noted(&self) -> Noted {
+        let noted = |context: &Arc<Context>| context.notes.lock().noted.clone();
+        self.0.as_ref().map(noted).unwrap_or_default()
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.0.as_ref().map(|context| context.text()).unwrap_or_default()
+    }
 }
 
 /// Notes where the call came from, for the line in the log.

@@ -30,6 +30,7 @@ pub const SERVICE: Service = Service {
         ),
         Table::new("announcements", Id::Is("event_id")),
         Table::new("messages", Id::Is("id")),
+        Table::new("forgotten", Id::Is("user_id")),
     ],
     left: &[],
 };

@@ -169,9 +169,9 @@ pub enum PatchError {
 }
 
 impl Event {
-    /// Whether people can still come: it has neither begun nor been called off.
+    /// Whether people can still come: it was not called off, and it has not begun or still takes registrations.
     pub fn is_to_come(&self, now: Timestamp) -> bool {
-        !self.cancelled && now < self.time.at
+        !self.cancelled && (now < self.time.at || self.is_open(now))
     }
 
     /// Whether registration is open at `now`.

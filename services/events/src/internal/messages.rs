@@ -20,7 +20,7 @@ impl Subscriber for App {
         for message in batch {
             // What takes many commits comes before its message is noted as consumed.
             let closed = match &message.fact {
-                Fact::AccountDeleted(deleted) => accounts::close(self, deleted.user_id).await,
+                Fact::AccountDeleted(deleted) => accounts::close_for_good(self, deleted.user_id).await,
                 Fact::Captured(_) | Fact::Reversed(_) => Ok(()),
             };
             match closed {

@@ -6,10 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
+    clock::Timestamp,
     extract::{self, Caller, ClientIp},
     fields::{Fields, FromFields},
     http::pipeline::private,
     problem::ApiError,
+    time,
 };
 use runtime::user_directory;
 use serde::Serialize;
@@ -22,7 +24,7 @@ use crate::{
     deletion,
     domain::Password,
     signed_in,
-    store::Proved,
+    store::{Deleted, Proved},
 };
 
 /// The password, because what was deleted does not come back.
@@ -60,17 +62,26 @@ fn events_open(open: usize) -> ApiError {
     .with("open", open)
 }
 
+fn way_back_open(until: Timestamp) -> ApiError {
+    ApiError::conflict(
+        "way_back_open",
+        "The account got another e-mail address in the last days. Until its earlier one can no longer take it back it cannot be deleted.",
+    )
+    .with("until", time::utc(until))
+}
+
 common::problems!(
     Problems:
+    way_back_open(Timestamp::UNIX_EPOCH),
     account_gone(),
     wrong_password(),
     reauthentication_required(),
     events_open(1),
 );
 
-/// Deletes your account: everything that is known of you, your sessions, API keys and messages. Your registrations for events
-/// to come end, with refunds. What was paid stays in the books, without a name. Nothing of it can be taken back; the e-mail
-/// address is free for another account.
+/// Deletes your account: your details, sessions, API keys, linked accounts and messages. Your registrations for events to come
+/// end, with refunds. Past events and registrations and what was paid stay, under an id that is nobody's. Nothing of it can be
+/// taken back; the e-mail address is free for another account.
 #[utoipa::path(
     delete,
     path = "/api/users/me",
@@ -101,13 +112,16 @@ pub async fn delete_me(
         password_hash: account.password_hash,
     };
     let messages = deletion::messages(caller.id, app.clock.now());
-    let deleted = app
-        .store
-        .delete_account(proved, messages, app.clock.now())
-        .await?;
-    let ended = deleted.ok_or_else(|| {
-        ApiError::unavailable("The account is being changed by other requests. Please try again.")
-    })?;
+    let deleted = app.store.delete_account(proved, messages, app.clock.now());
+    let ended = match deleted.await? {
+        Deleted::Done(ended) => ended,
+        Deleted::WayBack(until) => return Err(way_back_open(until)),
+        Deleted::Changed => {
+            return Err(ApiError::unavailable(
+                "The account is being changed by other requests. Please try again.",
+            ));
+        }
+    };
     tracing::info!(user_id = %caller.id, ended = ended.len(), "account deleted");
     user_directory::changed(&app.shared, caller.id).await;
     let answer = AccountDeleted {

@@ -39,7 +39,7 @@ pub struct Export {
 #[derive(Serialize, ToSchema)]
 pub struct OfOthers {
     /// The events you organise, registrations with their tickets, payments, and messages to you, each as its own list shows
-    /// them; and in `activity` what you did, and what was tried at your account, for 400 days.
+    /// them; and in `activity` what you did, and what was tried at your account, for 400 days, the last 10,000 at most of each service.
     #[serde(flatten)]
     #[schema(value_type = Object, additional_properties)]
     parts: Map<String, Value>,
@@ -75,6 +75,8 @@ common::problems!(Problems: account_gone());
 pub async fn export_me(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let user = app.store.by_id(caller.id).await?.ok_or_else(account_gone)?;
     app.limits.export(caller.id).await?;
+    // It is put together in memory, so one at a time.
+    let _turn = app.exports.acquire().await.map_err(ApiError::internal)?;
     let now = app.clock.now();
     let sessions = export::sessions(&app, caller.id, now).await?;
     let keys = export::api_keys(&app, caller.id).await?;

@@ -2,6 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use common::{
+    context,
     extract::{self, ClientIp},
     fields::{Fields, FromFields},
     problem::ApiError,
@@ -82,6 +83,7 @@ pub async fn link_google(
         kept::keep_under(&app, Kept::Link, &input.link_token, kept::Value::of(&waiting)).await?;
         return Err(error);
     }
+    context::note_user(waiting.user);
     let account = app.store.account(waiting.user).await?;
     let hash = account.and_then(|account| account.password_hash);
     let (password, proved) = (input.password, hash.clone());

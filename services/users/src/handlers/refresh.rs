@@ -76,7 +76,6 @@ pub async fn refresh(
     for _ in 0..TRIES {
         let session = app.store.session(token.session).await?.ok_or_else(invalid)?;
         context::note_user(session.user);
-        context::note_credential(Credential::Session(session.id));
         if app.ended.contains(session.id) {
             // A process of an earlier release, which knows no stored sessions, has signed it out.
             signed_in::end(&app, session.id).await?;
@@ -96,6 +95,7 @@ pub async fn refresh(
             TokenVerdict::Reused => return Err(end(&app, &session).await?),
             TokenVerdict::Invalid => return Err(invalid()),
         };
+        context::note_credential(Credential::Session(session.id));
         tracing::info!(user_id = %user.id, session_id = %session.id, "session refreshed");
         return signed_in::answer(&app, "Session refreshed.", &user, &session, &next);
     }

@@ -114,6 +114,17 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
+/// What has come of deleting an account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Deleted {
+    /// It is gone, and these sessions and API keys have ended.
+    Done(Vec<EndedSession>),
+    /// Until then somebody can put an earlier address back, and is not to find nothing.
+    WayBack(Timestamp),
+    /// It has changed meanwhile.
+    Changed,
+}
+
 /// What has come of adding an API key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyAdded {
@@ -252,14 +263,14 @@ pub trait Store: Send + Sync {
     /// Removes a second factor and its recovery codes; `false` when there was none.
     async fn remove_second_factor(&self, user: UserId) -> Result<bool, StoreError>;
 
-    /// Deletes an account with all that belongs to it, if it still is as it was when its user was asked to prove it; what is to be
-    /// published of it is stored with that. Gives the sessions and API keys that have ended; `None`: it has changed.
+    /// Deletes an account with all that belongs to it, if it still is as it was when its user was asked to prove it and nobody can
+    /// take it back; what is to be published of it is stored with that.
     async fn delete_account(
         &self,
         proved: Proved,
         messages: Vec<NewMessage>,
         at: Timestamp,
-    ) -> Result<Option<Vec<EndedSession>>, StoreError>;
+    ) -> Result<Deleted, StoreError>;
 
     /// The identities that an account is linked with, and since when, the earliest first.
     async fn identities(&self, user: UserId) -> Result<Vec<(Identity, Timestamp)>, StoreError>;

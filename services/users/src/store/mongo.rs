@@ -33,7 +33,8 @@ mod identities;
 mod mailed_tokens;
 
 use super::{
-    Claim, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table,
+    Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
+    TIDIED, table,
 };
 use crate::domain::{
     Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
@@ -484,7 +485,7 @@ impl Store for MongoStore {
         proved: Proved,
         messages: Vec<NewMessage>,
         at: Timestamp,
-    ) -> Result<Option<Vec<EndedSession>>, StoreError> {
+    ) -> Result<Deleted, StoreError> {
         self.tidy(at).await?;
         self.publishing((proved, messages, at), |tx, (proved, messages, at)| {
             deletion::delete(tx, proved, messages, *at).boxed()
@@ -551,7 +552,17 @@ impl Store for MongoStore {
             access_until: session.access_until,
             token: session.token,
         }));
-        tx.insert(SESSIONS, vec![document]).await
+        self.db
+            .write((session.user, document), |tx, (user, document)| {
+                async move {
+                    // So that a change of the account at the same time, which ends its sessions, conflicts and sees this one.
+                    let this = doc! {"_id": uuid(*user)};
+                    tx.update(USERS, this, doc! {"$inc": {"revision": 1_i64}}).await?;
+                    tx.insert(SESSIONS, vec![document.clone()]).await
+                }
+                .boxed()
+            })
+            .await
     }
 
     async fn session(&self, id: Uuid) -> Result<Option<Session>, StoreError> {

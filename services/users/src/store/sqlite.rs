@@ -32,7 +32,8 @@ mod identities;
 mod mailed_tokens;
 
 use super::{
-    Claim, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store, TIDIED, table,
+    Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
+    TIDIED, table,
 };
 use crate::domain::{
     Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
@@ -483,7 +484,7 @@ impl Store for SqliteStore {
         proved: Proved,
         messages: Vec<NewMessage>,
         at: Timestamp,
-    ) -> Result<Option<Vec<EndedSession>>, StoreError> {
+    ) -> Result<Deleted, StoreError> {
         self.publishing(move |db| deletion::delete(db, &proved, &messages, at))
             .await
     }

@@ -225,6 +225,18 @@ pub async fn a_deleted_account_is_written_to_no_more(fresh: &Fresh) {
     take(&fresh.store, [forget(person.user)]).await;
     let left = claim(&fresh.other, now() + hours(1), 10).await;
     assert!(left.iter().all(|claim| claim.message.user_id == other.user));
+    // What was looked up before and comes later.
+    let late = [Kind::RegistrationConfirmed, Kind::Reminder24h].map(|kind| Change::Told {
+        letters: vec![
+            Person {
+                registration: RegistrationId::new(),
+                ..person
+            }
+            .letter(&facts, kind, Channel::Email),
+        ],
+    });
+    take(&fresh.other, late).await;
+    assert!(entries(&fresh.store, person.user).await.is_empty());
     // What came of the one under way is of nobody any more.
     let noted = note(&fresh.store, vec![sent(&claimed[0])]).await;
     let was_of_other = claimed[0].message.user_id == other.user;

@@ -8,14 +8,14 @@ use common::{
     store::StoreError,
     wire::EventFacts,
 };
-use mongo_store::{DocumentExt, Tx, inbox, uuid, uuids};
+use mongo_store::{DocumentExt, Tx, date, inbox, uuid, uuids};
 use mongodb::bson::{Document, doc};
 
 use super::{
     events::Newest,
     letters::{self, Queued},
     reminders,
-    schema::{ATTENDANCES, MESSAGES, SCHEDULES},
+    schema::{ATTENDANCES, FORGOTTEN, MESSAGES, SCHEDULES},
 };
 use crate::{
     domain::message::{Kind, Letter},
@@ -110,7 +110,8 @@ impl<'a> Writing<'a> {
                 Ok(())
             }
             Change::Forget { user_id } => {
-                self.letters.retain(|(letter, _)| letter.user_id != *user_id);
+                let at = doc! {"$setOnInsert": {"at": date(self.now)}};
+                tx.upsert(FORGOTTEN, doc! {"_id": uuid(*user_id)}, at).await?;
                 tx.delete(MESSAGES, doc! {"user_id": uuid(*user_id)}).await?;
                 Ok(())
             }

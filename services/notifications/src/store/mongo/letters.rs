@@ -13,7 +13,10 @@ use mongo_store::{DocumentExt, Tx, date, uuid};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
-use super::{events, schema::MESSAGES};
+use super::{
+    events,
+    schema::{FORGOTTEN, MESSAGES},
+};
 use crate::domain::message::{Kind, Letter, Message};
 use crate::store::{event_of, stored_event};
 
@@ -29,6 +32,20 @@ pub(super) async fn queue(tx: &mut Tx, letters: &[Queued<'_>], now: Timestamp) -
     if letters.is_empty() {
         return Ok(());
     }
+    let users: HashSet<Uuid> = letters.iter().map(|(letter, _)| letter.user_id.0).collect();
+    let users: Vec<Bson> = users.into_iter().map(uuid).collect();
+    let limit = users.len();
+    let forgotten = tx
+        .find(FORGOTTEN, doc! {"_id": {"$in": users}}, doc! {}, limit)
+        .await?;
+    let forgotten: HashSet<Uuid> = forgotten
+        .iter()
+        .map(|found| found.id("_id"))
+        .collect::<Result<_, _>>()?;
+    let letters: Vec<&Queued<'_>> = letters
+        .iter()
+        .filter(|(letter, _)| !forgotten.contains(&letter.user_id.0))
+        .collect();
     let occurrences: HashSet<Uuid> = letters.iter().map(|(letter, _)| letter.occurrence).collect();
     let about: Vec<Bson> = occurrences.into_iter().map(uuid).collect();
     // A registration has a few letters of each kind at most.

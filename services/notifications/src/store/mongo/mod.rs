@@ -21,7 +21,8 @@ use common::{
 };
 use futures_util::FutureExt;
 use mongo_store::audit::MongoAudit;
-use mongo_store::{Mongo, inbox};
+use mongo_store::{Mongo, date, inbox};
+use mongodb::bson::doc;
 use uuid::Uuid;
 
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
@@ -151,7 +152,12 @@ impl Store for MongoStore {
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let oldest = now.timestamp_millis() - SETTLED_KEPT_MILLIS;
         let settled = reminders::purge(&mut self.db.read(), oldest, limit).await?;
-        Ok(settled + inbox::purge(&self.db, now, limit).await?)
+        let old = doc! {"at": {"$lte": date(common::clock::from_millis(oldest))}};
+        let mut tx = self.db.read();
+        let forgotten = tx
+            .delete_some(schema::FORGOTTEN, old, doc! {"at": 1}, limit)
+            .await?;
+        Ok(settled + forgotten + inbox::purge(&self.db, now, limit).await?)
     }
 
     fn audit(&self) -> Arc<dyn AuditStore> {

@@ -8,6 +8,7 @@ pub(super) const ATTENDANCES: &str = "attendances";
 pub(super) const SCHEDULES: &str = "schedules";
 pub(super) const ANNOUNCEMENTS: &str = "announcements";
 pub(super) const MESSAGES: &str = "messages";
+pub(super) const FORGOTTEN: &str = "forgotten";
 
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
@@ -113,5 +114,12 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("provider", 1), ("_id", -1)]).only(|| doc! {"provider": {"$exists": true}}),
             Index::on(&[("status", 1)]).only(|| doc! {"status": "failed"}),
         ],
+    },
+    // Deleted accounts, to which nothing more is written: what was looked up before may come later.
+    Collection {
+        name: FORGOTTEN, // `_id`: the user
+        fields: &[("at", "date")],
+        check: None,
+        indexes: &[Index::on(&[("at", 1)])],
     },
 ];

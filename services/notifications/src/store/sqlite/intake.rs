@@ -66,6 +66,10 @@ fn apply(db: &Connection, newest: &mut Newest, change: &Change, now: Timestamp) 
         Change::EventChanged(facts) => newest.learn(db, facts, now).map(drop),
         Change::Told { letters } => queue(db, letters, None, now),
         Change::Forget { user_id } => {
+            db.prepare_cached(
+                "INSERT INTO forgotten (user_id, at) VALUES (?1, ?2) ON CONFLICT (user_id) DO NOTHING",
+            )?
+            .execute(params![*user_id, now.timestamp_millis()])?;
             db.prepare_cached("DELETE FROM messages WHERE user_id = ?1")?
                 .execute([*user_id])?;
             Ok(())

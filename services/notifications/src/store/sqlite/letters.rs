@@ -35,7 +35,8 @@ pub fn queue(
     db.prepare_cached(
         "INSERT INTO messages (id, user_id, event_id, event_version, occurrence, kind, channel, schedule_version,
             address, name, details, status, due_at, not_after, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13, ?14)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13, ?14
+         WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE user_id = ?2)
          ON CONFLICT (occurrence, kind, channel, schedule_version) DO UPDATE SET details = excluded.details
             WHERE kind = 'payment_failed' AND status = 'queued'",
     )?

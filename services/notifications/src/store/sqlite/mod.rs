@@ -142,7 +142,13 @@ impl Store for SqliteStore {
                             WHERE status IN ('done', 'dropped', 'skipped_late') AND due_at <= ?1 LIMIT ?2)",
                     )?
                     .execute(params![oldest, limit as i64])?;
-                Ok(settled + inbox::purge(db, now, limit)?)
+                let forgotten = db
+                    .prepare_cached(
+                        "DELETE FROM forgotten WHERE user_id IN
+                             (SELECT user_id FROM forgotten WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+                    )?
+                    .execute(params![oldest, limit as i64])?;
+                Ok(settled + forgotten + inbox::purge(db, now, limit)?)
             })
             .await
     }

@@ -3,7 +3,7 @@
 use sqlite_store::{audit, inbox};
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
-pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST, WHY, audit::SCHEMA];
+pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST, WHY, audit::SCHEMA, FORGOTTEN];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
 // intake fast. WITHOUT ROWID saves each of them a second tree.
@@ -82,6 +82,15 @@ CREATE UNIQUE INDEX messages_once ON messages (occurrence, kind, channel, schedu
 CREATE INDEX messages_by_turn ON messages (channel, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX messages_by_user ON messages (user_id, created_at);
 CREATE INDEX messages_failed ON messages (status) WHERE status = 'failed';
+";
+
+// Deleted accounts, to which nothing more is written: what was looked up before may come later.
+const FORGOTTEN: &str = "
+CREATE TABLE forgotten (
+    user_id BLOB    NOT NULL PRIMARY KEY,
+    at      INTEGER NOT NULL                -- ms
+) STRICT, WITHOUT ROWID;
+CREATE INDEX forgotten_by_time ON forgotten (at);
 ";
 
 // Why a reminder or an announcement was set aside: it cannot be read.

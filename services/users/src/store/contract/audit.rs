@@ -59,7 +59,7 @@ pub async fn audit_entries_are_found_by_user_and_time(store: &dyn Store) {
         let wanted = Wanted {
             user,
             since: Some(from_millis(since)),
-            after: None,
+            ..Wanted::default()
         };
         assert_eq!(find(wanted).await, of(user, since));
     }
@@ -68,6 +68,17 @@ pub async fn audit_entries_are_found_by_user_and_time(store: &dyn Store) {
         ..Wanted::default()
     };
     assert_eq!(find(beyond).await, all[2..]);
+    // The newest first.
+    let back = |after: Option<&Entry>| Wanted {
+        after: after.map(|entry| (entry.at, entry.id)),
+        newest_first: true,
+        since: Some(from_millis(1_500)),
+        ..Wanted::default()
+    };
+    let mut newest: Vec<Entry> = of(None, 1_500);
+    newest.reverse();
+    assert_eq!(find(back(None)).await, newest);
+    assert_eq!(find(back(Some(&newest[1]))).await, newest[2..]);
     assert_eq!(trail.drop_before(from_millis(3_000), 2).await.unwrap(), 2);
     assert_eq!(trail.drop_before(from_millis(3_000), 9).await.unwrap(), 1);
     assert_eq!(find(Wanted::default()).await, all[3..]);

@@ -175,8 +175,13 @@ pub(super) async fn use_all(
     let to_note = uuids(keys.iter().filter(|key| key.notes_use(now)).map(|key| key.id));
     if !to_note.is_empty() {
         let used = doc! {"$set": {"last_used_at": date(now)}};
-        tx.update_all(API_KEYS, doc! {"_id": {"$in": to_note}}, used)
-            .await?;
+        let noted = tx
+            .update_all(API_KEYS, doc! {"_id": {"$in": to_note}}, used)
+            .await;
+        // A key is good although nobody can write down that it was used.
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the use of an API key could not be noted");
+        }
     }
     let role = |user| {
         roles

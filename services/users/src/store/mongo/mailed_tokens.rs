@@ -108,6 +108,22 @@ async fn touch(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Until when an earlier address of an account can be put back, or the account that was put back recovered.
+pub(super) async fn way_back_until(
+    tx: &mut Tx,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let these = doc! {
+        "user_id": uuid(user),
+        "purpose": {"$in": [Purpose::RestoreEmail.name(), Purpose::RecoverAccount.name()]},
+        "expires_at": {"$gt": date(now)},
+    };
+    let found = tx.find(MAILED_TOKENS, these, doc! {}, usize::MAX).await?;
+    let until = found.iter().map(|found| found.time("expires_at"));
+    Ok(until.collect::<Result<Vec<_>, _>>()?.into_iter().max())
+}
+
 /// The token of this id.
 pub(super) async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<MailedToken>, StoreError> {
     let found = tx.find_one(MAILED_TOKENS, doc! {"_id": uuid(id)}).await?;

@@ -104,6 +104,28 @@ pub fn is_reserved(
         ])?)
 }
 
+/// Until when an earlier address of an account can be put back, or the account that was put back recovered.
+pub fn way_back_until(
+    db: &Connection,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let until = db
+        .prepare_cached(
+            "SELECT max(expires_at) FROM mailed_tokens WHERE user_id = ?1 AND purpose IN (?2, ?3) AND expires_at > ?4",
+        )?
+        .one(
+            params![
+                user,
+                Purpose::RestoreEmail.name(),
+                Purpose::RecoverAccount.name(),
+                now.timestamp_millis()
+            ],
+            |row| row.get::<_, Option<i64>>(0),
+        )?;
+    Ok(until.map(from_millis))
+}
+
 /// The token of this id.
 pub fn find(db: &Connection, id: Uuid) -> Result<Option<MailedToken>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM mailed_tokens WHERE id = ?1");
