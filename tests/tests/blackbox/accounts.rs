@@ -4,9 +4,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailServer};
 
-use crate::everywhere;
+mod one_process {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_account_ends_with_all_it_has() {
+        super::an_account_ends_with_all_it_has(tests::Topology::One).await;
+    }
+}
 
-everywhere!(an_account_ends_with_all_it_has);
+mod replicas {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_account_ends_with_all_it_has() {
+        super::an_account_ends_with_all_it_has(tests::Topology::Replicas).await;
+    }
+}
 
 async fn delete(who: &Person) -> tests::Answer {
     let body = json!({"password": "a good one"});

@@ -10,9 +10,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Options, PATIENCE, Person, System, Topology, eventually};
 
-use crate::everywhere;
+mod one_process {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_route_keeps_to_its_policy() {
+        super::every_route_keeps_to_its_policy(tests::Topology::One).await;
+    }
+}
 
-everywhere!(every_route_keeps_to_its_policy);
+mod replicas {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_route_keeps_to_its_policy() {
+        super::every_route_keeps_to_its_policy(tests::Topology::Replicas).await;
+    }
+}
 
 /// Whose things the routes are about: an organizer with a paid event, and somebody who has paid for it.
 struct World {
