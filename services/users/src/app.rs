@@ -68,10 +68,10 @@ pub struct Others {
 }
 
 impl Others {
-    /// By these ways.
+    /// By these ways. They call this service themselves.
     pub fn new(auth: &Auth, peers: &Peers) -> Self {
         let client =
-            |service: Service| InternalClient::new(peers.of(service).clone(), auth.clone(), service.name());
+            |service: Service| InternalClient::new(peers.of(service).back(), auth.clone(), service.name());
         Self {
             events: client(Service::Events),
             notifications: client(Service::Notifications),

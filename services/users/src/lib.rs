@@ -90,9 +90,10 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
     // It looks API keys up as the other services do. Another process of this service may end sessions too, so it polls itself
     // as they poll it.
     let (me, slot) = Upstream::local();
-    let me = InternalClient::new(me, auth.clone(), Service::Users.name());
+    let client = |upstream| InternalClient::new(upstream, auth.clone(), Service::Users.name());
+    let (for_keys, me) = (client(me.back()), client(me));
     let recorder = service::recorder(context, store.audit());
-    let guard = Guard::new(auth, me.clone(), recorder, context.settings.rate_limits);
+    let guard = Guard::new(auth.clone(), for_keys, recorder, context.settings.rate_limits);
     let pipeline = assemble(context, store, peers, hashing, guard, outbox)?;
     // The slot is new and set here only.
     let _ = slot.set(pipeline.clone());

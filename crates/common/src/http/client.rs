@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -88,6 +88,8 @@ enum Kind {
     /// In this process. Parts refer to each other in circles, so the pipeline is put in after all are built; calls
     /// before that wait.
     Local(Arc<SetOnce<Pipeline>>),
+    /// Likewise, for a part that the other one refers to already: a circle would keep both for ever.
+    Back(Weak<SetOnce<Pipeline>>),
     Remote(Arc<Remote>),
 }
 
@@ -140,7 +142,16 @@ impl Upstream {
 
     /// Whether it is in this process.
     pub fn is_local(&self) -> bool {
-        matches!(self.0, Kind::Local(_))
+        matches!(self.0, Kind::Local(_) | Kind::Back(_))
+    }
+
+    /// The way back to a part that calls this one itself: in one process it lasts as long as somebody else refers to it.
+    #[must_use]
+    pub fn back(&self) -> Self {
+        match &self.0 {
+            Kind::Local(slot) => Self(Kind::Back(Arc::downgrade(slot))),
+            other => Self(other.clone()),
+        }
     }
 
     /// Sends a request on. Only its path and query count. Any with a small body is tried at another replica when
@@ -152,6 +163,12 @@ impl Upstream {
     pub async fn call(&self, request: Request) -> Result<Response, UpstreamError> {
         match &self.0 {
             Kind::Local(slot) => Ok(slot.wait().await.handle(request).await),
+            Kind::Back(slot) => match slot.upgrade() {
+                Some(slot) => Ok(slot.wait().await.handle(request).await),
+                None => Err(UpstreamError::Unreachable(
+                    "a part of this process that has stopped".to_owned(),
+                )),
+            },
             Kind::Remote(remote) => remote.call(request).await,
         }
     }

@@ -56,6 +56,7 @@ struct Service {
     pipeline: Pipeline,
     context: Context,
     others: Others,
+    _peers: Peers,
     store: Arc<dyn Store>,
     _dir: TempDir,
 }
@@ -198,12 +199,14 @@ impl Service {
         ));
         let hashing = Hashing::start(bounds).unwrap();
         let others = Others::default();
-        let pipeline = assembled(&context, &store, &others.peers(), hashing.clone());
+        let peers = others.peers();
+        let pipeline = assembled(&context, &store, &peers, hashing.clone());
         (
             Self {
                 pipeline,
                 context,
                 others,
+                _peers: peers,
                 store: store.clone(),
                 _dir: dir,
             },
