@@ -357,7 +357,7 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
     for (path, allow) in [
         ("/api/events", "GET, HEAD, OPTIONS"),
         (REGISTER, "POST, OPTIONS"),
-        ("/api/users/me", "GET, HEAD, PATCH, OPTIONS"),
+        ("/api/users/me", "GET, HEAD, PATCH, DELETE, OPTIONS"),
         ("/health", "GET, HEAD, OPTIONS"),
     ] {
         for (method, status) in [
