@@ -33,7 +33,7 @@ use crate::{
 #[derive(ToSchema)]
 pub struct CreateApiKey {
     /// By which you know it again.
-    #[schema(value_type = String, max_length = 200, example = "Ticket office")]
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "Ticket office")]
     name: String,
     /// What it may be used for; nothing else.
     #[schema(min_items = 1)]
