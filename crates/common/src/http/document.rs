@@ -203,7 +203,7 @@ impl Form {
             body: operation.contains_key("requestBody"),
             key: has("Idempotency-Key"),
             list: has("cursor"),
-            id: has("id"),
+            id: parameters.is_some_and(|all| all.iter().any(|parameter| parameter["in"] == "path")),
         }
     }
 
