@@ -40,7 +40,7 @@ pub const GATEWAY_TOKEN: HeaderName = HeaderName::from_static("x-gateway-token")
 pub struct Caller {
     /// The account.
     pub id: UserId,
-    /// Its role when the token was made.
+    /// Its role when the token was made, or the API key looked up.
     pub role: Role,
     /// The session of the token, or the id of the API key.
     pub session: Uuid,

@@ -1,5 +1,6 @@
 //! Writing the audit trail ([`common::audit`]): entries are collected and written every fraction of a second, so that no request waits
-//! for them. What was noted in the last moment before a kill -9 is in the log alone.
+//! for them. What was noted in the last moment before a kill -9, of refusals of nobody in particular
+//! in the last ten seconds, is in the log alone.
 
 use std::{
     collections::{HashMap, hash_map::Entry as Slot},
@@ -102,7 +103,7 @@ impl Recorder {
     }
 
     /// What is to be written now: all but the knocking of the last moments.
-    fn due(&self, all: bool) -> Vec<Entry> {
+    pub(crate) fn due(&self, all: bool) -> Vec<Entry> {
         let mut waiting = self.0.waiting.lock();
         let mut due = std::mem::take(&mut waiting.entries);
         let knocked = waiting

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -87,7 +87,7 @@ impl Guard {
         next: Next,
     ) -> Response {
         match Policy::find(route.as_str(), request.method()) {
-            Policy::Call(call) => guard.watched(call, route.as_str(), request, next).await,
+            Policy::Call(call) => guard.watched(call, route, request, next).await,
             Policy::OtherMethods(calls) => method_not_allowed(calls),
             Policy::None => {
                 tracing::error!(route = route.as_str(), "a route without a policy was called");
@@ -97,19 +97,26 @@ impl Guard {
     }
 
     /// Answers a request, and writes down what came of it where that belongs into the audit trail.
-    async fn watched(&self, call: &'static Call, route: &str, request: Request, next: Next) -> Response {
+    async fn watched(
+        self,
+        call: &'static Call,
+        route: MatchedPath,
+        request: Request,
+        next: Next,
+    ) -> Response {
         let mut watched = Watched {
-            guard: self.clone(),
             call,
-            action: format!("{} {route}", request.method()),
+            route,
             method: request.method().clone(),
-            subject: audit::subject(route, request.uri().path()),
+            uri: request.uri().clone(),
             source: Source::of(request.headers(), request.extensions()),
             current: Current::get(),
             is_answered: false,
             _in_flight: self.recorder.begin(),
+            guard: self,
         };
-        let response = match self.admit(call, request, &watched.source).await {
+        let admitted = watched.guard.admit(call, request, &watched.source).await;
+        let response = match admitted {
             Ok(request) => next.run(request).await,
             Err(refusal) => refusal.into_response(),
         };
@@ -193,9 +200,9 @@ impl Guard {
 struct Watched {
     guard: Guard,
     call: &'static Call,
-    action: String,
+    route: MatchedPath,
     method: Method,
-    subject: Option<String>,
+    uri: Uri,
     source: Source,
     current: Current,
     is_answered: bool,
@@ -218,15 +225,15 @@ impl Watched {
         if !audit::is_audited(self.call, &self.method, api_key.is_some(), status, code) {
             return;
         }
-        let Guard { auth, recorder, .. } = &self.guard;
+        let (Guard { auth, recorder, .. }, route) = (&self.guard, self.route.as_str());
         recorder.note(Entry {
             id: new_id(),
             at: auth.clock().now(),
             user,
             session,
             api_key,
-            action: self.action.clone(),
-            subject: subject.or_else(|| self.subject.take()),
+            action: format!("{} {route}", self.method),
+            subject: subject.or_else(|| audit::subject(route, self.uri.path())),
             network: audit::network(self.source.address(auth)),
             status: status.as_u16(),
             code: code.map(str::to_owned),
@@ -328,6 +335,29 @@ mod tests {
                 "{method} {path}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_is_written_down() {
+        let secret = "0123456789abcdef0123456789abcdef".into();
+        let auth = Auth::new("users", &secret, Clock::fixed(from_millis(1_000)));
+        let users = InternalClient::new(Upstream::local().0, auth.clone(), "users");
+        let recorder = Recorder::default();
+        let guard = Guard::new(auth, users, recorder.clone(), true);
+        let routes = Router::new()
+            .route("/api/users/login", post(std::future::pending::<()>))
+            .route_layer(middleware::from_fn_with_state(guard, Guard::check));
+        let request = Request::post("/api/users/login").body(Body::empty()).unwrap();
+        let mut call = Box::pin(routes.oneshot(request));
+        assert!(futures_util::poll!(&mut call).is_pending());
+        assert!(recorder.due(true).is_empty());
+        drop(call);
+        let written = recorder.due(true);
+        let [entry] = written.as_slice() else {
+            panic!("{written:?}")
+        };
+        assert_eq!((entry.status, entry.code.as_deref()), (499, Some("cut_off")));
+        assert_eq!(entry.action, "POST /api/users/login");
     }
 
     #[test]

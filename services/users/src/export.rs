@@ -15,7 +15,7 @@ use crate::{
     domain::{Session, StoredKey},
 };
 
-/// Of each part so many at most: of events, registrations, payments and messages nobody has as many; of what was done the newest.
+/// Of each part so many at most, the newest, because the document is put together in memory.
 const MOST: usize = 10_000;
 /// Where reading begins, and how many rows are read together.
 const FIRST: Page = Page {

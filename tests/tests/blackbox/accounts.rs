@@ -35,9 +35,11 @@ async fn an_account_ends_with_all_it_has(topology: Topology) {
     let mut system = System::start(topology, options).await;
     let organizer = system.person("organizer").await;
     let user = system.person_with("user", &[("name", "Asha Rao")]).await;
+    let witness = system.person("user").await;
     let paid = organizer.create_event(json!(1), json!(100)).await;
     let free = organizer.create_event(json!(null), json!(0)).await;
     user.register(&free).await.expect(201);
+    witness.register(&free).await.expect(201);
     user.register(&paid).await.expect(201);
     user.pay(&paid, json!(100)).await.expect(200);
     user.is_confirmed(&paid).await;
@@ -100,6 +102,11 @@ async fn an_account_ends_with_all_it_has(topology: Topology) {
         let path = format!("/api/organiser/events/{event}/cancel");
         organizer.post(&path, json!({})).await.expect(200);
     }
+    // Theirs would have come before this one.
+    eventually("the letter to somebody else", PATIENCE, async || {
+        (letters_to(&server, &witness) == 2).then_some(())
+    })
+    .await;
     assert_eq!(letters_to(&server, &user), 2, "no further letter");
     delete(&organizer).await.expect(200);
     eventually("the organizer is nobody any more", PATIENCE, async || {

@@ -214,7 +214,7 @@ pub fn mark(headers: &mut HeaderMap) {
     }
 }
 
-/// Notes the caller, for the line in the log.
+/// Notes the caller, or whose account they try to sign in to, for the line in the log and the audit trail.
 pub fn note_user(user: UserId) {
     let _ = CURRENT.try_with(|current| current.notes.lock().noted.user = Some(user));
 }

@@ -39,7 +39,7 @@ pub struct Export {
 #[derive(Serialize, ToSchema)]
 pub struct OfOthers {
     /// The events you organise, registrations with their tickets, payments, and messages to you, each as its own list shows
-    /// them; and in `activity` what you did, and what was tried at your account, for 400 days, the last 10,000 at most of each service.
+    /// them; and in `activity` what you did, and what was tried at your account, for 400 days. Of each part, and of what was done in each service, 10,000 at most, the newest.
     #[serde(flatten)]
     #[schema(value_type = Object, additional_properties)]
     parts: Map<String, Value>,

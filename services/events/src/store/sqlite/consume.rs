@@ -1,4 +1,5 @@
-//! Messages from payments: captured money confirms a registration or is refunded.
+//! Messages from payments, whose captured money confirms a registration or is refunded, and from users, whose deleted accounts
+//! are closed before they come here.
 
 use common::{
     clock::Timestamp,
