@@ -7,6 +7,7 @@
 
 pub mod compose;
 pub mod containers;
+pub mod live;
 pub mod people;
 pub mod process;
 pub mod razorpay;

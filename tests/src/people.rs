@@ -221,6 +221,22 @@ impl Person {
         })
     }
 
+    /// A stream of server-sent events.
+    pub async fn stream(&self, path: &str) -> EventStream {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            secrets::note(token);
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        EventStream {
+            answer,
+            text: String::new(),
+        }
+    }
+
     /// Creates an event that starts in 30 days; gives its id.
     pub async fn create_event(&self, capacity: Value, fees: Value) -> String {
         let start = common::time::utc(Clock::system().now() + std::time::Duration::from_secs(30 * 24 * 3600));
@@ -286,5 +302,32 @@ impl Person {
             .filter(|item| item["kind"] != "verify_email")
             .map(|item| (text(item, "kind"), text(item, "channel"), text(item, "status")))
             .collect()
+    }
+}
+
+/// A stream of server-sent events.
+pub struct EventStream {
+    answer: reqwest::Response,
+    text: String,
+}
+
+impl EventStream {
+    /// The next event: its type and data.
+    pub async fn next(&mut self) -> (String, Value) {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
+                let event = field("event:").zip(field("data:"));
+                let event = event
+                    .map(|(kind, data)| (kind.trim().to_owned(), serde_json::from_str(data.trim()).unwrap()));
+                self.text = rest.to_owned();
+                match event {
+                    Some(event) => return event,
+                    None => continue,
+                }
+            }
+            let more = self.answer.chunk().await.unwrap().expect("the stream goes on");
+            self.text.push_str(std::str::from_utf8(&more).unwrap());
+        }
     }
 }

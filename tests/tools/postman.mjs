@@ -44,7 +44,7 @@ function exampleOf(request, answer) {
   const headers = answer.headers.all().filter(({ key }) => !OF_THE_CONNECTION.includes(key.toLowerCase()));
   const content = JSON.parse(answer.text());
   // Who looks for leaked secrets need not look at them.
-  for (const name of ['token', 'api_key', 'refresh_token', 'secret', 'otpauth_url', 'qr_svg']) if (content[name]) content[name] = `<the ${name}>`;
+  for (const name of ['token', 'api_key', 'refresh_token', 'secret', 'otpauth_url', 'qr_svg', 'ticket']) if (typeof content[name] === 'string') content[name] = `<the ${name}>`;
   return {
     name: `${answer.code} ${answer.reason()}`,
     originalRequest: { method, header, ...(body && { body }), url },
@@ -72,8 +72,8 @@ for (const request of requests) {
   else faults.push(`${request.name}: the saved example is not like the answer, ${like(now)}; postman.mjs --save saves it`);
 }
 
-// What needs a Google account and a browser: here it is shown how it is refused.
-const BY_BROWSERS = ['/api/users/oauth/google', '/api/users/oauth/google/callback', '/api/users/oauth/exchange', '/api/users/oauth/link'];
+// What needs a Google account and a browser, or never ends: here it is shown how it is refused.
+const BY_BROWSERS = ['/api/users/oauth/google', '/api/users/oauth/google/callback', '/api/users/oauth/exchange', '/api/users/oauth/link', '/api/live/sse', '/api/live/ws'];
 const document = await (await fetch(`${base}/openapi.json`)).json();
 for (const [path, operations] of Object.entries(document.paths)) {
   const wanted = path.slice(1).split('/');

@@ -28,7 +28,11 @@ pub fn start(settings: &Settings, program: &str) -> Result<Option<Export>, Strin
         .log
         .parse()
         .map_err(|error| format!("LOG is not a log filter: {error}"))?;
-    let filter = filter.with_target(traces::TARGET, LevelFilter::OFF);
+    // Below `info` the WebSocket library logs what clients say, tokens and tickets with it.
+    let filter = filter
+        .with_target(traces::TARGET, LevelFilter::OFF)
+        .with_target("tungstenite", LevelFilter::INFO)
+        .with_target("tokio_tungstenite", LevelFilter::INFO);
     let Some(endpoint) = &settings.otlp_endpoint else {
         // One filter before all costs less than one for each layer.
         let log = log(settings.log_json);

@@ -33,12 +33,36 @@ const MAX_ATTEMPTS: u32 = 25;
 /// and while services are replaced one after the other it is about to be replaced.
 const MAX_REJECTIONS: u32 = 12;
 
+/// What messages are delivered to.
+#[async_trait]
+pub trait Subscriber: Send + Sync {
+    /// Its name, which is the messages' destination.
+    fn name(&self) -> &str;
+    /// Has messages consumed, each once or more often; gives what became of each.
+    ///
+    /// # Errors
+    /// When it cannot be reached. All of them are delivered again.
+    async fn deliver(&self, batch: &[&CloudEvent]) -> Result<Vec<Receipt>, String>;
+}
+
+/// Another service.
+#[async_trait]
+impl Subscriber for InternalClient {
+    fn name(&self) -> &str {
+        self.audience()
+    }
+
+    async fn deliver(&self, batch: &[&CloudEvent]) -> Result<Vec<Receipt>, String> {
+        self.post(PATH, &batch).await.map_err(|error| error.to_string())
+    }
+}
+
 /// Delivers one service's messages to one subscriber.
 pub struct Relay {
     /// The outbox.
     pub store: Arc<dyn OutboxStore>,
     /// The subscriber.
-    pub client: InternalClient,
+    pub subscriber: Arc<dyn Subscriber>,
     /// Notified when a message has been stored.
     pub wake: Arc<Notify>,
     /// For requests that wait for messages to be delivered.
@@ -60,7 +84,7 @@ impl Relay {
     /// Works until `stop`, then hands its lease back.
     pub async fn run(self, stop: CancellationToken) {
         let owner = new_id();
-        let destination = self.client.audience();
+        let destination = self.subscriber.name();
         let held = Mutex::new(None);
         let pace = Pace::every(POLL)
             .woken_by(Arc::clone(&self.wake))
@@ -80,7 +104,7 @@ impl Relay {
 
     /// Delivers one batch and gives its size; `None` when there was nothing to do.
     async fn round(&self, owner: Uuid, held: &Mutex<Option<Held>>) -> Result<Option<usize>, String> {
-        let destination = self.client.audience();
+        let destination = self.subscriber.name();
         let now = self.clock.now();
         let waiting = self
             .store
@@ -108,7 +132,7 @@ impl Relay {
             }
         };
         let batch: Vec<&CloudEvent> = waiting.iter().map(|message| &message.event).collect();
-        let receipts: Vec<Receipt> = self.client.post(PATH, &batch).await.map_err(|e| e.to_string())?;
+        let receipts = self.subscriber.deliver(&batch).await?;
         let sent = waiting.len();
         let Judged {
             delivered,

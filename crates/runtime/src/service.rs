@@ -23,7 +23,7 @@ use crate::{
     health::of_store,
     peers::Peers,
     process::Context,
-    relay::{OutboxFigures, OutboxGauge, Relay},
+    relay::{OutboxGauge, Relay, Subscriber},
 };
 
 /// What checks the callers of a service, and writes into its audit trail.
@@ -95,23 +95,36 @@ pub fn start_relays(
     wake: &WakeSignal,
     deliveries: impl Fn(Service) -> Deliveries,
 ) -> OutboxGauge {
-    let figures = Arc::<OutboxFigures>::default();
-    for to in service.publishes_to() {
-        let relay = Relay {
-            store: Arc::clone(store),
-            client: InternalClient::new(peers.of(*to).clone(), auth.clone(), to.name()),
-            wake: wake.listen(),
-            deliveries: deliveries(*to),
-            clock: context.clock.clone(),
-            figures: Arc::clone(&figures),
-        };
-        context
-            .workers
-            .spawn(service.outbox(), relay.run(context.workers.stop_token()));
-    }
-    OutboxGauge {
+    let outbox = OutboxGauge {
         store: Arc::clone(store),
         clock: context.clock.clone(),
-        figures,
+        figures: Arc::default(),
+    };
+    for to in service.publishes_to() {
+        let client = InternalClient::new(peers.of(*to).clone(), auth.clone(), to.name());
+        start_relay(context, service, &outbox, wake, Arc::new(client), deliveries(*to));
     }
+    outbox
+}
+
+/// Starts a relay from the outbox of `service` to one subscriber.
+pub fn start_relay(
+    context: &Context,
+    service: Service,
+    outbox: &OutboxGauge,
+    wake: &WakeSignal,
+    subscriber: Arc<dyn Subscriber>,
+    deliveries: Deliveries,
+) {
+    let relay = Relay {
+        store: Arc::clone(&outbox.store),
+        subscriber,
+        wake: wake.listen(),
+        deliveries,
+        clock: context.clock.clone(),
+        figures: Arc::clone(&outbox.figures),
+    };
+    context
+        .workers
+        .spawn(service.outbox(), relay.run(context.workers.stop_token()));
 }

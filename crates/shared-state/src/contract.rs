@@ -1,6 +1,8 @@
 //! What the shared state must do, in memory, in Redis and in a cluster of Redis; and what becomes of it when Redis is
 //! killed, frozen or flushed.
 
+mod logs;
+
 use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout};

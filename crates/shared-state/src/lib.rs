@@ -10,6 +10,7 @@
 mod breaker;
 pub mod bus;
 pub mod cache;
+pub mod channel_log;
 #[cfg(test)]
 mod contract;
 mod gcra;
@@ -21,11 +22,13 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use secrecy::SecretString;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use self::gcra::Limit;
 use self::{
     bus::{Hub, Subscription, Topic},
+    channel_log::{ChannelLog, Received},
     gcra::Counts,
     memory::Memory,
     redis::Redis,
@@ -54,7 +57,7 @@ struct Inner {
 
 enum Kept {
     Memory(Memory),
-    Redis(Redis),
+    Redis(Arc<Redis>),
 }
 
 impl Shared {
@@ -71,7 +74,7 @@ impl Shared {
     pub fn redis(urls: &SecretString) -> Result<Self, String> {
         let (process, hub) = (new_id(), Arc::default());
         let redis = Redis::open(urls, process, Arc::clone(&hub))?;
-        Ok(Self::new(process, hub, Kept::Redis(redis)))
+        Ok(Self::new(process, hub, Kept::Redis(Arc::new(redis))))
     }
 
     fn new(process: Uuid, hub: Arc<Hub>, kept: Kept) -> Self {
@@ -81,6 +84,15 @@ impl Shared {
             counts: Counts::default(),
             kept,
         }))
+    }
+
+    /// The logs of channels, and what is received of those that are followed; `None`: there are no other processes to share
+    /// them with.
+    pub fn channel_log(&self) -> Option<(ChannelLog, mpsc::Receiver<Received>)> {
+        match &self.0.kept {
+            Kept::Memory(_) => None,
+            Kept::Redis(redis) => Some(ChannelLog::new(Arc::clone(redis))),
+        }
     }
 
     /// Whether other processes see it too.

@@ -3,6 +3,7 @@
 //! Keys: `organise:cache:KEY` (a look-up; empty: just invalidated), `organise:once:KEY` (a value for one use),
 //! `organise:limit:HASH` (a count of attempts; addresses are hashed, so that they cannot be read there). Channels:
 //! `organise:bus:TOPIC`. Every key has a time to live. Redis may lose all of it at any time.
+//! [`crate::channel_log`] has keys of its own.
 
 use std::{
     sync::{
@@ -42,16 +43,17 @@ use common::metrics::{Gauge, Histogram};
 /// How long one call may take. Redis answers within a millisecond; what it is asked for can be had without it.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(1);
+pub const CONNECT: Duration = Duration::from_secs(1);
 /// How often a quiet subscription is checked to be alive.
-const BEAT: Duration = Duration::from_secs(5);
+pub const BEAT: Duration = Duration::from_secs(5);
 /// Between two tries to subscribe.
-const AGAIN: Duration = Duration::from_secs(1);
+pub const AGAIN: Duration = Duration::from_secs(1);
 /// Calls waiting to be written on the one connection.
 const PIPELINE: usize = 1024;
 
 /// A client of Redis.
 pub struct Redis {
+    clients: Vec<Client>,
     connection: Connection,
     health: Arc<Health>,
     runtime: Handle,
@@ -94,9 +96,10 @@ impl Redis {
         };
         let runtime = Handle::current();
         let listener = runtime
-            .spawn(listen(clients, process, Arc::downgrade(&hub)))
+            .spawn(listen(clients.clone(), process, Arc::downgrade(&hub)))
             .abort_handle();
         Ok(Self {
+            clients,
             connection,
             health: Arc::new(Health {
                 breaker: Breaker::new(),
@@ -106,6 +109,11 @@ impl Redis {
             runtime,
             listener,
         })
+    }
+
+    /// A client of each node that was named.
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
     }
 
     pub fn runtime(&self) -> &Handle {
@@ -196,15 +204,20 @@ impl Redis {
         Box::new(Figures(self.health.clone()))
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
+    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         self.bounded(self.connection.clone().query(command)).await
     }
 
-    async fn all(&self, commands: &[Cmd]) -> Result<(), Away> {
+    /// Several commands at once, in their order.
+    pub async fn ask_all<T: FromRedisValue>(&self, commands: &[Cmd]) -> Result<Vec<T>, Away> {
         let each = commands
             .iter()
-            .map(|command| self.connection.clone().query::<()>(command));
-        self.bounded(try_join_all(each)).await.map(drop)
+            .map(|command| self.connection.clone().query(command));
+        self.bounded(try_join_all(each)).await
+    }
+
+    async fn all(&self, commands: &[Cmd]) -> Result<(), Away> {
+        self.ask_all::<()>(commands).await.map(drop)
     }
 
     async fn bounded<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, Away> {

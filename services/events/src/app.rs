@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock};
 use runtime::verified_email::VerifiedEmail;
 
-use crate::{page_cache::PageCache, store::Store};
+use crate::{live::Live, page_cache::PageCache, store::Store};
 
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct App {
     pub verified_email: VerifiedEmail,
     /// Cached pages of organizers' events, for stores that can report whether anything has changed.
     pub pages: Arc<PageCache>,
+    /// The live room.
+    pub live: Live,
 }
 
 impl FromRef<App> for Auth {

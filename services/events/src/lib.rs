@@ -6,6 +6,7 @@ pub mod commands;
 pub mod domain;
 pub mod handlers;
 pub mod internal;
+pub mod live;
 pub mod page_cache;
 mod routes;
 pub mod store;
@@ -28,7 +29,11 @@ use runtime::{
     user_directory::UserDirectory, verified_email::VerifiedEmail,
 };
 
-use crate::{app::App, store::Store};
+use crate::{
+    app::App,
+    live::{Live, Publisher},
+    store::Store,
+};
 
 /// The stored data, for the migration from one store to the other.
 #[cfg(feature = "mongodb")]
@@ -54,6 +59,7 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
         auth.clone(),
         Service::Users.name(),
     );
+    let live = Live::new(context, &auth, &store);
     let directory = UserDirectory::new(users, context.shared.clone(), context.clock.clone());
     App {
         auth,
@@ -63,6 +69,7 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
         hold: context.settings.hold,
         default_timezone: context.settings.default_timezone,
         pages: Arc::default(),
+        live,
     }
 }
 
@@ -72,7 +79,7 @@ fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> 
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox)];
+    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox), app.live.gauge()];
     let guard = service::guard(context, &app.auth, peers, app.store.audit());
     let routes = routes::routes(app);
     service::pipeline(context, Service::Events, guard, ping, gauges, routes)
@@ -85,15 +92,27 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
         "end registrations",
         workers::end_registrations(app.clone(), stop()),
     );
+    app.live.work(workers);
     workers.spawn("tidy events", workers::tidy(app.clone(), stop()));
     workers.spawn("index events", workers::index_events(app.clone(), stop()));
-    service::start_relays(
+    let wake = app.store.wake_signal();
+    let outbox = service::start_relays(
         context,
         Service::Events,
         &app.auth,
         peers,
         &app.store.outbox(),
-        &app.store.wake_signal(),
+        &wake,
         |_| Deliveries::default(),
-    )
+    );
+    let live = Arc::new(Publisher(app.live.clone()));
+    service::start_relay(
+        context,
+        Service::Events,
+        &outbox,
+        &wake,
+        live,
+        Deliveries::default(),
+    );
+    outbox
 }

@@ -11,6 +11,7 @@ use crate::{app::App, handlers, internal};
     (name = "organiser", description = "Creating and running events"),
     (name = "events", description = "Finding events"),
     (name = "registrations", description = "Taking part"),
+    (name = "live", description = "Following it live"),
 ))]
 struct Docs;
 
@@ -29,6 +30,9 @@ pub fn routes(app: App) -> (Router, Document) {
             handlers::my_registrations::my_registration,
             handlers::cancel_registration::cancel_registration
         ))
+        .routes(routes!(handlers::live_socket::live_socket))
+        .routes(routes!(handlers::live_events::live_events))
+        .routes(routes!(handlers::live_ticket::live_ticket))
         .split_for_parts();
     let internal = Router::new()
         .route(

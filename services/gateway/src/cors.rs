@@ -40,7 +40,7 @@ impl Cors {
             ),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, idempotency-key, x-request-id",
+                "authorization, content-type, idempotency-key, last-event-id, x-request-id",
             ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
             (

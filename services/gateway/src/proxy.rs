@@ -21,11 +21,11 @@ use common::{
     wire::service,
 };
 use runtime::{peers::Peers, process::Context};
-use tokio_util::sync::CancellationToken;
 
 use self::{
     body::{Fate, Upload},
     client::Client,
+    websocket::Sockets,
 };
 use crate::headers;
 
@@ -40,7 +40,7 @@ pub struct Proxy {
     assertions: [client::Assertion; Service::ALL.len()],
     client: Client,
     scheme: HeaderValue,
-    stop: CancellationToken,
+    sockets: Sockets,
 }
 
 impl Proxy {
@@ -51,12 +51,14 @@ impl Proxy {
             .public_url
             .as_deref()
             .is_some_and(|url| url.starts_with("https://"));
+        let sockets = Sockets::new(context.workers.stop_token());
+        context.workers.spawn("websockets", sockets.clone().ended());
         Self {
             peers: peers.clone(),
             assertions: Service::ALL.map(|service| client::Assertion::new(auth.clone(), service.name())),
             client: Client::new(settings.trusted_proxies.clone()),
             scheme: HeaderValue::from_static(if https { "https" } else { "http" }),
-            stop: context.workers.stop_token(),
+            sockets,
         }
     }
 
@@ -73,7 +75,7 @@ impl Proxy {
         self.prepare(route, &mut request)?;
         if websocket {
             headers::mark_websocket(request.headers_mut());
-            return websocket::pass(upstream, request, self.stop.clone())
+            return websocket::pass(upstream, request, &self.sockets)
                 .await
                 .map_err(upstream_problem);
         }

@@ -14,7 +14,10 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 44] = [
+const DOCUMENTED: [(&str, &str, &str); 47] = [
+    ("liveEvents", "get", "/api/live/sse"),
+    ("liveSocket", "get", "/api/live/ws"),
+    ("issueLiveTicket", "post", "/api/live/ticket"),
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),

@@ -21,6 +21,7 @@ mod errors;
 mod google;
 mod idempotency;
 mod limits;
+mod live;
 mod log;
 mod mail;
 mod mailbox;

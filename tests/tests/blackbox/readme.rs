@@ -35,6 +35,7 @@ pub(crate) fn tell(round: &str, url: &str) -> String {
         String::from_utf8_lossy(&told.stderr)
     );
     assert!(text.contains("\"status\":\"confirmed\""), "{round}: {text}");
+    assert!(text.contains("\"seats_left\":99"), "{round}: {text}");
     text
 }
 

@@ -48,7 +48,7 @@ impl Default for Limits {
         Self {
             head: Duration::from_secs(10),
             body: None,
-            connections: 10_000,
+            connections: 16_000,
             drain: Duration::from_secs(8),
         }
     }

@@ -1,6 +1,7 @@
 //! Events and registrations: their state and its rules. No axum, no driver, no clock.
 
 pub mod capture;
+pub mod change;
 pub mod ending;
 pub mod event;
 pub mod fact;

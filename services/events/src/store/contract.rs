@@ -44,7 +44,7 @@ macro_rules! store_contract {
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, an_expired_hold_gives_its_seat_once, capture_confirms_once,
             an_offer_changes_what_was_paid, a_reversed_payment_ends_what_it_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
-            changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_waits_holds_up_only_its_own_subject,
+            changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_changes_is_published, what_waits_holds_up_only_its_own_subject,
             dead_letters_are_listed_redriven_and_dropped,
         );
         $crate::store_contract!(@damage $make:

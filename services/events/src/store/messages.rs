@@ -11,9 +11,15 @@ use common::{
 };
 
 use crate::domain::{
+    change,
     event::Event,
     registration::{Registration, State, Ticket},
 };
+
+/// A registration holds a seat that is to be paid for.
+pub(super) fn held(registration: &Registration, now: Timestamp) -> NewMessage {
+    change::of_registration(registration, now)
+}
 
 /// A registration was confirmed.
 pub(super) fn confirmed(
@@ -21,7 +27,7 @@ pub(super) fn confirmed(
     event: &Event,
     ticket: &Ticket,
     now: Timestamp,
-) -> NewMessage {
+) -> [NewMessage; 2] {
     let told = RegistrationConfirmed {
         registration_id: registration.id,
         user_id: registration.user_id,
@@ -31,13 +37,14 @@ pub(super) fn confirmed(
         paid: registration.amount_paid(),
         payment_id: registration.payment_id,
     };
-    NewMessage::new(
+    let mailed = NewMessage::new(
         service::NOTIFICATIONS,
         kind::REGISTRATION_CONFIRMED,
         registration.id,
         now,
         &told,
-    )
+    );
+    [mailed, change::of_registration(registration, now)]
 }
 
 /// A registration has ended; `registration` is its state before.
@@ -66,12 +73,20 @@ pub(super) fn ended(
         .map(|destination| {
             NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told)
         })
+        .chain([change::of_registration(registration, now)])
         .collect()
 }
 
-/// A hold has expired unpaid; `registration` is its state before. `None` for a cancelled event: its expired holds are
-/// not notified.
-pub(super) fn hold_expired(registration: &Registration, event: &Event, now: Timestamp) -> Option<NewMessage> {
+/// A hold has expired unpaid; `registration` is its state before.
+pub(super) fn hold_expired(registration: &Registration, event: &Event, now: Timestamp) -> Vec<NewMessage> {
+    let live = change::of_registration(registration, now);
+    let mut messages = vec![live];
+    messages.extend(hold_expired_letter(registration, event, now));
+    messages
+}
+
+/// `None` for a cancelled event: its expired holds are not notified.
+fn hold_expired_letter(registration: &Registration, event: &Event, now: Timestamp) -> Option<NewMessage> {
     let State::PendingPayment { hold_expires_at } = registration.state else {
         return None;
     };
@@ -95,15 +110,19 @@ pub(super) fn hold_expired(registration: &Registration, event: &Event, now: Time
     ))
 }
 
-/// An event was changed.
-pub(super) fn changed(event: &Event, now: Timestamp) -> NewMessage {
-    NewMessage::new(
-        service::NOTIFICATIONS,
-        kind::EVENT_CHANGED,
-        event.id,
-        now,
-        &event.facts(),
-    )
+/// An event was changed or cancelled. `for_others`: those who are registered are to get a letter, or other reminders.
+pub(super) fn changed(event: &Event, for_others: bool, now: Timestamp) -> Vec<NewMessage> {
+    let mut messages = vec![change::of_event(event, now)];
+    if for_others {
+        messages.push(NewMessage::new(
+            service::NOTIFICATIONS,
+            kind::EVENT_CHANGED,
+            event.id,
+            now,
+            &event.facts(),
+        ));
+    }
+    messages
 }
 
 /// A captured payment that does not confirm a registration, to be refunded.

@@ -75,7 +75,13 @@ async fn only_listed_origins_are_let_in() {
             assert_eq!(answer.status, 204);
             assert_eq!(answer.header(ALLOW), expected);
             let headers = answer.header("access-control-allow-headers");
-            for name in ["authorization", "content-type", "idempotency-key", "x-request-id"] {
+            for name in [
+                "authorization",
+                "content-type",
+                "idempotency-key",
+                "last-event-id",
+                "x-request-id",
+            ] {
                 assert_eq!(headers.contains(name), allowed, "{name}");
             }
             assert_eq!(

@@ -68,12 +68,15 @@ async fn quiet_sockets_are_kept() {
     }
 }
 
+/// They go on for a while, in which the service may say goodbye.
 #[tokio::test]
 async fn sockets_end_with_the_gateway() {
     let world = World::new(BOTH[1]).await;
     let mut stream = upgraded(&world).await;
     world.context.workers.stop_token().cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0])).await;
+    stream.write_all(b"goodbye").await.unwrap();
+    read_until(&mut stream, b"goodbye").await;
+    let ended = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut [0])).await;
     assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
 }
 

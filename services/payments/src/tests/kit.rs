@@ -92,7 +92,7 @@ impl Service {
         let app = crate::app(&context, store.clone(), &peers, razorpay.url()).unwrap();
         let relay = Relay {
             store: app.store.outbox(),
-            client: app.events.clone(),
+            subscriber: Arc::new(app.events.clone()),
             wake: app.store.wake_signal().listen(),
             deliveries: app.deliveries.clone(),
             clock: app.clock.clone(),

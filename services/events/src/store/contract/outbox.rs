@@ -6,6 +6,8 @@ use common::{
     outbox::Failure,
 };
 
+use uuid::Uuid;
+
 use super::*;
 
 pub async fn outbox_keeps_order_and_fences(store: S) {
@@ -76,6 +78,7 @@ pub async fn outbox_keeps_order_and_fences(store: S) {
             .await
             .unwrap()
     );
+    assert_eq!(published(&store).await.len(), 3);
     assert_eq!(outbox.stats(now()).await.unwrap().pending, 2);
     let dead = vec![Failure {
         seq: waiting[0].seq,
@@ -170,8 +173,94 @@ pub async fn dead_letters_are_listed_redriven_and_dropped(store: S) {
         1
     );
     assert_eq!(outbox.dead_letters().await.unwrap(), []);
+    assert_eq!(published(&store).await.len(), 3);
     let stats = outbox.stats(now()).await.unwrap();
     assert_eq!((stats.pending, stats.dead), (2, 0));
+}
+
+/// Every change has a message for the live room, in its own commit: about the registration that has moved, or the event.
+pub async fn what_changes_is_published(store: S) {
+    const CHANGED: &str = "registration.changed";
+    let paid = created(&store, draft(Some(1), 50_000)).await;
+    let free = created(&store, draft(None, 0)).await;
+    assert_eq!(published(&store).await, []);
+    let (asha, ben) = (UserId::new(), UserId::new());
+    let held = register(&store, paid.id, asha, now()).await.unwrap().registration;
+    let of = |registration: &Registration| (CHANGED.to_owned(), registration.id.0);
+    assert_eq!(published(&store).await, [of(&held)]);
+    // A repeat changes nothing.
+    assert!(register(&store, paid.id, asha, now()).await.is_err());
+    assert_eq!(published(&store).await, []);
+    let payment = PaymentId::new();
+    store
+        .consume(vec![captured(&held, payment)], now())
+        .await
+        .unwrap();
+    assert_eq!(published(&store).await, [of(&held)]);
+    store
+        .cancel_registration(held.id, asha, now(), plain())
+        .await
+        .unwrap();
+    assert_eq!(published(&store).await, [of(&held)]);
+
+    // A hold that runs out: found by the sweeper, by who needs its seat, and by its own user.
+    let first = register(&store, paid.id, asha, now()).await.unwrap().registration;
+    let later = now() + TimeDelta::hours(1);
+    assert_eq!(store.expire_holds(later, 10).await.unwrap(), 1);
+    assert_eq!(published(&store).await, [of(&first), of(&first)]);
+    let second = register(&store, paid.id, asha, later).await.unwrap().registration;
+    published(&store).await;
+    let later = later + TimeDelta::hours(1);
+    let third = register(&store, paid.id, ben, later).await.unwrap().registration;
+    let mut both = published(&store).await;
+    both.sort();
+    let mut expected = [of(&second), of(&third)];
+    expected.sort();
+    assert_eq!(both, expected);
+    let later = later + TimeDelta::hours(1);
+    let fourth = register(&store, paid.id, ben, later).await.unwrap().registration;
+    let mut both = published(&store).await;
+    both.sort();
+    let mut expected = [of(&third), of(&fourth)];
+    expected.sort();
+    assert_eq!(both, expected);
+
+    let confirmed = register(&store, free.id, asha, now()).await.unwrap().registration;
+    assert_eq!(published(&store).await, [of(&confirmed)]);
+    let patch = Patch {
+        capacity: Some(Some(7)),
+        ..Patch::default()
+    };
+    store
+        .update_event(free.id, free.organizer, patch, now(), plain())
+        .await
+        .unwrap();
+    assert_eq!(published(&store).await, [("event.changed".to_owned(), free.id.0)]);
+    store
+        .cancel_event(free.id, free.organizer, now(), plain())
+        .await
+        .unwrap();
+    assert_eq!(
+        published(&store).await,
+        [("event.cancelled".to_owned(), free.id.0)]
+    );
+    store.end_registrations(now(), 10).await.unwrap();
+    assert_eq!(published(&store).await, [of(&confirmed)]);
+}
+
+/// Takes what waits for the live room: kinds and subjects, in their order.
+pub(super) async fn published(store: &S) -> Vec<(String, Uuid)> {
+    let (outbox, owner, until) = (store.outbox(), new_id(), now() + TimeDelta::seconds(30));
+    let waiting = outbox.due("live", now(), 100).await.unwrap();
+    let lease = outbox.lease("live", owner, now(), until).await.unwrap();
+    let all = waiting.iter().map(|waiting| waiting.seq).collect();
+    let settled = outbox
+        .settle("live", owner, lease.unwrap(), all, Vec::new())
+        .await;
+    assert!(settled.unwrap());
+    outbox.release("live", owner).await.unwrap();
+    let waiting = waiting.into_iter().map(|waiting| waiting.event);
+    waiting.map(|event| (event.kind, event.subject)).collect()
 }
 
 fn failure(seq: i64, retry_at: Option<Timestamp>) -> Failure {

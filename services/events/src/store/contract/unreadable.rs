@@ -190,6 +190,7 @@ pub async fn an_unreadable_message_becomes_a_dead_letter(fresh: Fresh) {
     for (dead, (field, to)) in (1..).zip(damages) {
         let bad = register(store, event.id, UserId::new(), now()).await.unwrap();
         register(store, event.id, UserId::new(), now()).await.unwrap();
+        super::outbox::published(store).await;
         let outbox = store.outbox();
         let before = outbox.due("notifications", now(), 10).await.unwrap();
         let subjects: Vec<Uuid> = before.iter().map(|waiting| waiting.event.subject).collect();

@@ -143,9 +143,11 @@ pub(super) async fn update(
         update.insert("$unset", unset);
     }
     tx.update(EVENTS, doc! {"_id": uuid(id)}, update).await?;
-    if before.differs_for_others(&event) {
-        outbox::push(tx, &[messages::changed(&event, now)]).await?;
-    }
+    outbox::push(
+        tx,
+        &messages::changed(&event, before.differs_for_others(&event), now),
+    )
+    .await?;
     Ok(event)
 }
 
@@ -163,7 +165,7 @@ pub(super) async fn cancel(
     event.version += 1;
     let update = doc! {"$set": {"cancelled": true, "version": event.version, "ending": true}};
     tx.update(EVENTS, doc! {"_id": uuid(id)}, update).await?;
-    outbox::push(tx, &[messages::changed(&event, now)]).await?;
+    outbox::push(tx, &messages::changed(&event, true, now)).await?;
     Ok(event)
 }
 

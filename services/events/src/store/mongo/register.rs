@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     domain::{
+        change::RegistrationChanged,
         event::Event,
         registering::{Place, on_register},
         registration::{Registration, State},
@@ -70,6 +71,8 @@ struct Round {
     taken: i64,
     swept: bool,
     made: Vec<(Registration, Register)>,
+    /// Holds of users who have registered again.
+    ran_out: Vec<RegistrationChanged>,
 }
 
 impl Round {
@@ -88,6 +91,7 @@ impl Round {
             live,
             swept: false,
             made: Vec::new(),
+            ran_out: Vec::new(),
         })
     }
 
@@ -121,6 +125,11 @@ impl Round {
             tx.update(REGISTRATIONS, doc! {"_id": uuid(id)}, documents::expiring())
                 .await?;
             self.taken -= 1;
+            self.ran_out.push(RegistrationChanged {
+                registration_id: id,
+                event_id: event.id,
+                user_id: command.user_id,
+            });
         }
         self.taken += 1;
         self.live.insert(command.user_id, Ok(registration.clone()));
@@ -165,14 +174,19 @@ impl Round {
         let (mut registrations, mut tickets, mut told) = (Vec::new(), Vec::new(), Vec::new());
         for (registration, command) in &self.made {
             registrations.push(documents::of_registration(registration));
-            if let State::Confirmed = registration.state {
+            let messages = if let State::Confirmed = registration.state {
                 tickets.push(documents::of_ticket(registration, &command.ticket, command.now));
-                let message = messages::confirmed(registration, &self.event, &command.ticket, command.now);
-                told.push(NewMessage {
-                    request_id: command.request_id.clone(),
-                    ..message
-                });
-            }
+                messages::confirmed(registration, &self.event, &command.ticket, command.now).into()
+            } else {
+                vec![messages::held(registration, command.now)]
+            };
+            told.extend(messages.into_iter().map(|message| NewMessage {
+                request_id: command.request_id.clone(),
+                ..message
+            }));
+        }
+        if let Some((_, command)) = self.made.last() {
+            told.extend(self.ran_out.iter().map(|hold| hold.message(command.now)));
         }
         tx.insert(REGISTRATIONS, registrations).await?;
         tx.insert(TICKETS, tickets).await?;
@@ -194,7 +208,7 @@ pub(super) async fn expire_holds(
     let told: Vec<_> = holds
         .iter()
         .filter(|hold| Some(hold.user_id) != here)
-        .filter_map(|hold| messages::hold_expired(hold, event, now))
+        .flat_map(|hold| messages::hold_expired(hold, event, now))
         .collect();
     outbox::push(tx, &told).await?;
     Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))

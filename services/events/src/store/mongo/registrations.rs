@@ -78,7 +78,7 @@ pub(super) async fn confirm(
     )
     .await?;
     let told = messages::confirmed(registration, event, &ticket, now);
-    outbox::push(tx, &[told]).await.map(drop)
+    outbox::push(tx, &told).await.map(drop)
 }
 
 /// Takes one seat if one is free. When all are taken, the seats of expired holds are freed first.
@@ -219,7 +219,11 @@ pub(super) async fn expire(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<
     for hold in &holds {
         *freed.entry(hold.event_id).or_default() += 1;
         let event = events.get(&hold.event_id);
-        told.extend(event.and_then(|event| messages::hold_expired(hold, event, now)));
+        told.extend(
+            event
+                .into_iter()
+                .flat_map(|event| messages::hold_expired(hold, event, now)),
+        );
     }
     outbox::push(tx, &told).await?;
     for (event, seats) in freed {

@@ -5,11 +5,11 @@ use common::{
     store::StoreError,
     wire::{ExtendedHold, SecureSeat, SecuredSeat},
 };
-use mongo_store::{Tx, date, uuid};
+use mongo_store::{Tx, date, outbox, uuid};
 use mongodb::bson::doc;
 
 use super::{events, registrations, schema::REGISTRATIONS};
-use crate::domain::capture::on_capture;
+use crate::{domain::capture::on_capture, store::messages};
 
 pub(super) async fn seat(
     tx: &mut Tx,
@@ -34,6 +34,7 @@ pub(super) async fn seat(
         let held = doc! {"status": "pending_payment", "live": true, "hold_expires_at": date(hold.until)};
         let this = doc! {"_id": uuid(hold.registration_id)};
         tx.update(REGISTRATIONS, this, doc! {"$set": held}).await?;
+        outbox::push(tx, &[messages::held(&ordered, now)]).await?;
     }
     Ok(Some(secured))
 }

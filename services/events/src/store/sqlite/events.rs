@@ -207,8 +207,8 @@ pub(super) fn update(
     ])
     .map_err(StoreError::from)?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])?;
-    if before.differs_for_others(&event) {
-        outbox::push(db, &messages::changed(&event, now))?;
+    for message in messages::changed(&event, before.differs_for_others(&event), now) {
+        outbox::push(db, &message)?;
     }
     Ok(event)
 }
@@ -228,7 +228,9 @@ pub(super) fn cancel(
     db.prepare_cached("UPDATE events SET cancelled = 1, version = ?2, ending = 1 WHERE id = ?1")
         .and_then(|mut update| update.execute(params![event.id, event.version]))
         .map_err(StoreError::from)?;
-    outbox::push(db, &messages::changed(&event, now))?;
+    for message in messages::changed(&event, true, now) {
+        outbox::push(db, &message)?;
+    }
     Ok(event)
 }
 

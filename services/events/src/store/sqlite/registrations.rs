@@ -22,6 +22,7 @@ use sqlite_store::{
 use super::{events, events::const_sql, rows};
 use crate::{
     domain::{
+        change::RegistrationChanged,
         ending::on_cancel,
         event::Event,
         registering::{OnClaim, Place, on_claim, on_register},
@@ -37,9 +38,15 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
         registration,
         ran_out,
     } = on_register(&event, live.as_ref(), &command)?;
-    if let Some(id) = ran_out {
-        expire_one(db, &id)?;
+    if let Some(registration_id) = ran_out {
+        expire_one(db, &registration_id)?;
         free_seats(db, event.id, 1)?;
+        let ran_out = RegistrationChanged {
+            registration_id,
+            event_id: event.id,
+            user_id: command.user_id,
+        };
+        outbox::push(db, &ran_out.message(command.now))?;
     }
     if !take_seat(db, &event, command.now)? {
         return Err(RegisterError::Full);
@@ -50,7 +57,10 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
             issue(db, &registration, &event, &command.ticket, command.now)?;
             Some(command.ticket)
         }
-        _ => None,
+        _ => {
+            outbox::push(db, &messages::held(&registration, command.now))?;
+            None
+        }
     };
     Ok(Registered {
         registration,
@@ -172,8 +182,8 @@ fn expire_and_tell(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     expire_one(db, &hold.id)?;
-    if let Some(told) = messages::hold_expired(hold, event, now) {
-        outbox::push(db, &told)?;
+    for message in messages::hold_expired(hold, event, now) {
+        outbox::push(db, &message)?;
     }
     Ok(())
 }
@@ -196,7 +206,9 @@ fn issue(
         ticket.code,
         now.timestamp_millis()
     ])?;
-    outbox::push(db, &messages::confirmed(registration, event, ticket, now))?;
+    for message in messages::confirmed(registration, event, ticket, now) {
+        outbox::push(db, &message)?;
+    }
     Ok(())
 }
 

@@ -5,10 +5,10 @@ use common::{
     store::StoreError,
     wire::{ExtendedHold, SecureSeat, SecuredSeat},
 };
-use sqlite_store::{Connection, params};
+use sqlite_store::{Connection, outbox, params};
 
 use super::{events, registrations};
-use crate::domain::capture::on_capture;
+use crate::{domain::capture::on_capture, store::messages};
 
 pub(super) fn seat(
     db: &Connection,
@@ -34,6 +34,7 @@ pub(super) fn seat(
             "UPDATE registrations SET status = 'pending_payment', hold_expires_at = ?2 WHERE id = ?1",
         )?
         .execute(params![hold.registration_id, hold.until.timestamp_millis()])?;
+        outbox::push(db, &messages::held(&ordered, now))?;
     }
     Ok(Some(secured))
 }

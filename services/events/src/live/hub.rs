@@ -1,0 +1,576 @@
+//! The channels that this process serves: their histories and their readers.
+//!
+//! Without Redis the histories here are the only ones: a channel begins with its first reader and a publication to one
+//! that does not exist has nobody to reach. With Redis each is a copy of the channel's log, kept up to date by what is
+//! received of it; an entry that is missing is read from the log before any later one is passed on.
+//!
+//! A reader joins, and gets what it missed, under the lock under which publications are passed on: it misses none and gets none
+//! twice.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Mutex, RwLock};
+use shared_state::{
+    Away,
+    channel_log::{ChannelLog, KEPT_FOR, LogPart, Place, Received, new_epoch},
+};
+use tokio::sync::{OnceCell, mpsc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    channel::Channel,
+    closing::Closing,
+    history::{History, Missed, Position, Publication},
+    publication::Entry,
+    queue::{Outgoing, Queue},
+};
+
+/// How often copies are compared with their logs, for what the connection to Redis lost without noticing.
+const COMPARED_EVERY: Duration = Duration::from_secs(40);
+/// How often copies that are in doubt are compared.
+const TICK: Duration = Duration::from_millis(500);
+/// Copies compared at a time.
+const AT_ONCE: usize = 250;
+/// How often channels that nobody reads are looked for.
+const SWEPT_EVERY: Duration = Duration::from_secs(30);
+/// How long a copy that nobody reads is kept.
+const COPY_KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// The channels. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    log: Option<ChannelLog>,
+    /// Copies that may not be what their logs are, until they have been compared.
+    doubtful: Mutex<HashSet<Arc<str>>>,
+}
+
+/// One channel.
+struct Topic {
+    channel: Channel,
+    name: Arc<str>,
+    /// Set once its history is known.
+    state: OnceCell<Mutex<State>>,
+    /// When it was last compared with its log.
+    compared: Mutex<Instant>,
+}
+
+struct State {
+    history: History,
+    readers: HashMap<u64, Reader>,
+    /// Since when there is none.
+    unread: Option<Instant>,
+    /// It was removed from the hub: nothing is passed on to it any more. Noted here, because a lock on a channel is held
+    /// inside that on all of them, and never around it.
+    is_swept: bool,
+}
+
+struct Reader {
+    queue: Arc<Queue>,
+    place: u32,
+}
+
+/// How a reader joins.
+pub struct Joining<'a> {
+    /// Its connection.
+    pub connection: u64,
+    /// Where it gets publications.
+    pub queue: &'a Arc<Queue>,
+    /// The channel's place in the reader's list.
+    pub place: u32,
+    /// What it has seen; `None`: it begins now.
+    pub since: Option<Position>,
+}
+
+/// A reader of a channel, until this is dropped.
+pub struct Subscription {
+    hub: Hub,
+    channel: Channel,
+    connection: u64,
+}
+
+impl Subscription {
+    /// What the channel has published since a position.
+    pub fn missed(&self, since: &Position) -> Option<Joined> {
+        let name = self.channel.to_string();
+        let topic = self.hub.0.topics.read().get(name.as_str()).cloned()?;
+        let state = topic.state.get()?.lock();
+        Some(Joined {
+            position: state.history.position(),
+            missed: state.history.missed(since),
+        })
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.leave(self.channel, self.connection);
+    }
+}
+
+/// What a reader that joins is given first.
+#[derive(Debug)]
+pub struct Joined {
+    /// Where the channel is.
+    pub position: Position,
+    /// What it missed.
+    pub missed: Missed,
+}
+
+impl Hub {
+    /// A hub; with a log, its channels are copies of those there.
+    pub fn new(log: Option<ChannelLog>) -> Self {
+        Self(Arc::new(Inner {
+            topics: RwLock::default(),
+            log,
+            doubtful: Mutex::default(),
+        }))
+    }
+
+    /// Adds a reader, until the subscription is dropped. `first` is called before any later publication is passed on to it.
+    ///
+    /// # Errors
+    /// When Redis is away, unless the channel is known here already.
+    pub async fn join(
+        &self,
+        channel: Channel,
+        joining: Joining<'_>,
+        first: impl FnOnce(Joined),
+    ) -> Result<Subscription, Away> {
+        let mut first = Some(first);
+        loop {
+            let topic = self.topic(channel);
+            let state = self.state(&topic).await?;
+            let mut state = state.lock();
+            if state.is_swept {
+                continue;
+            }
+            let missed = match &joining.since {
+                Some(since) => state.history.missed(since),
+                None => Missed::All(Vec::new()),
+            };
+            let reader = Reader {
+                queue: Arc::clone(joining.queue),
+                place: joining.place,
+            };
+            state.readers.insert(joining.connection, reader);
+            state.unread = None;
+            if let Some(first) = first.take() {
+                first(Joined {
+                    position: state.history.position(),
+                    missed,
+                });
+            }
+            return Ok(Subscription {
+                hub: self.clone(),
+                channel,
+                connection: joining.connection,
+            });
+        }
+    }
+
+    fn leave(&self, channel: Channel, connection: u64) {
+        let name = channel.to_string();
+        let topic = self.0.topics.read().get(name.as_str()).cloned();
+        let Some(topic) = topic else { return };
+        if let Some(state) = topic.state.get() {
+            let mut state = state.lock();
+            state.readers.remove(&connection);
+            if state.readers.is_empty() {
+                state.unread = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Publishes to a channel, if anybody has read it lately; gives the publication's place. An entry with the `key` of an
+    /// earlier one is not published again where there is a log; without one it may be, and tells the state of then.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn publish(
+        &self,
+        channel: Channel,
+        entry: &Entry,
+        key: Option<Uuid>,
+    ) -> Result<Option<Position>, Away> {
+        let name = channel.to_string();
+        if let Some(log) = &self.0.log {
+            let key = key.map(|key| key.simple().to_string());
+            let place = log.publish(&name, &entry.encode(), key.as_deref(), true).await?;
+            if place.is_none() {
+                // Redis has lost it; those who read it here have to know.
+                self.doubt(&name);
+            }
+            return Ok(place.map(|Place { epoch, offset }| Position {
+                epoch: epoch.into(),
+                offset,
+            }));
+        }
+        let topic = self.0.topics.read().get(name.as_str()).cloned();
+        let state = topic.as_ref().and_then(|topic| topic.state.get());
+        let Some(state) = state else { return Ok(None) };
+        let mut state = state.lock();
+        let offset = state.history.top() + 1;
+        state.publish(entry.publication(channel, offset));
+        Ok(Some(state.history.position()))
+    }
+
+    /// Which of these channels somebody has read lately, here or, where there is a log, anywhere.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn open(&self, channels: Vec<Channel>) -> Result<HashSet<Channel>, Away> {
+        let Some(log) = &self.0.log else {
+            return Ok(channels
+                .into_iter()
+                .filter(|channel| self.is_open(*channel))
+                .collect());
+        };
+        let names: Vec<String> = channels.iter().map(Channel::to_string).collect();
+        let open = log.are_open(&names).await?;
+        let open = channels.into_iter().zip(open).filter(|(_, open)| *open);
+        Ok(open.map(|(channel, _)| channel).collect())
+    }
+
+    /// Whether anybody here has read the channel lately. Where there is a log, others may have.
+    pub fn is_open(&self, channel: Channel) -> bool {
+        self.0.log.is_some() || self.0.topics.read().contains_key(channel.to_string().as_str())
+    }
+
+    /// The log that the channels are copies of.
+    pub fn log(&self) -> Option<&ChannelLog> {
+        self.0.log.as_ref()
+    }
+
+    /// Has a copy compared with its log.
+    fn doubt(&self, name: &str) {
+        if let Some((name, _)) = self.0.topics.read().get_key_value(name) {
+            self.0.doubtful.lock().insert(Arc::clone(name));
+        }
+    }
+
+    fn topic(&self, channel: Channel) -> Arc<Topic> {
+        let name = channel.to_string();
+        if let Some(topic) = self.0.topics.read().get(name.as_str()) {
+            return Arc::clone(topic);
+        }
+        let name: Arc<str> = name.into();
+        let mut topics = self.0.topics.write();
+        let topic = topics.entry(Arc::clone(&name)).or_insert_with(|| {
+            Arc::new(Topic {
+                channel,
+                name,
+                state: OnceCell::new(),
+                compared: Mutex::new(Instant::now()),
+            })
+        });
+        Arc::clone(topic)
+    }
+
+    /// The channel's state, which is read from the log first if there is one.
+    async fn state<'a>(&self, topic: &'a Arc<Topic>) -> Result<&'a Mutex<State>, Away> {
+        topic
+            .state
+            .get_or_try_init(|| async {
+                let history = match &self.0.log {
+                    None => History::new(new_epoch(), 0),
+                    Some(log) => {
+                        // Followed first: what is published meanwhile is received, and found to be missing or known.
+                        log.follow(&topic.name).await?;
+                        let part = log.read(&topic.name, 0).await?;
+                        history(topic.channel, part)
+                    }
+                };
+                Ok(Mutex::new(State {
+                    history,
+                    readers: HashMap::new(),
+                    unread: Some(Instant::now()),
+                    is_swept: false,
+                }))
+            })
+            .await
+    }
+
+    /// Passes on what is received from the logs, until `stop`. One task does that and the comparing, so that neither
+    /// overtakes the other.
+    pub async fn follow_logs(self, mut received: mpsc::Receiver<Received>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                one = received.recv() => match one {
+                    Some(Received::Entry { channel, place, entry }) => self.receive(&channel, &place, &entry).await,
+                    Some(Received::Gap) => self.doubt_all(),
+                    None => return,
+                },
+                _ = tick.tick() => self.compare_some().await,
+            }
+        }
+    }
+
+    async fn receive(&self, name: &str, place: &Place, entry: &str) {
+        let topic = self.0.topics.read().get(name).cloned();
+        let Some(topic) = topic else { return };
+        // Not yet known: the log is being read, and this entry is in it or will be found to be missing by the next one.
+        let Some(state) = topic.state.get() else {
+            return self.doubt(name);
+        };
+        {
+            let mut state = state.lock();
+            if **state.history.epoch() == *place.epoch {
+                if place.offset <= state.history.top() {
+                    return;
+                }
+                if place.offset == state.history.top() + 1 {
+                    if let Some(entry) = Entry::decode(entry) {
+                        state.publish(entry.publication(topic.channel, place.offset));
+                    }
+                    return;
+                }
+            }
+        }
+        if self.compare(&topic).await.is_err() {
+            self.doubt(name);
+        }
+    }
+
+    fn doubt_all(&self) {
+        let names: Vec<_> = self.0.topics.read().keys().cloned().collect();
+        self.0.doubtful.lock().extend(names);
+    }
+
+    /// Compares copies that are in doubt, or have not been compared for long; some at a time, because meanwhile nothing is
+    /// passed on.
+    async fn compare_some(&self) {
+        let old: Vec<_> = {
+            let topics = self.0.topics.read();
+            let old = topics
+                .values()
+                .filter(|topic| topic.compared.lock().elapsed() >= COMPARED_EVERY);
+            old.map(|topic| Arc::clone(&topic.name)).take(AT_ONCE).collect()
+        };
+        let some: Vec<_> = {
+            let mut doubtful = self.0.doubtful.lock();
+            doubtful.extend(old);
+            doubtful.iter().take(AT_ONCE).cloned().collect()
+        };
+        for name in some {
+            let topic = self.0.topics.read().get(&name).cloned();
+            let compared = match topic {
+                Some(topic) => self.compare(&topic).await,
+                None => Ok(()),
+            };
+            if compared.is_err() {
+                // With Redis away there is nothing to compare with: again at the next tick.
+                return;
+            }
+            self.0.doubtful.lock().remove(&name);
+        }
+    }
+
+    /// Brings a copy up to date with its log.
+    async fn compare(&self, topic: &Arc<Topic>) -> Result<(), Away> {
+        let Some(log) = &self.0.log else { return Ok(()) };
+        let state = self.state(topic).await?;
+        // It costs nothing where it is followed already.
+        log.follow(&topic.name).await?;
+        let top = state.lock().history.top();
+        let part = log.read(&topic.name, top).await?;
+        state.lock().catch_up(topic.channel, part);
+        *topic.compared.lock() = Instant::now();
+        Ok(())
+    }
+
+    /// Removes channels that nobody has read for long, until `stop`.
+    pub async fn sweep(self, stop: CancellationToken) {
+        let kept_for = match self.0.log {
+            Some(_) => COPY_KEPT_FOR,
+            None => KEPT_FOR,
+        };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(SWEPT_EVERY) => {}
+            }
+            for name in self.remove_unread(kept_for) {
+                let Some(log) = &self.0.log else { continue };
+                log.unfollow(&name).await;
+                // Somebody may have joined it again, and followed it before that.
+                self.doubt(&name);
+            }
+        }
+    }
+
+    fn remove_unread(&self, kept_for: Duration) -> Vec<Arc<str>> {
+        let mut removed = Vec::new();
+        self.0.topics.write().retain(|name, topic| {
+            // Without a state, its first reader is about to read the log.
+            let Some(state) = topic.state.get() else {
+                return true;
+            };
+            let mut state = state.lock();
+            state.is_swept = state.unread.is_some_and(|since| since.elapsed() >= kept_for);
+            if state.is_swept {
+                removed.push(Arc::clone(name));
+            }
+            !state.is_swept
+        });
+        removed
+    }
+
+    /// Channels and readers, for `/metrics`.
+    pub fn counts(&self) -> (usize, usize) {
+        let topics: Vec<_> = self.0.topics.read().values().cloned().collect();
+        let readers = topics.iter().filter_map(|topic| topic.state.get());
+        (
+            topics.len(),
+            readers.map(|state| state.lock().readers.len()).sum(),
+        )
+    }
+}
+
+impl State {
+    /// Passes the next publication on to all readers.
+    fn publish(&mut self, publication: Publication) {
+        let publication = Arc::new(publication);
+        self.history.push(Arc::clone(&publication));
+        for reader in self.readers.values() {
+            reader
+                .queue
+                .push(Outgoing::Publication(reader.place, Arc::clone(&publication)));
+        }
+    }
+
+    /// Passes on what the log has beyond this copy. Where that is not all there was, the readers have to ask again.
+    fn catch_up(&mut self, channel: Channel, part: LogPart) {
+        let goes_on = **self.history.epoch() == *part.epoch && part.top >= self.history.top();
+        let next = part.entries.first().map_or(part.top + 1, |(offset, _)| *offset);
+        // What a release of another form has written cannot be passed on either.
+        let readable = part
+            .entries
+            .iter()
+            .all(|(_, entry)| Entry::decode(entry).is_some());
+        if goes_on && readable && next <= self.history.top() + 1 {
+            for (offset, entry) in part.entries {
+                if let Some(entry) = Entry::decode(&entry)
+                    && offset == self.history.top() + 1
+                {
+                    self.publish(entry.publication(channel, offset));
+                }
+            }
+            return;
+        }
+        self.history = history(channel, part);
+        for reader in self.readers.values() {
+            reader.queue.close(Closing::InsufficientState);
+        }
+    }
+}
+
+/// The history of what was read of a log, if that is without gaps to its top; else that of a channel of which only the position is
+/// known.
+fn history(channel: Channel, LogPart { epoch, top, entries }: LogPart) -> History {
+    let before = entries.first().map_or(top, |(offset, _)| offset - 1);
+    let mut history = History::new(epoch.as_str(), before);
+    for (offset, entry) in entries {
+        if let Some(entry) = Entry::decode(&entry) {
+            history.push(Arc::new(entry.publication(channel, offset)));
+        }
+    }
+    if history.top() != top {
+        history = History::new(epoch, top);
+    }
+    history
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{clock::from_millis, ids::EventId};
+
+    use super::*;
+    use crate::live::queue::Batch;
+
+    fn entry(number: u64) -> Entry {
+        Entry::new("test", from_millis(0), &number)
+    }
+
+    async fn join(hub: &Hub, channel: Channel, connection: u64) -> (Subscription, Arc<Queue>, Position) {
+        let (queue, mut position) = (Arc::<Queue>::default(), None);
+        let joining = Joining {
+            connection,
+            queue: &queue,
+            place: 0,
+            since: None,
+        };
+        let joined = hub
+            .join(channel, joining, |joined| position = Some(joined.position))
+            .await;
+        (joined.unwrap(), queue, position.unwrap())
+    }
+
+    /// Joining, leaving and sweeping at once: who is there gets what is published, and nobody waits for ever.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_channel_that_is_swept_is_joined_anew() {
+        let (hub, channel) = (Hub::new(None), Channel::Event(EventId::new()));
+        let sweeping = hub.clone();
+        let done = CancellationToken::new();
+        let until = done.clone();
+        let sweeper = std::thread::spawn(move || {
+            while !until.is_cancelled() {
+                sweeping.remove_unread(Duration::ZERO);
+            }
+        });
+        for round in 0..2_000 {
+            let (subscription, queue, _) = join(&hub, channel, round).await;
+            assert!(hub.publish(channel, &entry(round), None).await.unwrap().is_some());
+            assert!(matches!(queue.next().await, Batch::Send(sent) if sent.len() == 1));
+            drop(subscription);
+        }
+        done.cancel();
+        sweeper.join().unwrap();
+        hub.remove_unread(Duration::ZERO);
+        assert_eq!(hub.counts(), (0, 0));
+        assert!(hub.publish(channel, &entry(1), None).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_copy_follows_its_log_or_sends_its_readers_away() {
+        let (hub, channel) = (Hub::new(None), Channel::Event(EventId::new()));
+        let (_subscription, queue, at) = join(&hub, channel, 1).await;
+        let topic = hub.topic(channel);
+        let catch_up = |epoch: &str, top, offsets: &[u64]| {
+            let entries = offsets.iter().map(|offset| (*offset, entry(*offset).encode()));
+            let part = LogPart {
+                epoch: epoch.to_owned(),
+                top,
+                entries: entries.collect(),
+            };
+            topic.state.get().unwrap().lock().catch_up(channel, part);
+        };
+        catch_up(&at.epoch, 3, &[1, 2, 3]);
+        assert!(matches!(queue.next().await, Batch::Send(sent) if sent.len() == 3));
+        // Some of it again, and more.
+        catch_up(&at.epoch, 5, &[2, 3, 4, 5]);
+        assert!(matches!(queue.next().await, Batch::Send(sent) if sent.len() == 2));
+        // Nothing new.
+        catch_up(&at.epoch, 5, &[]);
+        assert_eq!(queue.closing(), None);
+        // What comes next is gone.
+        catch_up(&at.epoch, 9, &[8, 9]);
+        assert_eq!(queue.closing(), Some(Closing::InsufficientState));
+        let (_second, queue, at) = join(&hub, channel, 2).await;
+        assert_eq!(at.offset, 9);
+        catch_up("another", 0, &[]);
+        assert_eq!(queue.closing(), Some(Closing::InsufficientState));
+        let (_third, _, at) = join(&hub, channel, 3).await;
+        assert_eq!((&*at.epoch, at.offset), ("another", 0));
+    }
+}

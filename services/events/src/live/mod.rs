@@ -1,0 +1,206 @@
+//! Live updates: channels that clients read over a WebSocket or server-sent events, and recover on after they were away.
+//! docs/live.md describes the protocol, docs/decisions/031 why it is built like this.
+
+mod channel;
+mod closing;
+mod connection;
+mod connections;
+mod counters;
+mod history;
+mod hub;
+mod limits;
+mod protocol;
+mod publication;
+mod publisher;
+mod queue;
+pub mod sse;
+#[cfg(test)]
+mod tests;
+pub mod who;
+pub mod ws;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use common::{
+    auth::Auth, ids::EventId, metrics::Gauge, origin::AllowedOrigins, problem::ApiError, store::StoreError,
+    workers::Workers,
+};
+use moka::future::Cache;
+use parking_lot::Mutex;
+use runtime::process::Context;
+use shared_state::{Shared, channel_log::Received};
+use tokio::sync::mpsc;
+
+pub use self::publisher::Publisher;
+use self::{connections::Connections, counters::Counters, hub::Hub, limits::Timing, who::Identity};
+use crate::store::Store;
+
+/// Events whose existence is remembered. An event is never deleted.
+const KNOWN_EVENTS: u64 = 100_000;
+/// How long.
+const KNOWN_FOR: Duration = Duration::from_secs(600);
+
+/// What the room's handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Live(Arc<Inner>);
+
+struct Inner {
+    hub: Hub,
+    /// What is received of the logs, until the workers take it.
+    received: Mutex<Option<mpsc::Receiver<Received>>>,
+    counters: Counters,
+    connections: Connections,
+    auth: Auth,
+    shared: Shared,
+    store: Arc<dyn Store>,
+    events: Cache<EventId, ()>,
+    origins: AllowedOrigins,
+    public_url: Option<String>,
+    has_limits: bool,
+    timing: Timing,
+}
+
+impl Live {
+    /// The room; nothing is published before [`Live::work`].
+    pub fn new(context: &Context, auth: &Auth, store: &Arc<dyn Store>) -> Self {
+        Self::with(context, auth, store, Timing::default())
+    }
+
+    fn with(context: &Context, auth: &Auth, store: &Arc<dyn Store>, timing: Timing) -> Self {
+        let settings = &context.settings;
+        let (log, received) = context.shared.channel_log().unzip();
+        Self(Arc::new(Inner {
+            counters: Counters::new(log.clone()),
+            hub: Hub::new(log),
+            received: Mutex::new(received),
+            connections: Connections::new(settings.rate_limits),
+            auth: auth.clone(),
+            shared: context.shared.clone(),
+            store: Arc::clone(store),
+            events: Cache::builder()
+                .max_capacity(KNOWN_EVENTS)
+                .time_to_live(KNOWN_FOR)
+                .build(),
+            origins: settings.allowed_origins(),
+            public_url: settings.public_url.clone(),
+            has_limits: settings.rate_limits,
+            timing,
+        }))
+    }
+
+    /// Starts the room's workers, beside the relay that delivers to [`Publisher`].
+    pub fn work(&self, workers: &Workers) {
+        let stop = || workers.stop_token();
+        let Inner { hub, connections, .. } = &*self.0;
+        if let Some(received) = self.0.received.lock().take() {
+            workers.spawn("live: follow logs", hub.clone().follow_logs(received, stop()));
+        }
+        workers.spawn("live: sweep", hub.clone().sweep(stop()));
+        let supervise = connections.clone().supervise(self.0.auth.clone(), stop());
+        workers.spawn("live: connections", supervise);
+        workers.spawn("live: counters", counters::publish(self.clone(), stop()));
+    }
+
+    fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
+    fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// What the room and the rest of the service share with other processes.
+    pub fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    fn timing(&self) -> Timing {
+        self.0.timing
+    }
+
+    fn has_limits(&self) -> bool {
+        self.0.has_limits
+    }
+
+    /// Whether a browser's page of this origin may connect: one that `CORS_ORIGINS` names, or one of our own.
+    fn allows_origin(&self, origin: &str, host: Option<&str>) -> bool {
+        let own = |url: &str| url.trim_end_matches('/').eq_ignore_ascii_case(origin);
+        let same_host = || {
+            host.is_some_and(|host| {
+                origin
+                    .split_once("://")
+                    .is_some_and(|(_, of)| of.eq_ignore_ascii_case(host))
+            })
+        };
+        self.0.origins.allows(origin) || self.0.public_url.as_deref().is_some_and(own) || same_host()
+    }
+
+    /// Whether there is such an event. One that was found is remembered, so that a thousand clients that come back are
+    /// not a thousand reads.
+    async fn has_event(&self, event: EventId) -> Result<bool, StoreError> {
+        if self.0.events.contains_key(&event) {
+            return Ok(true);
+        }
+        let found = self.0.store.event(event).await?.is_some();
+        if found {
+            self.0.events.insert(event, ()).await;
+        }
+        Ok(found)
+    }
+
+    /// Whose ticket it is, which is used up by that.
+    async fn redeem(&self, ticket: &str) -> Result<Identity, ApiError> {
+        match who::redeem(&self.0.shared, &self.0.auth, ticket).await {
+            Ok(Some(identity)) => Ok(identity),
+            Ok(None) => Err(who::ticket_refused()),
+            Err(away) => Err(ApiError::unavailable(
+                "Tickets cannot be checked at the moment. Please try again.",
+            )
+            .because(away)),
+        }
+    }
+
+    /// Figures for `/metrics`.
+    pub fn gauge(&self) -> Box<dyn Gauge> {
+        Box::new(Figures(self.clone()))
+    }
+}
+
+struct Figures(Live);
+
+#[async_trait]
+impl Gauge for Figures {
+    async fn read(&self) -> Vec<(&'static str, &'static str, f64)> {
+        let (channels, readers) = self.0.hub().counts();
+        vec![
+            (
+                "live_connections",
+                "Open WebSockets and event streams.",
+                self.0.connections().count() as f64,
+            ),
+            (
+                "live_channels",
+                "Channels that are read, or were lately.",
+                channels as f64,
+            ),
+            (
+                "live_subscriptions",
+                "Channels read, counted by reader.",
+                readers as f64,
+            ),
+        ]
+    }
+}

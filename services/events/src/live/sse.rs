@@ -1,0 +1,394 @@
+//! `GET /api/live/sse`: the same publications as server-sent events.
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use common::{
+    extract::{ClientIp, missing_token},
+    problem::ApiError,
+};
+use futures_util::{Stream, stream};
+use serde::Serialize;
+use shared_state::ratelimit::too_many;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{
+    Live,
+    channel::{Channel, ChannelRefusal},
+    connections::Registered,
+    history::{Missed, Position, Publication},
+    hub::{Joined, Joining, Subscription},
+    limits::CHANNELS,
+    queue::{Batch, Outgoing},
+    who::{self, Identity},
+};
+
+/// Between two comments on a quiet stream, which keep proxies from cutting it.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// nginx would collect what is to go out at once.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const LAST_EVENT_ID: &str = "last-event-id";
+/// The longest epoch that is taken for one.
+const LONGEST_EPOCH: usize = 16;
+/// Clients come back after so long at the least, and at the most twice that, so that they do not all come at once.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What is asked for.
+struct Wanted {
+    channels: Vec<String>,
+    ticket: Option<String>,
+    last_event_id: Option<String>,
+}
+
+impl Wanted {
+    fn of(parts: &Parts) -> Result<Self, ApiError> {
+        let Query(fields) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| ApiError::invalid_field("query", "is not a valid query string"))?;
+        let mut wanted = Self {
+            channels: Vec::new(),
+            ticket: None,
+            last_event_id: header_text(&parts.headers, LAST_EVENT_ID),
+        };
+        for (name, value) in fields {
+            match name.as_str() {
+                "ch" if wanted.channels.contains(&value) => {}
+                "ch" => wanted.channels.push(value),
+                "ticket" => wanted.ticket = Some(value),
+                // A browser that reconnects sends the header, which is newer.
+                "last_event_id" if wanted.last_event_id.is_none() && !value.is_empty() => {
+                    wanted.last_event_id = Some(value);
+                }
+                _ => {}
+            }
+        }
+        match wanted.channels.len() {
+            0 => Err(ApiError::invalid_field("ch", "is required: the channels to read")),
+            1..=CHANNELS => Ok(wanted),
+            _ => Err(ApiError::invalid_field("ch", "must name 128 channels at most")),
+        }
+    }
+
+    /// What the client has seen of each channel.
+    fn seen(&self) -> Vec<Option<Position>> {
+        match &self.last_event_id {
+            Some(id) => read_cursor(id, self.channels.len())
+                .into_iter()
+                .map(Some)
+                .collect(),
+            None => vec![None; self.channels.len()],
+        }
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Where a reader is in each of its channels, in their order: `epoch:offset`, separated by commas.
+fn cursor(positions: &[Position]) -> String {
+    let each = positions
+        .iter()
+        .map(|Position { epoch, offset }| format!("{epoch}:{offset}"));
+    each.collect::<Vec<_>>().join(",")
+}
+
+/// Reads a cursor. What is none of so many channels is a position that no channel has, so that the reader is told to begin
+/// again.
+fn read_cursor(text: &str, channels: usize) -> Vec<Position> {
+    let read = |part: &str| {
+        let (epoch, offset) = part.split_once(':')?;
+        // It is sent back, so it must be what we write.
+        let ours = epoch.len() <= LONGEST_EPOCH && epoch.bytes().all(|byte| byte.is_ascii_hexdigit());
+        ours.then_some(())?;
+        Some(Position {
+            epoch: epoch.into(),
+            offset: offset.parse().ok()?,
+        })
+    };
+    let positions: Vec<_> = text
+        .split(',')
+        .map(|part| read(part).unwrap_or_else(nowhere))
+        .collect();
+    if positions.len() == channels {
+        positions
+    } else {
+        vec![nowhere(); channels]
+    }
+}
+
+/// A position that no channel has.
+fn nowhere() -> Position {
+    Position {
+        epoch: "0".into(),
+        offset: u64::MAX,
+    }
+}
+
+/// 404: no channel has this name.
+pub fn unknown_channel() -> ApiError {
+    ApiError::not_found("unknown_channel", "There is no such channel.")
+}
+
+/// 429: too many connections.
+pub fn crowded() -> ApiError {
+    too_many(
+        HEARTBEAT,
+        "There are too many live connections from this address, or of this user.",
+    )
+}
+
+/// Answers with a stream of what the channels publish.
+///
+/// # Errors
+/// When there is no such channel, or the client may not read it.
+pub async fn open(live: Live, mut parts: Parts) -> Result<Response, ApiError> {
+    who::check_origin(&live, &parts.headers)?;
+    let wanted = Wanted::of(&parts)?;
+    let identity = who::said(&live, &parts.headers, wanted.ticket.as_deref()).await?;
+    let Ok(ClientIp(address)) = ClientIp::from_request_parts(&mut parts, live.auth()).await;
+    let mut registered = live.connections().enter(address).ok_or_else(crowded)?;
+    if let Some(identity) = identity
+        && !registered.sign_in(identity)
+    {
+        return Err(crowded());
+    }
+    let reader = Reader::join(live, registered, identity, &wanted).await?;
+    let heartbeat = KeepAlive::new().interval(HEARTBEAT);
+    let mut response = Sse::new(reader.stream()).keep_alive(heartbeat).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// A client's stream.
+struct Reader {
+    registered: Registered,
+    /// What is sent before anything from the queue.
+    first: VecDeque<First>,
+    positions: Vec<Position>,
+    waiting: VecDeque<Outgoing>,
+    until: Option<tokio::time::Instant>,
+    _subscriptions: Vec<Subscription>,
+    _running: TaskTrackerToken,
+}
+
+/// Something that is sent before anything from the queue.
+enum First {
+    /// A channel begins, here or anew.
+    Begin {
+        place: usize,
+        name: String,
+        position: Position,
+        is_reset: bool,
+    },
+    /// A publication that was missed.
+    Missed(usize, Arc<Publication>),
+}
+
+/// The first event of a channel.
+#[derive(Serialize)]
+struct Begin<'a> {
+    ev: &'static str,
+    ch: &'a str,
+    epoch: &'a str,
+    offset: u64,
+}
+
+impl Reader {
+    async fn join(
+        live: Live,
+        registered: Registered,
+        identity: Option<Identity>,
+        wanted: &Wanted,
+    ) -> Result<Self, ApiError> {
+        let mut channels = Vec::with_capacity(wanted.channels.len());
+        for name in &wanted.channels {
+            let channel =
+                Channel::read(name, identity.map(|identity| identity.user)).map_err(|why| match why {
+                    ChannelRefusal::Unknown => unknown_channel(),
+                    ChannelRefusal::SignedInOnly => missing_token(),
+                })?;
+            if let Some(event) = channel.event()
+                && !live.has_event(event).await?
+            {
+                return Err(unknown_channel());
+            }
+            channels.push(channel);
+        }
+        let (mut joined, mut subscriptions) = (Vec::new(), Vec::new());
+        for ((place, channel), since) in channels.into_iter().enumerate().zip(wanted.seen()) {
+            let joining = Joining {
+                connection: registered.id(),
+                queue: registered.queue(),
+                place: place as u32,
+                since: since.clone(),
+            };
+            let subscription = live
+                .hub()
+                .join(channel, joining, |one| joined.push((since, one)))
+                .await;
+            subscriptions.push(subscription.map_err(|away| {
+                ApiError::unavailable("Live updates are not available at the moment. Please try again.")
+                    .because(away)
+            })?);
+        }
+        let now = live.auth().clock().now();
+        let left = identity.map(|identity| (identity.until() - now).to_std().unwrap_or_default());
+        let positions = joined
+            .iter()
+            .map(|(since, one)| begins_at(since.as_ref(), one))
+            .collect();
+        let mut first = VecDeque::new();
+        for (place, ((_, one), name)) in joined.into_iter().zip(&wanted.channels).enumerate() {
+            let (is_reset, missed) = match one.missed {
+                Missed::All(missed) => (false, missed),
+                Missed::TooMuch => (true, Vec::new()),
+            };
+            first.push_back(First::Begin {
+                place,
+                name: name.clone(),
+                position: one.position,
+                is_reset,
+            });
+            first.extend(
+                missed
+                    .into_iter()
+                    .map(|publication| First::Missed(place, publication)),
+            );
+        }
+        Ok(Self {
+            registered,
+            first,
+            positions,
+            waiting: VecDeque::new(),
+            until: left.map(|left| tokio::time::Instant::now() + left + live.timing().grace),
+            _subscriptions: subscriptions,
+            _running: live.connections().running().token(),
+        })
+    }
+
+    fn first(&mut self, first: First) -> Event {
+        let (place, name, position, is_reset) = match first {
+            First::Missed(place, publication) => return self.event(place, &publication),
+            First::Begin {
+                place,
+                name,
+                position,
+                is_reset,
+            } => (place, name, position, is_reset),
+        };
+        let ev = if is_reset { "reset" } else { "subscribed" };
+        let begin = Begin {
+            ev,
+            ch: &name,
+            epoch: &position.epoch,
+            offset: position.offset,
+        };
+        let data = serde_json::to_string(&begin).unwrap_or_default();
+        if is_reset && let Some(known) = self.positions.get_mut(place) {
+            *known = position;
+        }
+        Event::default()
+            .event(ev)
+            .retry(RETRY.mul_f64(rand::random_range(1.0..2.0)))
+            .id(cursor(&self.positions))
+            .data(data)
+    }
+
+    fn event(&mut self, place: usize, publication: &Publication) -> Event {
+        if let Some(position) = self.positions.get_mut(place) {
+            position.offset = publication.offset;
+        }
+        Event::default()
+            .event(&*publication.kind)
+            .id(cursor(&self.positions))
+            .data(publication.frame.as_str())
+    }
+
+    /// The next event; `None`: the stream ends, and the client comes back.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.waiting.pop_front() {
+                Some(Outgoing::Publication(place, publication)) => {
+                    return Some(self.event(place as usize, &publication));
+                }
+                // Answers are for sockets.
+                Some(Outgoing::Text(_)) => {}
+                None => {
+                    let queue = Arc::clone(self.registered.queue());
+                    let expired = async {
+                        match self.until {
+                            Some(until) => tokio::time::sleep_until(until).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        batch = queue.next() => match batch {
+                            Batch::Send(batch) => self.waiting = batch,
+                            Batch::Close(_) => return None,
+                        },
+                        () = expired => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, |mut reader| async move {
+            let event = match reader.first.pop_front() {
+                Some(first) => reader.first(first),
+                None => reader.next().await?,
+            };
+            Some((Ok(event), reader))
+        })
+    }
+}
+
+/// What a reader has seen when its stream begins: what it said, where it gets all since then; nothing, until it has been told
+/// to begin again.
+fn begins_at(since: Option<&Position>, joined: &Joined) -> Position {
+    match (since, &joined.missed) {
+        (Some(since), Missed::All(_)) => since.clone(),
+        (None, Missed::All(_)) => joined.position.clone(),
+        (_, Missed::TooMuch) => nowhere(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written() {
+        let positions = [("c3", 7), ("0a", 0)].map(|(epoch, offset)| Position {
+            epoch: epoch.into(),
+            offset,
+        });
+        assert_eq!(cursor(&positions), "c3:7,0a:0");
+        assert_eq!(read_cursor("c3:7,0a:0", 2), positions);
+        for text in [
+            "",
+            "c3",
+            "c3:7",
+            "c3:7,0a:0,1",
+            "c3:-1,0a:x",
+            ",",
+            "c3:7,٣",
+            "c3:7,0a\n:1",
+        ] {
+            let nowhere = read_cursor(text, 2);
+            assert_eq!(nowhere.len(), 2);
+            assert_eq!(nowhere[1], super::nowhere(), "{text}");
+        }
+    }
+}
