@@ -21,13 +21,15 @@ pub enum Phase {
     Paid,
     /// Registrations until the mail is out.
     Mail,
+    /// Live updates to many sockets.
+    Live,
     /// Reminders to all attendees of one event.
     Reminders,
 }
 
 impl Phase {
     /// All of them, in the order in which they run: those that leave the fewest traces first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Build,
         Self::Start,
         Self::List,
@@ -37,6 +39,7 @@ impl Phase {
         Self::Login,
         Self::Paid,
         Self::Mail,
+        Self::Live,
         Self::Reminders,
     ];
 
@@ -52,13 +55,14 @@ impl Phase {
             Self::Login => "login",
             Self::Paid => "paid",
             Self::Mail => "mail",
+            Self::Live => "live",
             Self::Reminders => "reminders",
         }
     }
 
     /// Whether it takes so long that it is run only when named.
     pub fn only_when_named(self) -> bool {
-        matches!(self, Self::Build | Self::Reminders)
+        matches!(self, Self::Build | Self::Live | Self::Reminders)
     }
 
     /// Whether it needs the system up and furnished.

@@ -4,6 +4,7 @@
 pub mod connection;
 pub mod paced;
 pub mod run;
+pub mod socket;
 pub mod template;
 pub mod work;
 

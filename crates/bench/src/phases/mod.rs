@@ -2,6 +2,7 @@
 
 mod build;
 mod list;
+mod live;
 mod login;
 mod mail;
 mod mixed;
@@ -40,6 +41,7 @@ pub async fn run_in(phase: Phase, lab: &Lab, report: &mut Report) -> Outcome<()>
         Phase::Login => login::run(lab, report).await,
         Phase::Paid => paid::run(lab, report).await,
         Phase::Mail => mail::run(lab, report).await,
+        Phase::Live => live::run(lab, report).await,
         Phase::Reminders => reminders::run(lab, report).await,
     }
 }
