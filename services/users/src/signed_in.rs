@@ -23,6 +23,7 @@ use crate::{
     app::App,
     domain::{Device, RefreshToken, Session, User},
     random::random,
+    store::Proved,
 };
 
 /// Tokens of a session.
@@ -79,10 +80,33 @@ impl FromRequestParts<App> for CallingDevice {
 /// # Errors
 /// When the session cannot be stored, or no random bytes can be had.
 pub async fn begin(app: &App, user: &User, device: Device) -> Result<(Session, RefreshToken), ApiError> {
-    let first = RefreshToken::first(new_id(), random()?);
-    let session = Session::begin(user.id, device, &first, app.clock.now(), &app.lifetimes);
+    let (session, first) = new(app, user, device)?;
     app.store.begin_session(session.clone()).await?;
     context::note_credential(Credential::Session(session.id));
+    Ok((session, first))
+}
+
+/// Likewise, if the account is still as it was when that was proved; `None` if it is not.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_if(
+    app: &App,
+    user: &User,
+    proved: Proved,
+    device: Device,
+) -> Result<Option<(Session, RefreshToken)>, ApiError> {
+    let (session, first) = new(app, user, device)?;
+    if !app.store.begin_session_if(proved, session.clone()).await? {
+        return Ok(None);
+    }
+    context::note_credential(Credential::Session(session.id));
+    Ok(Some((session, first)))
+}
+
+fn new(app: &App, user: &User, device: Device) -> Result<(Session, RefreshToken), ApiError> {
+    let first = RefreshToken::first(new_id(), random()?);
+    let session = Session::begin(user.id, device, &first, app.clock.now(), &app.lifetimes);
     Ok((session, first))
 }
 

@@ -19,6 +19,7 @@ use crate::{
     domain::{Account, Password, PasswordHash, Shown},
     second_factor::{self, totp_invalid, totp_required},
     signed_in::{self, CallingDevice, SignedIn},
+    store::Proved,
 };
 
 /// Times that the password is checked: once, and again when it has been changed, or its hash renewed, meanwhile.
@@ -101,16 +102,18 @@ pub async fn login(
             second_factor::pass(&app, user.id, input.totp.as_ref()).await?;
             passed = true;
         }
-        let (session, token) = signed_in::begin(&app, &user, device.clone()).await?;
-        // A change of the password, and a way back, end the sessions that are stored. This one may have been stored a moment
-        // later.
-        let account = app.store.account(user.id).await?;
-        if account.is_some_and(|account| account.password_hash == proved && account.user.email == user.email)
-        {
+        let proved = Proved {
+            user: user.id,
+            email: user.email.clone(),
+            password_hash: proved,
+        };
+        // A change of the password, and a way back, end the sessions that are stored: none may be stored after that for what was
+        // proved before.
+        let begun = signed_in::begin_if(&app, &user, proved, device.clone()).await?;
+        if let Some((session, token)) = begun {
             tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
             return signed_in::answer(&app, "Login successful.", &user, &session, &token);
         }
-        signed_in::end(&app, session.id).await?;
     }
     Err(ApiError::unavailable(
         "The password is being changed by other requests. Please try again.",

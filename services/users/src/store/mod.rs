@@ -295,6 +295,8 @@ pub trait Store: Send + Sync {
 
     /// Begins a session. Up to [`TIDIED`] sessions that are over go with it, so that they never pile up.
     async fn begin_session(&self, session: Session) -> Result<(), StoreError>;
+    /// Likewise, unless the account has changed since its user proved to be one: then nothing happens, and `false` is given.
+    async fn begin_session_if(&self, proved: Proved, session: Session) -> Result<bool, StoreError>;
 
     /// A session that has not been ended.
     async fn session(&self, session: Uuid) -> Result<Option<Session>, StoreError>;

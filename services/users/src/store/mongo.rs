@@ -123,6 +123,53 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
+    /// Begins a session; with `only_if`, only if there is `account`.
+    async fn begin_session_of(
+        &self,
+        account: Document,
+        only_if: bool,
+        session: Session,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.db.read();
+        let now = date(session.created_at);
+        let over = doc! {"refresh_until": {"$lt": now.clone()}, "access_until": {"$lt": now}};
+        tx.delete_some(SESSIONS, over, doc! {"refresh_until": 1}, TIDIED)
+            .await?;
+        let mut document = doc! {
+            "_id": uuid(session.id),
+            "user_id": uuid(session.user),
+            "created_at": date(session.created_at),
+            "ends_at": date(session.ends_at),
+            "generation": i64::from(session.generation),
+            "address": session.device.address,
+        };
+        document.put("user_agent", session.device.user_agent);
+        document.extend(rotated(&Rotation {
+            last_used_at: session.last_used_at,
+            refresh_until: session.refresh_until,
+            access_until: session.access_until,
+            token: session.token,
+        }));
+        self.db
+            .write(
+                (account, document, only_if),
+                |tx, (account, document, only_if)| {
+                    async move {
+                        // So that a change of the account at the same time, which ends its sessions, conflicts and sees this one.
+                        let revised = doc! {"$inc": {"revision": 1_i64}};
+                        let found = tx.update(USERS, account.clone(), revised).await?;
+                        let begins = found || !*only_if;
+                        if begins {
+                            tx.insert(SESSIONS, vec![document.clone()]).await?;
+                        }
+                        Ok(begins)
+                    }
+                    .boxed()
+                },
+            )
+            .await
+    }
+
     /// Keeps accounts in a database opened with [`COLLECTIONS`].
     pub fn new(db: Mongo) -> Self {
         Self {
@@ -147,6 +194,12 @@ impl MongoStore {
         }
         result
     }
+}
+
+/// An account, if it is as it was when its user proved to be one.
+fn unchanged(proved: &Proved) -> Document {
+    let hash = PasswordHash::to_stored(proved.password_hash.as_ref());
+    doc! {"_id": uuid(proved.user), "email": proved.email.as_str(), "password_hash": hash}
 }
 
 #[async_trait]
@@ -338,14 +391,8 @@ impl Store for MongoStore {
         self.tidy_mailed(issues.first()).await?;
         self.publishing((proved, issues), |tx, (proved, issues)| {
             async move {
-                let hash = PasswordHash::to_stored(proved.password_hash.as_ref());
-                let unchanged = doc! {
-                    "_id": uuid(proved.user), "email": proved.email.as_str(), "password_hash": hash,
-                };
-                if !tx
-                    .update(USERS, unchanged, doc! {"$inc": {"revision": 1_i64}})
-                    .await?
-                {
+                let revised = doc! {"$inc": {"revision": 1_i64}};
+                if !tx.update(USERS, unchanged(proved), revised).await? {
                     return Ok(false);
                 }
                 for issue in issues {
@@ -532,37 +579,12 @@ impl Store for MongoStore {
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
-        let mut tx = self.db.read();
-        let now = date(session.created_at);
-        let over = doc! {"refresh_until": {"$lt": now.clone()}, "access_until": {"$lt": now}};
-        tx.delete_some(SESSIONS, over, doc! {"refresh_until": 1}, TIDIED)
-            .await?;
-        let mut document = doc! {
-            "_id": uuid(session.id),
-            "user_id": uuid(session.user),
-            "created_at": date(session.created_at),
-            "ends_at": date(session.ends_at),
-            "generation": i64::from(session.generation),
-            "address": session.device.address,
-        };
-        document.put("user_agent", session.device.user_agent);
-        document.extend(rotated(&Rotation {
-            last_used_at: session.last_used_at,
-            refresh_until: session.refresh_until,
-            access_until: session.access_until,
-            token: session.token,
-        }));
-        self.db
-            .write((session.user, document), |tx, (user, document)| {
-                async move {
-                    // So that a change of the account at the same time, which ends its sessions, conflicts and sees this one.
-                    let this = doc! {"_id": uuid(*user)};
-                    tx.update(USERS, this, doc! {"$inc": {"revision": 1_i64}}).await?;
-                    tx.insert(SESSIONS, vec![document.clone()]).await
-                }
-                .boxed()
-            })
-            .await
+        let this = doc! {"_id": uuid(session.user)};
+        self.begin_session_of(this, false, session).await.map(drop)
+    }
+
+    async fn begin_session_if(&self, proved: Proved, session: Session) -> Result<bool, StoreError> {
+        self.begin_session_of(unchanged(&proved), true, session).await
     }
 
     async fn session(&self, id: Uuid) -> Result<Option<Session>, StoreError> {

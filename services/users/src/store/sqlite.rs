@@ -312,13 +312,7 @@ impl Store for SqliteStore {
 
     async fn issue_if(&self, proved: Proved, issues: Vec<Issue>) -> Result<bool, StoreError> {
         self.publishing(move |db| {
-            let unchanged = db
-                .prepare_cached("SELECT 1 FROM users WHERE id = ?1 AND email = ?2 AND password_hash = ?3")?
-                .exists(params![
-                    proved.user,
-                    proved.email.as_str(),
-                    PasswordHash::to_stored(proved.password_hash.as_ref())
-                ])?;
+            let unchanged = is_unchanged(db, &proved)?;
             if unchanged {
                 issues
                     .iter()
@@ -519,34 +513,17 @@ impl Store for SqliteStore {
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
+        self.db.write(move |db| begin_session(db, &session)).await
+    }
+
+    async fn begin_session_if(&self, proved: Proved, session: Session) -> Result<bool, StoreError> {
         self.db
             .write(move |db| {
-                let now = session.created_at.timestamp_millis();
-                db.prepare_cached(
-                    "DELETE FROM sessions WHERE id IN
-                         (SELECT id FROM sessions WHERE refresh_until < ?1 AND access_until < ?1
-                          ORDER BY refresh_until LIMIT ?2)",
-                )?
-                .execute(params![now, TIDIED as i64])?;
-                db.prepare_cached(
-                    "INSERT INTO sessions (id, user_id, created_at, last_used_at, ends_at, refresh_until, access_until,
-                         generation, token_hash, user_agent, address)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                )?
-                .execute(params![
-                    session.id,
-                    session.user,
-                    now,
-                    session.last_used_at.timestamp_millis(),
-                    session.ends_at.timestamp_millis(),
-                    session.refresh_until.timestamp_millis(),
-                    session.access_until.timestamp_millis(),
-                    i64::from(session.generation),
-                    session.token.0,
-                    session.device.user_agent,
-                    session.device.address,
-                ])?;
-                Ok(())
+                let unchanged = is_unchanged(db, &proved)?;
+                if unchanged {
+                    begin_session(db, &session)?;
+                }
+                Ok(unchanged)
             })
             .await
     }
@@ -672,6 +649,46 @@ impl Store for SqliteStore {
 }
 
 /// Adds an account within a transaction.
+/// Whether an account is as it was when its user proved to be one.
+fn is_unchanged(db: &Connection, proved: &Proved) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM users WHERE id = ?1 AND email = ?2 AND password_hash = ?3")?
+        .exists(params![
+            proved.user,
+            proved.email.as_str(),
+            PasswordHash::to_stored(proved.password_hash.as_ref())
+        ])?)
+}
+
+fn begin_session(db: &Connection, session: &Session) -> Result<(), StoreError> {
+    let now = session.created_at.timestamp_millis();
+    db.prepare_cached(
+        "DELETE FROM sessions WHERE id IN
+             (SELECT id FROM sessions WHERE refresh_until < ?1 AND access_until < ?1
+              ORDER BY refresh_until LIMIT ?2)",
+    )?
+    .execute(params![now, TIDIED as i64])?;
+    db.prepare_cached(
+        "INSERT INTO sessions (id, user_id, created_at, last_used_at, ends_at, refresh_until, access_until,
+             generation, token_hash, user_agent, address)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?
+    .execute(params![
+        session.id,
+        session.user,
+        now,
+        session.last_used_at.timestamp_millis(),
+        session.ends_at.timestamp_millis(),
+        session.refresh_until.timestamp_millis(),
+        session.access_until.timestamp_millis(),
+        i64::from(session.generation),
+        session.token.0,
+        session.device.user_agent,
+        session.device.address,
+    ])?;
+    Ok(())
+}
+
 fn insert(db: &Connection, Account { user, password_hash }: &Account) -> Result<(), InsertError> {
     if mailed_tokens::is_reserved(db, &user.email, None, user.created_at)? {
         return Err(InsertError::EmailTaken);

@@ -13,10 +13,10 @@ use futures_util::future::join_all;
 use test_kit::damage::{Bad, Damage, Damager};
 use uuid::Uuid;
 
-use super::{account, add, hash, issue, mailed_to};
+use super::{account, add, email, hash, issue, mailed_to};
 use crate::{
     domain::{Device, Lifetimes, Purpose, RefreshToken, Rotation, Session, TokenHash},
-    store::{PasswordChange, Store},
+    store::{PasswordChange, Proved, Store},
 };
 
 fn session(ended_at: i64, until: i64) -> EndedSession {
@@ -149,6 +149,54 @@ pub async fn a_session_is_found_as_it_began(store: &dyn Store) {
     session.generation = u32::MAX;
     store.begin_session(session.clone()).await.unwrap();
     assert_eq!(store.session(session.id).await.unwrap(), Some(session));
+}
+
+pub async fn a_session_begins_for_the_account_that_was_proved(store: &dyn Store) {
+    let asha = account("asha@example.org");
+    add(store, &asha).await;
+    let user = asha.user.id;
+    let proved = |user: UserId, address: &str, password: &str| Proved {
+        user,
+        email: email(address),
+        password_hash: Some(hash(password)),
+    };
+    for (wrong, proved) in [
+        ("another address", proved(user, "asha@example.net", "")),
+        ("another password", proved(user, "asha@example.org", "another")),
+        ("no account", proved(UserId::new(), "asha@example.org", "")),
+    ] {
+        let session = begun(user, 1_000);
+        assert!(
+            !store.begin_session_if(proved, session.clone()).await.unwrap(),
+            "{wrong}"
+        );
+        assert_eq!(store.session(session.id).await.unwrap(), None, "{wrong}");
+    }
+    let session = begun(user, 1_000);
+    let right = proved(user, "asha@example.org", "");
+    assert!(store.begin_session_if(right, session.clone()).await.unwrap());
+    assert_eq!(store.session(session.id).await.unwrap(), Some(session.clone()));
+    // At once with a change of the password: the session is ended by that, or never begins.
+    let mut password = String::new();
+    for round in 0..10 {
+        let (old, new) = (password.clone(), format!("{round}"));
+        let change = PasswordChange {
+            user,
+            old: hash(&old),
+            new: hash(&new),
+            keep: session.id,
+            at: from_millis(2_000),
+            issue: issue(&asha.user, Purpose::ResetPassword, "asha@example.org", 0),
+        };
+        let late = begun(user, 1_000);
+        let (changed, _) = futures_util::join!(
+            store.change_password(change),
+            store.begin_session_if(proved(user, "asha@example.org", &old), late.clone()),
+        );
+        assert!(changed.unwrap().is_some());
+        assert_eq!(store.session(late.id).await.unwrap(), None, "{round}");
+        password = new;
+    }
 }
 
 pub async fn sessions_are_listed_newest_first(store: &dyn Store) {
