@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mongodb::bson::doc;
 use tempfile::TempDir;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::*;
@@ -56,7 +56,8 @@ const SERVICE: Service = Service {
     ],
     left: &[LEASES],
 };
-const THINGS: u64 = 2_300;
+/// More than are copied or compared at once.
+const THINGS: u64 = 1_300;
 
 /// Counts the steps, and can call for an end in the middle.
 #[derive(Default)]
@@ -80,13 +81,29 @@ impl Progress for Steps {
 struct World {
     dir: TempDir,
     uri: SecretString,
+    /// The first of a test has one.
+    _place: Option<SemaphorePermit<'static>>,
 }
+
+/// One migration at a time: the MongoDB of the tests does one thing after the other, and each of several would wait for longer than an
+/// operation may take.
+static PLACES: Semaphore = Semaphore::const_new(1);
 
 impl World {
     async fn new() -> Self {
+        Self::at(Some(PLACES.acquire().await.unwrap())).await
+    }
+
+    /// One more, for a test that has one.
+    async fn another() -> Self {
+        Self::at(None).await
+    }
+
+    async fn at(place: Option<SemaphorePermit<'static>>) -> Self {
         let world = Self {
             dir: tempfile::tempdir().unwrap(),
             uri: fresh_uri(),
+            _place: place,
         };
         world.add(THINGS as i64).await;
         world
@@ -272,7 +289,7 @@ async fn strangers_are_left_alone() {
     assert!(target.mark().await.unwrap().is_none(), "nothing was written");
 
     // The same name, another data directory.
-    let (one, mut two) = (World::new().await, World::new().await);
+    let (one, mut two) = (World::another().await, World::another().await);
     one.interrupted().await;
     two.uri = one.uri.clone();
     let refused = two.run(&Steps::default()).await.unwrap_err();
@@ -280,7 +297,7 @@ async fn strangers_are_left_alone() {
     assert_same(&one.whole().await, THINGS);
 
     // An empty database that is in use; when it no longer is, its traces are no data.
-    let world = World::new().await;
+    let world = World::another().await;
     let mongo = world.mongo().await.unwrap();
     mongo.ping().await.unwrap();
     let refused = world.run(&Steps::default()).await.unwrap_err();
