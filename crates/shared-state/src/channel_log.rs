@@ -1,7 +1,7 @@
 //! Logs of channels in Redis: what was published, numbered without gaps, so that every process that serves readers
 //! can give them what they missed.
 //!
-//! Of each channel a hash `{epoch, top}` and a stream of its last entries live as long as the channel is used, and
+//! Of each channel a hash `{epoch, top}` and a stream of its last entries live as long as the channel is read, and
 //! [`KEPT_FOR`] longer. A channel that is gone begins again under another epoch: that is how readers learn that what they
 //! missed cannot be had any more. An entry is appended and published in one script, so that one comes with the other.
 //!
@@ -58,10 +58,10 @@ if not epoch then
   epoch = ARGV[2]
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'top', 0)
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
 end
 local top = redis.call('HINCRBY', KEYS[1], 'top', 1)
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[7], top .. '-0', 'e', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 if ARGV[6] ~= '0' then redis.call('SET', KEYS[3], top, 'PX', ARGV[6]) end
 redis.call('PUBLISH', ARGV[3], epoch .. ' ' .. top .. ' ' .. ARGV[1])
@@ -435,8 +435,9 @@ async fn serve(sink: &mut PubSubSink, followed: &mut HashSet<String>, requests: 
     for request in requests {
         match request {
             Request::Follow(channel, reply) => {
-                unwanted.remove(&channel);
-                wanted.insert(channel);
+                if unwanted.remove(&channel) || !followed.contains(&channel) {
+                    wanted.insert(channel);
+                }
                 replies.push(reply);
             }
             Request::Unfollow(channel) => {

@@ -3,7 +3,7 @@
 //! Keys: `organise:cache:KEY` (a look-up; empty: just invalidated), `organise:once:KEY` (a value for one use),
 //! `organise:limit:HASH` (a count of attempts; addresses are hashed, so that they cannot be read there). Channels:
 //! `organise:bus:TOPIC`. Every key has a time to live. Redis may lose all of it at any time.
-//! [`crate::channel_log`] has keys of its own.
+//! [`crate::channel_log`] has keys of its own, of which those of marks have none: they go when they are settled.
 
 use std::{
     sync::{

@@ -136,8 +136,14 @@ impl Connection {
         match message {
             Message::Text(text) => self.command(&text).await,
             Message::Binary(_) => ControlFlow::Break(Some(Closing::BadRequest)),
-            // The library answers pings, and the close too, when the socket is read on: it ends after that.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => ControlFlow::Continue(()),
+            // The library answers them.
+            Message::Ping(_) | Message::Pong(_) => ControlFlow::Continue(()),
+            Message::Close(_) => {
+                // This too, when the socket is read on: it ends after that.
+                let rest = async { while let Some(Ok(_)) = self.socket.next().await {} };
+                let _ = timeout(CLOSE_TIME, rest).await;
+                ControlFlow::Break(None)
+            }
         }
     }
 

@@ -162,7 +162,8 @@ pub async fn publish(live: Live, stop: CancellationToken) {
 
 async fn one(live: &Live, event: EventId, version: &str) -> Result<(), String> {
     let channel = Channel::Event(event);
-    if live.hub().is_open(channel) {
+    let open = live.hub().open(vec![channel]).await;
+    if !open.map_err(|away| away.to_string())?.is_empty() {
         let found = live
             .store()
             .event(event)

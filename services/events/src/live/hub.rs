@@ -34,8 +34,14 @@ use super::{
 const COMPARED_EVERY: Duration = Duration::from_secs(40);
 /// How often copies that are in doubt are compared.
 const TICK: Duration = Duration::from_millis(500);
-/// Copies compared at a time.
+/// Copies compared at a time, and for how long.
 const AT_ONCE: usize = 250;
+const COMPARING: Duration = Duration::from_millis(100);
+/// Redis is away when so many of them failed.
+const GIVE_UP: u32 = 3;
+/// A reader that has seen more than this copy has waits so long for it to catch up, looking so often.
+const BEHIND: Duration = Duration::from_secs(2);
+const LOOKED_EVERY: Duration = Duration::from_millis(20);
 /// How often channels that nobody reads are looked for.
 const SWEPT_EVERY: Duration = Duration::from_secs(30);
 /// How long a copy that nobody reads is kept.
@@ -148,6 +154,9 @@ impl Hub {
         loop {
             let topic = self.topic(channel);
             let state = self.state(&topic).await?;
+            if let Some(since) = &joining.since {
+                self.catch_up_to(&topic, state, since).await;
+            }
             let mut state = state.lock();
             if state.is_swept {
                 continue;
@@ -173,6 +182,22 @@ impl Hub {
                 channel,
                 connection: joining.connection,
             });
+        }
+    }
+
+    /// Waits for a copy that is behind what a reader has seen, at another replica.
+    async fn catch_up_to(&self, topic: &Topic, state: &Mutex<State>, since: &Position) {
+        let is_behind = || {
+            let history = &state.lock().history;
+            *history.epoch() == since.epoch && history.top() < since.offset
+        };
+        if self.0.log.is_none() || !is_behind() {
+            return;
+        }
+        self.doubt(&topic.name);
+        let began = Instant::now();
+        while is_behind() && began.elapsed() < BEHIND {
+            tokio::time::sleep(LOOKED_EVERY).await;
         }
     }
 
@@ -228,20 +253,18 @@ impl Hub {
     /// When Redis is away.
     pub async fn open(&self, channels: Vec<Channel>) -> Result<HashSet<Channel>, Away> {
         let Some(log) = &self.0.log else {
-            return Ok(channels
-                .into_iter()
-                .filter(|channel| self.is_open(*channel))
-                .collect());
+            let topics = self.0.topics.read();
+            let is_open = |channel: &Channel| topics.contains_key(channel.to_string().as_str());
+            return Ok(channels.into_iter().filter(is_open).collect());
         };
         let names: Vec<String> = channels.iter().map(Channel::to_string).collect();
         let open = log.are_open(&names).await?;
+        for (name, _) in names.iter().zip(&open).filter(|(_, open)| !**open) {
+            // Redis has lost it, if it is read here.
+            self.doubt(name);
+        }
         let open = channels.into_iter().zip(open).filter(|(_, open)| *open);
         Ok(open.map(|(channel, _)| channel).collect())
-    }
-
-    /// Whether anybody here has read the channel lately. Where there is a log, others may have.
-    pub fn is_open(&self, channel: Channel) -> bool {
-        self.0.log.is_some() || self.0.topics.read().contains_key(channel.to_string().as_str())
     }
 
     /// The log that the channels are copies of.
@@ -347,7 +370,7 @@ impl Hub {
         self.0.doubtful.lock().extend(names);
     }
 
-    /// Compares copies that are in doubt, or have not been compared for long; some at a time, because meanwhile nothing is
+    /// Compares copies that are in doubt, or have not been compared for long; for a short time, because meanwhile nothing is
     /// passed on.
     async fn compare_some(&self) {
         let old: Vec<_> = {
@@ -362,17 +385,20 @@ impl Hub {
             doubtful.extend(old);
             doubtful.iter().take(AT_ONCE).cloned().collect()
         };
+        let (began, mut failed) = (Instant::now(), 0);
         for name in some {
-            let topic = self.0.topics.read().get(&name).cloned();
-            let compared = match topic {
-                Some(topic) => self.compare(&topic).await,
-                None => Ok(()),
-            };
-            if compared.is_err() {
-                // With Redis away there is nothing to compare with: again at the next tick.
+            if failed == GIVE_UP || began.elapsed() > COMPARING {
                 return;
             }
+            // Before it is compared: who doubts it meanwhile wants it compared again.
             self.0.doubtful.lock().remove(&name);
+            let topic = self.0.topics.read().get(&name).cloned();
+            let Some(topic) = topic else { continue };
+            if self.compare(&topic).await.is_err() {
+                // Again at the next tick.
+                self.0.doubtful.lock().insert(name);
+                failed += 1;
+            }
         }
     }
 

@@ -345,6 +345,13 @@ impl Reader {
 
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut reader| async move {
+            // A client that takes what waits for it slowly is not to outlast its session by that.
+            let expired = reader
+                .until
+                .is_some_and(|until| until <= tokio::time::Instant::now());
+            if expired || reader.registered.queue().closing().is_some() {
+                return None;
+            }
             let event = match reader.first.pop_front() {
                 Some(first) => reader.first(first),
                 None => reader.next().await?,
