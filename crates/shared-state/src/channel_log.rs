@@ -6,7 +6,7 @@
 //! missed cannot be had any more. An entry is appended and published in one script, so that one comes with the other.
 //!
 //! Keys: `organise:live:{CHANNEL}:meta`, `:log`, `:key:KEY`; channels of Redis: `organise:live:CHANNEL`. Marks (see
-//! [`ChannelLog::mark`]): `organise:live:{marks}:due`, `:versions`, `:paced:MARK`.
+//! [`ChannelLog::mark`]): `organise:live:{marks}:due`, `:versions`, `:seq`, `:paced:MARK`.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

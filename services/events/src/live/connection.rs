@@ -11,8 +11,8 @@ use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 use uuid::Uuid;
 
 use super::{
-    Live,
-    channel::{Channel, ChannelRefusal},
+    ChannelError, Live,
+    channel::ChannelRefusal,
     closing::Closing,
     connections::Registered,
     history::Position,
@@ -288,7 +288,8 @@ impl Connection {
                 "A connection reads 128 channels at most.",
             ));
         }
-        let channel = channel(&self.live, name, self.user()).await?;
+        let channel = self.live.channel(name, self.user()).await;
+        let channel = channel.map_err(channel_refused)?;
         let queue = &self.queue;
         let joining = Joining {
             connection: self.registered.id(),
@@ -388,26 +389,18 @@ pub async fn close(mut socket: WebSocket, closing: Closing) {
     let _ = timeout(CLOSE_TIME, goodbye).await;
 }
 
-/// The channel of this name, if there is one that `user` may read.
-async fn channel(live: &Live, name: &str, user: Option<UserId>) -> Result<Channel, Refusal> {
-    let channel = Channel::read(name, user).map_err(channel_refused)?;
-    match channel.event() {
-        Some(event) => match live.has_event(event).await {
-            Ok(true) => Ok(channel),
-            Ok(false) => Err(channel_refused(ChannelRefusal::Unknown)),
-            Err(error) => {
-                tracing::warn!(%error, "a channel could not be looked up");
-                Err(Refusal::unavailable())
-            }
-        },
-        None => Ok(channel),
-    }
-}
-
-fn channel_refused(why: ChannelRefusal) -> Refusal {
+fn channel_refused(why: ChannelError) -> Refusal {
     match why {
-        ChannelRefusal::Unknown => Refusal::new("unknown_channel", "There is no such channel."),
-        ChannelRefusal::SignedInOnly => Refusal::new("unauthorized", "This channel needs a signed-in user."),
+        ChannelError::Refused(ChannelRefusal::Unknown) => {
+            Refusal::new("unknown_channel", "There is no such channel.")
+        }
+        ChannelError::Refused(ChannelRefusal::SignedInOnly) => {
+            Refusal::new("unauthorized", "This channel needs a signed-in user.")
+        }
+        ChannelError::Store(error) => {
+            tracing::warn!(%error, "a channel could not be looked up");
+            Refusal::unavailable()
+        }
     }
 }
 

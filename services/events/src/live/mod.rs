@@ -23,7 +23,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use common::{
-    auth::Auth, ids::EventId, metrics::Gauge, origin::AllowedOrigins, problem::ApiError, store::StoreError,
+    auth::Auth,
+    ids::{EventId, UserId},
+    metrics::Gauge,
+    origin::AllowedOrigins,
+    problem::ApiError,
+    store::StoreError,
     workers::Workers,
 };
 use moka::future::Cache;
@@ -33,7 +38,14 @@ use shared_state::{Shared, channel_log::Received};
 use tokio::sync::mpsc;
 
 pub use self::publisher::Publisher;
-use self::{connections::Connections, counters::Counters, hub::Hub, limits::Timing, who::Identity};
+use self::{
+    channel::{Channel, ChannelRefusal},
+    connections::Connections,
+    counters::Counters,
+    hub::Hub,
+    limits::Timing,
+    who::Identity,
+};
 use crate::store::Store;
 
 /// Events whose existence is remembered. An event is never deleted.
@@ -148,6 +160,15 @@ impl Live {
         self.0.origins.allows(origin) || self.0.public_url.as_deref().is_some_and(own) || same_host()
     }
 
+    /// The channel that `user` means by a name, if there is one that it may read.
+    async fn channel(&self, name: &str, user: Option<UserId>) -> Result<Channel, ChannelError> {
+        let channel = Channel::read(name, user)?;
+        match channel.event() {
+            Some(event) if !self.has_event(event).await? => Err(ChannelRefusal::Unknown.into()),
+            _ => Ok(channel),
+        }
+    }
+
     /// Whether there is such an event. One that was found is remembered, so that a thousand clients that come back are
     /// not a thousand reads.
     async fn has_event(&self, event: EventId) -> Result<bool, StoreError> {
@@ -176,6 +197,23 @@ impl Live {
     /// Figures for `/metrics`.
     pub fn gauge(&self) -> Box<dyn Gauge> {
         Box::new(Figures(self.clone()))
+    }
+}
+
+/// Why a channel cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum ChannelError {
+    /// There is none that this client may read.
+    #[error("refused: {0:?}")]
+    Refused(ChannelRefusal),
+    /// A storage error.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ChannelRefusal> for ChannelError {
+    fn from(why: ChannelRefusal) -> Self {
+        Self::Refused(why)
     }
 }
 

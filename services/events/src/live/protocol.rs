@@ -184,7 +184,7 @@ impl Refusal {
 
     /// Whether it is the client's mistake: those are counted.
     pub fn is_mistake(&self) -> bool {
-        !matches!(self.code, "rate_limited" | "unavailable" | "internal")
+        !matches!(self.code, "rate_limited" | "unavailable")
     }
 }
 

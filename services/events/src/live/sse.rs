@@ -20,8 +20,8 @@ use shared_state::ratelimit::too_many;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    Live,
-    channel::{Channel, ChannelRefusal},
+    ChannelError, Live,
+    channel::ChannelRefusal,
     connections::Registered,
     history::{Missed, Position, Publication},
     hub::{Joined, Joining, Subscription},
@@ -212,16 +212,12 @@ impl Reader {
     ) -> Result<Self, ApiError> {
         let mut channels = Vec::with_capacity(wanted.channels.len());
         for name in &wanted.channels {
-            let channel =
-                Channel::read(name, identity.map(|identity| identity.user)).map_err(|why| match why {
-                    ChannelRefusal::Unknown => unknown_channel(),
-                    ChannelRefusal::SignedInOnly => missing_token(),
-                })?;
-            if let Some(event) = channel.event()
-                && !live.has_event(event).await?
-            {
-                return Err(unknown_channel());
-            }
+            let channel = live.channel(name, identity.map(|identity| identity.user)).await;
+            let channel = channel.map_err(|why| match why {
+                ChannelError::Refused(ChannelRefusal::Unknown) => unknown_channel(),
+                ChannelError::Refused(ChannelRefusal::SignedInOnly) => missing_token(),
+                ChannelError::Store(error) => error.into(),
+            })?;
             channels.push(channel);
         }
         let (mut joined, mut subscriptions) = (Vec::new(), Vec::new());
