@@ -249,6 +249,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
+/// The two ids of a path, as text.
+pub struct PathIds(pub [String; 2]);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathIds {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let ids = Path::<(String, String)>::from_request_parts(parts, state).await;
+        Ok(Self(
+            ids.map(|Path((first, second))| [first, second])
+                .unwrap_or_default(),
+        ))
+    }
+}
+
 /// A JSON request body.
 pub struct Json<T>(pub T);
 

@@ -133,6 +133,11 @@ impl<'a> Fields<'a> {
 pub struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
+    /// A value inside another.
+    pub fn of(raw: &'a RawValue) -> Self {
+        Self(raw.get())
+    }
+
     /// Any string.
     ///
     /// # Errors

@@ -75,4 +75,6 @@ ids! {
     RefundId,
     /// A message to one recipient over one channel.
     MessageId,
+    /// A chat message, question, poll or announcement.
+    PostId,
 }

@@ -8,6 +8,9 @@
 //! Keys: `organise:live:{CHANNEL}:meta`, `:log`, `:key:KEY`; channels of Redis: `organise:live:CHANNEL`. Marks (see
 //! [`ChannelLog::mark`]): `organise:live:{marks}:due`, `:versions`, `:seq`, `:paced:MARK`.
 
+mod counts;
+pub mod people;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
@@ -22,6 +25,7 @@ use tokio::{
     task::AbortHandle,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
+use uuid::Uuid;
 
 use crate::{
     Away, PREFIX,
@@ -46,13 +50,13 @@ const TOGETHER: usize = 500;
 const REQUESTS: usize = 1_024;
 
 /// KEYS: meta, log, key. ARGV: entry, an epoch, Redis's channel, `1` when only a channel in use is published to, ms to keep
-/// the channel, ms to keep the key (0: none), entries to keep. Answers epoch and offset; nothing for a channel that is not in use.
+/// the channel, ms to keep the key (0: none), entries to keep, the version. Answers epoch and offset; nothing for a channel that is not in use.
 const PUBLISH: &str = "
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if not epoch and ARGV[4] == '1' then return false end
 if ARGV[6] ~= '0' then
-  local known = redis.call('GET', KEYS[3])
-  if known and epoch then return {epoch, tonumber(known)} end
+  local version, offset = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (%d+)$')
+  if version and epoch and tonumber(version) >= tonumber(ARGV[8]) then return {epoch, tonumber(offset)} end
 end
 if not epoch then
   epoch = ARGV[2]
@@ -63,7 +67,7 @@ end
 local top = redis.call('HINCRBY', KEYS[1], 'top', 1)
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[7], top .. '-0', 'e', ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
-if ARGV[6] ~= '0' then redis.call('SET', KEYS[3], top, 'PX', ARGV[6]) end
+if ARGV[6] ~= '0' then redis.call('SET', KEYS[3], ARGV[8] .. ' ' .. top, 'PX', ARGV[6]) end
 redis.call('PUBLISH', ARGV[3], epoch .. ' ' .. top .. ' ' .. ARGV[1])
 return {epoch, top}";
 
@@ -169,6 +173,7 @@ enum Request {
 #[derive(Clone)]
 pub struct ChannelLog {
     redis: Arc<Redis>,
+    process: Uuid,
     requests: mpsc::Sender<Request>,
     _listener: Arc<Listener>,
 }
@@ -182,20 +187,21 @@ impl Drop for Listener {
 }
 
 impl ChannelLog {
-    pub(crate) fn new(redis: Arc<Redis>) -> (Self, mpsc::Receiver<Received>) {
+    pub(crate) fn new(redis: Arc<Redis>, process: Uuid) -> (Self, mpsc::Receiver<Received>) {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let (sender, received) = mpsc::channel(RECEIVED);
         let listener = Handle::current().spawn(listen(redis.clients().to_vec(), asked, sender));
         let log = Self {
             redis,
+            process,
             requests,
             _listener: Arc::new(Listener(listener.abort_handle())),
         };
         (log, received)
     }
 
-    /// Appends an entry and publishes it. `key`: an entry with the same one is not appended again, and the first one's place
-    /// is given. `open_only`: nothing happens, and `None` is given, unless somebody has used the channel lately.
+    /// Appends an entry and publishes it, unless one about the same, of this version or a later one, was published before: then that
+    /// one's place is given. `open_only`: nothing happens, and `None` is given, unless somebody has used the channel lately.
     ///
     /// # Errors
     /// When Redis is away; the entry may have been appended all the same.
@@ -203,17 +209,18 @@ impl ChannelLog {
         &self,
         channel: &str,
         entry: &str,
-        key: Option<&str>,
+        about: Option<(&str, u64)>,
         open_only: bool,
     ) -> Result<Option<Place>, Away> {
         let mut script = cmd("EVAL");
         script.arg(PUBLISH).arg(3);
         script.arg(name(channel, "meta")).arg(name(channel, "log"));
-        script.arg(name(channel, &format!("key:{}", key.unwrap_or_default())));
+        let (key, version) = about.unwrap_or_default();
+        script.arg(name(channel, &format!("key:{key}")));
         script.arg(entry).arg(new_epoch()).arg(of_redis(channel));
         script.arg(u8::from(open_only)).arg(KEPT_FOR.as_millis() as u64);
-        script.arg(key.map_or(0, |_| KEY_FOR.as_millis() as u64));
-        script.arg(KEPT);
+        script.arg(about.map_or(0, |_| KEY_FOR.as_millis() as u64));
+        script.arg(KEPT).arg(version);
         let place: Option<(String, u64)> = self.redis.ask(&script).await?;
         Ok(place.map(|(epoch, offset)| Place { epoch, offset }))
     }

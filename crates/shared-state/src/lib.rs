@@ -91,7 +91,7 @@ impl Shared {
     pub fn channel_log(&self) -> Option<(ChannelLog, mpsc::Receiver<Received>)> {
         match &self.0.kept {
             Kept::Memory(_) => None,
-            Kept::Redis(redis) => Some(ChannelLog::new(Arc::clone(redis))),
+            Kept::Redis(redis) => Some(ChannelLog::new(Arc::clone(redis), self.0.process)),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use common::{
-    ids::{EventId, MessageId, OrderId, PaymentId, RefundId, RegistrationId, TicketId, UserId},
+    ids::{EventId, MessageId, OrderId, PaymentId, PostId, RefundId, RegistrationId, TicketId, UserId},
     money::Paise,
     store::StoreError,
 };
@@ -372,6 +372,7 @@ read!(String, Vec<u8>, bool, u16, i32, u32, i64, Uuid);
 within!(
     UserId,
     EventId,
+    PostId,
     RegistrationId,
     TicketId,
     OrderId,

@@ -56,8 +56,8 @@ pub async fn close_for_good(app: &App, user: UserId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends what a deleted account has: its registrations for events to come, with refunds, and events that it made in the moment
-/// before. Each is a commit of its own, and done a second time it changes nothing, so that a message that comes again
+/// Ends what a deleted account has: its registrations for events to come, with refunds, events that it made in the moment
+/// before, and what it has said beside events, with its name. Each is a commit of its own, and done a second time it changes nothing, so that a message that comes again
 /// goes on where the first one was interrupted.
 ///
 /// # Errors
@@ -92,10 +92,12 @@ pub async fn close(app: &App, user: UserId) -> Result<(), StoreError> {
             }
         }
         match next {
-            None => return Ok(()),
+            None => break,
             next => page.after = next,
         }
     }
+    while app.store.forget_author(user, now, AT_ONCE).await? == AT_ONCE {}
+    Ok(())
 }
 
 fn first() -> Page {

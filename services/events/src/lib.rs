@@ -8,6 +8,7 @@ pub mod handlers;
 pub mod internal;
 pub mod live;
 pub mod page_cache;
+pub mod problems;
 mod routes;
 pub mod store;
 pub mod views;
@@ -19,6 +20,7 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
+    auth::Auth,
     http::{InternalClient, Pipeline},
     metrics::Gauge,
     services::Service,
@@ -52,15 +54,16 @@ pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String>
     Ok(assemble(context, app, peers, outbox))
 }
 
+fn directory(context: &Context, auth: &Auth, peers: &Peers) -> UserDirectory {
+    let upstream = peers.of(Service::Users).clone();
+    let users = InternalClient::new(upstream, auth.clone(), Service::Users.name());
+    UserDirectory::new(users, context.shared.clone(), context.clock.clone())
+}
+
 fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
     let auth = context.auth(Service::Events.name());
-    let users = InternalClient::new(
-        peers.of(Service::Users).clone(),
-        auth.clone(),
-        Service::Users.name(),
-    );
-    let live = Live::new(context, &auth, &store);
-    let directory = UserDirectory::new(users, context.shared.clone(), context.clock.clone());
+    let directory = directory(context, &auth, peers);
+    let live = Live::new(context, &auth, &store, &directory);
     App {
         auth,
         verified_email: VerifiedEmail::new(&context.settings, directory),

@@ -4,7 +4,11 @@ use axum::{Router, routing::post};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, handlers, internal};
+use crate::{
+    app::App,
+    handlers::{self, live},
+    internal,
+};
 
 #[derive(OpenApi)]
 #[openapi(tags(
@@ -33,6 +37,33 @@ pub fn routes(app: App) -> (Router, Document) {
         .routes(routes!(handlers::live_socket::live_socket))
         .routes(routes!(handlers::live_events::live_events))
         .routes(routes!(handlers::live_ticket::live_ticket))
+        .routes(routes!(live::chat::list_chat, live::chat::send_chat))
+        .routes(routes!(
+            live::chat_mode::get_chat_mode,
+            live::chat_mode::set_chat_mode
+        ))
+        .routes(routes!(
+            live::chat_message::edit_chat,
+            live::chat_message::delete_chat
+        ))
+        .routes(routes!(
+            live::questions::list_questions,
+            live::questions::ask_question
+        ))
+        .routes(routes!(live::question::set_question))
+        .routes(routes!(live::voting::vote_for_question))
+        .routes(routes!(live::polls::list_polls, live::polls::create_poll))
+        .routes(routes!(live::polls::open_poll))
+        .routes(routes!(live::polls::close_poll))
+        .routes(routes!(live::voting::vote_in_poll))
+        .routes(routes!(live::reactions::react))
+        .routes(routes!(live::bans::ban, live::bans::lift_ban))
+        .routes(routes!(live::presence::presence))
+        .routes(routes!(
+            live::announcements::list_announcements,
+            live::announcements::announce
+        ))
+        .routes(routes!(live::announcements::withdraw_announcement))
         .split_for_parts();
     let internal = Router::new()
         .route(

@@ -1,5 +1,7 @@
 //! Events and registrations as the public API shows them.
 
+pub mod posts;
+
 use common::{
     ids::{EventId, PaymentId, RegistrationId, TicketId},
     money::Rupees,

@@ -1,6 +1,9 @@
 //! The API documents say what there is.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use common::{
     routes::{Audience, Policy, ROUTES},
@@ -14,10 +17,44 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 47] = [
+const DOCUMENTED: [(&str, &str, &str); 69] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
+    ("listChat", "get", "/api/live/events/{id}/chat"),
+    ("sendChat", "post", "/api/live/events/{id}/chat"),
+    ("editChat", "patch", "/api/live/events/{id}/chat/{message_id}"),
+    ("deleteChat", "delete", "/api/live/events/{id}/chat/{message_id}"),
+    ("getChatMode", "get", "/api/live/events/{id}/chat/mode"),
+    ("setChatMode", "put", "/api/live/events/{id}/chat/mode"),
+    ("listQuestions", "get", "/api/live/events/{id}/questions"),
+    ("askQuestion", "post", "/api/live/events/{id}/questions"),
+    (
+        "setQuestion",
+        "patch",
+        "/api/live/events/{id}/questions/{question_id}",
+    ),
+    (
+        "voteForQuestion",
+        "post",
+        "/api/live/events/{id}/questions/{question_id}/vote",
+    ),
+    ("listPolls", "get", "/api/live/events/{id}/polls"),
+    ("createPoll", "post", "/api/live/events/{id}/polls"),
+    ("openPoll", "post", "/api/live/events/{id}/polls/{poll_id}/open"),
+    ("closePoll", "post", "/api/live/events/{id}/polls/{poll_id}/close"),
+    ("voteInPoll", "post", "/api/live/events/{id}/polls/{poll_id}/vote"),
+    ("react", "post", "/api/live/events/{id}/reactions"),
+    ("ban", "post", "/api/live/events/{id}/bans/{user_id}"),
+    ("liftBan", "delete", "/api/live/events/{id}/bans/{user_id}"),
+    ("getPresence", "get", "/api/live/events/{id}/presence"),
+    ("listAnnouncements", "get", "/api/live/events/{id}/announcements"),
+    ("announce", "post", "/api/live/events/{id}/announcements"),
+    (
+        "withdrawAnnouncement",
+        "delete",
+        "/api/live/events/{id}/announcements/{announcement_id}",
+    ),
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),
@@ -140,13 +177,20 @@ async fn the_documents_are_whole(topology: Topology) {
     }
 }
 
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (dirs, mut files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    files.extend(dirs.iter().flat_map(|dir| files_below(dir)));
+    files
+}
+
 /// A call that reads a form, as its source says: the operation, and its fields with whether they must be there.
 fn parsers() -> Vec<(String, BTreeSet<(String, bool)>)> {
     let mut parsers = Vec::new();
     for service in Service::ALL {
         let handlers = root().join("services").join(service.name()).join("src/handlers");
-        for file in std::fs::read_dir(handlers).unwrap() {
-            let code = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for file in files_below(&handlers) {
+            let code = std::fs::read_to_string(file).unwrap();
             if !code.contains("impl FromFields for") {
                 continue;
             }
@@ -166,7 +210,12 @@ fn parsers() -> Vec<(String, BTreeSet<(String, bool)>)> {
                 };
                 fields.extend(calls.map(|name| (name.clone(), must_be(&name))));
             }
-            parsers.push((text_after(&code, "operation_id = \""), fields));
+            // The operation that has a body, where a file has several.
+            let before = code
+                .split_once("request_body(")
+                .map_or(&*code, |(before, _)| before);
+            let (_, operation) = before.rsplit_once("operation_id = \"").unwrap();
+            parsers.push((operation.split('"').next().unwrap().to_owned(), fields));
         }
     }
     parsers

@@ -40,6 +40,7 @@ mod sdk;
 mod sessions;
 mod start;
 mod story;
+mod talking;
 mod traces;
 mod unreadable;
 mod upgrade;

@@ -17,6 +17,7 @@ for name, values in {
     "email": st.from_regex(r"\A[a-z][a-z0-9]{0,20}@[a-z]{1,20}\.example\Z"),
     "password": st.text(VISIBLE, min_size=8, max_size=60),
     "iana-time-zone": st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York", "Europe/Berlin"]),
+    "emoji": st.sampled_from(["👏", "🎉", "❤️", "👍🏽", "🇮🇳"]),
     "language-tag": st.sampled_from(["en", "en-IN", "hi", "zh-Hant-TW"]),
     "date": st.dates(min_value=datetime.date(1970, 1, 2)).map(str),
     "date-time-local": st.datetimes(min_value=datetime.datetime(1970, 1, 2)).map(datetime.datetime.isoformat),
@@ -33,13 +34,20 @@ def before_call(context, case, kwargs):
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
 
 
+def visible(text):
+    return "".join(c if c.isalnum() and c not in INVISIBLE else "x" for c in text)
+
+
 @schemathesis.hook
 def map_body(context, body):
     if isinstance(body, dict):
-        for name in ("name", "e_name", "e_details", "event_add"):
+        for name in ("name", "e_name", "e_details", "event_add", "text", "question"):
             value = body.get(name)
             if isinstance(value, str):
-                body[name] = "".join(c if c.isalnum() and c not in INVISIBLE else "x" for c in value)
+                body[name] = visible(value)
+        options = body.get("options")
+        if isinstance(options, list) and all(isinstance(option, str) for option in options):
+            body["options"] = [f"{at} {visible(option)[:190]}" for at, option in enumerate(options)]
         for name in ("amount", "fees"):
             value = body.get(name)
             if isinstance(value, float) and 0 <= value <= 10_000_000:

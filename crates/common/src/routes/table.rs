@@ -133,6 +133,81 @@ pub const ROUTES: &[Route] = &[
     route("/api/live/ws", Events, &[Call::new("GET", Anyone)]).with_upgrade(),
     route("/api/live/sse", Events, &[Call::new("GET", Anyone)]),
     route("/api/live/ticket", Events, &[Call::new("POST", SignedIn)]).never_repeated(),
+    route(
+        "/api/live/events/{id}/chat",
+        Events,
+        &[Call::new("GET", SignedIn), Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/chat/mode",
+        Events,
+        &[Call::new("GET", SignedIn), Call::new("PUT", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/chat/{message_id}",
+        Events,
+        &[Call::new("PATCH", SignedIn), Call::new("DELETE", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/questions",
+        Events,
+        &[Call::new("GET", SignedIn), Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/questions/{question_id}",
+        Events,
+        &[Call::new("PATCH", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/questions/{question_id}/vote",
+        Events,
+        &[Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/polls",
+        Events,
+        &[Call::new("GET", SignedIn), Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/polls/{poll_id}/open",
+        Events,
+        &[Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/polls/{poll_id}/close",
+        Events,
+        &[Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/polls/{poll_id}/vote",
+        Events,
+        &[Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/reactions",
+        Events,
+        &[Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/bans/{user_id}",
+        Events,
+        &[Call::new("POST", SignedIn), Call::new("DELETE", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/presence",
+        Events,
+        &[Call::new("GET", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/announcements",
+        Events,
+        &[Call::new("GET", SignedIn), Call::new("POST", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/announcements/{announcement_id}",
+        Events,
+        &[Call::new("DELETE", SignedIn)],
+    ),
     route("/api/live/{*rest}", Events, &[]).with_upgrade(),
     route("/api/notifications", Notifications, &[Call::new("GET", SignedIn)]),
     route("/api/notifications/{*rest}", Notifications, &[]),

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::channel_log::{ChannelLog, KEPT, Place, READ_BYTES, READ_ENTRIES, Received};
+use crate::channel_log::{ChannelLog, KEPT, Place, READ_BYTES, READ_ENTRIES, Received, people::People};
 
 macro_rules! rules_of_logs {
     ($($rule:ident),+ $(,)?) => {
@@ -14,7 +14,9 @@ macro_rules! rules_of_logs {
 
 rules_of_logs!(
     entries_are_numbered_and_read_by_all,
-    an_entry_comes_once_by_its_key,
+    what_is_older_comes_no_more,
+    people_are_counted_once_and_forgotten_with_their_process,
+    counts_are_taken_once,
     who_follows_a_channel_receives_it,
     a_channel_that_was_lost_begins_another_life,
     a_mark_is_claimed_until_it_is_settled,
@@ -66,18 +68,56 @@ async fn entries_are_numbered_and_read_by_all(state: Two) {
     assert_eq!(number(place), 1);
 }
 
-async fn an_entry_comes_once_by_its_key(state: Two) {
+async fn what_is_older_comes_no_more(state: Two) {
     let ((one, _r), (other, _s)) = (log(&state.one), log(&state.other));
-    let first = one.publish("event:1", "a", Some("k"), false).await.unwrap();
-    assert_eq!(
-        other.publish("event:1", "a", Some("k"), false).await.unwrap(),
-        first
-    );
-    assert_eq!(
-        number(one.publish("event:1", "b", Some("l"), false).await.unwrap()),
-        2
-    );
-    assert_eq!(one.read("event:1", 0).await.unwrap().entries.len(), 2);
+    let publish = async |log: &ChannelLog, entry, about| {
+        let place = log.publish("event:1", entry, Some(about), false).await.unwrap();
+        number(place)
+    };
+    assert_eq!(publish(&one, "a", ("k", 1)).await, 1);
+    assert_eq!(publish(&other, "a", ("k", 1)).await, 1);
+    assert_eq!(publish(&one, "b", ("l", 7)).await, 2);
+    assert_eq!(publish(&one, "c", ("k", 10)).await, 3);
+    // It was overtaken.
+    assert_eq!(publish(&other, "b", ("k", 9)).await, 3);
+    assert_eq!(one.read("event:1", 0).await.unwrap().entries.len(), 3);
+}
+
+async fn people_are_counted_once_and_forgotten_with_their_process(state: Two) {
+    let ((one, _r), (other, _s)) = (log(&state.one), log(&state.other));
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let tell = async |log: &ChannelLog, come: &[&str], gone: &[&str], are_all| {
+        let people = People {
+            come: &names(come),
+            gone: &names(gone),
+            are_all,
+        };
+        log.tell_people("event:1", people).await.unwrap();
+    };
+    assert_eq!(one.people("event:1").await.unwrap(), (0, Vec::new()));
+    tell(&one, &["asha", "ben"], &[], false).await;
+    tell(&other, &["ben", "chen"], &[], true).await;
+    let (count, mut named) = other.people("event:1").await.unwrap();
+    named.sort();
+    assert_eq!((count, named), (3, names(&["asha", "ben", "chen"])));
+    assert_eq!(other.people("event:2").await.unwrap().0, 0);
+    tell(&one, &[], &["ben", "asha"], false).await;
+    assert_eq!(one.people("event:1").await.unwrap().0, 2);
+    tell(&other, &["dora"], &[], true).await;
+    assert_eq!(one.people("event:1").await.unwrap(), (1, names(&["dora"])));
+    tell(&other, &[], &[], true).await;
+    assert_eq!(one.people("event:1").await.unwrap().0, 0);
+}
+
+async fn counts_are_taken_once(state: Two) {
+    let ((one, _r), (other, _s)) = (log(&state.one), log(&state.other));
+    one.count("event:1", "👏", 1).await.unwrap();
+    other.count("event:1", "👏", 2).await.unwrap();
+    other.count("event:1", "🎉", 1).await.unwrap();
+    let mut taken = one.take_counts("event:1").await.unwrap();
+    taken.sort();
+    assert_eq!(taken, [("🎉".to_owned(), 1), ("👏".to_owned(), 3)]);
+    assert_eq!(other.take_counts("event:1").await.unwrap(), []);
 }
 
 async fn who_follows_a_channel_receives_it(state: Two) {

@@ -3,12 +3,16 @@
 
 use common::{
     clock::Timestamp,
-    ids::{EventId, RegistrationId, UserId},
+    ids::{EventId, PostId, RegistrationId, UserId},
     outbox::NewMessage,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{event::Event, registration::Registration};
+use super::{
+    event::Event,
+    post::{Kind, Post},
+    registration::Registration,
+};
 
 /// The live room, as the destination of messages.
 pub const LIVE: &str = "live";
@@ -18,6 +22,15 @@ pub const REGISTRATION_CHANGED: &str = "registration.changed";
 pub const EVENT_CHANGED: &str = "event.changed";
 /// An event was cancelled.
 pub const EVENT_CANCELLED: &str = "event.cancelled";
+
+/// A chat message, question, poll or announcement was made or changed.
+pub const POST_CHANGED: &str = "post.changed";
+/// A question or poll was voted for.
+pub const POST_VOTED: &str = "post.voted";
+/// Who may write in the chat was changed.
+pub const CHAT_MODE_CHANGED: &str = "chat.mode";
+/// What somebody may read or write was changed.
+pub const ACCESS_CHANGED: &str = "access.changed";
 
 /// Which registration.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +48,26 @@ pub struct RegistrationChanged {
 pub struct EventChanged {
     /// The event.
     pub event_id: EventId,
+}
+
+/// Which post.
+#[derive(Serialize, Deserialize)]
+pub struct PostChanged {
+    /// The post.
+    pub post_id: PostId,
+    /// Its event.
+    pub event_id: EventId,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Whose rights.
+#[derive(Serialize, Deserialize)]
+pub struct AccessChanged {
+    /// Beside which event.
+    pub event_id: EventId,
+    /// The user.
+    pub user_id: UserId,
 }
 
 /// A registration was made or has moved.
@@ -63,4 +96,33 @@ pub fn of_event(event: &Event, now: Timestamp) -> NewMessage {
     };
     let changed = EventChanged { event_id: event.id };
     NewMessage::new(LIVE, kind, event.id, now, &changed)
+}
+
+/// A post was made or changed.
+pub fn of_post(post: &Post, now: Timestamp) -> NewMessage {
+    NewMessage::new(LIVE, POST_CHANGED, post.id, now, &which(post))
+}
+
+/// A post was voted for.
+pub fn of_votes(post: &Post, now: Timestamp) -> NewMessage {
+    NewMessage::new(LIVE, POST_VOTED, post.id, now, &which(post))
+}
+
+fn which(post: &Post) -> PostChanged {
+    PostChanged {
+        post_id: post.id,
+        event_id: post.event,
+        kind: post.kind,
+    }
+}
+
+/// Who may write in an event's chat was changed.
+pub fn of_chat_mode(event_id: EventId, now: Timestamp) -> NewMessage {
+    NewMessage::new(LIVE, CHAT_MODE_CHANGED, event_id, now, &EventChanged { event_id })
+}
+
+/// Somebody was banned or muted, or is no longer.
+pub fn of_access(event_id: EventId, user_id: UserId, now: Timestamp) -> NewMessage {
+    let changed = AccessChanged { event_id, user_id };
+    NewMessage::new(LIVE, ACCESS_CHANGED, user_id, now, &changed)
 }

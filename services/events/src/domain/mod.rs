@@ -5,8 +5,11 @@ pub mod change;
 pub mod ending;
 pub mod event;
 pub mod fact;
+pub mod post;
+pub mod reaction;
 pub mod registering;
 pub mod registration;
 #[cfg(test)]
 pub mod samples;
 pub mod search_terms;
+pub mod standing;

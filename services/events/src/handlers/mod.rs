@@ -4,6 +4,7 @@ pub mod browse;
 pub mod cancel_event;
 pub mod cancel_registration;
 pub mod create_event;
+pub mod live;
 pub mod live_events;
 pub mod live_socket;
 pub mod live_ticket;
@@ -15,6 +16,7 @@ pub mod update_event;
 use common::context;
 use common::{idempotency::Outcome, problem::ApiError};
 
+pub use crate::problems::no_such_event;
 use crate::{
     domain::{
         event::{Event, PatchError},
@@ -26,11 +28,6 @@ use crate::{
 /// 404 for a registration that does not exist, or that is not the caller's.
 pub fn no_such_registration() -> ApiError {
     ApiError::not_found("registration_not_found", "There is no such registration.")
-}
-
-/// 404 for an event that does not exist, or that is not the caller's.
-pub fn no_such_event() -> ApiError {
-    ApiError::not_found("event_not_found", "There is no such event.")
 }
 
 /// The error response to a refused registration.

@@ -12,7 +12,7 @@ use crate::{
     accounts,
     app::App,
     store::StatusFilter,
-    views::{EventView, RegistrationView},
+    views::{EventView, RegistrationView, posts::SaidView},
 };
 
 /// Handles `POST /internal/events/open`.
@@ -52,6 +52,10 @@ pub async fn export(
                 .registrations(user, StatusFilter::All, page, now)
                 .await?;
             export::answer(found.iter().map(RegistrationView::from), next)
+        }
+        "posts" => {
+            let (found, next) = app.store.posts_of_user(user, page).await?;
+            export::answer(found.iter().map(SaidView::from), next)
         }
         export::ACTIVITY => export::activity(&*app.store.audit(), &question).await?,
         _ => return Err(problem::no_such_section()),

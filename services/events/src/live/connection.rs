@@ -3,25 +3,32 @@
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use common::extract::refused;
-use common::ids::UserId;
+use common::{
+    extract::refused,
+    fields::{Fields, FromFields},
+    idempotency::Key,
+    ids::UserId,
+};
 use futures_util::{SinkExt, StreamExt};
+use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 use uuid::Uuid;
 
 use super::{
-    ChannelError, Live,
-    channel::ChannelRefusal,
+    ChannelError, Live, Reading,
+    channel::{Channel, ChannelRefusal, Topic},
     closing::Closing,
     connections::Registered,
     history::Position,
-    hub::{Joined, Joining, Subscription},
+    hub::{Joined, Joining},
     limits::{Bucket, CHANNELS, CLOSE_TIME, Timing},
-    protocol::{self, Command, Connected, Notice, Op, Refusal},
+    protocol::{self, Command, Connected, Notice, Op, Published, Refusal},
     queue::{Batch, Outgoing, Queue},
+    say::{MAX_TEXT, Saying, denied_refusal, emoji},
     who::{self, Identity},
 };
+use crate::domain::post::Kind;
 
 /// A socket and what the server knows of its client.
 pub struct Connection {
@@ -32,7 +39,7 @@ pub struct Connection {
     queue: Arc<Queue>,
     client: Uuid,
     state: State,
-    channels: HashMap<Box<str>, Subscription>,
+    channels: HashMap<Box<str>, Reading>,
     commands: Bucket,
     mistakes: Bucket,
     /// When the next ping goes out.
@@ -114,10 +121,21 @@ impl Connection {
     }
 
     async fn send(&mut self, batch: impl IntoIterator<Item = Outgoing>) -> ControlFlow<Option<Closing>> {
-        let (socket, stall) = (&mut self.socket, self.timing.stall);
+        let (socket, channels, stall) = (&mut self.socket, &mut self.channels, self.timing.stall);
         let sending = async {
             for outgoing in batch {
-                socket.feed(Message::Text(outgoing.frame().clone())).await?;
+                match outgoing {
+                    Outgoing::Publication(_, publication) => {
+                        socket.feed(Message::Text(publication.frame.clone())).await?;
+                    }
+                    Outgoing::Text(text) => socket.feed(Message::Text(text)).await?,
+                    Outgoing::Revoked(event) => {
+                        for (name, _) in channels.extract_if(|_, reading| reading.is_topic_of(event)) {
+                            let notice = Notice::revoked(name).text();
+                            socket.feed(Message::Text(notice)).await?;
+                        }
+                    }
+                }
             }
             socket.flush().await
         };
@@ -172,6 +190,8 @@ impl Connection {
             }
             Op::Subscribe { ch, since } => self.subscribe(id, &ch, since).await,
             Op::Unsubscribe { ch } => self.unsubscribe(id, &ch),
+            Op::Publish { ch, data, key } => self.publish(id, &ch, data, key.as_deref()).await,
+            Op::Presence { ch, listed } => self.presence(id, &ch, listed).await,
             Op::History { ch, since, limit } => self.history(id, &ch, &since, limit),
             Op::Refresh { token } => self.refresh(id, &token),
             Op::Pong => Ok(()),
@@ -288,8 +308,14 @@ impl Connection {
                 "A connection reads 128 channels at most.",
             ));
         }
-        let channel = self.live.channel(name, self.user()).await;
-        let channel = channel.map_err(channel_refused)?;
+        let user = self.user();
+        let reading = self.live.begin_reading(name, user, &self.registered).await;
+        let mut reading = reading.map_err(channel_refused)?;
+        // What is in force is told as it was when the channel was at a place, with all that came since.
+        let known = self.live.known_at(reading.channel()).await?;
+        let (since, state) = known.map_or((since.clone(), None), |(at, state)| {
+            (since.or(Some(at)), Some(state))
+        });
         let queue = &self.queue;
         let joining = Joining {
             connection: self.registered.id(),
@@ -299,11 +325,78 @@ impl Connection {
         };
         // In the queue before anything that is published later.
         let answer = |joined: Joined| {
-            queue.push(Outgoing::Text(protocol::joined(id, &joined, u64::MAX)));
+            queue.push(Outgoing::Text(protocol::joined(
+                id,
+                &joined,
+                u64::MAX,
+                state.as_deref(),
+            )));
         };
-        let joined = self.live.hub().join(channel, joining, answer).await;
-        self.channels
-            .insert(name.into(), joined.map_err(|_| Refusal::unavailable())?);
+        let joined = self.live.hub().join(reading.channel(), joining, answer).await;
+        reading.reads(joined.map_err(|_| Refusal::unavailable())?);
+        self.channels.insert(name.into(), reading);
+        Ok(())
+    }
+
+    /// Says something: a chat message, a question or a reaction.
+    async fn publish(
+        &mut self,
+        id: u32,
+        name: &str,
+        data: &RawValue,
+        key: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let channel = Channel::read(name, self.user()).map_err(|why| channel_refused(why.into()))?;
+        let (Channel::Topic(event, topic), Some(user)) = (channel, self.user()) else {
+            return Err(Refusal::new("forbidden", "Nothing can be published here."));
+        };
+        let kind = match topic {
+            Topic::Chat => Kind::Chat,
+            Topic::Questions => Kind::Question,
+            Topic::Reactions => {
+                let Reaction { emoji } = fields(data)?;
+                self.live.react(event, user, &emoji).await?;
+                self.say(protocol::answer(id, &serde_json::json!({})));
+                return Ok(());
+            }
+            Topic::Announcements | Topic::Polls => {
+                return Err(Refusal::new("forbidden", "Nothing can be published here."));
+            }
+        };
+        let Said { text } = fields(data)?;
+        let key = key.map(|key| Key {
+            caller: user,
+            route: format!("publish {channel}"),
+            key: key.to_owned(),
+            fingerprint: Key::fingerprint(data.get().as_bytes()),
+        });
+        let saying = Saying {
+            event,
+            kind,
+            user,
+            text,
+        };
+        let (post, Position { epoch, offset }) = self.live.say_now(saying, key).await?;
+        let published = Published {
+            epoch: &epoch,
+            offset,
+            id: post,
+        };
+        self.say(protocol::answer(id, &published));
+        Ok(())
+    }
+
+    /// Who is beside the event of a channel that is subscribed to: how many, for those who take part; who, for the organizer.
+    async fn presence(&mut self, id: u32, name: &str, listed: bool) -> Result<(), Refusal> {
+        let reading = self.channels.get(name).ok_or_else(not_subscribed)?;
+        let (Some(event), Some(user)) = (reading.channel().event(), self.user()) else {
+            return Err(Refusal::new(
+                "forbidden",
+                "Who is here is for those who take part.",
+            ));
+        };
+        let present = self.live.present(event, user, listed).await?;
+        self.say(protocol::answer(id, &present));
         Ok(())
     }
 
@@ -314,9 +407,9 @@ impl Connection {
     }
 
     fn history(&self, id: u32, name: &str, since: &Position, limit: u64) -> Result<(), Refusal> {
-        let subscription = self.channels.get(name).ok_or_else(not_subscribed)?;
-        let joined = subscription.missed(since).ok_or_else(not_subscribed)?;
-        self.say(protocol::joined(id, &joined, limit));
+        let reading = self.channels.get(name).ok_or_else(not_subscribed)?;
+        let joined = reading.missed(since).ok_or_else(not_subscribed)?;
+        self.say(protocol::joined(id, &joined, limit, None));
         Ok(())
     }
 
@@ -397,11 +490,42 @@ fn channel_refused(why: ChannelError) -> Refusal {
         ChannelError::Refused(ChannelRefusal::SignedInOnly) => {
             Refusal::new("unauthorized", "This channel needs a signed-in user.")
         }
+        ChannelError::Denied(why) => denied_refusal(why),
+        ChannelError::Away(_) => Refusal::unavailable(),
         ChannelError::Store(error) => {
             tracing::warn!(%error, "a channel could not be looked up");
             Refusal::unavailable()
         }
     }
+}
+
+/// What a client says on a channel.
+struct Said {
+    text: String,
+}
+
+impl FromFields for Said {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let text = fields.required("text", |value| value.text(MAX_TEXT));
+        Some(Self { text: text? })
+    }
+}
+
+/// How it reacts.
+struct Reaction {
+    emoji: String,
+}
+
+impl FromFields for Reaction {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let emoji = fields.required("emoji", emoji);
+        Some(Self { emoji: emoji? })
+    }
+}
+
+/// The fields of `data`.
+fn fields<T: FromFields>(data: &RawValue) -> Result<T, Refusal> {
+    Fields::read(data.get().as_bytes()).map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
 fn not_subscribed() -> Refusal {

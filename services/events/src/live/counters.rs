@@ -1,6 +1,6 @@
-//! `seats.changed`: at most once a second per event, and always the last state.
+//! What is counted is published at most once a second, and always the last state: seats, votes, reactions.
 //!
-//! A change marks its event; a worker publishes the seats of marked events. The mark is removed only after the
+//! A change makes a mark; a worker publishes what is marked. The mark is removed only after the
 //! publication, and with Redis it lies there, so that a process that is killed in between leaves it to the others. Without Redis
 //! there are no others, and the readers of a process that is killed begin again.
 
@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{
-    ids::EventId,
+    ids::{EventId, PostId},
     workers::{Next, Pace, rounds},
 };
 use parking_lot::Mutex;
@@ -20,10 +20,10 @@ use shared_state::{Away, channel_log::ChannelLog};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Live, channel::Channel, publication::Entry};
+use super::{Live, channel::Channel, posts::Fault, publication::Entry, reactions};
 use crate::domain::event::Event;
 
-/// Between two publications for one event.
+/// Between two publications of the same.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often marks whose pause is over are looked for.
 const EVERY: Duration = Duration::from_millis(200);
@@ -32,7 +32,37 @@ const CLAIMED_FOR: Duration = Duration::from_secs(5);
 /// Marks taken at once.
 const AT_ONCE: usize = 100;
 
-/// The marked events. Cheap to clone.
+/// What has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mark {
+    /// The seats of an event.
+    Seats(EventId),
+    /// The votes of a question or poll.
+    Votes(PostId),
+    /// The reactions beside an event.
+    Reactions(EventId),
+}
+
+impl Mark {
+    /// As it is kept in Redis. Seats have no name, as before there were other marks.
+    fn text(self) -> String {
+        match self {
+            Self::Seats(event) => event.to_string(),
+            Self::Votes(post) => format!("votes:{post}"),
+            Self::Reactions(event) => format!("reactions:{event}"),
+        }
+    }
+
+    fn read(text: &str) -> Self {
+        match text.split_once(':') {
+            Some(("votes", post)) => Self::Votes(PostId::lenient(post)),
+            Some(("reactions", event)) => Self::Reactions(EventId::lenient(event)),
+            _ => Self::Seats(EventId::lenient(text)),
+        }
+    }
+}
+
+/// The marks. Cheap to clone.
 #[derive(Clone)]
 pub struct Counters(Arc<Inner>);
 
@@ -42,12 +72,12 @@ struct Inner {
 }
 
 enum Marks {
-    Here(Mutex<HashMap<EventId, Mark>>),
+    Here(Mutex<HashMap<Mark, State>>),
     InRedis(ChannelLog),
 }
 
-/// An event that was published lately, or is to be.
-struct Mark {
+/// Something that was published lately, or is to be.
+struct State {
     due: bool,
     not_before: Instant,
 }
@@ -79,41 +109,41 @@ impl Counters {
         }))
     }
 
-    /// Marks an event whose seats have changed.
+    /// Marks what has changed.
     ///
     /// # Errors
     /// When Redis is away.
-    pub async fn mark(&self, event: EventId) -> Result<(), Away> {
+    pub async fn mark(&self, mark: Mark) -> Result<(), Away> {
         match &self.0.marks {
             Marks::Here(marks) => {
                 let mut marks = marks.lock();
-                let mark = marks.entry(event).or_insert_with(|| Mark {
+                let state = marks.entry(mark).or_insert_with(|| State {
                     due: true,
                     not_before: Instant::now(),
                 });
-                mark.due = true;
+                state.due = true;
             }
-            Marks::InRedis(log) => drop(log.mark(&event.to_string()).await?),
+            Marks::InRedis(log) => drop(log.mark(&mark.text()).await?),
         }
         self.0.marked.notify_one();
         Ok(())
     }
 
     /// Takes marks whose time has come.
-    async fn claim(&self) -> Result<Vec<(EventId, String)>, Away> {
+    async fn claim(&self) -> Result<Vec<(Mark, String)>, Away> {
         match &self.0.marks {
             Marks::Here(marks) => {
                 let (mut marks, now) = (marks.lock(), Instant::now());
-                marks.retain(|_, mark| mark.due || mark.not_before > now);
+                marks.retain(|_, state| state.due || state.not_before > now);
                 let due = marks
                     .iter_mut()
-                    .filter(|(_, mark)| mark.due && mark.not_before <= now);
-                let claimed = due.take(AT_ONCE).map(|(event, mark)| {
-                    *mark = Mark {
+                    .filter(|(_, state)| state.due && state.not_before <= now);
+                let claimed = due.take(AT_ONCE).map(|(mark, state)| {
+                    *state = State {
                         due: false,
                         not_before: now + PAUSE,
                     };
-                    (*event, String::new())
+                    (*mark, String::new())
                 });
                 Ok(claimed.collect())
             }
@@ -121,35 +151,35 @@ impl Counters {
                 let claimed = log.claim(AT_ONCE, CLAIMED_FOR).await?;
                 let claimed = claimed.into_iter();
                 Ok(claimed
-                    .map(|(event, version)| (EventId::lenient(&event), version))
+                    .map(|(mark, version)| (Mark::read(&mark), version))
                     .collect())
             }
         }
     }
 
-    /// Notes that the seats of an event have been published.
-    async fn settle(&self, event: EventId, version: &str) -> Result<(), Away> {
+    /// Notes that it has been published.
+    async fn settle(&self, mark: Mark, version: &str) -> Result<(), Away> {
         match &self.0.marks {
             Marks::Here(_) => Ok(()),
-            Marks::InRedis(log) => log.settle(&event.to_string(), version, PAUSE).await,
+            Marks::InRedis(log) => log.settle(&mark.text(), version, PAUSE).await,
         }
     }
 }
 
-/// Publishes the seats of marked events, until `stop`.
+/// Publishes what is marked, until `stop`.
 pub async fn publish(live: Live, stop: CancellationToken) {
     let pace = Pace::every(EVERY).woken_by(Arc::clone(&live.counters().0.marked));
     rounds("live counters", pace.at_most(CLAIMED_FOR), stop, || async {
         let claimed = live.counters().claim().await.map_err(|away| away.to_string())?;
         let count = claimed.len();
         let mut fault = None;
-        for (event, version) in claimed {
-            if let Err(why) = one(&live, event, &version).await {
+        for (mark, version) in claimed {
+            if let Err(why) = one(&live, mark, &version).await {
                 // In Redis its mark is still there; here it is made again.
                 if live.hub().log().is_none() {
-                    let _ = live.counters().mark(event).await;
+                    let _ = live.counters().mark(mark).await;
                 }
-                fault = Some(why);
+                fault = Some(why.to_string());
             }
         }
         match fault {
@@ -160,44 +190,54 @@ pub async fn publish(live: Live, stop: CancellationToken) {
     .await;
 }
 
-async fn one(live: &Live, event: EventId, version: &str) -> Result<(), String> {
-    let channel = Channel::Event(event);
-    let open = live.hub().open(vec![channel]).await;
-    if !open.map_err(|away| away.to_string())?.is_empty() {
-        let found = live
-            .store()
-            .event(event)
-            .await
-            .map_err(|error| error.to_string())?;
-        if let Some(found) = found {
-            let entry = Entry::new("seats.changed", live.auth().clock().now(), &Seats::from(&found));
-            let published = live.hub().publish(channel, &entry, None).await;
-            published.map_err(|away| away.to_string())?;
-        }
+async fn one(live: &Live, mark: Mark, version: &str) -> Result<(), Fault> {
+    match mark {
+        Mark::Seats(event) => seats(live, event).await?,
+        Mark::Votes(post) => live.publish_votes(post).await?,
+        Mark::Reactions(event) => reactions::publish(live, event).await?,
     }
-    let settled = live.counters().settle(event, version).await;
-    settled.map_err(|away| away.to_string())
+    Ok(live.counters().settle(mark, version).await?)
+}
+
+async fn seats(live: &Live, event: EventId) -> Result<(), Fault> {
+    let channel = Channel::Event(event);
+    if live.hub().open(vec![channel]).await?.is_empty() {
+        return Ok(());
+    }
+    if let Some(found) = live.store().event(event).await? {
+        let entry = Entry::new("seats.changed", live.now(), &Seats::from(&found));
+        live.hub().publish(channel, &entry, None, false).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        let (event, post) = (EventId::new(), PostId::new());
+        for mark in [Mark::Seats(event), Mark::Votes(post), Mark::Reactions(event)] {
+            assert_eq!(Mark::read(&mark.text()), mark);
+        }
+    }
+
     #[tokio::test]
     async fn a_mark_is_due_once_and_again_after_the_pause() {
-        let (counters, event) = (Counters::new(None), EventId::new());
+        let (counters, mark) = (Counters::new(None), Mark::Seats(EventId::new()));
         for _ in 0..3 {
-            counters.mark(event).await.unwrap();
+            counters.mark(mark).await.unwrap();
         }
         assert_eq!(counters.claim().await.unwrap().len(), 1);
-        counters.mark(event).await.unwrap();
+        counters.mark(mark).await.unwrap();
         assert_eq!(counters.claim().await.unwrap().len(), 0);
         let Marks::Here(marks) = &counters.0.marks else {
             unreachable!()
         };
-        marks.lock().get_mut(&event).unwrap().not_before = Instant::now();
+        marks.lock().get_mut(&mark).unwrap().not_before = Instant::now();
         assert_eq!(counters.claim().await.unwrap().len(), 1);
-        marks.lock().get_mut(&event).unwrap().not_before = Instant::now();
+        marks.lock().get_mut(&mark).unwrap().not_before = Instant::now();
         assert_eq!(counters.claim().await.unwrap().len(), 0);
         assert!(marks.lock().is_empty());
     }

@@ -18,7 +18,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use shared_state::{
     Away,
-    channel_log::{ChannelLog, KEPT_FOR, Place, new_epoch},
+    channel_log::{ChannelLog, KEPT, KEPT_FOR, Place, new_epoch},
 };
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,8 @@ struct Topic {
 
 struct State {
     history: History,
+    /// Which version of what was published, and where. Without a log.
+    versions: HashMap<Uuid, (u64, u64)>,
     readers: HashMap<u64, Reader>,
     /// Since when there is none.
     unread: Option<Instant>,
@@ -151,6 +153,7 @@ impl Hub {
                 continue;
             }
             let missed = match &joining.since {
+                _ if channel.is_ephemeral() => Missed::All(Vec::new()),
                 Some(since) => state.history.missed(since),
                 None => Missed::All(Vec::new()),
             };
@@ -187,8 +190,8 @@ impl Hub {
         }
     }
 
-    /// Publishes to a channel, if anybody has read it lately; gives the publication's place. An entry with the `key` of an
-    /// earlier one is not published again where there is a log; without one it may be, and tells the state of then.
+    /// Publishes to a channel, and gives the publication's place; `None`: nobody has read the channel lately, and `begins`
+    /// was not asked for. What tells about a version that was published before, or overtaken, is not published again.
     ///
     /// # Errors
     /// When Redis is away.
@@ -196,12 +199,14 @@ impl Hub {
         &self,
         channel: Channel,
         entry: &Entry,
-        key: Option<Uuid>,
+        about: Option<About>,
+        begins: bool,
     ) -> Result<Option<Position>, Away> {
         let name = channel.to_string();
         if let Some(log) = &self.0.log {
-            let key = key.map(|key| key.simple().to_string());
-            let place = log.publish(&name, &entry.encode(), key.as_deref(), true).await?;
+            let subject = about.map(|about| about.subject.simple().to_string());
+            let about = subject.as_deref().zip(about.map(|about| about.version));
+            let place = log.publish(&name, &entry.encode(), about, !begins).await?;
             if place.is_none() {
                 // Redis has lost it; those who read it here have to know.
                 self.doubt(&name);
@@ -211,13 +216,23 @@ impl Hub {
                 offset,
             }));
         }
+        if begins {
+            self.state(&self.topic(channel)).await?;
+        }
         let topic = self.0.topics.read().get(name.as_str()).cloned();
         let state = topic.as_ref().and_then(|topic| topic.state.get());
         let Some(state) = state else { return Ok(None) };
-        let mut state = state.lock();
-        let offset = state.history.top() + 1;
-        state.publish(entry.publication(channel, offset));
-        Ok(Some(state.history.position()))
+        Ok(Some(state.lock().publish_entry(channel, entry, about)))
+    }
+
+    /// Where a channel is.
+    ///
+    /// # Errors
+    /// When Redis is away, unless the channel is known here already.
+    pub async fn position(&self, channel: Channel) -> Result<Position, Away> {
+        let topic = self.topic(channel);
+        let state = self.state(&topic).await?;
+        Ok(state.lock().history.position())
     }
 
     /// Which of these channels somebody has read lately, here or, where there is a log, anywhere.
@@ -279,6 +294,7 @@ impl Hub {
                 };
                 Ok(Mutex::new(State {
                     history,
+                    versions: HashMap::new(),
                     readers: HashMap::new(),
                     unread: Some(Instant::now()),
                     is_swept: false,
@@ -335,7 +351,46 @@ impl Hub {
     }
 }
 
+/// What a publication tells about, so that nobody is told of it twice, or of what was before after what is now.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// What it is about.
+    pub subject: Uuid,
+    /// Which of its states.
+    pub version: u64,
+}
+
+impl About {
+    /// Something that is told of once.
+    pub fn once(subject: Uuid) -> Self {
+        Self { subject, version: 1 }
+    }
+}
+
 impl State {
+    /// Publishes, unless this version was told of before; gives its place.
+    fn publish_entry(&mut self, channel: Channel, entry: &Entry, about: Option<About>) -> Position {
+        let told = about.and_then(|about| {
+            let told = self.versions.get(&about.subject);
+            told.filter(|(version, _)| *version >= about.version)
+        });
+        if let Some((_, offset)) = told {
+            return Position {
+                offset: *offset,
+                ..self.history.position()
+            };
+        }
+        let offset = self.history.top() + 1;
+        if let Some(About { subject, version }) = about {
+            if self.versions.len() >= 2 * KEPT {
+                self.versions.retain(|_, (_, at)| *at + KEPT as u64 > offset);
+            }
+            self.versions.insert(subject, (version, offset));
+        }
+        self.publish(entry.publication(channel, offset));
+        self.history.position()
+    }
+
     /// Passes the next publication on to all readers.
     fn publish(&mut self, publication: Publication) {
         let publication = Arc::new(publication);
@@ -389,7 +444,12 @@ mod tests {
         });
         for round in 0..2_000 {
             let (subscription, queue, _) = join(&hub, channel, round).await;
-            assert!(hub.publish(channel, &entry(round), None).await.unwrap().is_some());
+            assert!(
+                hub.publish(channel, &entry(round), None, false)
+                    .await
+                    .unwrap()
+                    .is_some()
+            );
             assert!(matches!(queue.next().await, Batch::Send(sent) if sent.len() == 1));
             drop(subscription);
         }
@@ -397,7 +457,33 @@ mod tests {
         sweeper.join().unwrap();
         hub.remove_unread(Duration::ZERO);
         assert_eq!(hub.counts(), (0, 0));
-        assert!(hub.publish(channel, &entry(1), None).await.unwrap().is_none());
+        assert!(
+            hub.publish(channel, &entry(1), None, false)
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_told_or_overtaken_is_not_told_again() {
+        let (hub, channel) = (Hub::new(None), Channel::Event(EventId::new()));
+        let subject = common::ids::new_id();
+        let publish = async |version, begins| {
+            let about = Some(About { subject, version });
+            let place = hub.publish(channel, &entry(version), about, begins).await;
+            place.unwrap().map(|position| position.offset)
+        };
+        assert_eq!(publish(1, false).await, None);
+        for (version, offset) in [(1, 1), (1, 1), (3, 2), (2, 2), (4, 3)] {
+            assert_eq!(publish(version, true).await, Some(offset), "{version}");
+        }
+        for _ in 0..3 * KEPT {
+            let about = About::once(common::ids::new_id());
+            hub.publish(channel, &entry(1), Some(about), true).await.unwrap();
+        }
+        let topic = hub.topic(channel);
+        assert!(topic.state.get().unwrap().lock().versions.len() <= 2 * KEPT);
     }
 
     #[tokio::test]

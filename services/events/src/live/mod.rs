@@ -1,6 +1,7 @@
 //! Live updates: channels that clients read over a WebSocket or server-sent events, and recover on after they were away.
 //! docs/live.md describes the protocol, docs/decisions/031 why it is built like this.
 
+mod access;
 mod channel;
 mod closing;
 mod connection;
@@ -9,21 +10,29 @@ mod counters;
 mod history;
 mod hub;
 mod limits;
+mod people;
+mod posts;
 mod protocol;
 mod publication;
 mod publisher;
 mod queue;
+mod reactions;
+pub mod say;
 pub mod sse;
 #[cfg(test)]
 mod tests;
 pub mod who;
 pub mod ws;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use common::{
     auth::Auth,
+    clock::Timestamp,
     ids::{EventId, UserId},
     metrics::Gauge,
     origin::AllowedOrigins,
@@ -33,25 +42,37 @@ use common::{
 };
 use moka::future::Cache;
 use parking_lot::Mutex;
-use runtime::process::Context;
-use shared_state::{Shared, channel_log::Received};
+use runtime::{process::Context, user_directory::UserDirectory};
+use serde_json::value::RawValue;
+use shared_state::{Away, Shared, channel_log::Received};
 use tokio::sync::mpsc;
 
 pub use self::publisher::Publisher;
 use self::{
+    access::Access,
     channel::{Channel, ChannelRefusal},
-    connections::Connections,
+    connections::{Connections, Registered},
     counters::Counters,
-    hub::Hub,
+    history::Position,
+    hub::{Hub, Joined, Subscription},
     limits::Timing,
+    people::{Entering, People, Place},
+    posts::Fault,
+    protocol::Refusal,
+    reactions::Reactions,
+    say::{Rates, Refused},
     who::Identity,
 };
-use crate::store::Store;
+use crate::{domain::standing::Denied, store::Store};
 
 /// Events whose existence is remembered. An event is never deleted.
 const KNOWN_EVENTS: u64 = 100_000;
 /// How long.
 const KNOWN_FOR: Duration = Duration::from_secs(600);
+/// Channels of which it is remembered what is in force.
+const KNOWN_STATES: u64 = 1_000;
+/// How long.
+const STATE_KNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// What the room's handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -62,7 +83,14 @@ struct Inner {
     /// What is received of the logs, until the workers take it.
     received: Mutex<Option<mpsc::Receiver<Received>>>,
     counters: Counters,
+    reactions: Reactions,
     connections: Connections,
+    people: People,
+    access: Access,
+    rates: Rates,
+    directory: UserDirectory,
+    names_away_until: Mutex<Option<Instant>>,
+    known_states: Cache<(Channel, Arc<str>, u64), Arc<RawValue>>,
     auth: Auth,
     shared: Shared,
     store: Arc<dyn Store>,
@@ -75,15 +103,31 @@ struct Inner {
 
 impl Live {
     /// The room; nothing is published before [`Live::work`].
-    pub fn new(context: &Context, auth: &Auth, store: &Arc<dyn Store>) -> Self {
-        Self::with(context, auth, store, Timing::default())
+    pub fn new(context: &Context, auth: &Auth, store: &Arc<dyn Store>, directory: &UserDirectory) -> Self {
+        Self::with(context, auth, store, directory, Timing::default())
     }
 
-    fn with(context: &Context, auth: &Auth, store: &Arc<dyn Store>, timing: Timing) -> Self {
+    fn with(
+        context: &Context,
+        auth: &Auth,
+        store: &Arc<dyn Store>,
+        directory: &UserDirectory,
+        timing: Timing,
+    ) -> Self {
         let settings = &context.settings;
         let (log, received) = context.shared.channel_log().unzip();
         Self(Arc::new(Inner {
             counters: Counters::new(log.clone()),
+            reactions: Reactions::new(log.clone()),
+            people: People::new(log.clone()),
+            access: Access::default(),
+            rates: Rates::new(&context.shared, settings.rate_limits),
+            directory: directory.clone(),
+            names_away_until: Mutex::default(),
+            known_states: Cache::builder()
+                .max_capacity(KNOWN_STATES)
+                .time_to_live(STATE_KNOWN_FOR)
+                .build(),
             hub: Hub::new(log),
             received: Mutex::new(received),
             connections: Connections::new(settings.rate_limits),
@@ -112,6 +156,11 @@ impl Live {
         let supervise = connections.clone().supervise(self.0.auth.clone(), stop());
         workers.spawn("live: connections", supervise);
         workers.spawn("live: counters", counters::publish(self.clone(), stop()));
+        if let Some(log) = hub.log() {
+            let telling = self.people().clone().tell(log.clone(), stop());
+            workers.spawn("live: people", telling);
+        }
+        workers.spawn("live: access", access::watch(self.clone(), stop()));
     }
 
     fn hub(&self) -> &Hub {
@@ -120,6 +169,39 @@ impl Live {
 
     fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    fn reactions(&self) -> &Reactions {
+        &self.0.reactions
+    }
+
+    fn people(&self) -> &People {
+        &self.0.people
+    }
+
+    fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// How often users may do what.
+    pub fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    fn directory(&self) -> &UserDirectory {
+        &self.0.directory
+    }
+
+    fn names_away_until(&self) -> &Mutex<Option<Instant>> {
+        &self.0.names_away_until
+    }
+
+    fn known_states(&self) -> &Cache<(Channel, Arc<str>, u64), Arc<RawValue>> {
+        &self.0.known_states
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.auth.clock().now()
     }
 
     fn connections(&self) -> &Connections {
@@ -160,13 +242,35 @@ impl Live {
         self.0.origins.allows(origin) || self.0.public_url.as_deref().is_some_and(own) || same_host()
     }
 
-    /// The channel that `user` means by a name, if there is one that it may read.
-    async fn channel(&self, name: &str, user: Option<UserId>) -> Result<Channel, ChannelError> {
+    /// The channel that `user` means by a name, if there is one that they may read; they have a place beside its event from here on.
+    async fn begin_reading(
+        &self,
+        name: &str,
+        user: Option<UserId>,
+        registered: &Registered,
+    ) -> Result<Reading, ChannelError> {
         let channel = Channel::read(name, user)?;
-        match channel.event() {
-            Some(event) if !self.has_event(event).await? => Err(ChannelRefusal::Unknown.into()),
-            _ => Ok(channel),
+        let enter = |user| {
+            let entering = Entering {
+                user,
+                connection: registered.id(),
+                queue: registered.queue(),
+            };
+            self.people().enter(channel, &entering)
+        };
+        let reading = Reading {
+            channel,
+            place: user.and_then(enter),
+            subscription: None,
+        };
+        match (channel, user) {
+            (Channel::Topic(event, _), Some(user)) => self.access().admit(self, event, user).await?,
+            (Channel::Event(event), _) if !self.has_event(event).await? => {
+                return Err(ChannelRefusal::Unknown.into());
+            }
+            _ => {}
         }
+        Ok(reading)
     }
 
     /// Whether there is such an event. One that was found is remembered, so that a thousand clients that come back are
@@ -200,15 +304,56 @@ impl Live {
     }
 }
 
+/// A channel that a client reads, until this is dropped.
+struct Reading {
+    channel: Channel,
+    /// The reader's place beside the channel's event, for who is signed in.
+    place: Option<Place>,
+    subscription: Option<Subscription>,
+}
+
+impl Reading {
+    fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// The reader gets what is published.
+    fn reads(&mut self, subscription: Subscription) {
+        self.subscription = Some(subscription);
+    }
+
+    /// What was published since a position.
+    fn missed(&self, since: &Position) -> Option<Joined> {
+        self.subscription.as_ref()?.missed(since)
+    }
+
+    /// Whether it is a topic of this event.
+    fn is_topic_of(&self, event: EventId) -> bool {
+        matches!(self.channel, Channel::Topic(of, _) if of == event) && self.place.is_some()
+    }
+}
+
 /// Why a channel cannot be read.
 #[derive(Debug, thiserror::Error)]
 enum ChannelError {
     /// There is none that this client may read.
     #[error("refused: {0:?}")]
     Refused(ChannelRefusal),
+    /// It is not for this user.
+    #[error("denied: {0:?}")]
+    Denied(Denied),
+    /// Redis is away.
+    #[error(transparent)]
+    Away(#[from] Away),
     /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Refused::from(fault).into()
+    }
 }
 
 impl From<ChannelRefusal> for ChannelError {

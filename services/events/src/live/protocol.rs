@@ -3,8 +3,12 @@
 use std::{borrow::Cow, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
-use common::{clock::Timestamp, ids::UserId};
+use common::{
+    clock::Timestamp,
+    ids::{PostId, UserId},
+};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
@@ -36,6 +40,12 @@ pub struct Command<'a> {
     since: Option<Since>,
     #[serde(default)]
     limit: Option<u64>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    key: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    mode: Option<Cow<'a, str>>,
 }
 
 /// A position as clients send it.
@@ -83,6 +93,22 @@ pub enum Op<'a> {
         since: Position,
         /// At most.
         limit: u64,
+    },
+    /// To say something on a channel.
+    Publish {
+        /// The channel.
+        ch: Cow<'a, str>,
+        /// What.
+        data: &'a RawValue,
+        /// The client's name for it: sent again with the same one, it is said once.
+        key: Option<Cow<'a, str>>,
+    },
+    /// To know who is beside the channel's event.
+    Presence {
+        /// The channel.
+        ch: Cow<'a, str>,
+        /// Who they are, not only how many.
+        listed: bool,
     },
     /// To go on with a new token.
     Refresh {
@@ -132,6 +158,24 @@ impl<'a> Command<'a> {
                     .ok_or_else(|| wrong(id, "This needs `since`."))?,
                 limit: command.limit.unwrap_or(u64::MAX),
             },
+            "publish" => Op::Publish {
+                ch: channel?,
+                data: command.data.ok_or_else(|| wrong(id, "This needs `data`."))?,
+                key: match command.key {
+                    Some(key) if !is_key(&key) => {
+                        return Err(wrong(id, "A `key` is 1 to 255 printable ASCII characters."));
+                    }
+                    key => key,
+                },
+            },
+            "presence" => Op::Presence {
+                ch: channel?,
+                listed: match command.mode.as_deref() {
+                    None | Some("count") => false,
+                    Some("list") => true,
+                    Some(_) => return Err(wrong(id, "`mode` is `count` or `list`.")),
+                },
+            },
             "refresh" => Op::Refresh {
                 token: command.token.ok_or_else(|| wrong(id, "This needs `token`."))?,
             },
@@ -141,28 +185,32 @@ impl<'a> Command<'a> {
     }
 }
 
+fn is_key(key: &str) -> bool {
+    (1..=255).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 /// Why a command is not served.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 pub struct Refusal {
     /// A stable code.
     pub code: &'static str,
-    msg: &'static str,
+    msg: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal with this code.
-    pub const fn new(code: &'static str, msg: &'static str) -> Self {
+    pub fn new(code: &'static str, msg: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
-            msg,
+            msg: msg.into(),
             retry_after_ms: None,
         }
     }
 
     /// It is not what a client may send.
-    pub const fn bad_request(msg: &'static str) -> Self {
+    pub fn bad_request(msg: impl Into<Cow<'static, str>>) -> Self {
         Self::new("bad_request", msg)
     }
 
@@ -175,7 +223,7 @@ impl Refusal {
     }
 
     /// What it needs is away.
-    pub const fn unavailable() -> Self {
+    pub fn unavailable() -> Self {
         Self::new(
             "unavailable",
             "This cannot be served at the moment. Please try again.",
@@ -259,8 +307,38 @@ pub fn refusal(id: Option<u32>, err: &Refusal) -> Utf8Bytes {
     written(&Answer { id, err })
 }
 
-/// The answer to `subscribe` and `history`: where the channel is, and what was missed.
-pub fn joined(id: u32, joined: &Joined, limit: u64) -> Utf8Bytes {
+/// The answer to `publish`: where it is.
+#[derive(Serialize)]
+pub struct Published<'a> {
+    /// The life of the channel.
+    pub epoch: &'a str,
+    /// Its place there.
+    pub offset: u64,
+    /// The id of what was made.
+    pub id: PostId,
+}
+
+/// The answer to `presence`.
+#[derive(Serialize)]
+pub struct Present {
+    /// How many.
+    pub count: u64,
+    /// Who: up to a thousand of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<PresentUser>>,
+}
+
+/// Somebody who is there.
+#[derive(Serialize)]
+pub struct PresentUser {
+    /// The account.
+    pub user_id: UserId,
+    /// What they are called.
+    pub name: Option<String>,
+}
+
+/// The answer to `subscribe` and `history`: where the channel is, what was missed, and what is in force on it.
+pub fn joined(id: u32, joined: &Joined, limit: u64, state: Option<&RawValue>) -> Utf8Bytes {
     use std::fmt::Write;
     let Position { epoch, offset } = &joined.position;
     let (recovered, missed) = match &joined.missed {
@@ -281,7 +359,12 @@ pub fn joined(id: u32, joined: &Joined, limit: u64) -> Utf8Bytes {
         }
         text.push_str(&one.frame);
     }
-    text.push_str("]}}");
+    text.push(']');
+    if let Some(state) = state {
+        text.push_str(r#","state":"#);
+        text.push_str(state.get());
+    }
+    text.push_str("}}");
     text.into()
 }
 
@@ -297,6 +380,20 @@ pub enum Notice {
         #[serde(rename = "in")]
         seconds: i64,
     },
+    /// A channel can be read no longer.
+    Unsub {
+        /// Which.
+        ch: Box<str>,
+        /// Why.
+        code: &'static str,
+    },
+}
+
+impl Notice {
+    /// The registration has ended, or the user was banned.
+    pub fn revoked(ch: Box<str>) -> Self {
+        Self::Unsub { ch, code: "revoked" }
+    }
 }
 
 impl Notice {
@@ -330,6 +427,13 @@ mod tests {
             (r#"{"id":1,"op":"subscribe"}"#, Some(1)),
             (r#"{"id":1,"op":"history","ch":"me"}"#, Some(1)),
             (r#"{"id":1,"op":"refresh"}"#, Some(1)),
+            (r#"{"id":1,"op":"publish","ch":"me"}"#, Some(1)),
+            (r#"{"id":1,"op":"publish","ch":"me","data":{},"key":""}"#, Some(1)),
+            (
+                r#"{"id":1,"op":"publish","ch":"me","data":{},"key":"é"}"#,
+                Some(1),
+            ),
+            (r#"{"id":1,"op":"presence","ch":"me","mode":"all"}"#, Some(1)),
             (r#"{"id":1,"op":"subscribe","ch":7}"#, None),
             (
                 r#"{"id":1,"op":"subscribe","ch":"me","recover":{"epoch":"k3"}}"#,

@@ -21,7 +21,8 @@ pub struct Entry {
 struct Push<'a> {
     ev: &'static str,
     ch: &'a str,
-    offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
     #[serde(rename = "type")]
     kind: &'a str,
     ts: i64,
@@ -61,7 +62,7 @@ impl Entry {
         let push = Push {
             ev: "pub",
             ch: &channel.public_name(),
-            offset,
+            offset: (!channel.is_ephemeral()).then_some(offset),
             kind: &self.kind,
             ts: self.at,
             data,
@@ -94,6 +95,8 @@ mod tests {
             entry.publication(channel, 7).frame.as_str(),
             r#"{"ev":"pub","ch":"event:019309a2-0000-7000-8000-000000000002","offset":7,"type":"seats.changed","ts":1000,"data":{"a b":" ","seats_left":3}}"#
         );
+        let reactions = Channel::Topic(EventId::new(), crate::live::channel::Topic::Reactions);
+        assert!(!entry.publication(reactions, 7).frame.contains("offset"));
         for text in ["", "kind", "kind 1", "kind x {}"] {
             assert_eq!(Entry::decode(text), None);
         }

@@ -8,20 +8,26 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use common::{
     context::on_behalf_of,
-    ids::EventId,
+    ids::{EventId, PostId, RegistrationId, UserId},
     outbox::{CloudEvent, Receipt},
-    store::StoreError,
 };
 use futures_util::{StreamExt, stream};
 use runtime::relay::Subscriber;
 use serde::Serialize;
 use shared_state::Away;
-use uuid::Uuid;
 
-use super::{Live, channel::Channel, publication::Entry};
+use super::{
+    Live, access,
+    channel::{Channel, Topic},
+    counters::Mark,
+    hub,
+    posts::Fault,
+    publication::Entry,
+};
 use crate::{
     domain::change::{
-        EVENT_CANCELLED, EVENT_CHANGED, EventChanged, LIVE, REGISTRATION_CHANGED, RegistrationChanged,
+        ACCESS_CHANGED, AccessChanged, CHAT_MODE_CHANGED, EVENT_CANCELLED, EVENT_CHANGED, EventChanged, LIVE,
+        POST_CHANGED, POST_VOTED, PostChanged, REGISTRATION_CHANGED, RegistrationChanged,
     },
     views::{EventView, RegistrationView},
 };
@@ -51,67 +57,46 @@ impl Subscriber for Publisher {
     async fn deliver(&self, batch: &[&CloudEvent]) -> Result<Vec<Receipt>, String> {
         let read: Vec<_> = batch.iter().map(|event| Change::read(event)).collect();
         let changes = || read.iter().flatten();
-        let channels: HashSet<Channel> = changes().map(Change::channel).collect();
+        let channels: HashSet<Channel> = changes().flat_map(Change::channels).collect();
         // Most people are not watching, and what nobody reads needs not be loaded.
         let open = self
             .0
             .hub()
             .open(channels.into_iter().collect())
             .await
-            .map_err(text)?;
+            .map_err(|away| away.to_string())?;
         let (mut seen, mut due) = (HashSet::new(), Vec::new());
         // What is published is the state of now: of several messages about one thing the last will do.
         for (event, change) in batch.iter().zip(&read).rev() {
             if let Ok(change) = change
-                && open.contains(&change.channel())
-                && seen.insert(event.subject)
+                && change.channels().any(|channel| open.contains(&channel))
+                && seen.insert(change.about())
             {
-                due.push(self.published(event, change));
+                due.push(self.published(event, change, &open));
             }
         }
-        let published: HashMap<Uuid, Result<(), Fault>> =
+        let published: HashMap<About, Result<(), Fault>> =
             stream::iter(due).buffer_unordered(AT_ONCE).collect().await;
         if published
             .values()
-            .any(|published| matches!(published, Err(Fault::Away)))
+            .any(|published| matches!(published, Err(Fault::Away(_))))
         {
             // None of them can be had: all are delivered again soon, and none is the worse for it.
             return Err(Away.to_string());
         }
-        let events: HashSet<EventId> = changes().map(Change::event).collect();
-        for event in events {
-            self.0.counters().mark(event).await.map_err(text)?;
+        let marks: HashSet<Mark> = changes().filter_map(Change::mark).collect();
+        for mark in marks {
+            let marked = self.0.counters().mark(mark).await;
+            marked.map_err(|away| away.to_string())?;
         }
-        let receipts =
-            batch
-                .iter()
-                .zip(&read)
-                .map(|(event, change)| match (change, published.get(&event.subject)) {
-                    (Err(why), _) => Receipt::rejected(event.id, why),
-                    (Ok(_), Some(Err(Fault::Store(why)))) => Receipt::retry(event.id, why),
-                    _ => Receipt::accepted(event.id),
-                });
+        let receipts = batch.iter().zip(&read).map(|(event, change)| match change {
+            Err(why) => Receipt::rejected(event.id, why),
+            Ok(change) => match published.get(&change.about()) {
+                Some(Err(why)) => Receipt::retry(event.id, why.to_string()),
+                _ => Receipt::accepted(event.id),
+            },
+        });
         Ok(receipts.collect())
-    }
-}
-
-/// Why something could not be published.
-enum Fault {
-    /// Redis is away.
-    Away,
-    /// It could not be loaded.
-    Store(String),
-}
-
-impl From<Away> for Fault {
-    fn from(_: Away) -> Self {
-        Self::Away
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
     }
 }
 
@@ -119,6 +104,21 @@ impl From<StoreError> for Fault {
 enum Change {
     Registration(RegistrationChanged),
     Event(EventId),
+    Post(PostChanged),
+    Votes(PostChanged),
+    ChatMode(EventId),
+    Access(AccessChanged),
+}
+
+/// What a change is about: of several about the same, the last is published.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum About {
+    Registration(RegistrationId),
+    Event(EventId),
+    Post(PostId),
+    Votes(PostId),
+    ChatMode(EventId),
+    Access(EventId, UserId),
 }
 
 impl Change {
@@ -129,68 +129,148 @@ impl Change {
                 let changed = event.data::<EventChanged>();
                 changed.map(|changed| Self::Event(changed.event_id))
             }
+            POST_CHANGED => event.data().map(Self::Post),
+            POST_VOTED => event.data().map(Self::Votes),
+            CHAT_MODE_CHANGED => {
+                let changed = event.data::<EventChanged>();
+                changed.map(|changed| Self::ChatMode(changed.event_id))
+            }
+            ACCESS_CHANGED => event.data().map(Self::Access),
             _ => Err(event.unknown_kind()),
         }
     }
 
-    fn channel(&self) -> Channel {
+    fn about(&self) -> About {
         match self {
-            Self::Registration(changed) => Channel::Me(changed.user_id),
-            Self::Event(event) => Channel::Event(*event),
+            Self::Registration(changed) => About::Registration(changed.registration_id),
+            Self::Event(event) => About::Event(*event),
+            Self::Post(changed) => About::Post(changed.post_id),
+            Self::Votes(changed) => About::Votes(changed.post_id),
+            Self::ChatMode(event) => About::ChatMode(*event),
+            Self::Access(changed) => About::Access(changed.event_id, changed.user_id),
         }
     }
 
-    fn event(&self) -> EventId {
+    /// Where it is published.
+    fn channels(&self) -> impl Iterator<Item = Channel> + use<> {
+        let (first, second) = match self {
+            Self::Registration(changed) => (
+                Some(Channel::Me(changed.user_id)),
+                Some(Channel::Access(changed.event_id)),
+            ),
+            Self::Event(event) => (Some(Channel::Event(*event)), Some(Channel::Access(*event))),
+            Self::Post(changed) => {
+                let channel = Channel::Topic(changed.event_id, Topic::from(changed.kind));
+                (Some(channel), None)
+            }
+            Self::ChatMode(event) => (Some(Channel::Topic(*event, Topic::Chat)), None),
+            Self::Access(changed) => (Some(Channel::Access(changed.event_id)), None),
+            // Counted, and published with others.
+            Self::Votes(_) => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// What is to be counted anew.
+    fn mark(&self) -> Option<Mark> {
         match self {
-            Self::Registration(changed) => changed.event_id,
-            Self::Event(event) => *event,
+            Self::Registration(changed) => Some(Mark::Seats(changed.event_id)),
+            Self::Event(event) => Some(Mark::Seats(*event)),
+            Self::Votes(changed) => Some(Mark::Votes(changed.post_id)),
+            Self::Post(_) | Self::ChatMode(_) | Self::Access(_) => None,
         }
     }
 }
 
 impl Publisher {
-    /// What came of publishing, with the subject.
-    async fn published(&self, event: &CloudEvent, change: &Change) -> (Uuid, Result<(), Fault>) {
-        let published = on_behalf_of(event.request_id.as_deref(), self.publish(event, change)).await;
-        (event.subject, published)
+    /// What came of publishing.
+    async fn published(
+        &self,
+        event: &CloudEvent,
+        change: &Change,
+        open: &HashSet<Channel>,
+    ) -> (About, Result<(), Fault>) {
+        let publishing = self.publish(event, change, open);
+        let published = on_behalf_of(event.request_id.as_deref(), publishing).await;
+        (change.about(), published)
     }
 
-    async fn publish(&self, event: &CloudEvent, change: &Change) -> Result<(), Fault> {
-        let store = self.0.store();
-        let now = self.0.auth().clock().now();
-        let entry = match change {
-            Change::Registration(changed) => {
-                let found = store
-                    .registration(changed.registration_id, changed.user_id, now)
-                    .await?;
-                found.map(|found| {
-                    let registration = RegistrationView::from(&found);
-                    Entry::new(&event.kind, now, &OfRegistration { registration })
-                })
+    async fn publish(
+        &self,
+        event: &CloudEvent,
+        change: &Change,
+        open: &HashSet<Channel>,
+    ) -> Result<(), Fault> {
+        match change {
+            Change::Registration(changed) => self.registration(event, changed, open).await,
+            Change::Event(id) => self.event(event, *id, open).await,
+            Change::Post(changed) => {
+                if let Some(post) = self.0.store().post(changed.post_id).await? {
+                    self.0.publish_post(&post, false).await?;
+                }
+                Ok(())
             }
-            Change::Event(id) => {
-                let found = store.event(*id).await?;
-                found.map(|found| {
-                    let view = EventView::from(&found);
-                    Entry::new(&event.kind, now, &OfEvent { event: view })
-                })
+            Change::Votes(_) => Ok(()),
+            Change::ChatMode(id) => self.0.publish_chat_mode(*id).await,
+            Change::Access(changed) => {
+                let entry = access::entry(Some(changed.user_id), self.0.now());
+                self.entry(event, Channel::Access(changed.event_id), &entry, open)
+                    .await
             }
-        };
-        let Some(entry) = entry else { return Ok(()) };
-        let channel = change.channel();
-        if self
-            .0
-            .hub()
-            .publish(channel, &entry, Some(event.id))
-            .await?
-            .is_some()
-        {
-            tracing::debug!(%channel, kind = event.kind, "published");
+        }
+    }
+
+    async fn registration(
+        &self,
+        event: &CloudEvent,
+        changed: &RegistrationChanged,
+        open: &HashSet<Channel>,
+    ) -> Result<(), Fault> {
+        let (store, now) = (self.0.store(), self.0.now());
+        let user = changed.user_id;
+        let found = store.registration(changed.registration_id, user, now).await?;
+        let Some(found) = found else { return Ok(()) };
+        let registration = RegistrationView::from(&found);
+        let entry = Entry::new(&event.kind, now, &OfRegistration { registration });
+        self.entry(event, Channel::Me(user), &entry, open).await?;
+        // Of a cancelled event all have lost their rights at once.
+        let has_ended = found.registration.may_have_a_successor();
+        if has_ended && !found.event.cancelled {
+            let channel = Channel::Access(changed.event_id);
+            self.entry(event, channel, &access::entry(Some(user), now), open)
+                .await?;
         }
         Ok(())
     }
-}
 
-fn text(away: Away) -> String {
-    away.to_string()
+    async fn event(&self, event: &CloudEvent, id: EventId, open: &HashSet<Channel>) -> Result<(), Fault> {
+        let now = self.0.now();
+        let found = self.0.store().event(id).await?;
+        let Some(found) = found else { return Ok(()) };
+        let view = EventView::from(&found);
+        let entry = Entry::new(&event.kind, now, &OfEvent { event: view });
+        self.entry(event, Channel::Event(id), &entry, open).await?;
+        if found.cancelled {
+            let entry = access::entry(None, now);
+            self.entry(event, Channel::Access(id), &entry, open).await?;
+        }
+        Ok(())
+    }
+
+    async fn entry(
+        &self,
+        event: &CloudEvent,
+        channel: Channel,
+        entry: &Entry,
+        open: &HashSet<Channel>,
+    ) -> Result<(), Fault> {
+        if open.contains(&channel) {
+            let once = hub::About::once(event.id);
+            let published = self.0.hub().publish(channel, entry, Some(once), false).await?;
+            if published.is_some() {
+                tracing::debug!(%channel, kind = event.kind, "published");
+            }
+        }
+        Ok(())
+    }
 }

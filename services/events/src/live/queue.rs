@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use axum::extract::ws::Utf8Bytes;
+use common::ids::EventId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -20,14 +21,17 @@ pub enum Outgoing {
     Publication(u32, Arc<Publication>),
     /// An answer or a notice.
     Text(Utf8Bytes),
+    /// The reader may read the topics of an event no longer.
+    Revoked(EventId),
 }
 
 impl Outgoing {
-    /// The text.
-    pub fn frame(&self) -> &Utf8Bytes {
+    /// Bytes of it.
+    fn len(&self) -> usize {
         match self {
-            Self::Publication(_, publication) => &publication.frame,
-            Self::Text(text) => text,
+            Self::Publication(_, publication) => publication.frame.len(),
+            Self::Text(text) => text.len(),
+            Self::Revoked(_) => 0,
         }
     }
 }
@@ -61,7 +65,7 @@ impl Queue {
         if state.closing.is_some() {
             return;
         }
-        let bytes = state.bytes + outgoing.frame().len();
+        let bytes = state.bytes + outgoing.len();
         if bytes > MOST_BYTES {
             state.close(Closing::Slow);
         } else {
@@ -144,7 +148,13 @@ mod tests {
         let Some(Batch::Send(batch)) = queue.next().now_or_never() else {
             panic!("two wait")
         };
-        let texts: Vec<&str> = batch.iter().map(|one| one.frame().as_str()).collect();
+        let texts: Vec<_> = batch
+            .iter()
+            .map(|one| match one {
+                Outgoing::Text(text) => text.as_str(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
         assert_eq!(texts, ["one", "two"]);
 
         let piece: Utf8Bytes = "x".repeat(MOST_BYTES / 4).into();

@@ -12,23 +12,28 @@ use axum::{
 };
 use common::{
     extract::{ClientIp, missing_token},
+    ids::EventId,
     problem::ApiError,
 };
 use futures_util::{Stream, stream};
 use serde::Serialize;
-use shared_state::ratelimit::too_many;
+use serde_json::value::RawValue;
+use shared_state::{Away, ratelimit::too_many};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    ChannelError, Live,
+    ChannelError, Live, Reading,
     channel::ChannelRefusal,
     connections::Registered,
     history::{Missed, Position, Publication},
-    hub::{Joined, Joining, Subscription},
+    hub::{Joined, Joining},
     limits::CHANNELS,
+    protocol::Notice,
     queue::{Batch, Outgoing},
+    say::Refused,
     who::{self, Identity},
 };
+use crate::problems::denied;
 
 /// Between two comments on a quiet stream, which keep proxies from cutting it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -177,7 +182,8 @@ struct Reader {
     positions: Vec<Position>,
     waiting: VecDeque<Outgoing>,
     until: Option<tokio::time::Instant>,
-    _subscriptions: Vec<Subscription>,
+    /// The channels, in their order; `None`: it may be read no longer.
+    readings: Vec<Option<Reading>>,
     _running: TaskTrackerToken,
 }
 
@@ -189,7 +195,10 @@ enum First {
         name: String,
         position: Position,
         is_reset: bool,
+        state: Option<Arc<RawValue>>,
     },
+    /// A channel that may be read no longer.
+    Gone(String),
     /// A publication that was missed.
     Missed(usize, Arc<Publication>),
 }
@@ -201,6 +210,9 @@ struct Begin<'a> {
     ch: &'a str,
     epoch: &'a str,
     offset: u64,
+    /// What is in force there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a RawValue>,
 }
 
 impl Reader {
@@ -210,41 +222,38 @@ impl Reader {
         identity: Option<Identity>,
         wanted: &Wanted,
     ) -> Result<Self, ApiError> {
-        let mut channels = Vec::with_capacity(wanted.channels.len());
+        let mut readings = Vec::with_capacity(wanted.channels.len());
+        let user = identity.map(|identity| identity.user);
         for name in &wanted.channels {
-            let channel = live.channel(name, identity.map(|identity| identity.user)).await;
-            let channel = channel.map_err(|why| match why {
-                ChannelError::Refused(ChannelRefusal::Unknown) => unknown_channel(),
-                ChannelError::Refused(ChannelRefusal::SignedInOnly) => missing_token(),
-                ChannelError::Store(error) => error.into(),
-            })?;
-            channels.push(channel);
+            let reading = live.begin_reading(name, user, &registered).await;
+            readings.push(reading.map_err(refused)?);
         }
-        let (mut joined, mut subscriptions) = (Vec::new(), Vec::new());
-        for ((place, channel), since) in channels.into_iter().enumerate().zip(wanted.seen()) {
+        let mut joined = Vec::new();
+        for ((place, reading), since) in readings.iter_mut().enumerate().zip(wanted.seen()) {
+            // What is in force is told as it was when the channel was at a place, with all that came since.
+            let known = live.known_at(reading.channel()).await.map_err(Refused::from)?;
+            let (since, state) = known.map_or((since.clone(), None), |(at, state)| {
+                (since.or(Some(at)), Some(state))
+            });
             let joining = Joining {
                 connection: registered.id(),
                 queue: registered.queue(),
                 place: place as u32,
                 since: since.clone(),
             };
-            let subscription = live
-                .hub()
-                .join(channel, joining, |one| joined.push((since, one)))
-                .await;
-            subscriptions.push(subscription.map_err(|away| {
-                ApiError::unavailable("Live updates are not available at the moment. Please try again.")
-                    .because(away)
-            })?);
+            let joining = live.hub().join(reading.channel(), joining, |one| {
+                joined.push((since, one, state));
+            });
+            reading.reads(joining.await.map_err(away)?);
         }
         let now = live.auth().clock().now();
         let left = identity.map(|identity| (identity.until() - now).to_std().unwrap_or_default());
         let positions = joined
             .iter()
-            .map(|(since, one)| begins_at(since.as_ref(), one))
+            .map(|(since, one, _)| begins_at(since.as_ref(), one))
             .collect();
         let mut first = VecDeque::new();
-        for (place, ((_, one), name)) in joined.into_iter().zip(&wanted.channels).enumerate() {
+        for (place, ((_, one, state), name)) in joined.into_iter().zip(&wanted.channels).enumerate() {
             let (is_reset, missed) = match one.missed {
                 Missed::All(missed) => (false, missed),
                 Missed::TooMuch => (true, Vec::new()),
@@ -254,6 +263,7 @@ impl Reader {
                 name: name.clone(),
                 position: one.position,
                 is_reset,
+                state,
             });
             first.extend(
                 missed
@@ -267,20 +277,25 @@ impl Reader {
             positions,
             waiting: VecDeque::new(),
             until: left.map(|left| tokio::time::Instant::now() + left + live.timing().grace),
-            _subscriptions: subscriptions,
+            readings: readings.into_iter().map(Some).collect(),
             _running: live.connections().running().token(),
         })
     }
 
     fn first(&mut self, first: First) -> Event {
-        let (place, name, position, is_reset) = match first {
+        let (place, name, position, is_reset, state) = match first {
             First::Missed(place, publication) => return self.event(place, &publication),
+            First::Gone(name) => {
+                let notice = Notice::revoked(name.into()).text();
+                return Event::default().event("unsub").data(notice.as_str());
+            }
             First::Begin {
                 place,
                 name,
                 position,
                 is_reset,
-            } => (place, name, position, is_reset),
+                state,
+            } => (place, name, position, is_reset, state),
         };
         let ev = if is_reset { "reset" } else { "subscribed" };
         let begin = Begin {
@@ -288,6 +303,7 @@ impl Reader {
             ch: &name,
             epoch: &position.epoch,
             offset: position.offset,
+            state: state.as_deref(),
         };
         let data = serde_json::to_string(&begin).unwrap_or_default();
         if is_reset && let Some(known) = self.positions.get_mut(place) {
@@ -319,6 +335,12 @@ impl Reader {
                 }
                 // Answers are for sockets.
                 Some(Outgoing::Text(_)) => {}
+                Some(Outgoing::Revoked(event)) => {
+                    if let Some(gone) = self.revoke(event) {
+                        return Some(gone);
+                    }
+                }
+                None if self.readings.iter().all(Option::is_none) => return None,
                 None => {
                     let queue = Arc::clone(self.registered.queue());
                     let expired = async {
@@ -339,6 +361,17 @@ impl Reader {
         }
     }
 
+    /// Ends the reading of an event's topics, and tells of the first of them; the others are told next.
+    fn revoke(&mut self, event: EventId) -> Option<Event> {
+        for reading in &mut self.readings {
+            if let Some(gone) = reading.take_if(|reading| reading.is_topic_of(event)) {
+                self.first.push_back(First::Gone(gone.channel().public_name()));
+            }
+        }
+        let first = self.first.pop_front()?;
+        Some(self.first(first))
+    }
+
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut reader| async move {
             // A client that takes what waits for it slowly is not to outlast its session by that.
@@ -355,6 +388,21 @@ impl Reader {
             Some((Ok(event), reader))
         })
     }
+}
+
+/// Why a channel cannot be read.
+fn refused(why: ChannelError) -> ApiError {
+    match why {
+        ChannelError::Refused(ChannelRefusal::Unknown) => unknown_channel(),
+        ChannelError::Refused(ChannelRefusal::SignedInOnly) => missing_token(),
+        ChannelError::Denied(why) => denied(why),
+        ChannelError::Away(why) => away(why),
+        ChannelError::Store(error) => error.into(),
+    }
+}
+
+fn away(why: Away) -> ApiError {
+    ApiError::unavailable("Live updates are not available at the moment. Please try again.").because(why)
 }
 
 /// What a reader has seen when its stream begins: what it said, where it gets all since then; nothing, until it has been told

@@ -13,7 +13,7 @@ use common::{
     clock::{Timestamp, from_millis},
     http::Page,
     idempotency::{Answer, Key, Keyed, Outcome, Refusal},
-    ids::{EventId, OrderId, PaymentId, RegistrationId, UserId, new_id},
+    ids::{EventId, OrderId, PaymentId, PostId, RegistrationId, UserId, new_id},
     money::Paise,
     outbox::ReceiptStatus,
     subscriber::Incoming,
@@ -29,9 +29,10 @@ use test_kit::damage::Damager;
 
 mod money;
 mod outbox;
+mod posts;
 mod unreadable;
 
-pub use self::{money::*, outbox::*, unreadable::*};
+pub use self::{money::*, outbox::*, posts::*, unreadable::*};
 
 use super::*;
 use crate::domain::{event::EventDraft, fact::Fact};
@@ -46,6 +47,9 @@ macro_rules! store_contract {
             an_offer_changes_what_was_paid, a_reversed_payment_ends_what_it_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
             changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_changes_is_published, what_waits_holds_up_only_its_own_subject,
             dead_letters_are_listed_redriven_and_dropped,
+            posts_read_back_and_page, a_registration_gives_a_part_and_its_end_takes_it, a_restriction_holds_until_it_ends_or_is_lifted,
+            a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
+            who_leaves_takes_words_and_name_along,
         );
         $crate::store_contract!(@damage $make:
             an_unreadable_event_is_left_out_of_lists,

@@ -5,6 +5,7 @@ pub mod contract;
 mod messages;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
+pub mod posts;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -32,12 +33,14 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
+pub use self::posts::PostStore;
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
 mod table {
     pub const EVENTS: &str = "events.events";
     pub const REGISTRATIONS: &str = "events.registrations";
+    pub const POSTS: &str = "events.posts";
     #[cfg(feature = "mongodb")]
     pub const TICKETS: &str = "events.tickets";
 }
@@ -166,7 +169,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: PostStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.

@@ -125,3 +125,25 @@ async fn a_store_that_is_away_ends_the_account_later() {
     assert_eq!(service.account_deleted(&user).await, "accepted");
     assert_eq!(service.seats(&event).await.1, 1);
 }
+
+#[tokio::test]
+async fn what_was_said_goes_with_the_account() {
+    let service = Service::start();
+    let organizer = service.organizer();
+    let event = service.event(&organizer, None, 0).await;
+    let user = service.user();
+    service.register(&user, &event).await.is(201);
+    let chat = format!("/api/live/events/{event}/chat");
+    service
+        .post(&user, &chat, &json!({"text": "It was me."}))
+        .await
+        .is(201);
+    let exported = service.export(&user, "posts").await;
+    assert_eq!(
+        (&exported[0]["text"], &exported[0]["kind"]),
+        (&json!("It was me."), &json!("chat"))
+    );
+    assert_eq!(service.account_deleted(&user).await, "accepted");
+    assert_eq!(service.get(&organizer, &chat).await.is(200).body, json!([]));
+    assert_eq!(service.export(&user, "posts").await, [Value::Null; 0]);
+}

@@ -1,6 +1,6 @@
 //! A store that fails on demand.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use common::{
@@ -8,7 +8,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
-    ids::{EventId, PaymentId, RegistrationId, UserId},
+    ids::{EventId, PaymentId, PostId, RegistrationId, UserId},
     outbox::{OutboxStore, Receipt},
     store::StoreError,
     subscriber::Incoming,
@@ -16,14 +16,19 @@ use common::{
     workers::WakeSignal,
 };
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::{
     domain::{
         event::{Event, Patch},
         fact::Fact,
+        post::{Change, Kind, NewPost, Post, Stage, Tally},
+        standing::{ChatMode, Standing},
     },
     store::{
-        CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+        CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
+        Store,
+        posts::{PostError, PostStore, Restrict, Target},
     },
 };
 
@@ -86,9 +91,9 @@ impl FailingStore {
 
 /// Passes on each call of the store.
 macro_rules! pass_on {
-    ($($call:ident $name:ident($($arg:ident: $of:ty),*) -> $answer:ty;)+) => {
+    ($of_trait:ident { $($call:ident $name:ident($($arg:ident: $of:ty),*) -> $answer:ty;)+ } $($more:tt)*) => {
         #[async_trait]
-        impl Store for FailingStore {
+        impl $of_trait for FailingStore {
             $(async fn $name(&self, $($arg: $of),*) -> $answer {
                 self.before(Call::$call)?;
                 let answer = self.inner.$name($($arg),*).await;
@@ -96,52 +101,82 @@ macro_rules! pass_on {
                 answer
             })+
 
-            fn changes(&self) -> Option<u64> {
-                self.inner.changes()
-            }
-
-            fn outbox(&self) -> Arc<dyn OutboxStore> {
-                self.inner.outbox()
-            }
-
-            fn audit(&self) -> Arc<dyn AuditStore> {
-                self.inner.audit()
-            }
-
-            fn wake_signal(&self) -> WakeSignal {
-                self.inner.wake_signal()
-            }
+            $($more)*
         }
     };
 }
 
 pass_on! {
-    Changes create_event(event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
-    Reads event(id: EventId) -> Result<Option<Event>, StoreError>;
-    Reads organizer_events(organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
-    Reads search_events(search: Search, page: Page) -> Result<EventPage, StoreError>;
-    Changes update_event(id: EventId, organizer: UserId, patch: Patch, now: Timestamp, keyed: Keyed<Event>)
-        -> Result<Outcome<Event>, ChangeError>;
-    Changes cancel_event(id: EventId, organizer: UserId, now: Timestamp, keyed: Keyed<Event>)
-        -> Result<Outcome<Event>, ChangeError>;
-    Changes end_registrations(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
-    Changes register(command: Register, keyed: Keyed<Registered>)
-        -> Result<Outcome<Registered>, RegisterError>;
-    Changes claim_seat(question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError>;
-    Changes secure_seat(question: SecureSeat, now: Timestamp) -> Result<Option<SecuredSeat>, StoreError>;
-    Changes release_hold(hold: ExtendedHold) -> Result<(), StoreError>;
-    Changes cancel_registration(
-        id: RegistrationId, user: UserId, now: Timestamp, keyed: Keyed<Registered>
-    ) -> Result<Outcome<Registered>, CancelError>;
-    Reads registrations(user: UserId, filter: StatusFilter, page: Page, now: Timestamp)
-        -> Result<(Vec<Registered>, Option<Cursor>), StoreError>;
-    Reads registration(id: RegistrationId, user: UserId, now: Timestamp)
-        -> Result<Option<Registered>, StoreError>;
-    Reads paid_registrations(after: Option<RegistrationId>, limit: usize)
-        -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError>;
-    Changes expire_holds(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
-    Changes consume(batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
-    Changes index_events(limit: usize) -> Result<usize, StoreError>;
-    Changes tidy(now: Timestamp) -> Result<(), StoreError>;
-    Changes ping() -> Result<(), StoreError>;
+    Store {
+        Changes create_event(event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
+        Reads event(id: EventId) -> Result<Option<Event>, StoreError>;
+        Reads organizer_events(organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
+        Reads search_events(search: Search, page: Page) -> Result<EventPage, StoreError>;
+        Changes update_event(id: EventId, organizer: UserId, patch: Patch, now: Timestamp, keyed: Keyed<Event>)
+            -> Result<Outcome<Event>, ChangeError>;
+        Changes cancel_event(id: EventId, organizer: UserId, now: Timestamp, keyed: Keyed<Event>)
+            -> Result<Outcome<Event>, ChangeError>;
+        Changes end_registrations(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+        Changes register(command: Register, keyed: Keyed<Registered>)
+            -> Result<Outcome<Registered>, RegisterError>;
+        Changes claim_seat(question: ClaimSeat, command: Register) -> Result<SeatClaim, RegisterError>;
+        Changes secure_seat(question: SecureSeat, now: Timestamp) -> Result<Option<SecuredSeat>, StoreError>;
+        Changes release_hold(hold: ExtendedHold) -> Result<(), StoreError>;
+        Changes cancel_registration(
+            id: RegistrationId, user: UserId, now: Timestamp, keyed: Keyed<Registered>
+        ) -> Result<Outcome<Registered>, CancelError>;
+        Reads registrations(user: UserId, filter: StatusFilter, page: Page, now: Timestamp)
+            -> Result<(Vec<Registered>, Option<Cursor>), StoreError>;
+        Reads registration(id: RegistrationId, user: UserId, now: Timestamp)
+            -> Result<Option<Registered>, StoreError>;
+        Reads paid_registrations(after: Option<RegistrationId>, limit: usize)
+            -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError>;
+        Changes expire_holds(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+        Changes consume(batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
+        Changes index_events(limit: usize) -> Result<usize, StoreError>;
+        Changes tidy(now: Timestamp) -> Result<(), StoreError>;
+        Changes ping() -> Result<(), StoreError>;
+    }
+
+    fn changes(&self) -> Option<u64> {
+        self.inner.changes()
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        self.inner.outbox()
+    }
+
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        self.inner.audit()
+    }
+
+    fn wake_signal(&self) -> WakeSignal {
+        self.inner.wake_signal()
+    }
+}
+
+pass_on! {
+    PostStore {
+        Reads standing(event: EventId, user: UserId) -> Result<Option<Standing>, StoreError>;
+        Reads chat_mode(event: EventId) -> Result<ChatMode, StoreError>;
+        Changes set_chat_mode(
+            event: EventId, organizer: UserId, mode: ChatMode, now: Timestamp, keyed: Keyed<ChatMode>
+        ) -> Result<Outcome<ChatMode>, PostError>;
+        Changes restrict(restrict: Restrict, now: Timestamp, keyed: Keyed<Restrict>)
+            -> Result<Outcome<Restrict>, PostError>;
+        Changes add_post(new: NewPost, now: Timestamp, keyed: Keyed<Post>) -> Result<Outcome<Post>, PostError>;
+        Changes change_post(
+            target: Target, user: UserId, change: Change, now: Timestamp, keyed: Keyed<Post>
+        ) -> Result<Outcome<Post>, PostError>;
+        Changes vote(
+            target: Target, user: UserId, option: Option<Uuid>, now: Timestamp, keyed: Keyed<Post>
+        ) -> Result<Outcome<Post>, PostError>;
+        Reads post(id: PostId) -> Result<Option<Post>, StoreError>;
+        Reads posts(event: EventId, kind: Kind, stages: &'static [Stage], page: Page)
+            -> Result<(Vec<Post>, Option<Cursor>), StoreError>;
+        Reads tallies(posts: Vec<PostId>) -> Result<HashMap<PostId, Tally>, StoreError>;
+        Reads votes_of(user: UserId, posts: Vec<PostId>) -> Result<HashMap<PostId, Option<Uuid>>, StoreError>;
+        Reads posts_of_user(user: UserId, page: Page) -> Result<(Vec<Post>, Option<Cursor>), StoreError>;
+        Changes forget_author(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    }
 }

@@ -10,4 +10,5 @@ mod kit;
 mod others;
 mod registering;
 mod store_away;
+mod talking;
 mod undone;

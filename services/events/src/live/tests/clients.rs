@@ -7,16 +7,17 @@ use common::{
     auth::Role,
     clock::Clock,
     extract::Caller,
-    http::Pipeline,
     http::serve::{self, Limits},
+    http::{Page, Pipeline},
     idempotency::{Answer, Keyed},
-    ids::{EventId, UserId, new_id},
+    ids::{EventId, PostId, RegistrationId, UserId, new_id},
     metrics::Metrics,
+    outbox::ReceiptStatus,
     settings::Settings,
     wire::service,
 };
 use futures_util::{SinkExt, StreamExt};
-use runtime::{peers::Peers, process::Context};
+use runtime::{peers::Peers, process::Context, relay::Subscriber};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpStream, time::timeout};
@@ -28,21 +29,28 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    domain::{
+        change::LIVE,
+        post::{Kind, NewPost, Results},
+        registration::Ticket,
+        samples::NOW,
+    },
     handlers::{live_events::live_events, live_socket::live_socket},
     live::{
-        Live,
-        channel::Channel,
+        Live, Publisher,
+        channel::{Channel, Topic},
         history::Position,
         limits::Timing,
         publication::Entry,
         who::{self, Identity},
     },
     store::{
-        Store,
+        Register, StatusFilter, Store,
         sqlite::{MIGRATIONS, SqliteStore},
     },
 };
 
+const SEATS: &str = "seats.changed";
 /// How long a client waits for what has to come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -52,6 +60,8 @@ pub struct Room {
     pub context: Context,
     pub address: SocketAddr,
     pub event: EventId,
+    pub organizer: UserId,
+    pub store: Arc<dyn Store>,
     _dir: TempDir,
 }
 
@@ -74,19 +84,12 @@ impl Room {
         let db = sqlite_store::open(&context.settings, service::EVENTS, MIGRATIONS).unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::new(db));
         let event = crate::domain::samples::event(0);
-        let id = event.id;
-        store
-            .create_event(
-                event,
-                Keyed {
-                    key: None,
-                    answer: |_| Answer::json(StatusCode::CREATED, &()),
-                },
-            )
-            .await
-            .unwrap();
-        let mut app: App = crate::app(&context, Arc::clone(&store), &Peers::local().0);
-        app.live = Live::with(&context, &app.auth, &store, timing);
+        let (id, organizer) = (event.id, event.organizer);
+        store.create_event(event, unkeyed()).await.unwrap();
+        let peers = Peers::local().0;
+        let mut app: App = crate::app(&context, Arc::clone(&store), &peers);
+        let directory = crate::directory(&context, &app.auth, &peers);
+        app.live = Live::with(&context, &app.auth, &store, &directory, timing);
         let live = app.live.clone();
         live.work(&context.workers);
         let routes = Router::new()
@@ -108,12 +111,98 @@ impl Room {
             context,
             address,
             event: id,
+            organizer,
+            store,
             _dir: dir,
         }
     }
 
     pub fn channel(&self) -> String {
         Channel::Event(self.event).to_string()
+    }
+
+    pub fn topic(&self, topic: Topic) -> String {
+        Channel::Topic(self.event, topic).to_string()
+    }
+
+    /// Somebody whose registration is confirmed.
+    pub async fn attendee(&self) -> UserId {
+        let user = UserId::new();
+        let command = Register {
+            id: RegistrationId::new(),
+            event_id: self.event,
+            user_id: user,
+            ticket: Ticket::issue().unwrap(),
+            now: NOW,
+            hold: Duration::from_secs(900),
+            request_id: None,
+        };
+        self.store.register(command, unkeyed()).await.unwrap();
+        self.relay().await;
+        user
+    }
+
+    pub async fn cancel_registration(&self, user: UserId) {
+        let page = Page {
+            limit: 1,
+            after: None,
+        };
+        let found = self.store.registrations(user, StatusFilter::Live, page, NOW);
+        let id = found.await.unwrap().0[0].registration.id;
+        let cancelled = self.store.cancel_registration(id, user, NOW, unkeyed());
+        cancelled.await.unwrap();
+    }
+
+    pub async fn cancel_event(&self) {
+        let cancelled = self
+            .store
+            .cancel_event(self.event, self.organizer, NOW, unkeyed());
+        cancelled.await.unwrap();
+    }
+
+    pub fn post_of(&self, user: UserId, text: &str) -> NewPost {
+        NewPost {
+            id: PostId::new(),
+            event: self.event,
+            kind: Kind::Chat,
+            user,
+            name: None,
+            text: text.to_owned(),
+            options: Vec::new(),
+            results: Results::Live,
+            expires_at: None,
+        }
+    }
+
+    pub async fn announce(&self, text: &str) -> PostId {
+        let new = NewPost {
+            kind: Kind::Announcement,
+            ..self.post_of(self.organizer, text)
+        };
+        let id = new.id;
+        let now = self.context.clock.now();
+        self.store.add_post(new, now, unkeyed()).await.unwrap();
+        self.relay().await;
+        id
+    }
+
+    /// Delivers what waits in the outbox, as the relay does.
+    pub async fn relay(&self) {
+        let (outbox, owner, now) = (self.store.outbox(), new_id(), self.context.clock.now());
+        let waiting = outbox.due(LIVE, now, 1_000).await.unwrap();
+        let batch: Vec<_> = waiting.iter().map(|message| &message.event).collect();
+        let receipts = Publisher(self.live.clone()).deliver(&batch).await.unwrap();
+        assert!(
+            receipts
+                .iter()
+                .all(|receipt| receipt.status == ReceiptStatus::Accepted)
+        );
+        let until = now + chrono::TimeDelta::seconds(30);
+        let fence = outbox.lease(LIVE, owner, now, until).await.unwrap().unwrap();
+        let all = waiting.iter().map(|waiting| waiting.seq).collect();
+        let settled = outbox.settle(LIVE, owner, fence, all, Vec::new());
+        assert!(settled.await.unwrap());
+        outbox.release(LIVE, owner).await.unwrap();
     }
 
     /// Publishes a number to the event's channel.
@@ -123,7 +212,11 @@ impl Room {
 
     pub async fn publish_to(&self, channel: Channel, data: &Value) -> Option<Position> {
         let entry = Entry::new("test", self.context.clock.now(), data);
-        self.live.hub().publish(channel, &entry, None).await.unwrap()
+        self.live
+            .hub()
+            .publish(channel, &entry, None, false)
+            .await
+            .unwrap()
     }
 
     /// A new access token of a new user: the token, the user, the session.
@@ -181,6 +274,10 @@ impl Room {
     }
 }
 
+fn unkeyed<T>() -> Keyed<T> {
+    Keyed::none(|_| Answer::json(StatusCode::CREATED, &()))
+}
+
 /// One end of a socket.
 pub struct Client {
     pub socket: WebSocketStream<TcpStream>,
@@ -192,16 +289,17 @@ impl Client {
         self.socket.send(Message::text(text.into())).await.unwrap();
     }
 
-    /// The next thing that is said, pings answered and left out.
+    /// The next thing that is said, pings answered and left out; likewise the seats that registrations of the test take.
     pub async fn hear(&mut self) -> Value {
         loop {
             match self.next().await {
                 Message::Text(text) => {
                     let heard: Value = serde_json::from_str(&text).unwrap();
-                    if heard["ev"] != "ping" {
+                    if heard["ev"] == "ping" {
+                        self.say(r#"{"op":"pong"}"#).await;
+                    } else if heard["type"] != SEATS {
                         return heard;
                     }
-                    self.say(r#"{"op":"pong"}"#).await;
                 }
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
@@ -296,7 +394,7 @@ impl EventStream {
         }
     }
 
-    /// The next event: its type, id and data.
+    /// The next event: its type, id and data; the seats that registrations of the test take are left out.
     pub async fn event(&mut self) -> (String, String, Value) {
         loop {
             let block = self.until("\n\n").await;
@@ -304,10 +402,22 @@ impl EventStream {
                 let line = block.lines().find_map(|line| line.strip_prefix(name));
                 line.map(|line| line.trim().to_owned())
             };
-            if let (Some(kind), Some(id), Some(data)) = (field("event:"), field("id:"), field("data:")) {
+            if let (Some(kind), Some(id), Some(data)) = (field("event:"), field("id:"), field("data:"))
+                && kind != SEATS
+            {
                 return (kind, id, serde_json::from_str(&data).unwrap());
             }
         }
+    }
+
+    /// The data of the next event, which is of this type and has no id.
+    pub async fn notice(&mut self, kind: &str) -> Value {
+        let block = self.until("\n\n").await;
+        let lines: Vec<&str> = block.lines().collect();
+        // The stream is chunked: the size of a piece stands before it.
+        let at = lines.iter().position(|line| *line == format!("event: {kind}"));
+        let data = lines[at.expect(&block) + 1].strip_prefix("data:").unwrap();
+        serde_json::from_str(data).unwrap()
     }
 
     /// Whether the server ends the stream.

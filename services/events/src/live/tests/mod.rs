@@ -5,3 +5,4 @@ mod limits;
 mod recovery;
 mod signing_in;
 mod streams;
+mod talking;

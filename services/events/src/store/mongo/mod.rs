@@ -4,6 +4,7 @@ mod consume;
 mod documents;
 mod events;
 mod groups;
+mod posts;
 mod register;
 mod registrations;
 mod schema;

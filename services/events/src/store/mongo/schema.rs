@@ -6,6 +6,10 @@ use mongodb::bson::doc;
 pub(super) const EVENTS: &str = "events";
 pub(super) const REGISTRATIONS: &str = "registrations";
 pub(super) const TICKETS: &str = "tickets";
+pub(super) const POSTS: &str = "posts";
+pub(super) const VOTES: &str = "votes";
+pub(super) const PARTICIPANTS: &str = "participants";
+pub(super) const CHATS: &str = "chats";
 
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
@@ -78,6 +82,63 @@ pub const COLLECTIONS: &[Collection] = &[
         ],
         check: None,
         indexes: &[Index::unique(&[("code", 1)])],
+    },
+    Collection {
+        name: POSTS,
+        fields: &[
+            ("event_id", "binData"),
+            ("kind", "string"),
+            ("user_id", "binData"),
+            ("user_name", "string?"), // left out: none, or the account was deleted
+            ("part", "string"),
+            ("text", "string"),
+            ("options", "string"), // JSON
+            ("secret", "bool"),
+            ("stage", "string"),
+            ("version", "long"),
+            ("created_at", "date"),
+            ("edited_at", "date?"),
+            ("expires_at", "date?"),
+        ],
+        check: Some(|| {
+            doc! {
+                "kind": {"$in": ["chat", "question", "poll", "announcement"]},
+                "stage": {"$in": ["draft", "open", "answered", "closed", "hidden", "deleted"]},
+            }
+        }),
+        indexes: &[
+            Index::on(&[("event_id", 1), ("kind", 1), ("_id", 1)]),
+            Index::on(&[("user_id", 1), ("_id", 1)]),
+        ],
+    },
+    Collection {
+        name: VOTES, // `_id` is made of post and user
+        fields: &[
+            ("post_id", "binData"),
+            ("user_id", "binData"),
+            ("option_id", "binData?"), // left out: for a question
+            ("at", "date"),
+        ],
+        check: None,
+        indexes: &[Index::on(&[("post_id", 1), ("option_id", 1)])],
+    },
+    Collection {
+        name: PARTICIPANTS, // `_id` is made of event and user
+        fields: &[
+            ("event_id", "binData"),
+            ("user_id", "binData"),
+            ("restriction", "string?"),
+            ("restricted_until", "date?"), // left out: for good
+            ("said_at", "date?"),
+        ],
+        check: None,
+        indexes: &[],
+    },
+    Collection {
+        name: CHATS, // `_id` is the event's
+        fields: &[("mode", "string"), ("slow_seconds", "long")],
+        check: Some(|| doc! {"mode": {"$in": ["open", "slow", "closed"]}}),
+        indexes: &[],
     },
     outbox::SCHEMA,
     outbox::DEAD_LETTERS,

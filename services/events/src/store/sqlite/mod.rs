@@ -2,6 +2,7 @@
 
 mod consume;
 mod events;
+mod posts;
 mod registrations;
 mod rows;
 mod secure;
@@ -50,6 +51,7 @@ pub const MIGRATIONS: &[&str] = &[
     // The amount paid, where an offer or a convenience fee made it differ from the price; NULL: the price.
     "ALTER TABLE registrations ADD COLUMN paid INTEGER;",
     audit::SCHEMA,
+    include_str!("posts.sql"),
 ];
 
 /// The events service's SQLite file.

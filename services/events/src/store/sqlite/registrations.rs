@@ -86,7 +86,11 @@ fn insert(db: &Connection, registration: &Registration) -> Result<(), StoreError
     Ok(())
 }
 
-fn find_live(db: &Connection, event: EventId, user: UserId) -> Result<Option<Registration>, StoreError> {
+pub(super) fn find_live(
+    db: &Connection,
+    event: EventId,
+    user: UserId,
+) -> Result<Option<Registration>, StoreError> {
     let sql = const_sql(&[
         "SELECT ",
         rows::REGISTRATION,

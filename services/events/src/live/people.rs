@@ -1,0 +1,340 @@
+//! Who is there: the signed-in users that read a channel of an event, counted by person, however many sockets they have.
+//!
+//! With Redis each process tells of its own again and again; those of one that was killed are forgotten within a minute.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use common::ids::{EventId, UserId};
+use parking_lot::Mutex;
+use shared_state::{
+    Away,
+    channel_log::{
+        ChannelLog,
+        people::{NAMED, People as Told},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{channel::Channel, queue::Queue};
+
+/// How often changes are told.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often all are told again.
+const ALL_EVERY: Duration = Duration::from_secs(25);
+
+/// The people of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct People(Arc<Inner>);
+
+struct Inner {
+    log: Option<ChannelLog>,
+    events: Mutex<HashMap<EventId, Company>>,
+}
+
+/// Those beside one event.
+#[derive(Default)]
+struct Company {
+    users: HashMap<UserId, HashMap<u64, Connected>>,
+    /// Who has come or gone since the others were told.
+    changed: HashSet<UserId>,
+    /// When all were told.
+    told_at: Option<Instant>,
+}
+
+/// One user's connection.
+struct Connected {
+    queue: Arc<Queue>,
+    /// Channels of the event that it reads.
+    channels: u32,
+    /// Those of them that only participants may.
+    topics: u32,
+}
+
+/// A reader's place beside an event, until this is dropped.
+pub struct Place {
+    people: People,
+    event: EventId,
+    user: UserId,
+    connection: u64,
+    is_topic: bool,
+}
+
+/// Who enters.
+pub struct Entering<'a> {
+    /// Who.
+    pub user: UserId,
+    /// By which connection.
+    pub connection: u64,
+    /// What waits to be sent to it.
+    pub queue: &'a Arc<Queue>,
+}
+
+impl People {
+    /// Nobody yet. With a log, other processes have people too.
+    pub fn new(log: Option<ChannelLog>) -> Self {
+        Self(Arc::new(Inner {
+            log,
+            events: Mutex::default(),
+        }))
+    }
+
+    /// Somebody begins to read a channel.
+    pub fn enter(&self, channel: Channel, entering: &Entering<'_>) -> Option<Place> {
+        let event = channel.event()?;
+        let Entering {
+            user,
+            connection,
+            queue,
+        } = *entering;
+        let is_topic = matches!(channel, Channel::Topic(..));
+        let mut events = self.0.events.lock();
+        let company = events.entry(event).or_default();
+        let connections = company.users.entry(user).or_default();
+        if connections.is_empty() {
+            company.changed.insert(user);
+        }
+        let connected = connections.entry(connection).or_insert_with(|| Connected {
+            queue: Arc::clone(queue),
+            channels: 0,
+            topics: 0,
+        });
+        connected.channels += 1;
+        connected.topics += u32::from(is_topic);
+        Some(Place {
+            people: self.clone(),
+            event,
+            user,
+            connection,
+            is_topic,
+        })
+    }
+
+    /// Who reads topics of an event here.
+    pub fn readers(&self, event: EventId) -> Vec<UserId> {
+        let events = self.0.events.lock();
+        let users = events.get(&event).into_iter().flat_map(|company| &company.users);
+        let reads = users.filter(|(_, connections)| connections.values().any(|one| one.topics > 0));
+        reads.map(|(user, _)| *user).collect()
+    }
+
+    /// Whether anybody reads topics of an event here.
+    pub fn is_read(&self, event: EventId) -> bool {
+        !self.readers(event).is_empty()
+    }
+
+    /// The queues of a user's connections that read topics of an event.
+    pub fn queues(&self, event: EventId, user: UserId) -> Vec<Arc<Queue>> {
+        let events = self.0.events.lock();
+        let connections = events.get(&event).and_then(|company| company.users.get(&user));
+        let connections = connections.into_iter().flat_map(HashMap::values);
+        connections
+            .filter(|one| one.topics > 0)
+            .map(|one| Arc::clone(&one.queue))
+            .collect()
+    }
+
+    /// How many people are beside an event, in all processes.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn count(&self, event: EventId) -> Result<u64, Away> {
+        match &self.0.log {
+            Some(log) => Ok(log.people(&Channel::Event(event).to_string()).await?.0),
+            None => {
+                let events = self.0.events.lock();
+                Ok(events.get(&event).map_or(0, |company| company.users.len() as u64))
+            }
+        }
+    }
+
+    /// Likewise, and up to a thousand of them.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn list(&self, event: EventId) -> Result<(u64, Vec<UserId>), Away> {
+        match &self.0.log {
+            Some(log) => {
+                let (count, named) = log.people(&Channel::Event(event).to_string()).await?;
+                Ok((count, named.iter().map(|id| UserId::lenient(id)).collect()))
+            }
+            None => {
+                let events = self.0.events.lock();
+                let users = events.get(&event).map(|company| &company.users);
+                let named = users.into_iter().flat_map(HashMap::keys).take(NAMED);
+                Ok((
+                    users.map_or(0, |users| users.len() as u64),
+                    named.copied().collect(),
+                ))
+            }
+        }
+    }
+
+    /// Tells the other processes who is here, until `stop`.
+    pub async fn tell(self, log: ChannelLog, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            for due in self.due() {
+                let event = due.event;
+                if due.tell(&log).await.is_err() {
+                    // Those that were not told are told with all.
+                    if let Some(company) = self.0.events.lock().get_mut(&event) {
+                        company.told_at = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is to be told now.
+    fn due(&self) -> Vec<Due> {
+        let mut events = self.0.events.lock();
+        let mut due = Vec::new();
+        for (event, company) in events.iter_mut() {
+            let are_all = company.told_at.is_none_or(|at| at.elapsed() >= ALL_EVERY);
+            if !are_all && company.changed.is_empty() {
+                continue;
+            }
+            let changed = std::mem::take(&mut company.changed);
+            let (come, gone): (Vec<_>, Vec<_>) = if are_all {
+                company.told_at = Some(Instant::now());
+                (company.users.keys().copied().collect(), Vec::new())
+            } else {
+                changed
+                    .into_iter()
+                    .partition(|user| company.users.contains_key(user))
+            };
+            due.push(Due {
+                event: *event,
+                come,
+                gone,
+                are_all,
+            });
+        }
+        // Nobody is left, and the others are about to know.
+        events.retain(|_, company| !company.users.is_empty());
+        due
+    }
+
+    fn leave(&self, place: &Place) {
+        let mut events = self.0.events.lock();
+        let Some(company) = events.get_mut(&place.event) else {
+            return;
+        };
+        let Entry::Occupied(mut user) = company.users.entry(place.user) else {
+            return;
+        };
+        if let Entry::Occupied(mut connected) = user.get_mut().entry(place.connection) {
+            let one = connected.get_mut();
+            one.channels -= 1;
+            one.topics -= u32::from(place.is_topic);
+            if one.channels == 0 {
+                connected.remove();
+            }
+        }
+        if user.get().is_empty() {
+            user.remove();
+            company.changed.insert(place.user);
+        }
+        // Without others to tell, nobody looks through the events.
+        if self.0.log.is_none() && company.users.is_empty() {
+            events.remove(&place.event);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.people.leave(self);
+    }
+}
+
+/// What the other processes are to be told.
+struct Due {
+    event: EventId,
+    come: Vec<UserId>,
+    gone: Vec<UserId>,
+    are_all: bool,
+}
+
+impl Due {
+    async fn tell(self, log: &ChannelLog) -> Result<(), Away> {
+        let text = |users: Vec<UserId>| users.iter().map(UserId::to_string).collect::<Vec<_>>();
+        let (come, gone) = (text(self.come), text(self.gone));
+        let told = Told {
+            come: &come,
+            gone: &gone,
+            are_all: self.are_all,
+        };
+        log.tell_people(&Channel::Event(self.event).to_string(), told)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::channel::Topic;
+
+    #[tokio::test]
+    async fn people_are_counted_by_person_and_found_by_what_they_read() {
+        let (people, event) = (People::new(None), EventId::new());
+        let (asha, ben) = (UserId::new(), UserId::new());
+        let queue = Arc::<Queue>::default();
+        let enter = |channel, user, connection| {
+            let entering = Entering {
+                user,
+                connection,
+                queue: &queue,
+            };
+            people.enter(channel, &entering)
+        };
+        let (public, chat) = (Channel::Event(event), Channel::Topic(event, Topic::Chat));
+        assert!(enter(Channel::Me(asha), asha, 1).is_none());
+        let first = enter(public, asha, 1);
+        let second = enter(public, asha, 2);
+        let third = enter(chat, asha, 2);
+        let fourth = enter(public, ben, 3);
+        assert_eq!(people.count(event).await.unwrap(), 2);
+        assert_eq!(people.readers(event), [asha]);
+        assert_eq!(people.queues(event, asha).len(), 1);
+        assert!(people.queues(event, ben).is_empty());
+        drop(third);
+        assert!(people.readers(event).is_empty());
+        drop((first, fourth));
+        assert_eq!(people.list(event).await.unwrap(), (1, vec![asha]));
+        drop(second);
+        assert_eq!(people.count(event).await.unwrap(), 0);
+        assert!(people.0.events.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn changes_are_told_once() {
+        let (people, event) = (People::new(None), EventId::new());
+        let queue = Arc::<Queue>::default();
+        let asha = UserId::new();
+        let entering = Entering {
+            user: asha,
+            connection: 1,
+            queue: &queue,
+        };
+        let place = people.enter(Channel::Event(event), &entering);
+        let due = people.due();
+        assert!(due.len() == 1 && due[0].are_all && due[0].come == [asha]);
+        assert!(people.due().is_empty());
+        let ben = Entering {
+            user: UserId::new(),
+            ..entering
+        };
+        drop(people.enter(Channel::Event(event), &ben));
+        let due = people.due();
+        assert!(!due[0].are_all && due[0].come.is_empty() && due[0].gone == [ben.user]);
+        drop(place);
+    }
+}
