@@ -55,8 +55,8 @@ const PUBLISH: &str = "
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if not epoch and ARGV[4] == '1' then return false end
 if ARGV[6] ~= '0' then
-  local version, offset = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (%d+)$')
-  if version and epoch and tonumber(version) >= tonumber(ARGV[8]) then return {epoch, tonumber(offset)} end
+  local version, offset, life = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (%d+) (%x+)$')
+  if version and life == epoch and tonumber(version) >= tonumber(ARGV[8]) then return {epoch, tonumber(offset)} end
 end
 if not epoch then
   epoch = ARGV[2]
@@ -67,7 +67,7 @@ end
 local top = redis.call('HINCRBY', KEYS[1], 'top', 1)
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[7], top .. '-0', 'e', ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
-if ARGV[6] ~= '0' then redis.call('SET', KEYS[3], ARGV[8] .. ' ' .. top, 'PX', ARGV[6]) end
+if ARGV[6] ~= '0' then redis.call('SET', KEYS[3], ARGV[8] .. ' ' .. top .. ' ' .. epoch, 'PX', ARGV[6]) end
 redis.call('PUBLISH', ARGV[3], epoch .. ' ' .. top .. ' ' .. ARGV[1])
 return {epoch, top}";
 

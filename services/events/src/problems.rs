@@ -1,6 +1,5 @@
 //! Error responses that several of the service's rooms give.
 
-use axum::http::StatusCode;
 use common::problem::ApiError;
 
 use crate::{
@@ -56,10 +55,6 @@ pub fn post_refused(why: PostRefusal) -> ApiError {
         PostRefusal::Closed => {
             ApiError::conflict("voting_closed", "This poll or question takes no more votes.")
         }
-        PostRefusal::NoSuchOption => ApiError::new(
-            StatusCode::NOT_FOUND,
-            "option_not_found",
-            "The poll has no such option.",
-        ),
+        PostRefusal::NoSuchOption => ApiError::not_found("option_not_found", "The poll has no such option."),
     }
 }

@@ -40,6 +40,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', t[1] * 1000 + math.floor(t[2] / 
 local keys = redis.call('ZRANGE', KEYS[1], 0, -1)
 if #keys == 0 then return {0, {}} end
 for at, process in ipairs(keys) do keys[at] = KEYS[1] .. ':' .. process end
+if ARGV[1] == '0' and #keys == 1 then return {redis.call('SCARD', keys[1]), {}} end
 local people = redis.call('SUNION', unpack(keys))
 local some = {}
 for at = 1, math.min(#people, tonumber(ARGV[1])) do some[at] = people[at] end
@@ -74,13 +75,13 @@ impl ChannelLog {
         self.redis.ask(&script).await
     }
 
-    /// How many people there are, each once wherever they are, and [`NAMED`] of them at most.
+    /// How many people there are, each once wherever they are, and so many of them.
     ///
     /// # Errors
     /// When Redis is away.
-    pub async fn people(&self, channel: &str) -> Result<(u64, Vec<String>), Away> {
+    pub async fn people(&self, channel: &str, named: usize) -> Result<(u64, Vec<String>), Away> {
         let mut script = cmd("EVAL");
-        script.arg(COUNT).arg(1).arg(name(channel, "people")).arg(NAMED);
+        script.arg(COUNT).arg(1).arg(name(channel, "people")).arg(named);
         self.redis.ask(&script).await
     }
 }

@@ -3,7 +3,10 @@
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::channel_log::{ChannelLog, KEPT, Place, READ_BYTES, READ_ENTRIES, Received, people::People};
+use crate::channel_log::{
+    ChannelLog, KEPT, Place, READ_BYTES, READ_ENTRIES, Received,
+    people::{NAMED, People},
+};
 
 macro_rules! rules_of_logs {
     ($($rule:ident),+ $(,)?) => {
@@ -94,19 +97,19 @@ async fn people_are_counted_once_and_forgotten_with_their_process(state: Two) {
         };
         log.tell_people("event:1", people).await.unwrap();
     };
-    assert_eq!(one.people("event:1").await.unwrap(), (0, Vec::new()));
+    assert_eq!(one.people("event:1", NAMED).await.unwrap(), (0, Vec::new()));
     tell(&one, &["asha", "ben"], &[], false).await;
     tell(&other, &["ben", "chen"], &[], true).await;
-    let (count, mut named) = other.people("event:1").await.unwrap();
+    let (count, mut named) = other.people("event:1", NAMED).await.unwrap();
     named.sort();
     assert_eq!((count, named), (3, names(&["asha", "ben", "chen"])));
-    assert_eq!(other.people("event:2").await.unwrap().0, 0);
+    assert_eq!(other.people("event:2", 0).await.unwrap().0, 0);
     tell(&one, &[], &["ben", "asha"], false).await;
-    assert_eq!(one.people("event:1").await.unwrap().0, 2);
+    assert_eq!(one.people("event:1", NAMED).await.unwrap().0, 2);
     tell(&other, &["dora"], &[], true).await;
-    assert_eq!(one.people("event:1").await.unwrap(), (1, names(&["dora"])));
+    assert_eq!(one.people("event:1", NAMED).await.unwrap(), (1, names(&["dora"])));
     tell(&other, &[], &[], true).await;
-    assert_eq!(one.people("event:1").await.unwrap().0, 0);
+    assert_eq!(one.people("event:1", NAMED).await.unwrap().0, 0);
 }
 
 async fn counts_are_taken_once(state: Two) {

@@ -41,6 +41,9 @@ pub struct RegistrationChanged {
     pub event_id: EventId,
     /// Its user.
     pub user_id: UserId,
+    /// Whether it was confirmed, and is not any more; `None`: told by an earlier release.
+    #[serde(default)]
+    pub revokes: Option<bool>,
 }
 
 /// Which event.
@@ -70,12 +73,13 @@ pub struct AccessChanged {
     pub user_id: UserId,
 }
 
-/// A registration was made or has moved.
-pub fn of_registration(registration: &Registration, now: Timestamp) -> NewMessage {
+/// A registration was made or has moved. `revokes`: it was confirmed, and is not any more.
+pub fn of_registration(registration: &Registration, revokes: bool, now: Timestamp) -> NewMessage {
     let changed = RegistrationChanged {
         registration_id: registration.id,
         event_id: registration.event_id,
         user_id: registration.user_id,
+        revokes: Some(revokes),
     };
     changed.message(now)
 }

@@ -7,7 +7,7 @@ use common::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::standing::{Denied, Part, Standing};
+use super::standing::{ChatMode, Denied, Part, Standing};
 
 /// What kind of post it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -85,6 +85,14 @@ impl Stage {
     /// The stage of a name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+
+    /// Those that somebody of this part sees.
+    pub fn seen_by(part: Part) -> &'static [Self] {
+        match part {
+            Part::Organizer => &Self::KEPT,
+            Part::Attendee | Part::Stranger => &Self::PUBLIC,
+        }
     }
 
     /// Those that a participant sees.
@@ -252,11 +260,7 @@ impl From<Denied> for PostRefusal {
 impl Post {
     /// Whether somebody can see it.
     pub fn is_seen_by(&self, standing: &Standing, now: Timestamp) -> bool {
-        let stages: &[Stage] = match standing.part {
-            Part::Organizer => &Stage::KEPT,
-            Part::Attendee | Part::Stranger => &Stage::PUBLIC,
-        };
-        standing.may_read(now).is_ok() && stages.contains(&self.stage)
+        standing.may_read(now).is_ok() && Stage::seen_by(standing.part).contains(&self.stage)
     }
 
     /// Whether its votes can be seen by participants.
@@ -268,11 +272,17 @@ impl Post {
         }
     }
 
-    /// The post after a change that `by` makes. The same version: nothing has changed.
+    /// The post after a change that `by` makes, in a chat of this mode. The same version: nothing has changed.
     ///
     /// # Errors
     /// Why it may not be.
-    pub fn changed(&self, change: &Change, by: &Standing, now: Timestamp) -> Result<Self, PostRefusal> {
+    pub fn changed(
+        &self,
+        change: &Change,
+        by: &Standing,
+        mode: ChatMode,
+        now: Timestamp,
+    ) -> Result<Self, PostRefusal> {
         by.may_read(now)?;
         if !self.is_seen_by(by, now) {
             return Err(PostRefusal::NoSuchPost);
@@ -281,10 +291,12 @@ impl Post {
         match (self.kind, change) {
             (Kind::Chat, Change::Edit(text)) => {
                 self.check_author(by)?;
-                by.may_write(now)?;
                 if *text == self.text {
+                    by.may_write(now)?;
                     return Ok(post);
                 }
+                // Who could not say it cannot make it of what was said.
+                by.may_post(Kind::Chat, mode, now)?;
                 post.text.clone_from(text);
                 post.edited_at = Some(now);
             }
@@ -421,24 +433,30 @@ mod tests {
         );
         let said = post(Kind::Chat, &author);
         let edit = Change::Edit("Bye".to_owned());
-        let edited = said.changed(&edit, &author, NOW).unwrap();
+        let edited = said.changed(&edit, &author, ChatMode::Open, NOW).unwrap();
         assert_eq!(
             (edited.text.as_str(), edited.version, edited.edited_at),
             ("Bye", 2, Some(NOW))
         );
-        assert_eq!(edited.changed(&edit, &author, NOW), Ok(edited.clone()));
+        assert_eq!(
+            edited.changed(&edit, &author, ChatMode::Open, NOW),
+            Ok(edited.clone())
+        );
         for by in [&other, &organizer] {
-            assert_eq!(said.changed(&edit, by, NOW), Err(PostRefusal::NotYours));
+            assert_eq!(
+                said.changed(&edit, by, ChatMode::Open, NOW),
+                Err(PostRefusal::NotYours)
+            );
         }
         assert_eq!(
-            said.changed(&Change::Delete, &other, NOW),
+            said.changed(&Change::Delete, &other, ChatMode::Open, NOW),
             Err(PostRefusal::NotYours)
         );
         for by in [&author, &organizer] {
-            let deleted = said.changed(&Change::Delete, by, NOW).unwrap();
+            let deleted = said.changed(&Change::Delete, by, ChatMode::Open, NOW).unwrap();
             assert_eq!((deleted.stage, deleted.text.as_str()), (Stage::Deleted, ""));
             assert_eq!(
-                deleted.changed(&Change::Delete, by, NOW),
+                deleted.changed(&Change::Delete, by, ChatMode::Open, NOW),
                 Err(PostRefusal::NoSuchPost)
             );
         }
@@ -450,13 +468,15 @@ mod tests {
             ..author.clone()
         };
         assert_eq!(
-            said.changed(&edit, &muted, NOW),
+            said.changed(&edit, &muted, ChatMode::Open, NOW),
             Err(PostRefusal::Denied(Denied::Muted))
         );
+        let closed = said.changed(&edit, &author, ChatMode::Closed, NOW);
+        assert_eq!(closed, Err(PostRefusal::Denied(Denied::ChatClosed)));
         // What one has said one may always take back, while one may read it.
-        assert!(said.changed(&Change::Delete, &muted, NOW).is_ok());
+        assert!(said.changed(&Change::Delete, &muted, ChatMode::Open, NOW).is_ok());
         assert_eq!(
-            said.changed(&Change::Delete, &standing(Part::Stranger), NOW),
+            said.changed(&Change::Delete, &standing(Part::Stranger), ChatMode::Open, NOW),
             Err(PostRefusal::Denied(Denied::NotAttending))
         );
     }
@@ -469,10 +489,12 @@ mod tests {
         assert_eq!(draft.takes_vote(yes, &voter, NOW), Err(PostRefusal::NoSuchPost));
         assert_eq!(draft.takes_vote(yes, &organizer, NOW), Err(PostRefusal::NotOpen));
         assert_eq!(
-            draft.changed(&Change::Close, &organizer, NOW),
+            draft.changed(&Change::Close, &organizer, ChatMode::Open, NOW),
             Err(PostRefusal::NotOpen)
         );
-        let open = draft.changed(&Change::Open, &organizer, NOW).unwrap();
+        let open = draft
+            .changed(&Change::Open, &organizer, ChatMode::Open, NOW)
+            .unwrap();
         assert_eq!(open.takes_vote(yes, &voter, NOW), Ok(()));
         for option in [None, Some(common::ids::new_id())] {
             assert_eq!(
@@ -481,14 +503,19 @@ mod tests {
             );
         }
         assert_eq!(
-            open.changed(&Change::Close, &voter, NOW),
+            open.changed(&Change::Close, &voter, ChatMode::Open, NOW),
             Err(PostRefusal::Denied(Denied::OrganizerOnly))
         );
-        assert_eq!(open.changed(&Change::Open, &organizer, NOW), Ok(open.clone()));
-        let closed = open.changed(&Change::Close, &organizer, NOW).unwrap();
+        assert_eq!(
+            open.changed(&Change::Open, &organizer, ChatMode::Open, NOW),
+            Ok(open.clone())
+        );
+        let closed = open
+            .changed(&Change::Close, &organizer, ChatMode::Open, NOW)
+            .unwrap();
         assert_eq!(closed.takes_vote(yes, &voter, NOW), Err(PostRefusal::Closed));
         assert_eq!(
-            closed.changed(&Change::Open, &organizer, NOW),
+            closed.changed(&Change::Open, &organizer, ChatMode::Open, NOW),
             Err(PostRefusal::Closed)
         );
         assert!(open.shows_votes() && closed.shows_votes() && !draft.shows_votes());
@@ -504,18 +531,22 @@ mod tests {
         let (organizer, asker) = (standing(Part::Organizer), standing(Part::Attendee));
         let asked = post(Kind::Question, &asker);
         assert_eq!(
-            asked.changed(&Change::Hide, &asker, NOW),
+            asked.changed(&Change::Hide, &asker, ChatMode::Open, NOW),
             Err(PostRefusal::Denied(Denied::OrganizerOnly))
         );
-        let hidden = asked.changed(&Change::Hide, &organizer, NOW).unwrap();
+        let hidden = asked
+            .changed(&Change::Hide, &organizer, ChatMode::Open, NOW)
+            .unwrap();
         assert!(!hidden.is_seen_by(&asker, NOW) && hidden.is_seen_by(&organizer, NOW));
         assert_eq!(hidden.takes_vote(None, &asker, NOW), Err(PostRefusal::NoSuchPost));
-        let answered = hidden.changed(&Change::Answer, &organizer, NOW).unwrap();
+        let answered = hidden
+            .changed(&Change::Answer, &organizer, ChatMode::Open, NOW)
+            .unwrap();
         assert!(answered.is_seen_by(&asker, NOW));
         assert_eq!(answered.takes_vote(None, &asker, NOW), Err(PostRefusal::Closed));
         for change in [Change::Delete, Change::Open, Change::Edit("x".to_owned())] {
             assert_eq!(
-                asked.changed(&change, &organizer, NOW),
+                asked.changed(&change, &organizer, ChatMode::Open, NOW),
                 Err(PostRefusal::NoSuchPost),
                 "{change:?}"
             );

@@ -227,8 +227,8 @@ impl Standing {
             ChatMode::Closed => Err(Denied::ChatClosed),
             ChatMode::Slow(seconds) => {
                 let pause = TimeDelta::seconds(i64::from(seconds));
-                // A time ahead was written before the clock was set back.
-                let last = self.said_at.filter(|last| *last <= now);
+                // A time far ahead was written before the clock was set back; a little, by another machine.
+                let last = self.said_at.filter(|last| *last <= now + pause);
                 match last.map(|last| last + pause - now) {
                     Some(left) if left > TimeDelta::zero() => {
                         Err(Denied::TooSoon(left.to_std().unwrap_or_default()))

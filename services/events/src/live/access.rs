@@ -5,33 +5,39 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::{
     clock::Timestamp,
     ids::{EventId, UserId},
-    store::StoreError,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use shared_state::Away;
-use tokio::{sync::OnceCell, time::sleep};
+use tokio::{
+    sync::OnceCell,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ChannelError, Live,
-    channel::{Channel, ChannelRefusal},
+    channel::{Channel, ChannelRefusal, Topic},
     history::Publication,
     hub::{Joining, Subscription},
     publication::Entry,
     queue::{Batch, Outgoing, Queue},
 };
-use crate::domain::standing::Standing;
 
 /// How often events that nobody reads any more are looked for, and what has failed is tried again.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often all readers of an event are looked at, for what may have been missed all the same: an older release does not tell.
+const ALL_EVERY: Duration = Duration::from_secs(300);
 /// Look-ups at a time.
 const AT_ONCE: usize = 16;
 const KIND: &str = "access.changed";
@@ -46,7 +52,7 @@ struct Changed {
 #[derive(Deserialize)]
 struct Frame {
     ch: String,
-    data: Changed,
+    data: serde_json::Value,
 }
 
 /// The entry that lets the processes look at a user again, or at all of them.
@@ -61,18 +67,17 @@ pub struct Access {
     feed: Mutex<Feed>,
 }
 
-/// How the worker reads the channels: by another reader whenever it begins anew.
-#[derive(Clone, Default)]
-struct Feed {
-    queue: Arc<Queue>,
-    generation: u64,
-}
+/// Where the worker gets what is published. Another one whenever it begins anew.
+type Feed = Arc<Queue>;
 
 /// An event whose changes of rights are followed.
-#[derive(Default)]
 struct Watched {
+    /// The worker's number as a reader of the channel.
+    reader: u64,
     subscription: OnceCell<Subscription>,
     admitted: Mutex<Admitted>,
+    /// When all were last looked at.
+    looked_at: Instant,
 }
 
 #[derive(Default)]
@@ -92,11 +97,21 @@ enum Check {
 impl Access {
     /// The event, whose changes are followed from here on.
     async fn followed(&self, live: &Live, event: EventId) -> Result<Arc<Watched>, Away> {
-        let watched = Arc::clone(self.events.lock().entry(event).or_default());
-        let feed = self.feed.lock().clone();
+        let (watched, queue) = {
+            let (mut events, feed) = (self.events.lock(), self.feed.lock());
+            let watched = events.entry(event).or_insert_with(|| {
+                Arc::new(Watched {
+                    reader: live.connections().number(),
+                    subscription: OnceCell::new(),
+                    admitted: Mutex::default(),
+                    looked_at: Instant::now(),
+                })
+            });
+            (Arc::clone(watched), Arc::clone(&feed))
+        };
         let joining = Joining {
-            connection: u64::MAX - feed.generation,
-            queue: &feed.queue,
+            connection: watched.reader,
+            queue: &queue,
             place: 0,
             since: None,
         };
@@ -131,113 +146,125 @@ impl Access {
         Ok(())
     }
 
-    /// Forgets events that nobody reads any more.
-    fn sweep(&self, live: &Live) {
+    /// Forgets events that nobody reads any more; gives those whose readers are to be looked at again.
+    fn sweep(&self, live: &Live) -> Vec<Check> {
         let mut events = self.events.lock();
         // A reader enters before it is let in, so one that is about to be is found.
         events.retain(|event, _| live.people().is_read(*event));
+        let mut due = Vec::new();
+        // They are followed anew, and let in anew from then on.
+        events.retain(|event, watched| {
+            let is_due = watched.looked_at.elapsed() >= ALL_EVERY;
+            if is_due {
+                due.push(Check::All(*event));
+            }
+            !is_due
+        });
+        due
     }
 
     /// What the worker has to look at after a publication.
     fn read(&self, publication: &Publication) -> Option<Check> {
         let frame: Frame = serde_json::from_str(&publication.frame).ok()?;
         let event = EventId::lenient(frame.ch.split(':').nth(1)?);
+        let user = Changed::deserialize(frame.data)
+            .ok()
+            .and_then(|changed| changed.user);
         let watched = self.events.lock().get(&event).cloned();
         if let Some(watched) = watched {
             let mut admitted = watched.admitted.lock();
             admitted.changes += 1;
-            match frame.data.user {
+            match user {
                 Some(user) => drop(admitted.users.remove(&user)),
                 None => admitted.users.clear(),
             }
         }
-        Some(match frame.data.user {
-            Some(user) => Check::One(event, user),
-            None => Check::All(event),
-        })
+        Some(user.map_or(Check::All(event), |user| Check::One(event, user)))
     }
 
     /// Begins anew, after publications may have been missed: everybody is looked at.
     fn begin_again(&self) -> Vec<Check> {
-        {
-            let mut feed = self.feed.lock();
-            *feed = Feed {
-                queue: Arc::default(),
-                generation: feed.generation + 1,
-            };
-        }
         let mut events = self.events.lock();
-        let all = events.keys().map(|event| Check::All(*event)).collect();
-        events.clear();
-        all
+        *self.feed.lock() = Feed::default();
+        events.drain().map(|(event, _)| Check::All(event)).collect()
     }
 
     fn queue(&self) -> Arc<Queue> {
-        Arc::clone(&self.feed.lock().queue)
+        Arc::clone(&self.feed.lock())
     }
 }
 
 /// Follows the changes of rights and sends those away who may read no longer, until `stop`.
 pub async fn watch(live: Live, stop: CancellationToken) {
     let access = live.access();
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Many readers of one event do not hold up one of another.
+    let mut looks = FuturesUnordered::new();
     // What could not be looked at is tried again.
-    let mut left = HashSet::<Check>::new();
+    let mut failed = HashSet::<Check>::new();
     loop {
         let queue = access.queue();
-        tokio::select! {
+        let checks: Vec<Check> = tokio::select! {
             () = stop.cancelled() => return,
             batch = queue.next() => match batch {
-                Batch::Send(batch) => left.extend(batch.iter().filter_map(|one| match one {
+                Batch::Send(batch) => batch.iter().filter_map(|one| match one {
                     Outgoing::Publication(_, publication) => access.read(publication),
                     Outgoing::Text(_) | Outgoing::Revoked(_) => None,
-                })),
-                Batch::Close(_) => left.extend(access.begin_again()),
+                }).collect(),
+                Batch::Close(_) => access.begin_again(),
             },
-            () = sleep(EVERY) => access.sweep(&live),
-        }
-        let mut failed = HashSet::new();
-        for check in left.drain() {
-            if let Err(why) = look(&live, check).await {
-                tracing::warn!(?check, why, "who may read an event could not be looked up");
-                failed.insert(check);
+            Some(left) = looks.next() => {
+                failed.extend(left);
+                Vec::new()
             }
-        }
-        left = failed;
+            _ = tick.tick() => access.sweep(&live).into_iter().chain(failed.drain()).collect(),
+        };
+        looks.extend(checks.into_iter().map(|check| look(&live, check)));
     }
 }
 
-/// Sends those away who may read no longer.
-async fn look(live: &Live, check: Check) -> Result<(), String> {
+/// Sends those away who may read no longer; gives what could not be looked at.
+async fn look(live: &Live, check: Check) -> Vec<Check> {
     let (event, users) = match check {
         Check::One(event, user) => (event, vec![user]),
         Check::All(event) => (event, live.people().readers(event)),
     };
     let users: Vec<_> = users
         .into_iter()
-        .filter(|user| !live.people().queues(event, *user).is_empty())
+        .filter(|user| live.people().reads(event, *user))
         .collect();
     if users.is_empty() {
-        return Ok(());
+        return Vec::new();
     }
     // Before it is looked at, so that what changes after that is heard of.
-    let followed = live.access().followed(live, event).await;
-    followed.map_err(|away| away.to_string())?;
-    let looks = stream::iter(users).map(|user| async move {
-        let standing = live.store().standing(event, user).await;
-        standing.map(|standing| (user, standing))
-    });
-    let looks: Vec<Result<(UserId, Option<Standing>), StoreError>> =
-        looks.buffer_unordered(AT_ONCE).collect().await;
-    let now = live.auth().clock().now();
-    for looked in looks {
-        let (user, standing) = looked.map_err(|error| error.to_string())?;
-        if standing.is_some_and(|standing| standing.may_read(now).is_ok()) {
-            continue;
-        }
-        tracing::info!(event_id = %event, user_id = %user, "live access revoked");
-        for queue in live.people().queues(event, user) {
-            queue.push(Outgoing::Revoked(event));
+    if live.access().followed(live, event).await.is_err() {
+        return vec![check];
+    }
+    let mut looks = stream::iter(users)
+        .map(|user| async move { (user, live.store().standing(event, user).await) })
+        .buffer_unordered(AT_ONCE);
+    let (now, mut left) = (live.now(), Vec::new());
+    while let Some((user, standing)) = looks.next().await {
+        match standing {
+            Ok(Some(standing)) if standing.may_read(now).is_ok() => {}
+            Ok(_) => revoke(live, event, user),
+            Err(error) => {
+                tracing::warn!(%error, event_id = %event, user_id = %user, "who may read an event could not be looked up");
+                left.push(Check::One(event, user));
+            }
         }
     }
-    Ok(())
+    left
+}
+
+fn revoke(live: &Live, event: EventId, user: UserId) {
+    let connections = live.people().revoke(event, user);
+    tracing::info!(event_id = %event, user_id = %user, connections = connections.len(), "live access revoked");
+    for connection in connections {
+        // What is published from here on is not for them, however slowly they take what waits.
+        for topic in Topic::ALL {
+            live.hub().leave(Channel::Topic(event, topic), connection);
+        }
+    }
 }

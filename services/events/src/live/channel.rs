@@ -39,7 +39,8 @@ pub enum Topic {
 }
 
 impl Topic {
-    const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 5] = [
         Self::Announcements,
         Self::Chat,
         Self::Questions,

@@ -28,7 +28,7 @@ use super::{
     say::{MAX_TEXT, Saying, denied_refusal, emoji},
     who::{self, Identity},
 };
-use crate::domain::post::Kind;
+use crate::domain::{post::Kind, standing::Denied};
 
 /// A socket and what the server knows of its client.
 pub struct Connection {
@@ -312,7 +312,7 @@ impl Connection {
         let reading = self.live.begin_reading(name, user, &self.registered).await;
         let mut reading = reading.map_err(channel_refused)?;
         // What is in force is told as it was when the channel was at a place, with all that came since.
-        let known = self.live.known_at(reading.channel()).await?;
+        let known = self.live.in_force(reading.channel()).await?;
         let (since, state) = known.map_or((since.clone(), None), |(at, state)| {
             (since.or(Some(at)), Some(state))
         });
@@ -324,16 +324,17 @@ impl Connection {
             since,
         };
         // In the queue before anything that is published later.
+        let mut is_read = false;
         let answer = |joined: Joined| {
-            queue.push(Outgoing::Text(protocol::joined(
-                id,
-                &joined,
-                u64::MAX,
-                state.as_deref(),
-            )));
+            let answer = protocol::joined(id, &joined, u64::MAX, state.as_deref());
+            is_read = reading.unless_revoked(|| queue.push(Outgoing::Text(answer)));
         };
         let joined = self.live.hub().join(reading.channel(), joining, answer).await;
-        reading.reads(joined.map_err(|_| Refusal::unavailable())?);
+        let subscription = joined.map_err(|_| Refusal::unavailable())?;
+        if !is_read {
+            return Err(denied_refusal(Denied::NotAttending));
+        }
+        reading.reads(subscription);
         self.channels.insert(name.into(), reading);
         Ok(())
     }

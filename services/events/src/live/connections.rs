@@ -73,10 +73,7 @@ impl Connections {
         if self.0.limited && !state.counts.enter(address) {
             return None;
         }
-        let (id, queue) = (
-            self.0.last_id.fetch_add(1, Ordering::Relaxed),
-            Arc::<Queue>::default(),
-        );
+        let (id, queue) = (self.number(), Arc::<Queue>::default());
         if self.0.running.is_closed() {
             queue.close(Closing::Shutdown);
         }
@@ -88,6 +85,11 @@ impl Connections {
             identity: None,
             connections: self.clone(),
         })
+    }
+
+    /// A number that no reader of a channel has.
+    pub fn number(&self) -> u64 {
+        self.0.last_id.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What their tasks are counted with.

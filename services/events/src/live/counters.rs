@@ -14,6 +14,7 @@ use common::{
     ids::{EventId, PostId},
     workers::{Next, Pace, rounds},
 };
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use serde::Serialize;
 use shared_state::{Away, channel_log::ChannelLog};
@@ -29,6 +30,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_millis(200);
 /// For so long a worker has the marks that it took.
 const CLAIMED_FOR: Duration = Duration::from_secs(5);
+/// Marks worked on at once.
+const TOGETHER: usize = 8;
 /// Marks taken at once.
 const AT_ONCE: usize = 100;
 
@@ -173,8 +176,12 @@ pub async fn publish(live: Live, stop: CancellationToken) {
         let claimed = live.counters().claim().await.map_err(|away| away.to_string())?;
         let count = claimed.len();
         let mut fault = None;
-        for (mark, version) in claimed {
-            if let Err(why) = one(&live, mark, &version).await {
+        let live = &live;
+        let mut published = stream::iter(claimed)
+            .map(|(mark, version)| async move { (mark, one(live, mark, &version).await) })
+            .buffer_unordered(TOGETHER);
+        while let Some((mark, published)) = published.next().await {
+            if let Err(why) = published {
                 // In Redis its mark is still there; here it is made again.
                 if live.hub().log().is_none() {
                     let _ = live.counters().mark(mark).await;

@@ -31,6 +31,24 @@ pub struct Publication {
     pub kind: Box<str>,
     /// The push as every reader gets it, written once.
     pub frame: Utf8Bytes,
+    /// The id of what was deleted or hidden by it: who comes later is not given its text any more.
+    pub deletes: Option<Box<str>>,
+}
+
+impl Publication {
+    /// Stands in for an earlier publication about what it deletes, at that one's place.
+    fn in_place_of(&self, earlier: &Self) -> Self {
+        let (own, place) = (
+            format!(r#""offset":{},"#, self.offset),
+            format!(r#""offset":{},"#, earlier.offset),
+        );
+        Self {
+            offset: earlier.offset,
+            kind: self.kind.clone(),
+            frame: self.frame.replacen(&own, &place, 1).into(),
+            deletes: None,
+        }
+    }
 }
 
 /// What a reader has missed.
@@ -85,6 +103,9 @@ impl History {
         if publication.offset != self.top + 1 {
             return;
         }
+        if let Some(id) = &publication.deletes {
+            self.delete(&publication, id);
+        }
         self.top = publication.offset;
         self.bytes += publication.frame.len();
         self.kept.push_back(publication);
@@ -92,6 +113,17 @@ impl History {
             && let Some(oldest) = self.kept.pop_front()
         {
             self.bytes -= oldest.frame.len();
+        }
+    }
+
+    /// Takes what was said of something out of the earlier publications. Their places stay, so that nobody finds a gap.
+    fn delete(&mut self, by: &Publication, id: &str) {
+        for earlier in &mut self.kept {
+            if earlier.frame.contains(id) {
+                let stand_in = by.in_place_of(earlier);
+                self.bytes = self.bytes + stand_in.frame.len() - earlier.frame.len();
+                *earlier = Arc::new(stand_in);
+            }
         }
     }
 
@@ -127,6 +159,7 @@ mod tests {
             offset,
             kind: "test".into(),
             frame: "x".repeat(bytes).into(),
+            deletes: None,
         })
     }
 
@@ -135,6 +168,47 @@ mod tests {
             epoch: epoch.into(),
             offset,
         }
+    }
+
+    #[test]
+    fn what_was_deleted_is_not_given_any_more() {
+        use common::{clock::from_millis, ids::EventId};
+        use serde_json::json;
+
+        use crate::live::{
+            channel::{Channel, Topic},
+            publication::Entry,
+        };
+        let channel = Channel::Topic(EventId::new(), Topic::Chat);
+        let mut history = History::new("k3", 0);
+        let entries = [
+            ("chat.message", json!({"message_id": "m1", "text": "a secret"})),
+            ("chat.message", json!({"message_id": "m2", "text": "hello"})),
+            (
+                "chat.edited",
+                json!({"message_id": "m1", "text": "still a secret"}),
+            ),
+            ("chat.deleted", json!({"message_id": "m1"})),
+        ];
+        for (offset, (kind, data)) in (1..).zip(&entries) {
+            let entry = Entry::new(kind, from_millis(0), data);
+            history.push(Arc::new(entry.publication(channel, offset)));
+        }
+        let Missed::All(missed) = history.missed(&at("k3", 0)) else {
+            panic!("all is kept")
+        };
+        let kinds: Vec<&str> = missed.iter().map(|one| &*one.kind).collect();
+        assert_eq!(
+            kinds,
+            ["chat.deleted", "chat.message", "chat.deleted", "chat.deleted"]
+        );
+        for (offset, one) in (1..).zip(&missed) {
+            let push: serde_json::Value = serde_json::from_str(&one.frame).unwrap();
+            assert_eq!(push["offset"], offset);
+            assert!(!one.frame.contains("secret"));
+        }
+        let bytes: usize = missed.iter().map(|one| one.frame.len()).sum();
+        assert_eq!(history.bytes, bytes);
     }
 
     proptest! {

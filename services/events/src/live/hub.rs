@@ -145,7 +145,9 @@ impl Hub {
         loop {
             let topic = self.topic(channel);
             let state = self.state(&topic).await?;
-            if let Some(since) = &joining.since {
+            if let Some(since) = &joining.since
+                && !channel.is_ephemeral()
+            {
                 self.catch_up_to(&topic, state, since).await;
             }
             let mut state = state.lock();
@@ -177,7 +179,8 @@ impl Hub {
         }
     }
 
-    fn leave(&self, channel: Channel, connection: u64) {
+    /// Nothing more is passed on to a reader.
+    pub fn leave(&self, channel: Channel, connection: u64) {
         let name = channel.to_string();
         let topic = self.0.topics.read().get(name.as_str()).cloned();
         let Some(topic) = topic else { return };
@@ -199,7 +202,7 @@ impl Hub {
         &self,
         channel: Channel,
         entry: &Entry,
-        about: Option<About>,
+        about: Option<Told>,
         begins: bool,
     ) -> Result<Option<Position>, Away> {
         let name = channel.to_string();
@@ -353,14 +356,14 @@ impl Hub {
 
 /// What a publication tells about, so that nobody is told of it twice, or of what was before after what is now.
 #[derive(Clone, Copy, Debug)]
-pub struct About {
+pub struct Told {
     /// What it is about.
     pub subject: Uuid,
     /// Which of its states.
     pub version: u64,
 }
 
-impl About {
+impl Told {
     /// Something that is told of once.
     pub fn once(subject: Uuid) -> Self {
         Self { subject, version: 1 }
@@ -369,7 +372,7 @@ impl About {
 
 impl State {
     /// Publishes, unless this version was told of before; gives its place.
-    fn publish_entry(&mut self, channel: Channel, entry: &Entry, about: Option<About>) -> Position {
+    fn publish_entry(&mut self, channel: Channel, entry: &Entry, about: Option<Told>) -> Position {
         let told = about.and_then(|about| {
             let told = self.versions.get(&about.subject);
             told.filter(|(version, _)| *version >= about.version)
@@ -381,7 +384,7 @@ impl State {
             };
         }
         let offset = self.history.top() + 1;
-        if let Some(About { subject, version }) = about {
+        if let Some(Told { subject, version }) = about {
             if self.versions.len() >= 2 * KEPT {
                 self.versions.retain(|_, (_, at)| *at + KEPT as u64 > offset);
             }
@@ -470,7 +473,7 @@ mod tests {
         let (hub, channel) = (Hub::new(None), Channel::Event(EventId::new()));
         let subject = common::ids::new_id();
         let publish = async |version, begins| {
-            let about = Some(About { subject, version });
+            let about = Some(Told { subject, version });
             let place = hub.publish(channel, &entry(version), about, begins).await;
             place.unwrap().map(|position| position.offset)
         };
@@ -479,7 +482,7 @@ mod tests {
             assert_eq!(publish(version, true).await, Some(offset), "{version}");
         }
         for _ in 0..3 * KEPT {
-            let about = About::once(common::ids::new_id());
+            let about = Told::once(common::ids::new_id());
             hub.publish(channel, &entry(1), Some(about), true).await.unwrap();
         }
         let topic = hub.topic(channel);

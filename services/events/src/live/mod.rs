@@ -43,7 +43,6 @@ use common::{
 use moka::future::Cache;
 use parking_lot::Mutex;
 use runtime::{process::Context, user_directory::UserDirectory};
-use serde_json::value::RawValue;
 use shared_state::{Away, Shared, channel_log::Received};
 use tokio::sync::mpsc;
 
@@ -57,7 +56,7 @@ use self::{
     hub::{Hub, Joined, Subscription},
     limits::Timing,
     people::{Entering, People, Place},
-    posts::Fault,
+    posts::{Fault, KnownState},
     protocol::Refusal,
     reactions::Reactions,
     say::{Rates, Refused},
@@ -69,8 +68,10 @@ use crate::{domain::standing::Denied, store::Store};
 const KNOWN_EVENTS: u64 = 100_000;
 /// How long.
 const KNOWN_FOR: Duration = Duration::from_secs(600);
-/// Channels of which it is remembered what is in force.
-const KNOWN_STATES: u64 = 1_000;
+/// Names that are remembered.
+const KNOWN_NAMES: u64 = 10_000;
+/// Bytes of what is remembered to be in force on channels.
+const KNOWN_STATES: u64 = 64 * 1024 * 1024;
 /// How long.
 const STATE_KNOWN_FOR: Duration = Duration::from_secs(60);
 
@@ -89,8 +90,10 @@ struct Inner {
     access: Access,
     rates: Rates,
     directory: UserDirectory,
+    /// Names that were looked up lately, for while none can be.
+    names: Cache<UserId, Option<String>>,
     names_away_until: Mutex<Option<Instant>>,
-    known_states: Cache<(Channel, Arc<str>, u64), Arc<RawValue>>,
+    known_states: Cache<Channel, KnownState>,
     auth: Auth,
     shared: Shared,
     store: Arc<dyn Store>,
@@ -123,8 +126,13 @@ impl Live {
             access: Access::default(),
             rates: Rates::new(&context.shared, settings.rate_limits),
             directory: directory.clone(),
+            names: Cache::builder()
+                .max_capacity(KNOWN_NAMES)
+                .time_to_live(KNOWN_FOR)
+                .build(),
             names_away_until: Mutex::default(),
             known_states: Cache::builder()
+                .weigher(|_, known: &KnownState| u32::try_from(known.len()).unwrap_or(u32::MAX))
                 .max_capacity(KNOWN_STATES)
                 .time_to_live(STATE_KNOWN_FOR)
                 .build(),
@@ -192,11 +200,15 @@ impl Live {
         &self.0.directory
     }
 
+    fn names(&self) -> &Cache<UserId, Option<String>> {
+        &self.0.names
+    }
+
     fn names_away_until(&self) -> &Mutex<Option<Instant>> {
         &self.0.names_away_until
     }
 
-    fn known_states(&self) -> &Cache<(Channel, Arc<str>, u64), Arc<RawValue>> {
+    fn known_states(&self) -> &Cache<Channel, KnownState> {
         &self.0.known_states
     }
 
@@ -250,6 +262,11 @@ impl Live {
         registered: &Registered,
     ) -> Result<Reading, ChannelError> {
         let channel = Channel::read(name, user)?;
+        if let Some(event) = channel.event()
+            && !self.has_event(event).await?
+        {
+            return Err(ChannelRefusal::Unknown.into());
+        }
         let enter = |user| {
             let entering = Entering {
                 user,
@@ -263,12 +280,8 @@ impl Live {
             place: user.and_then(enter),
             subscription: None,
         };
-        match (channel, user) {
-            (Channel::Topic(event, _), Some(user)) => self.access().admit(self, event, user).await?,
-            (Channel::Event(event), _) if !self.has_event(event).await? => {
-                return Err(ChannelRefusal::Unknown.into());
-            }
-            _ => {}
+        if let (Channel::Topic(event, _), Some(user)) = (channel, user) {
+            self.access().admit(self, event, user).await?;
         }
         Ok(reading)
     }
@@ -320,6 +333,17 @@ impl Reading {
     /// The reader gets what is published.
     fn reads(&mut self, subscription: Subscription) {
         self.subscription = Some(subscription);
+    }
+
+    /// Calls `answer` unless the reader may read it no longer.
+    fn unless_revoked(&self, answer: impl FnOnce()) -> bool {
+        match &self.place {
+            Some(place) => place.unless_revoked(answer),
+            None => {
+                answer();
+                true
+            }
+        }
     }
 
     /// What was published since a position.

@@ -4,11 +4,15 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use common::ids::{EventId, UserId};
+use moka::future::Cache;
 use parking_lot::Mutex;
 use shared_state::{
     Away,
@@ -19,10 +23,15 @@ use shared_state::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{channel::Channel, queue::Queue};
+use super::{
+    channel::Channel,
+    queue::{Outgoing, Queue},
+};
 
 /// How often changes are told.
 const EVERY: Duration = Duration::from_secs(1);
+/// Events whose count is remembered for that time.
+const COUNTED: u64 = 10_000;
 /// How often all are told again.
 const ALL_EVERY: Duration = Duration::from_secs(25);
 
@@ -33,6 +42,8 @@ pub struct People(Arc<Inner>);
 struct Inner {
     log: Option<ChannelLog>,
     events: Mutex<HashMap<EventId, Company>>,
+    /// How many there are, where other processes have some too.
+    counted: Cache<EventId, u64>,
 }
 
 /// Those beside one event.
@@ -50,8 +61,8 @@ struct Connected {
     queue: Arc<Queue>,
     /// Channels of the event that it reads.
     channels: u32,
-    /// Those of them that only participants may.
-    topics: u32,
+    /// Whether those of them that only participants may were revoked, one by one.
+    topics: Vec<Arc<AtomicBool>>,
 }
 
 /// A reader's place beside an event, until this is dropped.
@@ -60,7 +71,8 @@ pub struct Place {
     event: EventId,
     user: UserId,
     connection: u64,
-    is_topic: bool,
+    /// Whether the reader may read no longer, where that needs a right.
+    revoked: Option<Arc<AtomicBool>>,
 }
 
 /// Who enters.
@@ -79,6 +91,7 @@ impl People {
         Self(Arc::new(Inner {
             log,
             events: Mutex::default(),
+            counted: Cache::builder().max_capacity(COUNTED).time_to_live(EVERY).build(),
         }))
     }
 
@@ -90,26 +103,26 @@ impl People {
             connection,
             queue,
         } = *entering;
-        let is_topic = matches!(channel, Channel::Topic(..));
+        let revoked = matches!(channel, Channel::Topic(..)).then(Arc::default);
         let mut events = self.0.events.lock();
         let company = events.entry(event).or_default();
         let connections = company.users.entry(user).or_default();
-        if connections.is_empty() {
+        if connections.is_empty() && self.0.log.is_some() {
             company.changed.insert(user);
         }
         let connected = connections.entry(connection).or_insert_with(|| Connected {
             queue: Arc::clone(queue),
             channels: 0,
-            topics: 0,
+            topics: Vec::new(),
         });
         connected.channels += 1;
-        connected.topics += u32::from(is_topic);
+        connected.topics.extend(revoked.clone());
         Some(Place {
             people: self.clone(),
             event,
             user,
             connection,
-            is_topic,
+            revoked,
         })
     }
 
@@ -117,23 +130,42 @@ impl People {
     pub fn readers(&self, event: EventId) -> Vec<UserId> {
         let events = self.0.events.lock();
         let users = events.get(&event).into_iter().flat_map(|company| &company.users);
-        let reads = users.filter(|(_, connections)| connections.values().any(|one| one.topics > 0));
+        let reads = users.filter(|(_, connections)| connections.values().any(Connected::reads_topics));
         reads.map(|(user, _)| *user).collect()
     }
 
     /// Whether anybody reads topics of an event here.
     pub fn is_read(&self, event: EventId) -> bool {
-        !self.readers(event).is_empty()
+        let events = self.0.events.lock();
+        let users = events
+            .get(&event)
+            .into_iter()
+            .flat_map(|company| company.users.values());
+        users.flat_map(HashMap::values).any(Connected::reads_topics)
     }
 
-    /// The queues of a user's connections that read topics of an event.
-    pub fn queues(&self, event: EventId, user: UserId) -> Vec<Arc<Queue>> {
+    /// Whether a user reads topics of an event here.
+    pub fn reads(&self, event: EventId, user: UserId) -> bool {
         let events = self.0.events.lock();
         let connections = events.get(&event).and_then(|company| company.users.get(&user));
-        let connections = connections.into_iter().flat_map(HashMap::values);
-        connections
-            .filter(|one| one.topics > 0)
-            .map(|one| Arc::clone(&one.queue))
+        connections.is_some_and(|connections| connections.values().any(Connected::reads_topics))
+    }
+
+    /// Revokes the topics of an event that a user reads: each connection is told, and the connections are given. Nothing is
+    /// answered in between, see [`Place::unless_revoked`].
+    pub fn revoke(&self, event: EventId, user: UserId) -> Vec<u64> {
+        let events = self.0.events.lock();
+        let connections = events.get(&event).and_then(|company| company.users.get(&user));
+        let connections = connections.into_iter().flatten();
+        let reading = connections.filter(|(_, connected)| connected.reads_topics());
+        reading
+            .map(|(connection, connected)| {
+                for topic in &connected.topics {
+                    topic.store(true, Ordering::Relaxed);
+                }
+                connected.queue.push(Outgoing::Revoked(event));
+                *connection
+            })
             .collect()
     }
 
@@ -142,13 +174,14 @@ impl People {
     /// # Errors
     /// When Redis is away.
     pub async fn count(&self, event: EventId) -> Result<u64, Away> {
-        match &self.0.log {
-            Some(log) => Ok(log.people(&Channel::Event(event).to_string()).await?.0),
-            None => {
-                let events = self.0.events.lock();
-                Ok(events.get(&event).map_or(0, |company| company.users.len() as u64))
-            }
-        }
+        let Some(log) = &self.0.log else {
+            let events = self.0.events.lock();
+            return Ok(events.get(&event).map_or(0, |company| company.users.len() as u64));
+        };
+        // Many ask, and counting is work for Redis.
+        let counting = async { Ok(log.people(&Channel::Event(event).to_string(), 0).await?.0) };
+        let counted: Result<u64, Arc<Away>> = self.0.counted.try_get_with(event, counting).await;
+        counted.map_err(|_| Away)
     }
 
     /// Likewise, and up to a thousand of them.
@@ -158,7 +191,7 @@ impl People {
     pub async fn list(&self, event: EventId) -> Result<(u64, Vec<UserId>), Away> {
         match &self.0.log {
             Some(log) => {
-                let (count, named) = log.people(&Channel::Event(event).to_string()).await?;
+                let (count, named) = log.people(&Channel::Event(event).to_string(), NAMED).await?;
                 Ok((count, named.iter().map(|id| UserId::lenient(id)).collect()))
             }
             None => {
@@ -177,7 +210,7 @@ impl People {
     pub async fn tell(self, log: ChannelLog, stop: CancellationToken) {
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 () = tokio::time::sleep(EVERY) => {}
             }
             for due in self.due() {
@@ -188,6 +221,19 @@ impl People {
                         company.told_at = None;
                     }
                 }
+            }
+        }
+        // All are sent away now.
+        let events: Vec<_> = self.0.events.lock().keys().copied().collect();
+        for event in events {
+            let nobody = Due {
+                event,
+                come: Vec::new(),
+                gone: Vec::new(),
+                are_all: true,
+            };
+            if nobody.tell(&log).await.is_err() {
+                return;
             }
         }
     }
@@ -233,19 +279,44 @@ impl People {
         if let Entry::Occupied(mut connected) = user.get_mut().entry(place.connection) {
             let one = connected.get_mut();
             one.channels -= 1;
-            one.topics -= u32::from(place.is_topic);
+            if let Some(revoked) = &place.revoked {
+                one.topics.retain(|topic| !Arc::ptr_eq(topic, revoked));
+            }
             if one.channels == 0 {
                 connected.remove();
             }
         }
         if user.get().is_empty() {
             user.remove();
-            company.changed.insert(place.user);
+            if self.0.log.is_some() {
+                company.changed.insert(place.user);
+            }
         }
         // Without others to tell, nobody looks through the events.
         if self.0.log.is_none() && company.users.is_empty() {
             events.remove(&place.event);
         }
+    }
+}
+
+impl Connected {
+    fn reads_topics(&self) -> bool {
+        !self.topics.is_empty()
+    }
+}
+
+impl Place {
+    /// Calls `answer` unless the reader may read no longer; no revocation comes in between.
+    pub fn unless_revoked(&self, answer: impl FnOnce()) -> bool {
+        let _events = self.people.0.events.lock();
+        let is_revoked = self
+            .revoked
+            .as_ref()
+            .is_some_and(|revoked| revoked.load(Ordering::Relaxed));
+        if !is_revoked {
+            answer();
+        }
+        !is_revoked
     }
 }
 
@@ -303,8 +374,11 @@ mod tests {
         let fourth = enter(public, ben, 3);
         assert_eq!(people.count(event).await.unwrap(), 2);
         assert_eq!(people.readers(event), [asha]);
-        assert_eq!(people.queues(event, asha).len(), 1);
-        assert!(people.queues(event, ben).is_empty());
+        assert!(people.revoke(event, ben).is_empty());
+        assert!(third.as_ref().unwrap().unless_revoked(|| ()));
+        assert_eq!(people.revoke(event, asha), [2]);
+        assert!(!third.as_ref().unwrap().unless_revoked(|| panic!("it is revoked")));
+        assert!(second.as_ref().unwrap().unless_revoked(|| ()));
         drop(third);
         assert!(people.readers(event).is_empty());
         drop((first, fourth));
@@ -312,29 +386,5 @@ mod tests {
         drop(second);
         assert_eq!(people.count(event).await.unwrap(), 0);
         assert!(people.0.events.lock().is_empty());
-    }
-
-    #[tokio::test]
-    async fn changes_are_told_once() {
-        let (people, event) = (People::new(None), EventId::new());
-        let queue = Arc::<Queue>::default();
-        let asha = UserId::new();
-        let entering = Entering {
-            user: asha,
-            connection: 1,
-            queue: &queue,
-        };
-        let place = people.enter(Channel::Event(event), &entering);
-        let due = people.due();
-        assert!(due.len() == 1 && due[0].are_all && due[0].come == [asha]);
-        assert!(people.due().is_empty());
-        let ben = Entering {
-            user: UserId::new(),
-            ..entering
-        };
-        drop(people.enter(Channel::Event(event), &ben));
-        let due = people.due();
-        assert!(!due[0].are_all && due[0].come.is_empty() && due[0].gone == [ben.user]);
-        drop(place);
     }
 }

@@ -16,7 +16,7 @@ use super::{
     Live,
     channel::{Channel, Topic},
     history::Position,
-    hub::About,
+    hub::Told,
     publication::Entry,
 };
 use crate::{
@@ -25,7 +25,9 @@ use crate::{
 };
 
 /// The most that is told of what is in force when a channel is subscribed to.
-const IN_FORCE: usize = 50;
+const IN_FORCE: usize = 20;
+/// Announcements among which those that are not over are looked for.
+const LOOKED_THROUGH: usize = 200;
 
 /// Why something could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,22 @@ pub enum Fault {
     /// It could not be loaded.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What is in force on a channel, while it is at a place.
+#[derive(Clone)]
+pub struct KnownState {
+    at: Position,
+    /// When that changes by itself.
+    until: Option<Timestamp>,
+    state: Arc<RawValue>,
+}
+
+impl KnownState {
+    /// Bytes of it.
+    pub fn len(&self) -> usize {
+        self.state.get().len()
+    }
 }
 
 /// What a reader of a channel needs to know beside what is published.
@@ -61,7 +79,7 @@ impl Live {
             return Ok(None);
         };
         let entry = Entry::new(kind, self.now(), &data);
-        let about = About {
+        let about = Told {
             subject: post.id.0,
             version: post.version.unsigned_abs(),
         };
@@ -86,9 +104,12 @@ impl Live {
         let Some(post) = self.store().post(id).await? else {
             return Ok(());
         };
+        let channel = Channel::Topic(post.event, Topic::from(post.kind));
+        if self.hub().open(vec![channel]).await?.is_empty() {
+            return Ok(());
+        }
         let tally = self.tally(id).await?;
         if let Some((kind, data)) = PostData::votes_of(&post, &tally) {
-            let channel = Channel::Topic(post.event, Topic::from(post.kind));
             let entry = Entry::new(kind, self.now(), &data);
             self.hub().publish(channel, &entry, None, false).await?;
         }
@@ -117,48 +138,56 @@ impl Live {
     ///
     /// # Errors
     /// When Redis is away, or it cannot be loaded.
-    pub async fn known_at(&self, channel: Channel) -> Result<Option<(Position, Arc<RawValue>)>, Fault> {
+    pub async fn in_force(&self, channel: Channel) -> Result<Option<(Position, Arc<RawValue>)>, Fault> {
         let Channel::Topic(event, topic @ (Topic::Announcements | Topic::Chat | Topic::Polls)) = channel
         else {
             return Ok(None);
         };
-        let at = self.hub().position(channel).await?;
-        let key = (channel, Arc::clone(&at.epoch), at.offset);
-        if let Some(known) = self.known_states().get(&key).await {
-            return Ok(Some((at, known)));
+        let (at, now) = (self.hub().position(channel).await?, self.now());
+        if let Some(known) = self.known_states().get(&channel).await
+            && known.at == at
+            && known.until.is_none_or(|until| now < until)
+        {
+            return Ok(Some((at, known.state)));
         }
+        let mut until = None;
         let state = match topic {
-            Topic::Announcements => InForce::Announcements {
-                announcements: self.announcements(event, self.now()).await?,
-            },
+            Topic::Announcements => {
+                let posts = self.announcements(event, now).await?;
+                until = posts.iter().filter_map(|post| post.expires_at).min();
+                InForce::Announcements {
+                    announcements: posts.iter().map(AnnouncementView::from).collect(),
+                }
+            }
             Topic::Polls => InForce::Polls {
                 polls: self.open_polls(event).await?,
             },
             _ => InForce::Chat(ChatModeView::from(self.store().chat_mode(event).await?)),
         };
-        let written = serde_json::value::to_raw_value(&state)
+        let state = serde_json::value::to_raw_value(&state)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let written: Arc<RawValue> = written.into();
-        self.known_states().insert(key, Arc::clone(&written)).await;
-        Ok(Some((at, written)))
+        let state: Arc<RawValue> = state.into();
+        let known = KnownState {
+            at: at.clone(),
+            until,
+            state: Arc::clone(&state),
+        };
+        self.known_states().insert(channel, known).await;
+        Ok(Some((at, state)))
     }
 
-    /// The announcements of an event that are not over.
-    ///
-    /// # Errors
-    /// A storage error.
-    async fn announcements(
-        &self,
-        event: EventId,
-        now: Timestamp,
-    ) -> Result<Vec<AnnouncementView>, StoreError> {
-        let posts = self.newest(event, Kind::Announcement, &Stage::PUBLIC).await?;
-        let holds = |post: &&Post| post.expires_at.is_none_or(|until| now < until);
-        Ok(posts.iter().filter(holds).map(AnnouncementView::from).collect())
+    /// The newest announcements of an event that are not over.
+    async fn announcements(&self, event: EventId, now: Timestamp) -> Result<Vec<Post>, StoreError> {
+        let mut posts = self
+            .newest(event, Kind::Announcement, &Stage::PUBLIC, LOOKED_THROUGH)
+            .await?;
+        posts.retain(|post| post.expires_at.is_none_or(|until| now < until));
+        posts.truncate(IN_FORCE);
+        Ok(posts)
     }
 
     async fn open_polls(&self, event: EventId) -> Result<Vec<PollView>, StoreError> {
-        let posts = self.newest(event, Kind::Poll, &[Stage::Open]).await?;
+        let posts = self.newest(event, Kind::Poll, &[Stage::Open], IN_FORCE).await?;
         let tallies = self
             .store()
             .tallies(posts.iter().map(|post| post.id).collect())
@@ -175,11 +204,9 @@ impl Live {
         event: EventId,
         kind: Kind,
         stages: &'static [Stage],
+        limit: usize,
     ) -> Result<Vec<Post>, StoreError> {
-        let page = common::http::Page {
-            limit: IN_FORCE,
-            after: None,
-        };
+        let page = common::http::Page { limit, after: None };
         Ok(self.store().posts(event, kind, stages, page).await?.0)
     }
 }

@@ -222,6 +222,14 @@ impl Refusal {
         }
     }
 
+    /// The chat is slow.
+    pub fn too_soon(wait: Duration) -> Self {
+        Self {
+            msg: "The chat is in slow mode: please wait before your next message.".into(),
+            ..Self::rate_limited(wait)
+        }
+    }
+
     /// What it needs is away.
     pub fn unavailable() -> Self {
         Self::new(
@@ -394,9 +402,7 @@ impl Notice {
     pub fn revoked(ch: Box<str>) -> Self {
         Self::Unsub { ch, code: "revoked" }
     }
-}
 
-impl Notice {
     /// As it is sent.
     pub fn text(&self) -> Utf8Bytes {
         written(self)

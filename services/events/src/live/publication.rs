@@ -1,5 +1,7 @@
 //! What is published, and how it is written.
 
+use std::collections::BTreeMap;
+
 use common::clock::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -56,6 +58,18 @@ impl Entry {
         })
     }
 
+    /// The id of what was deleted or hidden, if that is what it tells: its only field.
+    fn deletes(&self) -> Option<Box<str>> {
+        if !matches!(
+            self.kind.as_str(),
+            "chat.deleted" | "question.hidden" | "announcement.deleted"
+        ) {
+            return None;
+        }
+        let fields: BTreeMap<&str, Box<str>> = serde_json::from_str(&self.data).ok()?;
+        fields.into_values().next()
+    }
+
     /// The publication of this entry.
     pub fn publication(&self, channel: Channel, offset: u64) -> Publication {
         let data = serde_json::from_str(&self.data).unwrap_or(RawValue::NULL);
@@ -71,6 +85,7 @@ impl Entry {
             offset,
             kind: self.kind.as_str().into(),
             frame: serde_json::to_string(&push).unwrap_or_default().into(),
+            deletes: self.deletes(),
         }
     }
 }

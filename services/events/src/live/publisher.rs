@@ -156,7 +156,7 @@ impl Change {
         let (first, second) = match self {
             Self::Registration(changed) => (
                 Some(Channel::Me(changed.user_id)),
-                Some(Channel::Access(changed.event_id)),
+                Some(Channel::Access(changed.event_id)).filter(|_| changed.revokes != Some(false)),
             ),
             Self::Event(event) => (Some(Channel::Event(*event)), Some(Channel::Access(*event))),
             Self::Post(changed) => {
@@ -235,7 +235,7 @@ impl Publisher {
         self.entry(event, Channel::Me(user), &entry, open).await?;
         // Of a cancelled event all have lost their rights at once.
         let has_ended = found.registration.may_have_a_successor();
-        if has_ended && !found.event.cancelled {
+        if has_ended && changed.revokes != Some(false) && !found.event.cancelled {
             let channel = Channel::Access(changed.event_id);
             self.entry(event, channel, &access::entry(Some(user), now), open)
                 .await?;
@@ -265,7 +265,7 @@ impl Publisher {
         open: &HashSet<Channel>,
     ) -> Result<(), Fault> {
         if open.contains(&channel) {
-            let once = hub::About::once(event.id);
+            let once = hub::Told::once(event.id);
             let published = self.0.hub().publish(channel, entry, Some(once), false).await?;
             if published.is_some() {
                 tracing::debug!(%channel, kind = event.kind, "published");

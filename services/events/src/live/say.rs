@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use chrono::TimeDelta;
 use common::{
     fields::{Parsed, Value},
     idempotency::{Answer, Key, Keyed, Outcome, Refusal as KeyRefusal},
@@ -36,9 +37,11 @@ use crate::{
     store::posts::PostError,
 };
 
-/// The longest text of a message, question, poll or announcement, in characters.
+/// The longest text of a message, question or announcement, in characters.
 pub const MAX_TEXT: usize = 2_000;
 
+/// What is sent again so much later was published, and is not published again. Half of what channels remember.
+const REPUBLISHED_FOR: TimeDelta = TimeDelta::minutes(5);
 /// How long a name may take to be looked up, which few are: they are cached.
 const NAME_PATIENCE: Duration = Duration::from_millis(500);
 /// How long none is looked up after that has failed.
@@ -169,7 +172,7 @@ impl From<Refused> for Refusal {
 /// What a client of a socket is told that somebody may not.
 pub fn denied_refusal(why: Denied) -> Refusal {
     match why {
-        Denied::TooSoon(wait) => Refusal::rate_limited(wait),
+        Denied::TooSoon(wait) => Refusal::too_soon(wait),
         _ => Refusal::new("forbidden", denied(why).to_string()),
     }
 }
@@ -215,7 +218,7 @@ impl Live {
             expires_at: None,
         };
         let said = self.store().add_post(new, self.now(), keyed).await?;
-        log_post("said", &said);
+        log_post("said", user, &said);
         Ok(said)
     }
 
@@ -245,7 +248,13 @@ impl Live {
             Outcome::Refused(KeyRefusal::Replay(answer)) => {
                 let id = serde_json::from_slice::<PostId>(&answer.body).unwrap_or(PostId(Uuid::nil()));
                 let found = self.store().post(id).await.map_err(Refused::from)?;
-                found.ok_or_else(Refusal::unavailable)?
+                let post = found.ok_or_else(Refusal::unavailable)?;
+                // It may have been published so long ago that this is not known any more.
+                if post.created_at + REPUBLISHED_FOR < self.now() {
+                    let position = self.hub().position(channel).await;
+                    return Ok((post.id, position.map_err(|Away| Refusal::unavailable())?));
+                }
+                post
             }
             Outcome::Refused(KeyRefusal::OtherBody) => {
                 return Err(Refusal::bad_request("This `key` was used for something else."));
@@ -309,23 +318,27 @@ impl Live {
     }
 
     /// What somebody is called; `None` also when the users service does not answer soon: the chat goes on.
-    pub async fn name_of(&self, user: UserId) -> Option<String> {
-        if self
+    async fn name_of(&self, user: UserId) -> Option<String> {
+        let is_away = self
             .names_away_until()
             .lock()
-            .is_some_and(|until| Instant::now() < until)
-        {
-            return None;
+            .is_some_and(|until| Instant::now() < until);
+        if is_away {
+            return self.names().get(&user).await.flatten();
         }
         let found = timeout(NAME_PATIENCE, self.directory().find([user])).await;
         let why = match found {
-            Ok(Ok(found)) => return found.get(&user).and_then(|card| card.name.clone()),
+            Ok(Ok(found)) => {
+                let name = found.get(&user).and_then(|card| card.name.clone());
+                self.names().insert(user, name.clone()).await;
+                return name;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(late) => late.to_string(),
         };
-        tracing::warn!(why, user_id = %user, "names cannot be looked up; messages have none for a while");
+        tracing::warn!(why, user_id = %user, "names cannot be looked up; those of new writers are missing for a while");
         *self.names_away_until().lock() = Some(Instant::now() + NAMES_REST);
-        None
+        self.names().get(&user).await.flatten()
     }
 }
 
@@ -335,13 +348,13 @@ fn said_by_id(post: &Post) -> Answer {
 }
 
 /// Logs that a post was made or changed, but not what it says.
-pub fn log_post(what: &'static str, outcome: &Outcome<Post>) {
+pub fn log_post(what: &'static str, actor: UserId, outcome: &Outcome<Post>) {
     if let Outcome::Done(post) = outcome {
         common::context::note_subject(post.id);
         tracing::info!(
             post_id = %post.id,
             event_id = %post.event,
-            user_id = %post.author.user,
+            user_id = %actor,
             kind = post.kind.name(),
             stage = post.stage.name(),
             "{what}"

@@ -231,7 +231,7 @@ impl Reader {
         let mut joined = Vec::new();
         for ((place, reading), since) in readings.iter_mut().enumerate().zip(wanted.seen()) {
             // What is in force is told as it was when the channel was at a place, with all that came since.
-            let known = live.known_at(reading.channel()).await.map_err(Refused::from)?;
+            let known = live.in_force(reading.channel()).await.map_err(Refused::from)?;
             let (since, state) = known.map_or((since.clone(), None), |(at, state)| {
                 (since.or(Some(at)), Some(state))
             });
@@ -331,7 +331,10 @@ impl Reader {
         loop {
             match self.waiting.pop_front() {
                 Some(Outgoing::Publication(place, publication)) => {
-                    return Some(self.event(place as usize, &publication));
+                    let place = place as usize;
+                    if self.readings.get(place).is_some_and(Option::is_some) {
+                        return Some(self.event(place, &publication));
+                    }
                 }
                 // Answers are for sockets.
                 Some(Outgoing::Text(_)) => {}

@@ -18,7 +18,7 @@ use crate::domain::{
 
 /// A registration holds a seat that is to be paid for.
 pub(super) fn held(registration: &Registration, now: Timestamp) -> NewMessage {
-    change::of_registration(registration, now)
+    change::of_registration(registration, false, now)
 }
 
 /// A registration was confirmed.
@@ -44,7 +44,7 @@ pub(super) fn confirmed(
         now,
         &told,
     );
-    [mailed, change::of_registration(registration, now)]
+    [mailed, change::of_registration(registration, false, now)]
 }
 
 /// A registration has ended; `registration` is its state before.
@@ -73,13 +73,13 @@ pub(super) fn ended(
         .map(|destination| {
             NewMessage::new(destination, kind::REGISTRATION_ENDED, registration.id, now, &told)
         })
-        .chain([change::of_registration(registration, now)])
+        .chain([change::of_registration(registration, told.was_confirmed, now)])
         .collect()
 }
 
 /// A hold has expired unpaid; `registration` is its state before.
 pub(super) fn hold_expired(registration: &Registration, event: &Event, now: Timestamp) -> Vec<NewMessage> {
-    let live = change::of_registration(registration, now);
+    let live = change::of_registration(registration, false, now);
     let mut messages = vec![live];
     messages.extend(hold_expired_letter(registration, event, now));
     messages

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    post::{Author, Post, Stage, Tally},
+    post::{Author, Kind, Post, Stage, Tally},
     standing::{ChatMode, Restriction},
 };
 
@@ -333,7 +333,6 @@ pub enum PostData {
 impl PostData {
     /// What is published of a post as it is now, and its type; `None`: nobody is to know of it.
     pub fn of(post: &Post, tally: &Tally) -> Option<(&'static str, Self)> {
-        use crate::domain::post::Kind;
         let id = post.id;
         Some(match (post.kind, post.stage) {
             (_, Stage::Draft) => return None,
@@ -380,7 +379,6 @@ impl PostData {
 
     /// What is published of a post's votes; `None`: they are not shown, or not any more.
     pub fn votes_of(post: &Post, tally: &Tally) -> Option<(&'static str, Self)> {
-        use crate::domain::post::Kind;
         if !Stage::PUBLIC.contains(&post.stage) || !post.shows_votes() {
             return None;
         }

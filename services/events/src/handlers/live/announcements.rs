@@ -9,6 +9,7 @@ use common::{
     clock::Timestamp,
     extract::{Caller, KeyedJson, Params, PathId, PathIds},
     fields::{Fields, FromFields},
+    http::page,
     idempotency::{Answer, Keyed},
     ids::{EventId, PostId},
     problem::ApiError,
@@ -17,7 +18,7 @@ use common::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Changing, Done, changed, check_to_come, listed, message, over_already, paged, time};
+use super::{Changing, Done, changed, check_to_come, listed, message, over_already, time};
 use crate::{
     app::App,
     domain::{
@@ -107,7 +108,7 @@ pub async fn list_announcements(
     let event = EventId::lenient(&id);
     let listed = listed(&app, event, caller.id, Kind::Announcement, params).await?;
     let views = listed.posts.iter().map(AnnouncementView::from).collect();
-    Ok(paged(views, listed.next, &uri))
+    Ok(page::respond(views, listed.next, &uri))
 }
 
 /// Announce something to all who follow your event live.
@@ -151,7 +152,7 @@ pub async fn announce(
     };
     let made = app.store.add_post(new, app.clock.now(), keyed).await;
     let made = made.map_err(post_problem)?;
-    log_post("announced", &made);
+    log_post("announced", caller.id, &made);
     app.live.publish_soon(&made).await;
     Ok(made.respond(announced))
 }

@@ -43,9 +43,15 @@ impl FromFields for BanForm {
     }
 }
 
+/// 404 for what is no id of a user.
+fn no_such_user() -> ApiError {
+    ApiError::not_found("user_not_found", "There is no such user.")
+}
+
 common::problems!(
     Problems:
     no_such_event(),
+    no_such_user(),
     over_already(),
     denied(Denied::NotTheOrganizer),
     denied(Denied::NotAttending),
@@ -86,6 +92,10 @@ pub async fn ban(
     KeyedJson { input, key }: KeyedJson<BanForm>,
 ) -> Result<Response, ApiError> {
     check_to_come(&app, input.until)?;
+    let user = UserId::lenient(&user);
+    if user.0.is_nil() {
+        return Err(no_such_user());
+    }
     let restriction = Restriction {
         kind: input.kind,
         until: input.until,
@@ -93,7 +103,7 @@ pub async fn ban(
     let restrict = Restrict {
         event: EventId::lenient(&event),
         organizer: caller.id,
-        user: UserId::lenient(&user),
+        user,
         restriction: Some(restriction),
     };
     decide(&app, restrict, key).await

@@ -8,6 +8,7 @@ use axum::{
 use common::{
     extract::{Caller, KeyedJson, Params, PathId},
     fields::{Fields, FromFields},
+    http::page,
     idempotency::{Answer, Keyed},
     ids::EventId,
     problem::ApiError,
@@ -17,7 +18,7 @@ use serde::Serialize;
 use shared_state::ratelimit::too_many;
 use utoipa::ToSchema;
 
-use super::{listed, paged};
+use super::listed;
 use crate::{
     app::App,
     domain::{
@@ -92,7 +93,7 @@ pub async fn list_chat(
 ) -> Result<Response, ApiError> {
     let listed = listed(&app, EventId::lenient(&id), caller.id, Kind::Chat, params).await?;
     let views = listed.posts.iter().map(ChatView::from).collect();
-    Ok(paged(views, listed.next, &uri))
+    Ok(page::respond(views, listed.next, &uri))
 }
 
 /// Send a message to the chat.

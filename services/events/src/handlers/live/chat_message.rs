@@ -8,6 +8,7 @@ use common::{
     schemas::KeyParam,
 };
 use serde::Serialize;
+use shared_state::ratelimit::too_many;
 use utoipa::ToSchema;
 
 use super::{Changing, Done, changed, chat::Message, message};
@@ -41,6 +42,16 @@ common::problems!(
     denied(Denied::NotAttending),
     denied(Denied::Banned),
     denied(Denied::Muted),
+    denied(Denied::ChatClosed),
+    too_many(std::time::Duration::from_secs(1), "Please do this more slowly."),
+);
+common::problems!(
+    DeleteProblems:
+    no_such_event(),
+    post_refused(PostRefusal::NoSuchPost),
+    post_refused(PostRefusal::NotYours),
+    denied(Denied::NotAttending),
+    denied(Denied::Banned),
 );
 
 /// Change one of your messages.
@@ -86,7 +97,7 @@ fn edited(post: &Post) -> Answer {
     Answer::json(StatusCode::OK, &body)
 }
 
-/// Delete one of your messages, or, as the organizer, anybody's. Its text is kept nowhere.
+/// Delete one of your messages, or, as the organizer, anybody's. Its text goes, also from what the channel tells who comes back.
 #[utoipa::path(
     delete,
     path = "/api/live/events/{id}/chat/{message_id}",
@@ -99,7 +110,7 @@ fn edited(post: &Post) -> Answer {
     ),
     responses(
         (status = 200, description = "It is gone", body = Done),
-        Problems,
+        DeleteProblems,
     ),
     security(("bearer" = []))
 )]

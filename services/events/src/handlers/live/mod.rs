@@ -12,7 +12,6 @@ pub mod questions;
 pub mod reactions;
 pub mod voting;
 
-use axum::http::Uri;
 use chrono_tz::Tz;
 use common::{
     clock::Timestamp,
@@ -29,7 +28,7 @@ use crate::{
     app::App,
     domain::{
         post::{Change, Kind, Post, Stage},
-        standing::{Part, Standing},
+        standing::Standing,
     },
     live::say::{Rate, log_post},
     problems::{denied, post_problem},
@@ -60,21 +59,13 @@ async fn listed(
     let page = Page::read(&mut params);
     params.finish()?;
     let standing = reader(app, event, user).await?;
-    let stages: &'static [Stage] = match standing.part {
-        Part::Organizer => &Stage::KEPT,
-        Part::Attendee | Part::Stranger => &Stage::PUBLIC,
-    };
+    let stages = Stage::seen_by(standing.part);
     let (posts, next) = app.store.posts(event, kind, stages, page).await?;
     Ok(Listed {
         standing,
         posts,
         next,
     })
-}
-
-/// The page as an answer.
-fn paged<T: serde::Serialize>(views: Vec<T>, next: Option<Cursor>, uri: &Uri) -> axum::response::Response {
-    common::http::page::respond(views, next, uri)
 }
 
 /// A change of a post.
@@ -97,13 +88,15 @@ async fn changed(app: &App, changing: Changing) -> Result<Outcome<Post>, ApiErro
         keyed,
     } = changing;
     let target = target(&event, &post, kind);
-    app.live.rates().take(Rate::Chat, user).await?;
+    if let Change::Edit(_) = change {
+        app.live.rates().take(Rate::Chat, user).await?;
+    }
     let changed = app
         .store
         .change_post(target, user, change, app.clock.now(), keyed)
         .await;
     let changed = changed.map_err(post_problem)?;
-    log_post("post changed", &changed);
+    log_post("post changed", user, &changed);
     app.live.publish_soon(&changed).await;
     Ok(changed)
 }

@@ -10,6 +10,7 @@ use axum::{
 use common::{
     extract::{Caller, KeyedJson, Params, PathId, PathIds},
     fields::{Fields, FromFields, Parsed, Value},
+    http::page,
     idempotency::{Answer, Key, Keyed},
     ids::{EventId, PostId, UserId, new_id},
     problem::ApiError,
@@ -22,7 +23,7 @@ use utoipa::{
     openapi::{Array, Object, Type},
 };
 
-use super::{Changing, Done, changed, listed, message, paged};
+use super::{Changing, Done, changed, listed, message};
 use crate::{
     app::App,
     domain::{
@@ -175,7 +176,11 @@ pub async fn list_polls(
         let option = voted.get(&post.id).copied().flatten();
         PollView::new(post, shown, Some(option))
     };
-    Ok(paged(listed.posts.iter().map(view).collect(), listed.next, &uri))
+    Ok(page::respond(
+        listed.posts.iter().map(view).collect(),
+        listed.next,
+        &uri,
+    ))
 }
 
 /// Make a poll beside your event. It is a draft until you open it.
@@ -219,7 +224,7 @@ pub async fn create_poll(
     let keyed = Keyed { key, answer: created };
     let made = app.store.add_post(new, app.clock.now(), keyed).await;
     let made = made.map_err(post_problem)?;
-    log_post("poll made", &made);
+    log_post("poll made", caller.id, &made);
     Ok(made.respond(created))
 }
 

@@ -7,6 +7,7 @@ use axum::{
 };
 use common::{
     extract::{Caller, KeyedJson, Params, PathId},
+    http::page,
     idempotency::{Answer, Keyed},
     ids::EventId,
     problem::ApiError,
@@ -16,7 +17,7 @@ use serde::Serialize;
 use shared_state::ratelimit::too_many;
 use utoipa::ToSchema;
 
-use super::{chat::Message, listed, paged};
+use super::{chat::Message, listed};
 use crate::{
     app::App,
     domain::{
@@ -81,7 +82,11 @@ pub async fn list_questions(
         let votes = tallies.get(&post.id).map_or(0, Tally::total);
         QuestionView::new(post, votes, Some(voted.contains_key(&post.id)))
     };
-    Ok(paged(listed.posts.iter().map(view).collect(), listed.next, &uri))
+    Ok(page::respond(
+        listed.posts.iter().map(view).collect(),
+        listed.next,
+        &uri,
+    ))
 }
 
 /// Ask the organizer a question.

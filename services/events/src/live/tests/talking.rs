@@ -342,7 +342,7 @@ async fn those_who_come_are_told_what_is_in_force() {
         ),
         (&json!(said), &json!("We begin at seven."), Some(1))
     );
-    let nothing = room.live.known_at(Channel::Event(room.event)).await.unwrap();
+    let nothing = room.live.in_force(Channel::Event(room.event)).await.unwrap();
     assert!(nothing.is_none());
     assert_ne!(said, PostId::lenient(""));
 }

@@ -267,6 +267,26 @@ pub async fn a_slow_chat_takes_one_of_two_at_once(store: S) {
     let new = company.says(Kind::Chat, company.ben, "closed?");
     let refused = store.add_post(new, later, plain()).await;
     assert_eq!(denied(refused), Denied::ChatClosed);
+    // What could not be said cannot be made of what was said.
+    let (said, _) = store
+        .posts(id, Kind::Chat, &Stage::PUBLIC, first(1))
+        .await
+        .unwrap();
+    let edit = async |at| {
+        let edit = Change::Edit(format!("else at {at}"));
+        let target = company.target(&said[0]);
+        store
+            .change_post(target, said[0].author.user, edit, at, plain())
+            .await
+    };
+    assert_eq!(denied(edit(later).await), Denied::ChatClosed);
+    set(organizer, ChatMode::Slow(30)).await.unwrap();
+    assert!(matches!(denied(edit(later).await), Denied::TooSoon(_)));
+    edit(later + TimeDelta::seconds(30)).await.unwrap();
+    assert!(matches!(
+        denied(edit(later + TimeDelta::seconds(31)).await),
+        Denied::TooSoon(_)
+    ));
     set(organizer, ChatMode::Open).await.unwrap();
     add(&store, company.says(Kind::Chat, company.ben, "open")).await;
 }

@@ -152,13 +152,17 @@ async fn add(tx: &mut Tx, new: NewPost, now: Timestamp) -> Result<Post, PostErro
     };
     standing.may_post(new.kind, mode, now)?;
     if let ChatMode::Slow(_) = mode {
-        // Two messages at once change the same document, so one of them is tried again, and comes too soon.
-        participant(tx, new.event, new.user, doc! {"$set": {"said_at": date(now)}}).await?;
+        note_said(tx, new.event, new.user, now).await?;
     }
     let post = new.by(&standing, now);
     insert(tx, &post).await?;
     tell(tx, &post, now).await?;
     Ok(post)
+}
+
+/// Notes when somebody wrote. Two messages at once change the same document, so one of them is tried again, and comes too soon.
+async fn note_said(tx: &mut Tx, event: EventId, user: UserId, now: Timestamp) -> Result<(), StoreError> {
+    participant(tx, event, user, doc! {"$set": {"said_at": date(now)}}).await
 }
 
 /// Changes what is kept of somebody beside an event.
@@ -197,7 +201,14 @@ async fn restrict(tx: &mut Tx, restrict: &Restrict, now: Timestamp) -> Result<()
             change.insert(operator, fields);
         }
     }
-    participant(tx, event, user, change).await?;
+    match restrict.restriction {
+        Some(_) => participant(tx, event, user, change).await?,
+        // Of somebody who was never restricted nothing is kept.
+        None => drop(
+            tx.update(PARTICIPANTS, doc! {"_id": uuid(pair(event, user))}, change)
+                .await?,
+        ),
+    }
     outbox::push(tx, &[change::of_access(event, user, now)]).await?;
     Ok(())
 }
@@ -218,8 +229,15 @@ async fn change_one(
     let standing = known(tx, target.event, user).await?;
     standing.may_read(now)?;
     let before = targeted(tx, target).await?;
-    let after = before.changed(change, &standing, now)?;
+    let mode = match change {
+        Change::Edit(_) => chat_mode(tx, target.event).await?,
+        _ => ChatMode::Open,
+    };
+    let after = before.changed(change, &standing, mode, now)?;
     if after.version != before.version {
+        if let ChatMode::Slow(_) = mode {
+            note_said(tx, target.event, user, now).await?;
+        }
         update(tx, &after).await?;
         tell(tx, &after, now).await?;
     }

@@ -129,6 +129,7 @@ impl Round {
                 registration_id: id,
                 event_id: event.id,
                 user_id: command.user_id,
+                revokes: Some(false),
             });
         }
         self.taken += 1;

@@ -148,17 +148,12 @@ fn chat_mode(db: &Connection, event: EventId) -> Result<ChatMode, StoreError> {
     Ok(found.unwrap_or_default())
 }
 
-fn note_said(db: &Connection, new: &NewPost, now: Timestamp) -> Result<(), StoreError> {
+fn note_said(db: &Connection, event: EventId, user: UserId, now: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO participants (id, event_id, user_id, said_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (id) DO UPDATE SET said_at = excluded.said_at",
     )?
-    .execute(params![
-        pair(new.event, new.user),
-        new.event,
-        new.user,
-        now.timestamp_millis()
-    ])?;
+    .execute(params![pair(event, user), event, user, now.timestamp_millis()])?;
     Ok(())
 }
 
@@ -195,8 +190,14 @@ fn write_mode(db: &Connection, event: EventId, mode: ChatMode) -> Result<(), Sto
 }
 
 fn write_restriction(db: &Connection, restrict: &Restrict) -> Result<(), StoreError> {
-    let restriction = restrict.restriction;
-    let until = restriction.and_then(|restriction| restriction.until);
+    let Some(restriction) = restrict.restriction else {
+        // Of somebody who was never restricted nothing is kept.
+        db.prepare_cached(
+            "UPDATE participants SET restriction = NULL, restricted_until = NULL WHERE id = ?1",
+        )?
+        .execute([pair(restrict.event, restrict.user)])?;
+        return Ok(());
+    };
     db.prepare_cached(
         "INSERT INTO participants (id, event_id, user_id, restriction, restricted_until) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (id) DO UPDATE SET restriction = excluded.restriction, restricted_until = excluded.restricted_until",
@@ -205,8 +206,8 @@ fn write_restriction(db: &Connection, restrict: &Restrict) -> Result<(), StoreEr
         pair(restrict.event, restrict.user),
         restrict.event,
         restrict.user,
-        restriction.map(|restriction| restriction.kind.name()),
-        until.map(|until| until.timestamp_millis())
+        restriction.kind.name(),
+        restriction.until.map(|until| until.timestamp_millis())
     ])?;
     Ok(())
 }
@@ -219,7 +220,7 @@ fn add(db: &Connection, new: NewPost, now: Timestamp) -> Result<Post, PostError>
     };
     standing.may_post(new.kind, mode, now)?;
     if let ChatMode::Slow(_) = mode {
-        note_said(db, &new, now)?;
+        note_said(db, new.event, new.user, now)?;
     }
     let post = new.by(&standing, now);
     insert(db, &post)?;
@@ -251,8 +252,15 @@ fn change_one(
     let standing = known(db, target.event, user)?;
     standing.may_read(now)?;
     let before = targeted(db, target)?;
-    let after = before.changed(change, &standing, now)?;
+    let mode = match change {
+        Change::Edit(_) => chat_mode(db, target.event)?,
+        _ => ChatMode::Open,
+    };
+    let after = before.changed(change, &standing, mode, now)?;
     if after.version != before.version {
+        if let ChatMode::Slow(_) = mode {
+            note_said(db, target.event, user, now)?;
+        }
         update(db, &after)?;
         tell(db, &after, now)?;
     }

@@ -45,6 +45,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
             registration_id,
             event_id: event.id,
             user_id: command.user_id,
+            revokes: Some(false),
         };
         outbox::push(db, &ran_out.message(command.now))?;
     }
