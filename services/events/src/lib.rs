@@ -8,6 +8,7 @@ pub mod handlers;
 pub mod internal;
 pub mod live;
 pub mod page_cache;
+mod pages;
 pub mod problems;
 mod routes;
 pub mod store;
@@ -84,7 +85,7 @@ fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> 
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox), app.live.gauge()];
     let guard = service::guard(context, &app.auth, peers, app.store.audit());
-    let routes = routes::routes(app);
+    let routes = routes::routes(app, !context.settings.is_production());
     service::pipeline(context, Service::Events, guard, ping, gauges, routes)
 }
 

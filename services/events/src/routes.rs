@@ -1,13 +1,16 @@
 //! The table of routes.
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
     handlers::{self, live},
-    internal,
+    internal, pages,
 };
 
 #[derive(OpenApi)]
@@ -19,8 +22,8 @@ use crate::{
 ))]
 struct Docs;
 
-/// All routes, and the document that describes the public ones.
-pub fn routes(app: App) -> (Router, Document) {
+/// All routes, and the document that describes the public ones. `has_page`: the page for development too.
+pub fn routes(app: App, has_page: bool) -> (Router, Document) {
     let (public, document) = OpenApiRouter::with_openapi(Docs::openapi())
         .routes(routes!(handlers::create_event::create_event))
         .routes(routes!(handlers::organiser_events::organiser_events))
@@ -66,6 +69,7 @@ pub fn routes(app: App) -> (Router, Document) {
         .routes(routes!(live::announcements::withdraw_announcement))
         .split_for_parts();
     let internal = Router::new()
+        .route("/asyncapi.json", get(pages::asyncapi))
         .route(
             "/internal/registrations/claim",
             post(internal::claim_seat::claim_seat),
@@ -82,5 +86,9 @@ pub fn routes(app: App) -> (Router, Document) {
         .route(runtime::export::PATH, post(internal::accounts::export))
         .route("/internal/events/organizer", post(internal::organizer::organizer))
         .route(common::outbox::PATH, post(internal::messages::messages));
-    (public.merge(internal).with_state(app), document)
+    let mut all = public.merge(internal);
+    if has_page {
+        all = all.route("/live/{event_id}", get(pages::live));
+    }
+    (all.with_state(app), document)
 }

@@ -22,6 +22,7 @@ mod google;
 mod idempotency;
 mod limits;
 mod live;
+mod live_clients;
 mod log;
 mod mail;
 mod mailbox;

@@ -209,6 +209,8 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("DELETE", SignedIn)],
     ),
     route("/api/live/{*rest}", Events, &[]).with_upgrade(),
+    route("/asyncapi.json", Events, &[Call::new("GET", Browsers)]),
+    route("/live/{event_id}", Events, &[Call::new("GET", Developers)]),
     route("/api/notifications", Notifications, &[Call::new("GET", SignedIn)]),
     route("/api/notifications/{*rest}", Notifications, &[]),
     route(

@@ -7,6 +7,7 @@ mod closing;
 mod connection;
 mod connections;
 mod counters;
+mod document;
 mod history;
 mod hub;
 mod limits;
@@ -189,6 +190,11 @@ impl Live {
 
     fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    /// The protocol, for programs that read AsyncAPI.
+    pub fn document(&self) -> String {
+        document::document(self.0.public_url.as_deref())
     }
 
     /// How often users may do what.

@@ -4,7 +4,9 @@ use axum::http::Method;
 use chrono::TimeDelta;
 use common::{
     auth::Auth,
+    http::Pipeline,
     ids::{EventId, RegistrationId, UserId},
+    metrics::Metrics,
     wire::service,
 };
 use secrecy::SecretString;
@@ -155,4 +157,25 @@ async fn what_is_not_there_is_said_to_be_so() {
     let now = common::time::utc(service.now());
     let hold = json!({"registration_id": RegistrationId::new(), "before": now, "until": now});
     service.ask(RELEASE, &hold).await.is(200);
+}
+
+/// The page that follows an event is for developers.
+#[tokio::test]
+async fn production_has_no_page() {
+    let running = Service::start();
+    let path = format!("/live/{}", common::ids::new_id());
+    let page = running.pipeline.handle(Call::get(&path).anybody()).await;
+    let policy = page.headers()["content-security-policy"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        policy.contains("default-src 'none'; script-src 'sha256-"),
+        "{policy}"
+    );
+    let (production, _) = crate::routes::routes(running.app.clone(), false);
+    let metrics = Metrics::new(service::EVENTS, Vec::new());
+    let production = Pipeline::new(service::EVENTS, production, metrics);
+    let page = production.handle(Call::get(&path).anybody()).await;
+    assert_eq!(page.status(), 404);
 }
