@@ -13,6 +13,10 @@ export interface Poll {
 }
 export interface Announcement { announcement_id: string; text: string; sent_at: string; expires_at: string | null }
 export interface Seats { capacity: number | null; seats_left: number | null; registered: number }
+/** Money is in rupees. */
+export interface Desk {
+  registered: number; pending_payment: number; confirmed: number; checked_in: number; revenue: number; viewers: number;
+}
 /** As `GET /api/events/{id}` gives it. */
 export interface LiveEvent { event_id: string; e_name: string; status: 'active' | 'cancelled'; [field: string]: unknown }
 /** As `GET /api/reg/registrations/{id}` gives it. */
@@ -38,6 +42,7 @@ export interface Publications {
   'poll.votes': { poll_id: string; votes: number; options: PollOption[] };
   'poll.closed': { poll_id: string; votes: number; results: PollOption[] };
   'reactions': Record<string, number>;
+  'desk.changed': Desk;
 }
 
 /** A publication. Those of `reactions` have no offset. */
@@ -45,8 +50,8 @@ export type Publication = {
   [Type in keyof Publications]: { ev: 'pub'; ch: string; offset?: number; type: Type; ts: number; data: Publications[Type] };
 }[keyof Publications];
 
-/** What is in force on a channel: announcements, polls, or the chat's mode. */
-export interface InForce extends Partial<ChatMode> { announcements?: Announcement[]; polls?: Poll[] }
+/** What is in force on a channel: announcements, polls, the chat's mode, or how the event stands. */
+export interface InForce extends Partial<ChatMode>, Partial<Desk> { announcements?: Announcement[]; polls?: Poll[] }
 
 export interface Handlers {
   /** It is read from here on. */

@@ -99,6 +99,10 @@ async fn paid(topology: Topology) {
     hers.subscribe("me", None).await;
     let mut his = LiveSocket::connect(&system.url(), Some(&ben)).await.unwrap();
     his.subscribe("me", None).await;
+    let mut desk = LiveSocket::connect(&system.url(), Some(&organizer))
+        .await
+        .unwrap();
+    desk.subscribe(&format!("event:{event}:desk"), None).await;
     for person in [&asha, &ben] {
         person.register(&event).await.expect(201);
     }
@@ -108,7 +112,18 @@ async fn paid(topology: Topology) {
     asha.pay(&event, json!(500)).await.expect(200);
     let confirmed = hers.until("her seat", status("confirmed")).await;
     assert_eq!(confirmed["data"]["registration"]["amount_paid"], 500);
+    let taken = desk
+        .until("the money", |push| {
+            push["type"] == "desk.changed" && push["data"]["revenue"] == 500
+        })
+        .await;
+    assert_eq!(
+        (&taken["data"]["confirmed"], &taken["data"]["pending_payment"]),
+        (&json!(1), &json!(1))
+    );
     his.until("the end of his hold", status("expired")).await;
+    desk.until("his seat is free", |push| push["data"]["pending_payment"] == 0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,16 +36,19 @@ pub enum Topic {
     Polls,
     /// Applause and the like.
     Reactions,
+    /// How the event stands. For its organizer.
+    Desk,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Announcements,
         Self::Chat,
         Self::Questions,
         Self::Polls,
         Self::Reactions,
+        Self::Desk,
     ];
 
     /// As it stands in the channel's name.
@@ -56,6 +59,7 @@ impl Topic {
             Self::Questions => "questions",
             Self::Polls => "polls",
             Self::Reactions => "reactions",
+            Self::Desk => "desk",
         }
     }
 }

@@ -21,7 +21,13 @@ use shared_state::{Away, channel_log::ChannelLog};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Live, channel::Channel, posts::Fault, publication::Entry, reactions};
+use super::{
+    Live,
+    channel::{Channel, Topic},
+    posts::Fault,
+    publication::Entry,
+    reactions,
+};
 use crate::domain::event::Event;
 
 /// Between two publications of the same.
@@ -38,7 +44,7 @@ const AT_ONCE: usize = 100;
 /// What has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mark {
-    /// The seats of an event.
+    /// The seats of an event, and how it stands.
     Seats(EventId),
     /// The votes of a question or poll.
     Votes(PostId),
@@ -207,13 +213,17 @@ async fn one(live: &Live, mark: Mark, version: &str) -> Result<(), Fault> {
 }
 
 async fn seats(live: &Live, event: EventId) -> Result<(), Fault> {
-    let channel = Channel::Event(event);
-    if live.hub().open(vec![channel]).await?.is_empty() {
-        return Ok(());
-    }
-    if let Some(found) = live.store().event(event).await? {
+    let (public, desk) = (Channel::Event(event), Channel::Topic(event, Topic::Desk));
+    let open = live.hub().open(vec![public, desk]).await?;
+    if open.contains(&public)
+        && let Some(found) = live.store().event(event).await?
+    {
         let entry = Entry::new("seats.changed", live.now(), &Seats::from(&found));
-        live.hub().publish(channel, &entry, None, false).await?;
+        live.hub().publish(public, &entry, None, false).await?;
+    }
+    if open.contains(&desk) {
+        let entry = Entry::new("desk.changed", live.now(), &live.desk(event).await?);
+        live.hub().publish(desk, &entry, None, false).await?;
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ use tokio::sync::mpsc;
 pub use self::publisher::Publisher;
 use self::{
     access::Access,
-    channel::{Channel, ChannelRefusal},
+    channel::{Channel, ChannelRefusal, Topic},
     connections::{Connections, Registered},
     counters::Counters,
     history::Position,
@@ -98,7 +98,8 @@ struct Inner {
     auth: Auth,
     shared: Shared,
     store: Arc<dyn Store>,
-    events: Cache<EventId, ()>,
+    /// Their organizers.
+    events: Cache<EventId, UserId>,
     origins: AllowedOrigins,
     public_url: Option<String>,
     has_limits: bool,
@@ -268,10 +269,12 @@ impl Live {
         registered: &Registered,
     ) -> Result<Reading, ChannelError> {
         let channel = Channel::read(name, user)?;
-        if let Some(event) = channel.event()
-            && !self.has_event(event).await?
-        {
-            return Err(ChannelRefusal::Unknown.into());
+        if let Some(event) = channel.event() {
+            let organizer = self.organizer(event).await?;
+            let organizer = organizer.ok_or(ChannelRefusal::Unknown)?;
+            if matches!(channel, Channel::Topic(_, Topic::Desk)) && user != Some(organizer) {
+                return Err(ChannelError::Denied(Denied::OrganizerOnly));
+            }
         }
         let enter = |user| {
             let entering = Entering {
@@ -292,15 +295,15 @@ impl Live {
         Ok(reading)
     }
 
-    /// Whether there is such an event. One that was found is remembered, so that a thousand clients that come back are
-    /// not a thousand reads.
-    async fn has_event(&self, event: EventId) -> Result<bool, StoreError> {
-        if self.0.events.contains_key(&event) {
-            return Ok(true);
+    /// Whose event it is; `None`: there is no such event. One that was found is remembered, so that a thousand clients that come back
+    /// are not a thousand reads.
+    async fn organizer(&self, event: EventId) -> Result<Option<UserId>, StoreError> {
+        if let Some(organizer) = self.0.events.get(&event).await {
+            return Ok(Some(organizer));
         }
-        let found = self.0.store.event(event).await?.is_some();
-        if found {
-            self.0.events.insert(event, ()).await;
+        let found = self.0.store.event(event).await?.map(|event| event.organizer);
+        if let Some(organizer) = found {
+            self.0.events.insert(event, organizer).await;
         }
         Ok(found)
     }

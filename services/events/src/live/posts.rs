@@ -6,6 +6,7 @@ use common::{
     clock::Timestamp,
     idempotency::Outcome,
     ids::{EventId, PostId},
+    money::Rupees,
     store::StoreError,
 };
 use serde::Serialize;
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     domain::post::{Kind, Post, Stage, Tally},
+    store::Desk,
     views::posts::{AnnouncementView, ChatModeView, PollView, PostData},
 };
 
@@ -56,6 +58,19 @@ impl KnownState {
     }
 }
 
+/// The data of `desk.changed`.
+#[derive(Serialize)]
+pub struct DeskView {
+    registered: u64,
+    pending_payment: u64,
+    confirmed: u64,
+    /// Tickets are not checked in yet.
+    checked_in: u64,
+    revenue: Rupees,
+    /// People on the event's channels.
+    viewers: u64,
+}
+
 /// What a reader of a channel needs to know beside what is published.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -63,6 +78,7 @@ enum InForce {
     Announcements { announcements: Vec<AnnouncementView> },
     Chat(ChatModeView),
     Polls { polls: Vec<PollView> },
+    Desk(DeskView),
 }
 
 impl Live {
@@ -128,6 +144,26 @@ impl Live {
         Ok(())
     }
 
+    /// How an event stands, for its organizer.
+    ///
+    /// # Errors
+    /// When Redis is away, or it cannot be counted.
+    pub async fn desk(&self, event: EventId) -> Result<DeskView, Fault> {
+        let Desk {
+            pending_payment,
+            confirmed,
+            revenue,
+        } = self.store().desk(event).await?;
+        Ok(DeskView {
+            registered: pending_payment + confirmed,
+            pending_payment,
+            confirmed,
+            checked_in: 0,
+            revenue: Rupees(revenue),
+            viewers: self.people().count(event).await?,
+        })
+    }
+
     async fn tally(&self, post: PostId) -> Result<Tally, StoreError> {
         let mut tallies = self.store().tallies(vec![post]).await?;
         Ok(tallies.remove(&post).unwrap_or_default())
@@ -139,10 +175,12 @@ impl Live {
     /// # Errors
     /// When Redis is away, or it cannot be loaded.
     pub async fn in_force(&self, channel: Channel) -> Result<Option<(Position, Arc<RawValue>)>, Fault> {
-        let Channel::Topic(event, topic @ (Topic::Announcements | Topic::Chat | Topic::Polls)) = channel
-        else {
+        let Channel::Topic(event, topic) = channel else {
             return Ok(None);
         };
+        if matches!(topic, Topic::Questions | Topic::Reactions) {
+            return Ok(None);
+        }
         let (at, now) = (self.hub().position(channel).await?, self.now());
         if let Some(known) = self.known_states().get(&channel).await
             && known.at == at
@@ -162,7 +200,10 @@ impl Live {
             Topic::Polls => InForce::Polls {
                 polls: self.open_polls(event).await?,
             },
-            _ => InForce::Chat(ChatModeView::from(self.store().chat_mode(event).await?)),
+            Topic::Desk => InForce::Desk(self.desk(event).await?),
+            Topic::Chat | Topic::Questions | Topic::Reactions => {
+                InForce::Chat(ChatModeView::from(self.store().chat_mode(event).await?))
+            }
         };
         let state = serde_json::value::to_raw_value(&state)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;

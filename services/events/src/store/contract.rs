@@ -49,7 +49,7 @@ macro_rules! store_contract {
             dead_letters_are_listed_redriven_and_dropped,
             posts_read_back_and_page, a_registration_gives_a_part_and_its_end_takes_it, a_restriction_holds_until_it_ends_or_is_lifted,
             a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
-            who_leaves_takes_words_and_name_along,
+            who_leaves_takes_words_and_name_along, the_desk_counts_what_stands,
         );
         $crate::store_contract!(@damage $make:
             an_unreadable_event_is_left_out_of_lists,

@@ -17,6 +17,7 @@ use common::{
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
     ids::{EventId, PaymentId, RegistrationId, UserId},
+    money::Paise,
     outbox::{OutboxStore, Receipt},
     settings::Settings,
     store::StoreError,
@@ -156,6 +157,17 @@ impl From<CancelRefusal> for CancelError {
     }
 }
 
+/// How an event stands, for its organizer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Desk {
+    /// Seats that are held.
+    pub pending_payment: u64,
+    /// Confirmed registrations.
+    pub confirmed: u64,
+    /// What those have paid.
+    pub revenue: Paise,
+}
+
 /// A filter of a user's registrations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StatusFilter {
@@ -257,6 +269,8 @@ pub trait Store: PostStore {
     async fn index_events(&self, limit: usize) -> Result<usize, StoreError>;
     /// Deletes data past its retention.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// How an event stands, for its organizer.
+    async fn desk(&self, event: EventId) -> Result<Desk, StoreError>;
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;
     /// The outbox.

@@ -26,7 +26,7 @@ use crate::{
         standing::{ChatMode, Standing},
     },
     store::{
-        CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
+        CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
         Store,
         posts::{PostError, PostStore, Restrict, Target},
     },
@@ -135,6 +135,7 @@ pass_on! {
         Changes consume(batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
         Changes index_events(limit: usize) -> Result<usize, StoreError>;
         Changes tidy(now: Timestamp) -> Result<(), StoreError>;
+        Reads desk(event: EventId) -> Result<Desk, StoreError>;
         Changes ping() -> Result<(), StoreError>;
     }
 

@@ -346,3 +346,36 @@ async fn those_who_come_are_told_what_is_in_force() {
     assert!(nothing.is_none());
     assert_ne!(said, PostId::lenient(""));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_desk_is_the_organizers() {
+    let room = Room::open().await;
+    let asha = room.attendee().await;
+    let desk = room.topic(Topic::Desk);
+    let mut hers = socket(&room, asha).await;
+    let subscribe = json!({"op": "subscribe", "ch": desk});
+    hers.refused(subscribe, "forbidden").await;
+    let mut organizer = socket(&room, room.organizer).await;
+    let joined = organizer.subscribe(&desk).await;
+    let standing = |confirmed: u64| {
+        json!({"registered": confirmed, "pending_payment": 0, "confirmed": confirmed, "checked_in": 0, "revenue": 0,
+               "viewers": 1})
+    };
+    assert_eq!(joined["state"], standing(1));
+    room.attendee().await;
+    loop {
+        let heard = organizer.hear().await;
+        assert_eq!(heard["type"], "desk.changed");
+        // That of her registration may come first.
+        if heard["data"] == standing(2) {
+            break;
+        }
+        assert_eq!(heard["data"], standing(1));
+    }
+    organizer
+        .refused(
+            json!({"op": "publish", "ch": desk, "data": {"text": "x"}}),
+            "forbidden",
+        )
+        .await;
+}

@@ -324,3 +324,42 @@ pub async fn a_seat_is_secured_before_its_money_is_taken(store: S) {
         refused(RefundReason::EventCancelled)
     );
 }
+
+/// What the organizer sees at a glance.
+pub async fn the_desk_counts_what_stands(store: S) {
+    let event = created(&store, draft(None, 50_000)).await;
+    assert_eq!(store.desk(event.id).await.unwrap(), Desk::default());
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let registered = register(&store, event.id, UserId::new(), now()).await;
+        held.push(registered.unwrap().registration);
+    }
+    consume(&store, captured(&held[0], PaymentId::new()), now()).await;
+    // An offer: 450 instead of 500 rupees.
+    let offered = PaymentCaptured {
+        payment_id: PaymentId::new(),
+        order_id: OrderId::new(),
+        registration_id: held[1].id,
+        event_id: event.id,
+        user_id: held[1].user_id,
+        amount: Paise(45_000),
+        settles: Some(Paise(50_000)),
+    };
+    consume(&store, told_by_payments(&offered), now()).await;
+    let desk = Desk {
+        pending_payment: 1,
+        confirmed: 2,
+        revenue: Paise(95_000),
+    };
+    assert_eq!(store.desk(event.id).await.unwrap(), desk);
+    store
+        .cancel_registration(held[0].id, held[0].user_id, now(), plain())
+        .await
+        .unwrap();
+    let desk = Desk {
+        confirmed: 1,
+        revenue: Paise(45_000),
+        ..desk
+    };
+    assert_eq!(store.desk(event.id).await.unwrap(), desk);
+}

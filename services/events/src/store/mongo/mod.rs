@@ -34,7 +34,8 @@ use mongo_store::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox};
 use self::groups::Groups;
 pub use self::schema::COLLECTIONS;
 use super::{
-    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+    CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
+    Store,
 };
 use crate::domain::{
     event::{Event, Patch},
@@ -311,6 +312,10 @@ impl Store for MongoStore {
         while idempotency::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         while inbox::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         Ok(())
+    }
+
+    async fn desk(&self, event: EventId) -> Result<Desk, StoreError> {
+        registrations::desk(&mut self.db.read(), event).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
+    money::Paise,
     store::StoreError,
     unreadable::left_out,
     wire::{EndReason, PaymentCaptured},
@@ -24,7 +25,7 @@ use crate::{
         event::Event,
         registration::{Registration, State, Ticket},
     },
-    store::{CancelError, Registered, StatusFilter, messages, table},
+    store::{CancelError, Desk, Registered, StatusFilter, messages, table},
 };
 
 pub(super) async fn find(tx: &mut Tx, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
@@ -343,4 +344,27 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
             })
         })
         .collect())
+}
+
+pub(super) async fn desk(tx: &mut Tx, event: EventId) -> Result<Desk, StoreError> {
+    let counting = vec![
+        doc! {"$match": {"event_id": uuid(event), "live": true}},
+        doc! {"$group": {
+            "_id": "$status",
+            "count": {"$sum": 1_i64},
+            "paid": {"$sum": {"$ifNull": ["$paid", "$amount"]}},
+        }},
+    ];
+    let mut desk = Desk::default();
+    for group in tx.aggregate(REGISTRATIONS, counting).await? {
+        let count = group.long("count")?.unsigned_abs();
+        match group.text("_id")?.as_str() {
+            "confirmed" => {
+                desk.confirmed = count;
+                desk.revenue = Paise(group.long("paid")?);
+            }
+            _ => desk.pending_payment = count,
+        }
+    }
+    Ok(desk)
 }

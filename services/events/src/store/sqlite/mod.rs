@@ -32,7 +32,8 @@ use sqlite_store::{
 };
 
 use super::{
-    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+    CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
+    Store,
 };
 use crate::domain::{
     event::{Event, Patch},
@@ -247,6 +248,10 @@ impl Store for SqliteStore {
                 return Ok(());
             }
         }
+    }
+
+    async fn desk(&self, event: EventId) -> Result<Desk, StoreError> {
+        self.db.read(move |db| registrations::desk(db, event)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
+    money::Paise,
     store::StoreError,
     unreadable::left_out,
     wire::{ClaimSeat, EndReason, PaymentCaptured, SeatClaim},
@@ -28,7 +29,7 @@ use crate::{
         registering::{OnClaim, Place, on_claim, on_register},
         registration::{Registration, State, Ticket},
     },
-    store::{CancelError, Register, RegisterError, Registered, StatusFilter, messages, table},
+    store::{CancelError, Desk, Register, RegisterError, Registered, StatusFilter, messages, table},
 };
 
 pub(super) fn register(db: &Connection, command: Register) -> Result<Registered, RegisterError> {
@@ -466,4 +467,21 @@ pub(super) fn expire(db: &Connection, now: Timestamp, limit: usize) -> Result<us
         free_seats(db, hold.event_id, 1)?;
     }
     Ok(found)
+}
+
+pub(super) fn desk(db: &Connection, event: EventId) -> Result<Desk, StoreError> {
+    let counted = db
+        .prepare_cached(
+            "SELECT COUNT(*) FILTER (WHERE status = 'pending_payment'), COUNT(*) FILTER (WHERE status = 'confirmed'),
+                COALESCE(SUM(COALESCE(paid, amount)) FILTER (WHERE status = 'confirmed'), 0)
+             FROM registrations WHERE event_id = ?1 AND status IN ('pending_payment', 'confirmed')",
+        )?
+        .one([event], |row| {
+            Ok(Desk {
+                pending_payment: row.get::<_, i64>(0)?.unsigned_abs(),
+                confirmed: row.get::<_, i64>(1)?.unsigned_abs(),
+                revenue: Paise(row.get(2)?),
+            })
+        })?;
+    Ok(counted)
 }
