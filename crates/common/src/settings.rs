@@ -55,6 +55,7 @@ settings! {
     "HOLD_SECONDS" = "900", "how long an unpaid registration keeps its seat";
     "USERS_URL" = "", "where other processes find the users service, replicas comma-separated; default http://127.0.0.1:USERS_PORT";
     "EVENTS_URL" = "", "likewise, the events service";
+    "LIVE_URL" = "", "the events processes that serve WebSockets and event streams, where those have a pool of their own; default EVENTS_URL";
     "NOTIFICATIONS_URL" = "", "likewise, the notifications service";
     "PAYMENTS_URL" = "", "likewise, the payments service";
     "RAZORPAY_BASE_URL" = "", "default: https://api.razorpay.com when keys are set, else the simulator";
@@ -152,6 +153,7 @@ pub struct Settings {
     pub hold: Duration,
     pub users_url: String,
     pub events_url: String,
+    pub live_url: String,
     pub notifications_url: String,
     pub payments_url: String,
     pub razorpay: Razorpay,
@@ -239,6 +241,8 @@ impl Settings {
         let url = |r: &mut Reader<'_>, name: &'static str, port: u16| {
             r.text(name).unwrap_or_else(|| format!("http://127.0.0.1:{port}"))
         };
+        let events_url = url(r, "EVENTS_URL", events_port);
+        let live_url = r.text("LIVE_URL").unwrap_or_else(|| events_url.clone());
         let settings = Self {
             app_env: app_env.unwrap_or(AppEnv::Development),
             bind_addr: r
@@ -297,7 +301,8 @@ impl Settings {
                 .unwrap_or(Tz::Asia__Kolkata),
             hold: r.seconds("HOLD_SECONDS", 1, 24 * 3600),
             users_url: url(r, "USERS_URL", users_port),
-            events_url: url(r, "EVENTS_URL", events_port),
+            events_url,
+            live_url,
             notifications_url: url(r, "NOTIFICATIONS_URL", notifications_port),
             payments_url: url(r, "PAYMENTS_URL", payments_port),
             razorpay: r.razorpay(),
@@ -397,6 +402,7 @@ impl Settings {
         ]
         .iter()
         .any(|urls| urls.contains(','))
+            || self.live_url != self.events_url
     }
 
     /// Whether this is production.
@@ -599,6 +605,7 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.gateway_port, 3003);
         assert_eq!(settings.events_url, "http://127.0.0.1:3102");
+        assert_eq!(settings.live_url, settings.events_url);
         assert!(settings.razorpay.base_url.is_none());
     }
 

@@ -11,15 +11,21 @@ use tokio::sync::SetOnce;
 
 /// A way to each service. Cheap to clone.
 #[derive(Clone)]
-pub struct Peers([Upstream; Service::ALL.len()]);
+pub struct Peers {
+    services: [Upstream; Service::ALL.len()],
+    live: Upstream,
+}
 
 /// Where the pipelines of one process are put in once they are built.
 pub struct Slots([Arc<SetOnce<Pipeline>>; Service::ALL.len()]);
 
 impl Peers {
     /// These ways, in the order of [`Service::ALL`].
-    pub fn new(upstreams: [Upstream; Service::ALL.len()]) -> Self {
-        Self(upstreams)
+    pub fn new(services: [Upstream; Service::ALL.len()]) -> Self {
+        Self {
+            live: services[Service::Events as usize].clone(),
+            services,
+        }
     }
 
     /// In other processes, where the settings say.
@@ -29,19 +35,27 @@ impl Peers {
     pub fn remote(settings: &Settings) -> Result<Self, String> {
         let [users, events, notifications, payments] =
             Service::ALL.map(|service| Upstream::remote(service.urls(settings)));
-        Ok(Self([users?, events?, notifications?, payments?]))
+        Ok(Self {
+            live: Upstream::remote(&settings.live_url)?,
+            services: [users?, events?, notifications?, payments?],
+        })
     }
 
     /// In this process.
     pub fn local() -> (Self, Slots) {
         let both = Service::ALL.map(|_| Upstream::local());
         let slots = both.each_ref().map(|(_, slot)| Arc::clone(slot));
-        (Self(both.map(|(upstream, _)| upstream)), Slots(slots))
+        (Self::new(both.map(|(upstream, _)| upstream)), Slots(slots))
     }
 
     /// The way to one.
     pub fn of(&self, service: Service) -> &Upstream {
-        &self.0[service as usize]
+        &self.services[service as usize]
+    }
+
+    /// The way to the processes of the events service that serve what lasts as long as a client watches.
+    pub fn live(&self) -> &Upstream {
+        &self.live
     }
 }
 

@@ -70,7 +70,10 @@ impl Proxy {
         if declared_length(request.headers()).is_some_and(|length| length > route.max_body as u64) {
             return Err(body_too_large());
         }
-        let upstream = self.peers.of(route.service);
+        let upstream = match route.long_lived {
+            true => self.peers.live(),
+            false => self.peers.of(route.service),
+        };
         let websocket = route.upgrade && headers::is_websocket(request.headers());
         self.prepare(route, &mut request)?;
         if websocket {

@@ -341,3 +341,41 @@ async fn the_stop_sends_clients_away() {
         closing.await.unwrap();
     }
 }
+
+/// With `LIVE_URL` those who watch have processes of their own, and hear what happens in the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_have_a_pool_of_their_own() {
+    let mut system = System::start(Topology::Replicas, Options::default()).await;
+    let pool = system.service_url("EVENTS_PORT-2");
+    let others = system.service_url("EVENTS_PORT");
+    system.set("EVENTS_URL", Some(&others));
+    system.set("LIVE_URL", Some(&pool));
+    system.kill_all();
+    system.start_again().await;
+    let (organizer, asha) = (system.person("organizer").await, system.person("user").await);
+    let event = organizer.create_event(json!(9), json!(0)).await;
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        let mut socket = LiveSocket::connect(&system.url(), None).await.unwrap();
+        socket.subscribe(&of_event(&event), None).await;
+        sockets.push(socket);
+    }
+    let stream = format!("/api/live/sse?ch={}", of_event(&event));
+    let mut stream = system.anyone().stream(&stream).await;
+    stream.next().await;
+    let connections = async |url: &str| {
+        let metrics = system.anyone().at(url).get("/metrics").await.text;
+        let line = metrics.lines().find(|line| line.starts_with("live_connections"));
+        let count = line.unwrap().rsplit(' ').next();
+        count.unwrap().to_owned()
+    };
+    assert_eq!(connections(&pool).await, "5");
+    assert_eq!(connections(&others).await, "0");
+    asha.register(&event).await.expect(201);
+    for socket in &mut sockets {
+        socket
+            .until("the seats", |push| push["data"]["seats_left"] == 8)
+            .await;
+    }
+    assert_eq!(stream.next().await.1["data"]["seats_left"], 8);
+}

@@ -33,6 +33,8 @@ pub struct Route {
     pub repeat: Repeat,
     /// Whether a WebSocket may be opened here.
     pub upgrade: bool,
+    /// Whether an answer lasts as long as its client watches: such have processes of their own where `LIVE_URL` says so.
+    pub long_lived: bool,
 }
 
 /// A method of a route, and who may call it.
@@ -175,12 +177,18 @@ const fn route(path: &'static str, service: Service, calls: &'static [Call]) -> 
         answer_time: ANSWER_TIME,
         repeat: Repeat::Keyed,
         upgrade: false,
+        long_lived: false,
     }
 }
 
 impl Route {
     const fn never_repeated(mut self) -> Self {
         self.repeat = Repeat::Never;
+        self
+    }
+
+    const fn long_lived(mut self) -> Self {
+        self.long_lived = true;
         self
     }
 

@@ -130,8 +130,10 @@ pub const ROUTES: &[Route] = &[
     route("/api/events", Events, &[Call::new("GET", Anyone).browsed()]),
     route("/api/events/{id}", Events, &[Call::new("GET", Anyone).browsed()]),
     route("/api/events/{*rest}", Events, &[]),
-    route("/api/live/ws", Events, &[Call::new("GET", Anyone)]).with_upgrade(),
-    route("/api/live/sse", Events, &[Call::new("GET", Anyone)]),
+    route("/api/live/ws", Events, &[Call::new("GET", Anyone)])
+        .with_upgrade()
+        .long_lived(),
+    route("/api/live/sse", Events, &[Call::new("GET", Anyone)]).long_lived(),
     route("/api/live/ticket", Events, &[Call::new("POST", SignedIn)]).never_repeated(),
     route(
         "/api/live/events/{id}/chat",
