@@ -72,9 +72,12 @@ export class LiveError extends Error {
 }
 
 export interface Options {
-  /** An access token, a new one when `renew` is set; null: nobody in particular. */
+  /**
+   * An access token, a new one when `renew` is set; null: nobody in particular. When it throws a LiveError that is the end; any other error
+   * is tried again.
+   */
   token?(ask: { renew: boolean }): string | null | Promise<string | null>;
-  onState?(state: 'connecting' | 'open' | 'closed', why?: LiveError): void;
+  onState?(state: 'connecting' | 'open' | 'closed', why?: Error): void;
   WebSocket?: unknown;
   /** Milliseconds before coming back, at first and at the most. */
   shortest?: number;
@@ -83,12 +86,16 @@ export interface Options {
 
 export class LiveClient {
   constructor(url: string, options?: Options);
-  readonly state: 'connecting' | 'open' | 'closed';
+  readonly state: 'new' | 'connecting' | 'open' | 'closed';
   /** Reads a channel, through breaks; gives the function that ends it. */
   subscribe(name: string, handlers?: Handlers): () => void;
-  /** Says something, once, through breaks: {text} on `chat` and `questions`, {emoji} on `reactions`. */
-  publish(name: string, data: { text: string } | { emoji: string }, options?: { key?: string }):
-    Promise<{ epoch: string; offset: number; id: string }>;
+  /** Says something on `chat` or `questions`, through breaks and once. */
+  publish(name: string, data: { text: string }, options?: { key?: string }): Promise<{ epoch: string; offset: number; id: string }>;
+  /** Reacts, on `reactions`. */
+  publish(name: string, data: { emoji: string }): Promise<{}>;
   presence(name: string, mode?: 'count' | 'list'): Promise<{ count: number; users?: { user_id: string; name: string | null }[] }>;
+  /** Begins by itself; begins again after it was closed, without what was subscribed to then. */
+  open(): void;
+  /** Goes, until it is opened again. */
   close(): void;
 }

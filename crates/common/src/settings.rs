@@ -392,6 +392,11 @@ impl Settings {
         }
     }
 
+    /// Whether those who watch are served by processes of their own.
+    pub fn has_live_pool(&self) -> bool {
+        self.live_url.trim_end_matches('/') != self.events_url.trim_end_matches('/')
+    }
+
     /// Whether a service runs more than once.
     fn has_replicas(&self) -> bool {
         [
@@ -402,7 +407,7 @@ impl Settings {
         ]
         .iter()
         .any(|urls| urls.contains(','))
-            || self.live_url != self.events_url
+            || self.has_live_pool()
     }
 
     /// Whether this is production.

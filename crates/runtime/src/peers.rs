@@ -13,7 +13,8 @@ use tokio::sync::SetOnce;
 #[derive(Clone)]
 pub struct Peers {
     services: [Upstream; Service::ALL.len()],
-    live: Upstream,
+    /// Where it is not the events service as such.
+    live: Option<Upstream>,
 }
 
 /// Where the pipelines of one process are put in once they are built.
@@ -22,10 +23,7 @@ pub struct Slots([Arc<SetOnce<Pipeline>>; Service::ALL.len()]);
 impl Peers {
     /// These ways, in the order of [`Service::ALL`].
     pub fn new(services: [Upstream; Service::ALL.len()]) -> Self {
-        Self {
-            live: services[Service::Events as usize].clone(),
-            services,
-        }
+        Self { services, live: None }
     }
 
     /// In other processes, where the settings say.
@@ -36,8 +34,11 @@ impl Peers {
         let [users, events, notifications, payments] =
             Service::ALL.map(|service| Upstream::remote(service.urls(settings)));
         Ok(Self {
-            live: Upstream::remote(&settings.live_url)?,
             services: [users?, events?, notifications?, payments?],
+            live: match settings.has_live_pool() {
+                true => Some(Upstream::remote(&settings.live_url)?),
+                false => None,
+            },
         })
     }
 
@@ -55,7 +56,12 @@ impl Peers {
 
     /// The way to the processes of the events service that serve what lasts as long as a client watches.
     pub fn live(&self) -> &Upstream {
-        &self.live
+        self.live_pool().unwrap_or_else(|| self.of(Service::Events))
+    }
+
+    /// The same, where there are such processes beside the others.
+    pub fn live_pool(&self) -> Option<&Upstream> {
+        self.live.as_ref()
     }
 }
 

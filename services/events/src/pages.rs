@@ -16,7 +16,8 @@ use crate::app::App;
 /// The client and the page's own script, as one.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     let client = include_str!("../../../clients/js/live.js").replace("export class", "class");
-    format!("{client}\n{}", include_str!("pages/live.js"))
+    // In a block, so that neither has to know the names of the other.
+    format!("{client}\n{{\n{}\n}}", include_str!("pages/live.js"))
 });
 
 static PAGE: LazyLock<String> = LazyLock::new(|| {

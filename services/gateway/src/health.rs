@@ -44,12 +44,17 @@ impl Services {
     }
 
     async fn report(&self) -> HealthReport {
-        let asked = Service::ALL.map(|service| async move {
-            let status = tokio::time::timeout(PATIENCE, ask(self.peers.of(service)))
-                .await
-                .unwrap_or(HealthStatus::Down);
-            (service.name().to_owned(), status)
-        });
+        let services = Service::ALL.map(|service| (service.name(), self.peers.of(service)));
+        let pool = self.peers.live_pool().map(|pool| ("live", pool));
+        let asked = services
+            .into_iter()
+            .chain(pool)
+            .map(|(name, upstream)| async move {
+                let status = tokio::time::timeout(PATIENCE, ask(upstream))
+                    .await
+                    .unwrap_or(HealthStatus::Down);
+                (name.to_owned(), status)
+            });
         let checks: BTreeMap<String, HealthStatus> = join_all(asked).await.into_iter().collect();
         let worst = checks.values().copied().max().unwrap_or(HealthStatus::Up);
         let status = if self.stop.is_cancelled() {

@@ -34,6 +34,7 @@ pub async fn of_others(app: &App, user: UserId) -> Result<Map<String, Value>, Ap
         ("events", &others.events),
         ("registrations", &others.events),
         ("posts", &others.events),
+        ("votes", &others.events),
         ("payments", &others.payments),
         ("notifications", &others.notifications),
     ] {

@@ -88,7 +88,7 @@ async fn the_story(topology: Topology) {
 
 /// A hold, its payment, and one that runs out.
 async fn paid(topology: Topology) {
-    let system = System::start(topology, Options::default().with("HOLD_SECONDS", "4")).await;
+    let system = System::start(topology, Options::default().with("HOLD_SECONDS", "15")).await;
     let (organizer, asha, ben) = (
         system.person("organizer").await,
         system.person("user").await,
@@ -371,6 +371,8 @@ async fn watchers_have_a_pool_of_their_own() {
     };
     assert_eq!(connections(&pool).await, "5");
     assert_eq!(connections(&others).await, "0");
+    let health = system.anyone().get("/health").await.expect(200);
+    assert_eq!(health["checks"]["live"], "up");
     asha.register(&event).await.expect(201);
     for socket in &mut sockets {
         socket

@@ -8,7 +8,11 @@ use tests::{Options, System, Topology, process::root};
 use crate::mailbox::in_a_browser;
 
 async fn in_node(topology: Topology) {
-    let system = System::start(topology, Options::default()).await;
+    // So that a token runs out while it is watched. There are more messages than a user may send.
+    let options = Options::default()
+        .with("TOKEN_LIFETIME_SECONDS", 61)
+        .with("RATE_LIMITS", "off");
+    let system = System::start(topology, options).await;
     let (organizer, asha) = (system.person("organizer").await, system.person("user").await);
     let event = organizer.create_event(json!(10), json!(0)).await;
     asha.register(&event).await.expect(201);
@@ -17,7 +21,8 @@ async fn in_node(topology: Topology) {
         // Node has WebSocket by itself from 22 on.
         .args(["--experimental-websocket", "--no-warnings"])
         .arg(root().join("tests/tools/live_client.mjs"))
-        .args([&system.url(), &event, "no-token", asha.token.as_deref().unwrap()])
+        .args([&system.url(), &event, organizer.token.as_deref().unwrap()])
+        .args([&asha.email, "a good one"])
         .output()
         .unwrap();
     assert!(

@@ -38,14 +38,6 @@ impl Template {
         })
     }
 
-    /// A PATCH with JSON.
-    pub fn patch(path: &str, body: &serde_json::Value) -> Outcome<Self> {
-        Ok(Self {
-            method: Method::PATCH,
-            ..Self::post(path, body)?
-        })
-    }
-
     /// The same request, signed in.
     pub fn bearer(self, token: &str) -> Outcome<Self> {
         let value = HeaderValue::try_from(format!("Bearer {token}")).doing("authorization")?;

@@ -1,5 +1,5 @@
-//! Live updates: what ten thousand sockets cost, how long a publication takes to reach them all, and what happens when they
-//! all come back at once. Clients and server share the cores.
+//! Live updates: what ten thousand sockets cost, how long a chat message or a taken seat takes to reach them all, and what happens
+//! when they all come back at once. Each socket is a user's whose registration is confirmed. Clients and server share the cores.
 
 use std::{
     net::SocketAddr,
@@ -28,6 +28,13 @@ const MANY: usize = 10_000;
 const HALF: usize = 5_000;
 /// Sockets opened at a time.
 const AT_ONCE: usize = 64;
+/// Connections over which their users register.
+const REGISTERING: usize = 16;
+/// Seats taken one after the other, each when all have heard of the one before.
+const SEATS: usize = 5;
+/// What is said, with which a publication has some 400 bytes.
+const TEXT: &str =
+    "Ten thousand people read this at once, each on a socket of their own, and nobody misses a word of it.";
 /// Those that come back do so over this time.
 const STORM: Duration = Duration::from_secs(30);
 /// The system is left alone for so long before its memory is read.
@@ -58,6 +65,22 @@ impl Tally {
         self.received.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Waits until so many have come, but not for ever; gives how many have.
+    async fn reaches(&self, wanted: u64) -> u64 {
+        let since = Instant::now();
+        while self.received.load(Ordering::Relaxed) < wanted && since.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.received.load(Ordering::Relaxed)
+    }
+
+    fn clear(&self) {
+        for took in &self.took {
+            took.store(0, Ordering::Relaxed);
+        }
+        self.received.store(0, Ordering::Relaxed);
+    }
+
     /// Milliseconds within which so many of a thousand came.
     fn within(&self, per_mille: u64) -> f64 {
         let rank = (self.received.load(Ordering::Relaxed) * per_mille).div_ceil(1000);
@@ -80,20 +103,55 @@ fn now() -> u64 {
 /// The sockets of a run. Dropped, they are closed.
 struct Crowd {
     tasks: JoinSet<()>,
+    /// Chat messages.
     tally: Arc<Tally>,
+    /// News of the seats.
+    seats: Arc<Tally>,
+    /// Whose they are.
+    tokens: Vec<String>,
 }
 
-/// Opens sockets that watch the event, each from where it is.
+/// Tokens of so many users who are registered for the event.
+async fn attendees(lab: &Lab, event: &str, count: usize) -> Outcome<Vec<String>> {
+    let tokens = (0..count).map(|_| lab.stranger().map(|(_, token)| token));
+    let tokens: Vec<String> = tokens.collect::<Outcome<_>>()?;
+    let mut registering = JoinSet::new();
+    for part in tokens.chunks(count.div_ceil(REGISTERING)) {
+        let (part, address) = (part.to_vec(), lab.doors.gateway);
+        let body = json!({ "event_id": event });
+        registering.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            for token in &part {
+                let register = Template::post("/api/reg/register_event", &body)?.bearer(token)?;
+                let answer = connection.send(&register).await?;
+                if answer.status != 201 {
+                    return Err(Failure::new(format!("a registration gave {}", answer.status)));
+                }
+            }
+            Ok(())
+        });
+    }
+    while let Some(done) = registering.join_next().await {
+        done.doing("registering")??;
+    }
+    Ok(tokens)
+}
+
+/// Opens sockets that follow the event and its chat, from where they are.
 async fn gather(lab: &Lab, event: &str, count: usize) -> Outcome<Crowd> {
-    let (mut tasks, tally) = (JoinSet::new(), Tally::new());
+    lab.progress.say("live, registering");
+    let mut crowd = Crowd {
+        tasks: JoinSet::new(),
+        tally: Tally::new(),
+        seats: Tally::new(),
+        tokens: attendees(lab, event, count).await?,
+    };
     let mut opening = JoinSet::new();
-    let address = lab.doors.gateway;
-    let channel: Arc<str> = format!("event:{event}").into();
-    for started in 0..count {
+    for (started, token) in crowd.tokens.clone().into_iter().enumerate() {
         if started >= AT_ONCE
             && let Some(socket) = opening.join_next().await
         {
-            listen(&mut tasks, socket.doing("a socket")??, &tally);
+            crowd.listen(socket.doing("a socket")??);
         }
         if started % 500 == 0 {
             lab.progress.say(&format!(
@@ -102,49 +160,75 @@ async fn gather(lab: &Lab, event: &str, count: usize) -> Outcome<Crowd> {
                 thousands(count as u64)
             ));
         }
-        let channel = Arc::clone(&channel);
-        opening.spawn(async move { open(address, &channel, "").await.map(|(socket, _)| socket) });
+        let (address, event) = (lab.doors.gateway, event.to_owned());
+        opening.spawn(async move {
+            let (mut socket, _) = open(address, &token, &format!("event:{event}"), "").await?;
+            join(&mut socket, 3, &format!("event:{event}:chat"), "").await?;
+            Ok::<_, Failure>(socket)
+        });
     }
     while let Some(socket) = opening.join_next().await {
-        listen(&mut tasks, socket.doing("a socket")??, &tally);
+        crowd.listen(socket.doing("a socket")??);
     }
-    Ok(Crowd { tasks, tally })
+    Ok(crowd)
 }
 
-/// A socket that watches the channel, and the answer to that.
-async fn open(address: SocketAddr, channel: &str, recover: &str) -> Outcome<(LiveSocket, String)> {
+/// A signed-in socket that reads a channel, and the answer to that.
+async fn open(
+    address: SocketAddr,
+    token: &str,
+    channel: &str,
+    recover: &str,
+) -> Outcome<(LiveSocket, String)> {
     let mut socket = LiveSocket::open(address).await?;
-    socket.say(r#"{"id":1,"op":"connect"}"#).await?;
+    socket
+        .say(&format!(r#"{{"id":1,"op":"connect","token":"{token}"}}"#))
+        .await?;
     socket.hear().await?;
+    let joined = join(&mut socket, 2, channel, recover).await?;
+    Ok((socket, joined))
+}
+
+async fn join(socket: &mut LiveSocket, id: u32, channel: &str, recover: &str) -> Outcome<String> {
     socket
         .say(&format!(
-            r#"{{"id":2,"op":"subscribe","ch":"{channel}"{recover}}}"#
+            r#"{{"id":{id},"op":"subscribe","ch":"{channel}"{recover}}}"#
         ))
         .await?;
-    let joined = socket.hear().await?;
-    let joined = String::from_utf8_lossy(joined).into_owned();
-    if joined.contains("\"ok\"") {
-        Ok((socket, joined))
-    } else {
-        Err(Failure::new(format!("a channel could not be joined: {joined}")))
+    // Seats may go while it joins.
+    loop {
+        let heard = String::from_utf8_lossy(socket.hear().await?).into_owned();
+        if heard.contains("\"ok\"") {
+            return Ok(heard);
+        }
+        if heard.contains("\"err\"") {
+            return Err(Failure::new(format!("a channel could not be joined: {heard}")));
+        }
     }
 }
 
-fn listen(tasks: &mut JoinSet<()>, mut socket: LiveSocket, tally: &Arc<Tally>) {
-    let tally = Arc::clone(tally);
-    tasks.spawn(async move {
-        while let Ok(heard) = socket.hear().await {
-            if heard.starts_with(br#"{"ev":"ping"}"#) {
-                if socket.say(r#"{"op":"pong"}"#).await.is_err() {
-                    return;
+impl Crowd {
+    fn listen(&mut self, mut socket: LiveSocket) {
+        let (tally, seats) = (Arc::clone(&self.tally), Arc::clone(&self.seats));
+        self.tasks.spawn(async move {
+            while let Ok(heard) = socket.hear().await {
+                if heard.starts_with(br#"{"ev":"ping"}"#) {
+                    if socket.say(r#"{"op":"pong"}"#).await.is_err() {
+                        return;
+                    }
+                } else if let Some(sent_at) = number_after(heard, b"\"ts\":") {
+                    // The type stands before the data.
+                    let head = &heard[..heard.len().min(160)];
+                    let is = |kind: &[u8]| head.windows(kind.len()).any(|part| part == kind);
+                    if is(b"\"chat.message\"") {
+                        tally.note(sent_at);
+                    } else if is(b"\"seats.changed\"") {
+                        seats.note(sent_at);
+                    }
                 }
-            } else if let Some(sent_at) = number_after(heard, b"\"ts\":")
-                && heard.windows(15).any(|part| part == b"\"event.changed\"")
-            {
-                tally.note(sent_at);
             }
-        }
-    });
+        });
+    }
 }
 
 fn number_after(text: &[u8], mark: &[u8]) -> Option<u64> {
@@ -153,18 +237,21 @@ fn number_after(text: &[u8], mark: &[u8]) -> Option<u64> {
     Some(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-/// Changes the event so many times a second.
+/// Says something so many times a second.
 async fn publish(lab: &Lab, event: &str, per_second: u32, time: Duration) -> Outcome<u64> {
     let mut connection = Connection::open(lab.doors.gateway).await?;
     let mut tick = tokio::time::interval(Duration::from_secs(1) / per_second);
     let count = (time.as_secs_f64() * f64::from(per_second)) as u64;
-    for number in 0..count {
+    let message = Template::post(
+        &format!("/api/live/events/{event}/chat"),
+        &json!({ "text": TEXT }),
+    )?;
+    let message = message.bearer(&lab.stage.token)?;
+    for _ in 0..count {
         tick.tick().await;
-        let body = json!({ "e_details": format!("Change {number} of the evening.") });
-        let change = Template::patch(&format!("/api/organiser/events/{event}"), &body)?;
-        let answer = connection.send(&change.bearer(&lab.stage.token)?).await?;
-        if answer.status != 200 {
-            return Err(Failure::new(format!("a change gave {}", answer.status)));
+        let answer = connection.send(&message).await?;
+        if answer.status != 201 {
+            return Err(Failure::new(format!("a message gave {}", answer.status)));
         }
     }
     Ok(count)
@@ -178,26 +265,16 @@ async fn fan_out(
     (count, per_second, target): (usize, u32, f64),
 ) -> Outcome<()> {
     lab.progress.say(&format!(
-        "live, {per_second} changes a second to {}",
+        "live, {per_second} messages a second to {}",
         thousands(count as u64)
     ));
-    // What is published is the state: of changes that come faster than it goes out, the last. So one more socket counts.
-    let (mut listening, seen) = (JoinSet::new(), Tally::new());
-    let (probe, _) = open(lab.doors.gateway, &format!("event:{event}"), "").await?;
-    listen(&mut listening, probe, &seen);
     let before = cpu_time(lab.system.pid()).unwrap_or_default();
-    let changes = publish(lab, event, per_second, lab.options.time).await?;
-    lab.drain().await?;
-    let wanted = || seen.received.load(Ordering::Relaxed) * count as u64;
-    let received = || crowd.tally.received.load(Ordering::Relaxed);
-    let last = Instant::now();
-    while (received() != wanted() || last.elapsed() < IDLE) && last.elapsed() < PATIENCE {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let said = publish(lab, event, per_second, lab.options.time).await?;
+    let wanted = said * count as u64;
+    let delivered = crowd.tally.reaches(wanted).await;
     let used = cpu_time(lab.system.pid())
         .unwrap_or_default()
         .saturating_sub(before);
-    let (delivered, wanted) = (received(), wanted());
     if delivered != wanted {
         report.error(format!(
             "live: {} of {} deliveries came",
@@ -205,17 +282,16 @@ async fn fan_out(
             thousands(wanted)
         ));
     }
-    let published = wanted / count as u64;
     let p99 = crowd.tally.within(990);
     let per_delivery = used.as_secs_f64() * 1e6 / delivered.max(1) as f64;
     let every = rate(delivered as f64 / lab.options.time.as_secs_f64());
     report.row(Row {
         path: format!(
-            "live: {per_second} changes/s to {} sockets",
+            "live: {per_second} messages/s to {} sockets",
             thousands(count as u64)
         ),
         result: format!(
-            "{published} publications of {changes} changes, {every}; p50 {}, p99 {} ms; {per_delivery:.1} us of processor each",
+            "{every}; p50 {}, p99 {} ms; {per_delivery:.1} us of processor each",
             millis(crowd.tally.within(500)),
             millis(p99)
         ),
@@ -223,18 +299,46 @@ async fn fan_out(
         met: Some(p99 < target && delivered == wanted),
         ..Row::default()
     });
-    for took in &crowd.tally.took {
-        took.store(0, Ordering::Relaxed);
-    }
-    crowd.tally.received.store(0, Ordering::Relaxed);
+    crowd.tally.clear();
     Ok(())
 }
 
-/// All come back within half a minute, while things go on.
-async fn storm(lab: &Lab, report: &mut Report, event: &str) -> Outcome<()> {
+/// Seats are taken one after the other, and all hear of each.
+async fn seats(lab: &Lab, report: &mut Report, event: &str, crowd: &Crowd) -> Outcome<()> {
+    lab.progress.say("live, seats");
+    // Those of the crowd itself have been told of.
+    tokio::time::sleep(IDLE).await;
+    crowd.seats.clear();
+    for taken in 1..=SEATS {
+        attendees(lab, event, 1).await?;
+        let wanted = (taken * MANY) as u64;
+        let delivered = crowd.seats.reaches(wanted).await;
+        if delivered != wanted {
+            report.error(format!(
+                "live: {} of {} heard of seats",
+                thousands(delivered),
+                thousands(wanted)
+            ));
+        }
+    }
+    report.row(Row {
+        path: format!("live: a seat is taken, {} watch", thousands(MANY as u64)),
+        result: format!(
+            "p50 {}, p99 {} ms from its publication",
+            millis(crowd.seats.within(500)),
+            millis(crowd.seats.within(990))
+        ),
+        target: "all".into(),
+        ..Row::default()
+    });
+    Ok(())
+}
+
+/// All come back within half a minute, with what they missed.
+async fn storm(lab: &Lab, report: &mut Report, event: &str, tokens: Vec<String>) -> Outcome<()> {
     lab.progress.say("live, everybody comes back");
-    let channel = format!("event:{event}");
-    let (_socket, joined) = open(lab.doors.gateway, &channel, "").await?;
+    let channel = format!("event:{event}:chat");
+    let (_socket, joined) = open(lab.doors.gateway, &lab.stage.token, &channel, "").await?;
     let epoch = joined
         .split("\"epoch\":\"")
         .nth(1)
@@ -245,16 +349,16 @@ async fn storm(lab: &Lab, report: &mut Report, event: &str) -> Outcome<()> {
     let recover: Arc<str> = format!(r#","recover":{{"epoch":"{epoch}","offset":{since}}}"#).into();
     let (channel, began): (Arc<str>, _) = (channel.into(), Instant::now());
     let (mut coming, mut took, mut lost) = (JoinSet::new(), Vec::with_capacity(HALF), 0_u32);
-    for number in 0..HALF {
+    for (number, token) in tokens.into_iter().enumerate() {
         let due = began + STORM.mul_f64(number as f64 / HALF as f64);
         tokio::time::sleep_until(due.into()).await;
         let (channel, recover, address) = (Arc::clone(&channel), Arc::clone(&recover), lab.doors.gateway);
         coming.spawn(async move {
             let started = Instant::now();
-            let (socket, joined) = open(address, &channel, &recover).await?;
+            let (socket, joined) = open(address, &token, &channel, &recover).await?;
             Ok::<_, Failure>((
                 socket,
-                joined.matches("\"event.changed\"").count() as u64,
+                joined.matches("\"chat.message\"").count() as u64,
                 started.elapsed(),
             ))
         });
@@ -276,7 +380,7 @@ async fn storm(lab: &Lab, report: &mut Report, event: &str) -> Outcome<()> {
             thousands(HALF as u64),
             STORM.as_secs()
         ),
-        result: format!("{} publications each; {latency}", thousands(missed)),
+        result: format!("{} messages each; {latency}", thousands(missed)),
         target: "nothing lost".into(),
         met: Some(lost == 0),
         ..Row::default()
@@ -307,10 +411,11 @@ pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     for (per_second, target) in [(10, 250.0), (40, 400.0)] {
         fan_out(lab, report, &event, &crowd, (MANY, per_second, target)).await?;
     }
+    seats(lab, report, &event, &crowd).await?;
     drop(crowd);
     let half = lab.event("Watched by fewer", PLENTY, 0).await?;
-    let crowd = gather(lab, &half, HALF).await?;
+    let mut crowd = gather(lab, &half, HALF).await?;
     fan_out(lab, report, &half, &crowd, (HALF, 10, 120.0)).await?;
-    drop(crowd.tasks);
-    storm(lab, report, &half).await
+    crowd.tasks.shutdown().await;
+    storm(lab, report, &half, crowd.tokens).await
 }

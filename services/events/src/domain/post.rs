@@ -370,6 +370,19 @@ impl Post {
     }
 }
 
+/// A user's vote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Vote {
+    /// The id.
+    pub id: Uuid,
+    /// For what.
+    pub post: PostId,
+    /// For which of a poll's options.
+    pub option: Option<Uuid>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The votes of a post: how many each option has. Those of a question are one entry without an option.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally(pub Vec<(Option<Uuid>, u64)>);

@@ -12,7 +12,10 @@ use crate::{
     accounts,
     app::App,
     store::StatusFilter,
-    views::{EventView, RegistrationView, posts::SaidView},
+    views::{
+        EventView, RegistrationView,
+        posts::{SaidView, VotedView},
+    },
 };
 
 /// Handles `POST /internal/events/open`.
@@ -56,6 +59,10 @@ pub async fn export(
         "posts" => {
             let (found, next) = app.store.posts_of_user(user, page).await?;
             export::answer(found.iter().map(SaidView::from), next)
+        }
+        "votes" => {
+            let (found, next) = app.store.votes_by(user, page).await?;
+            export::answer(found.iter().map(VotedView::from), next)
         }
         export::ACTIVITY => export::activity(&*app.store.audit(), &question).await?,
         _ => return Err(problem::no_such_section()),

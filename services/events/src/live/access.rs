@@ -261,10 +261,11 @@ async fn look(live: &Live, check: Check) -> Vec<Check> {
 fn revoke(live: &Live, event: EventId, user: UserId) {
     let connections = live.people().revoke(event, user);
     tracing::info!(event_id = %event, user_id = %user, connections = connections.len(), "live access revoked");
-    for connection in connections {
+    for (connection, queue) in connections {
         // What is published from here on is not for them, however slowly they take what waits.
         for topic in Topic::ALL {
             live.hub().leave(Channel::Topic(event, topic), connection);
         }
+        queue.push(Outgoing::Revoked(event));
     }
 }

@@ -274,9 +274,11 @@ impl Connection {
             return Err(Refusal::new("forbidden", "The token is that of another user."));
         }
         self.registered.refresh(new);
+        // One that runs out as soon is no reason to ask for another at once.
+        let left = new.until() - self.live.auth().clock().now();
         self.state = State::SignedIn {
             identity: new,
-            warned: false,
+            warned: left.num_milliseconds() <= self.timing.expiring.as_millis() as i64,
         };
         self.say_connected(id);
         Ok(())

@@ -44,8 +44,10 @@ const AT_ONCE: usize = 100;
 /// What has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mark {
-    /// The seats of an event, and how it stands.
+    /// The seats of an event.
     Seats(EventId),
+    /// How it stands, for its organizer.
+    Desk(EventId),
     /// The votes of a question or poll.
     Votes(PostId),
     /// The reactions beside an event.
@@ -57,6 +59,7 @@ impl Mark {
     fn text(self) -> String {
         match self {
             Self::Seats(event) => event.to_string(),
+            Self::Desk(event) => format!("desk:{event}"),
             Self::Votes(post) => format!("votes:{post}"),
             Self::Reactions(event) => format!("reactions:{event}"),
         }
@@ -64,6 +67,7 @@ impl Mark {
 
     fn read(text: &str) -> Self {
         match text.split_once(':') {
+            Some(("desk", event)) => Self::Desk(EventId::lenient(event)),
             Some(("votes", post)) => Self::Votes(PostId::lenient(post)),
             Some(("reactions", event)) => Self::Reactions(EventId::lenient(event)),
             _ => Self::Seats(EventId::lenient(text)),
@@ -206,6 +210,7 @@ pub async fn publish(live: Live, stop: CancellationToken) {
 async fn one(live: &Live, mark: Mark, version: &str) -> Result<(), Fault> {
     match mark {
         Mark::Seats(event) => seats(live, event).await?,
+        Mark::Desk(event) => desk(live, event).await?,
         Mark::Votes(post) => live.publish_votes(post).await?,
         Mark::Reactions(event) => reactions::publish(live, event).await?,
     }
@@ -222,9 +227,16 @@ async fn seats(live: &Live, event: EventId) -> Result<(), Fault> {
         live.hub().publish(public, &entry, None, false).await?;
     }
     if open.contains(&desk) {
-        let entry = Entry::new("desk.changed", live.now(), &live.desk(event).await?);
-        live.hub().publish(desk, &entry, None, false).await?;
+        // For itself: its counting is more work, and is not to hold up the seats.
+        live.counters().mark(Mark::Desk(event)).await?;
     }
+    Ok(())
+}
+
+async fn desk(live: &Live, event: EventId) -> Result<(), Fault> {
+    let channel = Channel::Topic(event, Topic::Desk);
+    let entry = Entry::new("desk.changed", live.now(), &live.desk(event).await?);
+    live.hub().publish(channel, &entry, None, false).await?;
     Ok(())
 }
 
@@ -235,7 +247,12 @@ mod tests {
     #[test]
     fn a_mark_is_read_as_it_was_written() {
         let (event, post) = (EventId::new(), PostId::new());
-        for mark in [Mark::Seats(event), Mark::Votes(post), Mark::Reactions(event)] {
+        for mark in [
+            Mark::Seats(event),
+            Mark::Desk(event),
+            Mark::Votes(post),
+            Mark::Reactions(event),
+        ] {
             assert_eq!(Mark::read(&mark.text()), mark);
         }
     }

@@ -31,7 +31,7 @@ pub struct Publication {
     pub kind: Box<str>,
     /// The push as every reader gets it, written once.
     pub frame: Utf8Bytes,
-    /// The id of what was deleted or hidden by it: who comes later is not given its text any more.
+    /// The field with the id of what was deleted or hidden by it: who comes later is not given its text any more.
     pub deletes: Option<Box<str>>,
 }
 
@@ -183,7 +183,10 @@ mod tests {
         let mut history = History::new("k3", 0);
         let entries = [
             ("chat.message", json!({"message_id": "m1", "text": "a secret"})),
-            ("chat.message", json!({"message_id": "m2", "text": "hello"})),
+            (
+                "chat.message",
+                json!({"message_id": "m2", "text": "hello \"message_id\":\"m1\""}),
+            ),
             (
                 "chat.edited",
                 json!({"message_id": "m1", "text": "still a secret"}),

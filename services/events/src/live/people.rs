@@ -23,10 +23,7 @@ use shared_state::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    channel::Channel,
-    queue::{Outgoing, Queue},
-};
+use super::{channel::Channel, queue::Queue};
 
 /// How often changes are told.
 const EVERY: Duration = Duration::from_secs(1);
@@ -151,9 +148,9 @@ impl People {
         connections.is_some_and(|connections| connections.values().any(Connected::reads_topics))
     }
 
-    /// Revokes the topics of an event that a user reads: each connection is told, and the connections are given. Nothing is
-    /// answered in between, see [`Place::unless_revoked`].
-    pub fn revoke(&self, event: EventId, user: UserId) -> Vec<u64> {
+    /// Revokes the topics of an event that a user reads, and gives the connections, which are to be told. From here on none of
+    /// them is answered that it reads one, see [`Place::unless_revoked`].
+    pub fn revoke(&self, event: EventId, user: UserId) -> Vec<(u64, Arc<Queue>)> {
         let events = self.0.events.lock();
         let connections = events.get(&event).and_then(|company| company.users.get(&user));
         let connections = connections.into_iter().flatten();
@@ -163,8 +160,7 @@ impl People {
                 for topic in &connected.topics {
                     topic.store(true, Ordering::Relaxed);
                 }
-                connected.queue.push(Outgoing::Revoked(event));
-                *connection
+                (*connection, Arc::clone(&connected.queue))
             })
             .collect()
     }
@@ -376,7 +372,8 @@ mod tests {
         assert_eq!(people.readers(event), [asha]);
         assert!(people.revoke(event, ben).is_empty());
         assert!(third.as_ref().unwrap().unless_revoked(|| ()));
-        assert_eq!(people.revoke(event, asha), [2]);
+        let revoked = people.revoke(event, asha);
+        assert!(revoked.len() == 1 && revoked[0].0 == 2);
         assert!(!third.as_ref().unwrap().unless_revoked(|| panic!("it is revoked")));
         assert!(second.as_ref().unwrap().unless_revoked(|| ()));
         drop(third);

@@ -248,7 +248,7 @@ impl Live {
             Outcome::Refused(KeyRefusal::Replay(answer)) => {
                 let id = serde_json::from_slice::<PostId>(&answer.body).unwrap_or(PostId(Uuid::nil()));
                 let found = self.store().post(id).await.map_err(Refused::from)?;
-                let post = found.ok_or_else(Refusal::unavailable)?;
+                let post = found.ok_or_else(gone)?;
                 // It may have been published so long ago that this is not known any more.
                 if post.created_at + REPUBLISHED_FOR < self.now() {
                     let position = self.hub().position(channel).await;
@@ -262,9 +262,7 @@ impl Live {
             Outcome::Refused(KeyRefusal::InFlight) => return Err(Refusal::unavailable()),
         };
         let published = self.publish_post(&post, true).await.map_err(Refused::from)?;
-        published
-            .map(|position| (post.id, position))
-            .ok_or_else(Refusal::unavailable)
+        published.map(|position| (post.id, position)).ok_or_else(gone)
     }
 
     /// Who is beside an event: how many, for those who take part, and who, for the organizer.
@@ -340,6 +338,11 @@ impl Live {
         *self.names_away_until().lock() = Some(Instant::now() + NAMES_REST);
         self.names().get(&user).await.flatten()
     }
+}
+
+/// What was said under this key is not there any more.
+fn gone() -> Refusal {
+    Refusal::bad_request("What was said with this `key` was deleted.")
 }
 
 /// What is kept of a post that was made over a socket.

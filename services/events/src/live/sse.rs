@@ -33,7 +33,7 @@ use super::{
     say::Refused,
     who::{self, Identity},
 };
-use crate::problems::denied;
+use crate::{domain::standing::Denied, problems::denied};
 
 /// Between two comments on a quiet stream, which keep proxies from cutting it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -241,10 +241,14 @@ impl Reader {
                 place: place as u32,
                 since: since.clone(),
             };
-            let joining = live.hub().join(reading.channel(), joining, |one| {
-                joined.push((since, one, state));
-            });
-            reading.reads(joining.await.map_err(away)?);
+            let mut is_read = false;
+            let answer = |one| is_read = reading.unless_revoked(|| joined.push((since, one, state)));
+            let joining = live.hub().join(reading.channel(), joining, answer);
+            let subscription = joining.await.map_err(away)?;
+            if !is_read {
+                return Err(denied(Denied::NotAttending));
+            }
+            reading.reads(subscription);
         }
         let now = live.auth().clock().now();
         let left = identity.map(|identity| (identity.until() - now).to_std().unwrap_or_default());

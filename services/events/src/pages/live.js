@@ -24,11 +24,37 @@ function element(name, text, attributes = {}, ...children) {
   made.append(...children);
   return made;
 }
-const fill = (id, items) => at(id).replaceChildren(...items);
+
+/**
+ * Shows items in their order as elements of a list that stay what they are, so that nothing goes from under a pointer, the keyboard or a
+ * screen reader: `make` makes one for a key, `update` changes it.
+ */
+function show(id, items, key, make, update) {
+  const list = at(id);
+  const there = new Map([...list.children].map((one) => [one.dataset.key, one]));
+  const wanted = items.map((item) => {
+    const made = there.get(item[key]) ?? make(item);
+    made.dataset.key = item[key];
+    update(made, item);
+    return made;
+  });
+  for (const one of [...list.children]) if (!wanted.includes(one)) one.remove();
+  wanted.forEach((one, place) => { if (list.children[place] !== one) list.insertBefore(one, list.children[place] ?? null); });
+}
+
+/** A new token: for all who ask at once the same one, because a refresh token is used once. */
+let renewing = null;
+async function renewed() {
+  const of = session;
+  renewing ??= call('POST', 'users/refresh', { refresh_token: of.refresh_token }).finally(() => { renewing = null; });
+  const next = await renewing;
+  // Somebody else may have signed in meanwhile.
+  if (session === of) session = next;
+}
 
 const client = new LiveClient(`${location.origin}${root}`, {
   token: async ({ renew }) => {
-    if (session && renew) session = await call('POST', 'users/refresh', { refresh_token: session.refresh_token });
+    if (session && renew) await renewed();
     return session?.token ?? null;
   },
   onState: (state, why) => {
@@ -56,42 +82,59 @@ function showMessages() {
   const box = at('chat');
   const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
   const shown = [...messages.values()].sort(byTime).slice(-200);
-  fill('chat', shown.map(({ user, text, edited_at }) => element('li', undefined, {},
-    element('b', user.name ?? 'Somebody', { className: user.role }), text, element('small', edited_at ? ' (edited)' : ''))));
+  show('chat', shown, 'message_id',
+    ({ user }) => element('li', undefined, {}, element('b', user.name ?? 'Somebody', { className: user.role }), element('span'), element('small')),
+    (item, { text, edited_at }) => {
+      const [, said, edited] = item.children;
+      if (said.textContent !== text) said.textContent = text;
+      edited.textContent = edited_at ? ' (edited)' : '';
+    });
   if (isAtEnd) box.scrollTop = box.scrollHeight;
 }
 
 function showQuestions() {
-  const shown = [...questions.values()].sort((one, other) => other.votes - one.votes || byTime(one, other));
-  fill('questions', shown.map(({ question_id, text, votes, voted, state }) => element('li', undefined, {},
-    element('span', text, {}, element('small', state === 'answered' ? ' (answered)' : '')),
-    element('button', `${voted ? 'Voted' : 'Vote'}: ${votes}`, {
-      disabled: voted || state !== 'open',
-      ariaLabel: `Vote for: ${text} (${votes})`,
-      onclick: () => trying(async () => {
-        await call('POST', live(`questions/${question_id}/vote`));
-        Object.assign(questions.get(question_id), { voted: true });
-        showQuestions();
-      }),
-    }))));
+  const shown = [...questions.values()].filter(({ state }) => state !== 'hidden');
+  show('questions', shown.sort((one, other) => other.votes - one.votes || byTime(one, other)), 'question_id',
+    ({ question_id, text }) => element('li', undefined, {},
+      element('span', text, {}, element('small')),
+      element('button', undefined, {
+        onclick: () => trying(async () => {
+          await call('POST', live(`questions/${question_id}/vote`));
+          Object.assign(questions.get(question_id) ?? {}, { voted: true });
+          showQuestions();
+        }),
+      })),
+    (item, { text, votes, voted, state }) => {
+      const button = item.querySelector('button');
+      item.querySelector('small').textContent = state === 'answered' ? ' (answered)' : '';
+      button.textContent = `${voted ? 'Voted' : 'Vote'}: ${votes}`;
+      button.ariaLabel = `Vote for: ${text} (${votes})`;
+      button.disabled = Boolean(voted) || state !== 'open';
+    });
 }
 
 function showPolls() {
-  fill('polls', [...polls.values()].sort(byTime).reverse().map(({ poll_id, question, options, state, voted }) => element('li', undefined, {},
-    element('b', question), ...options.map(({ option_id, text, votes }) => element('button', undefined, {
-      disabled: Boolean(voted) || state !== 'open',
+  const shown = [...polls.values()].filter(({ state }) => state !== 'draft');
+  show('polls', shown.sort(byTime).reverse(), 'poll_id',
+    ({ poll_id, question, options }) => element('li', undefined, {}, element('b', question), ...options.map(({ option_id, text }) => element('button', undefined, {
       onclick: () => trying(async () => {
         await call('POST', live(`polls/${poll_id}/vote`), { option: option_id });
-        Object.assign(polls.get(poll_id), { voted: option_id });
+        Object.assign(polls.get(poll_id) ?? {}, { voted: option_id });
         showPolls();
       }),
-    }, element('span', text, {}, element('small', voted === option_id ? ' (your vote)' : '')), element('span', votes ?? ''))))));
+    }, element('span', text, {}, element('small')), element('span')))),
+    (item, { options, state, voted }) => options.forEach(({ option_id, votes }, place) => {
+      const button = item.querySelectorAll('button')[place];
+      button.disabled = Boolean(voted) || state !== 'open';
+      button.querySelector('small').textContent = voted === option_id ? ' (your vote)' : '';
+      button.lastElementChild.textContent = votes ?? '';
+    }));
 }
 
 const showAnnouncements = () => {
   const now = new Date().toISOString();
   const shown = [...announcements.values()].filter(({ expires_at }) => !expires_at || expires_at > now);
-  fill('announcements', shown.sort(byTime).reverse().map(({ text }) => element('li', text)));
+  show('announcements', shown.sort(byTime).reverse(), 'announcement_id', ({ text }) => element('li', text), () => {});
 };
 const showMode = ({ mode, slow_seconds }) => {
   at('mode').textContent = { open: '', slow: `slow: one message in ${slow_seconds} s`, closed: 'closed' }[mode];
@@ -133,39 +176,81 @@ changes['chat.edited'] = changes['chat.message'];
 changes['question.answered'] = changes['question.asked'];
 const onPublication = ({ type, data }) => changes[type]?.(data);
 
-/** Follows a topic: what there is is loaded once it is read, and again when too much was missed. */
-function follow(topic, load) {
-  const loading = ({ state }) => trying(() => load(state));
+/** Takes no part, or no more. */
+let beats = [];
+function leave(text) {
+  at('rooms').hidden = true;
+  at('people').textContent = '';
+  beats.forEach(clearInterval);
+  beats = [];
+  tell(text);
+}
+
+/**
+ * Follows a topic: what there is is loaded once it is read, and again when too much was missed. What is published meanwhile waits, because
+ * what is being loaded may be older.
+ */
+function follow(topic, known, load) {
+  let waiting = null;
+  const loading = ({ state }) => trying(async () => {
+    const own = waiting = [];
+    try {
+      const loaded = await load(state);
+      if (own !== waiting) return;
+      known?.clear();
+      loaded();
+    } finally {
+      if (own === waiting) {
+        waiting = null;
+        own.forEach(onPublication);
+      }
+    }
+  });
   client.subscribe(channel(topic), {
-    onPublication,
+    onPublication: (publication) => (waiting ? waiting.push(publication) : onPublication(publication)),
     onJoined: loading,
     onReset: loading,
-    onRevoked: () => { at('rooms').hidden = true; tell('You do not take part any more.'); },
-    onError: (error) => tell(error.message),
+    onRevoked: () => leave('You do not take part any more.'),
+    onError: (error) => (error.code === 'forbidden' ? leave(error.message) : tell(error.message)),
   });
 }
-const each = async (path, type) => { for (const one of (await call('GET', live(path))).reverse()) changes[type](one); };
+/** Loads a list, and gives what shows it. */
+const each = async (path, type) => {
+  const loaded = (await call('GET', live(path))).reverse();
+  return () => loaded.forEach(changes[type]);
+};
 
 async function takePart() {
   // Asked first, so that who may not is told why.
   await call('GET', live('chat/mode'));
   at('rooms').hidden = false;
   at('sign-in').hidden = true;
-  follow('chat', (state) => { showMode(state); return each('chat', 'chat.message'); });
-  follow('questions', () => each('questions', 'question.asked'));
-  follow('polls', async () => { for (const poll of await call('GET', live('polls'))) if (poll.state !== 'draft') changes['poll.opened'](poll); });
-  follow('announcements', async (state) => { for (const one of state.announcements) changes['announcement.created'](one); });
-  follow('reactions', () => {});
+  follow('chat', messages, async (state) => {
+    const shown = await each('chat', 'chat.message');
+    return () => { showMode(state); shown(); showMessages(); };
+  });
+  follow('questions', questions, async () => {
+    const shown = await each('questions', 'question.asked');
+    return () => { shown(); showQuestions(); };
+  });
+  follow('polls', polls, async () => {
+    const shown = await each('polls', 'poll.opened');
+    return () => { shown(); showPolls(); };
+  });
+  follow('announcements', announcements, async (state) => () => {
+    state.announcements.forEach(changes['announcement.created']);
+    showAnnouncements();
+  });
+  follow('reactions', null, async () => () => {});
   const count = async () => {
     const { count } = await client.presence(channel()).catch(() => ({}));
     if (count !== undefined) at('people').textContent = count === 1 ? 'You are here.' : `${count} people are here.`;
   };
-  setInterval(count, 5_000);
-  setInterval(showAnnouncements, 5_000);
-  setTimeout(count, 1_000);
+  beats = [setInterval(count, 5_000), setInterval(showAnnouncements, 5_000)];
+  setTimeout(count, 1_500);
 }
 
-fill('reactions', EMOJI.map((emoji) => {
+at('reactions').replaceChildren(...EMOJI.map((emoji) => {
   const button = element('button', emoji, { type: 'button', onclick: () => trying(() => client.publish(channel('reactions'), { emoji })) });
   button.dataset.emoji = emoji;
   return button;
@@ -180,17 +265,26 @@ for (const [form, topic] of [['chat-form', 'chat'], ['question-form', 'questions
 at('sign-in').onsubmit = (submitted) => {
   submitted.preventDefault();
   const { email, password, totp } = submitted.target.elements;
+  const button = submitted.submitter;
+  button.disabled = true;
   trying(async () => {
-    session = await call('POST', 'users/login', { email: email.value, password: password.value, ...(totp.value && { totp: totp.value }) });
-    start();
-    await takePart();
+    try {
+      session = await call('POST', 'users/login', { email: email.value, password: password.value, ...(totp.value && { totp: totp.value }) });
+      start();
+      await takePart();
+    } finally {
+      button.disabled = false;
+    }
   });
 };
 
 /** Begins, or begins again as somebody else. */
 function start() {
   client.close();
-  const load = () => trying(async () => showEvent(await call('GET', `events/${event}`)));
-  client.subscribe(channel(), { onPublication, onJoined: load, onReset: load, onError: (error) => tell(error.message) });
+  client.open();
+  follow('', null, async () => {
+    const loaded = await call('GET', `events/${event}`);
+    return () => showEvent(loaded);
+  });
 }
 start();

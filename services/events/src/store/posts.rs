@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::domain::{
-    post::{Change, Kind, NewPost, Post, PostRefusal, Stage, Tally},
+    post::{Change, Kind, NewPost, Post, PostRefusal, Stage, Tally, Vote},
     standing::{ChatMode, Denied, Restriction, Standing},
 };
 
@@ -150,6 +150,8 @@ pub trait PostStore: Send + Sync {
         user: UserId,
         page: Page,
     ) -> Result<(Vec<Post>, Option<Cursor>), StoreError>;
+    /// What a user has voted for, in no particular order.
+    async fn votes_by(&self, user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError>;
     /// Deletes up to `limit` posts of a user whose account is deleted, and takes the name from those that others still need;
     /// returns the number.
     async fn forget_author(&self, user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;

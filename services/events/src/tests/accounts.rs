@@ -138,6 +138,15 @@ async fn what_was_said_goes_with_the_account() {
         .post(&user, &chat, &json!({"text": "It was me."}))
         .await
         .is(201);
+    let questions = format!("/api/live/events/{event}/questions");
+    let asked = service
+        .post(&organizer, &questions, &json!({"text": "Who?"}))
+        .await
+        .is(201);
+    let vote = format!("{questions}/{}/vote", asked.text("question_id"));
+    service.post(&user, &vote, &json!(null)).await.is(200);
+    let voted = service.export(&user, "votes").await;
+    assert_eq!(voted[0]["post_id"], asked.body["question_id"]);
     let exported = service.export(&user, "posts").await;
     assert_eq!(
         (&exported[0]["text"], &exported[0]["kind"]),

@@ -22,7 +22,7 @@ use crate::{
     domain::{
         event::{Event, Patch},
         fact::Fact,
-        post::{Change, Kind, NewPost, Post, Stage, Tally},
+        post::{Change, Kind, NewPost, Post, Stage, Tally, Vote},
         standing::{ChatMode, Standing},
     },
     store::{
@@ -178,6 +178,7 @@ pass_on! {
         Reads tallies(posts: Vec<PostId>) -> Result<HashMap<PostId, Tally>, StoreError>;
         Reads votes_of(user: UserId, posts: Vec<PostId>) -> Result<HashMap<PostId, Option<Uuid>>, StoreError>;
         Reads posts_of_user(user: UserId, page: Page) -> Result<(Vec<Post>, Option<Cursor>), StoreError>;
+        Reads votes_by(user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError>;
         Changes forget_author(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     }
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    post::{Author, Kind, Post, Stage, Tally},
+    post::{Author, Kind, Post, Stage, Tally, Vote},
     standing::{ChatMode, Restriction},
 };
 
@@ -272,6 +272,24 @@ impl From<&Post> for SaidView {
             text: post.text.clone(),
             state: post.stage.name(),
             created_at: utc(post.created_at),
+        }
+    }
+}
+
+/// What somebody has voted for, likewise.
+#[derive(Serialize)]
+pub struct VotedView {
+    post_id: PostId,
+    option_id: Option<Uuid>,
+    voted_at: String,
+}
+
+impl From<&Vote> for VotedView {
+    fn from(vote: &Vote) -> Self {
+        Self {
+            post_id: vote.post,
+            option_id: vote.option,
+            voted_at: utc(vote.at),
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct Export {
 /// What the other services hold.
 #[derive(Serialize, ToSchema)]
 pub struct OfOthers {
-    /// The events you organise, registrations with their tickets, what you said beside events (`posts`), payments, and messages to you, each as its own list shows
+    /// The events you organise, registrations with their tickets, what you said and voted for beside events (`posts`, `votes`), payments, and messages to you, each as its own list shows
     /// them; and in `activity` what you did, and what was tried at your account, for 400 days. Of each part, and of what was done in each service, 10,000 at most, the newest.
     #[serde(flatten)]
     #[schema(value_type = Object, additional_properties)]

@@ -39,7 +39,14 @@ async fn all_that_is_held_is_one_document() {
     assert_eq!(body["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(body["api_keys"][0]["name"], "Door");
     assert_eq!(body["sign_in_with"], json!([]));
-    for section in ["events", "registrations", "posts", "payments", "notifications"] {
+    for section in [
+        "events",
+        "registrations",
+        "posts",
+        "votes",
+        "payments",
+        "notifications",
+    ] {
         let of = |first| json!({"of": section, "first": first, "at": "2026-11-22T00:00:00Z"});
         assert_eq!(body[section], json!([of(true), of(false)]), "both pages");
     }

@@ -408,6 +408,22 @@ pub async fn everybody_votes_once(store: S) {
     assert_eq!((voted[&poll.id], voted[&question.id]), (Some(no), None));
     let voted = store.votes_of(UserId::new(), vec![poll.id]).await.unwrap();
     assert!(voted.is_empty());
+    let (mut by_ben, mut after) = (Vec::new(), None);
+    loop {
+        let (votes, next) = store
+            .votes_by(company.ben, Page { limit: 1, after })
+            .await
+            .unwrap();
+        by_ben.extend(votes.into_iter().map(|vote| (vote.post, vote.option, vote.at)));
+        match next {
+            None => break,
+            next => after = next,
+        }
+    }
+    by_ben.sort();
+    let mut expected = [(poll.id, Some(no), now()), (question.id, None, now())];
+    expected.sort();
+    assert_eq!(by_ben, expected);
 }
 
 pub async fn a_key_makes_one_post(store: S) {

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::{
         change,
-        post::{Author, Change, Kind, NewPost, Post, PostRefusal, Results, Stage, Tally},
+        post::{Author, Change, Kind, NewPost, Post, PostRefusal, Results, Stage, Tally, Vote},
         standing::{ChatMode, Part, Restriction, RestrictionKind, Standing},
     },
     store::{
@@ -494,6 +494,28 @@ impl PostStore for MongoStore {
     ) -> Result<(Vec<Post>, Option<Cursor>), StoreError> {
         let filter = doc! {"user_id": uuid(user), "stage": {"$ne": "deleted"}};
         page_of(&mut self.db.read(), filter, page).await
+    }
+
+    async fn votes_by(&self, user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError> {
+        let mut filter = doc! {"user_id": uuid(user)};
+        if let Some(after) = page.after {
+            filter.insert("_id", doc! {"$lt": uuid(after.id)});
+        }
+        let found = self
+            .db
+            .read()
+            .find(VOTES, filter, doc! {"_id": -1}, page.limit + 1)
+            .await?;
+        let votes = found.iter().map(|vote| {
+            Ok(Vote {
+                id: vote.id("_id")?,
+                post: vote.id("post_id")?,
+                option: vote.maybe_id("option_id")?,
+                at: vote.time("at")?,
+            })
+        });
+        let votes = votes.collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(page.cut(votes, |vote| Cursor { key: 0, id: vote.id }))
     }
 
     async fn forget_author(&self, user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError> {

@@ -120,7 +120,10 @@ pub const COLLECTIONS: &[Collection] = &[
             ("at", "date"),
         ],
         check: None,
-        indexes: &[Index::on(&[("post_id", 1), ("option_id", 1)])],
+        indexes: &[
+            Index::on(&[("post_id", 1), ("option_id", 1)]),
+            Index::on(&[("user_id", 1), ("_id", 1)]),
+        ],
     },
     Collection {
         name: PARTICIPANTS, // `_id` is made of event and user

@@ -22,7 +22,7 @@ use super::{SqliteStore, events, events::const_sql, registrations};
 use crate::{
     domain::{
         change,
-        post::{Author, Change, Kind, NewPost, PollOption, Post, PostRefusal, Results, Stage, Tally},
+        post::{Author, Change, Kind, NewPost, PollOption, Post, PostRefusal, Results, Stage, Tally, Vote},
         standing::{ChatMode, Part, Restriction, RestrictionKind, Standing},
     },
     store::{
@@ -320,6 +320,24 @@ fn page_of(
     }))
 }
 
+fn votes_by(db: &Connection, user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError> {
+    let after = page.after.map(|cursor| cursor.id);
+    let found = db
+        .prepare_cached(
+            "SELECT id, post_id, option_id, at FROM votes WHERE user_id = ?1 AND (?2 IS NULL OR id < ?2)
+             ORDER BY id DESC LIMIT ?3",
+        )?
+        .all(params![user, after, page.limit as i64 + 1], |row| {
+            Ok(Vote {
+                id: row.get(0)?,
+                post: row.get(1)?,
+                option: row.get(2)?,
+                at: from_millis(row.get(3)?),
+            })
+        })?;
+    Ok(page.cut(found, |vote| Cursor { key: 0, id: vote.id }))
+}
+
 fn forget(db: &Connection, user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let sql = const_sql(&[
         "SELECT ",
@@ -483,6 +501,10 @@ impl PostStore for SqliteStore {
                 )
             })
             .await
+    }
+
+    async fn votes_by(&self, user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError> {
+        self.db.read(move |db| votes_by(db, user, page)).await
     }
 
     async fn forget_author(&self, user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError> {

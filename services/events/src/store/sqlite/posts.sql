@@ -26,6 +26,7 @@ CREATE TABLE votes (
     at        INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX votes_by_post ON votes (post_id, option_id);
+CREATE INDEX votes_by_user ON votes (user_id, id);
 
 CREATE TABLE participants (
     id               BLOB    NOT NULL PRIMARY KEY, -- made of event and user
