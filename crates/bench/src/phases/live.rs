@@ -138,13 +138,13 @@ async fn attendees(lab: &Lab, event: &str, count: usize) -> Outcome<Vec<String>>
 }
 
 /// Opens sockets that follow the event and its chat, from where they are.
-async fn gather(lab: &Lab, event: &str, count: usize) -> Outcome<Crowd> {
-    lab.progress.say("live, registering");
+async fn gather(lab: &Lab, event: &str, tokens: Vec<String>) -> Outcome<Crowd> {
+    let count = tokens.len();
     let mut crowd = Crowd {
         tasks: JoinSet::new(),
         tally: Tally::new(),
         seats: Tally::new(),
-        tokens: attendees(lab, event, count).await?,
+        tokens,
     };
     let mut opening = JoinSet::new();
     for (started, token) in crowd.tokens.clone().into_iter().enumerate() {
@@ -391,8 +391,12 @@ async fn storm(lab: &Lab, report: &mut Report, event: &str, tokens: Vec<String>)
 /// Measures it.
 pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     let event = lab.event("Watched", PLENTY, 0).await?;
+    lab.progress.say("live, registering");
+    let tokens = attendees(lab, &event, MANY).await?;
+    lab.drain().await?;
+    tokio::time::sleep(IDLE).await;
     let before = resident_mb(lab.system.pid());
-    let crowd = gather(lab, &event, MANY).await?;
+    let crowd = gather(lab, &event, tokens).await?;
     tokio::time::sleep(IDLE).await;
     let after = resident_mb(lab.system.pid());
     let each = before
@@ -414,7 +418,8 @@ pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     seats(lab, report, &event, &crowd).await?;
     drop(crowd);
     let half = lab.event("Watched by fewer", PLENTY, 0).await?;
-    let mut crowd = gather(lab, &half, HALF).await?;
+    let tokens = attendees(lab, &half, HALF).await?;
+    let mut crowd = gather(lab, &half, tokens).await?;
     fan_out(lab, report, &half, &crowd, (HALF, 10, 120.0)).await?;
     crowd.tasks.shutdown().await;
     storm(lab, report, &half, crowd.tokens).await
