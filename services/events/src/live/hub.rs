@@ -468,6 +468,29 @@ mod tests {
         );
     }
 
+    /// Ten thousand readers get one text, not ten thousand copies.
+    #[tokio::test]
+    async fn a_publication_is_written_once_for_all() {
+        let (hub, channel) = (Hub::new(None), Channel::Event(EventId::new()));
+        let (_one, first, _) = join(&hub, channel, 1).await;
+        let (_other, second, _) = join(&hub, channel, 2).await;
+        hub.publish(channel, &entry(1), None, false).await.unwrap();
+        let mut frames = Vec::new();
+        for queue in [first, second] {
+            let Batch::Send(sent) = queue.next().await else {
+                panic!("it is open")
+            };
+            let Some(Outgoing::Publication(_, publication)) = sent.into_iter().next() else {
+                panic!("it was published")
+            };
+            frames.push(publication);
+        }
+        assert!(Arc::ptr_eq(&frames[0], &frames[1]));
+        // And what a socket is given of it is the same memory again.
+        let clone = frames[0].frame.clone();
+        assert_eq!(clone.as_str().as_ptr(), frames[1].frame.as_str().as_ptr());
+    }
+
     #[tokio::test]
     async fn what_was_told_or_overtaken_is_not_told_again() {
         let (hub, channel) = (Hub::new(None), Channel::Event(EventId::new()));
