@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{Collection, DocumentExt, Index, Mongo, Tx, date};
 use common::{
     clock::{Timestamp, from_millis},
-    idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Refusal, is_in_flight},
+    idempotency::{Answer, KEPT_FOR_SECONDS, Key, Keyed, Outcome, Refusal, is_in_flight},
     ids::UserId,
     store::StoreError,
 };
@@ -45,6 +45,25 @@ pub fn id(caller: UserId, route: &str, key: &str) -> Bson {
     hash.update(route);
     hash.update(key);
     bytes(&hash.finalize())
+}
+
+/// Carries out `change` unless its key says that it was carried out before; then stores the answer beside it. Call it inside
+/// [`Mongo::write`], which makes both one transaction.
+///
+/// # Errors
+/// What `change` returns; then nothing is stored and the key stays free.
+pub async fn keyed<T, E: From<StoreError>>(
+    tx: &mut Tx,
+    keyed: &Keyed<T>,
+    now: Timestamp,
+    change: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
+) -> Result<Outcome<T>, E> {
+    if let Some(refusal) = check(tx, keyed, now).await? {
+        return Ok(Outcome::Refused(refusal));
+    }
+    let value = change(tx).await?;
+    keep(tx, keyed, &value, now).await?;
+    Ok(Outcome::Done(value))
 }
 
 /// Looks a keyed change up: `None` when it may go ahead. Then [`keep`] its answer in the same transaction.

@@ -1,6 +1,13 @@
 //! What people say beside an event, live: it reaches all who take part, once, and nobody else, through crashes and outages.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -216,26 +223,34 @@ async fn killed(topology: Topology, part: &str) {
     let event = organizer.create_event(json!(null), json!(0)).await;
     let (mut acknowledged, mut last) = (Vec::new(), 0);
     let url = door(&system, topology, 0);
-    for round in 0..3_u64 {
+    for round in 0..3 {
         let mut socket = eventually("a socket", PATIENCE, async || {
             LiveSocket::connect(&url, Some(&organizer)).await.ok()
         })
         .await;
+        let count = Arc::new(AtomicUsize::new(0));
         let writing = {
-            let event = event.clone();
+            let (event, count) = (event.clone(), Arc::clone(&count));
             tokio::spawn(async move {
                 let mut written = Vec::new();
                 for number in last.. {
                     let text = format!("message {number}");
                     match socket.ask(say(&event, &text, &text)).await {
-                        Ok(answer) if answer["ok"].is_object() => written.push(number),
+                        Ok(answer) if answer["ok"].is_object() => {
+                            written.push(number);
+                            count.fetch_add(1, Ordering::Relaxed);
+                        }
                         _ => return (written, number),
                     }
                 }
                 unreachable!("it is killed")
             })
         };
-        tokio::time::sleep(Duration::from_millis(150 + 70 * round)).await;
+        // In the middle of it, each time somewhere else.
+        eventually("some are acknowledged", PATIENCE, async || {
+            (count.load(Ordering::Relaxed) > 10 * (round + 1)).then_some(())
+        })
+        .await;
         system.kill(part);
         let (written, failed) = writing.await.unwrap();
         acknowledged.extend(written);

@@ -26,7 +26,7 @@ impl ChannelLog {
     ///
     /// # Errors
     /// When Redis is away.
-    pub async fn count(&self, channel: &str, what: &str, by: u64) -> Result<(), Away> {
+    pub async fn add_count(&self, channel: &str, what: &str, by: u64) -> Result<(), Away> {
         let mut script = cmd("EVAL");
         script.arg(ADD).arg(1).arg(name(channel, "counts"));
         script.arg(what).arg(by).arg(KEPT_FOR.as_millis() as u64);

@@ -1,6 +1,6 @@
-//! Who is there: each process tells of its own people again and again, and one that was killed is forgotten.
+//! Presence: each process has a heartbeat that names its people; those of one that was killed expire.
 //!
-//! Keys: `organise:live:{CHANNEL}:people`, the processes and when they are forgotten, and `:people:PROCESS`, the people of one.
+//! Keys: `organise:live:{CHANNEL}:people`, the processes and when they expire, and `:people:PROCESS`, the people of one.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use redis::cmd;
 use super::{ChannelLog, name};
 use crate::Away;
 
-/// For so long the people of a process are there after it last told of them.
-pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+/// For so long the people of a process are there after its last heartbeat.
+pub const EXPIRES_AFTER: Duration = Duration::from_secs(60);
 /// So many are named at most.
 pub const NAMED: usize = 1_000;
 
-/// KEYS: processes, people of this one. ARGV: process, ms until it is forgotten, `1` when those are all, how many have come, those who have
+/// KEYS: processes, people of this one. ARGV: process, ms until it expires, `1` when those are all, how many have come, those who have
 /// come, those who have gone.
-const TELL: &str = "
+const HEARTBEAT: &str = "
 if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end
 local come = tonumber(ARGV[4])
 for at = 5, #ARGV do
@@ -48,7 +48,7 @@ return {#people, some}";
 
 /// Who has come to a process, and who has gone.
 #[derive(Debug, Default)]
-pub struct People<'a> {
+pub struct Present<'a> {
     /// Those that are there now.
     pub come: &'a [String],
     /// Those that are not any more.
@@ -58,18 +58,18 @@ pub struct People<'a> {
 }
 
 impl ChannelLog {
-    /// Tells of this process's people. They are forgotten after [`FORGOTTEN_AFTER`], unless it tells of them again.
+    /// Names this process's people. They expire after [`EXPIRES_AFTER`], unless there is another heartbeat.
     ///
     /// # Errors
     /// When Redis is away.
-    pub async fn tell_people(&self, channel: &str, people: People<'_>) -> Result<(), Away> {
+    pub async fn heartbeat(&self, channel: &str, people: Present<'_>) -> Result<(), Away> {
         let mut script = cmd("EVAL");
         let process = self.process.simple().to_string();
-        script.arg(TELL).arg(2);
+        script.arg(HEARTBEAT).arg(2);
         script
             .arg(name(channel, "people"))
             .arg(name(channel, &format!("people:{process}")));
-        script.arg(process).arg(FORGOTTEN_AFTER.as_millis() as u64);
+        script.arg(process).arg(EXPIRES_AFTER.as_millis() as u64);
         script.arg(u8::from(people.are_all)).arg(people.come.len());
         script.arg(people.come).arg(people.gone);
         self.redis.ask(&script).await

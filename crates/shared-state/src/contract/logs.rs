@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::channel_log::{
     ChannelLog, KEPT, Place, READ_BYTES, READ_ENTRIES, Received,
-    people::{NAMED, People},
+    people::{NAMED, Present},
 };
 
 macro_rules! rules_of_logs {
@@ -18,7 +18,7 @@ macro_rules! rules_of_logs {
 rules_of_logs!(
     entries_are_numbered_and_read_by_all,
     what_is_older_comes_no_more,
-    people_are_counted_once_and_forgotten_with_their_process,
+    people_are_counted_once_wherever_they_are,
     counts_are_taken_once,
     who_follows_a_channel_receives_it,
     a_channel_that_was_lost_begins_another_life,
@@ -86,16 +86,16 @@ async fn what_is_older_comes_no_more(state: Two) {
     assert_eq!(one.read("event:1", 0).await.unwrap().entries.len(), 3);
 }
 
-async fn people_are_counted_once_and_forgotten_with_their_process(state: Two) {
+async fn people_are_counted_once_wherever_they_are(state: Two) {
     let ((one, _r), (other, _s)) = (log(&state.one), log(&state.other));
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let tell = async |log: &ChannelLog, come: &[&str], gone: &[&str], are_all| {
-        let people = People {
+        let present = Present {
             come: &names(come),
             gone: &names(gone),
             are_all,
         };
-        log.tell_people("event:1", people).await.unwrap();
+        log.heartbeat("event:1", present).await.unwrap();
     };
     assert_eq!(one.people("event:1", NAMED).await.unwrap(), (0, Vec::new()));
     tell(&one, &["asha", "ben"], &[], false).await;
@@ -114,9 +114,9 @@ async fn people_are_counted_once_and_forgotten_with_their_process(state: Two) {
 
 async fn counts_are_taken_once(state: Two) {
     let ((one, _r), (other, _s)) = (log(&state.one), log(&state.other));
-    one.count("event:1", "👏", 1).await.unwrap();
-    other.count("event:1", "👏", 2).await.unwrap();
-    other.count("event:1", "🎉", 1).await.unwrap();
+    one.add_count("event:1", "👏", 1).await.unwrap();
+    other.add_count("event:1", "👏", 2).await.unwrap();
+    other.add_count("event:1", "🎉", 1).await.unwrap();
     let mut taken = one.take_counts("event:1").await.unwrap();
     taken.sort();
     assert_eq!(taken, [("🎉".to_owned(), 1), ("👏".to_owned(), 3)]);

@@ -362,6 +362,21 @@ impl Post {
         }
     }
 
+    /// What is left of it when its author's account is deleted; `None`: it stays as it is.
+    pub fn without_author(&self) -> Option<Self> {
+        let mut left = self.clone();
+        left.author.name = None;
+        if matches!(self.kind, Kind::Chat | Kind::Question) {
+            left.stage = Stage::Deleted;
+            left.text = String::new();
+        }
+        if left == *self {
+            return None;
+        }
+        left.version += 1;
+        Some(left)
+    }
+
     fn check_author(&self, by: &Standing) -> Result<(), PostRefusal> {
         match self.author.user == by.user {
             true => Ok(()),

@@ -313,11 +313,7 @@ impl Connection {
         let user = self.user();
         let reading = self.live.begin_reading(name, user, &self.registered).await;
         let mut reading = reading.map_err(channel_refused)?;
-        // What is in force is told as it was when the channel was at a place, with all that came since.
-        let known = self.live.in_force(reading.channel()).await?;
-        let (since, state) = known.map_or((since.clone(), None), |(at, state)| {
-            (since.or(Some(at)), Some(state))
-        });
+        let (since, state) = self.live.in_force_since(reading.channel(), since).await?;
         let queue = &self.queue;
         let joining = Joining {
             connection: self.registered.id(),

@@ -75,11 +75,20 @@ mod tests {
             include_str!("reactions.rs"),
         ]
         .concat();
-        for kind in types {
-            assert!(
-                code.contains(&format!("\"{kind}\"")),
-                "{kind} is published nowhere"
-            );
+        for kind in &types {
+            let written = format!("\"{kind}\"");
+            assert!(code.contains(&written), "{kind} is published nowhere");
+        }
+        // Nor is anything else published of what people say.
+        let is_kind = |text: &&str| {
+            let parts = text.split_once('.');
+            parts.is_some_and(|(of, what)| (of.to_owned() + what).bytes().all(|c| c.is_ascii_lowercase()))
+        };
+        let texts = include_str!("../views/posts.rs").split('"').skip(1).step_by(2);
+        let of_posts: Vec<&str> = texts.filter(is_kind).collect();
+        assert!(of_posts.len() > 10, "{of_posts:?}");
+        for kind in of_posts {
+            assert!(types.contains(kind), "{kind} is not in the document");
         }
     }
 

@@ -202,7 +202,7 @@ impl Hub {
         &self,
         channel: Channel,
         entry: &Entry,
-        about: Option<Told>,
+        about: Option<Versioned>,
         begins: bool,
     ) -> Result<Option<Position>, Away> {
         let name = channel.to_string();
@@ -354,16 +354,16 @@ impl Hub {
     }
 }
 
-/// What a publication tells about, so that nobody is told of it twice, or of what was before after what is now.
+/// Which version of what is published, so that no reader gets it twice, or an older one after a newer.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
+pub struct Versioned {
     /// What it is about.
     pub subject: Uuid,
     /// Which of its states.
     pub version: u64,
 }
 
-impl Told {
+impl Versioned {
     /// Something that is told of once.
     pub fn once(subject: Uuid) -> Self {
         Self { subject, version: 1 }
@@ -372,7 +372,7 @@ impl Told {
 
 impl State {
     /// Publishes, unless this version was told of before; gives its place.
-    fn publish_entry(&mut self, channel: Channel, entry: &Entry, about: Option<Told>) -> Position {
+    fn publish_entry(&mut self, channel: Channel, entry: &Entry, about: Option<Versioned>) -> Position {
         let told = about.and_then(|about| {
             let told = self.versions.get(&about.subject);
             told.filter(|(version, _)| *version >= about.version)
@@ -384,7 +384,7 @@ impl State {
             };
         }
         let offset = self.history.top() + 1;
-        if let Some(Told { subject, version }) = about {
+        if let Some(Versioned { subject, version }) = about {
             if self.versions.len() >= 2 * KEPT {
                 self.versions.retain(|_, (_, at)| *at + KEPT as u64 > offset);
             }
@@ -496,7 +496,7 @@ mod tests {
         let (hub, channel) = (Hub::new(None), Channel::Event(EventId::new()));
         let subject = common::ids::new_id();
         let publish = async |version, begins| {
-            let about = Some(Told { subject, version });
+            let about = Some(Versioned { subject, version });
             let place = hub.publish(channel, &entry(version), about, begins).await;
             place.unwrap().map(|position| position.offset)
         };
@@ -505,7 +505,7 @@ mod tests {
             assert_eq!(publish(version, true).await, Some(offset), "{version}");
         }
         for _ in 0..3 * KEPT {
-            let about = Told::once(common::ids::new_id());
+            let about = Versioned::once(common::ids::new_id());
             hub.publish(channel, &entry(1), Some(about), true).await.unwrap();
         }
         let topic = hub.topic(channel);

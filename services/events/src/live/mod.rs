@@ -167,8 +167,8 @@ impl Live {
         workers.spawn("live: connections", supervise);
         workers.spawn("live: counters", counters::publish(self.clone(), stop()));
         if let Some(log) = hub.log() {
-            let telling = self.people().clone().tell(log.clone(), stop());
-            workers.spawn("live: people", telling);
+            let heartbeat = self.people().clone().heartbeat(log.clone(), stop());
+            workers.spawn("live: presence", heartbeat);
         }
         workers.spawn("live: access", access::watch(self.clone(), stop()));
     }

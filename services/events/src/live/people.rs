@@ -1,6 +1,6 @@
-//! Who is there: the signed-in users that read a channel of an event, counted by person, however many sockets they have.
+//! Presence: the signed-in users that read a channel of an event, counted by person, however many sockets they have.
 //!
-//! With Redis each process tells of its own again and again; those of one that was killed are forgotten within a minute.
+//! With Redis each process has a heartbeat that names its own; those of one that was killed expire within a minute.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -18,18 +18,18 @@ use shared_state::{
     Away,
     channel_log::{
         ChannelLog,
-        people::{NAMED, People as Told},
+        people::{NAMED, Present},
     },
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{channel::Channel, queue::Queue};
 
-/// How often changes are told.
+/// How often changes are sent.
 const EVERY: Duration = Duration::from_secs(1);
 /// Events whose count is remembered for that time.
 const COUNTED: u64 = 10_000;
-/// How often all are told again.
+/// How often all are sent again.
 const ALL_EVERY: Duration = Duration::from_secs(25);
 
 /// The people of this process. Cheap to clone.
@@ -38,19 +38,19 @@ pub struct People(Arc<Inner>);
 
 struct Inner {
     log: Option<ChannelLog>,
-    events: Mutex<HashMap<EventId, Company>>,
+    events: Mutex<HashMap<EventId, Attendance>>,
     /// How many there are, where other processes have some too.
     counted: Cache<EventId, u64>,
 }
 
 /// Those beside one event.
 #[derive(Default)]
-struct Company {
+struct Attendance {
     users: HashMap<UserId, HashMap<u64, Connected>>,
-    /// Who has come or gone since the others were told.
+    /// Who has come or gone since the last heartbeat.
     changed: HashSet<UserId>,
-    /// When all were told.
-    told_at: Option<Instant>,
+    /// When a heartbeat named all.
+    sent_at: Option<Instant>,
 }
 
 /// One user's connection.
@@ -102,10 +102,10 @@ impl People {
         } = *entering;
         let revoked = matches!(channel, Channel::Topic(..)).then(Arc::default);
         let mut events = self.0.events.lock();
-        let company = events.entry(event).or_default();
-        let connections = company.users.entry(user).or_default();
+        let attendance = events.entry(event).or_default();
+        let connections = attendance.users.entry(user).or_default();
         if connections.is_empty() && self.0.log.is_some() {
-            company.changed.insert(user);
+            attendance.changed.insert(user);
         }
         let connected = connections.entry(connection).or_insert_with(|| Connected {
             queue: Arc::clone(queue),
@@ -126,7 +126,10 @@ impl People {
     /// Who reads topics of an event here.
     pub fn readers(&self, event: EventId) -> Vec<UserId> {
         let events = self.0.events.lock();
-        let users = events.get(&event).into_iter().flat_map(|company| &company.users);
+        let users = events
+            .get(&event)
+            .into_iter()
+            .flat_map(|attendance| &attendance.users);
         let reads = users.filter(|(_, connections)| connections.values().any(Connected::reads_topics));
         reads.map(|(user, _)| *user).collect()
     }
@@ -137,14 +140,16 @@ impl People {
         let users = events
             .get(&event)
             .into_iter()
-            .flat_map(|company| company.users.values());
+            .flat_map(|attendance| attendance.users.values());
         users.flat_map(HashMap::values).any(Connected::reads_topics)
     }
 
     /// Whether a user reads topics of an event here.
     pub fn reads(&self, event: EventId, user: UserId) -> bool {
         let events = self.0.events.lock();
-        let connections = events.get(&event).and_then(|company| company.users.get(&user));
+        let connections = events
+            .get(&event)
+            .and_then(|attendance| attendance.users.get(&user));
         connections.is_some_and(|connections| connections.values().any(Connected::reads_topics))
     }
 
@@ -152,7 +157,9 @@ impl People {
     /// them is answered that it reads one, see [`Place::unless_revoked`].
     pub fn revoke(&self, event: EventId, user: UserId) -> Vec<(u64, Arc<Queue>)> {
         let events = self.0.events.lock();
-        let connections = events.get(&event).and_then(|company| company.users.get(&user));
+        let connections = events
+            .get(&event)
+            .and_then(|attendance| attendance.users.get(&user));
         let connections = connections.into_iter().flatten();
         let reading = connections.filter(|(_, connected)| connected.reads_topics());
         reading
@@ -172,7 +179,9 @@ impl People {
     pub async fn count(&self, event: EventId) -> Result<u64, Away> {
         let Some(log) = &self.0.log else {
             let events = self.0.events.lock();
-            return Ok(events.get(&event).map_or(0, |company| company.users.len() as u64));
+            return Ok(events
+                .get(&event)
+                .map_or(0, |attendance| attendance.users.len() as u64));
         };
         // Many ask, and counting is work for Redis.
         let counting = async { Ok(log.people(&Channel::Event(event).to_string(), 0).await?.0) };
@@ -192,7 +201,7 @@ impl People {
             }
             None => {
                 let events = self.0.events.lock();
-                let users = events.get(&event).map(|company| &company.users);
+                let users = events.get(&event).map(|attendance| &attendance.users);
                 let named = users.into_iter().flat_map(HashMap::keys).take(NAMED);
                 Ok((
                     users.map_or(0, |users| users.len() as u64),
@@ -202,8 +211,8 @@ impl People {
         }
     }
 
-    /// Tells the other processes who is here, until `stop`.
-    pub async fn tell(self, log: ChannelLog, stop: CancellationToken) {
+    /// The heartbeat: lets the other processes know who is here, until `stop`.
+    pub async fn heartbeat(self, log: ChannelLog, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -211,10 +220,10 @@ impl People {
             }
             for due in self.due() {
                 let event = due.event;
-                if due.tell(&log).await.is_err() {
-                    // Those that were not told are told with all.
-                    if let Some(company) = self.0.events.lock().get_mut(&event) {
-                        company.told_at = None;
+                if due.send(&log).await.is_err() {
+                    // The next one names all.
+                    if let Some(attendance) = self.0.events.lock().get_mut(&event) {
+                        attendance.sent_at = None;
                     }
                 }
             }
@@ -228,29 +237,29 @@ impl People {
                 gone: Vec::new(),
                 are_all: true,
             };
-            if nobody.tell(&log).await.is_err() {
+            if nobody.send(&log).await.is_err() {
                 return;
             }
         }
     }
 
-    /// What is to be told now.
+    /// What is to be sent now.
     fn due(&self) -> Vec<Due> {
         let mut events = self.0.events.lock();
         let mut due = Vec::new();
-        for (event, company) in events.iter_mut() {
-            let are_all = company.told_at.is_none_or(|at| at.elapsed() >= ALL_EVERY);
-            if !are_all && company.changed.is_empty() {
+        for (event, attendance) in events.iter_mut() {
+            let are_all = attendance.sent_at.is_none_or(|at| at.elapsed() >= ALL_EVERY);
+            if !are_all && attendance.changed.is_empty() {
                 continue;
             }
-            let changed = std::mem::take(&mut company.changed);
+            let changed = std::mem::take(&mut attendance.changed);
             let (come, gone): (Vec<_>, Vec<_>) = if are_all {
-                company.told_at = Some(Instant::now());
-                (company.users.keys().copied().collect(), Vec::new())
+                attendance.sent_at = Some(Instant::now());
+                (attendance.users.keys().copied().collect(), Vec::new())
             } else {
                 changed
                     .into_iter()
-                    .partition(|user| company.users.contains_key(user))
+                    .partition(|user| attendance.users.contains_key(user))
             };
             due.push(Due {
                 event: *event,
@@ -260,16 +269,16 @@ impl People {
             });
         }
         // Nobody is left, and the others are about to know.
-        events.retain(|_, company| !company.users.is_empty());
+        events.retain(|_, attendance| !attendance.users.is_empty());
         due
     }
 
     fn leave(&self, place: &Place) {
         let mut events = self.0.events.lock();
-        let Some(company) = events.get_mut(&place.event) else {
+        let Some(attendance) = events.get_mut(&place.event) else {
             return;
         };
-        let Entry::Occupied(mut user) = company.users.entry(place.user) else {
+        let Entry::Occupied(mut user) = attendance.users.entry(place.user) else {
             return;
         };
         if let Entry::Occupied(mut connected) = user.get_mut().entry(place.connection) {
@@ -285,11 +294,11 @@ impl People {
         if user.get().is_empty() {
             user.remove();
             if self.0.log.is_some() {
-                company.changed.insert(place.user);
+                attendance.changed.insert(place.user);
             }
         }
         // Without others to tell, nobody looks through the events.
-        if self.0.log.is_none() && company.users.is_empty() {
+        if self.0.log.is_none() && attendance.users.is_empty() {
             events.remove(&place.event);
         }
     }
@@ -322,7 +331,7 @@ impl Drop for Place {
     }
 }
 
-/// What the other processes are to be told.
+/// What the other processes are to know.
 struct Due {
     event: EventId,
     come: Vec<UserId>,
@@ -331,15 +340,15 @@ struct Due {
 }
 
 impl Due {
-    async fn tell(self, log: &ChannelLog) -> Result<(), Away> {
+    async fn send(self, log: &ChannelLog) -> Result<(), Away> {
         let text = |users: Vec<UserId>| users.iter().map(UserId::to_string).collect::<Vec<_>>();
         let (come, gone) = (text(self.come), text(self.gone));
-        let told = Told {
+        let present = Present {
             come: &come,
             gone: &gone,
             are_all: self.are_all,
         };
-        log.tell_people(&Channel::Event(self.event).to_string(), told)
+        log.heartbeat(&Channel::Event(self.event).to_string(), present)
             .await
     }
 }

@@ -17,7 +17,7 @@ use super::{
     Live,
     channel::{Channel, Topic},
     history::Position,
-    hub::Told,
+    hub::Versioned,
     publication::Entry,
 };
 use crate::{
@@ -95,7 +95,7 @@ impl Live {
             return Ok(None);
         };
         let entry = Entry::new(kind, self.now(), &data);
-        let about = Told {
+        let about = Versioned {
             subject: post.id.0,
             version: post.version.unsigned_abs(),
         };
@@ -169,6 +169,22 @@ impl Live {
         Ok(tallies.remove(&post).unwrap_or_default())
     }
 
+    /// From where a client reads a channel that has seen it up to `since`, or nothing of it, and what is in force there: told as it was when
+    /// the channel was at a place, with all that came since.
+    ///
+    /// # Errors
+    /// When Redis is away, or it cannot be loaded.
+    pub async fn in_force_since(
+        &self,
+        channel: Channel,
+        since: Option<Position>,
+    ) -> Result<(Option<Position>, Option<Arc<RawValue>>), Fault> {
+        Ok(match self.in_force(channel).await? {
+            Some((at, state)) => (since.or(Some(at)), Some(state)),
+            None => (since, None),
+        })
+    }
+
     /// What is in force on a channel, for those who begin to read it, and a place of the channel at which it was so; `None`: there is no
     /// such thing. It is loaded once for all who come while nothing is published.
     ///
@@ -178,9 +194,6 @@ impl Live {
         let Channel::Topic(event, topic) = channel else {
             return Ok(None);
         };
-        if matches!(topic, Topic::Questions | Topic::Reactions) {
-            return Ok(None);
-        }
         let (at, now) = (self.hub().position(channel).await?, self.now());
         if let Some(known) = self.known_states().get(&channel).await
             && known.at == at
@@ -201,9 +214,8 @@ impl Live {
                 polls: self.open_polls(event).await?,
             },
             Topic::Desk => InForce::Desk(self.desk(event).await?),
-            Topic::Chat | Topic::Questions | Topic::Reactions => {
-                InForce::Chat(ChatModeView::from(self.store().chat_mode(event).await?))
-            }
+            Topic::Chat => InForce::Chat(ChatModeView::from(self.store().chat_mode(event).await?)),
+            Topic::Questions | Topic::Reactions => return Ok(None),
         };
         let state = serde_json::value::to_raw_value(&state)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;

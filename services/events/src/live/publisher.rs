@@ -265,7 +265,7 @@ impl Publisher {
         open: &HashSet<Channel>,
     ) -> Result<(), Fault> {
         if open.contains(&channel) {
-            let once = hub::Told::once(event.id);
+            let once = hub::Versioned::once(event.id);
             let published = self.0.hub().publish(channel, entry, Some(once), false).await?;
             if published.is_some() {
                 tracing::debug!(%channel, kind = event.kind, "published");

@@ -44,7 +44,7 @@ impl Reactions {
                     .or_default() += 1;
                 Ok(())
             }
-            Self::InRedis(log) => log.count(&channel(event).to_string(), emoji, 1).await,
+            Self::InRedis(log) => log.add_count(&channel(event).to_string(), emoji, 1).await,
         }
     }
 

@@ -230,11 +230,8 @@ impl Reader {
         }
         let mut joined = Vec::new();
         for ((place, reading), since) in readings.iter_mut().enumerate().zip(wanted.seen()) {
-            // What is in force is told as it was when the channel was at a place, with all that came since.
-            let known = live.in_force(reading.channel()).await.map_err(Refused::from)?;
-            let (since, state) = known.map_or((since.clone(), None), |(at, state)| {
-                (since.or(Some(at)), Some(state))
-            });
+            let begun = live.in_force_since(reading.channel(), since).await;
+            let (since, state) = begun.map_err(Refused::from)?;
             let joining = Joining {
                 connection: registered.id(),
                 queue: registered.queue(),

@@ -168,18 +168,3 @@ pub(super) fn pair(of: impl Into<Uuid>, and: impl Into<Uuid>) -> Uuid {
     id.copy_from_slice(&hash[..16]);
     uuid::Builder::from_custom_bytes(id).into_uuid()
 }
-
-/// What is left of a post whose author's account was deleted; `None`: it stays as it is.
-pub(super) fn without_author(post: &Post) -> Option<Post> {
-    let mut left = post.clone();
-    left.author.name = None;
-    if matches!(post.kind, Kind::Chat | Kind::Question) {
-        left.stage = Stage::Deleted;
-        left.text = String::new();
-    }
-    if left == *post {
-        return None;
-    }
-    left.version += 1;
-    Some(left)
-}

@@ -6,13 +6,18 @@ use common::{
     idempotency::{Answer, Keyed},
     ids::{PostId, UserId},
 };
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use test_kit::requests::eventually;
 
 use super::clients::{Client, EventStream, Room};
 use crate::{
     domain::standing::{ChatMode, Restriction, RestrictionKind},
-    live::channel::{Channel, Topic},
+    live::{
+        channel::{Channel, Topic},
+        hub::Joining,
+        queue::{Batch, Outgoing},
+    },
     store::posts::Restrict,
 };
 
@@ -378,4 +383,40 @@ async fn the_desk_is_the_organizers() {
             "forbidden",
         )
         .await;
+}
+
+/// However slowly a client takes what waits for it: what is published after it was sent away is not for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_passed_on_after_a_ban() {
+    let room = Room::open().await;
+    let (asha, chat) = (room.attendee().await, room.topic(Topic::Chat));
+    let channel = Channel::Topic(room.event, Topic::Chat);
+    let connections = room.live.connections();
+    let registered = connections.enter([127, 0, 0, 1].into()).unwrap();
+    let mut reading = room
+        .live
+        .begin_reading(&chat, Some(asha), &registered)
+        .await
+        .unwrap();
+    let joining = Joining {
+        connection: registered.id(),
+        queue: registered.queue(),
+        place: 0,
+        since: None,
+    };
+    reading.reads(room.live.hub().join(channel, joining, |_| {}).await.unwrap());
+    assert!(room.publish_to(channel, &json!(1)).await.is_some());
+    restrict(&room, asha, Some(RestrictionKind::Ban)).await;
+    let mut taken = Vec::new();
+    // Nobody takes them to the client; this is what would be taken.
+    while !taken.iter().any(|one| matches!(one, Outgoing::Revoked(_))) {
+        let Batch::Send(batch) = registered.queue().next().await else {
+            panic!("it is open")
+        };
+        taken.extend(batch);
+    }
+    assert_eq!(taken.len(), 2, "{taken:?}");
+    assert!(!reading.unless_revoked(|| panic!("it was revoked")));
+    assert!(room.publish_to(channel, &json!(2)).await.is_some());
+    assert!(registered.queue().next().now_or_never().is_none());
 }

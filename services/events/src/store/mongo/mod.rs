@@ -29,7 +29,12 @@ use common::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use mongo_store::audit::MongoAudit;
-use mongo_store::{Mongo, Tx, idempotency, inbox, outbox::MongoOutbox};
+use mongo_store::{
+    Mongo, Tx,
+    idempotency::{self, keyed as with_key},
+    inbox,
+    outbox::MongoOutbox,
+};
 
 use self::groups::Groups;
 pub use self::schema::COLLECTIONS;
@@ -88,14 +93,10 @@ impl Store for MongoStore {
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError> {
         self.db
             .write((event, keyed), |tx, (event, keyed)| {
-                async move {
-                    if let Some(refusal) = idempotency::check(tx, keyed, event.created_at).await? {
-                        return Ok(Outcome::Refused(refusal));
-                    }
+                with_key(tx, keyed, event.created_at, async |tx| {
                     events::insert(tx, event).await?;
-                    idempotency::keep(tx, keyed, event, event.created_at).await?;
-                    Ok(Outcome::Done(event.clone()))
-                }
+                    Ok(event.clone())
+                })
                 .boxed()
             })
             .await
@@ -128,14 +129,9 @@ impl Store for MongoStore {
         self.publishing(
             (id, organizer, patch, now, keyed),
             |tx, (id, organizer, patch, now, keyed)| {
-                async move {
-                    if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                        return Ok(Outcome::Refused(refusal));
-                    }
-                    let event = events::update(tx, *id, *organizer, patch, *now).await?;
-                    idempotency::keep(tx, keyed, &event, *now).await?;
-                    Ok(Outcome::Done(event))
-                }
+                with_key(tx, keyed, *now, async |tx| {
+                    events::update(tx, *id, *organizer, patch, *now).await
+                })
                 .boxed()
             },
         )
@@ -150,14 +146,9 @@ impl Store for MongoStore {
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError> {
         self.publishing((id, organizer, now, keyed), |tx, (id, organizer, now, keyed)| {
-            async move {
-                if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                    return Ok(Outcome::Refused(refusal));
-                }
-                let event = events::cancel(tx, *id, *organizer, *now).await?;
-                idempotency::keep(tx, keyed, &event, *now).await?;
-                Ok(Outcome::Done(event))
-            }
+            with_key(tx, keyed, *now, async |tx| {
+                events::cancel(tx, *id, *organizer, *now).await
+            })
             .boxed()
         })
         .await
@@ -231,14 +222,9 @@ impl Store for MongoStore {
         keyed: Keyed<Registered>,
     ) -> Result<Outcome<Registered>, CancelError> {
         self.publishing((id, user, now, keyed), |tx, (id, user, now, keyed)| {
-            async move {
-                if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                    return Ok(Outcome::Refused(refusal));
-                }
-                let registered = registrations::cancel(tx, *id, *user, *now).await?;
-                idempotency::keep(tx, keyed, &registered, *now).await?;
-                Ok(Outcome::Done(registered))
-            }
+            with_key(tx, keyed, *now, async |tx| {
+                registrations::cancel(tx, *id, *user, *now).await
+            })
             .boxed()
         })
         .await

@@ -11,7 +11,7 @@ use common::{
     store::StoreError,
 };
 use futures_util::FutureExt;
-use mongo_store::{DocumentExt, Tx, date, idempotency, outbox, sift, uuid, uuids};
+use mongo_store::{DocumentExt, Tx, date, idempotency::keyed as with_key, outbox, sift, uuid, uuids};
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ use crate::{
         standing::{ChatMode, Part, Restriction, RestrictionKind, Standing},
     },
     store::{
-        posts::{PostError, PostStore, Restrict, Target, pair, without_author},
+        posts::{PostError, PostStore, Restrict, Target, pair},
         table,
     },
 };
@@ -136,8 +136,23 @@ async fn chat_mode(tx: &mut Tx, event: EventId) -> Result<ChatMode, StoreError> 
     found.named("mode", |name| ChatMode::named(name, seconds))
 }
 
+async fn set_mode(
+    tx: &mut Tx,
+    event: EventId,
+    organizer: UserId,
+    mode: ChatMode,
+    now: Timestamp,
+) -> Result<ChatMode, PostError> {
+    known(tx, event, organizer).await?.may_organize(now)?;
+    let set = doc! {"mode": mode.name(), "slow_seconds": i64::from(mode.slow_seconds())};
+    tx.upsert(CHATS, doc! {"_id": uuid(event)}, doc! {"$set": set})
+        .await?;
+    outbox::push(tx, &[change::of_chat_mode(event, now)]).await?;
+    Ok(mode)
+}
+
 /// Publishes what others see of a post.
-async fn tell(tx: &mut Tx, post: &Post, now: Timestamp) -> Result<(), StoreError> {
+async fn publish(tx: &mut Tx, post: &Post, now: Timestamp) -> Result<(), StoreError> {
     if post.stage != Stage::Draft {
         outbox::push(tx, &[change::of_post(post, now)]).await?;
     }
@@ -156,7 +171,7 @@ async fn add(tx: &mut Tx, new: NewPost, now: Timestamp) -> Result<Post, PostErro
     }
     let post = new.by(&standing, now);
     insert(tx, &post).await?;
-    tell(tx, &post, now).await?;
+    publish(tx, &post, now).await?;
     Ok(post)
 }
 
@@ -180,7 +195,7 @@ async fn participant(
     tx.upsert(PARTICIPANTS, id, change).await.map(drop)
 }
 
-async fn restrict(tx: &mut Tx, restrict: &Restrict, now: Timestamp) -> Result<(), PostError> {
+async fn restrict(tx: &mut Tx, restrict: &Restrict, now: Timestamp) -> Result<Restrict, PostError> {
     let Restrict { event, user, .. } = *restrict;
     known(tx, event, restrict.organizer).await?.may_organize(now)?;
     known(tx, event, user).await?.may_be_restricted()?;
@@ -210,7 +225,7 @@ async fn restrict(tx: &mut Tx, restrict: &Restrict, now: Timestamp) -> Result<()
         ),
     }
     outbox::push(tx, &[change::of_access(event, user, now)]).await?;
-    Ok(())
+    Ok(*restrict)
 }
 
 /// The post that is meant.
@@ -239,7 +254,7 @@ async fn change_one(
             note_said(tx, target.event, user, now).await?;
         }
         update(tx, &after).await?;
-        tell(tx, &after, now).await?;
+        publish(tx, &after, now).await?;
     }
     Ok(after)
 }
@@ -299,9 +314,9 @@ async fn forget(tx: &mut Tx, user: UserId, now: Timestamp, limit: usize) -> Resu
     let found = tx.find(POSTS, filter, doc! {"_id": -1}, limit).await?;
     for document in &found {
         let post = post(document)?;
-        if let Some(left) = without_author(&post) {
+        if let Some(left) = post.without_author() {
             update(tx, &left).await?;
-            tell(tx, &left, now).await?;
+            publish(tx, &left, now).await?;
         }
     }
     Ok(found.len())
@@ -328,18 +343,9 @@ impl PostStore for MongoStore {
         self.publishing(
             (event, organizer, mode, now, keyed),
             |tx, (event, organizer, mode, now, keyed)| {
-                async move {
-                    if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                        return Ok(Outcome::Refused(refusal));
-                    }
-                    known(tx, *event, *organizer).await?.may_organize(*now)?;
-                    let set = doc! {"mode": mode.name(), "slow_seconds": i64::from(mode.slow_seconds())};
-                    tx.upsert(CHATS, doc! {"_id": uuid(*event)}, doc! {"$set": set})
-                        .await?;
-                    outbox::push(tx, &[change::of_chat_mode(*event, *now)]).await?;
-                    idempotency::keep(tx, keyed, mode, *now).await?;
-                    Ok(Outcome::Done(*mode))
-                }
+                with_key(tx, keyed, *now, async |tx| {
+                    set_mode(tx, *event, *organizer, *mode, *now).await
+                })
                 .boxed()
             },
         )
@@ -353,15 +359,7 @@ impl PostStore for MongoStore {
         keyed: Keyed<Restrict>,
     ) -> Result<Outcome<Restrict>, PostError> {
         self.publishing((decided, now, keyed), |tx, (decided, now, keyed)| {
-            async move {
-                if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                    return Ok(Outcome::Refused(refusal));
-                }
-                restrict(tx, decided, *now).await?;
-                idempotency::keep(tx, keyed, decided, *now).await?;
-                Ok(Outcome::Done(*decided))
-            }
-            .boxed()
+            with_key(tx, keyed, *now, async |tx| restrict(tx, decided, *now).await).boxed()
         })
         .await
     }
@@ -373,15 +371,7 @@ impl PostStore for MongoStore {
         keyed: Keyed<Post>,
     ) -> Result<Outcome<Post>, PostError> {
         self.publishing((new, now, keyed), |tx, (new, now, keyed)| {
-            async move {
-                if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                    return Ok(Outcome::Refused(refusal));
-                }
-                let post = add(tx, new.clone(), *now).await?;
-                idempotency::keep(tx, keyed, &post, *now).await?;
-                Ok(Outcome::Done(post))
-            }
-            .boxed()
+            with_key(tx, keyed, *now, async |tx| add(tx, new.clone(), *now).await).boxed()
         })
         .await
     }
@@ -397,14 +387,9 @@ impl PostStore for MongoStore {
         self.publishing(
             (target, user, change, now, keyed),
             |tx, (target, user, change, now, keyed)| {
-                async move {
-                    if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                        return Ok(Outcome::Refused(refusal));
-                    }
-                    let post = change_one(tx, *target, *user, change, *now).await?;
-                    idempotency::keep(tx, keyed, &post, *now).await?;
-                    Ok(Outcome::Done(post))
-                }
+                with_key(tx, keyed, *now, async |tx| {
+                    change_one(tx, *target, *user, change, *now).await
+                })
                 .boxed()
             },
         )
@@ -422,14 +407,9 @@ impl PostStore for MongoStore {
         self.publishing(
             (target, user, option, now, keyed),
             |tx, (target, user, option, now, keyed)| {
-                async move {
-                    if let Some(refusal) = idempotency::check(tx, keyed, *now).await? {
-                        return Ok(Outcome::Refused(refusal));
-                    }
-                    let post = vote(tx, *target, *user, *option, *now).await?;
-                    idempotency::keep(tx, keyed, &post, *now).await?;
-                    Ok(Outcome::Done(post))
-                }
+                with_key(tx, keyed, *now, async |tx| {
+                    vote(tx, *target, *user, *option, *now).await
+                })
                 .boxed()
             },
         )

@@ -26,7 +26,7 @@ use crate::{
         standing::{ChatMode, Part, Restriction, RestrictionKind, Standing},
     },
     store::{
-        posts::{PostError, PostStore, Restrict, Target, pair, without_author},
+        posts::{PostError, PostStore, Restrict, Target, pair},
         table,
     },
 };
@@ -224,12 +224,12 @@ fn add(db: &Connection, new: NewPost, now: Timestamp) -> Result<Post, PostError>
     }
     let post = new.by(&standing, now);
     insert(db, &post)?;
-    tell(db, &post, now)?;
+    publish(db, &post, now)?;
     Ok(post)
 }
 
 /// Publishes what others see of a post.
-fn tell(db: &Connection, post: &Post, now: Timestamp) -> Result<(), StoreError> {
+fn publish(db: &Connection, post: &Post, now: Timestamp) -> Result<(), StoreError> {
     if post.stage != Stage::Draft {
         outbox::push(db, &change::of_post(post, now))?;
     }
@@ -262,7 +262,7 @@ fn change_one(
             note_said(db, target.event, user, now)?;
         }
         update(db, &after)?;
-        tell(db, &after, now)?;
+        publish(db, &after, now)?;
     }
     Ok(after)
 }
@@ -347,9 +347,9 @@ fn forget(db: &Connection, user: UserId, now: Timestamp, limit: usize) -> Result
     ]);
     let found = db.prepare_cached(&sql)?.all(params![user, limit as i64], post)?;
     for post in &found {
-        if let Some(left) = without_author(post) {
+        if let Some(left) = post.without_author() {
             update(db, &left)?;
-            tell(db, &left, now)?;
+            publish(db, &left, now)?;
         }
     }
     Ok(found.len())
