@@ -22,12 +22,19 @@ export interface LiveEvent { event_id: string; e_name: string; status: 'active' 
 /** As `GET /api/reg/registrations/{id}` gives it. */
 export interface LiveRegistration { registration_id: string; event_id: string; status: string; [field: string]: unknown }
 
+/** As `GET /api/payment/payments` gives it. */
+export interface LivePayment { payment_id: string; event_id: string; status: string; [field: string]: unknown }
+/** As `GET /api/notifications` gives it. */
+export interface LiveNotification { message_id: string; kind: string; channel: 'email' | 'sms'; status: string; [field: string]: unknown }
+
 /** The data of each type of publication. */
 export interface Publications {
   'event.changed': { event: LiveEvent };
   'event.cancelled': { event: LiveEvent };
   'seats.changed': Seats;
   'registration.changed': { registration: LiveRegistration };
+  'payment.changed': { payment: LivePayment };
+  'notification.sent': { notification: LiveNotification };
   'announcement.created': Announcement;
   'announcement.deleted': { announcement_id: string };
   'chat.message': ChatMessage;

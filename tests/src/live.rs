@@ -126,7 +126,7 @@ impl LiveSocket {
     }
 
     /// The first push for which `wanted` holds. Those before it are let go.
-    pub async fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         let search = async {
             let mut passed = Vec::new();
             loop {

@@ -2,6 +2,7 @@
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +22,8 @@ pub mod service {
     pub const EVENTS: &str = "events";
     pub const NOTIFICATIONS: &str = "notifications";
     pub const PAYMENTS: &str = "payments";
+    /// No service: the destination of what is published live, by the events service.
+    pub const LIVE: &str = "live";
 }
 
 #[cfg(test)]
@@ -48,8 +51,30 @@ pub mod kind {
     pub const PAYMENT_FAILED: &str = "payment.failed";
     /// Users to notifications: [`super::TokenIssued`].
     pub const TOKEN_ISSUED: &str = "token.issued";
+    /// Of payments, published live: a payment has moved.
+    pub const PAYMENT_CHANGED: &str = "payment.changed";
+    /// Of notifications, published live: a message was sent.
+    pub const NOTIFICATION_SENT: &str = "notification.sent";
     /// Users to events and notifications: [`super::AccountDeleted`].
     pub const ACCOUNT_DELETED: &str = "account.deleted";
+}
+
+/// `POST /internal/live/publish` (events): an array of these is published on the users' own channels, each once or more often. The
+/// answer has a [`Receipt`](crate::outbox::Receipt) for each.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OwnPublication {
+    /// The id of the message that reported the change.
+    pub id: Uuid,
+    /// Whose channel.
+    pub user_id: UserId,
+    /// The publication's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its data.
+    pub data: Box<RawValue>,
+    /// The request that caused it, for the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// `POST /internal/users/lookup` (users): these users' cards.

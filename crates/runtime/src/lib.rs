@@ -8,6 +8,7 @@ pub mod deliveries;
 pub mod export;
 pub mod guard;
 pub mod health;
+pub mod live;
 pub mod peers;
 pub mod process;
 pub mod relay;

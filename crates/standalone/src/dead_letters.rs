@@ -55,7 +55,7 @@ fn which() -> Vec<Arg> {
     ]
 }
 
-/// The outboxes of all services that have one.
+/// The outboxes of all services.
 async fn outboxes(settings: &Settings) -> Result<Vec<(Service, Arc<dyn OutboxStore>)>, String> {
     let mut outboxes = Vec::new();
     for service in Service::ALL {
@@ -63,7 +63,7 @@ async fn outboxes(settings: &Settings) -> Result<Vec<(Service, Arc<dyn OutboxSto
             Service::Events => events::store::open(settings).await?.outbox(),
             Service::Payments => payments::store::open(settings).await?.outbox(),
             Service::Users => users::store::open(settings).await?.outbox(),
-            Service::Notifications => continue,
+            Service::Notifications => notifications::outbox(settings).await?,
         };
         outboxes.push((service, outbox));
     }

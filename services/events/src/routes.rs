@@ -83,6 +83,7 @@ pub fn routes(app: App, has_page: bool) -> (Router, Document) {
             post(internal::secure_seat::release_hold),
         )
         .route("/internal/events/open", post(internal::accounts::open))
+        .route(runtime::live::PATH, post(internal::publish::publish))
         .route(runtime::export::PATH, post(internal::accounts::export))
         .route("/internal/events/organizer", post(internal::organizer::organizer))
         .route(common::outbox::PATH, post(internal::messages::messages));

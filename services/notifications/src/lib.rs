@@ -13,6 +13,7 @@ mod domain;
 mod gauges;
 mod handlers;
 mod internal;
+mod live;
 mod pages;
 mod routes;
 mod store;
@@ -25,10 +26,13 @@ mod tests;
 use std::sync::Arc;
 
 use common::{
-    audit::AuditStore, http::InternalClient, http::Pipeline, mailed_tokens::MailedTokens, metrics::Gauge,
-    services::Service, settings::Settings, store::Ping,
+    audit::AuditStore, auth::Auth, http::InternalClient, http::Pipeline, mailed_tokens::MailedTokens,
+    metrics::Gauge, outbox::OutboxStore, services::Service, settings::Settings, store::Ping,
 };
-use runtime::{peers::Peers, process::Context, service, user_directory::UserDirectory};
+use runtime::{
+    deliveries::Deliveries, live::OwnChannels, peers::Peers, process::Context, relay::OutboxGauge, service,
+    user_directory::UserDirectory,
+};
 
 use crate::{
     app::{App, Parts},
@@ -56,6 +60,14 @@ pub mod schema {
 /// One sentence for the person who started the program.
 pub async fn audit_trail(settings: &Settings) -> Result<Arc<dyn AuditStore>, String> {
     Ok(store::open(settings).await?.audit())
+}
+
+/// The service's outbox, for operators' commands.
+///
+/// # Errors
+/// One sentence for the person who started the program.
+pub async fn outbox(settings: &Settings) -> Result<Arc<dyn OutboxStore>, String> {
+    Ok(store::open(settings).await?.outbox())
 }
 
 /// Builds the service and starts its workers.
@@ -95,12 +107,17 @@ fn assemble(
         Writer::new(Links::new(&context.settings), MailedTokens::new(&auth)).map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
+    let outbox = start_relay(context, &auth, peers, &store);
     let guard = service::guard(context, &auth, peers, store.audit());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
         Box::pin(async move { store.ping().await })
     });
-    let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(Queues(parts.clone())), parts.directory.gauge()];
+    let gauges: Vec<Box<dyn Gauge>> = vec![
+        Box::new(outbox),
+        Box::new(Queues(parts.clone())),
+        parts.directory.gauge(),
+    ];
     let app = App {
         auth,
         parts,
@@ -116,6 +133,32 @@ fn assemble(
         gauges,
         routes,
     ))
+}
+
+/// Notifications has no other service to tell, only people who watch.
+fn start_relay(context: &Context, auth: &Auth, peers: &Peers, store: &Arc<dyn Store>) -> OutboxGauge {
+    let wake = store.wake_signal();
+    let outbox = service::start_relays(
+        context,
+        Service::Notifications,
+        auth,
+        peers,
+        &store.outbox(),
+        &wake,
+        |_| Deliveries::default(),
+    );
+    let events = peers.of(Service::Events).clone();
+    let events = InternalClient::new(events, auth.clone(), Service::Events.name());
+    let channels = OwnChannels::new(live::Notifications(Arc::clone(store)), events);
+    service::start_relay(
+        context,
+        Service::Notifications,
+        &outbox,
+        &wake,
+        Arc::new(channels),
+        Deliveries::default(),
+    );
+    outbox
 }
 
 /// E-mail and text messages have a sender each, so that a slow provider of the one does not hold up the other.

@@ -6,6 +6,7 @@ pub mod domain;
 pub mod flow;
 pub mod handlers;
 pub mod internal;
+mod live;
 pub mod payer_side;
 pub mod problems;
 pub mod razorpay;
@@ -28,7 +29,7 @@ use common::{
     store::Ping,
 };
 use runtime::{
-    deliveries::Deliveries, peers::Peers, process::Context, relay::OutboxGauge, service,
+    deliveries::Deliveries, live::OwnChannels, peers::Peers, process::Context, relay::OutboxGauge, service,
     user_directory::UserDirectory, verified_email::VerifiedEmail,
 };
 use shared_state::bus::Topic;
@@ -110,6 +111,15 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
             Service::Events => app.deliveries.clone(),
             _ => Deliveries::default(),
         },
+    );
+    let channels = OwnChannels::new(live::Payments(app.store.clone()), app.events.clone());
+    service::start_relay(
+        context,
+        Service::Payments,
+        &outbox,
+        &wake,
+        Arc::new(channels),
+        Deliveries::default(),
     );
     workers.spawn(
         "payments to each other",

@@ -412,6 +412,7 @@ async fn every_failure_has_the_one_shape(topology: Topology) {
         ("EVENTS_PORT", "/internal/registrations/secure"),
         ("EVENTS_PORT", "/internal/registrations/release"),
         ("EVENTS_PORT", "/internal/events/organizer"),
+        ("EVENTS_PORT", "/internal/live/publish"),
         ("NOTIFICATIONS_PORT", "/internal/messages"),
         ("PAYMENTS_PORT", "/internal/messages"),
     ] {

@@ -110,8 +110,37 @@ async fn paid(topology: Topology) {
     his.until("his hold", status("pending_payment")).await;
     hers.until("her hold", status("pending_payment")).await;
     asha.pay(&event, json!(500)).await.expect(200);
-    let confirmed = hers.until("her seat", status("confirmed")).await;
-    assert_eq!(confirmed["data"]["registration"]["amount_paid"], 500);
+    // Her seat, her payment and the letter with the ticket, in whatever order.
+    let (mut seat, mut payment, mut letter) = (None, None, None);
+    hers.until("all that is hers", |push| {
+        let data = &push["data"];
+        match push["type"].as_str() {
+            Some("registration.changed") if data["registration"]["status"] == "confirmed" => {
+                seat = Some(data["registration"].clone());
+            }
+            Some("payment.changed") if data["payment"]["status"] == "captured" => {
+                payment = Some(data["payment"].clone());
+            }
+            Some("notification.sent") if data["notification"]["kind"] == "ticket" => {
+                letter = Some(data["notification"].clone());
+            }
+            _ => {}
+        }
+        seat.is_some() && payment.is_some() && letter.is_some()
+    })
+    .await;
+    assert_eq!(seat.unwrap()["amount_paid"], 500);
+    let payments = asha.get("/api/payment/payments").await;
+    assert_eq!(payments.expect(200)[0], payment.unwrap());
+    let letter = letter.unwrap();
+    let letters = asha.get("/api/notifications").await.expect(200);
+    let listed = letters.as_array().unwrap().iter();
+    assert_eq!(
+        listed
+            .filter(|one| one["message_id"] == letter["message_id"])
+            .collect::<Vec<_>>(),
+        [&letter]
+    );
     let taken = desk
         .until("the money", |push| {
             push["type"] == "desk.changed" && push["data"]["revenue"] == 500

@@ -255,6 +255,7 @@ pub const INTERNAL: &[&str] = &[
     "/internal/events/organizer",
     "/internal/events/open",
     "/internal/export",
+    "/internal/live/publish",
 ];
 
 /// How they are called.

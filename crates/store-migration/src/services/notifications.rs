@@ -1,6 +1,6 @@
 //! What the notifications service keeps.
 
-use crate::table::{AUDIT, INBOX, Id, Service, Table};
+use crate::table::{AUDIT, DEAD_LETTERS, INBOX, Id, LEASES, OUTBOX, Service, Table};
 use common::wire::service;
 
 use ::notifications::schema;
@@ -31,8 +31,10 @@ pub const SERVICE: Service = Service {
         Table::new("announcements", Id::Is("event_id")),
         Table::new("messages", Id::Is("id")),
         Table::new("forgotten", Id::Is("user_id")),
+        OUTBOX,
+        DEAD_LETTERS,
     ],
-    left: &[],
+    left: &[LEASES],
 };
 
 #[cfg(test)]

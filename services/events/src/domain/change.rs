@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The live room, as the destination of messages.
-pub const LIVE: &str = "live";
+pub const LIVE: &str = common::wire::service::LIVE;
 /// A registration was made, confirmed or cancelled, or has expired.
 pub const REGISTRATION_CHANGED: &str = "registration.changed";
 /// An event was changed.

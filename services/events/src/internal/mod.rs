@@ -4,4 +4,5 @@ pub mod accounts;
 pub mod claim_seat;
 pub mod messages;
 pub mod organizer;
+pub mod publish;
 pub mod secure_seat;

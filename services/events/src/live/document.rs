@@ -70,6 +70,7 @@ mod tests {
         let code = [
             include_str!("../views/posts.rs"),
             include_str!("../domain/change.rs"),
+            include_str!("../../../../crates/common/src/wire.rs"),
             include_str!("counters.rs"),
             include_str!("posts.rs"),
             include_str!("reactions.rs"),

@@ -11,6 +11,7 @@ mod document;
 mod history;
 mod hub;
 mod limits;
+mod own;
 mod people;
 mod posts;
 mod protocol;

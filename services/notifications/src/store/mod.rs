@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 pub mod contract;
+pub(crate) mod messages;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 pub mod sqlite;
@@ -15,9 +16,11 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::{EventId, MessageId, RegistrationId, UserId},
+    outbox::OutboxStore,
     settings::Settings,
     store::StoreError,
     wire::{EventFacts, service},
+    workers::WakeSignal,
 };
 use uuid::Uuid;
 
@@ -316,6 +319,8 @@ pub trait Store: Send + Sync {
     /// Notes what came of tries; gives the number of reports whose fence still held, the others have no effect.
     async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError>;
 
+    /// A message to this user.
+    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError>;
     /// A user's messages, newest first; one more than the page holds, if there are more.
     async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError>;
     /// Messages that `provider` took, the latest stored first, only those to `address` if it is given; one more than
@@ -334,6 +339,10 @@ pub trait Store: Send + Sync {
     /// Forgets ids of messages that no relay sends again, and reminders settled long ago; at most `limit` of each.
     /// Returns the number forgotten.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// The outbox, which has one message for each that was sent.
+    fn outbox(&self) -> Arc<dyn OutboxStore>;
+    /// Notifies the relay when there is something in the outbox.
+    fn wake_signal(&self) -> WakeSignal;
     /// The audit trail.
     fn audit(&self) -> Arc<dyn AuditStore>;
     /// Checks that changes can be made.

@@ -3,6 +3,7 @@
 mod http;
 mod intake;
 mod kit;
+mod live_room;
 mod mailbox;
 mod recorder;
 mod reminders;

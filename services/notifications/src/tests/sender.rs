@@ -1,6 +1,10 @@
 //! Sending, one round at a time: what happens when a worker dies, is slow, or is stopped.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use common::{ids::UserId, subscriber::Subscriber};
@@ -182,6 +186,19 @@ async fn two_services_on_one_file_send_each_message_once() {
     }
     assert_eq!(calls.len(), users.len());
     assert!(calls.values().all(|count| *count == 1), "{calls:?}");
+    // Those who watch are told of each.
+    let mut told = HashSet::new();
+    eventually(async || {
+        told.extend(
+            lab.users
+                .live_room()
+                .published()
+                .into_iter()
+                .map(|one| one.user_id),
+        );
+        (told == users.iter().copied().collect()).then_some(())
+    })
+    .await;
     for service in services {
         assert!(
             service

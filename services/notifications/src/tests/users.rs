@@ -24,6 +24,8 @@ use common::{
 use parking_lot::Mutex;
 use runtime::{peers::Peers, process::Context};
 
+use super::live_room::LiveRoom;
+
 /// A users service that answers look-ups and nothing else.
 #[derive(Clone, Default)]
 pub struct Users(Arc<UsersInner>);
@@ -33,6 +35,7 @@ struct UsersInner {
     cards: Mutex<HashMap<UserId, UserCard>>,
     calls: AtomicUsize,
     down: AtomicBool,
+    live_room: LiveRoom,
 }
 
 impl Users {
@@ -66,10 +69,15 @@ impl Users {
         self.0.down.store(down, Ordering::Relaxed);
     }
 
-    /// The users service and nothing else.
+    /// The live room beside it.
+    pub fn live_room(&self) -> &LiveRoom {
+        &self.0.live_room
+    }
+
+    /// The users service and the live room, and nothing else.
     pub fn peers(&self, context: &Context) -> Peers {
         let (upstream, nothing) = (self.upstream(context), || Upstream::local().0);
-        Peers::new([upstream, nothing(), nothing(), nothing()])
+        Peers::new([upstream, self.live_room().upstream(), nothing(), nothing()])
     }
 
     pub fn upstream(&self, context: &Context) -> Upstream {

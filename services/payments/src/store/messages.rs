@@ -2,15 +2,31 @@
 
 use common::{
     clock::Timestamp,
+    ids::{PaymentId, UserId},
     outbox::NewMessage,
     wire::{PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentReversed, RefundReason, kind, service},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     order::Order,
     payment::{Payment, Status},
     refund::{Balance, Entry},
 };
+
+/// What [`changed`] reports.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PaymentChanged {
+    pub payment_id: PaymentId,
+    /// The payer.
+    pub user_id: UserId,
+}
+
+/// A payment or its refund has moved: to be published live.
+pub(super) fn changed(payment_id: PaymentId, user_id: UserId, now: Timestamp) -> NewMessage {
+    let told = PaymentChanged { payment_id, user_id };
+    NewMessage::new(service::LIVE, kind::PAYMENT_CHANGED, payment_id, now, &told)
+}
 
 /// An order was paid.
 pub(super) fn captured(order: &Order, payment: &Payment, now: Timestamp) -> NewMessage {

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 pub mod contract;
-mod messages;
+pub(crate) mod messages;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 pub mod sqlite;
@@ -344,9 +344,15 @@ pub trait Store: Send + Sync {
     /// Pending refunds at Razorpay without an open [`Refund`] that have not been looked at since `before`.
     async fn pending_entries(&self, before: Timestamp, limit: usize) -> Result<Vec<Entry>, StoreError>;
     /// Ends the lease of a refund that is done.
-    async fn refund_done(&self, id: RefundId, fence: Fence) -> Result<(), StoreError>;
+    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError>;
     /// Ends the lease of a refund that Razorpay has accepted. It is due again at `again`, unless it is done.
-    async fn refund_waits(&self, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError>;
+    async fn refund_waits(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        again: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Ends the lease of a refund after a failed attempt; it is due again at `again`. `refused`: Razorpay refused it,
     /// and would refuse a retry.
     async fn refund_retry(
@@ -356,6 +362,7 @@ pub trait Store: Send + Sync {
         again: Timestamp,
         refused: bool,
         why: String,
+        now: Timestamp,
     ) -> Result<(), StoreError>;
     /// A page of all payments with their refunds, in the order of their ids, for the check of the ledger.
     async fn ledger(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<Line>, StoreError>;

@@ -165,9 +165,9 @@ pass_on! {
     Changes note_refunds(told: Vec<RefundReport>, now: Timestamp) -> Vec<Entry>;
     Reads entries(payment: PaymentId) -> Vec<Entry>;
     Reads pending_entries(before: Timestamp, limit: usize) -> Vec<Entry>;
-    Changes refund_done(id: RefundId, fence: Fence) -> ();
-    Changes refund_waits(id: RefundId, fence: Fence, again: Timestamp) -> ();
-    Changes refund_retry(id: RefundId, fence: Fence, again: Timestamp, refused: bool, why: String) -> ();
+    Changes refund_done(id: RefundId, fence: Fence, now: Timestamp) -> ();
+    Changes refund_waits(id: RefundId, fence: Fence, again: Timestamp, now: Timestamp) -> ();
+    Changes refund_retry(id: RefundId, fence: Fence, again: Timestamp, refused: bool, why: String, now: Timestamp) -> ();
     Reads ledger(after: Option<PaymentId>, limit: usize) -> Vec<Line>;
     Reads refunds_seen() -> Option<Timestamp>;
     Changes set_refunds_seen(until: Timestamp) -> ();

@@ -124,7 +124,8 @@ async fn a_capture_that_cannot_be_noted_whole_is_not_noted_at_all() {
     for write in [
         "UPDATE ON orders WHEN new.paid_by IS NOT NULL",
         "UPDATE ON payments WHEN new.status = 'captured'",
-        "INSERT ON outbox",
+        "INSERT ON outbox WHEN new.destination = 'events'",
+        "INSERT ON outbox WHEN new.destination = 'live' AND EXISTS (SELECT 1 FROM payments WHERE status = 'captured')",
         "INSERT ON idempotency_keys WHEN new.status IS NOT NULL",
     ] {
         let service = Service::start().await;

@@ -67,27 +67,25 @@ impl From<StoreError> for Trouble {
 }
 
 async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreError> {
-    let later = |attempts: u32| app.clock.now() + backoff(attempts.min(12));
-    match step(app, refund).await {
-        Ok(true) => app.store.refund_done(refund.id, fence).await,
-        Ok(false) => {
-            app.store
-                .refund_waits(refund.id, fence, app.clock.now() + AGAIN)
-                .await
-        }
+    let stepped = step(app, refund).await;
+    let now = app.clock.now();
+    let later = |attempts: u32| now + backoff(attempts.min(12));
+    match stepped {
+        Ok(true) => app.store.refund_done(refund.id, fence, now).await,
+        Ok(false) => app.store.refund_waits(refund.id, fence, now + AGAIN, now).await,
         Err(Trouble::Store(error)) => Err(error),
         Err(Trouble::Razorpay(error @ RazorpayError::Refused { .. })) => {
             tracing::error!(refund = %refund.id, payment_id = %refund.payment_id, %error, "a refund was refused; trying again");
             let again = later(refund.attempts + 6);
             app.store
-                .refund_retry(refund.id, fence, again, true, error.to_string())
+                .refund_retry(refund.id, fence, again, true, error.to_string(), now)
                 .await
         }
         Err(Trouble::Razorpay(error)) => {
             tracing::warn!(refund = %refund.id, %error, "a refund could not be asked for; trying again");
             let again = later(refund.attempts + 2);
             app.store
-                .refund_retry(refund.id, fence, again, false, error.to_string())
+                .refund_retry(refund.id, fence, again, false, error.to_string(), now)
                 .await
         }
     }

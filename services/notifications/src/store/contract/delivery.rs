@@ -1,12 +1,12 @@
 //! Messages on their way out.
 
 use chrono::TimeDelta;
-use common::ids::new_id;
+use common::ids::{UserId, new_id};
 
 use super::{Fresh, kit::*};
 use crate::domain::delivery::MAX_ATTEMPTS;
 use crate::domain::message::{Channel, Kind, Letter, Status};
-use crate::store::{Change, Intake, Tried};
+use crate::store::{Change, Intake, Tried, messages::NotificationSent};
 
 pub async fn claims_are_taken_once(fresh: &Fresh) {
     queue(&fresh.store, 20).await;
@@ -99,7 +99,20 @@ pub async fn a_late_report_is_refused(fresh: &Fresh) {
         Status::Sent
     );
     assert!(claim(store, at(hours(100)), 8).await.is_empty());
-    assert_eq!(entries(store, people[0].user).await[0].sent_at, Some(now()));
+    let entry = entries(store, people[0].user).await.remove(0);
+    assert_eq!(entry.sent_at, Some(now()));
+    // It is published once, and loaded for its reader only.
+    let published = store.outbox().due("live", now(), 8).await.unwrap();
+    let [published] = &published[..] else {
+        panic!("{} are published", published.len());
+    };
+    let told: NotificationSent = published.event.data().unwrap();
+    assert_eq!((told.message_id, told.user_id), (entry.id, people[0].user));
+    assert_eq!(
+        store.entry(entry.id, people[0].user).await.unwrap(),
+        Some(entry.clone())
+    );
+    assert_eq!(store.entry(entry.id, UserId::new()).await.unwrap(), None);
 }
 
 pub async fn retries_wait_and_end(fresh: &Fresh) {

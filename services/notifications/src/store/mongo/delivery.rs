@@ -6,7 +6,7 @@ use common::{
     store::StoreError,
     unreadable::set_aside,
 };
-use mongo_store::{DocumentExt, Key, Tx, date, uuid, uuids};
+use mongo_store::{DocumentExt, Key, Tx, date, outbox, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
         delivery::{Turn, after_failure, turn},
         message::{Channel, Status},
     },
-    store::{Claimed, DeliveryReport, Tried, table},
+    store::{Claimed, DeliveryReport, Tried, messages, table},
 };
 
 /// Releases claims that end too far ahead, and what was written in the future: both were made before the clock was set
@@ -119,7 +119,7 @@ pub(super) async fn report(
     reports: &[DeliveryReport],
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    let mut held = 0;
+    let (mut held, mut published) = (0, Vec::new());
     for DeliveryReport { id, fence, result } in reports {
         let in_hand = doc! {"_id": uuid(*id), "fence": fence, "status": "sending"};
         held += usize::from(match result {
@@ -131,13 +131,20 @@ pub(super) async fn report(
                     "$set": {"status": "sent", "sent_at": date(now), "provider": provider, "provider_id": provider_id},
                     "$unset": {"due_at": "", "lease_owner": "", "last_error": ""},
                 };
-                tx.update(MESSAGES, in_hand, sent).await?
+                match tx.find_and_update(MESSAGES, in_hand, doc! {}, sent).await? {
+                    Some(found) => {
+                        published.push(messages::sent(*id, found.id("user_id")?, now));
+                        true
+                    }
+                    None => false,
+                }
             }
             Tried::Retry { at, why } => failed(tx, in_hand, Some(*at), why).await?,
             Tried::Failed { why } => failed(tx, in_hand, None, why).await?,
             Tried::Returned => returned(tx, in_hand, now).await?,
         });
     }
+    outbox::push(tx, &published).await?;
     Ok(held)
 }
 

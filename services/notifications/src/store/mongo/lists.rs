@@ -20,6 +20,12 @@ use crate::{
     store::{Entry, Stats, event_of, table},
 };
 
+pub(super) async fn one(tx: &mut Tx, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
+    let theirs = doc! {"_id": uuid(id), "user_id": uuid(user)};
+    let found = tx.find_one(MESSAGES, theirs).await?;
+    found.as_ref().map(entry).transpose()
+}
+
 pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
     let mut theirs = doc! {"user_id": uuid(user)};
     if let Some(after) = page.after {

@@ -17,11 +17,14 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::{MessageId, UserId},
+    outbox::OutboxStore,
+    services::Service,
     store::StoreError,
+    workers::WakeSignal,
 };
 use futures_util::FutureExt;
 use mongo_store::audit::MongoAudit;
-use mongo_store::{Mongo, date, inbox};
+use mongo_store::{Mongo, date, inbox, outbox::MongoOutbox};
 use mongodb::bson::doc;
 use uuid::Uuid;
 
@@ -38,12 +41,16 @@ const TAKEN_AT_ONCE: usize = 100;
 /// The service's MongoDB database.
 pub struct MongoStore {
     db: Mongo,
+    wake: WakeSignal,
 }
 
 impl MongoStore {
     /// The store in a database that was opened with [`COLLECTIONS`].
     pub fn new(db: Mongo) -> Self {
-        Self { db }
+        Self {
+            db,
+            wake: WakeSignal::default(),
+        }
     }
 }
 
@@ -121,11 +128,18 @@ impl Store for MongoStore {
     }
 
     async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError> {
-        self.db
+        let held = self
+            .db
             .write((reports, now), |tx, (reports, now)| {
                 delivery::report(tx, reports, *now).boxed()
             })
-            .await
+            .await?;
+        self.wake.wake();
+        Ok(held)
+    }
+
+    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
+        lists::one(&mut self.db.read(), id, user).await
     }
 
     async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
@@ -158,6 +172,14 @@ impl Store for MongoStore {
             .delete_some(schema::FORGOTTEN, old, doc! {"at": 1}, limit)
             .await?;
         Ok(settled + forgotten + inbox::purge(&self.db, now, limit).await?)
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        MongoOutbox::shared(self.db.clone(), Service::Notifications)
+    }
+
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
     }
 
     fn audit(&self) -> Arc<dyn AuditStore> {

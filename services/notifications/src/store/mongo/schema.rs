@@ -1,6 +1,6 @@
 //! The collections, as the SQLite tables of the same names.
 
-use mongo_store::{Collection, Index, audit, inbox};
+use mongo_store::{Collection, Index, audit, inbox, lease, outbox};
 use mongodb::bson::doc;
 
 pub(super) const EVENTS: &str = "events";
@@ -14,6 +14,9 @@ pub(super) const FORGOTTEN: &str = "forgotten";
 pub const COLLECTIONS: &[Collection] = &[
     inbox::SCHEMA,
     audit::SCHEMA,
+    outbox::SCHEMA,
+    outbox::DEAD_LETTERS,
+    lease::SCHEMA,
     // What is known of events. Every version received stays, so that a message has the same text on every try.
     Collection {
         name: EVENTS, // `_id`: event and version

@@ -6,7 +6,7 @@ use common::{
     store::StoreError,
 };
 use sqlite_store::rows::{maybe_time, sift};
-use sqlite_store::{Connection, Param, params};
+use sqlite_store::{Connection, Param, outbox, params};
 use uuid::Uuid;
 
 use super::letters::{COLUMNS, Reader, WIDTH};
@@ -15,7 +15,7 @@ use crate::{
         delivery::{Turn, after_failure, turn},
         message::{Channel, Status},
     },
-    store::{Claimed, DeliveryReport, Tried, table},
+    store::{Claimed, DeliveryReport, Tried, messages, table},
 };
 
 pub fn claim(
@@ -90,13 +90,25 @@ pub fn report(db: &Connection, reports: &[DeliveryReport], now: Timestamp) -> Re
             Tried::Sent {
                 provider,
                 provider_id,
-            } => db
-                .prepare_cached(
-                    "UPDATE messages SET status = 'sent', sent_at = ?3, provider = ?4, provider_id = ?5,
-                        due_at = NULL, lease_owner = NULL, last_error = NULL
-                     WHERE id = ?1 AND fence = ?2 AND status = 'sending'",
-                )?
-                .execute(params![id, fence, now.timestamp_millis(), provider, provider_id])?,
+            } => {
+                let user = db
+                    .prepare_cached(
+                        "UPDATE messages SET status = 'sent', sent_at = ?3, provider = ?4, provider_id = ?5,
+                            due_at = NULL, lease_owner = NULL, last_error = NULL
+                         WHERE id = ?1 AND fence = ?2 AND status = 'sending' RETURNING user_id",
+                    )?
+                    .find(
+                        params![id, fence, now.timestamp_millis(), provider, provider_id],
+                        |row| row.get(0),
+                    )?;
+                match user {
+                    Some(user) => {
+                        outbox::push(db, &messages::sent(*id, user, now))?;
+                        1
+                    }
+                    None => 0,
+                }
+            }
             Tried::Retry { at, why } => failed(db, *id, *fence, Some(*at), why)?,
             Tried::Failed { why } => failed(db, *id, *fence, None, why)?,
             Tried::Returned => db

@@ -16,14 +16,23 @@ use crate::{
     store::{Entry, Stats, event_of, table},
 };
 
+const ENTRY: &str = "id, event_id, kind, channel, status, created_at, sent_at";
+
+pub fn one(db: &Connection, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
+    let sql = format!("SELECT {ENTRY} FROM messages WHERE id = ?1 AND user_id = ?2");
+    let mut statement = db.prepare_cached(&sql)?;
+    Ok(statement.find(params![id, user], |row| Ok(entry(row)?))?)
+}
+
 pub fn of_user(db: &Connection, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
     let (before, before_id) = page
         .after
         .map_or((i64::MAX, Uuid::max()), |after| (after.key, after.id));
-    let mut statement = db.prepare_cached(
-        "SELECT id, event_id, kind, channel, status, created_at, sent_at FROM messages
-         WHERE user_id = ?1 AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4",
-    )?;
+    let sql = format!(
+        "SELECT {ENTRY} FROM messages
+         WHERE user_id = ?1 AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
     let found = sift_page(page.limit + 1, |asked| {
         sift(
             statement.query(params![user, before, before_id, asked])?,

@@ -17,9 +17,13 @@ use common::{
     clock::Timestamp,
     http::Page,
     ids::{MessageId, UserId},
+    outbox::OutboxStore,
+    services::Service,
     store::StoreError,
+    workers::WakeSignal,
 };
 use sqlite_store::audit::SqliteAudit;
+use sqlite_store::outbox::SqliteOutbox;
 use sqlite_store::params;
 use sqlite_store::{Sqlite, inbox};
 use uuid::Uuid;
@@ -34,12 +38,16 @@ use crate::domain::message::{Channel, Message};
 /// The service's SQLite file.
 pub struct SqliteStore {
     db: Sqlite,
+    wake: WakeSignal,
 }
 
 impl SqliteStore {
     /// The store in a file that was opened with [`MIGRATIONS`].
     pub fn new(db: Sqlite) -> Self {
-        Self { db }
+        Self {
+            db,
+            wake: WakeSignal::default(),
+        }
     }
 }
 
@@ -105,7 +113,16 @@ impl Store for SqliteStore {
     }
 
     async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError> {
-        self.db.write(move |db| delivery::report(db, &reports, now)).await
+        let held = self
+            .db
+            .write(move |db| delivery::report(db, &reports, now))
+            .await?;
+        self.wake.wake();
+        Ok(held)
+    }
+
+    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
+        self.db.read(move |db| lists::one(db, id, user)).await
     }
 
     async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
@@ -151,6 +168,14 @@ impl Store for SqliteStore {
                 Ok(settled + forgotten + inbox::purge(db, now, limit)?)
             })
             .await
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxStore> {
+        SqliteOutbox::shared(self.db.clone(), Service::Notifications)
+    }
+
+    fn wake_signal(&self) -> WakeSignal {
+        self.wake.clone()
     }
 
     fn audit(&self) -> Arc<dyn AuditStore> {

@@ -1,9 +1,18 @@
 //! The tables.
 
-use sqlite_store::{audit, inbox};
+use sqlite_store::{audit, inbox, lease, outbox};
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
-pub const MIGRATIONS: &[&str] = &[inbox::SCHEMA, FIRST, WHY, audit::SCHEMA, FORGOTTEN];
+pub const MIGRATIONS: &[&str] = &[
+    inbox::SCHEMA,
+    FIRST,
+    WHY,
+    audit::SCHEMA,
+    FORGOTTEN,
+    outbox::SCHEMA,
+    outbox::REQUEST_IDS,
+    lease::SCHEMA,
+];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
 // intake fast. WITHOUT ROWID saves each of them a second tree.

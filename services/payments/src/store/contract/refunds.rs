@@ -58,26 +58,38 @@ pub async fn a_refund_is_followed_under_a_fence(store: S) {
     );
     let later = soon() + TimeDelta::seconds(20);
     let (_, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
-    store.refund_done(refund.id, old).await.unwrap();
+    store.refund_done(refund.id, old, now()).await.unwrap();
     assert_eq!(
         refund_state(&store, &order, second.id).await,
         Some((RefundReason::Duplicate, false, None)),
         "a worker that was replaced finishes nothing"
     );
+    let published = async || {
+        let due = store.outbox().due("live", now(), 100).await.unwrap();
+        let of_it = due.iter().filter(|one| one.event.subject == second.id.0);
+        of_it.map(|one| one.event.kind.clone()).collect::<Vec<_>>()
+    };
+    let before = published().await;
+    assert!(!before.is_empty() && before.iter().all(|kind| kind == "payment.changed"));
     let no = "Razorpay refused".to_owned();
     store
-        .refund_retry(refund.id, fence, soon(), true, no.clone())
+        .refund_retry(refund.id, fence, soon(), true, no.clone(), now())
         .await
         .unwrap();
     assert_eq!(
         refund_state(&store, &order, second.id).await,
         Some((RefundReason::Duplicate, false, Some(no)))
     );
+    assert_eq!(
+        published().await.len(),
+        before.len() + 1,
+        "who watches sees the refusal"
+    );
     let (_, fence) = store.due_refunds(soon(), later, 10).await.unwrap().remove(0);
     let pending = entry(&refund, "rfnd_1", order.amount.0, EntryStatus::Pending);
     assert_eq!(note(&store, pending.clone()).await.len(), 1);
     assert_eq!(note(&store, pending).await, [], "nothing new");
-    store.refund_waits(refund.id, fence, later).await.unwrap();
+    store.refund_waits(refund.id, fence, later, now()).await.unwrap();
     assert_eq!(
         refund_state(&store, &order, second.id).await,
         Some((RefundReason::Duplicate, false, None)),
@@ -102,7 +114,7 @@ pub async fn a_refund_is_followed_under_a_fence(store: S) {
         .unwrap();
     note(&store, processed).await;
     // The worker that held the lease does not open the refund again.
-    store.refund_waits(refund.id, fence, later).await.unwrap();
+    store.refund_waits(refund.id, fence, later, now()).await.unwrap();
     assert_eq!(
         store
             .due_refunds(later, later + TimeDelta::days(1), 10)
@@ -122,7 +134,7 @@ pub async fn a_refund_is_followed_under_a_fence(store: S) {
     let failed = entry(&refund, "rfnd_1", order.amount.0, EntryStatus::Failed);
     note(&store, failed).await;
     // A worker that read it as processed, before that, does not close it.
-    store.refund_done(refund.id, fence).await.unwrap();
+    store.refund_done(refund.id, fence, now()).await.unwrap();
     let statement = store.statement(second.id, order.user_id).await.unwrap().unwrap();
     assert_eq!(
         (statement.payment.status, statement.refunded),

@@ -49,7 +49,7 @@ pub async fn an_unreadable_refund_is_set_aside_for_a_day(fresh: Fresh) {
     for (refund, fence) in store.due_refunds(now(), soon(), 10).await.unwrap() {
         let again = now() + TimeDelta::seconds(1);
         store
-            .refund_retry(refund.id, fence, again, false, "busy".to_owned())
+            .refund_retry(refund.id, fence, again, false, "busy".to_owned(), now())
             .await
             .unwrap();
         refunds.push(refund);

@@ -73,6 +73,7 @@ pub(super) async fn note(
     if follows.reverse {
         outbox::push(tx, &[messages::reversed(&order, &payment, now)]).await?;
     }
+    payments::changed(tx, payment.id, now).await?;
     match follows.duty {
         Duty::Same => {}
         Duty::Fulfilled => refunds::fulfilled(tx, payment.id).await?,

@@ -283,12 +283,24 @@ impl Store for MongoStore {
         ledger::pending(&mut self.db.read(), before, limit).await
     }
 
-    async fn refund_done(&self, id: RefundId, fence: Fence) -> Result<(), StoreError> {
-        refunds::done(&mut self.db.read(), id, fence).await
+    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
+        self.publishing((id, fence, now), |tx, (id, fence, now)| {
+            refunds::done(tx, *id, *fence, *now).boxed()
+        })
+        .await
     }
 
-    async fn refund_waits(&self, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError> {
-        refunds::waits(&mut self.db.read(), id, fence, again).await
+    async fn refund_waits(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        again: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.publishing((id, fence, again, now), |tx, (id, fence, again, now)| {
+            refunds::waits(tx, *id, *fence, *again, *now).boxed()
+        })
+        .await
     }
 
     async fn refund_retry(
@@ -298,8 +310,15 @@ impl Store for MongoStore {
         again: Timestamp,
         refused: bool,
         why: String,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
-        refunds::retry(&mut self.db.read(), id, fence, again, refused, &why).await
+        self.publishing(
+            (id, fence, again, refused, why, now),
+            |tx, (id, fence, again, refused, why, now)| {
+                refunds::retry(tx, *id, *fence, *again, *refused, why, *now).boxed()
+            },
+        )
+        .await
     }
 
     async fn ledger(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<Line>, StoreError> {

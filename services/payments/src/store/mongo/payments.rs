@@ -72,6 +72,7 @@ pub(super) async fn apply(
     }
     if before.as_ref() != Some(&payment) {
         put(tx, &payment, &order).await?;
+        outbox::push(tx, &[messages::changed(payment.id, order.user_id, now)]).await?;
     }
     if let Some(told) = messages::failed(before.as_ref(), &payment, &order, now) {
         outbox::push(tx, &[told]).await?;
@@ -155,6 +156,15 @@ pub(super) async fn by_id(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>,
         .transpose()
 }
 
+/// Has it published that a payment has moved with its refund.
+pub(super) async fn changed(tx: &mut Tx, id: PaymentId, now: Timestamp) -> Result<(), StoreError> {
+    let Some(found) = tx.find_one(PAYMENTS, doc! {"_id": uuid(id)}).await? else {
+        return Ok(());
+    };
+    let changed = messages::changed(id, found.id("user_id")?, now);
+    outbox::push(tx, &[changed]).await.map(drop)
+}
+
 pub(super) async fn keep_steps(tx: &mut Tx, id: PaymentId, steps: &str) -> Result<(), StoreError> {
     tx.update(PAYMENTS, doc! {"_id": uuid(id)}, doc! {"$set": {"steps": steps}})
         .await
@@ -185,6 +195,7 @@ pub(super) async fn let_go(
         .await?
         .ok_or_else(|| StoreError::Corrupt(format!("the order of payment {id} is missing")))?;
     put(tx, &payment, &order).await?;
+    outbox::push(tx, &[messages::changed(id, order.user_id, now)]).await?;
     let follow = doc! {"$set": {"follow_at": date(now + FOLLOW_EVERY)}};
     tx.update(PAYMENTS, doc! {"_id": uuid(id)}, follow).await?;
     if let Some(told) = messages::failed(Some(&before), &payment, &order, now) {

@@ -8,9 +8,15 @@ use common::{
     wire::RefundReason,
 };
 use mongo_store::{DocumentExt, Tx, date, set_aside, sift, uuid};
-use mongodb::bson::{Document, doc};
+use mongodb::{
+    bson::{Document, doc},
+    options::UpdateModifications,
+};
 
-use super::schema::{ENTRIES, REFUNDS};
+use super::{
+    payments,
+    schema::{ENTRIES, REFUNDS},
+};
 use crate::{
     domain::{
         payment::Payment,
@@ -63,7 +69,8 @@ pub(super) async fn request(
         "fence": 0_i64,
         "created_at": date(now),
     };
-    tx.insert(REFUNDS, vec![refund]).await
+    tx.insert(REFUNDS, vec![refund]).await?;
+    payments::changed(tx, payment.id, now).await
 }
 
 fn read(found: &Document) -> Result<Refund, StoreError> {
@@ -147,14 +154,30 @@ pub(super) async fn look_at(tx: &mut Tx, razorpay_id: &str, now: Timestamp) -> R
         .map(drop)
 }
 
-pub(super) async fn done(tx: &mut Tx, id: RefundId, fence: Fence) -> Result<(), StoreError> {
+/// Changes a refund, if the worker still holds its lease; its payment has moved then.
+async fn advance(
+    tx: &mut Tx,
+    id: RefundId,
+    fence: Fence,
+    update: impl Into<UpdateModifications>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let of_this_lease = doc! {"_id": uuid(id), "fence": fence};
+    match tx
+        .find_and_update(REFUNDS, of_this_lease, doc! {}, update)
+        .await?
+    {
+        Some(refund) => payments::changed(tx, refund.id("payment_id")?, now).await,
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn done(tx: &mut Tx, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
     let through = doc! {
         "$unset": {"next_at": "", "refused": ""},
         "$set": {"worked_until": date(from_millis(0))},
     };
-    tx.update(REFUNDS, doc! {"_id": uuid(id), "fence": fence}, through)
-        .await
-        .map(drop)
+    advance(tx, id, fence, through, now).await
 }
 
 /// The end of a lease: the refund is due at `again`, unless it is done.
@@ -171,16 +194,11 @@ pub(super) async fn waits(
     id: RefundId,
     fence: Fence,
     again: Timestamp,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut set = looked(again);
     set.insert("refused", "$$REMOVE");
-    tx.update(
-        REFUNDS,
-        doc! {"_id": uuid(id), "fence": fence},
-        vec![doc! {"$set": set}],
-    )
-    .await
-    .map(drop)
+    advance(tx, id, fence, vec![doc! {"$set": set}], now).await
 }
 
 pub(super) async fn retry(
@@ -190,6 +208,7 @@ pub(super) async fn retry(
     again: Timestamp,
     refused: bool,
     why: &str,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut set = looked(again);
     let words = doc! {"$literal": why};
@@ -197,11 +216,5 @@ pub(super) async fn retry(
         set.insert("refused", words.clone());
     }
     set.insert("why", words);
-    tx.update(
-        REFUNDS,
-        doc! {"_id": uuid(id), "fence": fence},
-        vec![doc! {"$set": set}],
-    )
-    .await
-    .map(drop)
+    advance(tx, id, fence, vec![doc! {"$set": set}], now).await
 }

@@ -73,6 +73,7 @@ pub(super) fn note(
     if follows.reverse {
         outbox::push(db, &messages::reversed(&order, &payment, now))?;
     }
+    payments::changed(db, payment.id, now)?;
     match follows.duty {
         Duty::Same => {}
         Duty::Fulfilled => refunds::fulfilled(db, payment.id)?,

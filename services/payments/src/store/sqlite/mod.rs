@@ -283,13 +283,18 @@ impl Store for SqliteStore {
         self.db.read(move |db| ledger::pending(db, before, limit)).await
     }
 
-    async fn refund_done(&self, id: RefundId, fence: Fence) -> Result<(), StoreError> {
-        self.db.write(move |db| refunds::done(db, id, fence)).await
+    async fn refund_done(&self, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
+        self.publishing(move |db| refunds::done(db, id, fence, now)).await
     }
 
-    async fn refund_waits(&self, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError> {
-        self.db
-            .write(move |db| refunds::waits(db, id, fence, again))
+    async fn refund_waits(
+        &self,
+        id: RefundId,
+        fence: Fence,
+        again: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.publishing(move |db| refunds::waits(db, id, fence, again, now))
             .await
     }
 
@@ -300,9 +305,9 @@ impl Store for SqliteStore {
         again: Timestamp,
         refused: bool,
         why: String,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db
-            .write(move |db| refunds::retry(db, id, fence, again, refused, &why))
+        self.publishing(move |db| refunds::retry(db, id, fence, again, refused, &why, now))
             .await
     }
 

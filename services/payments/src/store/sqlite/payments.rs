@@ -75,6 +75,7 @@ pub(super) fn apply(
     }
     if before.as_ref() != Some(&payment) {
         put(db, &payment, &order)?;
+        outbox::push(db, &messages::changed(payment.id, order.user_id, now))?;
     }
     if let Some(told) = messages::failed(before.as_ref(), &payment, &order, now) {
         outbox::push(db, &told)?;
@@ -150,6 +151,15 @@ pub(super) fn by_id(db: &Connection, id: PaymentId) -> Result<Option<Payment>, S
     Ok(db.prepare_cached(&sql)?.find([id], read)?)
 }
 
+/// Has it published that a payment has moved with its refund.
+pub(super) fn changed(db: &Connection, id: PaymentId, now: Timestamp) -> Result<(), StoreError> {
+    let mut payer = db.prepare_cached("SELECT user_id FROM payments WHERE id = ?1")?;
+    if let Some(user) = payer.find([id], |row| row.get(0))? {
+        outbox::push(db, &messages::changed(id, user, now))?;
+    }
+    Ok(())
+}
+
 pub(super) fn keep_steps(db: &Connection, id: PaymentId, steps: &str) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE payments SET steps = ?2 WHERE id = ?1")?
         .execute(params![id, steps])?;
@@ -176,6 +186,7 @@ pub(super) fn let_go(
     let order = orders::by_id(db, payment.order_id)?
         .ok_or_else(|| StoreError::Corrupt(format!("the order of payment {id} is missing")))?;
     put(db, &payment, &order)?;
+    outbox::push(db, &messages::changed(id, order.user_id, now))?;
     db.prepare_cached("UPDATE payments SET follow_at = ?2 WHERE id = ?1")?
         .execute(params![id, (now + FOLLOW_EVERY).timestamp_millis()])?;
     if let Some(told) = messages::failed(Some(&before), &payment, &order, now) {

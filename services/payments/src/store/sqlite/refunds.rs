@@ -9,6 +9,7 @@ use common::{
 use sqlite_store::rows::{named, sift};
 use sqlite_store::{Connection, Row, params};
 
+use super::payments;
 use crate::{
     domain::{
         payment::Payment,
@@ -30,12 +31,16 @@ pub(super) fn request(
     reason: RefundReason,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT INTO refunds (id, payment_id, amount, reason, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
-         ON CONFLICT (payment_id) DO NOTHING",
-    )?
-    .execute(params![RefundId::new(), payment.id, payment.amount, reason.name(), now.timestamp_millis()])?;
-    Ok(())
+    let requested = db
+        .prepare_cached(
+            "INSERT INTO refunds (id, payment_id, amount, reason, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+             ON CONFLICT (payment_id) DO NOTHING",
+        )?
+        .execute(params![RefundId::new(), payment.id, payment.amount, reason.name(), now.timestamp_millis()])?;
+    match requested {
+        0 => Ok(()),
+        _ => payments::changed(db, payment.id, now),
+    }
 }
 
 const COLUMNS: &str = "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.attempts";
@@ -123,22 +128,31 @@ pub(super) fn due(
     Ok(claimed)
 }
 
-pub(super) fn done(db: &Connection, id: RefundId, fence: Fence) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "UPDATE refunds SET next_at = NULL, worked_until = 0, refused = NULL WHERE id = ?1 AND fence = ?2",
-    )?
-    .execute(params![id, fence])?;
-    Ok(())
+pub(super) fn done(db: &Connection, id: RefundId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
+    let payment = db
+        .prepare_cached(
+            "UPDATE refunds SET next_at = NULL, worked_until = 0, refused = NULL WHERE id = ?1 AND fence = ?2
+             RETURNING payment_id",
+        )?
+        .find(params![id, fence], |row| row.get(0))?;
+    moved(db, payment, now)
 }
 
-pub(super) fn waits(db: &Connection, id: RefundId, fence: Fence, again: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "UPDATE refunds SET next_at = iif(next_at IS NULL, NULL, ?3), worked_until = 0, attempts = attempts + 1,
-            refused = NULL
-         WHERE id = ?1 AND fence = ?2",
-    )?
-    .execute(params![id, fence, again.timestamp_millis()])?;
-    Ok(())
+pub(super) fn waits(
+    db: &Connection,
+    id: RefundId,
+    fence: Fence,
+    again: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let payment = db
+        .prepare_cached(
+            "UPDATE refunds SET next_at = iif(next_at IS NULL, NULL, ?3), worked_until = 0, attempts = attempts + 1,
+                refused = NULL
+             WHERE id = ?1 AND fence = ?2 RETURNING payment_id",
+        )?
+        .find(params![id, fence, again.timestamp_millis()], |row| row.get(0))?;
+    moved(db, payment, now)
 }
 
 pub(super) fn retry(
@@ -148,12 +162,21 @@ pub(super) fn retry(
     again: Timestamp,
     refused: bool,
     why: &str,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "UPDATE refunds SET next_at = iif(next_at IS NULL, NULL, ?3), worked_until = 0, attempts = attempts + 1,
-            why = ?5, refused = iif(?4, ?5, refused)
-         WHERE id = ?1 AND fence = ?2",
-    )?
-    .execute(params![id, fence, again.timestamp_millis(), refused, why])?;
-    Ok(())
+    let payment = db
+        .prepare_cached(
+            "UPDATE refunds SET next_at = iif(next_at IS NULL, NULL, ?3), worked_until = 0, attempts = attempts + 1,
+                why = ?5, refused = iif(?4, ?5, refused)
+             WHERE id = ?1 AND fence = ?2 RETURNING payment_id",
+        )?
+        .find(params![id, fence, again.timestamp_millis(), refused, why], |row| {
+            row.get(0)
+        })?;
+    moved(db, payment, now)
+}
+
+/// The refund of this payment has moved, if the worker still held its lease.
+fn moved(db: &Connection, payment: Option<PaymentId>, now: Timestamp) -> Result<(), StoreError> {
+    payment.map_or(Ok(()), |payment| payments::changed(db, payment, now))
 }
