@@ -71,8 +71,8 @@ pub struct Lab {
     pub data: PathBuf,
     /// The system.
     pub system: Server,
-    /// Stopped when the lab is.
-    bare_server: Server,
+    /// The bare program.
+    pub bare_server: Server,
 }
 
 impl Lab {

@@ -19,7 +19,7 @@ use crate::{
     load::{connection::Connection, socket::LiveSocket, template::Template},
     machine::{cpu_time, resident_mb},
     report::{Report, Row},
-    stats::{millis, rate, thousands},
+    stats::{millis, percent, rate, thousands},
 };
 
 /// Sockets that watch one event.
@@ -100,6 +100,26 @@ fn now() -> u64 {
     since.as_millis() as u64
 }
 
+/// A program that fans out.
+#[derive(Clone, Copy)]
+struct Program {
+    address: SocketAddr,
+    pid: u32,
+}
+
+/// What came of a fan-out.
+struct FannedOut {
+    /// Messages.
+    said: u64,
+    /// How many sockets got them, all together.
+    delivered: u64,
+    /// Milliseconds.
+    p50: f64,
+    p99: f64,
+    /// Processor time of the program per delivery, microseconds.
+    each: f64,
+}
+
 /// The sockets of a run. Dropped, they are closed.
 struct Crowd {
     tasks: JoinSet<()>,
@@ -138,7 +158,7 @@ async fn attendees(lab: &Lab, event: &str, count: usize) -> Outcome<Vec<String>>
 }
 
 /// Opens sockets that follow the event and its chat, from where they are.
-async fn gather(lab: &Lab, event: &str, tokens: Vec<String>) -> Outcome<Crowd> {
+async fn gather(lab: &Lab, program: Program, event: &str, tokens: Vec<String>) -> Outcome<Crowd> {
     let count = tokens.len();
     let mut crowd = Crowd {
         tasks: JoinSet::new(),
@@ -160,7 +180,7 @@ async fn gather(lab: &Lab, event: &str, tokens: Vec<String>) -> Outcome<Crowd> {
                 thousands(count as u64)
             ));
         }
-        let (address, event) = (lab.doors.gateway, event.to_owned());
+        let (address, event) = (program.address, event.to_owned());
         opening.spawn(async move {
             let (mut socket, _) = open(address, &token, &format!("event:{event}"), "").await?;
             join(&mut socket, 3, &format!("event:{event}:chat"), "").await?;
@@ -238,8 +258,8 @@ fn number_after(text: &[u8], mark: &[u8]) -> Option<u64> {
 }
 
 /// Says something so many times a second.
-async fn publish(lab: &Lab, event: &str, per_second: u32, time: Duration) -> Outcome<u64> {
-    let mut connection = Connection::open(lab.doors.gateway).await?;
+async fn publish(lab: &Lab, program: Program, event: &str, per_second: u32, time: Duration) -> Outcome<u64> {
+    let mut connection = Connection::open(program.address).await?;
     let mut tick = tokio::time::interval(Duration::from_secs(1) / per_second);
     let count = (time.as_secs_f64() * f64::from(per_second)) as u64;
     let message = Template::post(
@@ -259,48 +279,96 @@ async fn publish(lab: &Lab, event: &str, per_second: u32, time: Duration) -> Out
 
 async fn fan_out(
     lab: &Lab,
+    program: Program,
+    event: &str,
+    crowd: &Crowd,
+    per_second: u32,
+) -> Outcome<FannedOut> {
+    let count = crowd.tokens.len() as u64;
+    lab.progress.say(&format!(
+        "live, {per_second} messages a second to {}",
+        thousands(count)
+    ));
+    let before = cpu_time(program.pid).unwrap_or_default();
+    let said = publish(lab, program, event, per_second, lab.options.time).await?;
+    let delivered = crowd.tally.reaches(said * count).await;
+    let used = cpu_time(program.pid).unwrap_or_default().saturating_sub(before);
+    let fanned_out = FannedOut {
+        said,
+        delivered,
+        p50: crowd.tally.within(500),
+        p99: crowd.tally.within(990),
+        each: used.as_secs_f64() * 1e6 / delivered.max(1) as f64,
+    };
+    crowd.tally.clear();
+    Ok(fanned_out)
+}
+
+impl FannedOut {
+    fn text(&self, time: Duration) -> String {
+        let every = rate(self.delivered as f64 / time.as_secs_f64());
+        format!(
+            "{every}; p50 {}, p99 {} ms; {:.1} us of processor each",
+            millis(self.p50),
+            millis(self.p99),
+            self.each
+        )
+    }
+}
+
+/// The fan-outs to so many sockets: messages per second, and the p99 in milliseconds to stay below.
+type Asked = (u32, f64);
+
+/// What the library does by itself: no rights, no order, no recovery.
+async fn library(lab: &Lab, tokens: &[String], asked: &[Asked]) -> Outcome<Vec<FannedOut>> {
+    let program = Program {
+        address: lab.bare,
+        pid: lab.bare_server.pid(),
+    };
+    let crowd = gather(lab, program, "bare", tokens.to_vec()).await?;
+    let mut all = Vec::with_capacity(asked.len());
+    for (per_second, _) in asked {
+        all.push(fan_out(lab, program, "bare", &crowd, *per_second).await?);
+    }
+    Ok(all)
+}
+
+async fn fan_outs(
+    lab: &Lab,
     report: &mut Report,
     event: &str,
     crowd: &Crowd,
-    (count, per_second, target): (usize, u32, f64),
+    asked: &[Asked],
+    library: Vec<FannedOut>,
 ) -> Outcome<()> {
-    lab.progress.say(&format!(
-        "live, {per_second} messages a second to {}",
-        thousands(count as u64)
-    ));
-    let before = cpu_time(lab.system.pid()).unwrap_or_default();
-    let said = publish(lab, event, per_second, lab.options.time).await?;
-    let wanted = said * count as u64;
-    let delivered = crowd.tally.reaches(wanted).await;
-    let used = cpu_time(lab.system.pid())
-        .unwrap_or_default()
-        .saturating_sub(before);
-    if delivered != wanted {
-        report.error(format!(
-            "live: {} of {} deliveries came",
-            thousands(delivered),
-            thousands(wanted)
-        ));
+    let (count, time) = (crowd.tokens.len() as u64, lab.options.time);
+    for ((per_second, target), library) in asked.iter().zip(library) {
+        let ours = fan_out(lab, system(lab), event, crowd, *per_second).await?;
+        let wanted = ours.said * count;
+        if ours.delivered != wanted {
+            report.error(format!(
+                "live: {} of {} deliveries came",
+                thousands(ours.delivered),
+                thousands(wanted)
+            ));
+        }
+        report.row(Row {
+            path: format!("live: {per_second} messages/s to {} sockets", thousands(count)),
+            result: ours.text(time),
+            bare: format!("{} (the library alone)", library.text(time)),
+            ratio: percent(library.each / ours.each.max(0.01)),
+            target: format!("all, p99 < {target} ms"),
+            met: Some(ours.p99 < *target && ours.delivered == wanted),
+        });
     }
-    let p99 = crowd.tally.within(990);
-    let per_delivery = used.as_secs_f64() * 1e6 / delivered.max(1) as f64;
-    let every = rate(delivered as f64 / lab.options.time.as_secs_f64());
-    report.row(Row {
-        path: format!(
-            "live: {per_second} messages/s to {} sockets",
-            thousands(count as u64)
-        ),
-        result: format!(
-            "{every}; p50 {}, p99 {} ms; {per_delivery:.1} us of processor each",
-            millis(crowd.tally.within(500)),
-            millis(p99)
-        ),
-        target: format!("all, p99 < {target} ms"),
-        met: Some(p99 < target && delivered == wanted),
-        ..Row::default()
-    });
-    crowd.tally.clear();
     Ok(())
+}
+
+fn system(lab: &Lab) -> Program {
+    Program {
+        address: lab.doors.gateway,
+        pid: lab.system.pid(),
+    }
 }
 
 /// Seats are taken one after the other, and all hear of each.
@@ -345,7 +413,7 @@ async fn storm(lab: &Lab, report: &mut Report, event: &str, tokens: Vec<String>)
         .and_then(|rest| rest.split('"').next());
     let epoch = epoch.ok_or_else(|| Failure::new("no epoch"))?.to_owned();
     let since = number_after(joined.as_bytes(), b"\"offset\":").unwrap_or_default();
-    let missed = publish(lab, event, 20, Duration::from_secs(5)).await?;
+    let missed = publish(lab, system(lab), event, 20, Duration::from_secs(5)).await?;
     let recover: Arc<str> = format!(r#","recover":{{"epoch":"{epoch}","offset":{since}}}"#).into();
     let (channel, began): (Arc<str>, _) = (channel.into(), Instant::now());
     let (mut coming, mut took, mut lost) = (JoinSet::new(), Vec::with_capacity(HALF), 0_u32);
@@ -394,9 +462,12 @@ pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     lab.progress.say("live, registering");
     let tokens = attendees(lab, &event, MANY).await?;
     lab.drain().await?;
+    let (many, half) = ([(10, 250.0), (40, 400.0)], [(10, 120.0)]);
+    let library_many = library(lab, &tokens, &many).await?;
+    let library_half = library(lab, &tokens[..HALF], &half).await?;
     tokio::time::sleep(IDLE).await;
     let before = resident_mb(lab.system.pid());
-    let crowd = gather(lab, &event, tokens).await?;
+    let crowd = gather(lab, system(lab), &event, tokens).await?;
     tokio::time::sleep(IDLE).await;
     let after = resident_mb(lab.system.pid());
     let each = before
@@ -412,15 +483,13 @@ pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
         met: each.map(|each| each <= TARGET_KIB),
         ..Row::default()
     });
-    for (per_second, target) in [(10, 250.0), (40, 400.0)] {
-        fan_out(lab, report, &event, &crowd, (MANY, per_second, target)).await?;
-    }
+    fan_outs(lab, report, &event, &crowd, &many, library_many).await?;
     seats(lab, report, &event, &crowd).await?;
     drop(crowd);
-    let half = lab.event("Watched by fewer", PLENTY, 0).await?;
-    let tokens = attendees(lab, &half, HALF).await?;
-    let mut crowd = gather(lab, &half, tokens).await?;
-    fan_out(lab, report, &half, &crowd, (HALF, 10, 120.0)).await?;
+    let event = lab.event("Watched by fewer", PLENTY, 0).await?;
+    let tokens = attendees(lab, &event, HALF).await?;
+    let mut crowd = gather(lab, system(lab), &event, tokens).await?;
+    fan_outs(lab, report, &event, &crowd, &half, library_half).await?;
     crowd.tasks.shutdown().await;
-    storm(lab, report, &half, crowd.tokens).await
+    storm(lab, report, &event, crowd.tokens).await
 }

@@ -4,6 +4,7 @@
 //! Settings: `BARE_PORT`, `BARE_ANSWERS` (a file with [`Answers`]), `JWT_SECRET`. With `BARE_STAND_IN` it is
 //! a stand-in for the whole system instead, for the load generator to be tested against.
 
+mod room;
 mod stand_in;
 
 use std::{env, error::Error, net::Ipv4Addr, sync::Arc};
@@ -49,7 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/health/ready", get(|| async { "ready" }))
         .route("/api/organiser/events", get(list))
         .route("/api/reg/register_event", post(register))
-        .with_state(Arc::new(program));
+        .with_state(Arc::new(program))
+        .merge(room::routes());
     serve(env::var("BARE_PORT")?.parse()?, router).await
 }
 
