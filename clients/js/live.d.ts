@@ -17,6 +17,11 @@ export interface Seats { capacity: number | null; seats_left: number | null; reg
 export interface Desk {
   registered: number; pending_payment: number; confirmed: number; checked_in: number; revenue: number; viewers: number;
 }
+/** A stream of the event. `title` is missing of one that was deleted. */
+export interface StreamState {
+  stream_id: string; state: 'scheduled' | 'ready' | 'live' | 'interrupted' | 'ended' | 'replay' | 'deleted'; title?: string;
+  starts_at: string | null;
+}
 /** As `GET /api/events/{id}` gives it. */
 export interface LiveEvent { event_id: string; e_name: string; status: 'active' | 'cancelled'; [field: string]: unknown }
 /** As `GET /api/reg/registrations/{id}` gives it. */
@@ -50,6 +55,8 @@ export interface Publications {
   'poll.closed': { poll_id: string; votes: number; results: PollOption[] };
   'reactions': Record<string, number>;
   'desk.changed': Desk;
+  'stream.state': StreamState;
+  'viewers': { count: number };
 }
 
 /** A publication. Those of `reactions` have no offset. */
@@ -58,7 +65,11 @@ export type Publication = {
 }[keyof Publications];
 
 /** What is in force on a channel: announcements, polls, the chat's mode, or how the event stands. */
-export interface InForce extends Partial<ChatMode>, Partial<Desk> { announcements?: Announcement[]; polls?: Poll[] }
+export interface InForce extends Partial<ChatMode>, Partial<Desk> {
+  announcements?: Announcement[]; polls?: Poll[];
+  /** Of the stage: what is on, what comes next, and all streams. */
+  current?: string | null; next?: string | null; streams?: (StreamState & { kind: string; since: string; ends_at: string | null; priority: number })[];
+}
 
 export interface Handlers {
   /** It is read from here on. */

@@ -13,6 +13,7 @@ pub mod process;
 pub mod razorpay;
 pub mod secrets;
 pub mod smtp;
+pub mod streaming;
 pub mod system;
 
 use std::time::{Duration, Instant};

@@ -188,6 +188,19 @@ impl Person {
             .unwrap()
     }
 
+    /// PUT of a file, as an encoder sends it.
+    pub async fn put(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let response = self.http.put(format!("{}{path}", self.url)).body(body);
+        let response = response.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        Answer {
+            status,
+            headers,
+            text,
+        }
+    }
+
     /// Any request; `Err` when there was no answer.
     pub async fn send(
         &self,

@@ -80,7 +80,11 @@ const SERVICES: [(&str, &str, &str); 4] = [
     ("notifications", "NOTIFICATIONS_PORT", "NOTIFICATIONS_URL"),
     ("payments", "PAYMENTS_PORT", "PAYMENTS_URL"),
 ];
-const PORTS: [&str; 6] = [
+/// Where the events service takes what encoders send.
+const INGEST: [&str; 2] = ["INGEST_PORT", "RTMP_PORT"];
+const PORTS: [&str; 8] = [
+    INGEST[0],
+    INGEST[1],
     "RAZORPAY_SIMULATOR_PORT",
     "USERS_PORT",
     "EVENTS_PORT",
@@ -121,6 +125,9 @@ impl System {
             settings.insert(name.to_owned(), free_port().to_string());
         }
         if topology == Topology::Replicas {
+            for port in INGEST {
+                settings.insert(second(port), free_port().to_string());
+            }
             for (_, port, url) in SERVICES {
                 settings.insert(second(port), free_port().to_string());
                 let (one, two) = (&settings[port], &settings[&second(port)]);
@@ -212,6 +219,9 @@ impl System {
             for (name, port, _) in SERVICES {
                 let mut settings = self.settings.clone();
                 settings.insert(port.to_owned(), self.settings[&second(port)].clone());
+                for port in INGEST {
+                    settings.insert(port.to_owned(), self.settings[&second(port)].clone());
+                }
                 parts.push((second(name), name, settings));
             }
         }

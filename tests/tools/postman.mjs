@@ -33,27 +33,36 @@ function shape(value) {
   if (value === null || typeof value !== 'object') return null;
   return Object.fromEntries(Object.keys(value).sort().map((name) => [name, shape(value[name])]));
 }
+// Playlists are none.
+function json(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 const like = (example) => {
   const type = example.header.find(({ key }) => key.toLowerCase() === 'content-type')?.value;
-  return JSON.stringify([example.code, type, shape(JSON.parse(example.body))]);
+  return JSON.stringify([example.code, type, shape(json(example.body) ?? null)]);
 };
 
 const OF_THE_CONNECTION = ['connection', 'content-encoding', 'content-length', 'date', 'keep-alive', 'transfer-encoding', 'vary'];
 function exampleOf(request, answer) {
   const { method, header, body, url } = request.request;
   const headers = answer.headers.all().filter(({ key }) => !OF_THE_CONNECTION.includes(key.toLowerCase()));
-  const content = JSON.parse(answer.text());
+  const text = answer.text().replace(/\bs=[\w-]{20,}/g, 's=<token>');
+  const content = json(text);
   // Who looks for leaked secrets need not look at them.
-  for (const name of ['token', 'api_key', 'refresh_token', 'secret', 'otpauth_url', 'qr_svg', 'ticket']) if (typeof content[name] === 'string') content[name] = `<the ${name}>`;
+  for (const name of ['token', 'api_key', 'refresh_token', 'secret', 'otpauth_url', 'qr_svg', 'ticket', 'stream_key']) if (typeof content?.[name] === 'string') content[name] = `<the ${name}>`;
   return {
     name: `${answer.code} ${answer.reason()}`,
     originalRequest: { method, header, ...(body && { body }), url },
     status: answer.reason(),
     code: answer.code,
-    _postman_previewlanguage: 'json',
+    _postman_previewlanguage: content === undefined ? 'text' : 'json',
     header: headers.map(({ key, value }) => ({ key, value })),
     cookie: [],
-    body: JSON.stringify(content, null, 2),
+    body: content === undefined ? text : JSON.stringify(content, null, 2),
   };
 }
 

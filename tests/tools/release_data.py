@@ -143,7 +143,7 @@ def main():
     out = pathlib.Path(__file__).parent.parent / "data" / f"release-{datetime.date.today()}.tar.xz"
     with tempfile.TemporaryDirectory() as dir:
         ports = {name: str(free_port()) for name in ["RAZORPAY_SIMULATOR_PORT", "USERS_PORT", "EVENTS_PORT",
-                                                      "NOTIFICATIONS_PORT", "PAYMENTS_PORT", "GATEWAY_PORT"]}
+                                                      "NOTIFICATIONS_PORT", "PAYMENTS_PORT", "GATEWAY_PORT", "INGEST_PORT", "RTMP_PORT"]}
         env = {"DATA_DIR": "data", "JWT_SECRET": SECRET, "LOG": "warn", **ports}
         process = subprocess.Popen([program], cwd=dir, env=env, stdout=subprocess.DEVNULL)
         client = Client(f"http://127.0.0.1:{ports['GATEWAY_PORT']}")

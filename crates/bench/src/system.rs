@@ -103,6 +103,8 @@ impl Programs {
             ("NOTIFICATIONS_PORT", notifications.to_string()),
             ("PAYMENTS_PORT", payments.to_string()),
             ("RAZORPAY_SIMULATOR_PORT", simulator.to_string()),
+            ("INGEST_PORT", "0".to_owned()),
+            ("RTMP_PORT", "0".to_owned()),
             ("DATA_DIR", data.display().to_string()),
             ("JWT_SECRET", secret.to_owned()),
             ("RATE_LIMITS", "off".to_owned()),

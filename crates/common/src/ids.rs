@@ -77,4 +77,8 @@ ids! {
     MessageId,
     /// A chat message, question, poll or announcement.
     PostId,
+    /// A stream of an event.
+    StreamId,
+    /// Somebody's playback of a stream.
+    PlaybackId,
 }

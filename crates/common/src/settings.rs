@@ -39,11 +39,17 @@ settings! {
     "NOTIFICATIONS_PORT" = "3103", "notifications service";
     "PAYMENTS_PORT" = "3104", "payments service";
     "RAZORPAY_SIMULATOR_PORT" = "3199", "Razorpay simulator";
+    "INGEST_PORT" = "3105", "where encoders send streams by HTTP PUT";
+    "RTMP_PORT" = "1935", "where encoders send streams by RTMP; 0: nowhere";
+    "RTMP_URL" = "", "how encoders reach RTMP_PORT; default rtmp, the host of INGEST_URL and that port";
+    "INGEST_URL" = "", "how encoders reach INGEST_PORT; default http, the host of PUBLIC_URL and that port";
     "PUBLIC_URL" = "", "how the world reaches the gateway; default http://localhost:GATEWAY_PORT";
     "FRONTEND_URL" = "", "where your web frontend is, for links in letters: /events/{event_id} and /payments/{payment_id} below it; none: events in the API at PUBLIC_URL";
     "CORS_ORIGINS" = "", "browser and app origins, comma-separated: https://app.example.org, capacitor://localhost, https://*.example.org for any one label; in development localhost on any port too";
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
+    "STREAM_QUOTA_GB" = "50", "the most that is kept of one stream";
+    "STREAM_RETENTION_DAYS" = "30", "how long recordings of streams are kept";
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
     "REDIS_URL" = "", "redis:// or rediss://, or the nodes of a cluster, comma-separated; none: each process caches and counts for itself";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
@@ -137,11 +143,18 @@ pub struct Settings {
     pub notifications_port: u16,
     pub payments_port: u16,
     pub simulator_port: u16,
+    pub ingest_port: u16,
+    pub rtmp_port: u16,
+    pub ingest_url: Option<String>,
+    pub rtmp_url: Option<String>,
     pub public_url: Option<String>,
     pub frontend_url: Option<String>,
     pub cors_origins: Vec<Origin>,
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
+    /// Bytes.
+    pub stream_quota: u64,
+    pub stream_retention: Duration,
     pub mongodb_uri: Option<SecretString>,
     pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
@@ -228,6 +241,8 @@ impl Settings {
             port(r, "NOTIFICATIONS_PORT"),
             port(r, "PAYMENTS_PORT"),
             port(r, "RAZORPAY_SIMULATOR_PORT"),
+            port(r, "INGEST_PORT"),
+            port(r, "RTMP_PORT"),
         ];
         r.different_ports(&ports);
         let [
@@ -237,6 +252,8 @@ impl Settings {
             notifications_port,
             payments_port,
             simulator_port,
+            ingest_port,
+            rtmp_port,
         ] = ports.map(Option::unwrap_or_default);
         let url = |r: &mut Reader<'_>, name: &'static str, port: u16| {
             r.text(name).unwrap_or_else(|| format!("http://127.0.0.1:{port}"))
@@ -254,6 +271,16 @@ impl Settings {
             notifications_port,
             payments_port,
             simulator_port,
+            ingest_port,
+            rtmp_port,
+            rtmp_url: r.optional("RTMP_URL", "an rtmp or rtmps URL", |text| {
+                (text.starts_with("rtmp://") || text.starts_with("rtmps://"))
+                    .then(|| text.trim_end_matches('/').to_owned())
+            }),
+            ingest_url: r.optional("INGEST_URL", "an http or https URL", |text| {
+                (text.starts_with("http://") || text.starts_with("https://"))
+                    .then(|| text.trim_end_matches('/').to_owned())
+            }),
             public_url: r.optional("PUBLIC_URL", "an http or https URL", |text| {
                 (text.starts_with("http://") || text.starts_with("https://"))
                     .then(|| text.trim_end_matches('/').to_owned())
@@ -269,6 +296,8 @@ impl Settings {
             ),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses", |text| text.parse().ok()),
             data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
+            stream_quota: r.number("STREAM_QUOTA_GB", 1, 1_000_000) * 1_000_000_000,
+            stream_retention: Duration::from_secs(r.number("STREAM_RETENTION_DAYS", 1, 36_500) * 24 * 3600),
             mongodb_uri: r.optional(
                 "MONGODB_URI",
                 "mongodb:// or mongodb+srv:// with a host",
@@ -511,6 +540,14 @@ impl Reader<'_> {
             text.parse().ok().filter(|s| (min..=max).contains(s))
         });
         Duration::from_secs(seconds.unwrap_or(min))
+    }
+
+    fn number(&mut self, name: &'static str, min: u64, max: u64) -> u64 {
+        let form = format!("a whole number from {min} to {max}");
+        let number = self.parse(name, &form, |text| {
+            text.parse().ok().filter(|number| (min..=max).contains(number))
+        });
+        number.unwrap_or(min)
     }
 
     fn google(&mut self, production: bool) -> Option<GoogleClient> {

@@ -142,11 +142,14 @@ impl Context {
 
     /// Serves `pipeline` until the stop.
     pub fn serve_on(&self, listener: TcpListener, pipeline: Pipeline) {
+        self.serve_within(listener, pipeline, Limits::default());
+    }
+
+    /// The same within other limits.
+    pub fn serve_within(&self, listener: TcpListener, pipeline: Pipeline, limits: Limits) {
         let name = pipeline.service();
-        self.workers.spawn(
-            name,
-            serve::serve(listener, pipeline, Limits::default(), self.workers.stop_token()),
-        );
+        let serving = serve::serve(listener, pipeline, limits, self.workers.stop_token());
+        self.workers.spawn(name, serving);
     }
 
     /// Listens on `port` and serves `pipeline` until the stop. Gives the address.

@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use common::{
-    ids::{EventId, MessageId, OrderId, PaymentId, PostId, RefundId, RegistrationId, TicketId, UserId},
+    ids::{
+        EventId, MessageId, OrderId, PaymentId, PlaybackId, PostId, RefundId, RegistrationId, StreamId,
+        TicketId, UserId,
+    },
     money::Paise,
     store::StoreError,
 };
@@ -373,6 +376,8 @@ within!(
     UserId,
     EventId,
     PostId,
+    StreamId,
+    PlaybackId,
     RegistrationId,
     TicketId,
     OrderId,

@@ -97,6 +97,7 @@ pub async fn close(app: &App, user: UserId) -> Result<(), StoreError> {
         }
     }
     while app.store.forget_author(user, now, AT_ONCE).await? == AT_ONCE {}
+    while app.store.forget_viewer(user, AT_ONCE).await? == AT_ONCE {}
     Ok(())
 }
 

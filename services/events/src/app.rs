@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock};
 use runtime::verified_email::VerifiedEmail;
 
-use crate::{live::Live, page_cache::PageCache, store::Store};
+use crate::{live::Live, page_cache::PageCache, store::Store, streams::Streams};
 
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +28,8 @@ pub struct App {
     pub pages: Arc<PageCache>,
     /// The live room.
     pub live: Live,
+    /// The streams.
+    pub streams: Streams,
 }
 
 impl FromRef<App> for Auth {

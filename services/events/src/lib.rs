@@ -12,6 +12,7 @@ mod pages;
 pub mod problems;
 mod routes;
 pub mod store;
+pub mod streams;
 pub mod views;
 pub mod workers;
 
@@ -36,12 +37,16 @@ use crate::{
     app::App,
     live::{Live, Publisher},
     store::Store,
+    streams::{IngestPorts, Streams},
 };
 
 /// The stored data, for the migration from one store to the other.
 #[cfg(feature = "mongodb")]
 pub mod schema {
-    pub use crate::store::{mongo::COLLECTIONS, sqlite::MIGRATIONS};
+    pub use crate::store::{
+        mongo::{COLLECTIONS, segment_id},
+        sqlite::MIGRATIONS,
+    };
 }
 
 /// Builds the service and starts its workers.
@@ -49,7 +54,26 @@ pub mod schema {
 /// # Errors
 /// One sentence for the person who started the program.
 pub async fn build(context: &Context, peers: &Peers) -> Result<Pipeline, String> {
-    let app = app(context, store::open(&context.settings).await?, peers);
+    let (encoders, address) = context.bind("ingest", context.settings.ingest_port).await?;
+    let rtmp = match context.settings.rtmp_port {
+        0 => None,
+        port => Some(context.bind("rtmp", port).await?),
+    };
+    let ports = IngestPorts {
+        http: address.port(),
+        rtmp: rtmp.as_ref().map(|(_, address)| address.port()),
+    };
+    let app = app(context, store::open(&context.settings).await?, peers, ports)?;
+    context.serve_within(
+        encoders,
+        streams::ingest::pipeline(app.streams.clone()),
+        streams::ingest::LIMITS,
+    );
+    if let Some((listener, _)) = rtmp {
+        let stop = context.workers.stop_token();
+        let serving = streams::ingest::rtmp::serve(app.streams.clone(), listener, stop);
+        context.workers.spawn("rtmp", serving);
+    }
     service::follow_sessions(context, &app.auth, peers).await;
     let outbox = start_workers(context, &app, peers);
     Ok(assemble(context, app, peers, outbox))
@@ -61,11 +85,12 @@ fn directory(context: &Context, auth: &Auth, peers: &Peers) -> UserDirectory {
     UserDirectory::new(users, context.shared.clone(), context.clock.clone())
 }
 
-fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
+fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, ports: IngestPorts) -> Result<App, String> {
     let auth = context.auth(Service::Events.name());
     let directory = directory(context, &auth, peers);
     let live = Live::new(context, &auth, &store, &directory);
-    App {
+    let streams = Streams::new(context, &auth, &store, &live, ports)?;
+    Ok(App {
         auth,
         verified_email: VerifiedEmail::new(&context.settings, directory),
         store,
@@ -74,7 +99,8 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers) -> App {
         default_timezone: context.settings.default_timezone,
         pages: Arc::default(),
         live,
-    }
+        streams,
+    })
 }
 
 fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> Pipeline {
@@ -97,6 +123,7 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
         workers::end_registrations(app.clone(), stop()),
     );
     app.live.work(workers);
+    app.streams.work(workers);
     workers.spawn("tidy events", workers::tidy(app.clone(), stop()));
     workers.spawn("index events", workers::index_events(app.clone(), stop()));
     let wake = app.store.wake_signal();

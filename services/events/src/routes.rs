@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    handlers::{self, live},
+    handlers::{self, live, streams},
     internal, pages,
 };
 
@@ -67,6 +67,21 @@ pub fn routes(app: App, has_page: bool) -> (Router, Document) {
             live::announcements::announce
         ))
         .routes(routes!(live::announcements::withdraw_announcement))
+        .routes(routes!(
+            streams::list_streams::list_streams,
+            streams::create_stream::create_stream
+        ))
+        .routes(routes!(
+            streams::change_stream::update_stream,
+            streams::change_stream::delete_stream
+        ))
+        .routes(routes!(streams::actions::new_key))
+        .routes(routes!(streams::actions::end))
+        .routes(routes!(streams::actions::kick))
+        .routes(routes!(live::timetable::timetable))
+        .routes(routes!(live::playback::begin_playback))
+        .routes(routes!(live::playback::heartbeat))
+        .routes(routes!(live::hls::file))
         .split_for_parts();
     let internal = Router::new()
         .route("/asyncapi.json", get(pages::asyncapi))

@@ -1,6 +1,7 @@
 //! Events and registrations as the public API shows them.
 
 pub mod posts;
+pub mod streams;
 
 use common::{
     ids::{EventId, PaymentId, RegistrationId, TicketId},

@@ -35,6 +35,7 @@ pub async fn of_others(app: &App, user: UserId) -> Result<Map<String, Value>, Ap
         ("registrations", &others.events),
         ("posts", &others.events),
         ("votes", &others.events),
+        ("playbacks", &others.events),
         ("payments", &others.payments),
         ("notifications", &others.notifications),
     ] {

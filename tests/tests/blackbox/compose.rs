@@ -25,7 +25,12 @@ const FIXED: [&str; 6] = [
 /// Settings that follow from `COMPOSE_PROFILES`.
 const ADDRESSES: [&str; 4] = ["USERS_URL", "EVENTS_URL", "NOTIFICATIONS_URL", "PAYMENTS_URL"];
 /// Settings that say where this machine shows a port.
-const PUBLISHED: [&str; 2] = ["GATEWAY_PORT", "RAZORPAY_SIMULATOR_PORT"];
+const PUBLISHED: [&str; 4] = [
+    "GATEWAY_PORT",
+    "INGEST_PORT",
+    "RTMP_PORT",
+    "RAZORPAY_SIMULATOR_PORT",
+];
 const SERVICES: [&str; 4] = ["users", "events", "notifications", "payments"];
 
 fn text(name: &str) -> String {
@@ -111,21 +116,43 @@ fn docker_compose_takes_it() {
 }
 
 #[test]
-fn three_ports_are_published() {
+fn five_ports_are_published() {
     let published = |services: BTreeMap<String, Service>| -> Vec<String> {
         services.values().flat_map(Service::published).collect()
     };
-    let three = ["3003:3003", "127.0.0.1:8025:8025", "127.0.0.1:3199:3199"];
-    assert_eq!(published(with(&[])), three);
-    assert_eq!(published(with_replicas()), three);
-    let moved = with(&[("GATEWAY_PORT", "4000"), ("RAZORPAY_SIMULATOR_PORT", "4001")]);
+    let five = [
+        "3105:3105",
+        "1935:1935",
+        "3003:3003",
+        "127.0.0.1:8025:8025",
+        "127.0.0.1:3199:3199",
+    ];
+    assert_eq!(published(with(&[])), five);
+    assert_eq!(published(with_replicas()), five);
+    let moved = with(&[
+        ("GATEWAY_PORT", "4000"),
+        ("RAZORPAY_SIMULATOR_PORT", "4001"),
+        ("INGEST_PORT", "4002"),
+        ("RTMP_PORT", "4003"),
+    ]);
     assert_eq!(
         moved["gateway"].environment()["PUBLIC_URL"],
         "http://localhost:4000"
     );
+    let events = moved["events"].environment();
+    assert_eq!(
+        (&events["INGEST_URL"], &events["RTMP_URL"]),
+        (&"http://localhost:4002".into(), &"rtmp://localhost:4003".into())
+    );
     assert_eq!(
         published(moved),
-        ["4000:3003", "127.0.0.1:8025:8025", "127.0.0.1:4001:3199"]
+        [
+            "4002:3105",
+            "4003:1935",
+            "4000:3003",
+            "127.0.0.1:8025:8025",
+            "127.0.0.1:4001:3199"
+        ]
     );
 }
 

@@ -48,6 +48,8 @@ impl Disk {
             "NOTIFICATIONS",
             "PAYMENTS",
             "RAZORPAY_SIMULATOR",
+            "INGEST",
+            "RTMP",
         ] {
             command.env(format!("{port}_PORT"), free_port().to_string());
         }

@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 69] = [
+const DOCUMENTED: [(&str, &str, &str); 80] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -55,6 +55,41 @@ const DOCUMENTED: [(&str, &str, &str); 69] = [
         "delete",
         "/api/live/events/{id}/announcements/{announcement_id}",
     ),
+    ("listStreams", "get", "/api/organiser/events/{id}/streams"),
+    ("createStream", "post", "/api/organiser/events/{id}/streams"),
+    (
+        "updateStream",
+        "patch",
+        "/api/organiser/events/{id}/streams/{stream_id}",
+    ),
+    (
+        "deleteStream",
+        "delete",
+        "/api/organiser/events/{id}/streams/{stream_id}",
+    ),
+    (
+        "newStreamKey",
+        "post",
+        "/api/organiser/events/{id}/streams/{stream_id}/key",
+    ),
+    (
+        "endStream",
+        "post",
+        "/api/organiser/events/{id}/streams/{stream_id}/end",
+    ),
+    (
+        "kickPublisher",
+        "post",
+        "/api/organiser/events/{id}/streams/{stream_id}/kick",
+    ),
+    ("getTimetable", "get", "/api/live/events/{id}/streams"),
+    ("beginPlayback", "post", "/api/live/streams/{stream_id}/playback"),
+    (
+        "playbackHeartbeat",
+        "post",
+        "/api/live/playback/{playback_id}/heartbeat",
+    ),
+    ("getStreamFile", "get", "/api/live/hls/{stream_id}/{file}"),
     ("listEvents", "get", "/api/events"),
     ("getEvent", "get", "/api/events/{id}"),
     ("listNotifications", "get", "/api/notifications"),

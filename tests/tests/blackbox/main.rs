@@ -41,6 +41,7 @@ mod sdk;
 mod sessions;
 mod start;
 mod story;
+mod streaming;
 mod talking;
 mod traces;
 mod unreadable;

@@ -68,6 +68,14 @@ impl World {
         if path.starts_with("/api/payment/") {
             return of(&self.attendee, "{id}", &self.payment);
         }
+        if path.contains("/streams/{stream_id}") {
+            let body = json!({"title": "Stage", "kind": "ingest"});
+            let streams = format!("/api/organiser/events/{}/streams", self.event);
+            let stream = self.organizer.post(&streams, body).await.expect(201);
+            let stream = stream["stream_id"].as_str().unwrap();
+            let path = path.replace("{id}", &self.event).replace("{stream_id}", stream);
+            return (&self.organizer, path);
+        }
         if path.ends_with("/cancel") {
             let event = self.organizer.create_event(json!(null), json!(0)).await;
             return of(&self.organizer, "{id}", &event);
@@ -93,7 +101,8 @@ async fn call(who: &Person, call: &Call, path: &str) -> tests::Answer {
     let method: Method = call.method.parse().unwrap();
     // A change of an event that says what to change, and otherwise nothing that could be done.
     let body = (method != Method::GET).then(|| match method {
-        Method::PATCH => json!({"e_details": "Else."}),
+        Method::PATCH => json!({"e_details": "Else.", "title": "Else"}),
+        _ if path.ends_with("/streams") => json!({"title": "Stage", "kind": "ingest"}),
         _ => json!({}),
     });
     who.send(method, path, body, &[]).await.unwrap()

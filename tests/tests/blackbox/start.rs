@@ -86,6 +86,8 @@ fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         "NOTIFICATIONS",
         "PAYMENTS",
         "RAZORPAY_SIMULATOR",
+        "INGEST",
+        "RTMP",
     ]
     .map(|name| (format!("{name}_PORT"), "0".to_owned()))
     .into();

@@ -44,6 +44,7 @@ pub struct Pipeline {
     metrics: Metrics,
     patience: Duration,
     access_log: bool,
+    prepare: Option<fn(&mut Request)>,
 }
 
 impl Pipeline {
@@ -55,6 +56,7 @@ impl Pipeline {
             metrics,
             patience: HANDLER_TIME,
             access_log: false,
+            prepare: None,
         }
     }
 
@@ -71,6 +73,12 @@ impl Pipeline {
         self
     }
 
+    /// Has each request changed before anything else looks at it, the log included.
+    pub fn preparing(mut self, prepare: fn(&mut Request)) -> Self {
+        self.prepare = Some(prepare);
+        self
+    }
+
     /// The service's name.
     pub fn service(&self) -> &'static str {
         self.service
@@ -79,6 +87,9 @@ impl Pipeline {
     /// Answers a request that no handler is to see.
     pub fn refuse(&self, mut request: Request, error: ApiError) -> Response {
         let started = Instant::now();
+        if let Some(prepare) = self.prepare {
+            prepare(&mut request);
+        }
         let context = RequestContext::of(request.headers_mut());
         let id = context.id().clone();
         let (method, path) = (request.method(), request.uri().path());
@@ -100,6 +111,9 @@ impl Pipeline {
     /// Handles one request.
     pub async fn handle(&self, mut request: Request) -> Response {
         let started = Instant::now();
+        if let Some(prepare) = self.prepare {
+            prepare(&mut request);
+        }
         let context = RequestContext::of(request.headers_mut());
         let id = context.id().clone();
         let for_gateway = request.headers().contains_key(GATEWAY_TOKEN);

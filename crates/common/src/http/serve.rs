@@ -41,6 +41,9 @@ pub struct Limits {
     pub connections: usize,
     /// How long requests in flight may go on after the stop signal.
     pub drain: Duration,
+    /// Whether a client may close its side as soon as it has sent its request. Otherwise one that does has left, and its request is
+    /// dropped.
+    pub half_close: bool,
 }
 
 impl Default for Limits {
@@ -50,6 +53,7 @@ impl Default for Limits {
             body: None,
             connections: 16_000,
             drain: Duration::from_secs(8),
+            half_close: false,
         }
     }
 }
@@ -74,6 +78,7 @@ pub async fn serve(listener: TcpListener, pipeline: Pipeline, limits: Limits, st
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head)
+        .half_close(limits.half_close)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_HEAD);
     loop {

@@ -102,6 +102,37 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("PATCH", Organizers).of_owner().with_key(EventsWrite)],
     ),
     route(
+        "/api/organiser/events/{id}/streams",
+        Events,
+        &[
+            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
+            Call::new("POST", Organizers).of_owner().with_key(EventsWrite),
+        ],
+    ),
+    route(
+        "/api/organiser/events/{id}/streams/{stream_id}",
+        Events,
+        &[
+            Call::new("PATCH", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("DELETE", Organizers).of_owner().with_key(EventsWrite),
+        ],
+    ),
+    route(
+        "/api/organiser/events/{id}/streams/{stream_id}/key",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events/{id}/streams/{stream_id}/end",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events/{id}/streams/{stream_id}/kick",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
         "/api/organiser/events/{id}/cancel",
         Events,
         &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
@@ -209,6 +240,27 @@ pub const ROUTES: &[Route] = &[
         "/api/live/events/{id}/announcements/{announcement_id}",
         Events,
         &[Call::new("DELETE", SignedIn)],
+    ),
+    route(
+        "/api/live/events/{id}/streams",
+        Events,
+        &[Call::new("GET", SignedIn)],
+    ),
+    route(
+        "/api/live/streams/{stream_id}/playback",
+        Events,
+        &[Call::new("POST", SignedIn)],
+    )
+    .never_repeated(),
+    route(
+        "/api/live/playback/{playback_id}/heartbeat",
+        Events,
+        &[Call::new("POST", SignedIn).of_owner()],
+    ),
+    route(
+        "/api/live/hls/{stream_id}/{file}",
+        Events,
+        &[Call::new("GET", Anyone)],
     ),
     route("/api/live/{*rest}", Events, &[]).with_upgrade(),
     route("/asyncapi.json", Events, &[Call::new("GET", Browsers)]),

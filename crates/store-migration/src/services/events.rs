@@ -21,6 +21,8 @@ pub const SERVICE: Service = Service {
                     "words",
                     "(SELECT json_group_array(word ORDER BY word) FROM event_words WHERE event_id = id)",
                 ),
+                // Counts what meets in MongoDB only; so does `playbacks`.
+                ("streams", "NULL"),
             ],
         ),
         Table::with(
@@ -34,8 +36,22 @@ pub const SERVICE: Service = Service {
         Table::with("tickets", Id::Is("registration_id"), &[("ticket_id", "id")]),
         Table::new("posts", Id::Is("id")),
         Table::new("votes", Id::Is("id")),
-        Table::new("participants", Id::Is("id")),
+        Table::with("participants", Id::Is("id"), &[("playbacks", "NULL")]),
         Table::new("chats", Id::Is("id")),
+        Table {
+            name: "streams",
+            id: Id::Is("id"),
+            fields: &[],
+            bytes: &["key_hash"],
+        },
+        Table::new(
+            "segments",
+            Id::Made("stream_id, number", |row, at| {
+                let number: i64 = row.get(at + 1)?;
+                Ok(schema::segment_id(row.get(at)?, number.unsigned_abs()).into())
+            }),
+        ),
+        Table::new("playbacks", Id::Is("id")),
         OUTBOX,
         DEAD_LETTERS,
         INBOX,

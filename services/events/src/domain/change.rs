@@ -3,7 +3,7 @@
 
 use common::{
     clock::Timestamp,
-    ids::{EventId, PostId, RegistrationId, UserId},
+    ids::{EventId, PostId, RegistrationId, StreamId, UserId},
     outbox::NewMessage,
 };
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::{
     event::Event,
     post::{Kind, Post},
     registration::Registration,
+    stream::Stream,
 };
 
 /// The live room, as the destination of messages.
@@ -31,6 +32,9 @@ pub const POST_VOTED: &str = "post.voted";
 pub const CHAT_MODE_CHANGED: &str = "chat.mode";
 /// What somebody may read or write was changed.
 pub const ACCESS_CHANGED: &str = "access.changed";
+
+/// A stream of an event has moved, or was changed.
+pub const STREAM_CHANGED: &str = "stream.changed";
 
 /// Which registration.
 #[derive(Serialize, Deserialize)]
@@ -62,6 +66,15 @@ pub struct PostChanged {
     pub event_id: EventId,
     /// What it is.
     pub kind: Kind,
+}
+
+/// Which stream.
+#[derive(Serialize, Deserialize)]
+pub struct StreamChanged {
+    /// The stream.
+    pub stream_id: StreamId,
+    /// Its event.
+    pub event_id: EventId,
 }
 
 /// Whose rights.
@@ -118,6 +131,15 @@ fn which(post: &Post) -> PostChanged {
         event_id: post.event,
         kind: post.kind,
     }
+}
+
+/// A stream has moved, or was changed.
+pub fn of_stream(stream: &Stream, now: Timestamp) -> NewMessage {
+    let changed = StreamChanged {
+        stream_id: stream.id,
+        event_id: stream.event,
+    };
+    NewMessage::new(LIVE, STREAM_CHANGED, stream.id, now, &changed)
 }
 
 /// Who may write in an event's chat was changed.

@@ -13,3 +13,4 @@ pub mod registration;
 pub mod samples;
 pub mod search_terms;
 pub mod standing;
+pub mod stream;

@@ -15,6 +15,7 @@ use crate::{
     views::{
         EventView, RegistrationView,
         posts::{SaidView, VotedView},
+        streams::WatchedView,
     },
 };
 
@@ -63,6 +64,10 @@ pub async fn export(
         "votes" => {
             let (found, next) = app.store.votes_by(user, page).await?;
             export::answer(found.iter().map(VotedView::from), next)
+        }
+        "playbacks" => {
+            let (found, next) = app.store.playbacks_of_user(user, page).await?;
+            export::answer(found.iter().map(WatchedView::from), next)
         }
         export::ACTIVITY => export::activity(&*app.store.audit(), &question).await?,
         _ => return Err(problem::no_such_section()),

@@ -36,18 +36,21 @@ pub enum Topic {
     Polls,
     /// Applause and the like.
     Reactions,
+    /// What is streamed, and how many watch.
+    Stage,
     /// How the event stands. For its organizer.
     Desk,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Announcements,
         Self::Chat,
         Self::Questions,
         Self::Polls,
         Self::Reactions,
+        Self::Stage,
         Self::Desk,
     ];
 
@@ -59,6 +62,7 @@ impl Topic {
             Self::Questions => "questions",
             Self::Polls => "polls",
             Self::Reactions => "reactions",
+            Self::Stage => "stage",
             Self::Desk => "desk",
         }
     }

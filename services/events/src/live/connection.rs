@@ -358,7 +358,7 @@ impl Connection {
                 self.say(protocol::answer(id, &serde_json::json!({})));
                 return Ok(());
             }
-            Topic::Announcements | Topic::Polls | Topic::Desk => {
+            Topic::Announcements | Topic::Polls | Topic::Stage | Topic::Desk => {
                 return Err(Refusal::new("forbidden", "Nothing can be published here."));
             }
         };

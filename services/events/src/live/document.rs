@@ -74,6 +74,7 @@ mod tests {
             include_str!("counters.rs"),
             include_str!("posts.rs"),
             include_str!("reactions.rs"),
+            include_str!("stage.rs"),
         ]
         .concat();
         for kind in &types {

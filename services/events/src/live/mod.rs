@@ -21,6 +21,7 @@ mod queue;
 mod reactions;
 pub mod say;
 pub mod sse;
+mod stage;
 #[cfg(test)]
 mod tests;
 pub mod who;

@@ -23,7 +23,10 @@ use super::{
 use crate::{
     domain::post::{Kind, Post, Stage, Tally},
     store::Desk,
-    views::posts::{AnnouncementView, ChatModeView, PollView, PostData},
+    views::{
+        posts::{AnnouncementView, ChatModeView, PollView, PostData},
+        streams::TimetableView,
+    },
 };
 
 /// The most that is told of what is in force when a channel is subscribed to.
@@ -79,6 +82,7 @@ enum InForce {
     Chat(ChatModeView),
     Polls { polls: Vec<PollView> },
     Desk(DeskView),
+    Stage(TimetableView),
 }
 
 impl Live {
@@ -214,6 +218,7 @@ impl Live {
                 polls: self.open_polls(event).await?,
             },
             Topic::Desk => InForce::Desk(self.desk(event).await?),
+            Topic::Stage => InForce::Stage(self.timetable(event).await?),
             Topic::Chat => InForce::Chat(ChatModeView::from(self.store().chat_mode(event).await?)),
             Topic::Questions | Topic::Reactions => return Ok(None),
         };

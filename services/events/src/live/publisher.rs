@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use common::{
     context::on_behalf_of,
-    ids::{EventId, PostId, RegistrationId, UserId},
+    ids::{EventId, PostId, RegistrationId, StreamId, UserId},
     outbox::{CloudEvent, Receipt},
 };
 use futures_util::{StreamExt, stream};
@@ -27,7 +27,8 @@ use super::{
 use crate::{
     domain::change::{
         ACCESS_CHANGED, AccessChanged, CHAT_MODE_CHANGED, EVENT_CANCELLED, EVENT_CHANGED, EventChanged, LIVE,
-        POST_CHANGED, POST_VOTED, PostChanged, REGISTRATION_CHANGED, RegistrationChanged,
+        POST_CHANGED, POST_VOTED, PostChanged, REGISTRATION_CHANGED, RegistrationChanged, STREAM_CHANGED,
+        StreamChanged,
     },
     views::{EventView, RegistrationView},
 };
@@ -108,6 +109,7 @@ enum Change {
     Votes(PostChanged),
     ChatMode(EventId),
     Access(AccessChanged),
+    Stream(StreamChanged),
 }
 
 /// What a change is about: of several about the same, the last is published.
@@ -119,6 +121,7 @@ enum About {
     Votes(PostId),
     ChatMode(EventId),
     Access(EventId, UserId),
+    Stream(StreamId),
 }
 
 impl Change {
@@ -136,6 +139,7 @@ impl Change {
                 changed.map(|changed| Self::ChatMode(changed.event_id))
             }
             ACCESS_CHANGED => event.data().map(Self::Access),
+            STREAM_CHANGED => event.data().map(Self::Stream),
             _ => Err(event.unknown_kind()),
         }
     }
@@ -148,6 +152,7 @@ impl Change {
             Self::Votes(changed) => About::Votes(changed.post_id),
             Self::ChatMode(event) => About::ChatMode(*event),
             Self::Access(changed) => About::Access(changed.event_id, changed.user_id),
+            Self::Stream(changed) => About::Stream(changed.stream_id),
         }
     }
 
@@ -165,6 +170,7 @@ impl Change {
             }
             Self::ChatMode(event) => (Some(Channel::Topic(*event, Topic::Chat)), None),
             Self::Access(changed) => (Some(Channel::Access(changed.event_id)), None),
+            Self::Stream(changed) => (Some(Channel::Topic(changed.event_id, Topic::Stage)), None),
             // Counted, and published with others.
             Self::Votes(_) => (None, None),
         };
@@ -177,7 +183,7 @@ impl Change {
             Self::Registration(changed) => Some(Mark::Seats(changed.event_id)),
             Self::Event(event) => Some(Mark::Seats(*event)),
             Self::Votes(changed) => Some(Mark::Votes(changed.post_id)),
-            Self::Post(_) | Self::ChatMode(_) | Self::Access(_) => None,
+            Self::Post(_) | Self::ChatMode(_) | Self::Access(_) | Self::Stream(_) => None,
         }
     }
 }
@@ -212,6 +218,11 @@ impl Publisher {
             }
             Change::Votes(_) => Ok(()),
             Change::ChatMode(id) => self.0.publish_chat_mode(*id).await,
+            Change::Stream(changed) => {
+                let entry = self.0.stream_entry(changed.stream_id).await?;
+                let channel = Channel::Topic(changed.event_id, Topic::Stage);
+                self.entry(event, channel, &entry, open).await
+            }
             Change::Access(changed) => {
                 let entry = access::entry(Some(changed.user_id), self.0.now());
                 self.entry(event, Channel::Access(changed.event_id), &entry, open)

@@ -30,9 +30,10 @@ use test_kit::damage::Damager;
 mod money;
 mod outbox;
 mod posts;
+mod streams;
 mod unreadable;
 
-pub use self::{money::*, outbox::*, posts::*, unreadable::*};
+pub use self::{money::*, outbox::*, posts::*, streams::*, unreadable::*};
 
 use super::*;
 use crate::domain::{event::EventDraft, fact::Fact};
@@ -50,6 +51,10 @@ macro_rules! store_contract {
             posts_read_back_and_page, a_registration_gives_a_part_and_its_end_takes_it, a_restriction_holds_until_it_ends_or_is_lifted,
             a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
             who_leaves_takes_words_and_name_along, the_desk_counts_what_stands,
+            streams_read_back, an_event_has_so_many_streams, a_key_makes_one_stream_and_one_change, streams_change_and_are_told,
+            a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams,
+            a_deleted_recording_goes_with_its_stream, an_old_recording_is_dropped, somebody_watches_on_three_devices,
+            what_is_seen_counts_as_watched, who_leaves_takes_playbacks_along,
         );
         $crate::store_contract!(@damage $make:
             an_unreadable_event_is_left_out_of_lists,
@@ -59,6 +64,8 @@ macro_rules! store_contract {
             captured_money_of_others_is_consumed_beside_an_unreadable_row,
             an_unreadable_message_becomes_a_dead_letter,
             a_status_of_a_newer_release_is_not_taken_for_one_of_this,
+            an_unreadable_stream_does_not_stop_the_others,
+            unreadable_segments_and_playbacks_are_left_out,
         );
     };
     (@rules $make:path: $($rule:ident),+ $(,)?) => {$(

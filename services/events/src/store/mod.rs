@@ -7,6 +7,7 @@ mod messages;
 pub mod mongo;
 pub mod posts;
 pub mod sqlite;
+pub mod streams;
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
-pub use self::posts::PostStore;
+pub use self::{posts::PostStore, streams::StreamStore};
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
@@ -42,6 +43,9 @@ mod table {
     pub const EVENTS: &str = "events.events";
     pub const REGISTRATIONS: &str = "events.registrations";
     pub const POSTS: &str = "events.posts";
+    pub const STREAMS: &str = "events.streams";
+    pub const SEGMENTS: &str = "events.segments";
+    pub const PLAYBACKS: &str = "events.playbacks";
     #[cfg(feature = "mongodb")]
     pub const TICKETS: &str = "events.tickets";
 }
@@ -181,7 +185,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: PostStore {
+pub trait Store: PostStore + StreamStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.

@@ -8,7 +8,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
-    ids::{EventId, PaymentId, PostId, RegistrationId, UserId},
+    ids::{EventId, PaymentId, PlaybackId, PostId, RegistrationId, StreamId, UserId},
     outbox::{OutboxStore, Receipt},
     store::StoreError,
     subscriber::Incoming,
@@ -24,11 +24,13 @@ use crate::{
         fact::Fact,
         post::{Change, Kind, NewPost, Post, Stage, Tally, Vote},
         standing::{ChatMode, Standing},
+        stream::{self, NewStream, Playback, Segment, Stream},
     },
     store::{
         CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
         Store,
         posts::{PostError, PostStore, Restrict, Target},
+        streams::{self, Claim, PlaybackError, PublishError, StreamError, StreamStore},
     },
 };
 
@@ -180,5 +182,37 @@ pass_on! {
         Reads posts_of_user(user: UserId, page: Page) -> Result<(Vec<Post>, Option<Cursor>), StoreError>;
         Reads votes_by(user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError>;
         Changes forget_author(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    }
+}
+
+pass_on! {
+    StreamStore {
+        Changes add_stream(new: NewStream, organizer: UserId, now: Timestamp, keyed: Keyed<Stream>)
+            -> Result<Outcome<Stream>, StreamError>;
+        Changes change_stream(
+            target: streams::Target, change: stream::Change, now: Timestamp, keyed: Keyed<Stream>
+        ) -> Result<Outcome<Stream>, StreamError>;
+        Reads stream(id: StreamId) -> Result<Option<Stream>, StoreError>;
+        Reads streams(event: EventId) -> Result<Vec<Stream>, StoreError>;
+        Reads stream_by_key(key_hash: [u8; 32]) -> Result<Option<Stream>, StoreError>;
+        Changes claim_stream(claim: Claim, now: Timestamp) -> Result<Stream, PublishError>;
+        Changes add_segment(claim: Claim, segment: Segment, now: Timestamp)
+            -> Result<(Stream, Segment), PublishError>;
+        Changes note_encoder(claim: Claim, codecs: Option<String>, problem: Option<String>)
+            -> Result<(), PublishError>;
+        Changes look_at_streams(now: Timestamp, limit: usize) -> Result<Vec<Stream>, StoreError>;
+        Reads segments(stream: StreamId, from: u64, limit: usize) -> Result<Vec<Segment>, StoreError>;
+        Reads segment(stream: StreamId, number: u64) -> Result<Option<Segment>, StoreError>;
+        Reads streams_to_drop(ended_before: Timestamp, limit: usize) -> Result<Vec<Stream>, StoreError>;
+        Changes drop_segments(stream: StreamId, count: usize) -> Result<(), StoreError>;
+        Changes recording_dropped(stream: StreamId, now: Timestamp) -> Result<(), StoreError>;
+        Changes begin_playback(new: Playback, organizer: bool, now: Timestamp)
+            -> Result<Playback, PlaybackError>;
+        Reads playback(id: PlaybackId) -> Result<Option<Playback>, StoreError>;
+        Changes playbacks_seen(seen: Vec<(PlaybackId, Timestamp)>) -> Result<(), StoreError>;
+        Reads viewers(event: EventId, since: Timestamp) -> Result<u64, StoreError>;
+        Reads playbacks_of_user(user: UserId, page: Page)
+            -> Result<(Vec<Playback>, Option<Cursor>), StoreError>;
+        Changes forget_viewer(user: UserId, limit: usize) -> Result<usize, StoreError>;
     }
 }

@@ -54,7 +54,7 @@ impl Service {
         let context = Context::new(settings, Clock::fixed(from_millis(NOW))).unwrap();
         let db = sqlite_store::open(&context.settings, service::EVENTS, MIGRATIONS).unwrap();
         let store = Arc::new(FailingStore::new(Arc::new(SqliteStore::new(db.clone()))));
-        let app = crate::app(&context, store.clone(), &Peers::local().0);
+        let app = crate::app(&context, store.clone(), &Peers::local().0, Default::default()).unwrap();
         let outbox = OutboxGauge {
             store: app.store.outbox(),
             clock: app.clock.clone(),

@@ -44,6 +44,7 @@ async fn all_that_is_held_is_one_document() {
         "registrations",
         "posts",
         "votes",
+        "playbacks",
         "payments",
         "notifications",
     ] {

@@ -5,11 +5,14 @@ pub mod bans;
 pub mod chat;
 pub mod chat_message;
 pub mod chat_mode;
+pub mod hls;
+pub mod playback;
 pub mod polls;
 pub mod presence;
 pub mod question;
 pub mod questions;
 pub mod reactions;
+pub mod timetable;
 pub mod voting;
 
 use chrono_tz::Tz;
@@ -135,6 +138,7 @@ pub struct Done {
     message: &'static str,
 }
 
-fn message(message: &'static str) -> Answer {
+/// The answer that says so.
+pub fn message(message: &'static str) -> Answer {
     Answer::json(axum::http::StatusCode::OK, &Done { message })
 }

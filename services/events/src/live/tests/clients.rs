@@ -87,7 +87,7 @@ impl Room {
         let (id, organizer) = (event.id, event.organizer);
         store.create_event(event, unkeyed()).await.unwrap();
         let peers = Peers::local().0;
-        let mut app: App = crate::app(&context, Arc::clone(&store), &peers);
+        let mut app: App = crate::app(&context, Arc::clone(&store), &peers, Default::default()).unwrap();
         let directory = crate::directory(&context, &app.auth, &peers);
         app.live = Live::with(&context, &app.auth, &store, &directory, timing);
         let live = app.live.clone();

@@ -9,6 +9,7 @@ mod register;
 mod registrations;
 mod schema;
 mod secure;
+mod streams;
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ use mongo_store::{
 };
 
 use self::groups::Groups;
-pub use self::schema::COLLECTIONS;
+pub use self::{schema::COLLECTIONS, streams::segment_id};
 use super::{
     CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
     Store,

@@ -181,7 +181,7 @@ async fn note_said(tx: &mut Tx, event: EventId, user: UserId, now: Timestamp) ->
 }
 
 /// Changes what is kept of somebody beside an event.
-async fn participant(
+pub(super) async fn participant(
     tx: &mut Tx,
     event: EventId,
     user: UserId,

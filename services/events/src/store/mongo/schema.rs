@@ -10,6 +10,9 @@ pub(super) const POSTS: &str = "posts";
 pub(super) const VOTES: &str = "votes";
 pub(super) const PARTICIPANTS: &str = "participants";
 pub(super) const CHATS: &str = "chats";
+pub(super) const STREAMS: &str = "streams";
+pub(super) const SEGMENTS: &str = "segments";
+pub(super) const PLAYBACKS: &str = "playbacks";
 
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
@@ -34,6 +37,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("ending", "bool?"), // true while its registrations are being ended
             ("words", "array"),
             ("words_version", "long?"), // left out: indexed before there were versions
+            ("streams", "long?"),       // how often one was added; left out: never
         ],
         // The second guard behind the conditional update: no bug can push the count of taken seats past the capacity.
         check: Some(|| {
@@ -133,6 +137,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("restriction", "string?"),
             ("restricted_until", "date?"), // left out: for good
             ("said_at", "date?"),
+            ("playbacks", "long?"), // how often one was begun; left out: never
         ],
         check: None,
         indexes: &[],
@@ -142,6 +147,72 @@ pub const COLLECTIONS: &[Collection] = &[
         fields: &[("mode", "string"), ("slow_seconds", "long")],
         check: Some(|| doc! {"mode": {"$in": ["open", "slow", "closed"]}}),
         indexes: &[],
+    },
+    Collection {
+        name: STREAMS,
+        fields: &[
+            ("event_id", "binData"),
+            ("title", "string"),
+            ("kind", "string"),
+            ("url", "string?"), // left out: ingest
+            ("starts_at", "date?"),
+            ("ends_at", "date?"),
+            ("priority", "long"),
+            ("record", "bool"),
+            ("state", "string"),
+            ("since", "date"),
+            ("look_at", "date?"),     // left out: time alone does not move it
+            ("key_hash", "binData?"), // left out: no key is good
+            ("version", "long"),
+            ("created_at", "date"),
+            ("feed", "string"),     // JSON
+            ("drop_from", "date?"), // left out: nothing is to be dropped
+        ],
+        check: Some(|| {
+            doc! {
+                "kind": {"$in": ["ingest", "hls", "embed", "meeting"]},
+                "state": {"$in": ["scheduled", "ready", "live", "interrupted", "ended", "replay", "deleted"]},
+            }
+        }),
+        indexes: &[
+            Index::on(&[("event_id", 1), ("_id", 1)]),
+            Index::unique(&[("key_hash", 1)]).only(|| doc! {"key_hash": {"$exists": true}}),
+            Index::on(&[("look_at", 1)]).only(|| doc! {"look_at": {"$exists": true}}),
+            Index::on(&[("drop_from", 1)]).only(|| doc! {"drop_from": {"$exists": true}}),
+        ],
+    },
+    Collection {
+        name: SEGMENTS, // `_id` is text made of stream and number, in whose order segments are
+        fields: &[
+            ("stream_id", "binData"),
+            ("number", "long"),
+            ("object", "string"),
+            ("init", "string?"), // left out: MPEG-TS
+            ("micros", "long"),
+            ("bytes", "long"),
+            ("discontinuity", "bool"),
+            ("at", "date"),
+        ],
+        check: None,
+        indexes: &[],
+    },
+    Collection {
+        name: PLAYBACKS,
+        fields: &[
+            ("stream_id", "binData"),
+            ("event_id", "binData"),
+            ("user_id", "binData"),
+            ("started_at", "date"),
+            ("seen_at", "date"),
+            ("watched_millis", "long"),
+        ],
+        check: None,
+        indexes: &[
+            Index::on(&[("event_id", 1), ("user_id", 1), ("seen_at", 1)]),
+            Index::on(&[("event_id", 1), ("seen_at", 1), ("user_id", 1)]),
+            Index::on(&[("user_id", 1), ("_id", 1)]),
+            Index::on(&[("stream_id", 1)]),
+        ],
     },
     outbox::SCHEMA,
     outbox::DEAD_LETTERS,

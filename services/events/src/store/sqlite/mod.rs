@@ -6,6 +6,7 @@ mod posts;
 mod registrations;
 mod rows;
 mod secure;
+mod streams;
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ pub const MIGRATIONS: &[&str] = &[
     "ALTER TABLE registrations ADD COLUMN paid INTEGER;",
     audit::SCHEMA,
     include_str!("posts.sql"),
+    include_str!("streams.sql"),
 ];
 
 /// The events service's SQLite file.

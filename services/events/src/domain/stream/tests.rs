@@ -1,0 +1,295 @@
+use chrono::TimeDelta;
+use common::ids::{EventId, PlaybackId, StreamId, UserId, new_id};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::samples::NOW;
+
+const QUOTA: u64 = 1 << 40;
+
+fn new(kind: Kind) -> NewStream {
+    NewStream {
+        id: StreamId::new(),
+        event: EventId::new(),
+        title: "Main stage".to_owned(),
+        kind,
+        url: None,
+        starts_at: None,
+        ends_at: None,
+        priority: 0,
+        record: true,
+        key_hash: (kind == Kind::Ingest).then_some([1; 32]),
+    }
+}
+
+fn ingest() -> Stream {
+    new(Kind::Ingest).into_stream(NOW).unwrap()
+}
+
+fn segment(stream: &Stream, seconds: u64) -> Segment {
+    Segment {
+        stream: stream.id,
+        number: 0,
+        object: "x.m4s".to_owned(),
+        init: None,
+        micros: seconds * 1_000_000,
+        bytes: seconds * 100_000,
+        discontinuity: false,
+        at: NOW,
+    }
+}
+
+fn receive(stream: &mut Stream, process: Uuid, seconds: u64, now: Timestamp) -> Segment {
+    stream.claim(process, "live", QUOTA, now).unwrap();
+    stream
+        .receive(process, "live", segment(stream, seconds), now)
+        .unwrap()
+}
+
+#[test]
+fn it_follows_what_is_received() {
+    let (mut stream, process) = (ingest(), new_id());
+    assert_eq!((stream.state, stream.look_at), (State::Ready, None));
+    let first = receive(&mut stream, process, 2, NOW);
+    assert_eq!((first.number, first.discontinuity), (0, false));
+    assert_eq!((stream.state, stream.feed.bitrate), (State::Live, Some(800_000)));
+    assert_eq!(stream.look_at, Some(NOW + TimeDelta::seconds(6)));
+    // Three targets of silence, and it comes back.
+    stream.look(NOW + TimeDelta::milliseconds(5_999));
+    assert_eq!(stream.state, State::Live);
+    let silent = NOW + TimeDelta::seconds(6);
+    stream.look(silent);
+    assert_eq!((stream.state, stream.since), (State::Interrupted, silent));
+    let back = silent + TimeDelta::seconds(100);
+    let second = receive(&mut stream, process, 2, back);
+    assert_eq!((second.number, second.discontinuity), (1, true));
+    assert_eq!(stream.state, State::Live);
+    // And not again: it is over after the grace.
+    stream.look(back + TimeDelta::seconds(6));
+    let end = back + TimeDelta::seconds(6) + GRACE;
+    stream.look(end - TimeDelta::milliseconds(1));
+    assert_eq!(stream.state, State::Interrupted);
+    stream.look(end);
+    assert_eq!((stream.state, stream.look_at), (State::Replay, None));
+    assert_eq!(
+        stream.claim(process, "live", QUOTA, end),
+        Err(PublishRefusal::Ended)
+    );
+    // A new key opens it again, and the recording goes on.
+    let key = Change::Key {
+        hash: [2; 32],
+        generation: 1,
+    };
+    stream.change(key.clone(), end).unwrap();
+    assert_eq!(stream.change(key, end), Err(StreamRefusal::KeyChanged));
+    assert_eq!(stream.state, State::Ready);
+    let third = receive(&mut stream, process, 2, end);
+    assert_eq!((third.number, third.discontinuity), (2, true));
+}
+
+#[test]
+fn one_publishes_at_a_time() {
+    let (mut stream, here, there) = (ingest(), new_id(), new_id());
+    receive(&mut stream, here, 2, NOW);
+    for (process, name) in [(here, "other"), (there, "live")] {
+        assert_eq!(stream.claim(process, name, QUOTA, NOW), Err(PublishRefusal::Busy));
+    }
+    assert_eq!(stream.claim(here, "live", 1, NOW), Err(PublishRefusal::Full));
+    // A process that died is replaced.
+    let later = NOW + CLAIM.max(TimeDelta::seconds(6));
+    stream.claim(there, "live", QUOTA, later).unwrap();
+    let late = segment(&stream, 2);
+    assert_eq!(
+        stream.receive(here, "live", late, later),
+        Err(PublishRefusal::Busy)
+    );
+    // The organizer cuts it off, and ends it.
+    stream.change(Change::Kick, later).unwrap();
+    assert_eq!(
+        (stream.state, &stream.feed.publisher),
+        (State::Interrupted, &None)
+    );
+    receive(&mut stream, there, 2, later);
+    stream.change(Change::End, later).unwrap();
+    assert_eq!((stream.state, stream.key_hash), (State::Replay, None));
+    let late = segment(&stream, 2);
+    assert_eq!(
+        stream.receive(there, "live", late, later),
+        Err(PublishRefusal::Ended)
+    );
+}
+
+#[test]
+fn a_clock_put_back_keeps_nobody_out() {
+    let (mut stream, here, there) = (ingest(), new_id(), new_id());
+    receive(&mut stream, here, 2, NOW + TimeDelta::days(1));
+    stream.claim(there, "live", QUOTA, NOW).unwrap();
+}
+
+#[test]
+fn others_follow_their_appointment() {
+    let (starts, ends) = (NOW + TimeDelta::hours(1), NOW + TimeDelta::hours(2));
+    let mut stream = NewStream {
+        starts_at: Some(starts),
+        ends_at: Some(ends),
+        ..new(Kind::Meeting)
+    }
+    .into_stream(NOW)
+    .unwrap();
+    for (at, state, next) in [
+        (NOW, State::Scheduled, Some(starts)),
+        (starts, State::Live, Some(ends)),
+        (ends, State::Ended, None),
+    ] {
+        stream.look(at);
+        assert_eq!((stream.state, stream.look_at), (state, next));
+    }
+    assert_eq!(stream.change(Change::Kick, ends), Err(StreamRefusal::NotIngest));
+    // Without a time it is on at once.
+    let mut stream = new(Kind::Hls).into_stream(NOW).unwrap();
+    assert_eq!(stream.look_at, Some(NOW));
+    stream.look(NOW);
+    assert_eq!((stream.state, stream.look_at), (State::Live, None));
+    let back_to_front = NewStream {
+        starts_at: Some(ends),
+        ends_at: Some(starts),
+        ..new(Kind::Hls)
+    };
+    assert_eq!(
+        back_to_front.into_stream(NOW),
+        Err(StreamRefusal::EndsBeforeStart)
+    );
+}
+
+#[test]
+fn what_is_not_recorded_is_over() {
+    let mut stream = NewStream {
+        record: false,
+        ..new(Kind::Ingest)
+    }
+    .into_stream(NOW)
+    .unwrap();
+    receive(&mut stream, new_id(), 2, NOW);
+    stream.change(Change::End, NOW).unwrap();
+    assert_eq!(stream.state, State::Ended);
+}
+
+#[test]
+fn what_is_dropped_is_over_until_something_new_comes() {
+    let (mut stream, process) = (ingest(), new_id());
+    receive(&mut stream, process, 2, NOW);
+    stream.change(Change::End, NOW).unwrap();
+    let version = stream.version;
+    stream.recording_dropped(NOW);
+    assert_eq!((stream.state, stream.feed.bytes), (State::Ended, 0));
+    assert!(stream.version > version);
+    // A new key and nothing received: there is still nothing to watch again.
+    for (generation, received, state) in [(1, false, State::Ended), (2, true, State::Replay)] {
+        let hash = [2; 32];
+        stream.change(Change::Key { hash, generation }, NOW).unwrap();
+        if received {
+            assert_eq!(receive(&mut stream, process, 2, NOW).number, 1);
+        }
+        stream.change(Change::End, NOW).unwrap();
+        assert_eq!(stream.state, state);
+    }
+}
+
+#[test]
+fn the_timetable_shows_the_primary_while_it_is_live() {
+    let process = new_id();
+    let with = |priority, starts_at| {
+        let mut stream = ingest();
+        (stream.priority, stream.starts_at) = (priority, starts_at);
+        stream
+    };
+    let (mut primary, mut backup) = (with(0, None), with(1, None));
+    let (soon, later) = (NOW + TimeDelta::hours(1), NOW + TimeDelta::hours(2));
+    let (next, last) = (with(0, Some(soon)), with(0, Some(later)));
+    let show = |streams: [&Stream; 4], now| {
+        let shown = Timetable::new(streams.into_iter().cloned().collect(), now);
+        (shown.current, shown.next)
+    };
+    receive(&mut backup, process, 2, NOW);
+    assert_eq!(
+        show([&primary, &last, &backup, &next], NOW),
+        (Some(backup.id), Some(next.id))
+    );
+    receive(&mut primary, process, 2, NOW);
+    assert_eq!(show([&primary, &last, &backup, &next], NOW).0, Some(primary.id));
+    primary.look(NOW + TimeDelta::seconds(6));
+    assert_eq!(show([&primary, &last, &backup, &next], NOW).0, Some(backup.id));
+    backup.look(NOW + TimeDelta::seconds(6));
+    assert_eq!(
+        show([&primary, &last, &backup, &next], soon),
+        (Some(primary.id), Some(last.id))
+    );
+}
+
+#[test]
+fn three_devices_play_at_a_time() {
+    let playback = || Playback {
+        id: PlaybackId::new(),
+        stream: StreamId::new(),
+        event: EventId::new(),
+        user: UserId::new(),
+        started_at: NOW,
+        seen_at: NOW,
+        watched_millis: 0,
+    };
+    let mut others: Vec<Playback> = (0..3).map(|_| playback()).collect();
+    assert_eq!(
+        begin_playback(playback(), &others, false, NOW),
+        Err(TooManyDevices)
+    );
+    assert!(begin_playback(playback(), &others, true, NOW).is_ok());
+    others[0].seen_at = NOW - SEEN_FOR;
+    assert!(begin_playback(playback(), &others, false, NOW).is_ok());
+    // What was watched counts, what was away does not.
+    let mut one = playback();
+    for seconds in [20, 40, 200, 220] {
+        one.seen(NOW + TimeDelta::seconds(seconds));
+    }
+    assert_eq!(one.watched_millis, 60_000);
+}
+
+proptest! {
+    /// Whatever happens in whatever order: numbers have no gap, nothing is received after the end, and only who claims publishes.
+    #[test]
+    fn any_order_of_events_keeps_the_numbers(steps in prop::collection::vec((0_u8..7, 0_i64..90), 1..60)) {
+        let (mut stream, mut now) = (ingest(), NOW);
+        let processes = [new_id(), new_id()];
+        let mut expected = 0;
+        for (step, seconds) in steps {
+            now += TimeDelta::seconds(seconds);
+            let version = stream.version;
+            let state = stream.state;
+            match step {
+                0 | 1 => {
+                    let process = processes[usize::from(step)];
+                    if stream.claim(process, "live", QUOTA, now).is_ok() {
+                        let received = segment(&stream, 2);
+                        let received = stream.receive(process, "live", received, now).unwrap();
+                        prop_assert_eq!(received.number, expected);
+                        expected += 1;
+                        prop_assert_eq!(stream.state, State::Live);
+                    } else {
+                        prop_assert!(state != State::Ready);
+                    }
+                }
+                2 | 3 => stream.look(now),
+                4 => stream.change(Change::Kick, now).unwrap(),
+                5 => stream.change(Change::End, now).unwrap(),
+                _ => {
+                    let generation = stream.feed.key_generation + 1;
+                    stream.change(Change::Key { hash: [3; 32], generation }, now).unwrap();
+                    prop_assert!(stream.state.takes_media());
+                }
+            }
+            prop_assert!(stream.state == state || stream.version > version);
+            prop_assert!(stream.look_at.is_some() == matches!(stream.state, State::Live | State::Interrupted));
+        }
+        prop_assert_eq!(stream.feed.next, expected);
+    }
+}

@@ -1,0 +1,374 @@
+//! `PUT /hls/{key}/{name}`: an encoder's files. They come to a port of their own, whose connections may be half closed: ffmpeg sends a
+//! file and closes without waiting for the answer, and a server that takes that for a client that has left loses the file.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    routing::put,
+};
+use bytes::Bytes;
+use common::{
+    clock::Timestamp,
+    http::{Pipeline, serve::Limits},
+    ids::StreamId,
+    metrics::Metrics,
+    problem::{self, ApiError},
+};
+use http_body_util::{BodyExt, Limited};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{
+    media_type::{is_mp4, is_ts},
+    playlist::{self, FileKind, MAX_PLAYLIST},
+    session::{Due, Init, Next, Session},
+};
+use crate::{
+    domain::stream::{PublishRefusal, Segment, State as StreamState, Stream},
+    store::streams::{Claim, PublishError},
+    streams::{Streams, key_hash, objects},
+};
+
+/// The largest segment.
+const MAX_SEGMENT: usize = 16 * 1024 * 1024;
+/// Limits of the port's connections.
+pub const LIMITS: Limits = Limits {
+    head: Duration::from_secs(15),
+    body: Some(Duration::from_secs(60)),
+    connections: 512,
+    drain: Duration::from_secs(5),
+    half_close: true,
+};
+/// Files that are being received at a time, of all encoders: each may take as much memory as the largest.
+static PLACES: Semaphore = Semaphore::const_new(16);
+/// The only scheme of the header that may bring the key.
+const BEARER: &str = "Bearer ";
+/// Below this come the key and the file's name.
+const ROOT: &str = "/hls/";
+/// Of a stream that is not recorded, so many segments stay for those who are behind.
+const KEPT: u64 = 20;
+
+/// The pipeline of the ingest port.
+pub fn pipeline(streams: Streams) -> Pipeline {
+    let files = put(put_file).post(put_file).delete(delete_file);
+    let router = Router::new()
+        .route("/hls/{name}", files)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(streams);
+    Pipeline::new("ingest", router, Metrics::new("ingest", Vec::new())).preparing(hide_key)
+}
+
+/// Moves the key from the path, which logs show, into a header, which they do not.
+fn hide_key(request: &mut Request) {
+    let Some((key, name)) = request
+        .uri()
+        .path()
+        .strip_prefix(ROOT)
+        .and_then(|rest| rest.split_once('/'))
+    else {
+        return;
+    };
+    let (Ok(uri), Ok(mut value)) = (
+        format!("{ROOT}{name}").parse::<Uri>(),
+        HeaderValue::try_from(format!("{BEARER}{key}")),
+    ) else {
+        *request.uri_mut() = Uri::from_static(ROOT);
+        return;
+    };
+    value.set_sensitive(true);
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+}
+
+fn wrong_key() -> ApiError {
+    ApiError::unauthorized("stream_key_invalid", "There is no stream with this key.")
+}
+
+fn refused(why: PublishRefusal) -> ApiError {
+    match why {
+        PublishRefusal::Busy => ApiError::conflict(
+            "already_published",
+            "Another encoder publishes this stream. Stop it first, or make a new key.",
+        ),
+        PublishRefusal::Ended => {
+            ApiError::conflict("stream_ended", "The stream is over. A new key opens it again.")
+        }
+        PublishRefusal::Full => ApiError::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "stream_full",
+            "As much as may be kept of one stream is kept.",
+        ),
+    }
+}
+
+fn publish_problem(error: PublishError) -> ApiError {
+    match error {
+        PublishError::NoSuchStream => wrong_key(),
+        PublishError::Refused(why) => refused(why),
+        PublishError::Store(error) => error.into(),
+    }
+}
+
+/// What a request shows.
+struct Sent {
+    stream: Stream,
+    key_hash: [u8; 32],
+    kind: FileKind,
+    name: String,
+}
+
+async fn sent(streams: &Streams, name: String, headers: &HeaderMap) -> Result<Sent, ApiError> {
+    let kind = playlist::file_kind(&name).ok_or_else(|| {
+        ApiError::invalid_field(
+            "name",
+            "must be letters, digits, _ and - with .m3u8, .ts, .m4s or .mp4 at the end",
+        )
+    })?;
+    let header = headers.get(header::AUTHORIZATION);
+    let key = header.and_then(|value| value.to_str().ok()?.strip_prefix(BEARER));
+    let key_hash = key_hash(key.ok_or_else(wrong_key)?.trim());
+    let stream = streams.store().stream_by_key(key_hash).await?;
+    Ok(Sent {
+        stream: stream.ok_or_else(wrong_key)?,
+        key_hash,
+        kind,
+        name,
+    })
+}
+
+/// ffmpeg deletes what has left its playlist; here that is decided elsewhere.
+async fn delete_file(
+    State(streams): State<Streams>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    sent(&streams, name, &headers).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn put_file(
+    State(streams): State<Streams>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let sent = sent(&streams, name, &headers).await?;
+    if !sent.stream.state.takes_media() {
+        return Err(refused(PublishRefusal::Ended));
+    }
+    let (_place, bytes) = received(body, sent.kind).await?;
+    let session = streams.0.sessions.of(sent.stream.id);
+    let mut session = session.lock().await;
+    match sent.kind {
+        FileKind::Playlist => streams.playlist(&mut session, &sent, &bytes).await?,
+        kind => {
+            let is_media = match kind {
+                FileKind::Segment => is_ts(&bytes),
+                _ => is_mp4(&bytes),
+            };
+            if !is_media {
+                return Err(ApiError::invalid_field(
+                    "body",
+                    "is not what the file's name says",
+                ));
+            }
+            streams.file(&mut session, &sent, bytes).await?;
+        }
+    }
+    Ok(StatusCode::CREATED)
+}
+
+async fn received(body: Body, kind: FileKind) -> Result<(SemaphorePermit<'static>, Bytes), ApiError> {
+    let most = match kind {
+        FileKind::Playlist => MAX_PLAYLIST,
+        _ => MAX_SEGMENT,
+    };
+    let place = PLACES.acquire().await.map_err(ApiError::internal)?;
+    match Limited::new(body, most).collect().await {
+        Ok(collected) => Ok((place, collected.to_bytes())),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(problem::body_too_large()),
+        Err(error) => Err(problem::body_incomplete().because(error)),
+    }
+}
+
+impl Streams {
+    /// The claim of a publisher of a stream. What is not recorded takes no more than its last segments.
+    pub(super) fn claim_of(&self, stream: &Stream, key_hash: [u8; 32], name: String) -> Claim {
+        Claim {
+            stream: stream.id,
+            process: self.0.process,
+            name,
+            key_hash,
+            quota: if stream.record { self.0.quota } else { u64::MAX },
+        }
+    }
+
+    /// A playlist has come: it says who publishes, and which segments there are.
+    async fn playlist(&self, session: &mut Session, sent: &Sent, text: &[u8]) -> Result<(), ApiError> {
+        let listed = playlist::read(text).map_err(|why| ApiError::invalid_field("body", why))?;
+        // What leads to playlists is not needed: there is one.
+        let Some(listed) = listed else { return Ok(()) };
+        let claim = self.claim_of(&sent.stream, sent.key_hash, format!("hls:{}", sent.name));
+        self.store()
+            .claim_stream(claim.clone(), self.now())
+            .await
+            .map_err(publish_problem)?;
+        session.playlist(listed, Instant::now());
+        session.published_by(claim, sent.stream.feed.next > 0);
+        self.take_due(session).await
+    }
+
+    /// A segment or an initialization has come.
+    async fn file(&self, session: &mut Session, sent: &Sent, bytes: Bytes) -> Result<(), ApiError> {
+        let now = self.now();
+        if is_others(&sent.stream, self.0.process, now) {
+            return Err(refused(PublishRefusal::Busy));
+        }
+        session.file(sent.name.clone(), bytes, Instant::now());
+        // Sent with a key that was replaced meanwhile, it is of another publisher.
+        match session.publisher() {
+            Some(claim) if claim.key_hash == sent.key_hash => self.take_due(session).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes all that has come and is listed.
+    pub(super) async fn take_due(&self, session: &mut Session) -> Result<(), ApiError> {
+        let Some(claim) = session.publisher().cloned() else {
+            return Ok(());
+        };
+        loop {
+            match session.next(Instant::now()) {
+                Next::Wait => return Ok(()),
+                Next::Lost(names) if names.is_empty() => {}
+                Next::Lost(names) => {
+                    let problem = format!("The encoder listed {} and never sent it.", names.join(", "));
+                    let problem: String = problem.chars().take(500).collect();
+                    tracing::warn!(stream_id = %claim.stream, problem, "segments were listed and never came");
+                    let noted = self
+                        .store()
+                        .note_encoder(claim.clone(), None, Some(problem))
+                        .await;
+                    noted.map_err(publish_problem)?;
+                }
+                Next::Due(due) => {
+                    if let Err(error) = self.take(session, &claim, &due).await {
+                        session.put_back(due);
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take(&self, session: &mut Session, claim: &Claim, due: &Due) -> Result<(), ApiError> {
+        let init = match &due.listed.init {
+            None => None,
+            Some(name) => match session.init(name) {
+                Init::Stored(object) => Some(object),
+                Init::Missing => {
+                    // It is sent once, maybe to a process that has ended since.
+                    let object = self.last_init(claim.stream).await?.ok_or_else(|| {
+                        let why = format!("lists {name} as the initialization, which has not come");
+                        ApiError::invalid_field("body", why)
+                    })?;
+                    session.init_known(name, object.clone());
+                    Some(object)
+                }
+                Init::ToStore(bytes) => {
+                    let object = self
+                        .put_object(claim.stream, objects::FileKind::Init, bytes.clone())
+                        .await?;
+                    session.init_stored(name, bytes, object.clone());
+                    Some(object)
+                }
+            },
+        };
+        let kind = match init {
+            Some(_) => objects::FileKind::Fragment,
+            None => objects::FileKind::Ts,
+        };
+        let object = self.put_object(claim.stream, kind, due.bytes.clone()).await?;
+        let segment = Segment {
+            stream: claim.stream,
+            number: 0,
+            object,
+            init,
+            micros: due.listed.micros,
+            bytes: due.bytes.len() as u64,
+            discontinuity: due.discontinuity,
+            at: self.now(),
+        };
+        self.publish_segment(claim.clone(), segment).await
+    }
+
+    /// The initialization of the last segment.
+    async fn last_init(&self, stream: StreamId) -> Result<Option<String>, ApiError> {
+        let stream = self.store().stream(stream).await?;
+        let Some((stream, last)) =
+            stream.and_then(|stream| Some((stream.id, stream.feed.next.checked_sub(1)?)))
+        else {
+            return Ok(None);
+        };
+        let segment = self.store().segment(stream, last).await?;
+        Ok(segment.and_then(|segment| segment.init))
+    }
+
+    pub(super) async fn put_object(
+        &self,
+        stream: StreamId,
+        kind: objects::FileKind,
+        bytes: Bytes,
+    ) -> Result<String, ApiError> {
+        let put = self.0.objects.put(stream, kind, bytes).await;
+        put.map_err(|error| ApiError::unavailable("The segment cannot be stored right now.").because(error))
+    }
+
+    /// Lists a segment whose object is stored: from here on players get it.
+    pub(super) async fn publish_segment(&self, claim: Claim, segment: Segment) -> Result<(), ApiError> {
+        let id = claim.stream;
+        let added = self.store().add_segment(claim, segment.clone(), self.now()).await;
+        let (stream, segment) = match added {
+            Ok(added) => added,
+            Err(error) => {
+                // Nobody will ask for it. What cannot be deleted now goes with the recording.
+                let _ = self.0.objects.delete(id, vec![segment.object]).await;
+                return Err(publish_problem(error));
+            }
+        };
+        self.forget_playlists(id).await;
+        if segment.number == 0 || segment.discontinuity {
+            let (number, init) = (segment.number, segment.init.is_some());
+            tracing::info!(stream_id = %id, event_id = %stream.event, number, mp4 = init, "stream is live");
+        }
+        if !stream.record && segment.number > KEPT && segment.number % 10 == 0 {
+            self.trim(&stream).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops the beginning of what is not recorded.
+    async fn trim(&self, stream: &Stream) -> Result<(), ApiError> {
+        let old = self.store().segments(stream.id, 0, 100).await?;
+        let old: Vec<String> = old
+            .into_iter()
+            .filter(|segment| segment.number + KEPT < stream.feed.next)
+            .map(|segment| segment.object)
+            .collect();
+        let count = old.len();
+        let deleted = self.0.objects.delete(stream.id, old).await;
+        deleted.map_err(|error| ApiError::unavailable("Old segments cannot be deleted.").because(error))?;
+        Ok(self.store().drop_segments(stream.id, count).await?)
+    }
+}
+
+/// Whether a stream is published to another process, or by other means.
+fn is_others(stream: &Stream, process: uuid::Uuid, now: Timestamp) -> bool {
+    stream.feed.publisher.as_ref().is_some_and(|publisher| {
+        let ours = publisher.process == process && publisher.name.starts_with("hls:");
+        !ours && publisher.until > now && stream.state != StreamState::Interrupted
+    })
+}

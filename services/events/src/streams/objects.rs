@@ -1,0 +1,209 @@
+//! Where the bytes of segments are: in an object store, with those that were used lately in memory. An object is written once, whole,
+//! under a name that is never used again.
+
+use std::{fs, path::Path as Directory, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use common::{ids::StreamId, ids::new_id};
+use futures_util::{StreamExt, TryStreamExt};
+use moka::future::Cache;
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path};
+
+/// Bytes of segments in memory: the live windows of some dozen streams.
+const IN_MEMORY: u64 = 256 * 1024 * 1024;
+/// What nobody has asked for this long leaves the memory.
+const IDLE: Duration = Duration::from_secs(60);
+/// Objects deleted at a time.
+const AT_ONCE: usize = 16;
+
+/// The objects. Cheap to clone.
+#[derive(Clone)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    memory: Cache<String, Bytes>,
+}
+
+/// The objects cannot be read or written now.
+#[derive(Debug, thiserror::Error)]
+#[error("the store of recordings failed: {0}")]
+pub struct ObjectsError(#[from] Error);
+
+impl Objects {
+    /// In files below a directory, which is made.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub fn in_directory(directory: &Directory) -> Result<Self, String> {
+        let cannot = |why: &dyn std::fmt::Display| {
+            format!("Recordings cannot be kept in {}: {why}.", directory.display())
+        };
+        fs::create_dir_all(directory).map_err(|error| cannot(&error))?;
+        let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| cannot(&error))?;
+        // A name that was listed must hold what it held, after the power went too.
+        let store = store.with_automatic_cleanup(true).with_fsync(true);
+        Ok(Self::new(Arc::new(store)))
+    }
+
+    fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            store,
+            memory: Cache::builder()
+                .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+                .max_capacity(IN_MEMORY)
+                .time_to_idle(IDLE)
+                .build(),
+        }
+    }
+
+    /// Stores an object of a stream; gives its name.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn put(&self, stream: StreamId, kind: FileKind, bytes: Bytes) -> Result<String, ObjectsError> {
+        let name = format!("{}.{}", new_id().simple(), kind.suffix());
+        self.store
+            .put(&path(stream, &name), PutPayload::from_bytes(bytes.clone()))
+            .await?;
+        self.memory.insert(key(stream, &name), bytes).await;
+        Ok(name)
+    }
+
+    /// An object of a stream; `None`: there is none of this name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn get(&self, stream: StreamId, name: &str) -> Result<Option<Bytes>, ObjectsError> {
+        let key = key(stream, name);
+        if let Some(bytes) = self.memory.get(&key).await {
+            return Ok(Some(bytes));
+        }
+        let bytes = match self.store.get(&path(stream, name)).await {
+            Ok(found) => found.bytes().await?,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        self.memory.insert(key, bytes.clone()).await;
+        Ok(Some(bytes))
+    }
+
+    /// Deletes objects of a stream. Those that there are not do no harm.
+    ///
+    /// # Errors
+    /// When one cannot be deleted.
+    pub async fn delete(&self, stream: StreamId, names: Vec<String>) -> Result<(), ObjectsError> {
+        let deleting = names.into_iter().map(|name| async move {
+            self.memory.invalidate(&key(stream, &name)).await;
+            match self.store.delete(&path(stream, &name)).await {
+                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        });
+        let deleting: Vec<_> = deleting.collect();
+        futures_util::stream::iter(deleting)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Deletes all that is left of a stream: also what was stored and never listed, because a process died in between.
+    ///
+    /// # Errors
+    /// When something cannot be deleted.
+    pub async fn delete_all(&self, stream: StreamId) -> Result<(), ObjectsError> {
+        let prefix = Path::from(stream.0.simple().to_string());
+        let names: Vec<String> = self
+            .store
+            .list(Some(&prefix))
+            .try_filter_map(async |object| Ok(object.location.filename().map(str::to_owned)))
+            .try_collect()
+            .await?;
+        self.delete(stream, names).await
+    }
+}
+
+/// What an object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// MPEG-TS.
+    Ts,
+    /// A fragment of an MP4.
+    Fragment,
+    /// The initialization of a fragmented MP4.
+    Init,
+}
+
+impl FileKind {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Ts => "ts",
+            Self::Fragment => "m4s",
+            Self::Init => "mp4",
+        }
+    }
+
+    /// The media type by the end of a name; `None`: no object has such a name.
+    pub fn media_type(name: &str) -> Option<&'static str> {
+        let (stem, suffix) = name.split_once('.')?;
+        let is_ours = stem.len() == 32 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match suffix {
+            _ if !is_ours => None,
+            "ts" => Some("video/mp2t"),
+            "m4s" | "mp4" => Some("video/mp4"),
+            _ => None,
+        }
+    }
+}
+
+fn key(stream: StreamId, name: &str) -> String {
+    format!("{}/{name}", stream.0.simple())
+}
+
+fn path(stream: StreamId, name: &str) -> Path {
+    // Both parts are ours: hexadecimal digits and a suffix.
+    Path::from_iter([stream.0.simple().to_string().as_str(), name])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn objects_are_whole_and_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let objects = || Objects::in_directory(directory.path()).unwrap();
+        let (stream, other) = (StreamId::new(), StreamId::new());
+        let bytes = Bytes::from(vec![7; 100_000]);
+        let name = objects().put(stream, FileKind::Ts, bytes.clone()).await.unwrap();
+        assert_eq!(FileKind::media_type(&name), Some("video/mp2t"));
+        // Another process has it too, and no other stream.
+        assert_eq!(objects().get(stream, &name).await.unwrap(), Some(bytes));
+        assert_eq!(objects().get(other, &name).await.unwrap(), None);
+        let left = objects();
+        left.put(stream, FileKind::Init, Bytes::from_static(b"x"))
+            .await
+            .unwrap();
+        left.delete(stream, vec![name.clone(), name.clone()])
+            .await
+            .unwrap();
+        assert_eq!(left.get(stream, &name).await.unwrap(), None);
+        left.delete_all(stream).await.unwrap();
+        left.delete_all(stream).await.unwrap();
+        let files = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(files, 0, "no folder is left");
+    }
+
+    #[test]
+    fn names_of_others_are_none() {
+        for name in [
+            "",
+            "x.ts",
+            "../x.ts",
+            "a/b.ts",
+            "0123456789abcdef0123456789abcdef.exe",
+            ".ts",
+            "\u{0907}.m4s",
+        ] {
+            assert_eq!(FileKind::media_type(name), None);
+        }
+    }
+}
