@@ -19,14 +19,12 @@ use super::{
     history::Position,
     hub::Versioned,
     publication::Entry,
+    stage::StageView,
 };
 use crate::{
     domain::post::{Kind, Post, Stage, Tally},
     store::Desk,
-    views::{
-        posts::{AnnouncementView, ChatModeView, PollView, PostData},
-        streams::TimetableView,
-    },
+    views::posts::{AnnouncementView, ChatModeView, PollView, PostData},
 };
 
 /// The most that is told of what is in force when a channel is subscribed to.
@@ -82,7 +80,7 @@ enum InForce {
     Chat(ChatModeView),
     Polls { polls: Vec<PollView> },
     Desk(DeskView),
-    Stage(TimetableView),
+    Stage(StageView),
 }
 
 impl Live {
@@ -218,7 +216,7 @@ impl Live {
                 polls: self.open_polls(event).await?,
             },
             Topic::Desk => InForce::Desk(self.desk(event).await?),
-            Topic::Stage => InForce::Stage(self.timetable(event).await?),
+            Topic::Stage => InForce::Stage(self.stage(event).await?),
             Topic::Chat => InForce::Chat(ChatModeView::from(self.store().chat_mode(event).await?)),
             Topic::Questions | Topic::Reactions => return Ok(None),
         };

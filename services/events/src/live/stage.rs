@@ -7,17 +7,21 @@ use shared_state::Away;
 use super::{
     Live,
     channel::{Channel, Topic},
-    hub::Versioned,
     posts::Fault,
     publication::Entry,
 };
 use crate::{
-    domain::stream::Timetable,
+    domain::stream::{SEEN_FOR, Timetable},
     views::streams::{StreamStateView, TimetableView},
 };
 
-/// Seconds between two publications of how many watch, whichever process publishes.
-const VIEWERS_EVERY: i64 = 5;
+/// What is on, and how many watch.
+#[derive(Serialize)]
+pub(super) struct StageView {
+    #[serde(flatten)]
+    timetable: TimetableView,
+    viewers: u64,
+}
 
 #[derive(Serialize)]
 struct Viewers {
@@ -25,22 +29,15 @@ struct Viewers {
 }
 
 impl Live {
-    /// Publishes how many people watch an event's streams, if that was not published a moment ago.
+    /// Publishes how many people watch an event's streams.
     ///
     /// # Errors
     /// When Redis is away.
     pub async fn publish_viewers(&self, event: EventId, count: u64) -> Result<(), Away> {
         let now = self.now();
-        let about = Versioned {
-            subject: event.0,
-            version: u64::try_from(now.timestamp() / VIEWERS_EVERY).unwrap_or_default(),
-        };
         let entry = Entry::new("viewers", now, &Viewers { count });
         let channel = Channel::Topic(event, Topic::Stage);
-        self.hub()
-            .publish(channel, &entry, Some(about), false)
-            .await
-            .map(drop)
+        self.hub().publish(channel, &entry, None, false).await.map(drop)
     }
 
     /// A stream as it stands, for those who watch what is on.
@@ -59,8 +56,12 @@ impl Live {
     ///
     /// # Errors
     /// A storage error.
-    pub(super) async fn timetable(&self, event: EventId) -> Result<TimetableView, Fault> {
-        let streams = self.store().streams(event).await?;
-        Ok(TimetableView::from(&Timetable::new(streams, self.now())))
+    pub(super) async fn stage(&self, event: EventId) -> Result<StageView, Fault> {
+        let (store, now) = (self.store(), self.now());
+        let streams = store.streams(event).await?;
+        Ok(StageView {
+            timetable: TimetableView::from(&Timetable::new(streams, now)),
+            viewers: store.viewers(event, now - SEEN_FOR).await?,
+        })
     }
 }

@@ -143,7 +143,7 @@ pub trait StreamStore: Send + Sync {
     async fn stream_by_key(&self, key_hash: [u8; 32]) -> Result<Option<Stream>, StoreError>;
     /// Lets a publisher in, or keeps it in.
     async fn claim_stream(&self, claim: Claim, now: Timestamp) -> Result<Stream, PublishError>;
-    /// Takes a segment whose object is stored from the stream's publisher; numbers it, and publishes the stream if that moves it.
+    /// Takes a segment whose object is stored, once, from the stream's publisher; numbers it, and publishes the stream if that moves it.
     /// Gives both as they are then.
     async fn add_segment(
         &self,
@@ -151,7 +151,9 @@ pub trait StreamStore: Send + Sync {
         segment: Segment,
         now: Timestamp,
     ) -> Result<(Stream, Segment), PublishError>;
-    /// Notes what the organizer should know of a stream's encoder; `codecs` and `problem` replace what is known.
+    /// Its publisher has left: others need not wait.
+    async fn release_stream(&self, claim: Claim, now: Timestamp) -> Result<(), PublishError>;
+    /// Notes what the organizer should know of a stream's encoder; `None` leaves what is known.
     async fn note_encoder(
         &self,
         claim: Claim,
@@ -168,8 +170,8 @@ pub trait StreamStore: Send + Sync {
     /// recorded and over. None of them takes media.
     async fn streams_to_drop(&self, ended_before: Timestamp, limit: usize)
     -> Result<Vec<Stream>, StoreError>;
-    /// Forgets segments whose objects are gone, the first `count` of a stream.
-    async fn drop_segments(&self, stream: StreamId, count: usize) -> Result<(), StoreError>;
+    /// Forgets segments whose objects are gone: those with a number below this one.
+    async fn drop_segments(&self, stream: StreamId, below: u64) -> Result<(), StoreError>;
     /// Notes that nothing is left of a recording: a deleted stream goes, with its playbacks, another one is over for good, and
     /// published. Nothing happens to one that takes media again or still has segments.
     async fn recording_dropped(&self, stream: StreamId, now: Timestamp) -> Result<(), StoreError>;
@@ -225,7 +227,7 @@ pub(super) fn is_news(before: &Feed, after: &Feed, now: Timestamp) -> bool {
 /// What the column `drop_from` holds: when a stream was over whose recording is to be dropped after a while, the beginning of
 /// time for what is to be dropped at once; `None`: nothing is.
 pub(super) fn drop_from(stream: &Stream) -> Option<Timestamp> {
-    let at_once = Some(from_millis(0));
+    let at_once = Some(from_millis(1));
     match stream.state {
         State::Deleted => at_once,
         State::Replay => Some(stream.since),

@@ -7,7 +7,23 @@ use common::time::utc;
 use crate::domain::stream::{Feed, Segment};
 
 /// Segments in the playlist of what is on: the player begins three before the end, and may fall behind as many.
-pub const WINDOW: usize = 6;
+const WINDOW: usize = 6;
+
+/// What players round segments to (RFC 8216, 4.3.3.1), in seconds.
+fn target(feed: &Feed) -> u64 {
+    (u64::from(feed.target_millis) + 500).div_euclid(1_000).max(1)
+}
+
+/// Leaves the last segments: so many, and as long as three targets at least (RFC 8216, 6.2.2).
+pub fn cut_to_window(feed: &Feed, segments: &mut Vec<Segment>) {
+    let wanted = 3 * target(feed) * 1_000_000;
+    let (mut kept, mut micros) = (0, 0);
+    while kept < segments.len() && (kept < WINDOW || micros < wanted) {
+        kept += 1;
+        micros += segments[segments.len() - kept].micros;
+    }
+    segments.drain(..segments.len() - kept);
+}
 
 /// The playlist that leads to another one, with what a player needs to choose it.
 pub fn master(feed: &Feed, media: &str) -> String {
@@ -34,7 +50,7 @@ pub enum Extent {
 /// segments are asked for with.
 pub fn media(feed: &Feed, segments: &[Segment], extent: Extent, ended: bool, query: &str) -> String {
     let mut text = String::with_capacity(200 + segments.len() * 120);
-    let target = feed.target_millis.div_ceil(1_000).max(1);
+    let target = target(feed);
     let first = segments.first().map_or(feed.next, |segment| segment.number);
     let breaks = segments.iter().filter(|segment| segment.discontinuity).count() as u64;
     text.push_str("#EXTM3U\n#EXT-X-VERSION:7\n");
@@ -97,11 +113,35 @@ mod tests {
     }
 
     #[test]
+    fn the_window_has_six_segments_and_three_targets() {
+        let long = |number, seconds: u64| Segment {
+            micros: seconds * 1_000_000,
+            ..segment(number, false, None)
+        };
+        let feed = Feed {
+            target_millis: 10_000,
+            ..Feed::default()
+        };
+        let mut segments: Vec<Segment> = (0..20)
+            .map(|number| long(number, if number == 3 { 10 } else { 2 }))
+            .collect();
+        cut_to_window(&feed, &mut segments);
+        assert_eq!((segments.len(), segments[0].number), (15, 5));
+        let feed = Feed {
+            target_millis: 2_400,
+            ..feed
+        };
+        cut_to_window(&feed, &mut segments);
+        assert_eq!((segments.len(), segments[0].number), (6, 14));
+        cut_to_window(&feed, &mut Vec::new());
+    }
+
+    #[test]
     fn what_is_written_is_a_playlist() {
         let feed = Feed {
             next: 8,
             breaks: 2,
-            target_millis: 2_001,
+            target_millis: 2_501,
             bitrate: Some(900_000),
             codecs: Some("avc1.64001f,mp4a.40.2".to_owned()),
             ..Feed::default()

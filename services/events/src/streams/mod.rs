@@ -130,11 +130,6 @@ impl Streams {
         self.0.secrets.stream_key(stream, generation)
     }
 
-    /// Shows a change of a stream to players at once.
-    pub async fn forget(&self, stream: StreamId) {
-        self.forget_playlists(stream).await;
-    }
-
     /// Where encoders put their files: below it comes the key, then the file's name.
     pub fn hls_address(&self) -> &str {
         &self.0.hls_address

@@ -25,8 +25,14 @@ pub struct Objects {
 
 /// The objects cannot be read or written now.
 #[derive(Debug, thiserror::Error)]
-#[error("the store of recordings failed: {0}")]
-pub struct ObjectsError(#[from] Error);
+pub enum ObjectsError {
+    /// Writing or deleting.
+    #[error("the store of recordings failed: {0}")]
+    Failed(#[from] Error),
+    /// Reading.
+    #[error("the store of recordings failed: {0}")]
+    Read(Arc<Error>),
+}
 
 impl Objects {
     /// In files below a directory, which is made.
@@ -73,17 +79,13 @@ impl Objects {
     /// # Errors
     /// When it cannot be read.
     pub async fn get(&self, stream: StreamId, name: &str) -> Result<Option<Bytes>, ObjectsError> {
-        let key = key(stream, name);
-        if let Some(bytes) = self.memory.get(&key).await {
-            return Ok(Some(bytes));
+        // All viewers ask for a new one at once: it is read once.
+        let read = async { self.store.get(&path(stream, name)).await?.bytes().await };
+        match self.memory.try_get_with(key(stream, name), read).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if matches!(*error, Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(ObjectsError::Read(error)),
         }
-        let bytes = match self.store.get(&path(stream, name)).await {
-            Ok(found) => found.bytes().await?,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        self.memory.insert(key, bytes.clone()).await;
-        Ok(Some(bytes))
     }
 
     /// Deletes objects of a stream. Those that there are not do no harm.

@@ -1,5 +1,6 @@
 //! What players get: playlists for those who take part, and segments for those who have a playlist.
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 use common::{
     clock::Timestamp,
@@ -10,7 +11,7 @@ use common::{
 
 use super::{
     Streams,
-    hls::{self, Extent, WINDOW},
+    hls::{self, Extent},
     objects::FileKind,
     secrets::GoodFor,
     viewers::{Known, PLAYBACK_LIFE},
@@ -26,6 +27,8 @@ use crate::{
 
 /// Segments loaded at a time.
 const AT_ONCE: usize = 5_000;
+/// Segments of what is on that are loaded, to choose those of the window from.
+const LOADED: u64 = 20;
 /// How long a segment of what is on can be asked for beyond its bucket: a player that was paused has to ask for the playlist again.
 const LIVE_SEGMENTS: GoodFor = GoodFor(60_000);
 /// How long one of a recording can, beyond its length: its playlist is asked for once.
@@ -158,6 +161,10 @@ impl Streams {
     pub async fn begin(&self, stream: &Stream, user: UserId) -> Result<Begun, ApiError> {
         let standing = self.viewer(stream.event, user).await?;
         let now = self.now();
+        // The worker that moves it may be a little late.
+        let mut stream = stream.clone();
+        stream.look(now);
+        let stream = &stream;
         match (stream.kind, stream.state) {
             (_, State::Ended | State::Deleted) => return Err(closed()),
             (Kind::Hls | Kind::Embed | Kind::Meeting, State::Scheduled | State::Ready) => {
@@ -209,8 +216,14 @@ impl Streams {
         let gone = || ApiError::not_found("playback_not_found", "There is no such playback.");
         let known = self.known_playback(id).await?;
         let known = known.filter(|known| known.user == user).ok_or_else(gone)?;
-        if self.viewer(known.event, user).await.is_err() {
-            return Err(access_ended());
+        if let Err(error) = self.viewer(known.event, user).await {
+            return Err(match error.status() {
+                StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => access_ended(),
+                _ => error,
+            });
+        }
+        if !known.is_good(self.now()) {
+            return Err(not_playing());
         }
         let stream = self
             .store()
@@ -291,7 +304,7 @@ impl Streams {
         };
         let over = matches!(stream.state, State::Ended | State::Replay);
         let from = match which {
-            Playlist::Live => stream.feed.next.saturating_sub(WINDOW as u64),
+            Playlist::Live => stream.feed.next.saturating_sub(LOADED),
             Playlist::Dvr | Playlist::Replay => 0,
         };
         let mut segments = Vec::new();
@@ -310,10 +323,15 @@ impl Streams {
         if segments.is_empty() || (which == Playlist::Replay && !over) {
             return Ok(None);
         }
+        if which == Playlist::Live {
+            hls::cut_to_window(&stream.feed, &mut segments);
+        }
         let extent = match which {
             Playlist::Live => Extent::Window,
-            Playlist::Dvr if !over => Extent::Event,
-            Playlist::Dvr | Playlist::Replay => Extent::Whole,
+            // Its beginning goes while it is on.
+            Playlist::Dvr if !stream.record => Extent::Window,
+            Playlist::Dvr => Extent::Event,
+            Playlist::Replay => Extent::Whole,
         };
         let good_for = match over {
             false => LIVE_SEGMENTS,
@@ -329,13 +347,13 @@ impl Streams {
     }
 
     /// Has the playlists of a stream written anew.
-    pub(super) async fn forget_playlists(&self, id: StreamId) {
+    pub async fn forget_playlists(&self, id: StreamId) {
         for which in [Playlist::Live, Playlist::Dvr, Playlist::Replay] {
             self.0.playlists.invalidate(&(id, which)).await;
         }
     }
 
-    /// How long a playlist may be kept by a player, in seconds: half a segment.
+    /// How long a playlist may be kept by a player, in seconds: of what is on, half a segment.
     pub fn playlist_kept(which: Playlist) -> u32 {
         match which {
             Playlist::Live | Playlist::Dvr => 1,

@@ -108,7 +108,9 @@ impl Streams {
     /// # Errors
     /// A storage error.
     pub(super) async fn known_playback(&self, id: PlaybackId) -> Result<Option<Known>, StoreError> {
-        if let Some(known) = self.0.viewers.get(id) {
+        if let Some(known) = self.0.viewers.get(id)
+            && known.is_good(self.now())
+        {
             return Ok(Some(known));
         }
         Ok(self.store().playback(id).await?.as_ref().map(Known::from))

@@ -1,6 +1,6 @@
 //! The room's background work.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use common::{
     store::StoreError,
@@ -36,13 +36,13 @@ impl Streams {
     pub fn work(&self, workers: &Workers) {
         let stop = || workers.stop_token();
         workers.spawn("look at streams", self.clone().look(stop()));
+        workers.spawn("late segments", self.clone().skip_missing(stop()));
         workers.spawn("viewers", self.clone().count_viewers(stop()));
         workers.spawn("drop recordings", self.clone().drop_recordings(stop()));
     }
 
     async fn look(self, stop: CancellationToken) {
         rounds("look at streams", Pace::every(LOOK_EVERY), stop, || async {
-            self.take_late().await;
             let moved = self.store().look_at_streams(self.now(), AT_ONCE).await?;
             for stream in &moved {
                 let (state, event_id) = (stream.state.name(), stream.event);
@@ -50,6 +50,14 @@ impl Streams {
                 self.forget_playlists(stream.id).await;
             }
             Ok::<_, StoreError>(Next::after(moved.len()))
+        })
+        .await;
+    }
+
+    async fn skip_missing(self, stop: CancellationToken) {
+        rounds("late segments", Pace::every(LOOK_EVERY), stop, || async {
+            self.take_late().await;
+            Ok::<_, StoreError>(Next::Idle)
         })
         .await;
     }
@@ -68,25 +76,40 @@ impl Streams {
             let ended_before = self.now() - self.0.retention;
             let streams = self.store().streams_to_drop(ended_before, AT_ONCE).await?;
             for stream in &streams {
-                self.drop_recording(stream).await?;
+                if let Err(error) = self.drop_recording(stream).await {
+                    tracing::warn!(stream_id = %stream.id, %error, "a recording is dropped later");
+                }
             }
-            Ok::<_, DropError>(Next::after(streams.len()))
+            Ok::<_, StoreError>(Next::Idle)
         })
         .await;
     }
 
     /// Objects first, then their rows: a process that dies in between leaves rows to be found again.
+    ///
+    /// A new key may open the stream again meanwhile: what it receives from there on has higher numbers, and stays.
     async fn drop_recording(&self, stream: &Stream) -> Result<(), DropError> {
+        let next = stream.feed.next;
         loop {
-            let segments = self.store().segments(stream.id, 0, SEGMENTS).await?;
-            if segments.is_empty() {
+            let mut segments = self.store().segments(stream.id, 0, SEGMENTS).await?;
+            segments.retain(|segment| segment.number < next);
+            let Some(last) = segments.last().map(|segment| segment.number) else {
                 break;
-            }
-            let objects = segments.iter().map(|segment| segment.object.clone());
-            self.0.objects.delete(stream.id, objects.collect()).await?;
-            self.store().drop_segments(stream.id, segments.len()).await?;
+            };
+            let objects: HashSet<String> = segments
+                .into_iter()
+                .flat_map(|segment| [Some(segment.object), segment.init])
+                .flatten()
+                .collect();
+            self.0
+                .objects
+                .delete(stream.id, objects.into_iter().collect())
+                .await?;
+            self.store().drop_segments(stream.id, last + 1).await?;
         }
-        self.0.objects.delete_all(stream.id).await?;
+        if stream.state == State::Deleted {
+            self.0.objects.delete_all(stream.id).await?;
+        }
         self.store().recording_dropped(stream.id, self.now()).await?;
         self.forget_playlists(stream.id).await;
         let why = match stream.state {

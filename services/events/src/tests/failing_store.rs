@@ -198,13 +198,14 @@ pass_on! {
         Changes claim_stream(claim: Claim, now: Timestamp) -> Result<Stream, PublishError>;
         Changes add_segment(claim: Claim, segment: Segment, now: Timestamp)
             -> Result<(Stream, Segment), PublishError>;
+        Changes release_stream(claim: Claim, now: Timestamp) -> Result<(), PublishError>;
         Changes note_encoder(claim: Claim, codecs: Option<String>, problem: Option<String>)
             -> Result<(), PublishError>;
         Changes look_at_streams(now: Timestamp, limit: usize) -> Result<Vec<Stream>, StoreError>;
         Reads segments(stream: StreamId, from: u64, limit: usize) -> Result<Vec<Segment>, StoreError>;
         Reads segment(stream: StreamId, number: u64) -> Result<Option<Segment>, StoreError>;
         Reads streams_to_drop(ended_before: Timestamp, limit: usize) -> Result<Vec<Stream>, StoreError>;
-        Changes drop_segments(stream: StreamId, count: usize) -> Result<(), StoreError>;
+        Changes drop_segments(stream: StreamId, below: u64) -> Result<(), StoreError>;
         Changes recording_dropped(stream: StreamId, now: Timestamp) -> Result<(), StoreError>;
         Changes begin_playback(new: Playback, organizer: bool, now: Timestamp)
             -> Result<Playback, PlaybackError>;

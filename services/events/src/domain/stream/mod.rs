@@ -28,6 +28,8 @@ pub const GRACE: TimeDelta = TimeDelta::minutes(2);
 const SILENT_AFTER: i32 = 3;
 /// A publisher whose process died is replaced after this.
 pub const CLAIM: TimeDelta = TimeDelta::seconds(5);
+/// Who was cut off may come back after this: long enough for another encoder to take its place.
+const CUT_OFF_FOR: TimeDelta = TimeDelta::seconds(10);
 /// What is assumed of a publisher that has not sent a segment yet.
 const FIRST_TARGET: TimeDelta = TimeDelta::seconds(10);
 
@@ -88,6 +90,17 @@ pub struct Feed {
     pub codecs: Option<String>,
     /// What the organizer should know of the encoder.
     pub problem: Option<String>,
+    /// Who was cut off, and may come back only then.
+    pub cut_off: Option<CutOff>,
+}
+
+/// A publisher that was cut off.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CutOff {
+    /// What told it from others.
+    pub name: String,
+    /// When it may come back.
+    pub until: Timestamp,
 }
 
 /// An encoder that publishes.
@@ -224,6 +237,8 @@ pub enum StreamRefusal {
 pub enum PublishRefusal {
     /// Another one publishes.
     Busy,
+    /// It was cut off a moment ago.
+    CutOff,
     /// The stream is over; a new key opens it again.
     Ended,
     /// What is stored has reached its limit.
@@ -291,7 +306,7 @@ impl Stream {
     /// Why it cannot be made.
     pub fn change(&mut self, change: Change, now: Timestamp) -> Result<(), StreamRefusal> {
         match change {
-            Change::Edit(edit) => self.edit(edit)?,
+            Change::Edit(edit) => self.edit(edit, now)?,
             Change::Key { hash, generation } => {
                 self.must_be_ingest()?;
                 if generation != self.feed.key_generation + 1 {
@@ -309,6 +324,10 @@ impl Stream {
             }
             Change::Kick => {
                 self.must_be_ingest()?;
+                self.feed.cut_off = self.feed.publisher.take().map(|publisher| CutOff {
+                    name: publisher.name,
+                    until: now + CUT_OFF_FOR,
+                });
                 self.cut_off(now);
             }
             Change::Delete => {
@@ -322,7 +341,7 @@ impl Stream {
         Ok(())
     }
 
-    fn edit(&mut self, edit: Edit) -> Result<(), StreamRefusal> {
+    fn edit(&mut self, edit: Edit, now: Timestamp) -> Result<(), StreamRefusal> {
         if edit.url.is_some() && self.kind == Kind::Ingest {
             return Err(StreamRefusal::HasNoUrl);
         }
@@ -336,7 +355,12 @@ impl Stream {
             ..self.clone()
         };
         edited.check_times()?;
+        let moved = (edited.starts_at, edited.ends_at) != (self.starts_at, self.ends_at);
         *self = edited;
+        if moved && self.kind != Kind::Ingest {
+            self.signal(Signal::Rescheduled, now);
+            self.look(now);
+        }
         Ok(())
     }
 
@@ -385,6 +409,14 @@ impl Stream {
         {
             return Err(PublishRefusal::Busy);
         }
+        let cut_off = self.feed.cut_off.as_ref();
+        if cut_off.is_some_and(|one| one.name == name && one.until > now && one.until <= now + CUT_OFF_FOR) {
+            return Err(PublishRefusal::CutOff);
+        }
+        if !self.is_published_by(process, name) {
+            // What was known is of another encoder.
+            (self.feed.codecs, self.feed.problem, self.feed.cut_off) = (None, None, None);
+        }
         self.feed.publisher = Some(Publisher {
             process,
             name: name.to_owned(),
@@ -399,6 +431,14 @@ impl Stream {
         publisher.is_some_and(|publisher| publisher.process == process && publisher.name == name)
     }
 
+    /// Its publisher has left in good order, and nobody need wait for it.
+    pub fn release(&mut self, process: Uuid, name: &str, now: Timestamp) {
+        if self.is_published_by(process, name) {
+            self.cut_off(now);
+            self.plan(now);
+        }
+    }
+
     /// Takes a segment that is stored; gives it its number. Its publisher has claimed the stream.
     ///
     /// # Errors
@@ -408,10 +448,14 @@ impl Stream {
         process: Uuid,
         name: &str,
         mut segment: Segment,
+        quota: u64,
         now: Timestamp,
     ) -> Result<Segment, PublishRefusal> {
         if !self.state.takes_media() {
             return Err(PublishRefusal::Ended);
+        }
+        if self.feed.bytes >= quota {
+            return Err(PublishRefusal::Full);
         }
         if !self.is_published_by(process, name) {
             return Err(PublishRefusal::Busy);
@@ -429,9 +473,9 @@ impl Stream {
             .feed
             .target_millis
             .max(u32::try_from(millis).unwrap_or(u32::MAX));
+        let until = now + CLAIM.max(self.silent_after());
         if let Some(publisher) = &mut self.feed.publisher {
-            publisher.until =
-                now + CLAIM.max(TimeDelta::milliseconds(3 * i64::from(self.feed.target_millis)));
+            publisher.until = until;
         }
         self.signal(Signal::Received, now);
         self.look_at = Some(now + self.silent_after());
@@ -442,8 +486,8 @@ impl Stream {
     pub fn look(&mut self, now: Timestamp) {
         match (self.kind, self.state) {
             (Kind::Ingest, State::Live) => {
+                // It may come back until its claim runs out, and whoever comes first after that.
                 if self.look_at.is_none_or(|at| at <= now) {
-                    self.feed.publisher = None;
                     self.signal(Signal::Silent, now);
                 }
             }

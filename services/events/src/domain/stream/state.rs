@@ -37,6 +37,8 @@ pub enum Signal {
         /// Whether there is something to watch again.
         replay: bool,
     },
+    /// It has other times.
+    Rescheduled,
     /// The organizer deleted it.
     Deleted,
 }
@@ -62,6 +64,8 @@ impl State {
             // A new key opens again what is over: the show goes on after all.
             (Scheduled | Ended | Replay, Signal::KeyIssued) => Some(Ready),
             (Ready | Live | Interrupted, Signal::KeyIssued) => None,
+            (Live | Ended, Signal::Rescheduled) => Some(Scheduled),
+            (Scheduled | Ready | Interrupted | Replay, Signal::Rescheduled) => None,
             (Scheduled | Ready | Interrupted, Signal::Received) => Some(Live),
             (Live | Ended | Replay, Signal::Received) => None,
             (Live, Signal::Silent) => Some(Interrupted),

@@ -43,7 +43,7 @@ fn segment(stream: &Stream, seconds: u64) -> Segment {
 fn receive(stream: &mut Stream, process: Uuid, seconds: u64, now: Timestamp) -> Segment {
     stream.claim(process, "live", QUOTA, now).unwrap();
     stream
-        .receive(process, "live", segment(stream, seconds), now)
+        .receive(process, "live", segment(stream, seconds), QUOTA, now)
         .unwrap()
 }
 
@@ -101,7 +101,7 @@ fn one_publishes_at_a_time() {
     stream.claim(there, "live", QUOTA, later).unwrap();
     let late = segment(&stream, 2);
     assert_eq!(
-        stream.receive(here, "live", late, later),
+        stream.receive(here, "live", late, QUOTA, later),
         Err(PublishRefusal::Busy)
     );
     // The organizer cuts it off, and ends it.
@@ -110,12 +110,31 @@ fn one_publishes_at_a_time() {
         (stream.state, &stream.feed.publisher),
         (State::Interrupted, &None)
     );
+    // It comes back after a while; another one may take its place at once.
+    let late = segment(&stream, 2);
+    assert_eq!(
+        stream.receive(there, "live", late, QUOTA, later),
+        Err(PublishRefusal::Busy)
+    );
+    assert_eq!(
+        stream.claim(there, "live", QUOTA, later),
+        Err(PublishRefusal::CutOff)
+    );
+    assert_eq!(stream.clone().claim(there, "other", QUOTA, later), Ok(()));
+    let later = later + TimeDelta::seconds(10);
     receive(&mut stream, there, 2, later);
+    // Who leaves in good order is not waited for.
+    let mut left = stream.clone();
+    left.release(here, "live", later);
+    assert_eq!(left, stream);
+    left.release(there, "live", later);
+    assert_eq!(left.state, State::Interrupted);
+    assert_eq!(left.claim(here, "other", QUOTA, later), Ok(()));
     stream.change(Change::End, later).unwrap();
     assert_eq!((stream.state, stream.key_hash), (State::Replay, None));
     let late = segment(&stream, 2);
     assert_eq!(
-        stream.receive(there, "live", late, later),
+        stream.receive(there, "live", late, QUOTA, later),
         Err(PublishRefusal::Ended)
     );
 }
@@ -146,6 +165,23 @@ fn others_follow_their_appointment() {
         assert_eq!((stream.state, stream.look_at), (state, next));
     }
     assert_eq!(stream.change(Change::Kick, ends), Err(StreamRefusal::NotIngest));
+    // It takes place later after all.
+    let edit = Edit {
+        starts_at: Some(Some(ends + TimeDelta::hours(1))),
+        ends_at: Some(None),
+        ..Edit::default()
+    };
+    stream.change(Change::Edit(edit), ends).unwrap();
+    assert_eq!(
+        (stream.state, stream.look_at),
+        (State::Scheduled, Some(ends + TimeDelta::hours(1)))
+    );
+    let now = Edit {
+        starts_at: Some(None),
+        ..Edit::default()
+    };
+    stream.change(Change::Edit(now), ends).unwrap();
+    assert_eq!(stream.state, State::Live);
     // Without a time it is on at once.
     let mut stream = new(Kind::Hls).into_stream(NOW).unwrap();
     assert_eq!(stream.look_at, Some(NOW));
@@ -270,12 +306,13 @@ proptest! {
                     let process = processes[usize::from(step)];
                     if stream.claim(process, "live", QUOTA, now).is_ok() {
                         let received = segment(&stream, 2);
-                        let received = stream.receive(process, "live", received, now).unwrap();
+                        let received = stream.receive(process, "live", received, QUOTA, now).unwrap();
                         prop_assert_eq!(received.number, expected);
                         expected += 1;
                         prop_assert_eq!(stream.state, State::Live);
                     } else {
-                        prop_assert!(state != State::Ready);
+                        let is_cut_off = stream.feed.cut_off.is_some();
+                        prop_assert!(state != State::Ready || is_cut_off || stream.feed.publisher.is_some());
                     }
                 }
                 2 | 3 => stream.look(now),

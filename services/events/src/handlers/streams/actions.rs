@@ -67,7 +67,7 @@ pub async fn new_key(
     let changed = changed(&app, target, change, keyed).await?;
     if let Outcome::Done(stream) = &changed {
         tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, "stream key replaced");
-        app.streams.forget(stream.id).await;
+        app.streams.forget_playlists(stream.id).await;
     }
     Ok(with_key(&app, changed, renewed))
 }
@@ -104,7 +104,7 @@ pub async fn end(
     if let Outcome::Done(stream) = &changed {
         let state = stream.state.name();
         tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, state, "stream ended");
-        app.streams.forget(stream.id).await;
+        app.streams.forget_playlists(stream.id).await;
     }
     Ok(changed.respond(ended))
 }
@@ -140,7 +140,7 @@ pub async fn kick(
     let changed = changed(&app, target(ids, caller), Change::Kick, keyed).await?;
     if let Outcome::Done(stream) = &changed {
         tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, "publisher cut off");
-        app.streams.forget(stream.id).await;
+        app.streams.forget_playlists(stream.id).await;
     }
     Ok(changed.respond(kicked))
 }

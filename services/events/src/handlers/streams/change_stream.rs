@@ -152,7 +152,7 @@ pub async fn delete_stream(
     let changed = changed(&app, target(ids, caller), Change::Delete, keyed).await?;
     if let Outcome::Done(stream) = &changed {
         tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, "stream deleted");
-        app.streams.forget(stream.id).await;
+        app.streams.forget_playlists(stream.id).await;
     }
     Ok(changed.respond(deleted))
 }

@@ -105,8 +105,12 @@ fn segment(stream: &Stream, object: &str) -> Segment {
 }
 
 async fn receive(store: &S, stream: &Stream, process: Uuid, at: Timestamp) -> (Stream, Segment) {
+    let claim = claim(stream, process);
+    store.claim_stream(claim.clone(), at).await.unwrap();
+    // No object has the name of another one.
+    let object = format!("{}.m4s", new_id());
     store
-        .add_segment(claim(stream, process), segment(stream, "a.m4s"), at)
+        .add_segment(claim, segment(stream, &object), at)
         .await
         .unwrap()
 }
@@ -515,7 +519,11 @@ pub async fn a_deleted_recording_goes_with_its_stream(store: S) {
         receive(&store, &stream, process, now()).await;
     }
     let other = add(&store, &event, new(&event, Kind::Ingest)).await;
-    receive(&store, &other, process, now()).await;
+    let (_, taken) = receive(&store, &other, process, now()).await;
+    // What is sent again, because an answer was lost, is there once.
+    let again = segment(&other, &taken.object);
+    let again = store.add_segment(claim(&other, process), again, now()).await;
+    assert_eq!(again.unwrap().1, taken);
     let viewer = UserId::new();
     let watched = begin(&store, &stream, viewer).await.unwrap();
     let watches = begin(&store, &other, viewer).await.unwrap();
@@ -538,7 +546,7 @@ pub async fn a_deleted_recording_goes_with_its_stream(store: S) {
     store.recording_dropped(stream.id, now()).await.unwrap();
     assert_eq!(to_drop().await, [stream.id]);
     assert!(store.playback(watched.id).await.unwrap().is_some());
-    store.drop_segments(stream.id, 2).await.unwrap();
+    store.drop_segments(stream.id, 3).await.unwrap();
     for _ in 0..2 {
         store.recording_dropped(stream.id, now()).await.unwrap();
         assert_eq!(to_drop().await, []);

@@ -250,12 +250,18 @@ async fn add_one(
 ) -> Result<(bool, Stream, Segment), PublishError> {
     let mut stream = opened(tx, claim).await?;
     let before = stream.state;
-    stream.claim(claim.process, &claim.name, claim.quota, now)?;
+    // It came before, and the answer was lost.
+    let last = segments(tx, stream.id, stream.feed.next.saturating_sub(1), 1)
+        .await?
+        .pop();
+    if let Some(last) = last.filter(|last| last.object == segment.object) {
+        return Ok((false, stream, last));
+    }
     let segment = Segment {
         stream: stream.id,
         ..segment.clone()
     };
-    let segment = stream.receive(claim.process, &claim.name, segment, now)?;
+    let segment = stream.receive(claim.process, &claim.name, segment, claim.quota, now)?;
     // Of two at once one conflicts, and gets the next number.
     update(tx, &stream).await?;
     insert_segment(tx, &segment).await?;
@@ -273,11 +279,26 @@ async fn note(
     problem: &Option<String>,
 ) -> Result<(), PublishError> {
     let mut stream = opened(tx, claim).await?;
-    if (&stream.feed.codecs, &stream.feed.problem) != (codecs, problem) {
-        (stream.feed.codecs, stream.feed.problem) = (codecs.clone(), problem.clone());
+    let before = stream.feed.clone();
+    stream.feed.codecs = codecs.clone().or(stream.feed.codecs);
+    stream.feed.problem = problem.clone().or(stream.feed.problem);
+    if stream.feed != before {
         update(tx, &stream).await?;
     }
     Ok(())
+}
+
+/// Whether that has moved the stream.
+async fn release(tx: &mut Tx, claim: &Claim, now: Timestamp) -> Result<bool, PublishError> {
+    let before = opened(tx, claim).await?;
+    let mut stream = before.clone();
+    stream.release(claim.process, &claim.name, now);
+    if stream == before {
+        return Ok(false);
+    }
+    update(tx, &stream).await?;
+    outbox::push(tx, &[change::of_stream(&stream, now)]).await?;
+    Ok(true)
 }
 
 fn to_look_at(now: Timestamp) -> Document {
@@ -531,6 +552,16 @@ impl StreamStore for MongoStore {
         Ok((stream, segment))
     }
 
+    async fn release_stream(&self, claim: Claim, now: Timestamp) -> Result<(), PublishError> {
+        let releasing = self
+            .db
+            .write((claim, now), |tx, (claim, now)| release(tx, claim, *now).boxed());
+        if releasing.await? {
+            self.wake.wake();
+        }
+        Ok(())
+    }
+
     async fn note_encoder(
         &self,
         claim: Claim,
@@ -571,15 +602,11 @@ impl StreamStore for MongoStore {
         to_drop(&mut self.db.read(), ended_before, limit).await
     }
 
-    async fn drop_segments(&self, stream: StreamId, count: usize) -> Result<(), StoreError> {
+    async fn drop_segments(&self, stream: StreamId, below: u64) -> Result<(), StoreError> {
+        let these = doc! {"_id": {"$gte": segment_id(stream, 0), "$lt": segment_id(stream, below)}};
         self.db
-            .write((stream, count), |tx, (stream, count)| {
-                async move {
-                    tx.delete_some(SEGMENTS, from(*stream, 0), doc! {"_id": 1}, *count)
-                        .await
-                        .map(drop)
-                }
-                .boxed()
+            .write(these, |tx, these| {
+                async move { tx.delete(SEGMENTS, these.clone()).await.map(drop) }.boxed()
             })
             .await
     }

@@ -226,12 +226,16 @@ fn add_one(
 ) -> Result<(bool, Stream, Segment), PublishError> {
     let mut stream = opened(db, claim)?;
     let before = stream.state;
-    stream.claim(claim.process, &claim.name, claim.quota, now)?;
+    // It came before, and the answer was lost.
+    let last = segments(db, stream.id, stream.feed.next.saturating_sub(1), 1)?.pop();
+    if let Some(last) = last.filter(|last| last.object == segment.object) {
+        return Ok((false, stream, last));
+    }
     let segment = Segment {
         stream: stream.id,
         ..segment
     };
-    let segment = stream.receive(claim.process, &claim.name, segment, now)?;
+    let segment = stream.receive(claim.process, &claim.name, segment, claim.quota, now)?;
     insert_segment(db, &segment)?;
     update(db, &stream)?;
     let moved = stream.state != before;
@@ -248,11 +252,26 @@ fn note(
     problem: Option<String>,
 ) -> Result<(), PublishError> {
     let mut stream = opened(db, claim)?;
-    if (&stream.feed.codecs, &stream.feed.problem) != (&codecs, &problem) {
-        (stream.feed.codecs, stream.feed.problem) = (codecs, problem);
+    let before = stream.feed.clone();
+    stream.feed.codecs = codecs.or(stream.feed.codecs);
+    stream.feed.problem = problem.or(stream.feed.problem);
+    if stream.feed != before {
         update(db, &stream)?;
     }
     Ok(())
+}
+
+/// Whether that has moved the stream.
+fn release(db: &Connection, claim: &Claim, now: Timestamp) -> Result<bool, PublishError> {
+    let before = opened(db, claim)?;
+    let mut stream = before.clone();
+    stream.release(claim.process, &claim.name, now);
+    if stream == before {
+        return Ok(false);
+    }
+    update(db, &stream)?;
+    outbox::push(db, &change::of_stream(&stream, now))?;
+    Ok(true)
 }
 
 const TO_LOOK_AT: &str = "FROM streams WHERE look_at <= ?1";
@@ -498,6 +517,13 @@ impl StreamStore for SqliteStore {
         Ok((stream, segment))
     }
 
+    async fn release_stream(&self, claim: Claim, now: Timestamp) -> Result<(), PublishError> {
+        if self.db.write(move |db| release(db, &claim, now)).await? {
+            self.wake.wake();
+        }
+        Ok(())
+    }
+
     async fn note_encoder(
         &self,
         claim: Claim,
@@ -558,14 +584,12 @@ impl StreamStore for SqliteStore {
             .await
     }
 
-    async fn drop_segments(&self, stream: StreamId, count: usize) -> Result<(), StoreError> {
+    async fn drop_segments(&self, stream: StreamId, below: u64) -> Result<(), StoreError> {
+        let below = i64::try_from(below).unwrap_or(i64::MAX);
         self.db
             .write(move |db| {
-                db.prepare_cached(
-                    "DELETE FROM segments WHERE stream_id = ?1 AND number IN
-                     (SELECT number FROM segments WHERE stream_id = ?1 ORDER BY number LIMIT ?2)",
-                )?
-                .execute(params![stream, count as i64])?;
+                db.prepare_cached("DELETE FROM segments WHERE stream_id = ?1 AND number < ?2")?
+                    .execute(params![stream, below])?;
                 Ok(())
             })
             .await

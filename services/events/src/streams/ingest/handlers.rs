@@ -14,18 +14,21 @@ use bytes::Bytes;
 use common::{
     clock::Timestamp,
     http::{Pipeline, serve::Limits},
-    ids::StreamId,
+    ids::{EventId, StreamId},
     metrics::Metrics,
     problem::{self, ApiError},
+    store::StoreError,
 };
 use http_body_util::{BodyExt, Limited};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::{
     media_type::{is_mp4, is_ts},
     playlist::{self, FileKind, MAX_PLAYLIST},
     session::{Due, Init, Next, Session},
 };
+use tracing::Instrument;
+
 use crate::{
     domain::stream::{PublishRefusal, Segment, State as StreamState, Stream},
     store::streams::{Claim, PublishError},
@@ -42,6 +45,10 @@ pub const LIMITS: Limits = Limits {
     drain: Duration::from_secs(5),
     half_close: true,
 };
+/// How long a file may take in all, from its head to the answer.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The largest initialization.
+const MAX_INIT: usize = 256 * 1024;
 /// Files that are being received at a time, of all encoders: each may take as much memory as the largest.
 static PLACES: Semaphore = Semaphore::const_new(16);
 /// The only scheme of the header that may bring the key.
@@ -58,20 +65,25 @@ pub fn pipeline(streams: Streams) -> Pipeline {
         .route("/hls/{name}", files)
         .layer(DefaultBodyLimit::disable())
         .with_state(streams);
-    Pipeline::new("ingest", router, Metrics::new("ingest", Vec::new())).preparing(hide_key)
+    Pipeline::new("ingest", router, Metrics::new("ingest", Vec::new()))
+        .patience(PATIENCE)
+        .preparing(hide_key)
 }
 
 /// Moves the key from the path, which logs show, into a header, which they do not.
 fn hide_key(request: &mut Request) {
-    let Some((key, name)) = request
-        .uri()
-        .path()
-        .strip_prefix(ROOT)
-        .and_then(|rest| rest.split_once('/'))
-    else {
+    let path = request.uri().path();
+    let rest = path.strip_prefix(ROOT).unwrap_or_default();
+    let Some((key, name)) = rest.split_once('/') else {
+        if playlist::file_kind(rest).is_none() {
+            // Whatever it is, it may be a key.
+            *request.uri_mut() = Uri::from_static(ROOT);
+        }
         return;
     };
-    let (Ok(uri), Ok(mut value)) = (
+    let is_plain = !name.contains('/');
+    let (true, Ok(uri), Ok(mut value)) = (
+        is_plain,
         format!("{ROOT}{name}").parse::<Uri>(),
         HeaderValue::try_from(format!("{BEARER}{key}")),
     ) else {
@@ -92,6 +104,10 @@ fn refused(why: PublishRefusal) -> ApiError {
         PublishRefusal::Busy => ApiError::conflict(
             "already_published",
             "Another encoder publishes this stream. Stop it first, or make a new key.",
+        ),
+        PublishRefusal::CutOff => ApiError::conflict(
+            "publisher_cut_off",
+            "The organizer has cut this encoder off. It may come back in ten seconds.",
         ),
         PublishRefusal::Ended => {
             ApiError::conflict("stream_ended", "The stream is over. A new key opens it again.")
@@ -159,36 +175,23 @@ async fn put_file(
     if !sent.stream.state.takes_media() {
         return Err(refused(PublishRefusal::Ended));
     }
-    let (_place, bytes) = received(body, sent.kind).await?;
-    let session = streams.0.sessions.of(sent.stream.id);
-    let mut session = session.lock().await;
-    match sent.kind {
-        FileKind::Playlist => streams.playlist(&mut session, &sent, &bytes).await?,
-        kind => {
-            let is_media = match kind {
-                FileKind::Segment => is_ts(&bytes),
-                _ => is_mp4(&bytes),
-            };
-            if !is_media {
-                return Err(ApiError::invalid_field(
-                    "body",
-                    "is not what the file's name says",
-                ));
-            }
-            streams.file(&mut session, &sent, bytes).await?;
-        }
-    }
+    let bytes = received(body, sent.kind).await?;
+    // On its own, so that what it takes from the session is not lost when the request is given up.
+    let taking = async move { streams.take_file(sent, bytes).await };
+    tokio::spawn(taking.in_current_span())
+        .await
+        .map_err(ApiError::internal)??;
     Ok(StatusCode::CREATED)
 }
 
-async fn received(body: Body, kind: FileKind) -> Result<(SemaphorePermit<'static>, Bytes), ApiError> {
+async fn received(body: Body, kind: FileKind) -> Result<Bytes, ApiError> {
     let most = match kind {
         FileKind::Playlist => MAX_PLAYLIST,
         _ => MAX_SEGMENT,
     };
-    let place = PLACES.acquire().await.map_err(ApiError::internal)?;
+    let _place = PLACES.acquire().await.map_err(ApiError::internal)?;
     match Limited::new(body, most).collect().await {
-        Ok(collected) => Ok((place, collected.to_bytes())),
+        Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(problem::body_too_large()),
         Err(error) => Err(problem::body_incomplete().because(error)),
     }
@@ -206,6 +209,40 @@ impl Streams {
         }
     }
 
+    /// Takes a file that has come whole.
+    async fn take_file(&self, mut sent: Sent, bytes: Bytes) -> Result<(), ApiError> {
+        let session = self.0.sessions.of(sent.stream.id);
+        let mut session = session.lock().await;
+        // The key may have been replaced while the file came.
+        let stream = self.store().stream_by_key(sent.key_hash).await?;
+        sent.stream = stream.ok_or_else(wrong_key)?;
+        if !self.takes_place(sent.stream.event).await? {
+            return Err(refused(PublishRefusal::Ended));
+        }
+        match sent.kind {
+            FileKind::Playlist => self.playlist(&mut session, &sent, &bytes).await,
+            kind => {
+                let is_media = match kind {
+                    FileKind::Segment => is_ts(&bytes),
+                    _ => is_mp4(&bytes),
+                };
+                match is_media {
+                    true => self.file(&mut session, &sent, bytes).await,
+                    false => Err(ApiError::invalid_field(
+                        "body",
+                        "is not what the file's name says",
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Whether an event is not cancelled.
+    pub(super) async fn takes_place(&self, event: EventId) -> Result<bool, StoreError> {
+        let event = self.store().event(event).await?;
+        Ok(event.is_some_and(|event| !event.cancelled))
+    }
+
     /// A playlist has come: it says who publishes, and which segments there are.
     async fn playlist(&self, session: &mut Session, sent: &Sent, text: &[u8]) -> Result<(), ApiError> {
         let listed = playlist::read(text).map_err(|why| ApiError::invalid_field("body", why))?;
@@ -216,8 +253,8 @@ impl Streams {
             .claim_stream(claim.clone(), self.now())
             .await
             .map_err(publish_problem)?;
+        session.published_by(claim, &sent.stream.feed);
         session.playlist(listed, Instant::now());
-        session.published_by(claim, sent.stream.feed.next > 0);
         self.take_due(session).await
     }
 
@@ -227,7 +264,7 @@ impl Streams {
         if is_others(&sent.stream, self.0.process, now) {
             return Err(refused(PublishRefusal::Busy));
         }
-        session.file(sent.name.clone(), bytes, Instant::now());
+        session.file(sent.name.clone(), sent.key_hash, bytes, Instant::now());
         // Sent with a key that was replaced meanwhile, it is of another publisher.
         match session.publisher() {
             Some(claim) if claim.key_hash == sent.key_hash => self.take_due(session).await,
@@ -254,8 +291,8 @@ impl Streams {
                         .await;
                     noted.map_err(publish_problem)?;
                 }
-                Next::Due(due) => {
-                    if let Err(error) = self.take(session, &claim, &due).await {
+                Next::Due(mut due) => {
+                    if let Err(error) = self.take(session, &claim, &mut due).await {
                         session.put_back(due);
                         return Err(error);
                     }
@@ -264,19 +301,28 @@ impl Streams {
         }
     }
 
-    async fn take(&self, session: &mut Session, claim: &Claim, due: &Due) -> Result<(), ApiError> {
+    async fn take(&self, session: &mut Session, claim: &Claim, due: &mut Due) -> Result<(), ApiError> {
         let init = match &due.listed.init {
             None => None,
             Some(name) => match session.init(name) {
                 Init::Stored(object) => Some(object),
                 Init::Missing => {
                     // It is sent once, maybe to a process that has ended since.
-                    let object = self.last_init(claim.stream).await?.ok_or_else(|| {
+                    let known = match session.goes_on() {
+                        true => self.last_init(claim.stream).await?,
+                        false => None,
+                    };
+                    let object = known.ok_or_else(|| {
                         let why = format!("lists {name} as the initialization, which has not come");
                         ApiError::invalid_field("body", why)
                     })?;
                     session.init_known(name, object.clone());
                     Some(object)
+                }
+                Init::ToStore(bytes) if bytes.len() > MAX_INIT => {
+                    let why =
+                        format!("lists {name} as the initialization, which has more than {MAX_INIT} bytes");
+                    return Err(ApiError::invalid_field("body", why));
                 }
                 Init::ToStore(bytes) => {
                     let object = self
@@ -333,8 +379,10 @@ impl Streams {
         let added = self.store().add_segment(claim, segment.clone(), self.now()).await;
         let (stream, segment) = match added {
             Ok(added) => added,
+            // Whether it is listed is not known: it stays, and goes with the recording.
+            Err(error @ PublishError::Store(_)) => return Err(publish_problem(error)),
             Err(error) => {
-                // Nobody will ask for it. What cannot be deleted now goes with the recording.
+                // Nobody will ask for it.
                 let _ = self.0.objects.delete(id, vec![segment.object]).await;
                 return Err(publish_problem(error));
             }
@@ -342,26 +390,29 @@ impl Streams {
         self.forget_playlists(id).await;
         if segment.number == 0 || segment.discontinuity {
             let (number, init) = (segment.number, segment.init.is_some());
-            tracing::info!(stream_id = %id, event_id = %stream.event, number, mp4 = init, "stream is live");
+            tracing::info!(stream_id = %id, event_id = %stream.event, number, mp4 = init, "segments come");
         }
         if !stream.record && segment.number > KEPT && segment.number % 10 == 0 {
-            self.trim(&stream).await?;
+            // What is left is trimmed with the next ones.
+            if let Err(error) = self.trim(&stream).await {
+                tracing::warn!(stream_id = %id, ?error, "old segments are not dropped yet");
+            }
         }
         Ok(())
     }
 
     /// Drops the beginning of what is not recorded.
     async fn trim(&self, stream: &Stream) -> Result<(), ApiError> {
-        let old = self.store().segments(stream.id, 0, 100).await?;
-        let old: Vec<String> = old
-            .into_iter()
-            .filter(|segment| segment.number + KEPT < stream.feed.next)
-            .map(|segment| segment.object)
-            .collect();
-        let count = old.len();
-        let deleted = self.0.objects.delete(stream.id, old).await;
+        let below = stream.feed.next.saturating_sub(KEPT);
+        let mut old = self.store().segments(stream.id, 0, 100).await?;
+        old.retain(|segment| segment.number < below);
+        let Some(last) = old.last().map(|segment| segment.number) else {
+            return Ok(());
+        };
+        let objects = old.into_iter().map(|segment| segment.object).collect();
+        let deleted = self.0.objects.delete(stream.id, objects).await;
         deleted.map_err(|error| ApiError::unavailable("Old segments cannot be deleted.").because(error))?;
-        Ok(self.store().drop_segments(stream.id, count).await?)
+        Ok(self.store().drop_segments(stream.id, last + 1).await?)
     }
 }
 

@@ -2,7 +2,12 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use common::ids::new_id;
+use axum::http::StatusCode;
+use bytes::Bytes;
+use common::{
+    ids::{StreamId, new_id},
+    problem::ApiError,
+};
 use media::{
     Kind, MediaError, Options, Piece, Remuxer,
     rtmp::{Event, Limits, RtmpError, Session},
@@ -11,7 +16,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,6 +32,13 @@ const CONNECTIONS: usize = 128;
 const GREETING: Duration = Duration::from_secs(10);
 /// An encoder that sends nothing for so long is gone.
 const IDLE: Duration = Duration::from_secs(15);
+/// Between two attempts to store something.
+const PATIENCE: [Duration; 4] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 /// How long a refused encoder has to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// After the stop, what was received is still stored.
@@ -56,9 +68,20 @@ enum Ended {
     #[error("{0}")]
     Publish(#[from] PublishError),
     #[error("a segment could not be stored: {0:?}")]
-    Store(common::problem::ApiError),
+    Store(ApiError),
     #[error("the service stops")]
     Stop,
+}
+
+/// Tries something again while it is unavailable, for some seconds.
+async fn again<T, F: Future<Output = Result<T, ApiError>>>(attempt: impl Fn() -> F) -> Result<T, ApiError> {
+    for wait in PATIENCE {
+        match attempt().await {
+            Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => sleep(wait).await,
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 /// Serves until `stop`.
@@ -109,6 +132,8 @@ struct Connection {
     init: Option<String>,
     /// The next segment does not follow the one before.
     broken: bool,
+    /// It has sent what cannot be read.
+    is_malformed: bool,
 }
 
 impl Connection {
@@ -126,6 +151,7 @@ impl Connection {
             claim: None,
             init: None,
             broken: false,
+            is_malformed: false,
         }
     }
 
@@ -178,12 +204,23 @@ impl Connection {
             return self.refuse("There is no stream with this key.").await;
         };
         let name = format!("rtmp:{}", new_id().simple());
+        if !self
+            .streams
+            .takes_place(stream.event)
+            .await
+            .map_err(PublishError::from)?
+        {
+            return self.refuse("The event was cancelled.").await;
+        }
         let claim = self.streams.claim_of(&stream, key_hash, name);
         match store.claim_stream(claim.clone(), now).await {
             Ok(_) => {}
             Err(PublishError::NoSuchStream) => return self.refuse("There is no stream with this key.").await,
             Err(PublishError::Refused(PublishRefusal::Busy)) => {
                 return self.refuse("Another encoder publishes this stream.").await;
+            }
+            Err(PublishError::Refused(PublishRefusal::CutOff)) => {
+                return self.refuse("The organizer has cut this encoder off.").await;
             }
             Err(PublishError::Refused(PublishRefusal::Ended)) => {
                 return self.refuse("The stream is over. A new key opens it again.").await;
@@ -215,10 +252,37 @@ impl Connection {
     }
 
     async fn tag(&mut self, kind: Kind, ms: u32, body: &[u8]) -> Result<(), Ended> {
-        for piece in self.remuxer.push(kind, ms, body)? {
+        let pieces = match self.remuxer.push(kind, ms, body) {
+            Ok(pieces) => pieces,
+            // What follows may be whole again.
+            Err(error @ MediaError::Malformed(_)) => {
+                if !self.is_malformed {
+                    self.is_malformed = true;
+                    self.note(None, Some(error.to_string())).await?;
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for piece in pieces {
             self.take(piece).await?;
         }
         Ok(())
+    }
+
+    /// Shows the organizer what is known of the encoder.
+    async fn note(&self, codecs: Option<String>, problem: Option<String>) -> Result<(), Ended> {
+        if let Some(claim) = self.claim.clone() {
+            let store = self.streams.store();
+            store.note_encoder(claim, codecs, problem).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores an object; the encoder waits while the disk or the store is away for a moment.
+    async fn put(&self, stream: StreamId, kind: FileKind, bytes: Bytes) -> Result<String, Ended> {
+        let put = || self.streams.put_object(stream, kind, bytes.clone());
+        again(put).await.map_err(Ended::Store)
     }
 
     async fn take(&mut self, piece: Piece) -> Result<(), Ended> {
@@ -227,38 +291,32 @@ impl Connection {
         };
         match piece {
             Piece::Init(init) => {
-                let object = self.streams.put_object(claim.stream, FileKind::Init, init.bytes);
                 // What follows another one does not follow what came before.
                 self.broken |= self.init.is_some();
-                self.init = Some(object.await.map_err(Ended::Store)?);
-                let store = self.streams.store();
-                store.note_encoder(claim, Some(init.codecs), None).await?;
+                self.init = Some(self.put(claim.stream, FileKind::Init, init.bytes).await?);
+                self.note(Some(init.codecs), None).await?;
             }
             Piece::Segment(segment) => {
                 self.must_publish(&claim).await?;
                 let bytes = segment.bytes.len() as u64;
-                let object = self
-                    .streams
-                    .put_object(claim.stream, FileKind::Fragment, segment.bytes);
                 let segment = Segment {
                     stream: claim.stream,
                     number: 0,
-                    object: object.await.map_err(Ended::Store)?,
+                    object: self.put(claim.stream, FileKind::Fragment, segment.bytes).await?,
                     init: self.init.clone(),
                     micros: u64::try_from(segment.duration.as_micros()).unwrap_or(u64::MAX),
                     bytes,
                     discontinuity: self.broken,
                     at: self.streams.now(),
                 };
-                let publishing = self.streams.publish_segment(claim, segment);
-                publishing.await.map_err(Ended::Store)?;
+                let publish = || self.streams.publish_segment(claim.clone(), segment.clone());
+                again(publish).await.map_err(Ended::Store)?;
                 self.broken = false;
             }
             Piece::Notice(notice) => {
                 let (stream_id, problem) = (claim.stream, notice.to_string());
                 tracing::warn!(%stream_id, problem, "an encoder's stream has a problem");
-                let store = self.streams.store();
-                store.note_encoder(claim, None, Some(problem)).await?;
+                self.note(None, Some(problem)).await?;
             }
         }
         Ok(())
@@ -268,7 +326,17 @@ impl Connection {
     async fn must_publish(&self, claim: &Claim) -> Result<(), Ended> {
         let stream = self.streams.store().stream(claim.stream).await;
         match stream.map_err(PublishError::from)? {
-            Some(stream) if stream.is_published_by(claim.process, &claim.name) => Ok(()),
+            Some(stream) if stream.is_published_by(claim.process, &claim.name) => {
+                match self
+                    .streams
+                    .takes_place(stream.event)
+                    .await
+                    .map_err(PublishError::from)?
+                {
+                    true => Ok(()),
+                    false => Err(Ended::Refused("its event was cancelled")),
+                }
+            }
             _ => Err(Ended::Refused("it was cut off")),
         }
     }
@@ -291,13 +359,19 @@ impl Connection {
             return;
         };
         let stream_id = claim.stream;
+        let left = self
+            .streams
+            .store()
+            .release_stream(claim.clone(), self.streams.now());
+        if let Err(error) = left.await {
+            tracing::debug!(%stream_id, %error, "the claim of an encoder that has left runs out by itself");
+        }
         match ended {
             Ok(()) => tracing::info!(%stream_id, "an encoder has left"),
             Err(why) => {
                 tracing::warn!(%stream_id, %why, "an encoder was disconnected");
                 if let Ended::Media(why) = why {
-                    let store = self.streams.store();
-                    let _ = store.note_encoder(claim, None, Some(why.to_string())).await;
+                    let _ = self.note(None, Some(why.to_string())).await;
                 }
             }
         }

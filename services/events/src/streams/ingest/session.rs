@@ -2,14 +2,15 @@
 //! segment is taken when the playlist lists it and it has come whole, in the playlist's order, and an older playlist says nothing new.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use super::playlist::{Listed, ListedSegment};
-use crate::store::streams::Claim;
+use crate::{domain::stream::Feed, store::streams::Claim};
 
 /// Bytes of segments that were sent and are not listed yet.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
@@ -18,6 +19,10 @@ const MAX_FILES: usize = 64;
 /// After this without a file nobody is sending.
 const IDLE: Duration = Duration::from_secs(300);
 
+/// Initializations that are known.
+const MAX_INITS: usize = 4;
+/// Files that are known again.
+const MAX_TAKEN: usize = 16;
 /// Segments that are listed and not taken.
 const MAX_LISTED: usize = 50_000;
 
@@ -25,8 +30,10 @@ const MAX_LISTED: usize = 50_000;
 #[derive(Default)]
 pub struct Session {
     /// Files that were sent and not taken, the oldest first by their number.
-    waiting: HashMap<String, (u64, Bytes)>,
+    waiting: HashMap<String, Waiting>,
     sent: u64,
+    /// The last files that were taken: one that is sent again is the same.
+    taken: VecDeque<(String, [u8; 32])>,
     /// What is listed and not taken, by the encoder's numbers: of all its playlists, for an older one may tell of segments that have left
     /// the newest.
     listed: BTreeMap<u64, ListedSegment>,
@@ -38,6 +45,10 @@ pub struct Session {
     missing: Option<(u64, Instant)>,
     /// Those that are waited for no more: they may still come.
     lost: HashSet<String>,
+    /// The publisher is the one of before, of which another process knows more.
+    goes_on: bool,
+    /// What was due could not be stored.
+    is_stuck: bool,
     /// The next one that is taken does not follow the one before.
     broken: bool,
     /// The objects of initializations, by the encoder's names for them, with what they hold.
@@ -45,6 +56,17 @@ pub struct Session {
     /// Who publishes.
     claim: Option<Claim>,
     used: Option<Instant>,
+}
+
+/// A file that was sent and not taken.
+struct Waiting {
+    /// Counts the files.
+    number: u64,
+    /// The key that it was sent with.
+    key_hash: [u8; 32],
+    bytes: Bytes,
+    /// The object that it was stored in, if it was.
+    object: Option<String>,
 }
 
 /// A segment whose turn it is.
@@ -56,6 +78,10 @@ pub struct Due {
     pub listed: ListedSegment,
     /// What it sent.
     pub bytes: Bytes,
+    /// The key that it was sent with.
+    key_hash: [u8; 32],
+    /// The object that it is stored in.
+    pub object: Option<String>,
     /// Whether it does not follow the one before.
     pub discontinuity: bool,
 }
@@ -73,19 +99,32 @@ pub enum Next {
 
 impl Session {
     /// A file has come whole.
-    pub fn file(&mut self, name: String, bytes: Bytes, now: Instant) {
+    pub fn file(&mut self, name: String, key_hash: [u8; 32], bytes: Bytes, now: Instant) {
         self.used = Some(now);
         if self.lost.remove(&name) {
             return;
         }
+        let digest = digest(&bytes);
+        if self
+            .taken
+            .iter()
+            .any(|(taken, of)| *taken == name && *of == digest)
+        {
+            return;
+        }
         self.sent += 1;
-        self.waiting.insert(name, (self.sent, bytes));
-        let total = |waiting: &HashMap<String, (u64, Bytes)>| {
-            waiting.values().map(|(_, bytes)| bytes.len()).sum::<usize>()
+        let waiting = Waiting {
+            number: self.sent,
+            key_hash,
+            bytes,
+            object: None,
         };
+        self.waiting.insert(name, waiting);
+        let total =
+            |waiting: &HashMap<String, Waiting>| waiting.values().map(|one| one.bytes.len()).sum::<usize>();
         while self.waiting.len() > MAX_FILES || (self.waiting.len() > 1 && total(&self.waiting) > MAX_WAITING)
         {
-            let oldest = self.waiting.iter().min_by_key(|(_, (sent, _))| *sent);
+            let oldest = self.waiting.iter().min_by_key(|(_, one)| one.number);
             let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
                 break;
             };
@@ -101,6 +140,8 @@ impl Session {
             self.last = listed.first.checked_sub(1);
             self.broken = true;
             self.missing = None;
+            self.lost.clear();
+            self.taken.clear();
         }
         self.target = self.target.max(listed.target_millis);
         let next = self.last.map_or(0, |last| last + 1);
@@ -125,14 +166,12 @@ impl Session {
 
     /// What comes next as the encoder counts. What is due is not waited for again.
     pub fn next(&mut self, now: Instant) -> Next {
+        self.is_stuck = false;
         let expected = self.last.map_or(0, |last| last + 1);
-        let is_there = |waiting: &HashMap<String, (u64, Bytes)>, segment: &ListedSegment| {
-            waiting.contains_key(&segment.name)
-        };
         let first = self
             .listed
             .iter()
-            .find(|(_, segment)| is_there(&self.waiting, segment));
+            .find(|(_, segment)| self.waiting.contains_key(&segment.name));
         let Some(first) = first.map(|(number, _)| *number) else {
             return Next::Wait;
         };
@@ -151,6 +190,9 @@ impl Session {
             if begun {
                 self.broken = true;
                 let names: Vec<String> = skipped.into_values().map(|segment| segment.name).collect();
+                if self.lost.len() > MAX_FILES {
+                    self.lost.clear();
+                }
                 self.lost.extend(names.iter().take(MAX_FILES).cloned());
                 return Next::Lost(names);
             }
@@ -158,14 +200,20 @@ impl Session {
         let Some(listed) = self.listed.remove(&first) else {
             return Next::Wait;
         };
-        let Some((_, bytes)) = self.waiting.remove(&listed.name) else {
+        let Some(file) = self.waiting.remove(&listed.name) else {
             return Next::Wait;
         };
+        self.taken.push_back((listed.name.clone(), digest(&file.bytes)));
+        if self.taken.len() > MAX_TAKEN {
+            self.taken.pop_front();
+        }
         let due = Due {
             number: first,
             discontinuity: self.broken || (listed.discontinuity && self.last.is_some()),
             listed,
-            bytes,
+            bytes: file.bytes,
+            key_hash: file.key_hash,
+            object: file.object,
         };
         (self.last, self.missing, self.broken) = (Some(first), None, false);
         Next::Due(due)
@@ -176,16 +224,25 @@ impl Session {
         self.last = due.number.checked_sub(1);
         self.broken = due.discontinuity;
         self.sent += 1;
-        self.waiting
-            .insert(due.listed.name.clone(), (self.sent, due.bytes));
+        self.taken.pop_back();
+        let waiting = Waiting {
+            number: self.sent,
+            key_hash: due.key_hash,
+            bytes: due.bytes,
+            object: due.object,
+        };
+        self.waiting.insert(due.listed.name.clone(), waiting);
         self.listed.insert(due.number, due.listed);
+        self.is_stuck = true;
     }
 
     /// The object of an initialization, if it was stored and holds what was sent last.
     pub fn init(&self, name: &str) -> Init {
         match (self.waiting.get(name), self.inits.get(name)) {
-            (Some((_, sent)), Some((Some(known), object))) if sent == known => Init::Stored(object.clone()),
-            (Some((_, sent)), _) => Init::ToStore(sent.clone()),
+            (Some(Waiting { bytes: sent, .. }), Some((Some(known), object))) if sent == known => {
+                Init::Stored(object.clone())
+            }
+            (Some(sent), _) => Init::ToStore(sent.bytes.clone()),
             (None, Some((_, object))) => Init::Stored(object.clone()),
             (None, None) => Init::Missing,
         }
@@ -194,7 +251,7 @@ impl Session {
     /// Notes where an initialization is.
     pub fn init_stored(&mut self, name: &str, bytes: Bytes, object: String) {
         // An encoder has one, or one more after each break.
-        if self.inits.len() >= MAX_FILES {
+        if self.inits.len() >= MAX_INITS {
             self.inits.clear();
         }
         self.inits.insert(name.to_owned(), (Some(bytes), object));
@@ -205,15 +262,33 @@ impl Session {
         self.inits.insert(name.to_owned(), (None, object));
     }
 
-    /// Notes who publishes. `goes_on`: something was received before, so what comes does not follow it if nothing is known of it here.
-    pub fn published_by(&mut self, claim: Claim, goes_on: bool) {
-        self.broken |= goes_on && self.claim.is_none();
+    /// Notes who publishes. What another one has sent or listed is not of this stream any more; `feed` is as it was before.
+    pub fn published_by(&mut self, claim: Claim, feed: &Feed) {
+        let is_same = |before: &Claim| before.name == claim.name && before.key_hash == claim.key_hash;
+        if !self.claim.as_ref().is_some_and(is_same) {
+            self.goes_on =
+                self.claim.is_none() && feed.publisher.as_ref().is_some_and(|one| one.name == claim.name);
+            self.waiting.retain(|_, file| file.key_hash == claim.key_hash);
+            self.listed.clear();
+            (self.last, self.missing, self.is_stuck) = (None, None, false);
+            self.lost.clear();
+            self.taken.clear();
+            if !self.goes_on {
+                self.inits.clear();
+            }
+            self.broken = feed.next > 0;
+        }
         self.claim = Some(claim);
+    }
+
+    /// Whether its publisher goes on with what was sent to another process.
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
     }
 
     /// Whether something is waited for.
     pub fn misses(&self) -> bool {
-        self.missing.is_some()
+        self.missing.is_some() || self.is_stuck
     }
 
     /// Who publishes, if somebody does.
@@ -225,6 +300,10 @@ impl Session {
     pub fn is_idle(&self) -> bool {
         self.used.is_none_or(|used| used.elapsed() > IDLE)
     }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 /// Where an initialization is.
@@ -258,8 +337,11 @@ mod tests {
         }
     }
 
+    const KEY: [u8; 32] = [1; 32];
+
+    /// Of each file others.
     fn bytes() -> Bytes {
-        Bytes::from_static(b"x")
+        Bytes::copy_from_slice(&uuid::Uuid::new_v4().into_bytes())
     }
 
     fn taken(session: &mut Session, now: Instant) -> Vec<(String, bool)> {
@@ -280,13 +362,13 @@ mod tests {
     #[test]
     fn files_are_taken_as_listed_whatever_overtakes_what() {
         let (mut session, now) = (Session::default(), Instant::now());
-        session.file("b.ts".into(), bytes(), now);
+        session.file("b.ts".into(), KEY, bytes(), now);
         session.playlist(listed(0, &["a.ts", "b.ts", "c.ts"]), now);
         session.playlist(listed(0, &["a.ts"]), now);
         assert!(taken(&mut session, now).is_empty());
-        session.file("a.ts".into(), bytes(), now);
+        session.file("a.ts".into(), KEY, bytes(), now);
         assert_eq!(names(&taken(&mut session, now)), ["a.ts", "b.ts"]);
-        session.file("c.ts".into(), bytes(), now);
+        session.file("c.ts".into(), KEY, bytes(), now);
         assert_eq!(names(&taken(&mut session, now)), ["c.ts"]);
         session.playlist(listed(0, &["a.ts", "b.ts"]), now);
         assert!(taken(&mut session, now).is_empty());
@@ -296,7 +378,7 @@ mod tests {
     fn an_older_playlist_tells_of_what_has_left_the_newest() {
         let (mut session, now) = (Session::default(), Instant::now());
         for name in ["a.ts", "b.ts", "c.ts"] {
-            session.file(name.into(), bytes(), now);
+            session.file(name.into(), KEY, bytes(), now);
         }
         session.playlist(listed(1, &["b.ts", "c.ts"]), now);
         assert!(taken(&mut session, now).is_empty());
@@ -307,7 +389,7 @@ mod tests {
     #[test]
     fn who_comes_in_the_middle_begins_with_what_is_there() {
         let (mut session, now) = (Session::default(), Instant::now());
-        session.file("c.ts".into(), bytes(), now);
+        session.file("c.ts".into(), KEY, bytes(), now);
         session.playlist(listed(7, &["a.ts", "b.ts", "c.ts"]), now);
         assert!(taken(&mut session, now).is_empty());
         let later = now + Duration::from_secs(4);
@@ -318,10 +400,10 @@ mod tests {
     fn what_never_comes_is_left_out() {
         let (mut session, now) = (Session::default(), Instant::now());
         session.playlist(listed(0, &["a.ts", "b.ts"]), now);
-        session.file("a.ts".into(), bytes(), now);
+        session.file("a.ts".into(), KEY, bytes(), now);
         assert_eq!(names(&taken(&mut session, now)), ["a.ts"]);
         session.playlist(listed(0, &["a.ts", "b.ts", "c.ts", "d.ts"]), now);
-        session.file("d.ts".into(), bytes(), now);
+        session.file("d.ts".into(), KEY, bytes(), now);
         assert!(taken(&mut session, now).is_empty());
         assert!(session.misses());
         let later = now + Duration::from_secs(4);
@@ -330,7 +412,7 @@ mod tests {
             [("lost b.ts c.ts".to_owned(), false), ("d.ts".to_owned(), true)]
         );
         // Too late.
-        session.file("b.ts".into(), bytes(), later);
+        session.file("b.ts".into(), KEY, bytes(), later);
         session.playlist(listed(0, &["a.ts", "b.ts", "c.ts", "d.ts"]), later);
         assert!(taken(&mut session, later).is_empty());
     }
@@ -339,16 +421,16 @@ mod tests {
     fn an_encoder_that_starts_again_goes_on() {
         let (mut session, now) = (Session::default(), Instant::now());
         for (name, all) in [("a.ts", &["a.ts"][..]), ("b.ts", &["a.ts", "b.ts"])] {
-            session.file(name.into(), bytes(), now);
+            session.file(name.into(), KEY, bytes(), now);
             session.playlist(listed(0, all), now);
             assert_eq!(names(&taken(&mut session, now)), [name]);
         }
         // By the same names and numbers.
-        session.file("a.ts".into(), bytes(), now);
+        session.file("a.ts".into(), KEY, bytes(), now);
         session.playlist(listed(0, &["a.ts"]), now);
         assert_eq!(taken(&mut session, now), [("a.ts".to_owned(), true)]);
         // Or by others.
-        session.file("z.ts".into(), bytes(), now);
+        session.file("z.ts".into(), KEY, bytes(), now);
         session.playlist(listed(1_000, &["z.ts"]), now);
         let later = now + Duration::from_secs(4);
         assert!(taken(&mut session, now).is_empty());
@@ -359,7 +441,7 @@ mod tests {
     #[test]
     fn what_could_not_be_stored_is_due_again() {
         let (mut session, now) = (Session::default(), Instant::now());
-        session.file("a.ts".into(), bytes(), now);
+        session.file("a.ts".into(), KEY, bytes(), now);
         session.playlist(listed(0, &["a.ts"]), now);
         let Next::Due(due) = session.next(now) else {
             panic!("it is due");
@@ -369,10 +451,53 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_twice_is_taken_once() {
+        let (mut session, now, file) = (Session::default(), Instant::now(), bytes());
+        session.file("a.ts".into(), KEY, file.clone(), now);
+        session.playlist(listed(0, &["a.ts"]), now);
+        assert_eq!(names(&taken(&mut session, now)), ["a.ts"]);
+        session.file("a.ts".into(), KEY, file, now);
+        session.playlist(listed(0, &["a.ts", "b.ts"]), now);
+        assert!(taken(&mut session, now).is_empty());
+        session.file("b.ts".into(), KEY, bytes(), now);
+        assert_eq!(taken(&mut session, now), [("b.ts".to_owned(), false)]);
+    }
+
+    #[test]
+    fn another_publisher_begins_anew() {
+        let (mut session, now) = (Session::default(), Instant::now());
+        let claim = |name: &str, key_hash| Claim {
+            stream: common::ids::StreamId::new(),
+            process: common::ids::new_id(),
+            name: name.to_owned(),
+            key_hash,
+            quota: 1,
+        };
+        session.published_by(claim("one", KEY), &Feed::default());
+        session.file("old.ts".into(), KEY, bytes(), now);
+        session.file("s0.ts".into(), [2; 32], bytes(), now);
+        session.playlist(listed(0, &["s0.ts"]), now);
+        let feed = Feed {
+            next: 7,
+            ..Feed::default()
+        };
+        // With another key: nothing of the old one is left.
+        session.published_by(claim("one", [2; 32]), &feed);
+        assert!(!session.waiting.contains_key("old.ts") && !session.goes_on());
+        session.playlist(listed(0, &["s0.ts"]), now);
+        assert_eq!(taken(&mut session, now), [("s0.ts".to_owned(), true)]);
+    }
+
+    #[test]
     fn what_waits_is_bounded() {
         let (mut session, now) = (Session::default(), Instant::now());
         for number in 0..1_000 {
-            session.file(format!("{number}.ts"), Bytes::from(vec![0; 1024 * 1024]), now);
+            session.file(
+                format!("{number}.ts"),
+                KEY,
+                Bytes::from(vec![0; 1024 * 1024]),
+                now,
+            );
         }
         assert!(session.waiting.len() <= MAX_FILES);
         assert!(session.waiting.contains_key("999.ts"));
@@ -387,7 +512,7 @@ mod tests {
             for step in order {
                 let number = step / 2;
                 if step % 2 == 0 {
-                    session.file(all[number].clone(), bytes(), now);
+                    session.file(all[number].clone(), KEY, bytes(), now);
                 } else {
                     let names: Vec<&str> = all[..=number].iter().map(String::as_str).collect();
                     session.playlist(listed(0, &names), now);
