@@ -165,6 +165,8 @@ impl Containers {
         }
         if service.is_ours() {
             environment.insert(port_setting(service), self.port(&service.name).to_string());
+            // Containers have their own; here they are on one machine with others.
+            environment.extend(["INGEST_PORT", "RTMP_PORT"].map(|name| (name.to_owned(), "0".to_owned())));
         }
         environment
     }

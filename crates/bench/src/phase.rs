@@ -23,13 +23,15 @@ pub enum Phase {
     Mail,
     /// Live updates to many sockets.
     Live,
+    /// A stream to many viewers.
+    Streams,
     /// Reminders to all attendees of one event.
     Reminders,
 }
 
 impl Phase {
     /// All of them, in the order in which they run: those that leave the fewest traces first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Build,
         Self::Start,
         Self::List,
@@ -40,6 +42,7 @@ impl Phase {
         Self::Paid,
         Self::Mail,
         Self::Live,
+        Self::Streams,
         Self::Reminders,
     ];
 
@@ -56,13 +59,14 @@ impl Phase {
             Self::Paid => "paid",
             Self::Mail => "mail",
             Self::Live => "live",
+            Self::Streams => "streams",
             Self::Reminders => "reminders",
         }
     }
 
     /// Whether it takes so long that it is run only when named.
     pub fn only_when_named(self) -> bool {
-        matches!(self, Self::Build | Self::Live | Self::Reminders)
+        matches!(self, Self::Build | Self::Live | Self::Streams | Self::Reminders)
     }
 
     /// Whether it needs the system up and furnished.

@@ -50,6 +50,7 @@ settings! {
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
     "STREAM_QUOTA_GB" = "50", "the most that is kept of one stream";
     "STREAM_RETENTION_DAYS" = "30", "how long recordings of streams are kept";
+    "WATCH_PAGE" = "off", "on: /watch/{event_id}, a page to watch streams on, also in production";
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
     "REDIS_URL" = "", "redis:// or rediss://, or the nodes of a cluster, comma-separated; none: each process caches and counts for itself";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
@@ -155,6 +156,7 @@ pub struct Settings {
     /// Bytes.
     pub stream_quota: u64,
     pub stream_retention: Duration,
+    pub watch_page: bool,
     pub mongodb_uri: Option<SecretString>,
     pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
@@ -298,6 +300,7 @@ impl Settings {
             data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
             stream_quota: r.number("STREAM_QUOTA_GB", 1, 1_000_000) * 1_000_000_000,
             stream_retention: Duration::from_secs(r.number("STREAM_RETENTION_DAYS", 1, 36_500) * 24 * 3600),
+            watch_page: r.switch("WATCH_PAGE"),
             mongodb_uri: r.optional(
                 "MONGODB_URI",
                 "mongodb:// or mongodb+srv:// with a host",

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::{
     aac::AacConfig,
     avc::AvcConfig,
-    segment::{Layout, Sample},
+    sample::{Layout, Sample},
 };
 
 /// Ticks of the video track in a second.

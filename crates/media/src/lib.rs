@@ -20,6 +20,7 @@ mod flv;
 mod piece;
 mod remux;
 pub mod rtmp;
+mod sample;
 mod script;
 mod segment;
 #[cfg(test)]

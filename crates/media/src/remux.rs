@@ -23,8 +23,9 @@ use crate::{
     clock::{BEGIN, Clock},
     flv::{self, Frame, Tag},
     piece::{Init, Notice, Options, Piece, Segment},
+    sample::{Layout, SAMPLE_BYTES, Sample},
     script::{self, Announced},
-    segment::{Layout, Open, SAMPLE_BYTES, Sample},
+    segment::Open,
 };
 
 /// Ticks of the video track in a millisecond.

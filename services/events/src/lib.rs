@@ -111,7 +111,7 @@ fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> 
     });
     let gauges: Vec<Box<dyn Gauge>> = vec![Box::new(outbox), app.live.gauge()];
     let guard = service::guard(context, &app.auth, peers, app.store.audit());
-    let routes = routes::routes(app, !context.settings.is_production());
+    let routes = routes::routes(app, routes::Pages::of(&context.settings));
     service::pipeline(context, Service::Events, guard, ping, gauges, routes)
 }
 

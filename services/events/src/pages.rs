@@ -1,5 +1,5 @@
-//! What the service answers beside its calls: the protocol of the live room, and for development a page that follows an event with
-//! the client in `clients/js`.
+//! What the service answers beside its calls: the protocol of the live room, and pages with the client in `clients/js`: one that follows an
+//! event, for development, and one to watch its streams on.
 
 use std::sync::LazyLock;
 
@@ -13,27 +13,68 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 
-/// The client and the page's own script, as one.
-static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    let client = include_str!("../../../clients/js/live.js").replace("export class", "class");
-    // In a block, so that neither has to know the names of the other.
-    format!("{client}\n{{\n{}\n}}", include_str!("pages/live.js"))
+/// The player of browsers that play no HLS themselves, from a public CDN; the browser takes no other bytes than these.
+const HLS_SRC: &str = "https://cdn.jsdelivr.net/npm/hls.js@1.7.4/dist/hls.light.min.js";
+const HLS_INTEGRITY: &str = "sha384-vpNtFjJmrPAaL9LfqByx3MxTVjqrtQ6Ue6UVNnFeghNrhE0uvpydDr3tkTVcBgDz";
+
+/// A page with its one script and what it may do.
+struct Page {
+    html: String,
+    policy: Option<HeaderValue>,
+}
+
+impl Page {
+    fn new(html: &str, style: &str, script: &str, more: &str) -> Self {
+        let client = include_str!("../../../clients/js/live.js").replace("export class", "class");
+        // In a block, so that neither has to know the names of the other.
+        let shared = include_str!("pages/shared.js");
+        let script = format!("{client}\n{{\n{shared}\n{script}\n}}");
+        let hash = BASE64_STANDARD.encode(Sha256::digest(&script));
+        let policy = format!(
+            "default-src 'none'; script-src 'sha256-{hash}' {HLS_SRC}; style-src 'unsafe-inline'; form-action 'none'; \
+             base-uri 'none'; frame-ancestors 'none'; {more}"
+        );
+        Self {
+            html: html
+                .replace(
+                    "{{style}}",
+                    &format!("{}\n{style}", include_str!("pages/live.css")),
+                )
+                .replace("{{script}}", &script),
+            policy: HeaderValue::try_from(policy).ok(),
+        }
+    }
+
+    fn response(&'static self) -> Response {
+        let mut response = Html(self.html.as_str()).into_response();
+        let headers = response.headers_mut();
+        if let Some(policy) = &self.policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+        }
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// It talks to this site only.
+static LIVE: LazyLock<Page> = LazyLock::new(|| {
+    let (html, script) = (include_str!("pages/live.html"), include_str!("pages/live.js"));
+    Page::new(html, "", script, "connect-src 'self'")
 });
 
-static PAGE: LazyLock<String> = LazyLock::new(|| {
-    include_str!("pages/live.html")
-        .replace("{{style}}", include_str!("pages/live.css"))
-        .replace("{{script}}", &SCRIPT)
-});
-
-/// Nothing but the page's own script runs, and it talks to this site only.
-static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
-    let hash = BASE64_STANDARD.encode(Sha256::digest(&*SCRIPT));
-    let policy = format!(
-        "default-src 'none'; script-src 'sha256-{hash}'; connect-src 'self'; style-src 'unsafe-inline'; \
-         form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).ok()
+/// It plays from wherever the organizer says, in a frame only what an embedded stream may be.
+static WATCH: LazyLock<Page> = LazyLock::new(|| {
+    let script = include_str!("pages/watch.js")
+        .replace("{{hls_src}}", HLS_SRC)
+        .replace("{{hls_integrity}}", HLS_INTEGRITY);
+    Page::new(
+        include_str!("pages/watch.html"),
+        include_str!("pages/watch.css"),
+        &script,
+        "connect-src 'self' https:; media-src 'self' blob: https:; worker-src blob:; \
+         frame-src https://www.youtube-nocookie.com https://player.vimeo.com https://vimeo.com",
+    )
 });
 
 /// `GET /asyncapi.json`
@@ -44,12 +85,10 @@ pub async fn asyncapi(State(app): State<App>) -> Response {
 
 /// `GET /live/{event_id}`
 pub async fn live() -> Response {
-    let mut response = Html(PAGE.as_str()).into_response();
-    let headers = response.headers_mut();
-    if let Some(policy) = &*POLICY {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
-    }
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    LIVE.response()
+}
+
+/// `GET /watch/{event_id}`
+pub async fn watch() -> Response {
+    WATCH.response()
 }

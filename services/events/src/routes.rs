@@ -4,6 +4,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
+use common::settings::Settings;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -19,11 +20,31 @@ use crate::{
     (name = "events", description = "Finding events"),
     (name = "registrations", description = "Taking part"),
     (name = "live", description = "Following it live"),
+    (name = "streams", description = "Streaming and watching"),
 ))]
 struct Docs;
 
-/// All routes, and the document that describes the public ones. `has_page`: the page for development too.
-pub fn routes(app: App, has_page: bool) -> (Router, Document) {
+/// The pages that there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages {
+    /// To follow an event on, for development.
+    pub live: bool,
+    /// To watch its streams on.
+    pub watch: bool,
+}
+
+impl Pages {
+    /// Those that the settings ask for.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            live: !settings.is_production(),
+            watch: !settings.is_production() || settings.watch_page,
+        }
+    }
+}
+
+/// All routes, and the document that describes the public ones.
+pub fn routes(app: App, served: Pages) -> (Router, Document) {
     let (public, document) = OpenApiRouter::with_openapi(Docs::openapi())
         .routes(routes!(handlers::create_event::create_event))
         .routes(routes!(handlers::organiser_events::organiser_events))
@@ -103,8 +124,11 @@ pub fn routes(app: App, has_page: bool) -> (Router, Document) {
         .route("/internal/events/organizer", post(internal::organizer::organizer))
         .route(common::outbox::PATH, post(internal::messages::messages));
     let mut all = public.merge(internal);
-    if has_page {
+    if served.live {
         all = all.route("/live/{event_id}", get(pages::live));
+    }
+    if served.watch {
+        all = all.route("/watch/{event_id}", get(pages::watch));
     }
     (all.with_state(app), document)
 }

@@ -1,7 +1,7 @@
 //! Events and registrations as the public API shows them.
 
 pub mod posts;
-pub mod streams;
+pub mod stream;
 
 use common::{
     ids::{EventId, PaymentId, RegistrationId, TicketId},

@@ -38,6 +38,15 @@ impl Template {
         })
     }
 
+    /// A POST of a file.
+    pub fn upload(path: &str, file: Bytes) -> Outcome<Self> {
+        Ok(Self {
+            method: Method::POST,
+            body: file,
+            ..Self::get(path)?
+        })
+    }
+
     /// The same request, signed in.
     pub fn bearer(self, token: &str) -> Outcome<Self> {
         let value = HeaderValue::try_from(format!("Bearer {token}")).doing("authorization")?;

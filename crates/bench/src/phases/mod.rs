@@ -10,6 +10,7 @@ mod paid;
 mod register;
 mod reminders;
 mod start;
+mod streams;
 
 use crate::{
     failure::Outcome, lab::Lab, load::work::Expected, phase::Phase, progress::Progress, report::Report,
@@ -42,6 +43,7 @@ pub async fn run_in(phase: Phase, lab: &Lab, report: &mut Report) -> Outcome<()>
         Phase::Paid => paid::run(lab, report).await,
         Phase::Mail => mail::run(lab, report).await,
         Phase::Live => live::run(lab, report).await,
+        Phase::Streams => streams::run(lab, report).await,
         Phase::Reminders => reminders::run(lab, report).await,
     }
 }

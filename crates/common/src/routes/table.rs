@@ -265,6 +265,7 @@ pub const ROUTES: &[Route] = &[
     route("/api/live/{*rest}", Events, &[]).with_upgrade(),
     route("/asyncapi.json", Events, &[Call::new("GET", Browsers)]),
     route("/live/{event_id}", Events, &[Call::new("GET", Developers)]),
+    route("/watch/{event_id}", Events, &[Call::new("GET", Browsers)]),
     route("/api/notifications", Notifications, &[Call::new("GET", SignedIn)]),
     route("/api/notifications/{*rest}", Notifications, &[]),
     route(

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use super::{ROUNDING, Remuxer, VIDEO_MS};
 use crate::{
-    Kind, MediaError, Notice, Piece,
-    boxes::VIDEO_SCALE,
-    flv::Frame,
-    segment::{Sample, duration},
+    Kind, MediaError, Notice, Piece, boxes::VIDEO_SCALE, flv::Frame, sample::Sample, segment::duration,
 };
 
 /// Keyframes further apart make long segments, and late viewers wait.

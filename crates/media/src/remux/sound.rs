@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{ROUNDING, Remuxer, VIDEO_MS};
-use crate::{Kind, MediaError, Piece, flv::Frame, segment::Sample};
+use crate::{Kind, MediaError, Piece, flv::Frame, sample::Sample};
 
 /// The part of a second that sounds may be off from the times of their tags: a tenth.
 const OFF: u64 = 10;

@@ -148,6 +148,7 @@ impl World {
                 "DATA_DIR" => dir.path().display().to_string(),
                 "JWT_SECRET" => SECRET.to_owned(),
                 "RATE_LIMITS" => "off".to_owned(),
+                "INGEST_PORT" | "RTMP_PORT" => "0".to_owned(),
                 "SIMULATOR_AUTO_COMPLETE" if !by_itself => "off".to_owned(),
                 _ => return None,
             };

@@ -15,7 +15,7 @@ use crate::{
     views::{
         EventView, RegistrationView,
         posts::{SaidView, VotedView},
-        streams::WatchedView,
+        stream::WatchedView,
     },
 };
 

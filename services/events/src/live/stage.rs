@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::stream::{SEEN_FOR, Timetable},
-    views::streams::{StreamStateView, TimetableView},
+    views::stream::{StreamStateView, TimetableView},
 };
 
 /// What is on, and how many watch.

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::kit::{Call, Service};
+use crate::routes::Pages;
 
 const CLAIM: &str = "/internal/registrations/claim";
 const SECURE: &str = "/internal/registrations/secure";
@@ -173,9 +174,17 @@ async fn production_has_no_page() {
         policy.contains("default-src 'none'; script-src 'sha256-"),
         "{policy}"
     );
-    let (production, _) = crate::routes::routes(running.app.clone(), false);
+    let (production, _) = crate::routes::routes(
+        running.app.clone(),
+        Pages {
+            live: false,
+            watch: true,
+        },
+    );
     let metrics = Metrics::new(service::EVENTS, Vec::new());
     let production = Pipeline::new(service::EVENTS, production, metrics);
     let page = production.handle(Call::get(&path).anybody()).await;
     assert_eq!(page.status(), 404);
+    let watch = path.replace("live", "watch");
+    assert_eq!(production.handle(Call::get(&watch).anybody()).await.status(), 200);
 }

@@ -5,6 +5,7 @@
 //! a stand-in for the whole system instead, for the load generator to be tested against.
 
 mod room;
+mod segment;
 mod stand_in;
 
 use std::{env, error::Error, net::Ipv4Addr, sync::Arc};
@@ -51,7 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/api/organiser/events", get(list))
         .route("/api/reg/register_event", post(register))
         .with_state(Arc::new(program))
-        .merge(room::routes());
+        .merge(room::routes())
+        .merge(segment::routes());
     serve(env::var("BARE_PORT")?.parse()?, router).await
 }
 

@@ -13,7 +13,7 @@ use crate::{
     domain::{standing::Denied, stream::Timetable},
     handlers::no_such_event,
     problems::denied,
-    views::streams::TimetableView,
+    views::stream::TimetableView,
 };
 
 common::problems!(Problems: no_such_event(), denied(Denied::NotAttending), denied(Denied::Banned));

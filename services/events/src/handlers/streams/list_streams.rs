@@ -14,7 +14,7 @@ use crate::{
     app::App,
     domain::stream::{SEEN_FOR, Timetable},
     handlers::no_such_event,
-    views::streams::OrganizerStreamView,
+    views::stream::OrganizerStreamView,
 };
 
 /// A stream, and who watches.

@@ -29,7 +29,7 @@ use crate::{
     handlers::no_such_event,
     store::streams::{StreamError, Target},
     streams::no_such_stream,
-    views::streams::OrganizerStreamView,
+    views::stream::OrganizerStreamView,
 };
 
 /// The longest title, in characters.
