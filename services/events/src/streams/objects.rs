@@ -4,7 +4,7 @@
 use std::{fs, path::Path as Directory, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use common::{ids::StreamId, ids::new_id};
+use common::ids::{StreamId, new_id};
 use futures_util::{StreamExt, TryStreamExt};
 use moka::future::Cache;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path};
@@ -65,7 +65,12 @@ impl Objects {
     ///
     /// # Errors
     /// When it cannot be stored.
-    pub async fn put(&self, stream: StreamId, kind: FileKind, bytes: Bytes) -> Result<String, ObjectsError> {
+    pub async fn put(
+        &self,
+        stream: StreamId,
+        kind: ObjectKind,
+        bytes: Bytes,
+    ) -> Result<String, ObjectsError> {
         let name = format!("{}.{}", new_id().simple(), kind.suffix());
         self.store
             .put(&path(stream, &name), PutPayload::from_bytes(bytes.clone()))
@@ -125,7 +130,7 @@ impl Objects {
 
 /// What an object is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FileKind {
+pub enum ObjectKind {
     /// MPEG-TS.
     Ts,
     /// A fragment of an MP4.
@@ -134,7 +139,7 @@ pub enum FileKind {
     Init,
 }
 
-impl FileKind {
+impl ObjectKind {
     fn suffix(self) -> &'static str {
         match self {
             Self::Ts => "ts",
@@ -175,13 +180,16 @@ mod tests {
         let objects = || Objects::in_directory(directory.path()).unwrap();
         let (stream, other) = (StreamId::new(), StreamId::new());
         let bytes = Bytes::from(vec![7; 100_000]);
-        let name = objects().put(stream, FileKind::Ts, bytes.clone()).await.unwrap();
-        assert_eq!(FileKind::media_type(&name), Some("video/mp2t"));
+        let name = objects()
+            .put(stream, ObjectKind::Ts, bytes.clone())
+            .await
+            .unwrap();
+        assert_eq!(ObjectKind::media_type(&name), Some("video/mp2t"));
         // Another process has it too, and no other stream.
         assert_eq!(objects().get(stream, &name).await.unwrap(), Some(bytes));
         assert_eq!(objects().get(other, &name).await.unwrap(), None);
         let left = objects();
-        left.put(stream, FileKind::Init, Bytes::from_static(b"x"))
+        left.put(stream, ObjectKind::Init, Bytes::from_static(b"x"))
             .await
             .unwrap();
         left.delete(stream, vec![name.clone(), name.clone()])
@@ -205,7 +213,7 @@ mod tests {
             ".ts",
             "\u{0907}.m4s",
         ] {
-            assert_eq!(FileKind::media_type(name), None);
+            assert_eq!(ObjectKind::media_type(name), None);
         }
     }
 }

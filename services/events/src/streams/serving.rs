@@ -12,14 +12,14 @@ use common::{
 use super::{
     Streams,
     hls::{self, Extent},
-    objects::FileKind,
+    objects::ObjectKind,
     secrets::GoodFor,
     viewers::{Known, PLAYBACK_LIFE},
 };
 use crate::{
     domain::{
         standing::{Denied, Part, Standing},
-        stream::{Kind, Playback, State, Stream},
+        stream::{Kind, Playback, Segment, State, Stream},
     },
     problems::post_problem,
     store::{StatusFilter, streams::PlaybackError},
@@ -309,9 +309,7 @@ impl Streams {
         };
         let mut segments = Vec::new();
         loop {
-            let next = segments
-                .last()
-                .map_or(from, |last: &crate::domain::stream::Segment| last.number + 1);
+            let next = segments.last().map_or(from, |last: &Segment| last.number + 1);
             let some = self.store().segments(id, next, AT_ONCE).await?;
             let whole = some.len() < AT_ONCE;
             // What has come since is of the next playlist: what is written has to fit together.
@@ -353,7 +351,7 @@ impl Streams {
         }
     }
 
-    /// How long a playlist may be kept by a player, in seconds: of what is on, half a segment.
+    /// How long a playlist may be kept by a player, in seconds. What is on has a new segment every other second.
     pub fn playlist_kept(which: Playlist) -> u32 {
         match which {
             Playlist::Live | Playlist::Dvr => 1,
@@ -376,7 +374,7 @@ impl Streams {
             return Err(segment_refused());
         }
         let none = || ApiError::not_found("segment_not_found", "There is no such segment.");
-        let media_type = FileKind::media_type(name).ok_or_else(none)?;
+        let media_type = ObjectKind::media_type(name).ok_or_else(none)?;
         let found = self.0.objects.get(id, name).await.map_err(unavailable)?;
         Ok((media_type, found.ok_or_else(none)?))
     }

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
     extract::{KeyedJson, Organizer, PathIds, organizer_only},
-    idempotency::{Answer, Keyed, Outcome},
+    idempotency::{Answer, Keyed},
     problem::ApiError,
     schemas::KeyParam,
 };
@@ -64,11 +64,7 @@ pub async fn new_key(
         generation,
     };
     let keyed = Keyed { key, answer: renewed };
-    let changed = changed(&app, target, change, keyed).await?;
-    if let Outcome::Done(stream) = &changed {
-        tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, "stream key replaced");
-        app.streams.forget_playlists(stream.id).await;
-    }
+    let changed = changed(&app, target, change, keyed, "stream key replaced").await?;
     Ok(with_key(&app, changed, renewed))
 }
 
@@ -100,12 +96,7 @@ pub async fn end(
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer: ended };
-    let changed = changed(&app, target(ids, caller), Change::End, keyed).await?;
-    if let Outcome::Done(stream) = &changed {
-        let state = stream.state.name();
-        tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, state, "stream ended");
-        app.streams.forget_playlists(stream.id).await;
-    }
+    let changed = changed(&app, target(ids, caller), Change::End, keyed, "stream ended").await?;
     Ok(changed.respond(ended))
 }
 
@@ -137,11 +128,14 @@ pub async fn kick(
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer: kicked };
-    let changed = changed(&app, target(ids, caller), Change::Kick, keyed).await?;
-    if let Outcome::Done(stream) = &changed {
-        tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, "publisher cut off");
-        app.streams.forget_playlists(stream.id).await;
-    }
+    let changed = changed(
+        &app,
+        target(ids, caller),
+        Change::Kick,
+        keyed,
+        "publisher cut off",
+    )
+    .await?;
     Ok(changed.respond(kicked))
 }
 

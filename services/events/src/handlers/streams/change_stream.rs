@@ -5,7 +5,7 @@ use common::{
     clock::Timestamp,
     extract::{KeyedJson, Organizer, PathIds, organizer_only},
     fields::{Fields, FromFields},
-    idempotency::{Answer, Keyed, Outcome},
+    idempotency::{Answer, Keyed},
     problem::ApiError,
     schemas::KeyParam,
 };
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::{StreamAnswer, answer, boolean, changed, priority, refused, target, time, title, url};
 use crate::{
     app::App,
-    domain::stream::{Change, Edit, Stream, StreamRefusal, address},
+    domain::stream::{Change, Edit, Kind, Stream, StreamRefusal, address},
     handlers::no_such_event,
     streams::no_such_stream,
 };
@@ -108,16 +108,13 @@ pub async fn update_stream(
         let stream = stream.filter(|stream| stream.event == target.event);
         let kind = stream.ok_or_else(no_such_stream)?.kind;
         let read = match kind {
-            crate::domain::stream::Kind::Ingest => return Err(refused(StreamRefusal::HasNoUrl)),
+            Kind::Ingest => return Err(refused(StreamRefusal::HasNoUrl)),
             kind => address::read(kind, Some(&url)),
         };
         edit.url = read.map_err(|why| ApiError::invalid_field("url", why))?;
     }
     let keyed = Keyed { key, answer: updated };
-    let changed = changed(&app, target, Change::Edit(edit), keyed).await?;
-    if let Outcome::Done(stream) = &changed {
-        tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, "stream changed");
-    }
+    let changed = changed(&app, target, Change::Edit(edit), keyed, "stream changed").await?;
     Ok(changed.respond(updated))
 }
 
@@ -149,11 +146,7 @@ pub async fn delete_stream(
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed { key, answer: deleted };
-    let changed = changed(&app, target(ids, caller), Change::Delete, keyed).await?;
-    if let Outcome::Done(stream) = &changed {
-        tracing::info!(stream_id = %stream.id, event_id = %stream.event, user_id = %caller.id, "stream deleted");
-        app.streams.forget_playlists(stream.id).await;
-    }
+    let changed = changed(&app, target(ids, caller), Change::Delete, keyed, "stream deleted").await?;
     Ok(changed.respond(deleted))
 }
 

@@ -113,18 +113,26 @@ fn with_key(app: &App, outcome: Outcome<Stream>, answer: fn(&Stream) -> Answer) 
     response
 }
 
-/// Makes a change of one of the caller's streams.
+/// Makes a change of one of the caller's streams; `what` is its name in the log.
 async fn changed(
     app: &App,
     target: Target,
     change: Change,
     keyed: Keyed<Stream>,
+    what: &'static str,
 ) -> Result<Outcome<Stream>, ApiError> {
+    let user_id = target.organizer;
     let changed = app
         .store
         .change_stream(target, change, app.clock.now(), keyed)
-        .await;
-    changed.map_err(stream_problem)
+        .await
+        .map_err(stream_problem)?;
+    if let Outcome::Done(stream) = &changed {
+        let (event_id, state) = (stream.event, stream.state.name());
+        tracing::info!(stream_id = %stream.id, %event_id, %user_id, state, "{what}");
+        app.streams.forget_playlists(stream.id).await;
+    }
+    Ok(changed)
 }
 
 fn target([event, stream]: [String; 2], caller: common::extract::Caller) -> Target {

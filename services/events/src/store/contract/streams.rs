@@ -1,10 +1,10 @@
 //! Streams, what is received of them, and who watches.
 
 use common::ids::{PlaybackId, StreamId};
-use test_kit::damage::{Bad, Damage};
+use test_kit::damage::Bad;
 use uuid::Uuid;
 
-use super::*;
+use super::{unreadable::damage, *};
 use crate::{
     domain::stream::{
         CLAIM, Change, DEVICES, Edit, GRACE, Kind, MAX_STREAMS, NewStream, Playback, PublishRefusal,
@@ -738,21 +738,6 @@ pub async fn who_leaves_takes_playbacks_along(store: S) {
         (vec![], None)
     );
     assert_eq!(store.playbacks_of_user(ben, first(10)).await.unwrap().0, [other]);
-}
-
-async fn damage(fresh: &Fresh, table: &'static str, id: Uuid, field: &'static str, to: Bad) {
-    let key = match table {
-        "segments" => ("stream_id", "stream_id"),
-        _ => ("id", "_id"),
-    };
-    (fresh.damager)(Damage {
-        table,
-        key,
-        id,
-        field,
-        to,
-    })
-    .await;
 }
 
 pub async fn an_unreadable_stream_does_not_stop_the_others(fresh: Fresh) {

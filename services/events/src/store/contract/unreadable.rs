@@ -4,9 +4,10 @@ use test_kit::damage::{Bad, Damage, Uuid};
 
 use super::*;
 
-async fn damage(fresh: &Fresh, table: &'static str, id: Uuid, field: &'static str, to: Bad) {
+pub(super) async fn damage(fresh: &Fresh, table: &'static str, id: Uuid, field: &'static str, to: Bad) {
     let key = match table {
         "outbox" => ("subject", "subject"),
+        "segments" => ("stream_id", "stream_id"),
         _ => ("id", "_id"),
     };
     (fresh.damager)(Damage {

@@ -21,18 +21,17 @@ use common::{
 };
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use super::{
     media_type::{is_mp4, is_ts},
     playlist::{self, FileKind, MAX_PLAYLIST},
     session::{Due, Init, Next, Session},
 };
-use tracing::Instrument;
-
 use crate::{
     domain::stream::{PublishRefusal, Segment, State as StreamState, Stream},
     store::streams::{Claim, PublishError},
-    streams::{Streams, key_hash, objects},
+    streams::{Streams, key_hash, objects::ObjectKind},
 };
 
 /// The largest segment.
@@ -326,7 +325,7 @@ impl Streams {
                 }
                 Init::ToStore(bytes) => {
                     let object = self
-                        .put_object(claim.stream, objects::FileKind::Init, bytes.clone())
+                        .put_object(claim.stream, ObjectKind::Init, bytes.clone())
                         .await?;
                     session.init_stored(name, bytes, object.clone());
                     Some(object)
@@ -334,8 +333,8 @@ impl Streams {
             },
         };
         let kind = match init {
-            Some(_) => objects::FileKind::Fragment,
-            None => objects::FileKind::Ts,
+            Some(_) => ObjectKind::Fragment,
+            None => ObjectKind::Ts,
         };
         let object = self.put_object(claim.stream, kind, due.bytes.clone()).await?;
         let segment = Segment {
@@ -366,7 +365,7 @@ impl Streams {
     pub(super) async fn put_object(
         &self,
         stream: StreamId,
-        kind: objects::FileKind,
+        kind: ObjectKind,
         bytes: Bytes,
     ) -> Result<String, ApiError> {
         let put = self.0.objects.put(stream, kind, bytes).await;

@@ -78,7 +78,6 @@ fn media(playlist: MediaPlaylist) -> Result<Listed, String> {
 
 /// A file beside the playlist. Nothing else is looked for anywhere.
 fn name(uri: &str) -> Result<String, String> {
-    // Some encoders write out the address that they send to; what counts is the file's name below it.
     match file_kind(uri) {
         Some(FileKind::Segment | FileKind::Fragment | FileKind::Mp4) => Ok(uri.to_owned()),
         _ => {

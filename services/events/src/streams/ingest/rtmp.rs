@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     domain::stream::{PublishRefusal, Segment},
     store::streams::{Claim, PublishError},
-    streams::{Streams, key_hash, objects::FileKind},
+    streams::{Streams, key_hash, objects::ObjectKind},
 };
 
 /// Connections at a time.
@@ -280,7 +280,7 @@ impl Connection {
     }
 
     /// Stores an object; the encoder waits while the disk or the store is away for a moment.
-    async fn put(&self, stream: StreamId, kind: FileKind, bytes: Bytes) -> Result<String, Ended> {
+    async fn put(&self, stream: StreamId, kind: ObjectKind, bytes: Bytes) -> Result<String, Ended> {
         let put = || self.streams.put_object(stream, kind, bytes.clone());
         again(put).await.map_err(Ended::Store)
     }
@@ -293,7 +293,7 @@ impl Connection {
             Piece::Init(init) => {
                 // What follows another one does not follow what came before.
                 self.broken |= self.init.is_some();
-                self.init = Some(self.put(claim.stream, FileKind::Init, init.bytes).await?);
+                self.init = Some(self.put(claim.stream, ObjectKind::Init, init.bytes).await?);
                 self.note(Some(init.codecs), None).await?;
             }
             Piece::Segment(segment) => {
@@ -302,7 +302,9 @@ impl Connection {
                 let segment = Segment {
                     stream: claim.stream,
                     number: 0,
-                    object: self.put(claim.stream, FileKind::Fragment, segment.bytes).await?,
+                    object: self
+                        .put(claim.stream, ObjectKind::Fragment, segment.bytes)
+                        .await?,
                     init: self.init.clone(),
                     micros: u64::try_from(segment.duration.as_micros()).unwrap_or(u64::MAX),
                     bytes,
