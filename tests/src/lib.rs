@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test kit fails loudly")]
 
+pub mod bucket;
 pub mod compose;
 pub mod containers;
 pub mod live;

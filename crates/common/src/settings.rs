@@ -3,6 +3,10 @@
 //! [`SETTINGS`] is the one list: `--help` prints it, `.env.example` is compared with it, and a variable is read only
 //! through it. With nothing set, everything works on one machine, offline.
 
+mod bucket;
+
+pub use bucket::{Bucket, BucketKey};
+
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use chrono_tz::Tz;
@@ -49,6 +53,11 @@ settings! {
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
     "STREAM_QUOTA_GB" = "50", "the most that is kept of one stream";
+    "STREAM_STORE" = "", "where recordings of streams are kept: s3://bucket or s3://bucket/prefix; none: in DATA_DIR";
+    "S3_ENDPOINT" = "", "the address of a store that speaks S3's protocol; none: Amazon's";
+    "S3_REGION" = "us-east-1", "the bucket's region";
+    "S3_ACCESS_KEY_ID" = "", "the bucket's key, with the secret beside it; none: AWS_* variables, or the role of the machine";
+    "S3_SECRET_ACCESS_KEY" = "", "the key's secret";
     "STREAM_RETENTION_DAYS" = "30", "how long recordings of streams are kept";
     "WATCH_PAGE" = "off", "on: /watch/{event_id}, a page to watch streams on, also in production";
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
@@ -154,6 +163,7 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
     /// Bytes.
+    pub bucket: Option<Bucket>,
     pub stream_quota: u64,
     pub stream_retention: Duration,
     pub watch_page: bool,
@@ -279,18 +289,9 @@ impl Settings {
                 (text.starts_with("rtmp://") || text.starts_with("rtmps://"))
                     .then(|| text.trim_end_matches('/').to_owned())
             }),
-            ingest_url: r.optional("INGEST_URL", "an http or https URL", |text| {
-                (text.starts_with("http://") || text.starts_with("https://"))
-                    .then(|| text.trim_end_matches('/').to_owned())
-            }),
-            public_url: r.optional("PUBLIC_URL", "an http or https URL", |text| {
-                (text.starts_with("http://") || text.starts_with("https://"))
-                    .then(|| text.trim_end_matches('/').to_owned())
-            }),
-            frontend_url: r.optional("FRONTEND_URL", "an http or https URL", |text| {
-                (text.starts_with("http://") || text.starts_with("https://"))
-                    .then(|| text.trim_end_matches('/').to_owned())
-            }),
+            ingest_url: r.url("INGEST_URL"),
+            public_url: r.url("PUBLIC_URL"),
+            frontend_url: r.url("FRONTEND_URL"),
             cors_origins: r.list(
                 "CORS_ORIGINS",
                 "origins such as https://example.org, https://*.example.org or capacitor://localhost, without a path",
@@ -298,6 +299,7 @@ impl Settings {
             ),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses", |text| text.parse().ok()),
             data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
+            bucket: r.bucket(),
             stream_quota: r.number("STREAM_QUOTA_GB", 1, 1_000_000) * 1_000_000_000,
             stream_retention: Duration::from_secs(r.number("STREAM_RETENTION_DAYS", 1, 36_500) * 24 * 3600),
             watch_page: r.switch("WATCH_PAGE"),
@@ -521,6 +523,14 @@ impl Reader<'_> {
         value
     }
 
+    /// An http or https URL, without a slash at its end.
+    fn url(&mut self, name: &'static str) -> Option<String> {
+        self.optional(name, "an http or https URL", |text| {
+            (text.starts_with("http://") || text.starts_with("https://"))
+                .then(|| text.trim_end_matches('/').to_owned())
+        })
+    }
+
     fn parse<T>(
         &mut self,
         name: &'static str,
@@ -608,10 +618,7 @@ impl Reader<'_> {
             "RAZORPAY_WEBHOOK_SECRET",
         ];
         let values = names.map(|name| self.text(name));
-        let base_url = self.optional("RAZORPAY_BASE_URL", "an http or https URL", |text| {
-            (text.starts_with("http://") || text.starts_with("https://"))
-                .then(|| text.trim_end_matches('/').to_owned())
-        });
+        let base_url = self.url("RAZORPAY_BASE_URL");
         let keys = match values {
             [Some(key_id), Some(key_secret), Some(webhook_secret)] => Some(RazorpayKeys {
                 key_id,

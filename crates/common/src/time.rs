@@ -45,12 +45,8 @@ impl EventTime {
                 resolve(local, zone).ok_or(Self::FORM)?
             }
         };
-        // Years beyond four digits do not survive RFC 3339, and times before 1970 are typing errors.
-        if at.timestamp() < 0 || at.timestamp() >= 253_402_300_800 - 86_400 {
-            return Err("must lie between the years 1970 and 9999");
-        }
         Ok(Self {
-            at: crate::clock::from_millis(at.timestamp_millis()),
+            at: in_range(crate::clock::from_millis(at.timestamp_millis()))?,
             zone,
         })
     }
@@ -107,6 +103,18 @@ impl EventTime {
             .format("%A, %-d %B %Y, %H:%M %Z")
             .to_string()
     }
+}
+
+/// Checks that a time can be written: years beyond four digits do not survive RFC 3339, and times before 1970 are typing
+/// errors.
+///
+/// # Errors
+/// A sentence for the person who sent it.
+pub fn in_range(at: Timestamp) -> Result<Timestamp, &'static str> {
+    if at.timestamp() < 0 || at.timestamp() >= 253_402_300_800 - 86_400 {
+        return Err("must lie between the years 1970 and 9999");
+    }
+    Ok(at)
 }
 
 /// `2031-01-31`, and nothing looser: chrono's `%Y` also takes signs and any number of digits.

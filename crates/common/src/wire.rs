@@ -297,6 +297,52 @@ pub struct EventFacts {
     pub schedule_version: i64,
     /// Whether it was called off.
     pub cancelled: bool,
+    /// How people take part; earlier releases had no other than in person.
+    #[serde(default)]
+    pub format: EventFormat,
+    /// When it ends; `None`: the organizer has not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// Where to join it, for confirmed attendees only; `None`: on the watch page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_url: Option<String>,
+}
+
+/// How people take part in an event.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventFormat {
+    /// They go there.
+    #[default]
+    InPerson,
+    /// They join from where they are; there is no place to go to.
+    Online,
+    /// Either.
+    Hybrid,
+}
+
+impl EventFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::InPerson, Self::Online, Self::Hybrid];
+
+    /// The name in stores and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InPerson => "in_person",
+            Self::Online => "online",
+            Self::Hybrid => "hybrid",
+        }
+    }
+
+    /// The format of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// Whether people can join from afar.
+    pub fn is_joined(self) -> bool {
+        self != Self::InPerson
+    }
 }
 
 impl EventFacts {

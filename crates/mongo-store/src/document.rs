@@ -78,6 +78,20 @@ pub trait DocumentExt {
         let unknown = || format!("the field {name} is {text:?}, which is nothing that this release writes");
         parse(&text).ok_or_else(|| StoreError::Corrupt(unknown()))
     }
+    /// As [`named`](Self::named), if there is any text.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    fn maybe_named<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        match self.maybe_text(name)? {
+            Some(_) => self.named(name, parse).map(Some),
+            None => Ok(None),
+        }
+    }
     /// A whole number.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ pub mod stream;
 use common::{
     ids::{EventId, PaymentId, RegistrationId, TicketId},
     money::Rupees,
-    time::utc,
+    time::{EventTime, utc},
+    wire::EventFormat,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +30,29 @@ pub enum EventStatus {
     Cancelled,
 }
 
+/// How people take part in an event.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EventFormat)]
+pub enum FormatView {
+    /// They go there.
+    InPerson,
+    /// They join from where they are.
+    Online,
+    /// Either.
+    Hybrid,
+}
+
+impl From<EventFormat> for FormatView {
+    fn from(format: EventFormat) -> Self {
+        match format {
+            EventFormat::InPerson => Self::InPerson,
+            EventFormat::Online => Self::Online,
+            EventFormat::Hybrid => Self::Hybrid,
+        }
+    }
+}
+
 /// An event.
 #[derive(Serialize, ToSchema)]
 pub struct EventView {
@@ -47,8 +71,14 @@ pub struct EventView {
     /// The event's IANA zone.
     #[schema(example = "Asia/Kolkata")]
     pub timezone: String,
-    /// The address: a street or a link.
-    #[schema(example = "https://meet.example.org/rust")]
+    /// When it ends, in the event's zone; null: not said.
+    #[schema(required = true, format = DateTime, example = "2030-01-31T20:30:00.000+05:30")]
+    pub ends_at: Option<String>,
+    /// How people take part.
+    #[schema(example = "in_person")]
+    pub format: FormatView,
+    /// The address: a street or a link. May be empty where the event is online.
+    #[schema(example = "12 MG Road, Bengaluru")]
     pub event_add: String,
     /// Seats; null: unlimited.
     #[schema(required = true, minimum = 1, maximum = 1000000, example = 100)]
@@ -81,6 +111,8 @@ impl From<&Event> for EventView {
             e_details: event.details.clone(),
             event_time: event.time.rfc3339(),
             timezone: event.time.zone.name().to_owned(),
+            ends_at: event.end().map(EventTime::rfc3339),
+            format: event.format.into(),
             event_add: event.address.clone(),
             capacity: event.capacity,
             seats_left: event.seats_left(),
@@ -97,6 +129,26 @@ impl From<&Event> for EventView {
     }
 }
 
+/// An event as its organizer sees it.
+#[derive(Serialize, ToSchema)]
+pub struct OwnEventView {
+    /// The event.
+    #[serde(flatten)]
+    pub event: EventView,
+    /// Where to join it; null: on the watch page. Only confirmed attendees see it.
+    #[schema(required = true, example = "https://meet.example.org/rust")]
+    pub join_url: Option<String>,
+}
+
+impl From<&Event> for OwnEventView {
+    fn from(event: &Event) -> Self {
+        Self {
+            event: EventView::from(event),
+            join_url: event.join_url.clone(),
+        }
+    }
+}
+
 /// An event that was just created or changed.
 #[derive(Serialize, ToSchema)]
 pub struct EventAnswer {
@@ -105,7 +157,7 @@ pub struct EventAnswer {
     pub message: &'static str,
     /// The event.
     #[serde(flatten)]
-    pub event: EventView,
+    pub event: OwnEventView,
 }
 
 /// A ticket.
@@ -168,9 +220,18 @@ pub struct RegistrationView {
     /// The start, in the event's zone.
     #[schema(format = DateTime, example = "2030-01-31T18:30:00.000+05:30")]
     pub event_time: String,
-    /// The event's address.
-    #[schema(example = "https://meet.example.org/rust")]
+    /// When it ends, in the event's zone; null: not said.
+    #[schema(required = true, format = DateTime, example = "2030-01-31T20:30:00.000+05:30")]
+    pub ends_at: Option<String>,
+    /// How people take part.
+    #[schema(example = "in_person")]
+    pub format: FormatView,
+    /// The event's address. May be empty where the event is online.
+    #[schema(example = "12 MG Road, Bengaluru")]
     pub event_address: String,
+    /// Where to join the event, while the registration is confirmed; null: on the watch page.
+    #[schema(required = true, example = json!(null))]
+    pub join_url: Option<String>,
     /// The status.
     #[schema(example = "confirmed")]
     pub status: RegistrationStatus,
@@ -212,7 +273,10 @@ impl From<&Registered> for RegistrationView {
             event_id: event.id,
             event_name: event.name.clone(),
             event_time: event.time.rfc3339(),
+            ends_at: event.end().map(EventTime::rfc3339),
+            format: event.format.into(),
             event_address: event.address.clone(),
+            join_url: event.join_url.clone().filter(|_| valid),
             status: RegistrationStatus::from(&registration.state),
             amount_due: registration.amount_due().into(),
             hold_expires_at,

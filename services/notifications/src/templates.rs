@@ -7,7 +7,7 @@ use common::{
     settings::Settings,
     text::is_visible,
     time::EventTime,
-    wire::{EventFacts, RefundReason},
+    wire::{EventFacts, EventFormat, RefundReason},
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -21,6 +21,8 @@ use crate::{
 
 /// The most characters of a text message: three parts of 160. More is cut by carriers as they please.
 const SMS_CHARACTERS: usize = 480;
+/// A link longer than this is left out of a text message: a part of one leads nowhere.
+const SMS_LINK: usize = 160;
 /// Names longer than this are cut where they could push out what matters.
 const NAME_CHARACTERS: usize = 100;
 /// The same for a bank's reason.
@@ -83,6 +85,8 @@ pub struct Links {
     payment: Option<String>,
     /// Before the names of the pages that take tokens.
     account: Option<String>,
+    /// Before the id of an event that is watched.
+    watch: Option<String>,
 }
 
 /// The pages that take tokens: the frontend's, or the users service's own.
@@ -92,21 +96,35 @@ const RESET_PAGE: &str = "reset-password?token=";
 impl Links {
     /// To the frontend. Without one to the event as the API shows it; a payment is shown there to its payer only, so there
     /// is no link to it. When the gateway's port is not known before it listens there is none at all.
+    ///
+    /// The page to watch on is the gateway's own with `WATCH_PAGE=on`; else the frontend's; else, in development, the
+    /// gateway's.
     pub fn new(settings: &Settings) -> Self {
+        let known = settings.public_url.is_some() || settings.gateway_port != 0;
+        let public = known.then(|| settings.public_url(settings.gateway_port));
+        let watch = |site: &String| format!("{site}/watch/");
+        let own_watch = public.as_ref().map(watch);
         if let Some(frontend) = &settings.frontend_url {
             return Self {
+                watch: if settings.watch_page { own_watch } else { Some(watch(frontend)) },
                 event: Some(format!("{frontend}/events/")),
                 payment: Some(format!("{frontend}/payments/")),
                 account: Some(format!("{frontend}/")),
             };
         }
-        let known = settings.public_url.is_some() || settings.gateway_port != 0;
-        let public = known.then(|| settings.public_url(settings.gateway_port));
         Self {
+            watch: own_watch.filter(|_| settings.watch_page || !settings.is_production()),
             event: public.as_ref().map(|public| format!("{public}/api/events/")),
             payment: None,
             account: public.map(|public| format!("{public}/")),
         }
+    }
+
+    /// Where an attendee joins the event: where its organizer says, or else on the watch page. `None`: people go there.
+    fn join(&self, facts: &EventFacts) -> Option<String> {
+        let watch = || Some(format!("{}{}", self.watch.as_ref()?, facts.event_id));
+        let own = facts.join_url.clone();
+        own.or_else(|| facts.format.is_joined().then(watch).flatten())
     }
 }
 
@@ -203,9 +221,9 @@ impl Writer {
         context! {
             name => message.name.as_deref().and_then(presentable),
             event_name => cut(&one_line(event_name.map_or("your event", String::as_str)), NAME_CHARACTERS),
-            event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details)),
+            event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details, links)),
             before => match (&details.before, &message.facts) {
-                (Some(before), Some(now)) => changes(before, now),
+                (Some(before), Some(now)) => changes(before, now, links),
                 _ => Value::from(()),
             },
             registration_id => message.occurrence.to_string(),
@@ -264,12 +282,38 @@ fn groups(code: &str) -> Vec<String> {
     code.split_inclusive('-').map(str::to_owned).collect()
 }
 
-fn event(facts: &EventFacts, details: &Details) -> Value {
+fn event(facts: &EventFacts, details: &Details, links: &Links) -> Value {
     context! {
         when => when(facts),
+        ends => facts.ends_at.map(|_| ends(facts)),
         yours => details.timezone.as_deref().and_then(|zone| yours(facts, zone)),
         short => facts.starts_at.with_timezone(&facts.zone).format("%a %-d %b %Y, %H:%M %Z").to_string(),
-        place => one_line(&facts.address),
+        place => place(facts, links),
+        join => links.join(facts),
+        join_short => links.join(facts).filter(|link| link.len() <= SMS_LINK),
+    }
+}
+
+/// Where it is. An online event is where it is joined.
+fn place(facts: &EventFacts, links: &Links) -> String {
+    let address = one_line(&facts.address);
+    if facts.format == EventFormat::Online && (address.is_empty() || links.join(facts).is_some()) {
+        return "Online".to_owned();
+    }
+    address
+}
+
+/// The end: the time alone on the day of the start, else the day as well.
+fn ends(facts: &EventFacts) -> String {
+    let Some(at) = facts.ends_at else {
+        return String::new();
+    };
+    let end = EventTime { at, zone: facts.zone };
+    let (from, to) = (facts.starts_at.with_timezone(&facts.zone), at.with_timezone(&facts.zone));
+    if from.date_naive() == to.date_naive() {
+        to.format("%H:%M %Z").to_string()
+    } else {
+        end.in_words()
     }
 }
 
@@ -284,12 +328,14 @@ fn yours(facts: &EventFacts, zone: &str) -> Option<String> {
 }
 
 /// Of the event as it was, what is different now.
-fn changes(before: &EventFacts, now: &EventFacts) -> Value {
+fn changes(before: &EventFacts, now: &EventFacts, links: &Links) -> Value {
     let differs = |old: String, new: String| (old != new).then_some(old);
     context! {
         name => differs(one_line(&before.name), one_line(&now.name)),
         when => (before.time().rfc3339() != now.time().rfc3339()).then(|| when(before)),
-        place => differs(one_line(&before.address), one_line(&now.address)),
+        ends => before.ends_at.and_then(|_| differs(ends(before), ends(now))),
+        place => differs(place(before, links), place(now, links)),
+        join => links.join(before).and_then(|old| differs(old, links.join(now).unwrap_or_default())),
     }
 }
 

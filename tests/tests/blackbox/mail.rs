@@ -33,6 +33,17 @@ async fn sent(person: &Person, expected: &[&str]) {
     .await;
 }
 
+/// The page of the development mailbox that shows a person's letter of a kind.
+async fn letter(system: &System, person: &Person, kind: &str) -> String {
+    let headers = [("accept", "application/json")];
+    let anyone = system.anyone();
+    let list = anyone.send(reqwest::Method::GET, "/dev/mailbox", None, &headers).await.unwrap().expect(200);
+    let is_it = |mail: &&serde_json::Value| mail["to"] == person.email.as_str() && mail["kind"] == kind;
+    let found = list.as_array().unwrap().iter().find(is_it).unwrap();
+    let path = format!("/dev/mailbox/{}", found["id"].as_str().unwrap());
+    anyone.get(&path).await.text.replace("&#x2f;", "/")
+}
+
 fn starts_in(seconds: u64) -> String {
     utc(Clock::system().now() + Duration::from_secs(seconds))
 }
@@ -151,4 +162,67 @@ async fn moved_and_dropped(topology: Topology) {
     let expected = ["ticket email", "event_updated email", "reminder_24h email"];
     sent(&stays, &expected).await;
     sent(&goes, &["ticket email", "registration_cancelled email"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_to_an_online_event_is_for_those_who_are_in() {
+    const LINK: &str = "https://meet.example.org/rust?pwd=4711";
+    let system = System::start(Topology::One, Options::default()).await;
+    let organizer = system.person("organizer").await;
+    let mut event = json!({
+        "e_name": "Rust evening", "e_details": "From wherever you are.", "event_time": starts_in(48 * HOUR),
+        "format": "online", "join_url": LINK, "capacity": null, "fees": 500,
+    });
+    let created = organizer.post("/api/organiser/create_event", event.clone()).await.expect(201);
+    assert_eq!((&created["join_url"], &created["event_add"]), (&json!(LINK), &json!("")));
+    let id = created["event_id"].as_str().unwrap();
+    // Whoever is not in sees that it is online, and nothing more.
+    let shown = system.anyone().get(&format!("/api/events/{id}")).await;
+    assert_eq!((shown.json()["format"].as_str(), shown.text.contains("meet.")), (Some("online"), false));
+    let person = system.person("user").await;
+    let held = person.register(id).await;
+    assert!(!held.expect(201)["message"].is_null() && !held.text.contains("meet."), "{}", held.text);
+    assert!(!person.get("/api/reg/get_registrevent").await.text.contains("meet."));
+    person.pay(id, json!(500)).await.expect(200);
+    person.is_confirmed(id).await;
+    let mine = person.get("/api/reg/get_registrevent").await.expect(200);
+    assert_eq!(mine[0]["join_url"], LINK);
+    let timetable = person.get(&format!("/api/live/events/{id}/streams")).await.expect(200);
+    assert_eq!(timetable["join_url"], LINK);
+    sent(&person, &["ticket email"]).await;
+    let mail = letter(&system, &person, "ticket").await;
+    assert!(mail.contains(LINK), "{mail}");
+
+    // It is on the watch page from now on, and has an end.
+    let path = format!("/api/organiser/events/{id}");
+    let patch = async |body: serde_json::Value| {
+        organizer.send(reqwest::Method::PATCH, &path, Some(body), &[]).await.unwrap()
+    };
+    let ends_at = starts_in(50 * HOUR);
+    let changed = patch(json!({"join_url": null, "ends_at": ends_at})).await.expect(200);
+    assert!(changed["join_url"].is_null() && changed["ends_at"].is_string(), "{changed}");
+    sent(&person, &["ticket email", "event_updated email"]).await;
+    let mail = letter(&system, &person, "event_updated").await;
+    let watch = format!("/watch/{id}");
+    assert!(mail.contains(&watch) && mail.contains(LINK), "{mail}");
+    patch(json!({"format": "in_person"})).await.problem(422, "");
+    patch(json!({"ends_at": starts_in(47 * HOUR)})).await.problem(422, "");
+    for (field, wrong) in [
+        ("join_url", json!("http://meet.example.org/")),
+        ("join_url", json!("https://user:password@meet.example.org/")),
+        ("join_url", json!("javascript:alert(1)")),
+        ("join_url", json!("https://मिल.example/\nx")),
+        ("join_url", json!(7)),
+        ("format", json!("virtual")),
+        ("ends_at", json!("1999-01-01T00:00:00")),
+        ("event_add", json!("")),
+    ] {
+        event[field] = wrong;
+        let problem = organizer.post("/api/organiser/create_event", event.clone()).await.problem(422, "");
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+        event.as_object_mut().unwrap().remove(field);
+    }
+    event["format"] = json!("hybrid");
+    let problem = organizer.post("/api/organiser/create_event", event).await.problem(422, "");
+    assert_eq!(problem["errors"][0]["field"], "event_add", "{problem}");
 }

@@ -7,7 +7,9 @@ use crate::mailbox::in_a_browser;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    Answer, Options, PATIENCE, Person, System, Topology, eventually,
+    Answer, Options, PATIENCE, Person, System, Topology,
+    bucket::BucketServer,
+    eventually,
     live::LiveSocket,
     streaming::{Put, addresses, duration, ffmpeg, frames, put, rtmp, run, source},
 };
@@ -380,6 +382,58 @@ async fn killed_in_one_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_production() {
     killed(Topology::Production).await;
+}
+
+/// Recordings in a bucket: they are where the settings say, outlive the process and its disk, come back with the bucket, and go
+/// with the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_are_kept_in_a_bucket() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut bucket = BucketServer::start(directory.path()).await;
+    let mut options = Options::default();
+    for (name, value) in bucket.settings() {
+        options = options.with(name, value);
+    }
+    let mut system = System::start(Topology::One, options).await;
+    let (organizer, asha, _, event) = people(&system).await;
+    let file = source(system.dir(), 6);
+    let stream = ingest(&organizer, &event).await;
+    let burst = Put {
+        in_real_time: false,
+        ..LIVE
+    };
+    wait(put(&file, &stream, burst));
+    eventually("all of it is in the bucket", PATIENCE, async || {
+        (bucket.objects().len() >= 7).then_some(())
+    })
+    .await;
+    let below = format!("recordings/some/events/{}", id(&stream).replace('-', ""));
+    for object in bucket.objects() {
+        assert!(object.to_string_lossy().contains(&below), "{object:?}");
+    }
+    assert!(!system.data().join("streams").exists());
+    organizer.post(&of(&event, &stream, "/end"), json!({})).await.expect(200);
+
+    // Nothing of it is in the memory of the next process.
+    system.kill("events");
+    system.start_again().await;
+    let replay = begin(&asha, &stream).await.expect(201);
+    let (text, media) = playlist(&system.anyone(), &replay).await;
+    let folder = &media[..media.rfind('/').unwrap()];
+    bucket.go_away();
+    let address = format!("{folder}/{}", addresses(&text)[1]);
+    system.anyone().get(&address).await.problem(503, "");
+    bucket.come_back().await;
+    eventually("the segment is there again", PATIENCE, async || {
+        (system.anyone().get(&address).await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(frames(&url(&system, &replay)), frames(file.to_str().unwrap()));
+    assert!(!system.log().contains("S3RVER"), "the key is in the log");
+
+    let path = of(&event, &stream, "");
+    organizer.send(Method::DELETE, &path, None, &[]).await.unwrap().expect(200);
+    eventually("the bucket is empty", PATIENCE, async || bucket.objects().is_empty().then_some(())).await;
 }
 
 async fn sends(person: &Person, at: &str, key: &str, name: &str, body: impl Into<reqwest::Body>) -> Answer {

@@ -5,8 +5,8 @@ use common::{
     clock::Timestamp,
     ids::{EventId, UserId},
     money::Paise,
-    time::EventTime,
-    wire::EventFacts,
+    time::{EventTime, in_range},
+    wire::{EventFacts, EventFormat},
 };
 
 /// The largest capacity (DESIGN section 3).
@@ -25,7 +25,7 @@ pub struct Event {
     pub details: String,
     /// The start.
     pub time: EventTime,
-    /// The address: a street or a link.
+    /// The address: a street or a link. Empty only for an online event.
     pub address: String,
     /// Seats; `None`: unlimited.
     pub capacity: Option<u32>,
@@ -43,6 +43,12 @@ pub struct Event {
     pub schedule_version: i64,
     /// When it was created.
     pub created_at: Timestamp,
+    /// How people take part.
+    pub format: EventFormat,
+    /// When it ends, after its start; `None`: not said.
+    pub ends_at: Option<Timestamp>,
+    /// Where to join it, an https address; for confirmed attendees and the organizer only.
+    pub join_url: Option<String>,
 }
 
 /// When registration closes.
@@ -109,6 +115,12 @@ pub struct EventDraft {
     pub fee: Paise,
     /// When registration closes; `None`: the default.
     pub closes_at: Option<Timestamp>,
+    /// How people take part.
+    pub format: EventFormat,
+    /// When it ends.
+    pub ends_at: Option<Timestamp>,
+    /// Where to join it.
+    pub join_url: Option<String>,
 }
 
 impl EventDraft {
@@ -132,6 +144,9 @@ impl EventDraft {
             version: 1,
             schedule_version: 1,
             created_at: now,
+            format: self.format,
+            ends_at: self.ends_at,
+            join_url: self.join_url,
         }
     }
 }
@@ -155,6 +170,29 @@ pub struct Patch {
     pub fee: Option<Paise>,
     /// New closing of registration, as text; `Some(None)`: back to the default.
     pub closes_at: Option<Option<String>>,
+    /// New format.
+    pub format: Option<EventFormat>,
+    /// New end, as text; `Some(None)`: none. Without one the end moves with the start.
+    pub ends_at: Option<Option<String>>,
+    /// New place to join; `Some(None)`: none.
+    pub join_url: Option<Option<String>>,
+}
+
+/// Whether an event of this format must have an address.
+pub fn needs_address(format: EventFormat) -> bool {
+    format != EventFormat::Online
+}
+
+/// Checks that an event ends after it starts.
+///
+/// # Errors
+/// Why it does not.
+pub fn ends_after(start: Timestamp, end: Timestamp) -> Result<(), &'static str> {
+    if end > start {
+        Ok(())
+    } else {
+        Err("must be after event_time")
+    }
 }
 
 /// Why a change is refused.
@@ -164,6 +202,8 @@ pub enum PatchError {
     Cancelled,
     /// The new capacity is below this number of live registrations.
     CapacityBelowRegistrations(u32),
+    /// It has no address and is to be more than online.
+    NoAddress,
     /// A time is invalid: the field, and why.
     Time(&'static str, &'static str),
 }
@@ -179,16 +219,25 @@ impl Event {
         self.closes.at().is_none_or(|closes| now < closes)
     }
 
+    /// The end, ready to be shown.
+    pub fn end(&self) -> Option<EventTime> {
+        let zone = self.time.zone;
+        self.ends_at.map(|at| EventTime { at, zone })
+    }
+
     /// Free seats; `None`: unlimited.
     pub fn seats_left(&self) -> Option<u32> {
         self.capacity
             .map(|capacity| capacity.saturating_sub(self.seats_taken))
     }
 
-    /// Whether a change is visible to attendees: in the name, the address, or the start as clocks and calendars show
-    /// it.
+    /// Whether a change is visible to attendees: in any of the facts but the version.
     pub fn differs_for_others(&self, after: &Self) -> bool {
-        (&self.name, &self.address, self.time) != (&after.name, &after.address, after.time)
+        let after = EventFacts {
+            version: self.version,
+            ..after.facts()
+        };
+        self.facts() != after
     }
 
     /// The facts that are published to other services.
@@ -202,6 +251,9 @@ impl Event {
             version: self.version,
             schedule_version: self.schedule_version,
             cancelled: self.cancelled,
+            format: self.format,
+            ends_at: self.ends_at,
+            join_url: self.join_url.clone(),
         }
     }
 
@@ -230,7 +282,13 @@ impl Event {
             }
             event.capacity = capacity;
         }
+        event.format = patch.format.unwrap_or(event.format);
+        event.join_url = patch.join_url.clone().unwrap_or(event.join_url);
+        if event.address.is_empty() && needs_address(event.format) {
+            return Err(PatchError::NoAddress);
+        }
         event.time = self.moved(patch)?;
+        event.ends_at = self.ends(patch, event.time)?;
         let (before, after) = (self.time.at, event.time.at);
         if before != after {
             event.schedule_version += 1;
@@ -251,6 +309,23 @@ impl Event {
             }
         }
         Ok(event)
+    }
+
+    /// The end after a change that moves the start to `start`.
+    fn ends(&self, patch: &Patch, start: EventTime) -> Result<Option<Timestamp>, PatchError> {
+        let refused = |why| PatchError::Time("ends_at", why);
+        match &patch.ends_at {
+            None => {
+                let moved = self.ends_at.map(|end| in_range(start.at + (end - self.time.at)));
+                moved.transpose().map_err(refused)
+            }
+            Some(None) => Ok(None),
+            Some(Some(text)) => {
+                let end = EventTime::parse(text, start.zone).map_err(refused)?.at;
+                ends_after(start.at, end).map_err(refused)?;
+                Ok(Some(end))
+            }
+        }
     }
 
     fn moved(&self, patch: &Patch) -> Result<EventTime, PatchError> {
@@ -289,6 +364,9 @@ mod tests {
             capacity: Some(10),
             fee: Paise(0),
             closes_at: None,
+            format: EventFormat::InPerson,
+            ends_at: None,
+            join_url: None,
         };
         draft.into_event(EventId::new(), UserId::new(), now)
     }
@@ -462,5 +540,70 @@ mod tests {
             Err(PatchError::CapacityBelowRegistrations(5))
         );
         assert!(event.patched(&patch(5), now).is_ok());
+    }
+
+    #[test]
+    fn the_end_moves_with_the_start() {
+        let now = from_millis(1_900_000_000_000);
+        let hours = |hours| now + TimeDelta::hours(hours);
+        let event = Event {
+            ends_at: Some(hours(12)),
+            ..event(hours(10), now)
+        };
+        let text = |hour: i64| hours(hour).to_rfc3339();
+        let ends = |patch: Patch| event.patched(&patch, now).map(|event| event.ends_at);
+        let start = |hour: i64| Patch {
+            time: Some(text(hour)),
+            ..Patch::default()
+        };
+        assert_eq!(ends(start(20)), Ok(Some(hours(22))));
+        assert_eq!(ends(Patch { ends_at: Some(None), ..start(20) }), Ok(None));
+        assert_eq!(ends(Patch { ends_at: Some(Some(text(21))), ..start(20) }), Ok(Some(hours(21))));
+        for end in [9, 10] {
+            let ends_at = Some(Some(text(end)));
+            assert!(
+                matches!(ends(Patch { ends_at, ..Patch::default() }), Err(PatchError::Time("ends_at", _))),
+                "{end}"
+            );
+        }
+        let last = Patch {
+            time: Some("9999-12-30T23:30:00Z".into()),
+            ..Patch::default()
+        };
+        assert!(matches!(ends(last), Err(PatchError::Time("ends_at", _))));
+    }
+
+    #[test]
+    fn only_what_is_online_has_no_address() {
+        let now = from_millis(1_900_000_000_000);
+        let online = Event {
+            address: String::new(),
+            format: EventFormat::Online,
+            ..event(now, now)
+        };
+        let to = |format, address: Option<&str>| {
+            let patch = Patch {
+                format: Some(format),
+                address: address.map(str::to_owned),
+                ..Patch::default()
+            };
+            online.patched(&patch, now).map(|event| event.format)
+        };
+        for format in [EventFormat::InPerson, EventFormat::Hybrid] {
+            assert_eq!(to(format, None), Err(PatchError::NoAddress));
+            assert_eq!(to(format, Some("Hall 7")), Ok(format));
+        }
+        assert_eq!(to(EventFormat::Online, None), Ok(EventFormat::Online));
+    }
+
+    #[test]
+    fn attendees_see_a_change_of_where_they_join() {
+        let now = from_millis(1_900_000_000_000);
+        let event = event(now, now);
+        let differs = |patch: Patch| event.differs_for_others(&event.patched(&patch, now).unwrap());
+        assert!(!differs(Patch { details: Some("x".into()), ..Patch::default() }));
+        assert!(differs(Patch { format: Some(EventFormat::Hybrid), ..Patch::default() }));
+        assert!(differs(Patch { join_url: Some(Some("https://x.example/".into())), ..Patch::default() }));
+        assert!(differs(Patch { ends_at: Some(Some("2031-01-01T00:00:00Z".into())), ..Patch::default() }));
     }
 }

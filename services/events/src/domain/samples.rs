@@ -40,6 +40,9 @@ pub fn event(fee: i64) -> Event {
         version: 1,
         schedule_version: 1,
         created_at: NOW,
+        format: common::wire::EventFormat::InPerson,
+        ends_at: None,
+        join_url: None,
     }
 }
 

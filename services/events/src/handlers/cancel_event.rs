@@ -14,7 +14,7 @@ use crate::{
     app::App,
     domain::event::{Event, PatchError},
     store::ChangeError,
-    views::{EventAnswer, EventView},
+    views::{EventAnswer, OwnEventView},
 };
 
 common::problems!(
@@ -59,7 +59,7 @@ pub async fn cancel_event(
 fn answer(event: &Event) -> Answer {
     let body = EventAnswer {
         message: "Event cancelled successfully.",
-        event: EventView::from(event),
+        event: OwnEventView::from(event),
     };
     Answer::json(StatusCode::OK, &body)
 }

@@ -11,14 +11,19 @@ use common::{
     problem::ApiError,
     schemas::{Amount, KeyParam, Seats, Time, TimeZone},
     time::EventTime,
+    wire::EventFormat,
 };
 use runtime::verified_email::email_not_verified;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::event::{Event, EventDraft, MAX_CAPACITY},
-    views::{EventAnswer, EventView},
+    domain::{
+        event::{Event, EventDraft, MAX_CAPACITY, ends_after, needs_address},
+        stream::address::https,
+    },
+    handlers::NO_ADDRESS,
+    views::{EventAnswer, FormatView, OwnEventView},
 };
 
 /// The request body.
@@ -37,9 +42,9 @@ pub struct CreateEvent {
     /// The start: RFC 3339; without an offset, a wall-clock time in `timezone`.
     #[schema(value_type = Time, example = "2030-01-31T18:30:00")]
     pub event_time: String,
-    /// The address, a street or a link, one line of at most 500 characters.
-    #[schema(min_length = 1, max_length = 500, example = "https://meet.example.org/rust")]
-    pub event_add: String,
+    /// The address, a street or a link, one line of at most 500 characters. Required unless `format` is `online`.
+    #[schema(min_length = 1, max_length = 500, example = "12 MG Road, Bengaluru")]
+    pub event_add: Option<String>,
     /// Seats, 1 to 1,000,000; null: unlimited.
     #[schema(value_type = Option<Seats>, required = true, example = 100)]
     pub capacity: Option<u32>,
@@ -52,6 +57,15 @@ pub struct CreateEvent {
     /// When registration closes; default: at the start, or never for an event in the past.
     #[schema(value_type = Option<Time>, example = "2030-01-31T12:00:00")]
     pub registration_closes_at: Option<String>,
+    /// How people take part: `in_person` (default), `online` or `hybrid`.
+    #[schema(value_type = Option<FormatView>, example = "in_person")]
+    pub format: Option<EventFormat>,
+    /// When it ends, after its start.
+    #[schema(value_type = Option<Time>, example = "2030-01-31T20:30:00")]
+    pub ends_at: Option<String>,
+    /// Where to join it, an https address; shown to confirmed attendees and to you only.
+    #[schema(max_length = 2000, example = "https://meet.example.org/rust")]
+    pub join_url: Option<String>,
 }
 
 impl FromFields for CreateEvent {
@@ -59,7 +73,11 @@ impl FromFields for CreateEvent {
         let e_name = fields.required("e_name", name);
         let e_details = fields.required("e_details", details);
         let event_time = fields.required("event_time", time);
-        let event_add = fields.required("event_add", address);
+        let format = fields.optional("format", format);
+        let event_add = fields.optional("event_add", address);
+        if !fields.has("event_add") && needs_address(format.unwrap_or_default()) {
+            fields.error("event_add", NO_ADDRESS);
+        }
         let capacity = fields.nullable("capacity", capacity);
         if !fields.has("capacity") {
             fields.error("capacity", "is required (null means unlimited)");
@@ -67,15 +85,20 @@ impl FromFields for CreateEvent {
         let fees = fields.required("fees", fees);
         let timezone = fields.optional("timezone", Value::zone);
         let registration_closes_at = fields.optional("registration_closes_at", time);
+        let ends_at = fields.optional("ends_at", time);
+        let join_url = fields.optional("join_url", join_url);
         Some(Self {
             e_name: e_name?,
             e_details: e_details?,
             event_time: event_time?,
-            event_add: event_add?,
+            event_add,
             capacity: capacity?,
             fees: fees?,
             timezone,
             registration_closes_at,
+            format,
+            ends_at,
+            join_url,
         })
     }
 }
@@ -93,6 +116,20 @@ pub fn details(value: Value<'_>) -> Parsed<String> {
 /// Parses an event's address.
 pub fn address(value: Value<'_>) -> Parsed<String> {
     value.line(500)
+}
+
+/// Parses how people take part.
+pub fn format(value: Value<'_>) -> Parsed<EventFormat> {
+    let name = value.string()?;
+    EventFormat::parse(&name).ok_or_else(|| {
+        let names = EventFormat::ALL.map(EventFormat::name);
+        format!("must be one of {}", names.join(", "))
+    })
+}
+
+/// Parses the address to join at.
+pub fn join_url(value: Value<'_>) -> Parsed<String> {
+    https(&value.line(2_000)?).map(String::from)
 }
 
 /// Checks the text of a time. Its validity does not depend on the zone, which is known only later.
@@ -151,14 +188,23 @@ pub async fn create_event(
         name: input.e_name,
         details: input.e_details,
         time: parse("event_time", &input.event_time)?,
-        address: input.event_add,
+        address: input.event_add.unwrap_or_default(),
         capacity: input.capacity,
         fee: input.fees,
         closes_at: match &input.registration_closes_at {
             Some(text) => Some(parse("registration_closes_at", text)?.at),
             None => None,
         },
+        format: input.format.unwrap_or_default(),
+        ends_at: match &input.ends_at {
+            Some(text) => Some(parse("ends_at", text)?.at),
+            None => None,
+        },
+        join_url: input.join_url,
     };
+    if let Some(end) = draft.ends_at {
+        ends_after(draft.time.at, end).map_err(|why| ApiError::invalid_field("ends_at", why))?;
+    }
     let event = draft.into_event(EventId::new(), caller.id, app.clock.now());
     let created = app.store.create_event(event, Keyed { key, answer }).await?;
     super::log_event("event created", &created);
@@ -168,7 +214,7 @@ pub async fn create_event(
 fn answer(event: &Event) -> Answer {
     let body = EventAnswer {
         message: "Event created successfully.",
-        event: EventView::from(event),
+        event: OwnEventView::from(event),
     };
     Answer::json(StatusCode::CREATED, &body)
 }

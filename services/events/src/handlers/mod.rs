@@ -54,6 +54,9 @@ pub fn register_problem(error: RegisterError) -> ApiError {
     }
 }
 
+/// Why an event has to have an address.
+pub const NO_ADDRESS: &str = "is required unless the event is online";
+
 /// The error response to a refused change of an event.
 pub fn change_problem(error: ChangeError) -> ApiError {
     match error {
@@ -67,6 +70,7 @@ pub fn change_problem(error: ChangeError) -> ApiError {
             format!("{taken} seats are taken; the capacity cannot be less."),
         )
         .with("seats_taken", taken),
+        ChangeError::Refused(PatchError::NoAddress) => ApiError::invalid_field("event_add", NO_ADDRESS),
         ChangeError::Refused(PatchError::Time(field, why)) => ApiError::invalid_field(field, why),
         ChangeError::Store(error) => error.into(),
     }

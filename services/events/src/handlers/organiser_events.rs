@@ -14,7 +14,7 @@ use common::{
     schemas::PageParams,
 };
 
-use crate::{app::App, page_cache::Rendered, store::EventPage, views::EventView};
+use crate::{app::App, page_cache::Rendered, store::EventPage, views::OwnEventView};
 
 fn no_events() -> ApiError {
     ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS)
@@ -30,7 +30,7 @@ common::problems!(Problems: organizer_only(), no_events());
     tag = "organiser",
     params(PageParams),
     responses(
-        (status = 200, description = "The events; the next page is in Link", body = Vec<EventView>),
+        (status = 200, description = "The events; the next page is in Link", body = Vec<OwnEventView>),
         Problems,
     ),
     security(("bearer" = []))
@@ -70,7 +70,7 @@ pub async fn organiser_events(
 }
 
 fn render(page: &EventPage) -> Rendered {
-    let events: Vec<EventView> = page.events.iter().map(EventView::from).collect();
+    let events: Vec<OwnEventView> = page.events.iter().map(OwnEventView::from).collect();
     Rendered {
         // Structs of strings and numbers, serialized to memory: this cannot fail.
         body: serde_json::to_vec(&events).unwrap_or_default().into(),

@@ -10,6 +10,7 @@ use common::{
     money::Paise,
     problem::ApiError,
     schemas::{Amount, KeyParam, Seats, Time, TimeZone},
+    wire::EventFormat,
 };
 use utoipa::ToSchema;
 
@@ -18,7 +19,7 @@ use crate::{
     app::App,
     domain::event::{Event, Patch, PatchError},
     store::ChangeError,
-    views::{EventAnswer, EventView},
+    views::{EventAnswer, FormatView, OwnEventView},
 };
 
 /// The request body. Fields that are left out stay as they are.
@@ -64,11 +65,20 @@ pub struct UpdateEvent {
     /// New closing of registration; null: back to the default.
     #[schema(value_type = Option<Time>, example = "2030-02-07T12:00:00")]
     pub registration_closes_at: Option<Option<String>>,
+    /// New format.
+    #[schema(value_type = FormatView, required = false, example = "hybrid")]
+    pub format: Option<EventFormat>,
+    /// New end; null: none. Without one the end moves with the start.
+    #[schema(value_type = Option<Time>, example = "2030-02-07T20:30:00")]
+    pub ends_at: Option<Option<String>>,
+    /// New place to join; null: none.
+    #[schema(value_type = Option<String>, max_length = 2000, example = "https://meet.example.org/rust-2")]
+    pub join_url: Option<Option<String>>,
 }
 
 impl FromFields for UpdateEvent {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        const ALL: [&str; 8] = [
+        const ALL: [&str; 11] = [
             "e_name",
             "e_details",
             "event_time",
@@ -77,6 +87,9 @@ impl FromFields for UpdateEvent {
             "fees",
             "timezone",
             "registration_closes_at",
+            "format",
+            "ends_at",
+            "join_url",
         ];
         if !ALL.iter().any(|name| fields.has(name)) {
             fields.error("body", format!("must change at least one of {}", ALL.join(", ")));
@@ -90,6 +103,9 @@ impl FromFields for UpdateEvent {
             fees: fields.changed("fees", parse::fees),
             timezone: fields.changed("timezone", Value::zone),
             registration_closes_at: fields.nullable("registration_closes_at", parse::time),
+            format: fields.changed("format", parse::format),
+            ends_at: fields.nullable("ends_at", parse::time),
+            join_url: fields.nullable("join_url", parse::join_url),
         })
     }
 }
@@ -102,7 +118,7 @@ common::problems!(
     change_problem(ChangeError::Refused(PatchError::CapacityBelowRegistrations(120))),
 );
 
-/// Change one of your events. Attendees are notified of a new time, address or name; reminders follow the start.
+/// Change one of your events. Attendees are notified of a new time, place, link or name; reminders follow the start.
 #[utoipa::path(
     patch,
     path = "/api/organiser/events/{id}",
@@ -134,6 +150,9 @@ pub async fn update_event(
         capacity: input.capacity,
         fee: input.fees,
         closes_at: input.registration_closes_at,
+        format: input.format,
+        ends_at: input.ends_at,
+        join_url: input.join_url,
     };
     let keyed = Keyed { key, answer };
     let changed = app
@@ -148,7 +167,7 @@ pub async fn update_event(
 fn answer(event: &Event) -> Answer {
     let body = EventAnswer {
         message: "Event updated successfully.",
-        event: EventView::from(event),
+        event: OwnEventView::from(event),
     };
     Answer::json(StatusCode::OK, &body)
 }

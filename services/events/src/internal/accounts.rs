@@ -13,7 +13,7 @@ use crate::{
     app::App,
     store::StatusFilter,
     views::{
-        EventView, RegistrationView,
+        OwnEventView, RegistrationView,
         posts::{SaidView, VotedView},
         stream::WatchedView,
     },
@@ -47,7 +47,7 @@ pub async fn export(
     Ok(Json(match question.section.as_str() {
         "events" => {
             let found = app.store.organizer_events(user, page).await?;
-            export::answer(found.events.iter().map(EventView::from), found.next)
+            export::answer(found.events.iter().map(OwnEventView::from), found.next)
         }
         "registrations" => {
             let now = app.clock.now();

@@ -2,7 +2,7 @@
 const HLS = { src: '{{hls_src}}', integrity: '{{hls_integrity}}' };
 const video = at('video');
 /** What the event has: streams, and which of them is current. */
-let timetable = { streams: [], current: null, next: null };
+let timetable = { streams: [], current: null, next: null, join_url: null };
 /** What is playing: the stream, the playback, its player and its heartbeat. */
 let playing = null;
 /** The recording that was asked for. */
@@ -107,6 +107,8 @@ function say() {
   }
   at('title').textContent = now?.title ?? '';
   at('live').hidden = now?.state !== 'live';
+  at('join').hidden = !timetable.join_url;
+  if (timetable.join_url) at('join').firstChild.href = timetable.join_url;
   at('next').textContent = next ? `Next: ${next.title}${next.starts_at ? `, ${time(next.starts_at)}` : ''}` : '';
   const replays = timetable.streams.filter(({ state }) => state === 'replay');
   show('replays', replays, 'stream_id', ({ stream_id, title }) => element('li', undefined, {}, element('button', `Watch again: ${title}`, {
@@ -137,7 +139,11 @@ function showViewers(count) {
 Object.assign(changes, {
   'stream.state': () => trying(reload),
   'viewers': ({ count }) => showViewers(count),
-  'event.changed': ({ event: changed }) => showEvent(changed),
+  'event.changed': ({ event: changed }) => {
+    showEvent(changed);
+    // What it says to those who attend, such as where it is joined, is not published.
+    if (!at('rooms').hidden) trying(reload);
+  },
 });
 changes['event.cancelled'] = changes['event.changed'];
 

@@ -113,6 +113,9 @@ fn draft(capacity: Option<u32>, fee: i64) -> EventDraft {
         capacity,
         fee: Paise(fee),
         closes_at: None,
+        format: common::wire::EventFormat::Hybrid,
+        ends_at: Some(now() + TimeDelta::hours(74)),
+        join_url: Some("https://meet.example.org/rust".to_owned()),
     }
 }
 

@@ -90,7 +90,10 @@ impl Streams {
             store: Arc::clone(store),
             live: live.clone(),
             clock: context.clock.clone(),
-            objects: Objects::in_directory(&context.data("streams"))?,
+            objects: match &settings.bucket {
+                Some(bucket) => Objects::in_bucket(bucket)?,
+                None => Objects::in_directory(&context.data("streams"))?,
+            },
             secrets: Secrets::new(auth),
             process: new_id(),
             sessions: Sessions::default(),

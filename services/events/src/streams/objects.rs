@@ -4,15 +4,27 @@
 use std::{fs, path::Path as Directory, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use common::ids::{StreamId, new_id};
+use common::{
+    ids::{StreamId, new_id},
+    settings::Bucket,
+};
 use futures_util::{StreamExt, TryStreamExt};
 use moka::future::Cache;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path};
+use object_store::{
+    ClientOptions, Error, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, aws::AmazonS3Builder,
+    local::LocalFileSystem, path::Path, prefix::PrefixStore,
+};
+use secrecy::ExposeSecret;
 
 /// Bytes of segments in memory: the live windows of some dozen streams.
 const IN_MEMORY: u64 = 256 * 1024 * 1024;
 /// What nobody has asked for this long leaves the memory.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long a bucket's connection may take, and a whole request: a segment may have 20 MB.
+const CONNECT: Duration = Duration::from_secs(5);
+const REQUEST: Duration = Duration::from_secs(30);
+/// How long a request that fails is tried again. An encoder waits for its answer, and gives up soon after.
+const RETRY: Duration = Duration::from_secs(10);
 /// Objects deleted at a time.
 const AT_ONCE: usize = 16;
 
@@ -48,6 +60,44 @@ impl Objects {
         // A name that was listed must hold what it held, after the power went too.
         let store = store.with_automatic_cleanup(true).with_fsync(true);
         Ok(Self::new(Arc::new(store)))
+    }
+
+    /// In a bucket. Whether it is there is not asked: a store that is away for a while stops no start.
+    ///
+    /// # Errors
+    /// One sentence for the person who started the program.
+    pub fn in_bucket(bucket: &Bucket) -> Result<Self, String> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let is_plain = bucket.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
+        let client = ClientOptions::new()
+            .with_connect_timeout(CONNECT)
+            .with_timeout(REQUEST)
+            .with_allow_http(is_plain);
+        let retry = RetryConfig {
+            retry_timeout: RETRY,
+            ..RetryConfig::default()
+        };
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(&bucket.name)
+            .with_region(&bucket.region)
+            .with_client_options(client)
+            .with_retry(retry);
+        if let Some(endpoint) = &bucket.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(key) = &bucket.key {
+            builder = builder
+                .with_access_key_id(&key.id)
+                .with_secret_access_key(key.secret.expose_secret());
+        }
+        let store = builder
+            .build()
+            .map_err(|error| format!("Recordings cannot be kept in the bucket {}: {error}.", bucket.name))?;
+        Ok(if bucket.prefix.is_empty() {
+            Self::new(Arc::new(store))
+        } else {
+            Self::new(Arc::new(PrefixStore::new(store, bucket.prefix.as_str())))
+        })
     }
 
     fn new(store: Arc<dyn ObjectStore>) -> Self {

@@ -81,6 +81,17 @@ impl From<&Timetable> for TimetableView {
     }
 }
 
+/// What is on, and what comes next, for those who may join.
+#[derive(Serialize, ToSchema)]
+pub struct TimetableAnswer {
+    /// The timetable.
+    #[serde(flatten)]
+    pub timetable: TimetableView,
+    /// Where the event is joined, if that is elsewhere.
+    #[schema(required = true, example = json!(null))]
+    pub join_url: Option<String>,
+}
+
 /// A stream as its organizer sees it.
 #[derive(Serialize, ToSchema)]
 pub struct OrganizerStreamView {

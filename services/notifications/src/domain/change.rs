@@ -24,7 +24,11 @@ pub fn compare(before: &EventFacts, after: &EventFacts, now: Timestamp) -> Conse
     // the same.
     let different = before.time().rfc3339() != after.time().rfc3339()
         || before.address != after.address
-        || before.name != after.name;
+        || before.name != after.name
+        || before.format != after.format
+        || before.join_url != after.join_url
+        // An end that is named for the first time changes nobody's plans.
+        || before.ends_at.is_some_and(|ends_at| after.ends_at != Some(ends_at));
     // Corrections of an event that is over are not notified.
     let over = before.starts_at <= now && after.starts_at <= now;
     Consequence {
@@ -51,6 +55,9 @@ mod tests {
             version: 1,
             schedule_version: 1,
             cancelled: false,
+            format: common::wire::EventFormat::InPerson,
+            ends_at: None,
+            join_url: None,
         };
         let now = from_millis(0);
         let after = EventFacts {
@@ -99,6 +106,14 @@ mod tests {
                 zone: Tz::UTC,
                 ..after.clone()
             },
+            EventFacts {
+                format: common::wire::EventFormat::Online,
+                ..after.clone()
+            },
+            EventFacts {
+                join_url: Some("https://meet.example.org/rust".into()),
+                ..after.clone()
+            },
         ] {
             assert_eq!(
                 compare(&before, &other, now),
@@ -108,6 +123,12 @@ mod tests {
                 }
             );
         }
+        let ends_at = |seconds: i64| EventFacts {
+            ends_at: Some(from_millis(seconds * 1000)),
+            ..after.clone()
+        };
+        assert!(!compare(&before, &ends_at(5), now).any());
+        assert!(compare(&ends_at(5), &ends_at(6), now).notify);
         let alias = EventFacts {
             zone: Tz::Asia__Calcutta,
             ..after.clone()

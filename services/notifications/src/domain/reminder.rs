@@ -107,6 +107,9 @@ mod tests {
             version: 1,
             schedule_version: 1,
             cancelled: false,
+            format: common::wire::EventFormat::InPerson,
+            ends_at: None,
+            join_url: None,
         }
     }
 

@@ -234,6 +234,9 @@ pub fn event(starts_in: TimeDelta) -> EventFacts {
         version: 1,
         schedule_version: 1,
         cancelled: false,
+        format: common::wire::EventFormat::InPerson,
+        ends_at: None,
+        join_url: None,
     }
 }
 

@@ -8,7 +8,7 @@ use common::{
     ids::{EventId, MessageId, PaymentId, RegistrationId, TicketId, UserId, new_id},
     mailed_tokens::{CODE_LIFE, MailedTokens},
     money::Paise,
-    wire::{EventFacts, RefundReason, service},
+    wire::{EventFacts, EventFormat, RefundReason, service},
 };
 use secrecy::SecretString;
 
@@ -387,13 +387,82 @@ fn the_readers_own_time_is_there_when_it_differs() {
     }
 }
 
+fn links(settings: &[(&str, &str)]) -> Links {
+    let given = |name: &str| settings.iter().find(|(known, _)| *known == name);
+    let read = |name: &str| given(name).map(|(_, value)| (*value).to_owned());
+    Links::new(&common::settings::Settings::read(read).unwrap())
+}
+
+#[test]
+fn online_events_are_joined_by_a_link() {
+    const OWN: &str = "https://meet.example.org/r?a=1&b=2";
+    let site = [("PUBLIC_URL", "https://events.example.org")];
+    let on = [("WATCH_PAGE", "on"), ("FRONTEND_URL", "https://app.example.org"), site[0]];
+    for kind in [Kind::Ticket, Kind::Reminder3h, Kind::EventUpdated, Kind::RegistrationConfirmed] {
+        let written = |links: &Links, format: EventFormat, join_url: Option<&str>| {
+            let mut message = message(kind, Channel::Email);
+            let facts = message.facts.as_mut().unwrap();
+            (facts.format, facts.join_url) = (format, join_url.map(str::to_owned));
+            let watch = format!("/watch/{}", facts.event_id);
+            let text = match writer(links.clone()).write(&message).unwrap().content {
+                Content::Email { text, html, .. } => {
+                    let link = text.lines().find_map(|line| line.trim().strip_prefix("Join:"));
+                    let shown = link.map(|link| {
+                        let link = link.trim().replace('&', "&amp;").replace('/', "&#x2f;");
+                        html.contains(&format!("<a href=\"{link}\""))
+                    });
+                    assert_ne!(shown, Some(false), "{link:?} {html}");
+                    assert_eq!(shown.is_some(), html.contains("Join online"), "{html}");
+                    text
+                }
+                Content::Sms { .. } => panic!("not an e-mail"),
+            };
+            message.channel = Channel::Sms;
+            let sms = match writer(links.clone()).write(&message).unwrap().content {
+                Content::Sms { text } => text,
+                Content::Email { .. } => panic!("not a text message"),
+            };
+            (text, sms, watch)
+        };
+        let (text, sms, _) = written(&links(&site), EventFormat::Online, Some(OWN));
+        assert!(text.contains(OWN) && text.contains("Online"), "{text}");
+        assert!(!text.contains("Hall 3"), "{text}");
+        if matches!(kind, Kind::Reminder3h | Kind::EventUpdated) {
+            assert!(sms.ends_with(&format!(" Join: {OWN}")), "{sms}");
+        }
+        // A part of a link leads nowhere.
+        let long = format!("{OWN}&c={}", "x".repeat(400));
+        let (text, sms, _) = written(&links(&site), EventFormat::Online, Some(&long));
+        assert!(text.contains(&long) && !sms.contains("meet.example"), "{sms}");
+        let (text, _, _) = written(&links(&site), EventFormat::Hybrid, Some(OWN));
+        assert!(text.contains(OWN) && text.contains("Hall 3, Pune"), "{text}");
+        let (text, _, watch) = written(&links(&site), EventFormat::Online, None);
+        assert!(text.contains(&format!("https://events.example.org{watch}\n")), "{text}");
+        let (text, _, watch) = written(&links(&on[1..]), EventFormat::Online, None);
+        assert!(text.contains(&format!("https://app.example.org{watch}\n")), "{text}");
+        let (text, _, watch) = written(&links(&on), EventFormat::Online, None);
+        assert!(text.contains(&format!("https://events.example.org{watch}\n")), "{text}");
+        let (text, _, _) = written(&Links::default(), EventFormat::Online, None);
+        assert!(!text.contains("Join:") && text.contains("Hall 3"), "{text}");
+        let (text, _, _) = written(&links(&site), EventFormat::InPerson, None);
+        assert!(!text.contains("Join:"), "{text}");
+    }
+}
+
+#[test]
+fn the_end_is_told_with_its_day_where_that_is_another() {
+    let mut message = message(Kind::Ticket, Channel::Email);
+    let mut until = |hours| {
+        let facts = message.facts.as_mut().unwrap();
+        facts.ends_at = Some(facts.starts_at + TimeDelta::hours(hours));
+        email(&message).1
+    };
+    assert!(until(2).lines().any(|line| line.trim() == "Until:         20:44 IST"));
+    assert!(until(6).contains("Until:         Saturday, 23 November 2024, 00:44 IST"));
+}
+
 #[test]
 fn letters_link_to_the_event_and_the_payment() {
-    let links = |settings: &[(&str, &str)]| {
-        let given = |name: &str| settings.iter().find(|(known, _)| *known == name);
-        let read = |name: &str| given(name).map(|(_, value)| (*value).to_owned());
-        Links::new(&common::settings::Settings::read(read).unwrap())
-    };
     let written =
         |links: &Links, message: &Message| match writer(links.clone()).write(message).unwrap().content {
             Content::Email { text, html, .. } => (text, html),

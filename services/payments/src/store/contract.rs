@@ -859,6 +859,9 @@ fn facts(order: &Order) -> EventFacts {
         version: 1,
         schedule_version: 1,
         cancelled: false,
+        format: common::wire::EventFormat::InPerson,
+        ends_at: None,
+        join_url: None,
     }
 }
 

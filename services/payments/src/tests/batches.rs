@@ -41,6 +41,9 @@ fn facts(service: &Service) -> EventFacts {
         version: 1,
         schedule_version: 1,
         cancelled: false,
+        format: common::wire::EventFormat::InPerson,
+        ends_at: None,
+        join_url: None,
     }
 }
 

@@ -20,13 +20,16 @@ pub fn read(kind: Kind, url: Option<&str>) -> Result<Option<String>, String> {
         (Kind::Ingest, None) => Ok(None),
         (Kind::Ingest, Some(_)) => Err("must be left out: the encoder sends here".to_owned()),
         (_, None) => Err("is required for this kind".to_owned()),
-        (Kind::Embed, Some(url)) => player(&secure(url)?).map(Some),
-        (Kind::Hls | Kind::Meeting, Some(url)) => secure(url).map(|url| Some(url.to_string())),
+        (Kind::Embed, Some(url)) => player(&https(url)?).map(Some),
+        (Kind::Hls | Kind::Meeting, Some(url)) => https(url).map(|url| Some(url.to_string())),
     }
 }
 
 /// An address that a browser may be sent to from a page over TLS.
-fn secure(text: &str) -> Result<Url, String> {
+///
+/// # Errors
+/// Why it is none.
+pub fn https(text: &str) -> Result<Url, String> {
     const FORM: &str = "must be an https address";
     let url = Url::parse(text).map_err(|_| FORM.to_owned())?;
     let has_name = matches!(url.host(), Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)));

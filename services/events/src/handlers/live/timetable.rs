@@ -13,7 +13,7 @@ use crate::{
     domain::{standing::Denied, stream::Timetable},
     handlers::no_such_event,
     problems::denied,
-    views::stream::TimetableView,
+    views::stream::{TimetableAnswer, TimetableView},
 };
 
 common::problems!(Problems: no_such_event(), denied(Denied::NotAttending), denied(Denied::Banned));
@@ -28,7 +28,7 @@ common::problems!(Problems: no_such_event(), denied(Denied::NotAttending), denie
         ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
     ),
     responses(
-        (status = 200, description = "The timetable", body = TimetableView),
+        (status = 200, description = "The timetable", body = TimetableAnswer),
         Problems,
     ),
     security(("bearer" = []))
@@ -37,12 +37,13 @@ pub async fn timetable(
     State(app): State<App>,
     caller: Caller,
     PathId(id): PathId,
-) -> Result<Json<TimetableView>, ApiError> {
+) -> Result<Json<TimetableAnswer>, ApiError> {
     let event = EventId::lenient(&id);
     reader(&app, event, caller.id).await?;
     let streams = app.store.streams(event).await?;
-    Ok(Json(TimetableView::from(&Timetable::new(
-        streams,
-        app.clock.now(),
-    ))))
+    let found = app.store.event(event).await?;
+    Ok(Json(TimetableAnswer {
+        timetable: TimetableView::from(&Timetable::new(streams, app.clock.now())),
+        join_url: found.and_then(|event| event.join_url),
+    }))
 }

@@ -1,8 +1,8 @@
 //! Documents to domain types and back.
 
-use common::{money::Paise, store::StoreError, time::EventTime};
+use common::{money::Paise, store::StoreError, time::EventTime, wire::EventFormat};
 use mongo_store::{DocumentExt, date, uuid};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use crate::domain::{
     event::{Closing, Event},
@@ -26,17 +26,22 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
         "version": event.version,
         "schedule_version": event.schedule_version,
         "created_at": date(event.created_at),
+        "format": event.format.name(),
     };
     set.extend(words([&event.name, &event.address, &event.details]));
     let mut unset = Document::new();
-    match event.capacity {
-        Some(capacity) => set.insert("capacity", i64::from(capacity)),
-        None => unset.insert("capacity", ""),
-    };
-    match event.closes.at() {
-        Some(at) => set.insert("closes_at", date(at)),
-        None => unset.insert("closes_at", ""),
-    };
+    let optional = [
+        ("capacity", event.capacity.map(|seats| i64::from(seats).into())),
+        ("closes_at", event.closes.at().map(date)),
+        ("ends_at", event.ends_at.map(date)),
+        ("join_url", event.join_url.as_deref().map(Bson::from)),
+    ];
+    for (name, value) in optional {
+        match value {
+            Some(value) => set.insert(name, value),
+            None => unset.insert(name, ""),
+        };
+    }
     (set, unset)
 }
 
@@ -75,6 +80,9 @@ pub(super) fn event(found: &Document) -> Result<Event, StoreError> {
         version: found.long("version")?,
         schedule_version: found.long("schedule_version")?,
         created_at: found.time("created_at")?,
+        format: found.maybe_named("format", EventFormat::parse)?.unwrap_or_default(),
+        ends_at: found.maybe_time("ends_at")?,
+        join_url: found.maybe_text("join_url")?,
     })
 }
 

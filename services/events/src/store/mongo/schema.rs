@@ -37,6 +37,9 @@ pub const COLLECTIONS: &[Collection] = &[
             ("ending", "bool?"), // true while its registrations are being ended
             ("words", "array"),
             ("words_version", "long?"), // left out: indexed before there were versions
+            ("format", "string?"),      // left out: in person
+            ("ends_at", "date?"),
+            ("join_url", "string?"),
             ("streams", "long?"),       // how often one was added; left out: never
         ],
         // The second guard behind the conditional update: no bug can push the count of taken seats past the capacity.

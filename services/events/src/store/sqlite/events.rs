@@ -24,8 +24,8 @@ use crate::{
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO events (id, organizer, name, details, starts_at, zone, address, capacity, fee, closes_at,
-            closes_by_default, version, schedule_version, created_at, words_version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            closes_by_default, version, schedule_version, created_at, words_version, format, ends_at, join_url)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         event.id,
@@ -43,6 +43,9 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
         event.schedule_version,
         event.created_at.timestamp_millis(),
         search_terms::VERSION,
+        event.format.name(),
+        event.ends_at.map(|at| at.timestamp_millis()),
+        event.join_url,
     ])?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])
 }
@@ -186,7 +189,8 @@ pub(super) fn update(
     let event = before.patched(patch, now).map_err(ChangeError::Refused)?;
     db.prepare_cached(
         "UPDATE events SET name = ?2, details = ?3, starts_at = ?4, zone = ?5, address = ?6, capacity = ?7, fee = ?8,
-            closes_at = ?9, closes_by_default = ?10, version = ?11, schedule_version = ?12, words_version = ?13
+            closes_at = ?9, closes_by_default = ?10, version = ?11, schedule_version = ?12, words_version = ?13,
+            format = ?14, ends_at = ?15, join_url = ?16
          WHERE id = ?1",
     )
     .map_err(StoreError::from)?
@@ -204,6 +208,9 @@ pub(super) fn update(
         event.version,
         event.schedule_version,
         search_terms::VERSION,
+        event.format.name(),
+        event.ends_at.map(|at| at.timestamp_millis()),
+        event.join_url,
     ])
     .map_err(StoreError::from)?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])?;

@@ -55,6 +55,7 @@ pub const MIGRATIONS: &[&str] = &[
     audit::SCHEMA,
     include_str!("posts.sql"),
     include_str!("streams.sql"),
+    include_str!("format.sql"),
 ];
 
 /// The events service's SQLite file.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use common::{
     clock::{Timestamp, from_millis},
     time::EventTime,
+    wire::EventFormat,
 };
 use sqlite_store::Row;
 use sqlite_store::{Error, rows::named};
@@ -20,9 +21,10 @@ use crate::{
 /// The columns that [`event`] reads.
 pub const EVENT: &str =
     "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
-    e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at";
+    e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at, e.format, e.ends_at,
+    e.join_url";
 /// The number of [`EVENT`]'s columns.
-pub const EVENT_COLUMNS: usize = 16;
+pub const EVENT_COLUMNS: usize = 19;
 
 /// Reads an event from the first columns of a row.
 pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
@@ -50,6 +52,9 @@ pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
         version: row.get(13)?,
         schedule_version: row.get(14)?,
         created_at: from_millis(row.get(15)?),
+        format: named(row, 16, EventFormat::parse)?,
+        ends_at: row.get::<_, Option<i64>>(17)?.map(from_millis),
+        join_url: row.get(18)?,
     })
 }
 

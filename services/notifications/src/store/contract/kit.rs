@@ -44,6 +44,9 @@ pub fn event(starts_in: TimeDelta) -> EventFacts {
         version: 1,
         schedule_version: 1,
         cancelled: false,
+        format: common::wire::EventFormat::Hybrid,
+        ends_at: Some(at(starts_in + hours(2))),
+        join_url: Some("https://meet.example.org/rust".into()),
     }
 }
 

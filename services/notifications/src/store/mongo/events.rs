@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use common::{clock::Timestamp, ids::EventId, store::StoreError, wire::EventFacts};
+use common::{clock::Timestamp, ids::EventId, store::StoreError, wire::{EventFacts, EventFormat}};
 use mongo_store::{DocumentExt, Tx, date, uuid};
 use mongodb::bson::{Document, doc};
 
@@ -95,7 +95,7 @@ pub(super) async fn at_version(
 }
 
 async fn insert(tx: &mut Tx, facts: &EventFacts) -> Result<(), StoreError> {
-    let document = doc! {
+    let mut document = doc! {
         "_id": id(facts.event_id, facts.version),
         "event_id": uuid(facts.event_id),
         "version": facts.version,
@@ -105,7 +105,10 @@ async fn insert(tx: &mut Tx, facts: &EventFacts) -> Result<(), StoreError> {
         "zone": facts.zone.name(),
         "schedule_version": facts.schedule_version,
         "cancelled": facts.cancelled,
+        "format": facts.format.name(),
     };
+    document.put("ends_at", facts.ends_at.map(date));
+    document.put("join_url", facts.join_url.as_deref());
     tx.insert(EVENTS, vec![document]).await
 }
 
@@ -134,5 +137,8 @@ fn read(found: &Document) -> Result<EventFacts, StoreError> {
         version: found.long("version")?,
         schedule_version: found.long("schedule_version")?,
         cancelled: found.flag("cancelled")?,
+        format: found.maybe_named("format", EventFormat::parse)?.unwrap_or_default(),
+        ends_at: found.maybe_time("ends_at")?,
+        join_url: found.maybe_text("join_url")?,
     })
 }

@@ -29,6 +29,9 @@ pub const COLLECTIONS: &[Collection] = &[
             ("zone", "string"),
             ("schedule_version", "long"),
             ("cancelled", "bool"),
+            ("format", "string?"), // left out: in person
+            ("ends_at", "date?"),
+            ("join_url", "string?"),
         ],
         check: None,
         indexes: &[Index::unique(&[("event_id", 1), ("version", -1)])],

@@ -6,14 +6,14 @@ use common::{
     clock::{Timestamp, from_millis},
     ids::EventId,
     store::StoreError,
-    wire::EventFacts,
+    wire::{EventFacts, EventFormat},
 };
 use sqlite_store::rows::named;
 use sqlite_store::{Connection, Row, params};
 
 use crate::domain::change::compare;
 
-const COLUMNS: &str = "event_id, name, address, starts_at, zone, version, schedule_version, cancelled";
+const COLUMNS: &str = "event_id, name, address, starts_at, zone, version, schedule_version, cancelled, format, ends_at, join_url";
 
 /// The newest facts of events, remembered for the length of one change or read.
 #[derive(Default)]
@@ -69,11 +69,13 @@ pub fn at_version(db: &Connection, event: EventId, version: i64) -> Result<Optio
 
 fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO events (event_id, name, address, starts_at, zone, version, schedule_version, cancelled)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO events (event_id, name, address, starts_at, zone, version, schedule_version, cancelled, format,
+            ends_at, join_url)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          ON CONFLICT (event_id, version) DO UPDATE SET name = excluded.name, address = excluded.address,
             starts_at = excluded.starts_at, zone = excluded.zone, schedule_version = excluded.schedule_version,
-            cancelled = excluded.cancelled",
+            cancelled = excluded.cancelled, format = excluded.format, ends_at = excluded.ends_at,
+            join_url = excluded.join_url",
     )?
     .execute(params![
         facts.event_id,
@@ -84,6 +86,9 @@ fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
         facts.version,
         facts.schedule_version,
         facts.cancelled,
+        facts.format.name(),
+        facts.ends_at.map(|at| at.timestamp_millis()),
+        facts.join_url,
     ])?;
     Ok(())
 }
@@ -108,5 +113,8 @@ fn read(row: &Row<'_>) -> sqlite_store::RowResult<EventFacts> {
         version: row.get(5)?,
         schedule_version: row.get(6)?,
         cancelled: row.get(7)?,
+        format: named(row, 8, EventFormat::parse)?,
+        ends_at: row.get::<_, Option<i64>>(9)?.map(from_millis),
+        join_url: row.get(10)?,
     })
 }

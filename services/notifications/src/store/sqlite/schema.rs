@@ -12,6 +12,7 @@ pub const MIGRATIONS: &[&str] = &[
     outbox::SCHEMA,
     outbox::REQUEST_IDS,
     lease::SCHEMA,
+    FORMAT,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
@@ -100,6 +101,13 @@ CREATE TABLE forgotten (
     at      INTEGER NOT NULL                -- ms
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forgotten_by_time ON forgotten (at);
+";
+
+// How people take part in an event, when it ends, and where to join it.
+const FORMAT: &str = "
+ALTER TABLE events ADD COLUMN format TEXT NOT NULL DEFAULT 'in_person';
+ALTER TABLE events ADD COLUMN ends_at INTEGER; -- ms
+ALTER TABLE events ADD COLUMN join_url TEXT;
 ";
 
 // Why a reminder or an announcement was set aside: it cannot be read.
