@@ -298,7 +298,7 @@ pub struct EventFacts {
     /// Whether it was called off.
     pub cancelled: bool,
     /// How people take part; earlier releases had no other than in person.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "EventFormat::is_in_person")]
     pub format: EventFormat,
     /// When it ends; `None`: the organizer has not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -339,9 +339,9 @@ impl EventFormat {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// Whether people can join from afar.
-    pub fn is_joined(self) -> bool {
-        self != Self::InPerson
+    /// Whether nobody joins from afar.
+    pub fn is_in_person(&self) -> bool {
+        *self == Self::InPerson
     }
 }
 

@@ -106,7 +106,11 @@ impl Links {
         let own_watch = public.as_ref().map(watch);
         if let Some(frontend) = &settings.frontend_url {
             return Self {
-                watch: if settings.watch_page { own_watch } else { Some(watch(frontend)) },
+                watch: if settings.watch_page {
+                    own_watch
+                } else {
+                    Some(watch(frontend))
+                },
                 event: Some(format!("{frontend}/events/")),
                 payment: Some(format!("{frontend}/payments/")),
                 account: Some(format!("{frontend}/")),
@@ -122,9 +126,9 @@ impl Links {
 
     /// Where an attendee joins the event: where its organizer says, or else on the watch page. `None`: people go there.
     fn join(&self, facts: &EventFacts) -> Option<String> {
-        let watch = || Some(format!("{}{}", self.watch.as_ref()?, facts.event_id));
         let own = facts.join_url.clone();
-        own.or_else(|| facts.format.is_joined().then(watch).flatten())
+        let site = self.watch.as_ref().filter(|_| !facts.format.is_in_person());
+        own.or_else(|| Some(format!("{}{}", site?, facts.event_id)))
     }
 }
 
@@ -309,7 +313,10 @@ fn ends(facts: &EventFacts) -> String {
         return String::new();
     };
     let end = EventTime { at, zone: facts.zone };
-    let (from, to) = (facts.starts_at.with_timezone(&facts.zone), at.with_timezone(&facts.zone));
+    let (from, to) = (
+        facts.starts_at.with_timezone(&facts.zone),
+        at.with_timezone(&facts.zone),
+    );
     if from.date_naive() == to.date_naive() {
         to.format("%H:%M %Z").to_string()
     } else {

@@ -37,7 +37,11 @@ async fn sent(person: &Person, expected: &[&str]) {
 async fn letter(system: &System, person: &Person, kind: &str) -> String {
     let headers = [("accept", "application/json")];
     let anyone = system.anyone();
-    let list = anyone.send(reqwest::Method::GET, "/dev/mailbox", None, &headers).await.unwrap().expect(200);
+    let list = anyone
+        .send(reqwest::Method::GET, "/dev/mailbox", None, &headers)
+        .await
+        .unwrap()
+        .expect(200);
     let is_it = |mail: &&serde_json::Value| mail["to"] == person.email.as_str() && mail["kind"] == kind;
     let found = list.as_array().unwrap().iter().find(is_it).unwrap();
     let path = format!("/dev/mailbox/{}", found["id"].as_str().unwrap());
@@ -173,21 +177,43 @@ async fn the_link_to_an_online_event_is_for_those_who_are_in() {
         "e_name": "Rust evening", "e_details": "From wherever you are.", "event_time": starts_in(48 * HOUR),
         "format": "online", "join_url": LINK, "capacity": null, "fees": 500,
     });
-    let created = organizer.post("/api/organiser/create_event", event.clone()).await.expect(201);
-    assert_eq!((&created["join_url"], &created["event_add"]), (&json!(LINK), &json!("")));
+    let created = organizer
+        .post("/api/organiser/create_event", event.clone())
+        .await
+        .expect(201);
+    assert_eq!(
+        (&created["join_url"], &created["event_add"]),
+        (&json!(LINK), &json!(""))
+    );
     let id = created["event_id"].as_str().unwrap();
     // Whoever is not in sees that it is online, and nothing more.
     let shown = system.anyone().get(&format!("/api/events/{id}")).await;
-    assert_eq!((shown.json()["format"].as_str(), shown.text.contains("meet.")), (Some("online"), false));
+    assert_eq!(
+        (shown.json()["format"].as_str(), shown.text.contains("meet.")),
+        (Some("online"), false)
+    );
     let person = system.person("user").await;
     let held = person.register(id).await;
-    assert!(!held.expect(201)["message"].is_null() && !held.text.contains("meet."), "{}", held.text);
-    assert!(!person.get("/api/reg/get_registrevent").await.text.contains("meet."));
+    assert!(
+        !held.expect(201)["message"].is_null() && !held.text.contains("meet."),
+        "{}",
+        held.text
+    );
+    assert!(
+        !person
+            .get("/api/reg/get_registrevent")
+            .await
+            .text
+            .contains("meet.")
+    );
     person.pay(id, json!(500)).await.expect(200);
     person.is_confirmed(id).await;
     let mine = person.get("/api/reg/get_registrevent").await.expect(200);
     assert_eq!(mine[0]["join_url"], LINK);
-    let timetable = person.get(&format!("/api/live/events/{id}/streams")).await.expect(200);
+    let timetable = person
+        .get(&format!("/api/live/events/{id}/streams"))
+        .await
+        .expect(200);
     assert_eq!(timetable["join_url"], LINK);
     sent(&person, &["ticket email"]).await;
     let mail = letter(&system, &person, "ticket").await;
@@ -196,17 +222,27 @@ async fn the_link_to_an_online_event_is_for_those_who_are_in() {
     // It is on the watch page from now on, and has an end.
     let path = format!("/api/organiser/events/{id}");
     let patch = async |body: serde_json::Value| {
-        organizer.send(reqwest::Method::PATCH, &path, Some(body), &[]).await.unwrap()
+        organizer
+            .send(reqwest::Method::PATCH, &path, Some(body), &[])
+            .await
+            .unwrap()
     };
     let ends_at = starts_in(50 * HOUR);
-    let changed = patch(json!({"join_url": null, "ends_at": ends_at})).await.expect(200);
-    assert!(changed["join_url"].is_null() && changed["ends_at"].is_string(), "{changed}");
+    let changed = patch(json!({"join_url": null, "ends_at": ends_at}))
+        .await
+        .expect(200);
+    assert!(
+        changed["join_url"].is_null() && changed["ends_at"].is_string(),
+        "{changed}"
+    );
     sent(&person, &["ticket email", "event_updated email"]).await;
     let mail = letter(&system, &person, "event_updated").await;
     let watch = format!("/watch/{id}");
     assert!(mail.contains(&watch) && mail.contains(LINK), "{mail}");
     patch(json!({"format": "in_person"})).await.problem(422, "");
-    patch(json!({"ends_at": starts_in(47 * HOUR)})).await.problem(422, "");
+    patch(json!({"ends_at": starts_in(47 * HOUR)}))
+        .await
+        .problem(422, "");
     for (field, wrong) in [
         ("join_url", json!("http://meet.example.org/")),
         ("join_url", json!("https://user:password@meet.example.org/")),
@@ -217,12 +253,18 @@ async fn the_link_to_an_online_event_is_for_those_who_are_in() {
         ("ends_at", json!("1999-01-01T00:00:00")),
         ("event_add", json!("")),
     ] {
+        let mut event = event.clone();
         event[field] = wrong;
-        let problem = organizer.post("/api/organiser/create_event", event.clone()).await.problem(422, "");
+        let problem = organizer
+            .post("/api/organiser/create_event", event)
+            .await
+            .problem(422, "");
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
-        event.as_object_mut().unwrap().remove(field);
     }
     event["format"] = json!("hybrid");
-    let problem = organizer.post("/api/organiser/create_event", event).await.problem(422, "");
+    let problem = organizer
+        .post("/api/organiser/create_event", event)
+        .await
+        .problem(422, "");
     assert_eq!(problem["errors"][0]["field"], "event_add", "{problem}");
 }

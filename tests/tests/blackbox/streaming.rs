@@ -269,6 +269,18 @@ async fn the_story_with_replicas() {
     the_story(Topology::Replicas).await;
 }
 
+/// Waits until so many seconds are stored; gives the playlist of all.
+async fn stored(organizer: &Person, stream: &Value, seconds: f64) -> String {
+    eventually("all of it is stored", PATIENCE, async || {
+        let playback = begin(organizer, stream).await.expect(201);
+        let (_, folder) = parts(&playback);
+        let token = playback["url"].as_str().unwrap().split_once("?s=").unwrap().1;
+        let dvr = organizer.get(&format!("{folder}/dvr.m3u8?s={token}")).await;
+        (dvr.status == 200 && (duration(&dvr.text) - seconds).abs() < SEGMENT / 2.0).then_some(dvr.text)
+    })
+    .await
+}
+
 /// Many short files at once, each on a connection that the encoder closes without waiting: none is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_is_sent_is_lost() {
@@ -285,14 +297,7 @@ async fn nothing_that_is_sent_is_lost() {
         };
         wait(put(&file, &stream, burst));
         let list = format!("/api/organiser/events/{event}/streams");
-        let all = eventually("all of it is stored", PATIENCE, async || {
-            let playback = begin(&organizer, &stream).await.expect(201);
-            let (_, folder) = parts(&playback);
-            let token = playback["url"].as_str().unwrap().split_once("?s=").unwrap().1;
-            let dvr = system.anyone().get(&format!("{folder}/dvr.m3u8?s={token}")).await;
-            (dvr.status == 200 && (duration(&dvr.text) - 20.0).abs() < SEGMENT / 2.0).then_some(dvr.text)
-        })
-        .await;
+        let all = stored(&organizer, &stream, 20.0).await;
         assert!(!all.contains("#EXT-X-DISCONTINUITY\n"), "{all}");
         assert_eq!(all.contains("#EXT-X-MAP"), mp4);
         assert_eq!(organizer.get(&list).await.expect(200)[0]["problem"], Value::Null);
@@ -403,16 +408,17 @@ async fn recordings_are_kept_in_a_bucket() {
         ..LIVE
     };
     wait(put(&file, &stream, burst));
-    eventually("all of it is in the bucket", PATIENCE, async || {
-        (bucket.objects().len() >= 7).then_some(())
-    })
-    .await;
+    stored(&organizer, &stream, 6.0).await;
+    assert!(bucket.objects().len() >= 7, "six segments and how they begin");
     let below = format!("recordings/some/events/{}", id(&stream).replace('-', ""));
     for object in bucket.objects() {
         assert!(object.to_string_lossy().contains(&below), "{object:?}");
     }
     assert!(!system.data().join("streams").exists());
-    organizer.post(&of(&event, &stream, "/end"), json!({})).await.expect(200);
+    organizer
+        .post(&of(&event, &stream, "/end"), json!({}))
+        .await
+        .expect(200);
 
     // Nothing of it is in the memory of the next process.
     system.kill("events");
@@ -432,8 +438,15 @@ async fn recordings_are_kept_in_a_bucket() {
     assert!(!system.log().contains("S3RVER"), "the key is in the log");
 
     let path = of(&event, &stream, "");
-    organizer.send(Method::DELETE, &path, None, &[]).await.unwrap().expect(200);
-    eventually("the bucket is empty", PATIENCE, async || bucket.objects().is_empty().then_some(())).await;
+    organizer
+        .send(Method::DELETE, &path, None, &[])
+        .await
+        .unwrap()
+        .expect(200);
+    eventually("the bucket is empty", PATIENCE, async || {
+        bucket.objects().is_empty().then_some(())
+    })
+    .await;
 }
 
 async fn sends(person: &Person, at: &str, key: &str, name: &str, body: impl Into<reqwest::Body>) -> Answer {

@@ -60,7 +60,8 @@ impl Reader<'_> {
 fn parse(text: &str) -> Option<(String, String)> {
     let place = text.strip_prefix("s3://")?.trim_end_matches('/');
     let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
-    let in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    let in_name =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     let in_prefix = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(in_prefix);
     let fits = (3..=63).contains(&name.len())
@@ -83,7 +84,18 @@ mod tests {
         ] {
             assert_eq!(found(text).as_deref(), Some(name_and_prefix));
         }
-        for text in ["", "s3://", "s3://ab", "s3://Recordings", "s3://r ec", "s3://rec/../x", "s3://rec//x", "https://rec", "/data", "s3://\u{0907}\u{0935}\u{0947}"] {
+        for text in [
+            "",
+            "s3://",
+            "s3://ab",
+            "s3://Recordings",
+            "s3://r ec",
+            "s3://rec/../x",
+            "s3://rec//x",
+            "https://rec",
+            "/data",
+            "s3://\u{0907}\u{0935}\u{0947}",
+        ] {
             assert_eq!(found(text), None, "{text}");
         }
     }

@@ -557,12 +557,30 @@ mod tests {
             ..Patch::default()
         };
         assert_eq!(ends(start(20)), Ok(Some(hours(22))));
-        assert_eq!(ends(Patch { ends_at: Some(None), ..start(20) }), Ok(None));
-        assert_eq!(ends(Patch { ends_at: Some(Some(text(21))), ..start(20) }), Ok(Some(hours(21))));
+        assert_eq!(
+            ends(Patch {
+                ends_at: Some(None),
+                ..start(20)
+            }),
+            Ok(None)
+        );
+        assert_eq!(
+            ends(Patch {
+                ends_at: Some(Some(text(21))),
+                ..start(20)
+            }),
+            Ok(Some(hours(21)))
+        );
         for end in [9, 10] {
             let ends_at = Some(Some(text(end)));
             assert!(
-                matches!(ends(Patch { ends_at, ..Patch::default() }), Err(PatchError::Time("ends_at", _))),
+                matches!(
+                    ends(Patch {
+                        ends_at,
+                        ..Patch::default()
+                    }),
+                    Err(PatchError::Time("ends_at", _))
+                ),
                 "{end}"
             );
         }
@@ -601,9 +619,21 @@ mod tests {
         let now = from_millis(1_900_000_000_000);
         let event = event(now, now);
         let differs = |patch: Patch| event.differs_for_others(&event.patched(&patch, now).unwrap());
-        assert!(!differs(Patch { details: Some("x".into()), ..Patch::default() }));
-        assert!(differs(Patch { format: Some(EventFormat::Hybrid), ..Patch::default() }));
-        assert!(differs(Patch { join_url: Some(Some("https://x.example/".into())), ..Patch::default() }));
-        assert!(differs(Patch { ends_at: Some(Some("2031-01-01T00:00:00Z".into())), ..Patch::default() }));
+        assert!(!differs(Patch {
+            details: Some("x".into()),
+            ..Patch::default()
+        }));
+        assert!(differs(Patch {
+            format: Some(EventFormat::Hybrid),
+            ..Patch::default()
+        }));
+        assert!(differs(Patch {
+            join_url: Some(Some("https://x.example/".into())),
+            ..Patch::default()
+        }));
+        assert!(differs(Patch {
+            ends_at: Some(Some("2031-01-01T00:00:00Z".into())),
+            ..Patch::default()
+        }));
     }
 }

@@ -68,7 +68,10 @@ impl Objects {
     /// One sentence for the person who started the program.
     pub fn in_bucket(bucket: &Bucket) -> Result<Self, String> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let is_plain = bucket.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
+        let is_plain = bucket
+            .endpoint
+            .as_ref()
+            .is_some_and(|url| url.starts_with("http://"));
         let client = ClientOptions::new()
             .with_connect_timeout(CONNECT)
             .with_timeout(REQUEST)
@@ -90,9 +93,12 @@ impl Objects {
                 .with_access_key_id(&key.id)
                 .with_secret_access_key(key.secret.expose_secret());
         }
-        let store = builder
-            .build()
-            .map_err(|error| format!("Recordings cannot be kept in the bucket {}: {error}.", bucket.name))?;
+        let store = builder.build().map_err(|error| {
+            format!(
+                "Recordings cannot be kept in the bucket {}: {error}.",
+                bucket.name
+            )
+        })?;
         Ok(if bucket.prefix.is_empty() {
             Self::new(Arc::new(store))
         } else {

@@ -80,7 +80,9 @@ pub(super) fn event(found: &Document) -> Result<Event, StoreError> {
         version: found.long("version")?,
         schedule_version: found.long("schedule_version")?,
         created_at: found.time("created_at")?,
-        format: found.maybe_named("format", EventFormat::parse)?.unwrap_or_default(),
+        format: found
+            .maybe_named("format", EventFormat::parse)?
+            .unwrap_or_default(),
         ends_at: found.maybe_time("ends_at")?,
         join_url: found.maybe_text("join_url")?,
     })

@@ -5,7 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use common::{clock::Timestamp, ids::EventId, store::StoreError, wire::{EventFacts, EventFormat}};
+use common::{
+    clock::Timestamp,
+    ids::EventId,
+    store::StoreError,
+    wire::{EventFacts, EventFormat},
+};
 use mongo_store::{DocumentExt, Tx, date, uuid};
 use mongodb::bson::{Document, doc};
 
@@ -137,7 +142,9 @@ fn read(found: &Document) -> Result<EventFacts, StoreError> {
         version: found.long("version")?,
         schedule_version: found.long("schedule_version")?,
         cancelled: found.flag("cancelled")?,
-        format: found.maybe_named("format", EventFormat::parse)?.unwrap_or_default(),
+        format: found
+            .maybe_named("format", EventFormat::parse)?
+            .unwrap_or_default(),
         ends_at: found.maybe_time("ends_at")?,
         join_url: found.maybe_text("join_url")?,
     })
