@@ -1,12 +1,15 @@
 //! Somebody who uses the system over HTTP.
 
-use std::sync::Once;
+use std::{
+    sync::Once,
+    time::{Duration, Instant},
+};
 
 use common::{clock::Clock, ids::new_id};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::secrets;
+use crate::{PATIENCE, secrets};
 
 /// A user, or nobody in particular.
 #[derive(Clone)]
@@ -274,6 +277,20 @@ impl Person {
     pub async fn pay(&self, event: &str, amount: Value) -> Answer {
         self.post("/api/payment/process_payment", self.payment(event, amount))
             .await
+    }
+
+    /// Posts as a client should: under a key, and again while the answer is that the system is too busy, or at it still.
+    pub async fn post_at_last(&self, path: &str, body: Value) -> Answer {
+        let key = new_id().to_string();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.post_keyed(path, &key, body.clone()).await;
+            let is_at_it = answer.json()["code"] == "idempotency_key_in_flight";
+            if (answer.status != 503 && !is_at_it) || Instant::now() > deadline {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The body of a payment by UPI.

@@ -37,7 +37,11 @@ async fn twenty_seats_for_two_hundred(topology: Topology) {
         let crowd: Vec<Person> = (0..200).map(|_| system.stranger(Role::User)).collect();
         let answers = all_at_once(crowd.clone(), |person| {
             let event = event.clone();
-            async move { person.register(&event).await }
+            async move {
+                person
+                    .post_at_last("/api/reg/register_event", json!({"event_id": event}))
+                    .await
+            }
         })
         .await;
         assert_eq!((count(&answers, 201), count(&answers, 409)), (20, 180));
@@ -70,7 +74,11 @@ async fn the_same_user_fifty_times(topology: Topology) {
     let user = system.stranger(Role::User);
     let answers = all_at_once(vec![user.clone(); 50], |person| {
         let event = event.clone();
-        async move { person.register(&event).await }
+        async move {
+            person
+                .post_at_last("/api/reg/register_event", json!({"event_id": event}))
+                .await
+        }
     })
     .await;
     assert_eq!((count(&answers, 201), count(&answers, 409)), (1, 49));
@@ -100,7 +108,11 @@ async fn one_payment_twice_at_once(topology: Topology) {
         let user = system.stranger(Role::User);
         let answers = all_at_once(vec![user.clone(); 8], |person| {
             let event = event.clone();
-            async move { person.pay(&event, json!(500)).await }
+            async move {
+                person
+                    .post_at_last("/api/payment/process_payment", person.payment(&event, json!(500)))
+                    .await
+            }
         })
         .await;
         assert_eq!(count(&answers, 200), 1, "{answers:?}");
@@ -133,7 +145,11 @@ async fn the_last_paid_seat(topology: Topology) {
     let crowd: Vec<Person> = (0..30).map(|_| system.stranger(Role::User)).collect();
     let answers = all_at_once(crowd.clone(), |person| {
         let event = event.clone();
-        async move { person.pay(&event, json!(500)).await }
+        async move {
+            person
+                .post_at_last("/api/payment/process_payment", person.payment(&event, json!(500)))
+                .await
+        }
     })
     .await;
     assert_eq!(
