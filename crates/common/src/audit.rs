@@ -126,10 +126,10 @@ pub fn is_audited(
     let changes = !method.is_safe() || call.audited;
     match status.as_u16() {
         // Webhooks that were taken in have a table of their own.
-        ..400 => by_key || (changes && call.audience != Audience::Razorpay),
+        ..400 => by_key || (changes && call.audience != Audience::Providers),
         // Anybody's client comes without a token, or with an old one, and then signs in.
         401 => by_key || !matches!(code, Some("missing_token" | "token_expired")),
-        400 => call.audience == Audience::Razorpay,
+        400 => call.audience == Audience::Providers,
         403 | 409 | 429 => true,
         404 => call.of_owner && code != Some("route_not_found"),
         402 | 499.. => changes || by_key,

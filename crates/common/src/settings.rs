@@ -4,8 +4,10 @@
 //! through it. With nothing set, everything works on one machine, offline.
 
 mod bucket;
+mod sms;
 
 pub use bucket::{Bucket, BucketKey};
+pub use sms::{Msg91, SmsProvider, Twilio};
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -82,6 +84,18 @@ settings! {
     "SIMULATOR_CONTROLS" = "off", "on: /sim/control of the simulator makes calls fail, webhooks come late and clocks jump, for tests; anybody who reaches its port can use it";
     "SMTP_URL" = "", "smtp:// or smtps://user:password@host:port; none: e-mail goes to DATA_DIR/mailbox";
     "MAIL_FROM" = "Organise Event <no-reply@localhost>", "sender of e-mail";
+    "SMS_PROVIDER" = "mailbox", "who carries text messages: twilio, msg91, or mailbox: they go to DATA_DIR/mailbox, and in production nowhere";
+    "SMS_PER_SECOND" = "10", "text messages given to the provider in a second, at most, by each notifications process";
+    "TWILIO_ACCOUNT_SID" = "", "account at Twilio, AC...";
+    "TWILIO_AUTH_TOKEN" = "", "its token";
+    "TWILIO_FROM" = "", "who sends at Twilio: a number such as +15005550006, or an alphanumeric sender";
+    "TWILIO_MESSAGING_SERVICE_SID" = "", "or a messaging service, MG...";
+    "TWILIO_BASE_URL" = "https://api.twilio.com", "Twilio's API";
+    "MSG91_AUTH_KEY" = "", "key of an account at MSG91";
+    "MSG91_SENDER_ID" = "", "the registered header, six letters";
+    "MSG91_TEMPLATES" = "", "registered texts: kind:template_id, comma-separated, such as ticket:65a1,reminder:65a2; other kinds go by e-mail only";
+    "MSG91_BASE_URL" = "https://control.msg91.com", "MSG91's API";
+    "MSG91_WEBHOOK_SECRET" = "", "what delivery reports of MSG91 come with, as ?key= or the header authkey; none: reports are refused";
     "LEASE_SECONDS" = "20", "after this a worker that died is replaced";
     "RATE_LIMITS" = "on", "off: for load tests";
     "GOOGLE_CLIENT_ID" = "", "sign-in with Google, with the secret beside it; none: off";
@@ -186,6 +200,10 @@ pub struct Settings {
     pub simulator_controls: bool,
     pub smtp_url: Option<SecretString>,
     pub mail_from: String,
+    /// Who carries text messages.
+    pub sms: SmsProvider,
+    /// Text messages that a process gives to the provider in a second, at most.
+    pub sms_per_second: u32,
     pub lease: Duration,
     pub rate_limits: bool,
     /// Sign-in with Google; `None`: off.
@@ -347,6 +365,8 @@ impl Settings {
                     .then(|| SecretString::from(text))
             }),
             mail_from: r.text("MAIL_FROM").unwrap_or_default(),
+            sms: r.sms(),
+            sms_per_second: u32::try_from(r.number("SMS_PER_SECOND", 1, 10_000)).unwrap_or(1),
             lease: r.seconds("LEASE_SECONDS", 1, 3600),
             rate_limits: r.switch("RATE_LIMITS"),
             google: r.google(app_env == Some(AppEnv::Production)),

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         .into_iter()
         .chain(dead_letters::COMMANDS)
         .chain(payments::commands::WEBHOOKS)
+        .chain(notifications::commands::MESSAGES)
         .collect();
     runtime::process::run_with("organise-event", about, &commands, start)
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use axum::extract::FromRef;
-use common::{auth::Auth, clock::Clock, metrics::Histogram};
+use common::{auth::Auth, clock::Clock, metrics::Histogram, settings::SmsProvider};
 use runtime::user_directory::UserDirectory;
 use tokio::sync::Notify;
 
@@ -72,6 +72,14 @@ impl Parts {
     }
 }
 
+/// Who reports on text messages.
+pub struct Reporter {
+    /// The provider.
+    pub provider: SmsProvider,
+    /// The gateway's address, as the provider was told it.
+    pub public_url: String,
+}
+
 /// The state of the routes. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -79,6 +87,8 @@ pub struct App {
     pub auth: Auth,
     /// What is shared with the workers.
     pub parts: Arc<Parts>,
+    /// Who carries text messages, and reports on them.
+    pub sms: Arc<Reporter>,
     /// The mailbox folder.
     pub mailbox: Arc<Path>,
     /// The pages that show it.

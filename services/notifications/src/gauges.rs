@@ -22,7 +22,12 @@ impl Gauge for Queues {
                 "Messages waiting or being sent.",
                 stats.queued as f64,
             ),
-            ("messages_failed", "Messages given up.", stats.failed as f64),
+            (
+                "messages_failed",
+                "Messages refused for good by a provider, or reported as not delivered.",
+                stats.failed as f64,
+            ),
+            ("messages_dead", "Messages given up.", stats.dead as f64),
             (
                 "messages_overdue_seconds",
                 "How long the most overdue message has been waiting for its turn.",

@@ -35,7 +35,7 @@ use runtime::{
 };
 
 use crate::{
-    app::{App, Parts},
+    app::{App, Parts, Reporter},
     channels::{Channels, mailbox_dir},
     domain::letters::Reach,
     gauges::Queues,
@@ -102,7 +102,7 @@ fn assemble(
         ),
         context.clock.clone(),
         Reach {
-            sms: channels.sms.is_some(),
+            sms: channels::texted(context),
         },
         Writer::new(Links::new(&context.settings), MailedTokens::new(&auth)).map_err(broken)?,
     ));
@@ -121,6 +121,10 @@ fn assemble(
     let app = App {
         auth,
         parts,
+        sms: Arc::new(Reporter {
+            provider: context.settings.sms.clone(),
+            public_url: context.settings.public_url(context.settings.gateway_port),
+        }),
         mailbox: mailbox_dir(context).into(),
         pages: Arc::new(Pages::new().map_err(broken)?),
     };

@@ -16,11 +16,10 @@ use crate::{
     domain::{
         message::{Channel, Details, Kind, Message, Token},
         name::holds_link,
+        sms,
     },
 };
 
-/// The most characters of a text message: three parts of 160. More is cut by carriers as they please.
-const SMS_CHARACTERS: usize = 480;
 /// A link longer than this is left out of a text message: a part of one leads nowhere.
 const SMS_LINK: usize = 160;
 /// Names longer than this are cut where they could push out what matters.
@@ -40,30 +39,39 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "registration_confirmed.txt",
     "registration_confirmed.html",
     "registration_confirmed.sms",
+    "registration_confirmed.vars",
     "ticket.txt",
     "ticket.html",
     "ticket.sms",
+    "ticket.vars",
     "reminder.txt",
     "reminder.html",
     "reminder.sms",
+    "reminder.vars",
     "event_updated.txt",
     "event_updated.html",
     "event_updated.sms",
+    "event_updated.vars",
     "event_cancelled.txt",
     "event_cancelled.html",
     "event_cancelled.sms",
+    "event_cancelled.vars",
     "registration_cancelled.txt",
     "registration_cancelled.html",
     "registration_cancelled.sms",
+    "registration_cancelled.vars",
     "hold_expired.txt",
     "hold_expired.html",
     "hold_expired.sms",
+    "hold_expired.vars",
     "payment_failed.txt",
     "payment_failed.html",
     "payment_failed.sms",
+    "payment_failed.vars",
     "payment_refunded.txt",
     "payment_refunded.html",
     "payment_refunded.sms",
+    "payment_refunded.vars",
     "token.txt",
     "token.html",
     "verify_email.txt",
@@ -163,7 +171,7 @@ impl Writer {
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
         let values = self.values(message);
-        let name = template(message.kind);
+        let name = message.kind.template();
         let render = |form: &str| {
             self.environment
                 .get_template(&format!("{name}.{form}"))?
@@ -181,7 +189,9 @@ impl Writer {
                 }
             }
             Channel::Sms => Content::Sms {
-                text: cut(&one_line(&render("sms")?), SMS_CHARACTERS),
+                text: sms::fitted(&one_line(&render("sms")?)),
+                template: name,
+                variables: render("vars")?.lines().map(one_line).collect(),
             },
         };
         Ok(Parcel {
@@ -200,15 +210,8 @@ impl Writer {
     pub fn title(&self, message: &Message) -> Result<String, minijinja::Error> {
         Ok(match self.write(message)?.content {
             Content::Email { subject, .. } => subject,
-            Content::Sms { text } => text,
+            Content::Sms { text, .. } => text,
         })
-    }
-}
-
-fn template(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Reminder24h | Kind::Reminder3h => "reminder",
-        other => other.name(),
     }
 }
 

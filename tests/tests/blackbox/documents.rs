@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 80] = [
+const DOCUMENTED: [(&str, &str, &str); 82] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -117,6 +117,8 @@ const DOCUMENTED: [(&str, &str, &str); 80] = [
     ("createApiKey", "post", "/api/users/api_keys"),
     ("listApiKeys", "get", "/api/users/api_keys"),
     ("deleteApiKey", "delete", "/api/users/api_keys/{id}"),
+    ("reportByTwilio", "post", "/api/notifications/webhooks/twilio"),
+    ("reportByMsg91", "post", "/api/notifications/webhooks/msg91"),
     ("changePassword", "post", "/api/users/password/change"),
     ("forgotPassword", "post", "/api/users/password/forgot"),
     ("resetPassword", "post", "/api/users/password/reset"),

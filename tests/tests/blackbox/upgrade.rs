@@ -58,11 +58,12 @@ async fn answers_as_it_did(system: &System, told: &Value) {
         if let Some(list) = answer.as_array_mut() {
             list.retain(|one| one["event_id"] != told["events"]["held"]);
         }
-        assert!(
-            says(&asked["answer"], &answer),
-            "{name} {path}\n{}\n{answer}",
-            asked["answer"]
-        );
+        // What is called `skipped` was called `dropped`.
+        let before = asked["answer"]
+            .to_string()
+            .replace(r#""status":"dropped""#, r#""status":"skipped""#);
+        let before: Value = serde_json::from_str(&before).unwrap();
+        assert!(says(&before, &answer), "{name} {path}\n{before}\n{answer}");
     }
 }
 

@@ -63,8 +63,8 @@ pub enum Audience {
     SignedIn,
     /// Organizers.
     Organizers,
-    /// Razorpay, by its signature.
-    Razorpay,
+    /// A provider, such as Razorpay, by its signature or a secret.
+    Providers,
     /// People with a browser: a page, which the API's document leaves out.
     Browsers,
     /// Developers, outside of production.

@@ -1,7 +1,7 @@
 //! The routes.
 
 use super::{
-    Audience::{Anyone, Browsers, Developers, Organizers, Razorpay, Services, SignedIn},
+    Audience::{Anyone, Browsers, Developers, Organizers, Providers, Services, SignedIn},
     Call, Route, route,
 };
 use crate::{
@@ -280,6 +280,16 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("GET", Developers)],
     ),
     route("/dev/mailbox/{*rest}", Notifications, &[]),
+    route(
+        "/api/notifications/webhooks/twilio",
+        Notifications,
+        &[Call::new("POST", Providers)],
+    ),
+    route(
+        "/api/notifications/webhooks/msg91",
+        Notifications,
+        &[Call::new("POST", Providers)],
+    ),
     route("/api/payment/payments", Payments, &[Call::new("GET", SignedIn)]),
     route(
         "/api/payment/payments/{id}",
@@ -292,7 +302,7 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("POST", SignedIn)],
     ),
     route("/api/payment/verify", Payments, &[Call::new("POST", SignedIn)]),
-    route("/api/payment/webhook", Payments, &[Call::new("POST", Razorpay)]),
+    route("/api/payment/webhook", Payments, &[Call::new("POST", Providers)]),
     route("/api/payment/{*rest}", Payments, &[]),
 ];
 

@@ -64,7 +64,7 @@ impl Mailer for Mailbox {
         }
     }
 
-    async fn send(&self, parcel: Parcel) -> Result<String, MailError> {
+    async fn send(&self, parcel: Parcel, _: u32) -> Result<String, MailError> {
         let (dir, sender) = (self.dir.clone(), self.sender.clone());
         let write = tokio::task::spawn_blocking(move || {
             let (channel, bytes) = form(&parcel, &sender)?;
@@ -99,7 +99,7 @@ fn form(parcel: &Parcel, sender: &FromAddress) -> Result<(Channel, Vec<u8>), Mai
             })?;
             Ok((Channel::Email, message.formatted()))
         }
-        Content::Sms { text } => Ok((
+        Content::Sms { text, .. } => Ok((
             Channel::Sms,
             format!("To: {}\n\n{text}\n", one_line(&parcel.address)).into_bytes(),
         )),
@@ -145,9 +145,9 @@ mod tests {
             text: "t".into(),
             html: "h".into(),
         });
-        let name = mailbox.send(parcel.clone()).await.unwrap();
+        let name = mailbox.send(parcel.clone(), 1).await.unwrap();
         assert_eq!(name, format!("{}.eml", parcel.id));
-        assert_eq!(mailbox.send(parcel).await.unwrap(), name);
+        assert_eq!(mailbox.send(parcel, 1).await.unwrap(), name);
         let names: Vec<_> = fs::read_dir(dir.path().join("mailbox"))
             .unwrap()
             .map(|e| e.unwrap().file_name())
@@ -165,9 +165,11 @@ mod tests {
         .unwrap();
         let mut parcel = parcel(Content::Sms {
             text: "See you.".into(),
+            template: "ticket",
+            variables: Vec::new(),
         });
         parcel.address = "+911234567890".into();
-        let name = mailbox.send(parcel).await.unwrap();
+        let name = mailbox.send(parcel, 1).await.unwrap();
         assert!(name.ends_with(".txt"));
         assert_eq!(
             fs::read_to_string(dir.path().join(name)).unwrap(),

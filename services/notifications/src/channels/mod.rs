@@ -2,17 +2,23 @@
 
 pub mod mailbox;
 pub mod mime;
+pub mod sms;
 pub mod smtp;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use common::{clock::Timestamp, ids::MessageId};
+use common::{clock::Timestamp, ids::MessageId, settings::SmsProvider};
 use runtime::process::Context;
 use secrecy::ExposeSecret;
 
-use self::{mailbox::Mailbox, mime::FromAddress, smtp::Smtp};
-use crate::domain::message::Channel;
+use self::{
+    mailbox::Mailbox,
+    mime::FromAddress,
+    sms::{msg91::Msg91, twilio::Twilio},
+    smtp::Smtp,
+};
+use crate::domain::{letters::Texted, message::Channel};
 
 /// A rendered message, ready to go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,8 +49,12 @@ pub enum Content {
     },
     /// Over SMS.
     Sms {
-        /// At most 480 characters.
+        /// At most three parts.
         text: String,
+        /// Which text it is, for providers that send registered texts only.
+        template: &'static str,
+        /// The values in it, in order.
+        variables: Vec<String>,
     },
 }
 
@@ -82,28 +92,24 @@ pub trait Mailer: Send + Sync {
     /// How it is used.
     fn pace(&self) -> Pace;
 
-    /// Delivers one message and gives the provider's name for it. The future may be dropped when it takes too long.
+    /// Delivers one message and gives the provider's name for it. The future may be dropped when it takes too long. In a
+    /// second attempt the first may have had its effect: its answer, or the worker, was lost.
     ///
     /// # Errors
     /// [`MailError::Permanent`] when no retry can help.
-    async fn send(&self, parcel: Parcel) -> Result<String, MailError>;
+    async fn send(&self, parcel: Parcel, attempt: u32) -> Result<String, MailError>;
 
     /// Lets go of connections that have been idle for `idle`.
     async fn tidy(&self, idle: Duration);
 }
 
-/// The provider of each channel.
+/// The provider of each channel that has one.
 #[derive(Clone)]
-pub struct Channels {
-    /// E-mail.
-    pub email: Arc<dyn Mailer>,
-    /// Text messages; `None`: there is no provider, and none are written.
-    pub sms: Option<Arc<dyn Mailer>>,
-}
+pub struct Channels(BTreeMap<Channel, Arc<dyn Mailer>>);
 
 impl Channels {
-    /// SMTP when it is set, else the mailbox. Text messages go to the mailbox, except in production, where a file
-    /// is no delivery.
+    /// SMTP when it is set, else the mailbox. Text messages go by the provider that is set, else to the mailbox, except in
+    /// production, where a file is no delivery.
     ///
     /// # Errors
     /// One sentence for the person who started the program.
@@ -115,23 +121,44 @@ impl Channels {
             Some(url) => Arc::new(Smtp::new(url.expose_secret(), sender.clone())?),
             None => Arc::new(mailbox()?),
         };
-        let sms: Option<Arc<dyn Mailer>> = if settings.is_production() {
-            tracing::warn!("there is no SMS provider: nobody gets text messages");
-            None
-        } else {
-            Some(Arc::new(mailbox()?))
+        let per_second = settings.sms_per_second;
+        let public_url = settings.public_url(settings.gateway_port);
+        let sms: Option<Arc<dyn Mailer>> = match settings.sms.clone() {
+            SmsProvider::Twilio(account) => Some(Arc::new(Twilio::new(account, public_url, per_second)?)),
+            SmsProvider::Msg91(account) => Some(Arc::new(Msg91::new(account, per_second)?)),
+            SmsProvider::Mailbox if settings.is_production() => {
+                tracing::warn!("SMS_PROVIDER is not set: nobody gets text messages");
+                None
+            }
+            SmsProvider::Mailbox => Some(Arc::new(mailbox()?)),
         };
-        Ok(Self { email, sms })
+        let channels = [(Channel::Email, Some(email)), (Channel::Sms, sms)];
+        let with_provider = channels
+            .into_iter()
+            .filter_map(|(channel, mailer)| Some((channel, mailer?)));
+        Ok(with_provider.collect())
     }
 
     /// Each channel that has a provider.
     pub fn all(&self) -> impl Iterator<Item = (Channel, Arc<dyn Mailer>)> {
-        [
-            (Channel::Email, Some(self.email.clone())),
-            (Channel::Sms, self.sms.clone()),
-        ]
-        .into_iter()
-        .filter_map(|(channel, mailer)| Some((channel, mailer?)))
+        self.0.iter().map(|(channel, mailer)| (*channel, mailer.clone()))
+    }
+}
+
+impl FromIterator<(Channel, Arc<dyn Mailer>)> for Channels {
+    fn from_iter<T: IntoIterator<Item = (Channel, Arc<dyn Mailer>)>>(channels: T) -> Self {
+        Self(channels.into_iter().collect())
+    }
+}
+
+/// Which kinds of messages go as text messages too.
+pub fn texted(context: &Context) -> Texted {
+    let settings = &context.settings;
+    match &settings.sms {
+        SmsProvider::Msg91(account) => Texted::These(account.templates.keys().cloned().collect()),
+        SmsProvider::Twilio(_) => Texted::All,
+        SmsProvider::Mailbox if settings.is_production() => Texted::None,
+        SmsProvider::Mailbox => Texted::All,
     }
 }
 

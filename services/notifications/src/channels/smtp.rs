@@ -105,7 +105,7 @@ impl Mailer for Smtp {
         }
     }
 
-    async fn send(&self, parcel: Parcel) -> Result<String, MailError> {
+    async fn send(&self, parcel: Parcel, _: u32) -> Result<String, MailError> {
         let Content::Email { subject, text, html } = parcel.content else {
             return Err(MailError::Permanent("SMTP carries no text messages".to_owned()));
         };

@@ -44,7 +44,7 @@ pub async fn message(
     let parcel = app.parts.writer.write(&message).map_err(ApiError::internal)?;
     let (subject, text, html) = match parcel.content {
         Content::Email { subject, text, html } => (subject, text, Value::from(html)),
-        Content::Sms { text } => ("Text message".to_owned(), text, Value::from(())),
+        Content::Sms { text, .. } => ("Text message".to_owned(), text, Value::from(())),
     };
     if plain.unwrap_or(false) {
         return Ok(as_text(text));

@@ -1,5 +1,7 @@
 //! Which letters a fact asks for. Their text is in `templates/`.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
@@ -22,11 +24,32 @@ const DECLINE_TOLD_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// In this time one decline of a registration's payments is notified, the last one by then.
 const ONE_DECLINE_IN: TimeDelta = TimeDelta::minutes(15);
 
+/// Which kinds of messages go as text messages too.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Texted {
+    /// None: there is no provider.
+    None,
+    /// All that have a text.
+    All,
+    /// Those whose texts are registered, by the names of their templates.
+    These(BTreeSet<String>),
+}
+
+impl Texted {
+    fn has(&self, kind: Kind) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::These(kinds) => kinds.contains(kind.template()),
+        }
+    }
+}
+
 /// Which channels there are. E-mail always is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reach {
-    /// Whether there is a provider for text messages.
-    pub sms: bool,
+    /// What goes as text messages.
+    pub sms: Texted,
 }
 
 /// What all letters about one thing have in common.
@@ -41,7 +64,7 @@ struct About<'a> {
 
 impl Reach {
     /// The confirmation, with the ticket.
-    pub fn confirmed(self, fact: &RegistrationConfirmed, card: &UserCard) -> Vec<Letter> {
+    pub fn confirmed(&self, fact: &RegistrationConfirmed, card: &UserCard) -> Vec<Letter> {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
         let details = Details {
             amount: Some(fact.paid),
@@ -54,7 +77,7 @@ impl Reach {
     }
 
     /// The hold ran out unpaid.
-    pub fn hold_expired(self, fact: &HoldExpired, card: &UserCard) -> Vec<Letter> {
+    pub fn hold_expired(&self, fact: &HoldExpired, card: &UserCard) -> Vec<Letter> {
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
         let details = Details {
             amount: Some(fact.amount),
@@ -67,7 +90,7 @@ impl Reach {
 
     /// The payment failed. A payer may retry at once, so the letter waits a minute, and there is one in a quarter of an
     /// hour.
-    pub fn payment_failed(self, fact: &PaymentFailed, card: &UserCard) -> Vec<Letter> {
+    pub fn payment_failed(&self, fact: &PaymentFailed, card: &UserCard) -> Vec<Letter> {
         let about = About {
             schedule_version: fact
                 .failed_at
@@ -88,7 +111,7 @@ impl Reach {
     }
 
     /// The registration ended. Nothing when a hold that was never paid is given up by its holder.
-    pub fn ended(self, fact: &RegistrationEnded, card: &UserCard) -> Vec<Letter> {
+    pub fn ended(&self, fact: &RegistrationEnded, card: &UserCard) -> Vec<Letter> {
         let Some(kind) = notice_of_end(fact) else {
             return Vec::new();
         };
@@ -102,7 +125,7 @@ impl Reach {
     }
 
     /// A refund is on its way.
-    pub fn refunded(self, fact: &PaymentRefunded, card: &UserCard) -> Vec<Letter> {
+    pub fn refunded(&self, fact: &PaymentRefunded, card: &UserCard) -> Vec<Letter> {
         let about = About {
             schedule_version: fact.number,
             ..About::payment(card, fact.event_id, fact.payment_id)
@@ -119,7 +142,7 @@ impl Reach {
 
     /// The event starts soon.
     pub fn reminder(
-        self,
+        &self,
         kind: Kind,
         registration: RegistrationId,
         facts: &EventFacts,
@@ -141,7 +164,7 @@ impl Reach {
 
     /// The event is different from what the attendee was last notified of. Each version is notified once.
     pub fn updated(
-        self,
+        &self,
         registration: RegistrationId,
         facts: &EventFacts,
         known: &EventFacts,
@@ -158,7 +181,7 @@ impl Reach {
         self.write(&about, Kind::EventUpdated, details)
     }
 
-    fn write(self, about: &About<'_>, kind: Kind, details: Details) -> Vec<Letter> {
+    fn write(&self, about: &About<'_>, kind: Kind, details: Details) -> Vec<Letter> {
         let card = about.card;
         let details = Details {
             timezone: card.timezone.clone(),
@@ -178,7 +201,7 @@ impl Reach {
             not_before: about.not_before,
             not_after: about.not_after,
         };
-        match card.phone.as_deref().filter(|_| self.sms) {
+        match card.phone.as_deref().filter(|_| self.sms.has(kind)) {
             Some(phone) => vec![
                 letter(Channel::Email, &card.email, details.clone()),
                 letter(Channel::Sms, phone, details),

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 /// An enum whose values have fixed names, in stores and answers alike.
 macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ToSchema)]
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal $(| $earlier:literal)?,)+ }) => {
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ToSchema)]
         $(#[$doc])*
         pub enum $name {
             $($(#[$variant_doc])* #[schema(rename = $text)] $variant,)+
@@ -34,7 +34,7 @@ macro_rules! named {
             /// The value of that name.
             pub fn parse(text: &str) -> Option<Self> {
                 match text {
-                    $($text => Some(Self::$variant),)+
+                    $($text $(| $earlier)? => Some(Self::$variant),)+
                     _ => None,
                 }
             }
@@ -77,6 +77,16 @@ named! {
     }
 }
 
+impl Kind {
+    /// The name of its template.
+    pub fn template(self) -> &'static str {
+        match self {
+            Self::Reminder24h | Self::Reminder3h => "reminder",
+            other => other.name(),
+        }
+    }
+}
+
 named! {
     /// The way a message takes.
     Channel {
@@ -97,10 +107,15 @@ named! {
         Sending = "sending",
         /// The provider took it.
         Sent = "sent",
-        /// Given up.
+        /// The provider reports that it has arrived.
+        Delivered = "delivered",
+        /// The provider refused it for good, or reports that it has not arrived.
         Failed = "failed",
-        /// Not worth sending any more: the registration ended, the event moved, or the time is over.
-        Dropped = "dropped",
+        /// Given up: no try succeeded, or it cannot be read or rendered. An operator may have it sent again.
+        Dead = "dead",
+        /// Not worth sending any more: the registration ended, the event moved, or the time is over. Earlier releases
+        /// stored it as `dropped`.
+        Skipped = "skipped" | "dropped",
     }
 }
 

@@ -1,3 +1,4 @@
 //! Public calls.
 
 pub mod my_notifications;
+pub mod webhooks;

@@ -34,7 +34,8 @@ pub struct Notification {
     /// The event it is about; null: it is about your account.
     #[schema(required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
     event_id: Option<String>,
-    /// `queued`, `sending`, `sent`, `failed`, or `dropped` when it was not needed any more.
+    /// `queued`, `sending`, `sent`; `delivered` or `failed`, where the provider reports it or refuses it for good; `dead` after
+    /// all tries; or `skipped` when it was not needed any more.
     #[schema(value_type = Status, example = "sent")]
     status: &'static str,
     /// When it was written.
@@ -43,6 +44,12 @@ pub struct Notification {
     /// When it went out.
     #[schema(required = true, format = DateTime, example = "2024-11-22T13:14:07.000Z")]
     sent_at: Option<String>,
+    /// When the provider reported that it has arrived; text messages only.
+    #[schema(required = true, format = DateTime, example = json!(null))]
+    delivered_at: Option<String>,
+    /// What went wrong last; null: nothing, or it was overcome.
+    #[schema(required = true, example = json!(null))]
+    error: Option<String>,
 }
 
 impl From<&Entry> for Notification {
@@ -55,6 +62,8 @@ impl From<&Entry> for Notification {
             status: entry.status.name(),
             created_at: utc(entry.created_at),
             sent_at: entry.sent_at.map(utc),
+            delivered_at: entry.delivered_at.map(utc),
+            error: entry.error.clone(),
         }
     }
 }

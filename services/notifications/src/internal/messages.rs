@@ -78,7 +78,7 @@ impl Fact {
     }
 
     /// What it changes here. `card` is the reader, who may be gone.
-    fn change(self, card: Option<&UserCard>, reach: Reach) -> Change {
+    fn change(self, card: Option<&UserCard>, reach: &Reach) -> Change {
         match self {
             Self::Confirmed(fact) => match card {
                 Some(card) => Change::Confirmed {
@@ -163,7 +163,7 @@ impl Subscriber for Parts {
             }
             Intake {
                 id,
-                change: fact.change(card.map(AsRef::as_ref), self.reach),
+                change: fact.change(card.map(AsRef::as_ref), &self.reach),
             }
         });
         self.take(intakes.collect(), &mut receipts).await;

@@ -24,7 +24,10 @@ use common::{
 };
 use uuid::Uuid;
 
-use crate::domain::message::{Channel, Kind, Letter, Message, Status};
+use crate::domain::{
+    delivery::Outcome,
+    message::{Channel, Kind, Letter, Message, Status},
+};
 
 /// The tables as the log and figures name them.
 mod table {
@@ -243,13 +246,65 @@ pub enum Tried {
         /// What went wrong.
         why: String,
     },
-    /// It will never work.
+    /// The provider will never take it.
     Failed {
         /// What went wrong.
         why: String,
     },
+    /// It cannot be rendered: a release that can may send it.
+    Dead {
+        /// What is wrong.
+        why: String,
+    },
     /// It was not tried; this claim does not count.
     Returned,
+}
+
+/// What a provider reports of a message.
+#[derive(Clone, PartialEq, Debug)]
+pub struct News {
+    /// The provider.
+    pub provider: &'static str,
+    /// The message, where the report says so.
+    pub id: Option<MessageId>,
+    /// The provider's name for it.
+    pub provider_id: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// All that is known of a message's way. Neither address nor text: an operator needs neither.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Record {
+    /// As its reader sees it.
+    pub entry: Entry,
+    /// The recipient.
+    pub user_id: UserId,
+    /// The registration, payment, token or announcement it is about.
+    pub occurrence: Uuid,
+    /// Tries so far.
+    pub attempts: u32,
+    /// When it may be tried, or the lease of the worker that has it ends; `None`: settled.
+    pub due_at: Option<Timestamp>,
+    /// When it stops being worth sending.
+    pub not_after: Option<Timestamp>,
+    /// Which provider took it.
+    pub provider: Option<String>,
+    /// The provider's name for it.
+    pub provider_id: Option<String>,
+}
+
+/// A reminder that is planned, or was.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Planned {
+    /// Which.
+    pub kind: Kind,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// `pending`, `done`, `dropped`, or `skipped_late`.
+    pub status: String,
+    /// Why it was set aside.
+    pub why: Option<String>,
 }
 
 /// A message as its reader may see it in a list.
@@ -269,6 +324,10 @@ pub struct Entry {
     pub created_at: Timestamp,
     /// When the provider took it.
     pub sent_at: Option<Timestamp>,
+    /// When the provider reported that it has arrived.
+    pub delivered_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub error: Option<String>,
 }
 
 /// How things stand.
@@ -276,8 +335,10 @@ pub struct Entry {
 pub struct Stats {
     /// Messages waiting or being sent.
     pub queued: u64,
-    /// Messages given up.
+    /// Messages that were refused for good, or have not arrived.
     pub failed: u64,
+    /// Messages given up.
+    pub dead: u64,
     /// Reminders to come.
     pub reminders_pending: u64,
     /// How long the most overdue message has been waiting for its turn, in milliseconds.
@@ -318,6 +379,20 @@ pub trait Store: Send + Sync {
     async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
     /// Notes what came of tries; gives the number of reports whose fence still held, the others have no effect.
     async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// Notes what a provider reports of a message; gives the message when that was news. Nothing when the provider has
+    /// taken no such message.
+    async fn note(&self, news: News, now: Timestamp) -> Result<Option<MessageId>, StoreError>;
+    /// Queues messages that were given up, or that failed, once more; all that were given up where `ids` is `None`. Gives
+    /// their number.
+    async fn redrive(&self, ids: Option<Vec<MessageId>>, now: Timestamp) -> Result<usize, StoreError>;
+    /// All that is known of a message, for operators.
+    async fn record(&self, id: MessageId) -> Result<Option<Record>, StoreError>;
+    /// All messages about a registration, payment, token or announcement, the first stored first, and the reminders that are
+    /// planned for it, or were.
+    async fn about(&self, occurrence: Uuid) -> Result<(Vec<Record>, Vec<Planned>), StoreError>;
+    /// The messages that were given up, the latest stored first.
+    async fn dead(&self, limit: usize) -> Result<Vec<Record>, StoreError>;
 
     /// A message to this user.
     async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError>;

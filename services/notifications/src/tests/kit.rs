@@ -30,7 +30,10 @@ use super::users::Users;
 use crate::{
     app::Parts,
     channels::{Channels, Mailer},
-    domain::letters::Reach,
+    domain::{
+        letters::{Reach, Texted},
+        message::Channel,
+    },
     store::{
         Store,
         sqlite::{MIGRATIONS, SqliteStore},
@@ -93,10 +96,7 @@ impl Lab {
     /// The whole service, sending through `mailer` only.
     pub fn service_sending(&self, mailer: Arc<dyn Mailer>) -> Service {
         let context = self.context(&[]);
-        let channels = Channels {
-            email: mailer,
-            sms: None,
-        };
+        let channels = Channels::from_iter([(Channel::Email, mailer)]);
         self.assemble(context, &channels)
     }
 
@@ -121,7 +121,7 @@ impl Lab {
             store,
             directory,
             self.clock.clone(),
-            Reach { sms: true },
+            Reach { sms: Texted::All },
             writer,
         ))
     }

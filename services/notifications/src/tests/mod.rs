@@ -9,6 +9,7 @@ mod recorder;
 mod reminders;
 mod sender;
 mod sink;
+mod sms;
 mod smtp;
 mod templates;
 mod users;

@@ -55,7 +55,7 @@ impl Mailer for Recorder {
         self.pace
     }
 
-    async fn send(&self, parcel: Parcel) -> Result<String, MailError> {
+    async fn send(&self, parcel: Parcel, _: u32) -> Result<String, MailError> {
         let answer = {
             let mut answers = self.answers.lock();
             if answers.is_empty() {

@@ -141,7 +141,7 @@ async fn a_written_reminder_that_cannot_go_out_in_time_never_does() {
         .unwrap();
     assert_eq!(
         entries(&parts, user, Kind::Reminder3h).await[0].status,
-        Status::Dropped
+        Status::Skipped
     );
     let mut words = 0;
     while sent.try_recv().is_ok() {

@@ -43,7 +43,7 @@ async fn a_message_arrives_whole() {
     let sink = Sink::start().await;
     let parcel = parcel("asha@example.com");
     let id = parcel.id;
-    assert_eq!(smtp(&sink).send(parcel).await.unwrap(), "queued as 1A2B3C");
+    assert_eq!(smtp(&sink).send(parcel, 1).await.unwrap(), "queued as 1A2B3C");
     let mail = sink.mails().remove(0);
     assert_eq!(mail.from, "MAIL FROM:<no-reply@example.org>");
     assert_eq!(mail.to, ["RCPT TO:<asha@example.com>"]);
@@ -70,14 +70,14 @@ async fn connections_are_kept_and_let_go() {
     let sink = Sink::start().await;
     let smtp = smtp(&sink);
     for _ in 0..3 {
-        smtp.send(parcel("asha@example.com")).await.unwrap();
+        smtp.send(parcel("asha@example.com"), 1).await.unwrap();
     }
     assert_eq!(sink.connections(), 1);
     smtp.tidy(Duration::from_secs(30)).await;
-    smtp.send(parcel("asha@example.com")).await.unwrap();
+    smtp.send(parcel("asha@example.com"), 1).await.unwrap();
     assert_eq!(sink.connections(), 1);
     smtp.tidy(Duration::ZERO).await;
-    smtp.send(parcel("asha@example.com")).await.unwrap();
+    smtp.send(parcel("asha@example.com"), 1).await.unwrap();
     assert_eq!(sink.connections(), 2);
 }
 
@@ -87,25 +87,29 @@ async fn refusals_are_told_apart() {
     let smtp = smtp(&sink);
     sink.next(&[Mood::Later, Mood::Never, Mood::HangUp]);
     assert!(
-        matches!(smtp.send(parcel("a@example.com")).await, Err(MailError::Temporary(why)) if why.contains("451"))
+        matches!(smtp.send(parcel("a@example.com"), 1).await, Err(MailError::Temporary(why)) if why.contains("451"))
     );
     assert!(
-        matches!(smtp.send(parcel("a@example.com")).await, Err(MailError::Permanent(why)) if why.contains("550"))
+        matches!(smtp.send(parcel("a@example.com"), 1).await, Err(MailError::Permanent(why)) if why.contains("550"))
     );
     assert!(matches!(
-        smtp.send(parcel("a@example.com")).await,
+        smtp.send(parcel("a@example.com"), 1).await,
         Err(MailError::Temporary(_))
     ));
     assert!(matches!(
-        smtp.send(parcel("no address")).await,
+        smtp.send(parcel("no address"), 1).await,
         Err(MailError::Permanent(_))
     ));
-    smtp.send(parcel("a@example.com")).await.unwrap();
+    smtp.send(parcel("a@example.com"), 1).await.unwrap();
     let text = Parcel {
-        content: Content::Sms { text: "x".into() },
+        content: Content::Sms {
+            text: "x".into(),
+            template: "ticket",
+            variables: Vec::new(),
+        },
         ..parcel("a@example.com")
     };
-    assert!(matches!(smtp.send(text).await, Err(MailError::Permanent(_))));
+    assert!(matches!(smtp.send(text, 1).await, Err(MailError::Permanent(_))));
 }
 
 #[tokio::test]
@@ -117,7 +121,7 @@ async fn a_domain_of_another_script_needs_nothing_of_the_server() {
         "asha@mu\u{308}nchen.de",
         "asha@xn--mnchen-3ya.de",
     ] {
-        smtp.send(parcel(address)).await.unwrap();
+        smtp.send(parcel(address), 1).await.unwrap();
         let mail = sink.mails().pop().unwrap();
         assert_eq!(mail.to, ["RCPT TO:<asha@xn--mnchen-3ya.de>"], "{address}");
         assert!(
@@ -136,13 +140,13 @@ async fn a_name_of_another_script_needs_smtputf8() {
     let sink = Sink::start().await;
     let old = smtp(&sink);
     for _ in 0..2 {
-        let why = old.send(parcel("आशा@example.com")).await.err().unwrap();
+        let why = old.send(parcel("आशा@example.com"), 1).await.err().unwrap();
         assert!(
             matches!(&why, MailError::Permanent(why) if why.contains("SMTPUTF8")),
             "{why:?}"
         );
     }
-    old.send(parcel("asha@example.com")).await.unwrap();
+    old.send(parcel("asha@example.com"), 1).await.unwrap();
     assert_eq!(
         sink.connections(),
         1,
@@ -150,7 +154,7 @@ async fn a_name_of_another_script_needs_smtputf8() {
     );
 
     let sink = Sink::international().await;
-    smtp(&sink).send(parcel("आशा@मेल.भारत")).await.unwrap();
+    smtp(&sink).send(parcel("आशा@मेल.भारत"), 1).await.unwrap();
     let mail = sink.mails().pop().unwrap();
     assert!(mail.from.contains(" SMTPUTF8"), "{}", mail.from);
     assert_eq!(mail.to, ["RCPT TO:<आशा@xn--r2bi6d.xn--h2brj9c>"]);
@@ -190,7 +194,7 @@ async fn nobody_there_is_unreachable() {
     drop(free);
     let away = Smtp::new(&url, From::new("no-reply@example.org").unwrap()).unwrap();
     assert!(matches!(
-        away.send(parcel("a@example.com")).await,
+        away.send(parcel("a@example.com"), 1).await,
         Err(MailError::Unreachable(_))
     ));
     drop(sink);
@@ -200,15 +204,15 @@ async fn nobody_there_is_unreachable() {
 async fn a_connection_whose_use_was_cut_short_is_not_used_again() {
     let sink = Sink::start().await;
     let smtp = smtp(&sink);
-    smtp.send(parcel("first@example.com")).await.unwrap();
+    smtp.send(parcel("first@example.com"), 1).await.unwrap();
     sink.next(&[Mood::Silent]);
     let cut = tokio::time::timeout(
         Duration::from_millis(200),
-        smtp.send(parcel("second@example.com")),
+        smtp.send(parcel("second@example.com"), 1),
     )
     .await;
     assert!(cut.is_err());
-    smtp.send(parcel("third@example.com")).await.unwrap();
+    smtp.send(parcel("third@example.com"), 1).await.unwrap();
     assert_eq!(sink.connections(), 2);
     assert_eq!(sink.mails().last().unwrap().to, ["RCPT TO:<third@example.com>"]);
 }

@@ -116,7 +116,7 @@ fn email(message: &Message) -> (String, String, String) {
 
 fn sms(message: &Message) -> String {
     match writer(Links::default()).write(message).unwrap().content {
-        Content::Sms { text } => text,
+        Content::Sms { text, .. } => text,
         Content::Email { .. } => panic!("not a text message"),
     }
 }
@@ -327,7 +327,7 @@ fn long_names_do_not_push_out_what_matters() {
     );
     message.kind = Kind::Reminder24h;
     message.details.hours = Some(24);
-    assert_eq!(sms(&message).chars().count(), 480);
+    assert_eq!(sms(&message).chars().count(), 459);
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn online_events_are_joined_by_a_link() {
             };
             message.channel = Channel::Sms;
             let sms = match writer(links.clone()).write(&message).unwrap().content {
-                Content::Sms { text } => text,
+                Content::Sms { text, .. } => text,
                 Content::Email { .. } => panic!("not a text message"),
             };
             (text, sms, watch)

@@ -194,12 +194,12 @@ impl Sender {
             Ok(parcel) => parcel,
             Err(error) => {
                 tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be rendered");
-                return Tried::Failed {
+                return Tried::Dead {
                     why: kept(&error.to_string()),
                 };
             }
         };
-        let tried = tokio::time::timeout(patience, self.mailer.send(parcel)).await;
+        let tried = tokio::time::timeout(patience, self.mailer.send(parcel, claim.attempts)).await;
         let error = match tried {
             Ok(Ok(provider_id)) => {
                 tracing::info!(

@@ -146,7 +146,7 @@ pub async fn a_cancelled_event_drops_reminders(fresh: &Fresh) {
     );
     while step(store, 10).await.is_some() {}
     assert_eq!(store.stats(now()).await.unwrap().reminders_pending, 0);
-    assert_eq!(status(store, person, Kind::Reminder24h).await, Status::Dropped);
+    assert_eq!(status(store, person, Kind::Reminder24h).await, Status::Skipped);
 }
 
 pub async fn an_unimportant_change_is_not_announced(fresh: &Fresh) {
@@ -198,7 +198,7 @@ pub async fn reminders_follow_the_event(fresh: &Fresh) {
     let later = moved(&facts, hours(72));
     take(store, [Change::EventChanged(later.clone())]).await;
     while step(store, 10).await.is_some() {}
-    assert_eq!(status(store, person, Kind::Reminder24h).await, Status::Dropped);
+    assert_eq!(status(store, person, Kind::Reminder24h).await, Status::Skipped);
     let found = due(store, hours(72)).await;
     let planned: Vec<_> = found
         .iter()

@@ -162,7 +162,7 @@ pub async fn an_end_drops_reminders(fresh: &Fresh) {
         [
             (Kind::RegistrationCancelled, Status::Queued),
             (Kind::RegistrationConfirmed, Status::Queued),
-            (Kind::Reminder24h, Status::Dropped),
+            (Kind::Reminder24h, Status::Skipped),
         ]
     );
     assert_eq!(status(store, other, Kind::Reminder24h).await, Status::Queued);

@@ -7,6 +7,7 @@ mod intake;
 mod kit;
 mod lists;
 mod reminders;
+mod tracking;
 mod unpaid;
 mod unreadable;
 
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
-pub use self::{announcements::*, delivery::*, intake::*, lists::*, reminders::*, unpaid::*, unreadable::*};
+pub use self::{
+    announcements::*, delivery::*, intake::*, lists::*, reminders::*, tracking::*, unpaid::*, unreadable::*,
+};
 use super::Store;
 
 /// A new, empty store.
@@ -35,6 +38,7 @@ pub struct Fresh {
 macro_rules! store_contract {
     ($make:path) => {
         $crate::store_contract!($make;
+            a_provider_reports_by_its_own_name, a_report_may_come_before_the_worker_s, what_was_given_up_is_sent_again,
             a_message_has_its_effect_once, an_id_counts_once_whatever_comes_with_it,
             a_deleted_account_is_written_to_no_more,
             letters_are_not_queued_twice, registering_again_is_told_again,

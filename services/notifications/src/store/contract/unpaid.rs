@@ -87,7 +87,7 @@ pub async fn who_pays_is_told_of_no_decline(fresh: &Fresh) {
         let told = statuses(store, person.user).await;
         let decline = told.iter().find(|(kind, _)| *kind == Kind::PaymentFailed);
         assert!(
-            decline.is_none_or(|(_, status)| *status == Status::Dropped),
+            decline.is_none_or(|(_, status)| *status == Status::Skipped),
             "{told:?}"
         );
     }
@@ -109,7 +109,7 @@ pub async fn an_expired_hold_is_told_once_and_in_place_of_a_decline(fresh: &Fres
         told,
         [
             (Kind::HoldExpired, Status::Queued),
-            (Kind::PaymentFailed, Status::Dropped)
+            (Kind::PaymentFailed, Status::Skipped)
         ]
     );
     // Late money: the ticket is sent and the expired hold is not.
@@ -133,5 +133,5 @@ pub async fn who_has_cancelled_is_told_of_nothing_unpaid(fresh: &Fresh) {
         told.iter().all(|(kind, _)| *kind != Kind::HoldExpired),
         "{told:?}"
     );
-    assert!(told.contains(&(Kind::PaymentFailed, Status::Dropped)), "{told:?}");
+    assert!(told.contains(&(Kind::PaymentFailed, Status::Skipped)), "{told:?}");
 }

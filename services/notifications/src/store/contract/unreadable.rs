@@ -72,10 +72,7 @@ pub async fn an_unreadable_letter_fails_alone(fresh: &Fresh) {
             );
         }
     }
-    assert_eq!(
-        fresh.store.stats(now()).await.unwrap().failed,
-        damages.len() as u64
-    );
+    assert_eq!(fresh.store.stats(now()).await.unwrap().dead, damages.len() as u64);
 }
 
 pub async fn a_letter_whose_event_cannot_be_read_fails_alone(fresh: &Fresh) {
@@ -90,7 +87,7 @@ pub async fn a_letter_whose_event_cannot_be_read_fails_alone(fresh: &Fresh) {
     assert_eq!(claimed[0].message.user_id, fine.user);
     assert_eq!(
         status(&fresh.store, lost, Kind::RegistrationConfirmed).await,
-        Status::Failed
+        Status::Dead
     );
 }
 

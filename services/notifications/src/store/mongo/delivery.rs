@@ -82,15 +82,15 @@ pub(super) async fn claim(
         match read(tx, found, &mut reader, now).await {
             Ok((Turn::Take, claimed)) => taken.push(claimed),
             Ok((Turn::Drop(why), claimed)) => {
-                settle(tx, uuid(claimed.message.id), Status::Dropped, why).await?
+                settle(tx, uuid(claimed.message.id), Status::Skipped, why).await?
             }
             Ok((Turn::GiveUp(why), claimed)) => {
-                settle(tx, uuid(claimed.message.id), Status::Failed, why).await?
+                settle(tx, uuid(claimed.message.id), Status::Dead, why).await?
             }
             Err(StoreError::Corrupt(why)) => {
                 let key = Key::of(found);
                 set_aside(table::MESSAGES, &key, &why);
-                settle(tx, key, Status::Failed, &why).await?;
+                settle(tx, key, Status::Dead, &why).await?;
             }
             Err(error) => return Err(error),
         }
@@ -139,8 +139,9 @@ pub(super) async fn report(
                     None => false,
                 }
             }
-            Tried::Retry { at, why } => failed(tx, in_hand, Some(*at), why).await?,
-            Tried::Failed { why } => failed(tx, in_hand, None, why).await?,
+            Tried::Retry { at, why } => failed(tx, in_hand, Ok(*at), why).await?,
+            Tried::Failed { why } => failed(tx, in_hand, Err(Status::Failed), why).await?,
+            Tried::Dead { why } => failed(tx, in_hand, Err(Status::Dead), why).await?,
             Tried::Returned => returned(tx, in_hand, now).await?,
         });
     }
@@ -154,7 +155,7 @@ async fn returned(tx: &mut Tx, in_hand: Document, now: Timestamp) -> Result<bool
     };
     let mut update = doc! {"$inc": {"attempts": -1_i64}};
     if found.flag("withdrawn")? {
-        update.insert("$set", doc! {"status": "dropped"});
+        update.insert("$set", doc! {"status": "skipped"});
         update.insert("$unset", doc! {"due_at": "", "lease_owner": ""});
     } else {
         update.insert("$set", doc! {"status": "queued", "due_at": date(now)});
@@ -166,7 +167,7 @@ async fn returned(tx: &mut Tx, in_hand: Document, now: Timestamp) -> Result<bool
 async fn failed(
     tx: &mut Tx,
     in_hand: Document,
-    at: Option<Timestamp>,
+    again: Result<Timestamp, Status>,
     why: &str,
 ) -> Result<bool, StoreError> {
     let Some(found) = tx.find_one(MESSAGES, in_hand.clone()).await? else {
@@ -174,17 +175,16 @@ async fn failed(
     };
     let (attempts, withdrawn) = (attempts(&found)?, found.flag("withdrawn")?);
     let not_after = found.maybe_time("not_after")?;
-    let again = at.map(|at| (at, after_failure(attempts, withdrawn, not_after, at)));
-    match again {
-        Some((at, Status::Queued)) => {
+    let next = again.map(|at| (at, after_failure(attempts, withdrawn, not_after, at)));
+    match next {
+        Ok((at, Status::Queued)) => {
             let update = doc! {
                 "$set": {"status": "queued", "due_at": date(at), "last_error": why},
                 "$unset": {"lease_owner": ""},
             };
             tx.update(MESSAGES, in_hand, update).await
         }
-        other => {
-            let status = other.map_or(Status::Failed, |(_, status)| status);
+        Ok((_, status)) | Err(status) => {
             settle(tx, uuid(found.id::<MessageId>("_id")?), status, why).await?;
             Ok(true)
         }

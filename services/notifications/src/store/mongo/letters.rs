@@ -128,7 +128,7 @@ pub(super) async fn withdraw(
     };
     let mut waiting = these.clone();
     waiting.insert("status", "queued");
-    let drop = doc! {"$set": {"withdrawn": true, "status": "dropped"}, "$unset": {"due_at": ""}};
+    let drop = doc! {"$set": {"withdrawn": true, "status": "skipped"}, "$unset": {"due_at": ""}};
     tx.update_all(MESSAGES, waiting, drop).await?;
     let mut in_hand = these;
     in_hand.insert("status", "sending");

@@ -51,7 +51,7 @@ pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec
     }
 }
 
-fn entry(found: &Document) -> Result<Entry, StoreError> {
+pub(super) fn entry(found: &Document) -> Result<Entry, StoreError> {
     Ok(Entry {
         id: found.id("_id")?,
         event_id: event_of(found.id("event_id")?),
@@ -60,6 +60,8 @@ fn entry(found: &Document) -> Result<Entry, StoreError> {
         status: found.named("status", Status::parse)?,
         created_at: found.time("created_at")?,
         sent_at: found.maybe_time("sent_at")?,
+        delivered_at: found.maybe_time("delivered_at")?,
+        error: found.maybe_text("last_error")?,
     })
 }
 
@@ -110,6 +112,7 @@ pub(super) async fn stats(tx: &mut Tx, now: Timestamp) -> Result<Stats, StoreErr
     Ok(Stats {
         queued: tx.count(MESSAGES, waiting).await?,
         failed: tx.count(MESSAGES, doc! {"status": "failed"}).await?,
+        dead: tx.count(MESSAGES, doc! {"status": "dead"}).await?,
         reminders_pending: tx.count(SCHEDULES, doc! {"status": "pending"}).await?,
         overdue_millis: oldest.map_or(0, |at| u64::try_from((now - at).num_milliseconds()).unwrap_or(0)),
     })

@@ -8,6 +8,7 @@ mod letters;
 mod lists;
 mod reminders;
 mod schema;
+mod tracking;
 
 use std::sync::Arc;
 
@@ -30,8 +31,8 @@ use uuid::Uuid;
 
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
 use super::{
-    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, SETTLED_KEPT_MILLIS,
-    Stats, Step, Store,
+    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, News, Planned,
+    Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
 use crate::domain::message::{Channel, Message};
 
@@ -136,6 +137,37 @@ impl Store for MongoStore {
             .await?;
         self.wake.wake();
         Ok(held)
+    }
+
+    async fn note(&self, news: News, now: Timestamp) -> Result<Option<MessageId>, StoreError> {
+        let noted = self
+            .db
+            .write((news, now), |tx, (news, now)| {
+                tracking::note(tx, news, *now).boxed()
+            })
+            .await?;
+        self.wake.wake();
+        Ok(noted)
+    }
+
+    async fn redrive(&self, ids: Option<Vec<MessageId>>, now: Timestamp) -> Result<usize, StoreError> {
+        self.db
+            .write((ids, now), |tx, (ids, now)| {
+                tracking::redrive(tx, ids.as_deref(), *now).boxed()
+            })
+            .await
+    }
+
+    async fn record(&self, id: MessageId) -> Result<Option<Record>, StoreError> {
+        tracking::record(&mut self.db.read(), id).await
+    }
+
+    async fn about(&self, occurrence: Uuid) -> Result<(Vec<Record>, Vec<Planned>), StoreError> {
+        tracking::about(&mut self.db.read(), occurrence).await
+    }
+
+    async fn dead(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
+        tracking::dead(&mut self.db.read(), limit).await
     }
 
     async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {

@@ -104,8 +104,14 @@ pub const COLLECTIONS: &[Collection] = &[
             ("sent_at", "date?"),
             ("provider", "string?"),
             ("provider_id", "string?"),
+            ("delivered_at", "date?"),
         ],
-        check: Some(|| doc! {"status": {"$in": ["queued", "sending", "sent", "failed", "dropped"]}}),
+        check: Some(|| {
+            doc! {
+                // `dropped` is what earlier releases called `skipped`.
+                "status": {"$in": ["queued", "sending", "sent", "delivered", "failed", "dead", "skipped", "dropped"]},
+            }
+        }),
         indexes: &[
             // No notification is queued twice.
             Index::unique(&[
@@ -119,6 +125,10 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("user_id", 1), ("created_at", -1), ("_id", -1)]),
             Index::on(&[("provider", 1), ("_id", -1)]).only(|| doc! {"provider": {"$exists": true}}),
             Index::on(&[("status", 1)]).only(|| doc! {"status": "failed"}),
+            Index::on(&[("status", 1), ("_id", -1)]).only(|| doc! {"status": "dead"}),
+            // Of text messages providers report by their own names.
+            Index::on(&[("provider", 1), ("provider_id", 1)])
+                .only(|| doc! {"channel": "sms", "provider_id": {"$exists": true}}),
         ],
     },
     // Deleted accounts, to which nothing more is written: what was looked up before may come later.

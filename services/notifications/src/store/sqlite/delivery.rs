@@ -56,7 +56,7 @@ pub fn claim(
             Ok::<_, StoreError>((verdict, claim))
         })?
     };
-    let found = found.set_aside(table::MESSAGES, |id, why| settle(db, id, Status::Failed, why))?;
+    let found = found.set_aside(table::MESSAGES, |id, why| settle(db, id, Status::Dead, why))?;
     let mut taken = Vec::with_capacity(found.len());
     for (verdict, mut claim) in found {
         let id = claim.message.id;
@@ -70,8 +70,8 @@ pub fn claim(
                 claim.message.status = Status::Sending;
                 taken.push(claim);
             }
-            Turn::Drop(why) => settle(db, &id, Status::Dropped, why)?,
-            Turn::GiveUp(why) => settle(db, &id, Status::Failed, why)?,
+            Turn::Drop(why) => settle(db, &id, Status::Skipped, why)?,
+            Turn::GiveUp(why) => settle(db, &id, Status::Dead, why)?,
         }
     }
     Ok(taken)
@@ -109,12 +109,13 @@ pub fn report(db: &Connection, reports: &[DeliveryReport], now: Timestamp) -> Re
                     None => 0,
                 }
             }
-            Tried::Retry { at, why } => failed(db, *id, *fence, Some(*at), why)?,
-            Tried::Failed { why } => failed(db, *id, *fence, None, why)?,
+            Tried::Retry { at, why } => failed(db, *id, *fence, Ok(*at), why)?,
+            Tried::Failed { why } => failed(db, *id, *fence, Err(Status::Failed), why)?,
+            Tried::Dead { why } => failed(db, *id, *fence, Err(Status::Dead), why)?,
             Tried::Returned => db
                 .prepare_cached(
                     "UPDATE messages SET
-                        status = CASE withdrawn WHEN 1 THEN 'dropped' ELSE 'queued' END,
+                        status = CASE withdrawn WHEN 1 THEN 'skipped' ELSE 'queued' END,
                         due_at = CASE withdrawn WHEN 1 THEN NULL ELSE ?3 END,
                         attempts = attempts - 1, lease_owner = NULL
                      WHERE id = ?1 AND fence = ?2 AND status = 'sending'",
@@ -129,7 +130,7 @@ fn failed(
     db: &Connection,
     id: MessageId,
     fence: i64,
-    at: Option<Timestamp>,
+    again: Result<Timestamp, Status>,
     why: &str,
 ) -> Result<usize, StoreError> {
     let held = db
@@ -142,16 +143,17 @@ fn failed(
     let Some((attempts, withdrawn, not_after)) = held else {
         return Ok(0);
     };
-    let status = at.map_or(Status::Failed, |at| {
-        after_failure(attempts, withdrawn, not_after, at)
-    });
-    if status != Status::Queued {
-        return settle(db, &id, status, why).map(|()| 1);
-    }
+    let at = match again {
+        Ok(at) => match after_failure(attempts, withdrawn, not_after, at) {
+            Status::Queued => at,
+            status => return settle(db, &id, status, why).map(|()| 1),
+        },
+        Err(status) => return settle(db, &id, status, why).map(|()| 1),
+    };
     db.prepare_cached(
         "UPDATE messages SET status = 'queued', due_at = ?2, lease_owner = NULL, last_error = ?3 WHERE id = ?1",
     )?
-    .execute(params![id, at.map(|at| at.timestamp_millis()), why])?;
+    .execute(params![id, at.timestamp_millis(), why])?;
     Ok(1)
 }
 

@@ -71,7 +71,7 @@ pub fn withdraw(
         "UPDATE messages SET
             withdrawn = 1,
             due_at = CASE status WHEN 'queued' THEN NULL ELSE due_at END,
-            status = CASE status WHEN 'queued' THEN 'dropped' ELSE status END
+            status = CASE status WHEN 'queued' THEN 'skipped' ELSE status END
          WHERE occurrence = ?1 AND kind = ?2 AND schedule_version < ?3 AND status IN ('queued', 'sending')",
     )?
     .execute(params![registration, kind.name(), schedule_version])?;

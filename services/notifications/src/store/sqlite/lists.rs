@@ -16,7 +16,7 @@ use crate::{
     store::{Entry, Stats, event_of, table},
 };
 
-const ENTRY: &str = "id, event_id, kind, channel, status, created_at, sent_at";
+pub const ENTRY: &str = "id, event_id, kind, channel, status, created_at, sent_at, delivered_at, last_error";
 
 pub fn one(db: &Connection, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
     let sql = format!("SELECT {ENTRY} FROM messages WHERE id = ?1 AND user_id = ?2");
@@ -43,7 +43,7 @@ pub fn of_user(db: &Connection, user: UserId, page: Page) -> Result<Vec<Entry>, 
     Ok(found.left_out(table::MESSAGES))
 }
 
-fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
+pub fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
     Ok(Entry {
         id: row.get(0)?,
         event_id: event_of(row.get(1)?),
@@ -52,6 +52,8 @@ fn entry(row: &Row<'_>) -> Result<Entry, StoreError> {
         status: named(row, 4, Status::parse)?,
         created_at: from_millis(row.get(5)?),
         sent_at: row.get::<_, Option<i64>>(6)?.map(from_millis),
+        delivered_at: row.get::<_, Option<i64>>(7)?.map(from_millis),
+        error: row.get(8)?,
     })
 }
 
@@ -97,6 +99,7 @@ pub fn stats(db: &Connection, now: Timestamp) -> Result<Stats, StoreError> {
     Ok(Stats {
         queued: count("SELECT count(*) FROM messages WHERE due_at IS NOT NULL")?,
         failed: count("SELECT count(*) FROM messages WHERE status = 'failed'")?,
+        dead: count("SELECT count(*) FROM messages WHERE status = 'dead'")?,
         reminders_pending: count("SELECT count(*) FROM schedules WHERE status = 'pending'")?,
         overdue_millis: oldest.map_or(0, |at| u64::try_from(now.timestamp_millis() - at).unwrap_or(0)),
     })

@@ -8,6 +8,7 @@ mod letters;
 mod lists;
 mod reminders;
 mod schema;
+mod tracking;
 
 use std::sync::Arc;
 
@@ -30,8 +31,8 @@ use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
 use super::{
-    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, SETTLED_KEPT_MILLIS,
-    Stats, Step, Store,
+    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, News, Planned,
+    Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
 use crate::domain::message::{Channel, Message};
 
@@ -119,6 +120,30 @@ impl Store for SqliteStore {
             .await?;
         self.wake.wake();
         Ok(held)
+    }
+
+    async fn note(&self, news: News, now: Timestamp) -> Result<Option<MessageId>, StoreError> {
+        let noted = self.db.write(move |db| tracking::note(db, &news, now)).await?;
+        self.wake.wake();
+        Ok(noted)
+    }
+
+    async fn redrive(&self, ids: Option<Vec<MessageId>>, now: Timestamp) -> Result<usize, StoreError> {
+        self.db
+            .write(move |db| tracking::redrive(db, ids.as_deref(), now))
+            .await
+    }
+
+    async fn record(&self, id: MessageId) -> Result<Option<Record>, StoreError> {
+        self.db.read(move |db| tracking::record(db, id)).await
+    }
+
+    async fn about(&self, occurrence: Uuid) -> Result<(Vec<Record>, Vec<Planned>), StoreError> {
+        self.db.read(move |db| tracking::about(db, occurrence)).await
+    }
+
+    async fn dead(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.db.read(move |db| tracking::dead(db, limit)).await
     }
 
     async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {

@@ -13,6 +13,7 @@ pub const MIGRATIONS: &[&str] = &[
     outbox::REQUEST_IDS,
     lease::SCHEMA,
     FORMAT,
+    STATUSES,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
@@ -108,6 +109,49 @@ const FORMAT: &str = "
 ALTER TABLE events ADD COLUMN format TEXT NOT NULL DEFAULT 'in_person';
 ALTER TABLE events ADD COLUMN ends_at INTEGER; -- ms
 ALTER TABLE events ADD COLUMN join_url TEXT;
+";
+
+// More states. SQLite changes a CHECK only with its table. `dropped` is what earlier releases called `skipped`.
+const STATUSES: &str = "
+CREATE TABLE messages_anew (
+    id               BLOB    NOT NULL PRIMARY KEY,
+    user_id          BLOB    NOT NULL,
+    event_id         BLOB    NOT NULL,
+    event_version    INTEGER,
+    occurrence       BLOB    NOT NULL,
+    kind             TEXT    NOT NULL,
+    channel          TEXT    NOT NULL,
+    schedule_version INTEGER NOT NULL,
+    address          TEXT    NOT NULL,
+    name             TEXT,
+    details          TEXT    NOT NULL,      -- JSON
+    status           TEXT    NOT NULL
+        CHECK (status IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'dead', 'skipped', 'dropped')),
+    due_at           INTEGER,               -- ms; the next try, or the end of a lease; NULL: settled
+    not_after        INTEGER,               -- ms
+    withdrawn        INTEGER NOT NULL DEFAULT 0,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    lease_owner      BLOB,
+    fence            INTEGER NOT NULL DEFAULT 0,
+    last_error       TEXT,
+    created_at       INTEGER NOT NULL,      -- ms
+    sent_at          INTEGER,               -- ms
+    provider         TEXT,
+    provider_id      TEXT,
+    delivered_at     INTEGER                -- ms
+) WITHOUT ROWID;
+INSERT INTO messages_anew SELECT id, user_id, event_id, event_version, occurrence, kind, channel, schedule_version, address,
+    name, details, status, due_at, not_after, withdrawn, attempts, lease_owner, fence, last_error, created_at, sent_at,
+    provider, provider_id, NULL FROM messages;
+DROP TABLE messages;
+ALTER TABLE messages_anew RENAME TO messages;
+CREATE UNIQUE INDEX messages_once ON messages (occurrence, kind, channel, schedule_version);
+CREATE INDEX messages_by_turn ON messages (channel, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX messages_by_user ON messages (user_id, created_at);
+CREATE INDEX messages_failed ON messages (status) WHERE status = 'failed';
+CREATE INDEX messages_dead ON messages (id) WHERE status = 'dead';
+-- Of text messages providers report by their own names.
+CREATE INDEX messages_by_provider ON messages (provider, provider_id) WHERE channel = 'sms' AND provider_id IS NOT NULL;
 ";
 
 // Why a reminder or an announcement was set aside: it cannot be read.
