@@ -107,7 +107,7 @@ fn assemble(
         Writer::new(Links::new(&context.settings), MailedTokens::new(&auth)).map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
-    let outbox = start_relay(context, &auth, peers, &store);
+    let outbox = start_relay(context, &auth, peers, &parts);
     let guard = service::guard(context, &auth, peers, store.audit());
     let ping: Ping = Box::new(move || {
         let store = store.clone();
@@ -140,7 +140,8 @@ fn assemble(
 }
 
 /// Notifications has no other service to tell, only people who watch.
-fn start_relay(context: &Context, auth: &Auth, peers: &Peers, store: &Arc<dyn Store>) -> OutboxGauge {
+fn start_relay(context: &Context, auth: &Auth, peers: &Peers, parts: &Arc<Parts>) -> OutboxGauge {
+    let store = &parts.store;
     let wake = store.wake_signal();
     let outbox = service::start_relays(
         context,
@@ -153,7 +154,7 @@ fn start_relay(context: &Context, auth: &Auth, peers: &Peers, store: &Arc<dyn St
     );
     let events = peers.of(Service::Events).clone();
     let events = InternalClient::new(events, auth.clone(), Service::Events.name());
-    let channels = OwnChannels::new(live::Notifications(Arc::clone(store)), events);
+    let channels = OwnChannels::new(live::Notifications(Arc::clone(parts)), events);
     service::start_relay(
         context,
         Service::Notifications,

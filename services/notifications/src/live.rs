@@ -7,13 +7,10 @@ use common::{outbox::CloudEvent, wire::kind};
 use runtime::live::{Publication, States, Unpublished};
 use serde::Serialize;
 
-use crate::{
-    handlers::my_notifications::Notification,
-    store::{Store, messages::NotificationSent},
-};
+use crate::{app::Parts, handlers::my_notifications::Notification, store::messages::NotificationSent};
 
 /// Loads messages.
-pub struct Notifications(pub Arc<dyn Store>);
+pub struct Notifications(pub Arc<Parts>);
 
 #[derive(Serialize)]
 struct OfNotification {
@@ -27,9 +24,9 @@ impl States for Notifications {
             return Err(Unpublished::Rejected(change.unknown_kind()));
         }
         let NotificationSent { message_id, user_id } = change.data().map_err(Unpublished::Rejected)?;
-        let found = self.0.entry(message_id, user_id).await?;
+        let found = self.0.store.entry(message_id, user_id).await?;
         let Some(found) = found else { return Ok(None) };
-        let notification = Notification::from(&found);
+        let notification = Notification::new(&self.0.writer, &found);
         Publication::new(user_id, &OfNotification { notification }).map(Some)
     }
 }

@@ -10,6 +10,8 @@ use crate::{app::App, dev, docs::Document, handlers, internal};
 pub fn routes(app: App, show_mailbox: bool) -> (Router, OpenApiDocument) {
     let (public, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(handlers::my_notifications::my_notifications))
+        .routes(routes!(handlers::mark_read::one))
+        .routes(routes!(handlers::mark_read::all))
         .routes(routes!(handlers::webhooks::twilio::twilio))
         .routes(routes!(handlers::webhooks::msg91::msg91))
         .split_for_parts();

@@ -104,6 +104,21 @@ async fn an_account_is_recovered_by_mail(topology: Topology) {
             .expect(202)
     );
     let lost = letter(&system, &email, "password_reset", 0).await;
+    // The token proves that the mail is read, so a session does not see it.
+    let inbox = person.get("/api/notifications").await;
+    let listed = inbox.expect(200);
+    let reset = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["kind"] == "password_reset");
+    assert!(
+        reset.unwrap()["subject"].is_string() && reset.unwrap()["text"].is_null(),
+        "{listed}"
+    );
+    for secret in [&lost.token, &lost.code] {
+        assert!(!inbox.text.contains(secret.as_str()));
+    }
     let reset = json!({"token": lost.token, "password": NEW});
     let answer = anyone
         .post("/api/users/password/reset", reset.clone())

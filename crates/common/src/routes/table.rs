@@ -267,6 +267,16 @@ pub const ROUTES: &[Route] = &[
     route("/live/{event_id}", Events, &[Call::new("GET", Developers)]),
     route("/watch/{event_id}", Events, &[Call::new("GET", Browsers)]),
     route("/api/notifications", Notifications, &[Call::new("GET", SignedIn)]),
+    route(
+        "/api/notifications/{id}/read",
+        Notifications,
+        &[Call::new("POST", SignedIn).of_owner()],
+    ),
+    route(
+        "/api/notifications/read_all",
+        Notifications,
+        &[Call::new("POST", SignedIn)],
+    ),
     route("/api/notifications/{*rest}", Notifications, &[]),
     route(
         "/dev/mailbox.json",

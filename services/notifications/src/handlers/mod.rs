@@ -1,4 +1,5 @@
 //! Public calls.
 
+pub mod mark_read;
 pub mod my_notifications;
 pub mod webhooks;

@@ -13,8 +13,10 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    channels::Content,
     domain::message::{Channel, Kind, Status},
-    store::Entry,
+    store::{Listed, Only},
+    templates::Writer,
 };
 
 /// A message to the caller.
@@ -50,10 +52,33 @@ pub struct Notification {
     /// What went wrong last; null: nothing, or it was overcome.
     #[schema(required = true, example = json!(null))]
     error: Option<String>,
+    /// When you marked it as read; null: not yet.
+    #[schema(required = true, format = DateTime, example = json!(null))]
+    read_at: Option<String>,
+    /// The subject; null: a text message.
+    #[schema(required = true, example = "Your ticket: Rust for organisers")]
+    subject: Option<String>,
+    /// What it says, without what is only for the eyes of who reads the mail: null where it brings a link or code for your account.
+    #[schema(required = true, example = "Hello Ravi, ...")]
+    text: Option<String>,
 }
 
-impl From<&Entry> for Notification {
-    fn from(entry: &Entry) -> Self {
+impl Notification {
+    /// A message as its reader sees it.
+    pub fn new(writer: &Writer, listed: &Listed) -> Self {
+        let Listed { entry, message } = listed;
+        // One that cannot be rendered is dead, or will be; the list shows it all the same.
+        let parcel = message.as_ref().and_then(|message| writer.write(message).ok());
+        let content = parcel.map(|parcel| parcel.content);
+        // A session that was stolen must not give what takes over the account.
+        let is_secret = message
+            .as_ref()
+            .is_some_and(|message| message.details.token.is_some());
+        let (subject, text) = match content {
+            Some(Content::Email { subject, text, .. }) => (Some(subject), Some(text)),
+            Some(Content::Sms { text, .. }) => (None, Some(text)),
+            None => (None, None),
+        };
         Self {
             message_id: entry.id.to_string(),
             kind: entry.kind.name(),
@@ -64,6 +89,9 @@ impl From<&Entry> for Notification {
             sent_at: entry.sent_at.map(utc),
             delivered_at: entry.delivered_at.map(utc),
             error: entry.error.clone(),
+            read_at: entry.read_at.map(utc),
+            subject,
+            text: text.filter(|_| !is_secret),
         }
     }
 }
@@ -74,7 +102,10 @@ impl From<&Entry> for Notification {
     path = "/api/notifications",
     operation_id = "listNotifications",
     tag = "notifications",
-    params(PageParams),
+    params(
+        PageParams,
+        ("unread" = Option<bool>, Query, description = "`true`: only those that you have not marked as read", example = true),
+    ),
     responses(
         (status = 200, description = "The messages; the next page is in Link", body = Vec<Notification>),
     ),
@@ -87,14 +118,23 @@ pub async fn my_notifications(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
+    let unread = params.get("unread", |text| match text {
+        "true" => Ok(Only::Unread),
+        "false" => Ok(Only::All),
+        _ => Err("must be true or false".to_owned()),
+    });
+    let only = unread.unwrap_or(Only::All);
     params.finish()?;
-    let entries = app.parts.store.of_user(caller.id, page).await?;
-    let (entries, next) = page.cut(entries, |entry| Cursor {
+    let listed = app.parts.store.of_user(caller.id, only, page).await?;
+    let (listed, next) = page.cut(listed, |entry| Cursor {
         key: entry.created_at.timestamp_millis(),
         id: entry.id.0,
     });
     Ok(page::respond(
-        entries.iter().map(Notification::from).collect(),
+        listed
+            .iter()
+            .map(|listed| Notification::new(&app.parts.writer, listed))
+            .collect(),
         next,
         &uri,
     ))

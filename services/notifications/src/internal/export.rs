@@ -9,7 +9,7 @@ use common::{
 };
 use runtime::export;
 
-use crate::{app::App, handlers::my_notifications::Notification};
+use crate::{app::App, handlers::my_notifications::Notification, store::Only};
 
 /// Handles the call.
 ///
@@ -25,12 +25,17 @@ pub async fn export(
     Ok(Json(match question.section.as_str() {
         "notifications" => {
             let page = export::page(&question);
-            let found = store.of_user(question.user_id, page).await?;
+            let found = store.of_user(question.user_id, Only::All, page).await?;
             let (found, next) = page.cut(found, |entry| Cursor {
                 key: entry.created_at.timestamp_millis(),
                 id: entry.id.0,
             });
-            export::answer(found.iter().map(Notification::from), next)
+            export::answer(
+                found
+                    .iter()
+                    .map(|found| Notification::new(&app.parts.writer, found)),
+                next,
+            )
         }
         export::ACTIVITY => export::activity(&*store.audit(), &question).await?,
         _ => return Err(problem::no_such_section()),

@@ -8,7 +8,7 @@ pub(crate) mod messages;
 pub mod mongo;
 pub mod sqlite;
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use async_trait::async_trait;
 use common::{
@@ -328,6 +328,45 @@ pub struct Entry {
     pub delivered_at: Option<Timestamp>,
     /// What went wrong last.
     pub error: Option<String>,
+    /// When its reader has marked it as read.
+    pub read_at: Option<Timestamp>,
+}
+
+/// A message in a list of its reader's, with all that its text is made of.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listed {
+    /// How it stands.
+    pub entry: Entry,
+    /// What it says; `None`: that cannot be read any more.
+    pub message: Option<Message>,
+}
+
+impl Listed {
+    /// A message whose text may be unreadable.
+    fn new(entry: Entry, message: Result<Message, StoreError>) -> Result<Self, StoreError> {
+        let message = match message {
+            Err(StoreError::Corrupt(_)) => None,
+            message => Some(message?),
+        };
+        Ok(Self { entry, message })
+    }
+}
+
+impl Deref for Listed {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+/// Which messages a list has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Only {
+    /// All.
+    All,
+    /// Those that were not marked as read.
+    Unread,
 }
 
 /// How things stand.
@@ -395,9 +434,16 @@ pub trait Store: Send + Sync {
     async fn dead(&self, limit: usize) -> Result<Vec<Record>, StoreError>;
 
     /// A message to this user.
-    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError>;
+    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Listed>, StoreError>;
     /// A user's messages, newest first; one more than the page holds, if there are more.
-    async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError>;
+    async fn of_user(&self, user: UserId, only: Only, page: Page) -> Result<Vec<Listed>, StoreError>;
+    /// Marks a user's message, or all of them, as read. Gives how many were not yet; `None`: there is no such message.
+    async fn mark_read(
+        &self,
+        user: UserId,
+        message: Option<MessageId>,
+        now: Timestamp,
+    ) -> Result<Option<usize>, StoreError>;
     /// Messages that `provider` took, the latest stored first, only those to `address` if it is given; one more than
     /// the page holds, if there are more. The page's cursor counts by id alone.
     async fn taken_by(

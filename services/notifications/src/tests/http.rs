@@ -119,7 +119,7 @@ async fn its_document_describes_the_public_call() {
     let call = &document["paths"]["/api/notifications"]["get"];
     assert_eq!(call["tags"][0], "notifications");
     assert!(call["security"][0]["bearer"].is_array());
-    assert_eq!(document["paths"].as_object().unwrap().len(), 3);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 5);
 }
 
 #[tokio::test]
@@ -137,4 +137,56 @@ async fn a_wrong_sender_stops_the_start() {
             "{error}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_inbox_shows_what_was_written_and_marks_it_read() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let (user, other) = (
+        lab.users.add(None, "asha@example.com", Some("+919876543210")),
+        lab.users.add(None, "ben@example.com", None),
+    );
+    let facts = event(TimeDelta::hours(48));
+    service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
+    let unread = async || {
+        let list = service
+            .get_as(user, "/api/notifications?unread=true")
+            .await
+            .json();
+        list.as_array().unwrap().clone()
+    };
+    let list = unread().await;
+    let of = |channel: &str| {
+        list.iter()
+            .find(|entry| entry["channel"] == channel)
+            .unwrap()
+            .clone()
+    };
+    let (mail, text) = (of("email"), of("sms"));
+    assert_eq!(mail["subject"], "Your ticket: Rust evening");
+    for said in [&mail["text"], &text["text"]] {
+        assert!(said.as_str().unwrap().contains("7KQM-2XRT-9FHB"), "{said}");
+    }
+    assert!(text["subject"].is_null() && mail["read_at"].is_null());
+    let mark = async |user, path: &str| service.post_as(user, &format!("/api/notifications/{path}")).await;
+    let id = mail["message_id"].as_str().unwrap();
+    for (user, id) in [(other, id), (user, "nonsense"), (user, "\u{0907}")] {
+        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
+        let answer = mark(user, &format!("{id}/read")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", answer.text);
+    }
+    for marked in [1, 0] {
+        assert_eq!(mark(user, &format!("{id}/read")).await.json()["marked"], marked);
+    }
+    assert_eq!(unread().await.len(), 1);
+    assert_eq!(mark(user, "read_all").await.json()["marked"], 1);
+    assert!(unread().await.is_empty());
+    let all = service
+        .get_as(user, "/api/notifications?unread=false")
+        .await
+        .json();
+    assert!(all[0]["read_at"].is_string(), "{all}");
+    let wrong = service.get_as(user, "/api/notifications?unread=perhaps").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
 }

@@ -160,6 +160,17 @@ impl Service {
         self.call(request.body(Body::empty()).unwrap()).await
     }
 
+    pub async fn post_as(&self, user: UserId, path: &str) -> Answer {
+        let life = Duration::from_secs(60);
+        let token = self
+            .context
+            .auth(service::USERS)
+            .user_token(user, Role::User, life)
+            .unwrap();
+        let request = Request::post(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        self.call(request.body(Body::empty()).unwrap()).await
+    }
+
     /// Delivers messages as the relay of `events` does.
     pub async fn deliver(&self, batch: &[CloudEvent]) -> Vec<Receipt> {
         let token = self

@@ -30,8 +30,15 @@ async fn entries(parts: &Parts, user: UserId, kind: Kind) -> Vec<Entry> {
         limit: 100,
         after: None,
     };
-    let all = parts.store.of_user(user, page).await.unwrap();
-    all.into_iter().filter(|entry| entry.kind == kind).collect()
+    let all = parts
+        .store
+        .of_user(user, crate::store::Only::All, page)
+        .await
+        .unwrap();
+    all.into_iter()
+        .map(|listed| listed.entry)
+        .filter(|entry| entry.kind == kind)
+        .collect()
 }
 
 async fn attend(lab: &Lab, parts: &Parts, facts: &EventFacts) -> (UserId, RegistrationId) {

@@ -18,6 +18,7 @@ use crate::{
     app::Parts,
     channels::{MailError, Mailer, Pace, Parcel},
     domain::message::{Channel, Status},
+    store::Only,
     workers::sender::{Round, Sender},
 };
 
@@ -54,7 +55,7 @@ async fn statuses(parts: &Parts, users: &[UserId]) -> Vec<Status> {
         all.extend(
             parts
                 .store
-                .of_user(*user, page)
+                .of_user(*user, Only::All, page)
                 .await
                 .unwrap()
                 .into_iter()

@@ -14,7 +14,7 @@ use common::{
 use crate::{
     domain::message::{Channel, Details, Kind, Letter, Status},
     store::{
-        Change, Claimed, DecidedReminder, Decision, DeliveryReport, DueReminder, Entry, Intake, Store, Tried,
+        Change, Claimed, DecidedReminder, Decision, DeliveryReport, DueReminder, Intake, Listed, Store, Tried,
     },
 };
 
@@ -185,10 +185,11 @@ pub async fn note(store: &Arc<dyn Store>, reports: Vec<DeliveryReport>) -> usize
     store.report(reports.into(), now()).await.unwrap()
 }
 
-pub async fn entries(store: &Arc<dyn Store>, user: UserId) -> Vec<Entry> {
+pub async fn entries(store: &Arc<dyn Store>, user: UserId) -> Vec<Listed> {
     store
         .of_user(
             user,
+            crate::store::Only::All,
             Page {
                 limit: 100,
                 after: None,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Fresh, kit::*};
 use crate::domain::message::{Channel, Kind, Status};
-use crate::store::{Change, Intake, Tried};
+use crate::store::{Change, Intake, Only, Tried};
 
 pub async fn a_users_list_is_paged(fresh: &Fresh) {
     let store = &fresh.store;
@@ -43,7 +43,7 @@ pub async fn a_users_list_is_paged(fresh: &Fresh) {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let page = Page { limit: 2, after };
-        let entries = store.of_user(person.user, page).await.unwrap();
+        let entries = store.of_user(person.user, Only::All, page).await.unwrap();
         assert!(entries.len() <= 3);
         let (entries, next) = page.cut(entries, |entry| Cursor {
             key: entry.created_at.timestamp_millis(),
@@ -241,4 +241,33 @@ pub async fn purging_forgets_only_what_is_old(fresh: &Fresh) {
 pub async fn it_can_be_pinged(fresh: &Fresh) {
     fresh.store.ping().await.unwrap();
     fresh.other.ping().await.unwrap();
+}
+
+pub async fn a_reader_marks_what_was_read(fresh: &Fresh) {
+    let store = &fresh.store;
+    let people = queue(store, 2).await;
+    let (one, other) = (people[0], people[1]);
+    let facts = event(hours(-1));
+    let letters = vec![one.letter(&facts, Kind::Ticket, Channel::Sms)];
+    take(store, [Change::Told { letters }]).await;
+    let unread = async |person: Person| {
+        let page = Page {
+            limit: 10,
+            after: None,
+        };
+        store.of_user(person.user, Only::Unread, page).await.unwrap()
+    };
+    let listed = unread(one).await;
+    assert_eq!(listed.len(), 2);
+    let id = listed[1].entry.id;
+    let mark = |user, message, minutes| store.mark_read(user, message, at(TimeDelta::minutes(minutes)));
+    assert_eq!(mark(other.user, Some(id), 1).await.unwrap(), None, "another's");
+    assert_eq!(mark(one.user, Some(MessageId::new()), 1).await.unwrap(), None);
+    assert_eq!(mark(one.user, Some(id), 1).await.unwrap(), Some(1));
+    assert_eq!(mark(one.user, Some(id), 2).await.unwrap(), Some(0), "it is read");
+    assert_eq!(unread(one).await.len(), 1);
+    let read = store.entry(id, one.user).await.unwrap().unwrap();
+    assert_eq!(read.read_at, Some(at(TimeDelta::minutes(1))));
+    assert_eq!(mark(one.user, None, 3).await.unwrap(), Some(1));
+    assert_eq!((unread(one).await.len(), unread(other).await.len()), (0, 1));
 }

@@ -51,7 +51,7 @@ macro_rules! store_contract {
             a_clock_put_back_holds_no_message,
             a_late_report_is_refused, retries_wait_and_end, a_permanent_failure_ends, returned_claims_do_not_count,
             tries_cut_short_end, nothing_is_sent_after_its_time, what_is_withdrawn_in_flight_is_not_tried_again,
-            channels_do_not_mix, the_longest_due_goes_first, a_users_list_is_paged, a_provider_s_list_is_paged,
+            channels_do_not_mix, the_longest_due_goes_first, a_users_list_is_paged, a_reader_marks_what_was_read, a_provider_s_list_is_paged,
             times_keep_milliseconds, any_text_survives, an_empty_batch_is_fine, a_large_batch_is_fine,
             purging_forgets_only_what_is_old, it_can_be_pinged,
             a_decline_is_told_after_a_while_and_in_its_newest_words, who_pays_is_told_of_no_decline,

@@ -121,12 +121,16 @@ pub async fn a_list_leaves_out_what_it_cannot_read(fresh: &Fresh) {
     };
     let mut seen = Vec::new();
     loop {
-        let (found, next) = page.cut(store.of_user(person.user, page).await.unwrap(), |entry| {
-            common::http::Cursor {
+        let (found, next) = page.cut(
+            store
+                .of_user(person.user, crate::store::Only::All, page)
+                .await
+                .unwrap(),
+            |entry| common::http::Cursor {
                 key: entry.created_at.timestamp_millis(),
                 id: entry.id.0,
-            }
-        });
+            },
+        );
         seen.extend(found.iter().map(|entry| entry.id));
         match next {
             Some(next) => page.after = Some(next),

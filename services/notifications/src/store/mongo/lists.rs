@@ -7,7 +7,7 @@ use common::{
     store::StoreError,
     unreadable::Sifted,
 };
-use mongo_store::{DocumentExt, Key, Tx, date, sift, uuid};
+use mongo_store::{DocumentExt, Key, Tx, date, uuid};
 use mongodb::bson::{Document, doc};
 
 use super::{
@@ -17,17 +17,27 @@ use super::{
 };
 use crate::{
     domain::message::{Channel, Kind, Message, Status},
-    store::{Entry, Stats, event_of, table},
+    store::{Entry, Listed, Only, Stats, event_of, table},
 };
 
-pub(super) async fn one(tx: &mut Tx, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
+pub(super) async fn one(tx: &mut Tx, id: MessageId, user: UserId) -> Result<Option<Listed>, StoreError> {
     let theirs = doc! {"_id": uuid(id), "user_id": uuid(user)};
-    let found = tx.find_one(MESSAGES, theirs).await?;
-    found.as_ref().map(entry).transpose()
+    match tx.find_one(MESSAGES, theirs).await? {
+        Some(found) => listed(tx, &mut Reader::default(), &found).await.map(Some),
+        None => Ok(None),
+    }
 }
 
-pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
+pub(super) async fn of_user(
+    tx: &mut Tx,
+    user: UserId,
+    only: Only,
+    page: Page,
+) -> Result<Vec<Listed>, StoreError> {
     let mut theirs = doc! {"user_id": uuid(user)};
+    if only == Only::Unread {
+        theirs.insert("read_at", doc! {"$exists": false});
+    }
     if let Some(after) = page.after {
         let at = date(from_millis(after.key));
         theirs.insert(
@@ -43,12 +53,37 @@ pub(super) async fn of_user(tx: &mut Tx, user: UserId, page: Page) -> Result<Vec
     loop {
         let newest_first = doc! {"created_at": -1, "_id": -1};
         let found = tx.find(MESSAGES, theirs.clone(), newest_first, asked).await?;
-        let found = sift(&found, entry)?;
-        match found.ask_again(wanted, asked) {
+        let (mut reader, mut messages) = (Reader::default(), Sifted::default());
+        for found in &found {
+            messages.add(listed(tx, &mut reader, found).await, || Key::of(found))?;
+        }
+        match messages.ask_again(wanted, asked) {
             Some(more) => asked = more,
-            None => return Ok(found.left_out(table::MESSAGES)),
+            None => return Ok(messages.left_out(table::MESSAGES)),
         }
     }
+}
+
+async fn listed(tx: &mut Tx, reader: &mut Reader, found: &Document) -> Result<Listed, StoreError> {
+    Listed::new(entry(found)?, reader.read(tx, found).await)
+}
+
+pub(super) async fn mark_read(
+    tx: &mut Tx,
+    user: UserId,
+    message: Option<MessageId>,
+    now: Timestamp,
+) -> Result<Option<usize>, StoreError> {
+    let mut theirs = doc! {"user_id": uuid(user)};
+    theirs.put("_id", message.map(uuid));
+    if message.is_some() && tx.find_one(MESSAGES, theirs.clone()).await?.is_none() {
+        return Ok(None);
+    }
+    theirs.insert("read_at", doc! {"$exists": false});
+    let marked = tx
+        .update_all(MESSAGES, theirs, doc! {"$set": {"read_at": date(now)}})
+        .await?;
+    Ok(Some(usize::try_from(marked).unwrap_or(usize::MAX)))
 }
 
 pub(super) fn entry(found: &Document) -> Result<Entry, StoreError> {
@@ -62,6 +97,7 @@ pub(super) fn entry(found: &Document) -> Result<Entry, StoreError> {
         sent_at: found.maybe_time("sent_at")?,
         delivered_at: found.maybe_time("delivered_at")?,
         error: found.maybe_text("last_error")?,
+        read_at: found.maybe_time("read_at")?,
     })
 }
 

@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
 use super::{
-    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, News, Planned,
+    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
     Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
 use crate::domain::message::{Channel, Message};
@@ -170,12 +170,25 @@ impl Store for MongoStore {
         tracking::dead(&mut self.db.read(), limit).await
     }
 
-    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
+    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Listed>, StoreError> {
         lists::one(&mut self.db.read(), id, user).await
     }
 
-    async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
-        lists::of_user(&mut self.db.read(), user, page).await
+    async fn of_user(&self, user: UserId, only: Only, page: Page) -> Result<Vec<Listed>, StoreError> {
+        lists::of_user(&mut self.db.read(), user, only, page).await
+    }
+
+    async fn mark_read(
+        &self,
+        user: UserId,
+        message: Option<MessageId>,
+        now: Timestamp,
+    ) -> Result<Option<usize>, StoreError> {
+        self.db
+            .write((user, message, now), |tx, (user, message, now)| {
+                lists::mark_read(tx, *user, *message, *now).boxed()
+            })
+            .await
     }
 
     async fn taken_by(

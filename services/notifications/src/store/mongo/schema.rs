@@ -105,6 +105,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("provider", "string?"),
             ("provider_id", "string?"),
             ("delivered_at", "date?"),
+            ("read_at", "date?"),
         ],
         check: Some(|| {
             doc! {

@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
 use super::{
-    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Entry, Intake, News, Planned,
+    Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
     Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
 use crate::domain::message::{Channel, Message};
@@ -146,12 +146,23 @@ impl Store for SqliteStore {
         self.db.read(move |db| tracking::dead(db, limit)).await
     }
 
-    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Entry>, StoreError> {
+    async fn entry(&self, id: MessageId, user: UserId) -> Result<Option<Listed>, StoreError> {
         self.db.read(move |db| lists::one(db, id, user)).await
     }
 
-    async fn of_user(&self, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
-        self.db.read(move |db| lists::of_user(db, user, page)).await
+    async fn of_user(&self, user: UserId, only: Only, page: Page) -> Result<Vec<Listed>, StoreError> {
+        self.db.read(move |db| lists::of_user(db, user, only, page)).await
+    }
+
+    async fn mark_read(
+        &self,
+        user: UserId,
+        message: Option<MessageId>,
+        now: Timestamp,
+    ) -> Result<Option<usize>, StoreError> {
+        self.db
+            .write(move |db| lists::mark_read(db, user, message, now))
+            .await
     }
 
     async fn taken_by(

@@ -14,6 +14,7 @@ pub const MIGRATIONS: &[&str] = &[
     lease::SCHEMA,
     FORMAT,
     STATUSES,
+    READ_AT,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
@@ -153,6 +154,9 @@ CREATE INDEX messages_dead ON messages (id) WHERE status = 'dead';
 -- Of text messages providers report by their own names.
 CREATE INDEX messages_by_provider ON messages (provider, provider_id) WHERE channel = 'sms' AND provider_id IS NOT NULL;
 ";
+
+// When its reader has marked a message as read.
+const READ_AT: &str = "ALTER TABLE messages ADD COLUMN read_at INTEGER; -- ms";
 
 // Why a reminder or an announcement was set aside: it cannot be read.
 const WHY: &str = "

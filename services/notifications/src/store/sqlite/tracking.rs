@@ -9,7 +9,7 @@ use sqlite_store::rows::{maybe_time, named, sift};
 use sqlite_store::{Connection, Row, outbox, params};
 use uuid::Uuid;
 
-use super::lists::{ENTRY, entry};
+use super::lists::{ENTRY, ENTRY_WIDTH, entry};
 use crate::{
     domain::{
         delivery::{Outcome, after_report},
@@ -115,9 +115,9 @@ pub fn dead(db: &Connection, limit: usize) -> Result<Vec<Record>, StoreError> {
 }
 
 fn read(row: &Row<'_>) -> Result<Record, StoreError> {
-    const AT: usize = 9;
+    const AT: usize = ENTRY_WIDTH;
     Ok(Record {
-        entry: entry(row)?,
+        entry: entry(row, 0)?,
         user_id: row.get(AT)?,
         occurrence: row.get(AT + 1)?,
         attempts: row.get(AT + 2)?,
