@@ -119,7 +119,7 @@ pub fn is_audited(
 ) -> bool {
     if matches!(
         call.audience,
-        Audience::Services | Audience::Browsers | Audience::Developers
+        Audience::Services | Audience::MediaServer | Audience::Browsers | Audience::Developers
     ) {
         return false;
     }

@@ -4,9 +4,11 @@
 //! through it. With nothing set, everything works on one machine, offline.
 
 mod bucket;
+mod mediamtx;
 mod sms;
 
 pub use bucket::{Bucket, BucketKey};
+pub use mediamtx::MediaMtx;
 pub use sms::{Msg91, SmsProvider, Twilio};
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
@@ -61,6 +63,13 @@ settings! {
     "S3_ACCESS_KEY_ID" = "", "the bucket's key, with the secret beside it; none: AWS_* variables, or the role of the machine";
     "S3_SECRET_ACCESS_KEY" = "", "the key's secret";
     "STREAM_RETENTION_DAYS" = "30", "how long recordings of streams are kept";
+    "MEDIAMTX_API_URL" = "", "the control API of a MediaMTX that receives new streams in place of the ports here, such as http://mediamtx:9997; none: they come here";
+    "MEDIAMTX_URL" = "", "how viewers reach its HLS, such as https://media.example.org";
+    "MEDIAMTX_SECRET" = "", "stands in the address at which it asks who may do what: 32 letters, digits, - and _ or more";
+    "MEDIAMTX_PLAYBACK_URL" = "", "how viewers reach its recordings; none: what it receives cannot be watched again";
+    "MEDIAMTX_WEBRTC_URL" = "", "how publishers reach its WebRTC; default the host of MEDIAMTX_URL and port 8889";
+    "MEDIAMTX_RTMP_URL" = "", "how encoders reach its RTMP; default rtmp, the host of MEDIAMTX_URL and port 1935";
+    "MEDIAMTX_SRT_URL" = "", "how encoders reach its SRT; default srt, the host of MEDIAMTX_URL and port 8890";
     "WATCH_PAGE" = "off", "on: /watch/{event_id}, a page to watch streams on, also in production";
     "MONGODB_URI" = "", "mongodb:// or mongodb+srv:// of a replica set; none: SQLite files in DATA_DIR";
     "REDIS_URL" = "", "redis:// or rediss://, or the nodes of a cluster, comma-separated; none: each process caches and counts for itself";
@@ -180,6 +189,8 @@ pub struct Settings {
     pub bucket: Option<Bucket>,
     pub stream_quota: u64,
     pub stream_retention: Duration,
+    /// The media server of new streams; `None`: this one.
+    pub mediamtx: Option<MediaMtx>,
     pub watch_page: bool,
     pub mongodb_uri: Option<SecretString>,
     pub redis_url: Option<SecretString>,
@@ -320,6 +331,7 @@ impl Settings {
             bucket: r.bucket(),
             stream_quota: r.number("STREAM_QUOTA_GB", 1, 1_000_000) * 1_000_000_000,
             stream_retention: Duration::from_secs(r.number("STREAM_RETENTION_DAYS", 1, 36_500) * 24 * 3600),
+            mediamtx: r.mediamtx(),
             watch_page: r.switch("WATCH_PAGE"),
             mongodb_uri: r.optional(
                 "MONGODB_URI",
@@ -488,6 +500,13 @@ impl Settings {
                     .as_deref()
                     .is_some_and(|url| url.starts_with("https://")),
                 "PUBLIC_URL must be set to an https URL",
+            );
+            let is_safe = |url: &str| url.starts_with("https://");
+            require(
+                self.mediamtx
+                    .as_ref()
+                    .is_none_or(|one| is_safe(&one.url) && one.playback_url.as_deref().is_none_or(is_safe)),
+                "MEDIAMTX_URL and MEDIAMTX_PLAYBACK_URL must be https URLs",
             );
             require(self.rate_limits, "RATE_LIMITS must not be off");
             require(!self.simulator_controls, "SIMULATOR_CONTROLS must not be on");

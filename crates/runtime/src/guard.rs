@@ -140,7 +140,11 @@ impl Guard {
             })?;
         }
         match call.audience {
-            Audience::Anyone | Audience::Providers | Audience::Browsers | Audience::Developers => {}
+            Audience::Anyone
+            | Audience::Providers
+            | Audience::MediaServer
+            | Audience::Browsers
+            | Audience::Developers => {}
             Audience::Services => {
                 let service = CallingService::of_token(&self.auth, request.headers())?;
                 request.extensions_mut().insert(service);

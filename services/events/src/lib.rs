@@ -113,6 +113,7 @@ fn assemble(context: &Context, app: App, peers: &Peers, outbox: OutboxGauge) -> 
     let guard = service::guard(context, &app.auth, peers, app.store.audit());
     let routes = routes::routes(app, routes::Pages::of(&context.settings));
     service::pipeline(context, Service::Events, guard, ping, gauges, routes)
+        .preparing(internal::mediamtx::hide_secret)
 }
 
 fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {

@@ -11,7 +11,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
+use crate::{app::App, streams::mediamtx::MediaMtx};
 
 /// The player of browsers that play no HLS themselves, from a public CDN; the browser takes no other bytes than these.
 const HLS_SRC: &str = "https://cdn.jsdelivr.net/npm/hls.js@1.7.4/dist/hls.light.min.js";
@@ -89,6 +89,24 @@ pub async fn live() -> Response {
 }
 
 /// `GET /watch/{event_id}`
-pub async fn watch() -> Response {
-    WATCH.response()
+pub async fn watch(State(app): State<App>) -> Response {
+    let mut response = WATCH.response();
+    let plain = app
+        .streams
+        .mediamtx()
+        .map(MediaMtx::plain_origins)
+        .unwrap_or_default();
+    if plain.is_empty() {
+        return response;
+    }
+    // A media server on this machine, for trying it out.
+    let headers = response.headers_mut();
+    let wider = headers
+        .get(header::CONTENT_SECURITY_POLICY)
+        .and_then(|policy| policy.to_str().ok())
+        .map(|policy| policy.replace(" https:;", &format!(" https: {};", plain.join(" "))));
+    if let Some(Ok(wider)) = wider.map(HeaderValue::try_from) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, wider);
+    }
+    response
 }

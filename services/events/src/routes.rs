@@ -122,6 +122,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .route(runtime::live::PATH, post(internal::publish::publish))
         .route(runtime::export::PATH, post(internal::accounts::export))
         .route("/internal/events/organizer", post(internal::organizer::organizer))
+        .route(common::routes::MEDIAMTX, post(internal::mediamtx::auth))
         .route(common::outbox::PATH, post(internal::messages::messages));
     let mut all = public.merge(internal);
     if served.live {

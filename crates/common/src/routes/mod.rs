@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use axum::http::Method;
 
-pub use self::table::{INTERNAL, ROUTES};
+pub use self::table::{INTERNAL, MEDIAMTX, ROUTES};
 use crate::{api_keys::Scope, services::Service};
 
 /// A public route.
@@ -71,6 +71,8 @@ pub enum Audience {
     Developers,
     /// The other services, by their tokens.
     Services,
+    /// A media server, by the secret in its address.
+    MediaServer,
 }
 
 impl Audience {
@@ -132,6 +134,7 @@ impl Policy {
             let internal = INTERNAL.iter().map(|path| (*path, table::OF_SERVICES));
             public
                 .chain(internal)
+                .chain([(MEDIAMTX, table::OF_MEDIAMTX)])
                 .filter(|(_, calls)| !calls.is_empty())
                 .collect()
         });
@@ -262,6 +265,8 @@ mod tests {
             ("/api", None),
             ("/", None),
             ("/internal/messages", None),
+            (MEDIAMTX, None),
+            ("/internal/media/mediamtx/x/auth", None),
             ("/api/users/../../internal/messages", None),
             ("/api/users/%2e%2e/internal", None),
             ("/api/users/..%2Finternal", None),

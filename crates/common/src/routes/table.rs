@@ -1,7 +1,7 @@
 //! The routes.
 
 use super::{
-    Audience::{Anyone, Browsers, Developers, Organizers, Providers, Services, SignedIn},
+    Audience::{Anyone, Browsers, Developers, MediaServer, Organizers, Providers, Services, SignedIn},
     Call, Route, route,
 };
 use crate::{
@@ -330,6 +330,13 @@ pub const INTERNAL: &[&str] = &[
     "/internal/export",
     "/internal/live/publish",
 ];
+
+/// Where a MediaMTX asks the events service who may publish and read. The secret of its address is taken out of the path before
+/// anything else looks at it. The gateway does not pass this on either.
+pub const MEDIAMTX: &str = "/internal/media/mediamtx/auth";
+
+/// How it is called.
+pub const OF_MEDIAMTX: &[Call] = &[Call::new("POST", MediaServer)];
 
 /// How they are called.
 pub const OF_SERVICES: &[Call] = &[Call::new("POST", Services)];

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod claim_seat;
+pub mod mediamtx;
 pub mod messages;
 pub mod organizer;
 pub mod publish;

@@ -37,6 +37,11 @@ async function play(url) {
     return () => hls.destroy();
   }
   if (!video.canPlayType('application/vnd.apple.mpegurl')) throw new Error('This browser cannot play the stream.');
+  return playFile(url);
+}
+
+/** Plays what the browser can play by itself. */
+function playFile(url) {
   video.src = url;
   return () => { video.removeAttribute('src'); video.load(); };
 }
@@ -65,9 +70,9 @@ async function begin(wanted) {
       throw error;
     }
   }), playback.heartbeat_seconds * 1000);
-  // Ours comes by the way that this page came.
+  // Ours comes by the way that this page came; a media server has an address of its own.
   const path = playback.url.indexOf('/api/live/hls/');
-  const url = playback.kind === 'ingest' ? `${location.origin}${root}${playback.url.slice(path)}` : playback.url;
+  const url = playback.kind === 'ingest' && path >= 0 ? `${location.origin}${root}${playback.url.slice(path)}` : playback.url;
   if (playback.kind === 'embed') {
     at('frame').src = url;
     at('frame').hidden = false;
@@ -75,7 +80,9 @@ async function begin(wanted) {
     own.link = url;
   } else {
     video.hidden = false;
-    own.end = await play(url);
+    // A media server's recording is one file.
+    const isFile = playback.kind === 'ingest' && !new URL(url).pathname.endsWith('.m3u8');
+    own.end = isFile ? playFile(url) : await play(url);
     if (own !== playing) return own.end();
     // A page that was not touched may play only without sound.
     video.play().catch(() => {});

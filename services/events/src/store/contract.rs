@@ -52,7 +52,7 @@ macro_rules! store_contract {
             a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
             who_leaves_takes_words_and_name_along, the_desk_counts_what_stands,
             streams_read_back, an_event_has_so_many_streams, a_key_makes_one_stream_and_one_change, streams_change_and_are_told,
-            a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams,
+            a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams, a_media_server_moves_its_streams,
             a_deleted_recording_goes_with_its_stream, an_old_recording_is_dropped, somebody_watches_on_three_devices,
             what_is_seen_counts_as_watched, who_leaves_takes_playbacks_along,
         );

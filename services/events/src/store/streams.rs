@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::domain::{
     event::Event,
     stream::{
-        CLAIM, Change, Feed, MAX_STREAMS, NewStream, Playback, PublishRefusal, Segment, State, Stream,
-        StreamRefusal, TooManyDevices,
+        CLAIM, Change, Feed, MAX_STREAMS, NewStream, Playback, PublishRefusal, Receiver, Seen, Segment,
+        State, Stream, StreamRefusal, TooManyDevices, Verdict,
     },
 };
 
@@ -97,6 +97,33 @@ impl Claim {
     }
 }
 
+/// A stream whose media server was looked at.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// As it is now.
+    pub stream: Stream,
+    /// Whether that has moved it.
+    pub moved: bool,
+    /// What is to be done about who publishes it.
+    pub verdict: Verdict,
+}
+
+impl Observed {
+    /// What `seen` makes of a stream, and whether that is worth a commit.
+    pub(super) fn of(before: &Stream, seen: Option<&Seen>, now: Timestamp) -> (Self, bool) {
+        let mut stream = before.clone();
+        let verdict = stream.observe(seen, now);
+        let is_news = stream.is_news_since(before);
+        let moved = stream.state != before.state;
+        let observed = Self {
+            stream,
+            moved,
+            verdict,
+        };
+        (observed, is_news)
+    }
+}
+
 /// Which of an organizer's streams is meant.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -162,6 +189,16 @@ pub trait StreamStore: Send + Sync {
     ) -> Result<(), PublishError>;
     /// Lets the time move streams ([`Stream::look`]) whose turn has come, publishes those that it moves, and gives them.
     async fn look_at_streams(&self, now: Timestamp, limit: usize) -> Result<Vec<Stream>, StoreError>;
+    /// Streams that are live or interrupted at a receiver.
+    async fn on_air(&self, receiver: Receiver, limit: usize) -> Result<Vec<Stream>, StoreError>;
+    /// Follows what a stream's media server shows ([`Stream::observe`]), of one that is deleted too, and publishes the stream if that
+    /// moves it. `None`: there is none with this id that is received there.
+    async fn observe_stream(
+        &self,
+        id: StreamId,
+        seen: Option<Seen>,
+        now: Timestamp,
+    ) -> Result<Option<Observed>, StoreError>;
     /// Segments of a stream from a number on, in order.
     async fn segments(&self, stream: StreamId, from: u64, limit: usize) -> Result<Vec<Segment>, StoreError>;
     /// The segment of a number.

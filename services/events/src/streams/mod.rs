@@ -3,6 +3,7 @@
 
 mod hls;
 pub mod ingest;
+pub mod mediamtx;
 mod objects;
 mod secrets;
 mod serving;
@@ -22,7 +23,7 @@ use moka::future::Cache;
 use runtime::process::Context;
 use uuid::Uuid;
 
-use self::{ingest::Sessions, objects::Objects, secrets::Secrets, viewers::Viewers};
+use self::{ingest::Sessions, mediamtx::MediaMtx, objects::Objects, secrets::Secrets, viewers::Viewers};
 pub use self::{
     secrets::hash as key_hash,
     serving::{
@@ -30,7 +31,11 @@ pub use self::{
         nothing_yet, segment_refused, too_many_devices,
     },
 };
-use crate::{domain::standing::Denied, live::Live, store::Store};
+use crate::{
+    domain::{standing::Denied, stream::Receiver},
+    live::Live,
+    store::Store,
+};
 
 /// How long a playlist is given out as it is.
 const PLAYLIST_KEPT: Duration = Duration::from_millis(500);
@@ -64,6 +69,8 @@ struct Inner {
     viewers: Viewers,
     playlists: Cache<(StreamId, Playlist), Option<Bytes>>,
     rights: Cache<(EventId, UserId), Result<(), Denied>>,
+    /// Who receives new streams in place of this service.
+    mediamtx: Option<MediaMtx>,
     public_url: String,
     hls_address: String,
     rtmp_address: Option<String>,
@@ -110,6 +117,7 @@ impl Streams {
                 .max_capacity(RIGHTS)
                 .time_to_live(RIGHTS_KEPT)
                 .build(),
+            mediamtx: settings.mediamtx.as_ref().map(MediaMtx::new).transpose()?,
             public_url: public_url(settings),
             hls_address: format!("{}/hls", ingest_url(settings, ports.http)),
             rtmp_address: ports
@@ -131,6 +139,19 @@ impl Streams {
     /// The key of a stream's generation, for the organizer.
     pub fn key(&self, stream: StreamId, generation: u32) -> String {
         self.0.secrets.stream_key(stream, generation)
+    }
+
+    /// Who receives a new ingest stream.
+    pub fn receiver(&self) -> Receiver {
+        match self.0.mediamtx {
+            Some(_) => Receiver::MediaMtx,
+            None => Receiver::Own,
+        }
+    }
+
+    /// The MediaMTX that receives new streams.
+    pub fn mediamtx(&self) -> Option<&MediaMtx> {
+        self.0.mediamtx.as_ref()
     }
 
     /// Where encoders put their files: below it comes the key, then the file's name.

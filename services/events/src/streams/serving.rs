@@ -12,6 +12,7 @@ use common::{
 use super::{
     Streams,
     hls::{self, Extent},
+    mediamtx,
     objects::ObjectKind,
     secrets::GoodFor,
     viewers::{Known, PLAYBACK_LIFE},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     domain::{
         standing::{Denied, Part, Standing},
-        stream::{Kind, Playback, Segment, State, Stream},
+        stream::{Kind, Playback, Receiver, Segment, State, Stream},
     },
     problems::post_problem,
     store::{StatusFilter, streams::PlaybackError},
@@ -181,6 +182,8 @@ impl Streams {
             seen_at: now,
             watched_millis: 0,
         };
+        // Nothing has begun where there is nothing to play.
+        let url = self.url_of(new.id, stream).await?;
         let organizer = standing.part == Part::Organizer;
         let begun = self.store().begin_playback(new, organizer, now).await;
         let begun = begun.map_err(|error| match error {
@@ -188,24 +191,35 @@ impl Streams {
             PlaybackError::Store(error) => error.into(),
         })?;
         self.0.viewers.begun(&begun);
-        Ok(self.begun(begun.id, stream))
+        Ok(self.begun(begun.id, url))
     }
 
-    fn begun(&self, id: PlaybackId, stream: &Stream) -> Begun {
-        let url = match &stream.url {
-            Some(url) => url.clone(),
-            None => format!(
-                "{}/api/live/hls/{}/master.m3u8?s={}",
-                self.0.public_url,
-                stream.id,
-                self.0.secrets.playback(id)
-            ),
-        };
+    fn begun(&self, id: PlaybackId, url: String) -> Begun {
         Begun {
             id,
             url,
             expires_at: self.now() + PLAYBACK_LIFE,
         }
+    }
+
+    /// What a playback plays.
+    async fn url_of(&self, id: PlaybackId, stream: &Stream) -> Result<String, ApiError> {
+        if let Some(url) = &stream.url {
+            return Ok(url.clone());
+        }
+        let token = self.0.secrets.playback(id);
+        if stream.receiver == Receiver::Own {
+            return Ok(format!(
+                "{}/api/live/hls/{}/master.m3u8?s={token}",
+                self.0.public_url, stream.id
+            ));
+        }
+        let mediamtx = self.0.mediamtx.as_ref().ok_or_else(mediamtx::not_served)?;
+        if stream.state != State::Replay {
+            return Ok(mediamtx.live_url(stream.id, &token));
+        }
+        let found = mediamtx.recording_url(stream, &token).await;
+        found.map_err(mediamtx::away)?.ok_or_else(nothing_yet)
     }
 
     /// A player says that it still plays.
@@ -234,11 +248,30 @@ impl Streams {
             return Err(closed());
         }
         self.0.viewers.seen(id, known, self.now());
-        Ok((self.begun(id, &stream), stream))
+        let url = self.url_of(id, &stream).await?;
+        Ok((self.begun(id, url), stream))
     }
 
-    /// The playback that a token shows, if its user may watch this stream.
-    async fn playing(&self, stream: StreamId, token: &str) -> Result<Known, ApiError> {
+    /// The playback that a token shows, if its user may watch this stream. It has been seen.
+    pub(super) async fn playing(&self, stream: StreamId, token: &str) -> Result<Known, ApiError> {
+        let (id, known) = self.shown(stream, token).await?;
+        self.0.viewers.seen(id, known, self.now());
+        Ok(known)
+    }
+
+    /// Whether a token shows a playback whose user may watch this stream.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub(super) async fn is_playing(&self, stream: StreamId, token: &str) -> Result<bool, ApiError> {
+        match self.shown(stream, token).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.status() == StatusCode::FORBIDDEN => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn shown(&self, stream: StreamId, token: &str) -> Result<(PlaybackId, Known), ApiError> {
         let id = self.0.secrets.playback_of(token).ok_or_else(not_playing)?;
         let now = self.now();
         let known = self.known_playback(id).await?;
@@ -262,8 +295,7 @@ impl Streams {
                 return Err(ApiError::unavailable("Your rights cannot be checked right now.").because(error));
             }
         }
-        self.0.viewers.seen(id, known, now);
-        Ok(known)
+        Ok((id, known))
     }
 
     /// The playlist that a playback begins with.

@@ -8,8 +8,8 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Streams, objects::ObjectsError};
-use crate::domain::stream::{State, Stream};
+use super::{Streams, mediamtx::MediaMtxError, objects::ObjectsError};
+use crate::domain::stream::{Receiver, State, Stream};
 
 /// How often streams whose encoder may have gone silent are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -29,6 +29,8 @@ enum DropError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Objects(#[from] ObjectsError),
+    #[error(transparent)]
+    MediaMtx(#[from] MediaMtxError),
 }
 
 impl Streams {
@@ -38,6 +40,7 @@ impl Streams {
         workers.spawn("look at streams", self.clone().look(stop()));
         workers.spawn("late segments", self.clone().skip_missing(stop()));
         workers.spawn("viewers", self.clone().count_viewers(stop()));
+        workers.spawn("MediaMTX", self.clone().poll_mediamtx(stop()));
         workers.spawn("drop recordings", self.clone().drop_recordings(stop()));
     }
 
@@ -106,6 +109,9 @@ impl Streams {
                 .delete(stream.id, objects.into_iter().collect())
                 .await?;
             self.store().drop_segments(stream.id, last + 1).await?;
+        }
+        if stream.receiver == Receiver::MediaMtx {
+            self.drop_at_mediamtx(stream.id).await?;
         }
         if stream.state == State::Deleted {
             self.0.objects.delete_all(stream.id).await?;

@@ -202,6 +202,9 @@ pass_on! {
         Changes note_encoder(claim: Claim, codecs: Option<String>, problem: Option<String>)
             -> Result<(), PublishError>;
         Changes look_at_streams(now: Timestamp, limit: usize) -> Result<Vec<Stream>, StoreError>;
+        Reads on_air(receiver: stream::Receiver, limit: usize) -> Result<Vec<Stream>, StoreError>;
+        Changes observe_stream(id: StreamId, seen: Option<stream::Seen>, now: Timestamp)
+            -> Result<Option<streams::Observed>, StoreError>;
         Reads segments(stream: StreamId, from: u64, limit: usize) -> Result<Vec<Segment>, StoreError>;
         Reads segment(stream: StreamId, number: u64) -> Result<Option<Segment>, StoreError>;
         Reads streams_to_drop(ended_before: Timestamp, limit: usize) -> Result<Vec<Stream>, StoreError>;

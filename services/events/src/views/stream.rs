@@ -8,7 +8,7 @@ use common::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::stream::{Kind, Playback, State, Stream, Timetable};
+use crate::domain::stream::{Kind, Playback, Receiver, State, Stream, Timetable};
 
 /// A stream in an event's timetable.
 #[derive(Serialize, ToSchema)]
@@ -104,6 +104,10 @@ pub struct OrganizerStreamView {
     /// Where it is; null for `ingest`.
     #[schema(required = true, example = json!(null))]
     pub url: Option<String>,
+    /// What receives it in place of the ports here; left out: nothing does.
+    #[schema(example = "mediamtx")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_server: Option<&'static str>,
     /// Whether it can be watched again when it is over.
     #[schema(example = true)]
     pub record: bool,
@@ -134,6 +138,10 @@ impl From<&Stream> for OrganizerStreamView {
             stream: StreamView::from(stream),
             event_id: stream.event,
             url: stream.url.clone(),
+            media_server: match stream.receiver {
+                Receiver::Own => None,
+                Receiver::MediaMtx => Some(stream.receiver.name()),
+            },
             record: stream.record,
             key_generation: feed.key_generation,
             bitrate: feed.bitrate,

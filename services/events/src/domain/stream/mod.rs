@@ -2,6 +2,7 @@
 //! alone: one that is killed says nothing.
 
 pub mod address;
+mod observed;
 mod playback;
 mod state;
 mod timetable;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
+    observed::{Receiver, Seen, Source, Take, Verdict},
     playback::{DEVICES, HEARTBEAT, Playback, SEEN_FOR, TooManyDevices, begin as begin_playback},
     state::{Signal, State},
     timetable::Timetable,
@@ -92,6 +94,10 @@ pub struct Feed {
     pub problem: Option<String>,
     /// Who was cut off, and may come back only then.
     pub cut_off: Option<CutOff>,
+    /// Who publishes at a media server.
+    pub source: Option<Source>,
+    /// The longest part without an interruption of what a media server has received.
+    pub take: Option<Take>,
 }
 
 /// A publisher that was cut off.
@@ -127,6 +133,8 @@ pub struct Stream {
     pub kind: Kind,
     /// Where that is; `None` for ingest.
     pub url: Option<String>,
+    /// Who receives it, if it is an ingest stream.
+    pub receiver: Receiver,
     /// When it is planned to begin.
     pub starts_at: Option<Timestamp>,
     /// When it is planned to end.
@@ -164,6 +172,8 @@ pub struct NewStream {
     pub kind: Kind,
     /// Where that is; `None` for ingest.
     pub url: Option<String>,
+    /// Who receives it, if it is an ingest stream.
+    pub receiver: Receiver,
     /// When it is planned to begin.
     pub starts_at: Option<Timestamp>,
     /// When it is planned to end.
@@ -243,6 +253,8 @@ pub enum PublishRefusal {
     Ended,
     /// What is stored has reached its limit.
     Full,
+    /// It is received elsewhere.
+    Elsewhere,
 }
 
 /// A segment that has been received whole.
@@ -266,6 +278,16 @@ pub struct Segment {
     pub at: Timestamp,
 }
 
+impl Change {
+    /// Whether it cuts off who publishes.
+    pub fn cuts_off(&self) -> bool {
+        match self {
+            Self::Edit(_) => false,
+            Self::Key { .. } | Self::End | Self::Kick | Self::Delete => true,
+        }
+    }
+}
+
 impl NewStream {
     /// The stream.
     ///
@@ -278,6 +300,7 @@ impl NewStream {
             title: self.title,
             kind: self.kind,
             url: self.url,
+            receiver: self.receiver,
             starts_at: self.starts_at,
             ends_at: self.ends_at,
             priority: self.priority,
@@ -314,12 +337,14 @@ impl Stream {
                 }
                 self.key_hash = Some(hash);
                 self.feed.key_generation = generation;
+                self.cut_off_source(now);
                 self.cut_off(now);
                 self.signal(Signal::KeyIssued, now);
             }
             Change::End => {
                 self.key_hash = None;
                 self.feed.publisher = None;
+                self.cut_off_source(now);
                 self.end(now);
             }
             Change::Kick => {
@@ -328,6 +353,7 @@ impl Stream {
                     name: publisher.name,
                     until: now + CUT_OFF_FOR,
                 });
+                self.cut_off_source(now + CUT_OFF_FOR);
                 self.cut_off(now);
             }
             Change::Delete => {
@@ -395,6 +421,9 @@ impl Stream {
         quota: u64,
         now: Timestamp,
     ) -> Result<(), PublishRefusal> {
+        if self.receiver != Receiver::Own {
+            return Err(PublishRefusal::Elsewhere);
+        }
         if !self.state.takes_media() {
             return Err(PublishRefusal::Ended);
         }
@@ -485,6 +514,7 @@ impl Stream {
     /// What the time alone does: an encoder that is silent, a grace that is over, an appointment.
     pub fn look(&mut self, now: Timestamp) {
         match (self.kind, self.state) {
+            (Kind::Ingest, _) if self.receiver != Receiver::Own => {}
             (Kind::Ingest, State::Live) => {
                 // It may come back until its claim runs out, and whoever comes first after that.
                 if self.look_at.is_none_or(|at| at <= now) {
@@ -512,7 +542,7 @@ impl Stream {
 
     /// Nothing is left of its recording: it is over for good.
     pub fn recording_dropped(&mut self, now: Timestamp) {
-        self.feed.bytes = 0;
+        (self.feed.bytes, self.feed.take) = (0, None);
         self.signal(Signal::Ended { replay: false }, now);
         self.plan(now);
     }
@@ -534,6 +564,7 @@ impl Stream {
     /// When to look next.
     fn plan(&mut self, now: Timestamp) {
         self.look_at = match (self.kind, self.state) {
+            (Kind::Ingest, _) if self.receiver != Receiver::Own => None,
             (Kind::Ingest, State::Live) => Some(self.look_at.unwrap_or(now + self.silent_after())),
             (Kind::Ingest, State::Interrupted) => Some(self.since + GRACE),
             (Kind::Ingest, _) => None,

@@ -15,6 +15,7 @@ fn new(kind: Kind) -> NewStream {
         title: "Main stage".to_owned(),
         kind,
         url: None,
+        receiver: Receiver::Own,
         starts_at: None,
         ends_at: None,
         priority: 0,
@@ -329,4 +330,113 @@ proptest! {
         }
         prop_assert_eq!(stream.feed.next, expected);
     }
+}
+
+fn at_mediamtx() -> Stream {
+    let new = NewStream {
+        receiver: Receiver::MediaMtx,
+        ..new(Kind::Ingest)
+    };
+    new.into_stream(NOW).unwrap()
+}
+
+fn seen(source: &str, since: Timestamp, bytes: u64) -> Seen {
+    Seen {
+        source: source.to_owned(),
+        since: Some(since),
+        bytes,
+        codecs: None,
+        recorded: true,
+    }
+}
+
+fn seconds(seconds: i64) -> Timestamp {
+    NOW + TimeDelta::seconds(seconds)
+}
+
+#[test]
+fn a_stream_elsewhere_follows_what_is_seen_there() {
+    let mut stream = at_mediamtx();
+    assert_eq!((stream.state, stream.look_at), (State::Ready, None));
+    assert_eq!(stream.observe(None, NOW), Verdict::Fine);
+    assert_eq!(stream.state, State::Ready);
+    let first = seen("rtmpConn/1", NOW, 1_000);
+    assert_eq!(stream.observe(Some(&first), seconds(1)), Verdict::Fine);
+    assert_eq!((stream.state, stream.look_at), (State::Live, None));
+    // Nobody can be asked for a day: nothing has moved.
+    stream.look(seconds(86_400));
+    assert_eq!((stream.state, stream.look_at), (State::Live, None));
+    stream.observe(Some(&seen("rtmpConn/1", NOW, 3_000)), seconds(3));
+    assert_eq!((stream.feed.bytes, stream.feed.bitrate), (3_000, Some(8_000)));
+    stream.observe(None, seconds(5));
+    assert_eq!(stream.state, State::Interrupted);
+    // Another connection, which counts its own bytes, and one that says less than before.
+    stream.observe(Some(&seen("rtmpConn/2", seconds(6), 50)), seconds(8));
+    stream.observe(Some(&seen("rtmpConn/2", seconds(6), 20)), seconds(20));
+    assert_eq!((stream.state, stream.feed.bytes), (State::Live, 3_070));
+    stream.observe(None, seconds(22));
+    stream.observe(None, seconds(22) + GRACE - TimeDelta::milliseconds(1));
+    assert_eq!(stream.state, State::Interrupted);
+    stream.observe(None, seconds(22) + GRACE);
+    assert_eq!(stream.state, State::Replay);
+    // Of the two parts the second was longer.
+    let longest = Take {
+        from: seconds(6),
+        to: seconds(20),
+    };
+    assert_eq!(stream.feed.take, Some(longest));
+    stream.recording_dropped(seconds(500));
+    assert_eq!((stream.state, stream.feed.take), (State::Ended, None));
+}
+
+#[test]
+fn what_a_server_does_not_record_is_no_replay() {
+    for (recorded, record) in [(false, true), (true, false)] {
+        let mut stream = Stream {
+            record,
+            ..at_mediamtx()
+        };
+        let one = Seen {
+            recorded,
+            ..seen("srtConn/1", NOW, 9)
+        };
+        stream.observe(Some(&one), NOW);
+        stream.change(Change::End, seconds(1)).unwrap();
+        assert_eq!(stream.state, State::Ended);
+        // What it has recorded all the same is dropped.
+        assert_eq!(stream.feed.bytes > 0, recorded);
+    }
+}
+
+#[test]
+fn who_is_to_go_is_cut_off_until_it_is_gone() {
+    let hash = [2; 32];
+    for (change, state, comes_back) in [
+        (Change::Kick, State::Interrupted, Err(PublishRefusal::CutOff)),
+        (Change::Key { hash, generation: 1 }, State::Interrupted, Ok(())),
+        (Change::End, State::Replay, Err(PublishRefusal::Ended)),
+        (Change::Delete, State::Deleted, Err(PublishRefusal::Ended)),
+    ] {
+        let mut stream = at_mediamtx();
+        assert_eq!(stream.lets_in(NOW), Ok(()));
+        stream.observe(Some(&seen("rtmpConn/1", NOW, 9)), NOW);
+        stream.change(change.clone(), seconds(1)).unwrap();
+        assert_eq!((stream.state, stream.lets_in(seconds(2))), (state, comes_back), "{change:?}");
+        for after in [2, 4, 60] {
+            let still = stream.observe(Some(&seen("rtmpConn/1", NOW, 20)), seconds(after));
+            assert_eq!((still, stream.state), (Verdict::Cut, state), "{change:?}");
+        }
+        let other = stream.observe(Some(&seen("rtmpConn/2", seconds(60), 1)), seconds(61));
+        match state.takes_media() {
+            true => assert_eq!((other, stream.state), (Verdict::Fine, State::Live), "{change:?}"),
+            false => assert_eq!((other, stream.state), (Verdict::Cut, state), "{change:?}"),
+        }
+    }
+    let mut kicked = at_mediamtx();
+    kicked.observe(Some(&seen("rtmpConn/1", NOW, 9)), NOW);
+    kicked.change(Change::Kick, NOW).unwrap();
+    assert_eq!(kicked.lets_in(seconds(10)), Ok(()), "it may come back after ten seconds");
+    assert_eq!(ingest().lets_in(NOW), Err(PublishRefusal::Elsewhere));
+    let refused = at_mediamtx().claim(new_id(), "live", QUOTA, NOW);
+    assert_eq!(refused, Err(PublishRefusal::Elsewhere));
 }

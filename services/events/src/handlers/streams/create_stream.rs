@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::stream::{Kind, NewStream, Stream, StreamRefusal, address},
+    domain::stream::{Kind, NewStream, Receiver, Stream, StreamRefusal, address},
     handlers::no_such_event,
     streams::key_hash,
 };
@@ -113,6 +113,10 @@ pub async fn create_stream(
         title: input.title,
         kind: input.kind,
         url,
+        receiver: match input.kind {
+            Kind::Ingest => app.streams.receiver(),
+            Kind::Hls | Kind::Embed | Kind::Meeting => Receiver::Own,
+        },
         starts_at: input.starts_at,
         ends_at: input.ends_at,
         priority: input.priority.unwrap_or(0),

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::stream::{Change, Kind, Stream, StreamRefusal},
+    domain::stream::{Change, Kind, Receiver, Stream, StreamRefusal},
     handlers::no_such_event,
     store::streams::{StreamError, Target},
     streams::no_such_stream,
@@ -42,12 +42,23 @@ const MAX_URL: usize = 2_000;
 /// Where an encoder sends.
 #[derive(Serialize, ToSchema)]
 pub struct IngestView {
-    /// Below it come the stream key and the file's name, by HTTP PUT.
-    #[schema(example = "http://localhost:3105/hls")]
-    pub hls: String,
-    /// By RTMP, as OBS does, with the stream key as the stream's name; null: it is off.
+    /// Below it come the stream key and the file's name, by HTTP PUT; null: not by that.
+    #[schema(required = true, example = "http://localhost:3105/hls")]
+    pub hls: Option<String>,
+    /// By RTMP, as OBS does, with the stream key as the stream's name; null: it is off. At a media server it is the whole address, with
+    /// the key.
     #[schema(required = true, example = "rtmp://localhost:1935/live")]
     pub rtmp: Option<String>,
+    /// By SRT, with the key in it; only at a media server.
+    #[schema(
+        example = "srt://media.example.org:8890?streamid=publish:019309a2000070008000000000000031:key:sk_3q2-7wXQxB1nA0Zr5tYuIg"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srt: Option<String>,
+    /// By WebRTC (WHIP), with the stream key as the bearer token; only at a media server.
+    #[schema(example = "https://media.example.org:8889/019309a2000070008000000000000031/whip")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whip: Option<String>,
 }
 
 /// A stream that was made or changed. With a new key it has that, once.
@@ -97,11 +108,8 @@ fn with_key(app: &App, outcome: Outcome<Stream>, answer: fn(&Stream) -> Answer) 
         let key = app
             .streams
             .key(stream, u32::try_from(generation).unwrap_or_default());
+        body["ingest"] = json!(send_to(app, stream, &key, &body));
         body["stream_key"] = json!(key);
-        body["ingest"] = json!(IngestView {
-            hls: app.streams.hls_address().to_owned(),
-            rtmp: app.streams.rtmp_address().map(str::to_owned),
-        });
     }
     let status = axum::http::StatusCode::from_u16(answer.status).unwrap_or_default();
     let mut response = private((status, Json(body)).into_response());
@@ -113,6 +121,28 @@ fn with_key(app: &App, outcome: Outcome<Stream>, answer: fn(&Stream) -> Answer) 
     response
 }
 
+/// Where to send a stream that an answer shows.
+fn send_to(app: &App, stream: StreamId, key: &str, shown: &serde_json::Value) -> IngestView {
+    if shown["media_server"].is_null() {
+        return IngestView {
+            hls: Some(app.streams.hls_address().to_owned()),
+            rtmp: app.streams.rtmp_address().map(str::to_owned),
+            srt: None,
+            whip: None,
+        };
+    }
+    let there = app.streams.mediamtx().map(|one| one.send_to(stream, key));
+    let (rtmp, srt, whip) = there.map_or((None, None, None), |there| {
+        (Some(there.rtmp), Some(there.srt), Some(there.whip))
+    });
+    IngestView {
+        hls: None,
+        rtmp,
+        srt,
+        whip,
+    }
+}
+
 /// Makes a change of one of the caller's streams; `what` is its name in the log.
 async fn changed(
     app: &App,
@@ -122,6 +152,10 @@ async fn changed(
     what: &'static str,
 ) -> Result<Outcome<Stream>, ApiError> {
     let user_id = target.organizer;
+    let (is_kick, cuts_off) = (matches!(change, Change::Kick), change.cuts_off());
+    if cuts_off {
+        know_publisher(app, target, is_kick).await?;
+    }
     let changed = app
         .store
         .change_stream(target, change, app.clock.now(), keyed)
@@ -131,8 +165,29 @@ async fn changed(
         let (event_id, state) = (stream.event, stream.state.name());
         tracing::info!(stream_id = %stream.id, %event_id, %user_id, state, "{what}");
         app.streams.forget_playlists(stream.id).await;
+        if cuts_off
+            && stream.receiver == Receiver::MediaMtx
+            && let Err(error) = app.streams.look_at_publisher(stream.id).await
+        {
+            // It is stored that its publisher is to go: whoever polls sees to it.
+            tracing::warn!(stream_id = %stream.id, %event_id, %error, "an encoder is cut off later");
+        }
     }
     Ok(changed)
+}
+
+/// Finds out who publishes at a media server, so that a change names who is to be cut off. For a kick that is all there is to it; a
+/// key dies and a stream ends also while the server is away.
+async fn know_publisher(app: &App, target: Target, is_kick: bool) -> Result<(), ApiError> {
+    let stream = app.store.stream(target.stream).await?;
+    let stream = stream.filter(|one| one.event == target.event && one.receiver == Receiver::MediaMtx);
+    let Some(stream) = stream else {
+        return Ok(());
+    };
+    match app.streams.look_at_publisher(stream.id).await {
+        Err(error) if is_kick => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn target([event, stream]: [String; 2], caller: common::extract::Caller) -> Target {

@@ -8,7 +8,7 @@ use super::{unreadable::damage, *};
 use crate::{
     domain::stream::{
         CLAIM, Change, DEVICES, Edit, GRACE, Kind, MAX_STREAMS, NewStream, Playback, PublishRefusal,
-        SEEN_FOR, Segment, State, Stream, StreamRefusal,
+        Receiver, SEEN_FOR, Seen, Segment, State, Stream, StreamRefusal, Verdict,
     },
     store::streams::{Claim, PlaybackError, PublishError, StreamError, Target},
 };
@@ -30,6 +30,7 @@ fn new(event: &Event, kind: Kind) -> NewStream {
         title: "Hauptbühne".to_owned(),
         kind,
         url: (kind != Kind::Ingest).then(|| "https://elsewhere.example/live".to_owned()),
+        receiver: Receiver::Own,
         starts_at: None,
         ends_at: None,
         priority: 3,
@@ -516,6 +517,93 @@ pub async fn time_moves_streams(store: S) {
         assert_eq!(published(&store).await.len(), 3);
         assert_eq!(look(at).await, []);
     }
+}
+
+fn seen(source: &str, bytes: u64) -> Seen {
+    Seen {
+        source: source.to_owned(),
+        since: Some(now()),
+        bytes,
+        codecs: Some("avc1".to_owned()),
+        recorded: true,
+    }
+}
+
+/// Who receives a stream is kept with it, and what is seen there moves it, once.
+pub async fn a_media_server_moves_its_streams(store: S) {
+    let (event, own) = on_air(&store).await;
+    let there = NewStream {
+        receiver: Receiver::MediaMtx,
+        ..new(&event, Kind::Ingest)
+    };
+    let stream = add(&store, &event, there).await;
+    published(&store).await;
+    assert_eq!(stream.receiver, Receiver::MediaMtx);
+    let read = async || store.stream(stream.id).await.unwrap().unwrap();
+    assert_eq!(read().await, stream);
+    let on_air = async || ids(&store.on_air(Receiver::MediaMtx, 10).await.unwrap());
+    assert_eq!(on_air().await, []);
+    // Its key is of no use here, and nobody else's is observed.
+    let refused = store.claim_stream(claim(&stream, new_id()), now()).await;
+    assert_eq!(not_let_in(refused), PublishRefusal::Elsewhere);
+    for id in [own.id, StreamId::new()] {
+        let observed = store.observe_stream(id, Some(seen("rtmpConn/1", 1)), now()).await;
+        assert!(observed.unwrap().is_none());
+    }
+    let observe = async |seen, at| {
+        let observed = store.observe_stream(stream.id, seen, at).await.unwrap().unwrap();
+        (observed.stream, observed.moved, observed.verdict)
+    };
+    let (live, moved, verdict) = observe(Some(seen("rtmpConn/1", 500)), now()).await;
+    assert_eq!((live.state, moved, verdict), (State::Live, true, Verdict::Fine));
+    assert_eq!(read().await, live);
+    assert_eq!(published(&store).await, [told(&stream)]);
+    assert_eq!(on_air().await, [stream.id]);
+    // The same again is no news: neither a commit nor a message.
+    let soon = now() + TimeDelta::seconds(2);
+    let (_, moved, _) = observe(Some(seen("rtmpConn/1", 700)), soon).await;
+    assert!(!moved);
+    assert_eq!(read().await, live);
+    let later = now() + TimeDelta::seconds(10);
+    let (noted, ..) = observe(Some(seen("rtmpConn/1", 1_500)), later).await;
+    assert_eq!(read().await, noted);
+    assert_eq!((noted.feed.bytes, noted.feed.bitrate), (1_500, Some(800)));
+    // Time alone moves it nowhere.
+    let much_later = later + TimeDelta::hours(9);
+    assert_eq!(store.look_at_streams(much_later, 10).await.unwrap(), []);
+    let (gone, moved, _) = observe(None, much_later).await;
+    assert_eq!((gone.state, moved), (State::Interrupted, true));
+    assert_eq!(on_air().await, [stream.id]);
+    assert_eq!(store.on_air(Receiver::Own, 10).await.unwrap(), []);
+    let (over, ..) = observe(None, much_later + GRACE).await;
+    assert_eq!((over.state, read().await), (State::Replay, over.clone()));
+    assert_eq!(on_air().await, []);
+    assert_eq!(published(&store).await, [told(&stream), told(&stream)]);
+    // A deleted one is still known, so that its publisher is cut off.
+    change(&store, target(&event, &stream), Change::Delete, much_later)
+        .await
+        .unwrap();
+    let (.., verdict) = observe(Some(seen("rtmpConn/2", 1)), much_later).await;
+    assert_eq!(verdict, Verdict::Cut);
+    assert_eq!(store.stream(stream.id).await.unwrap(), None);
+    // Two that see the same move it once.
+    let there = NewStream {
+        receiver: Receiver::MediaMtx,
+        ..new(&event, Kind::Ingest)
+    };
+    let other = add(&store, &event, there).await;
+    published(&store).await;
+    let both = (0..2).map(|_| {
+        let (store, id) = (store.clone(), other.id);
+        tokio::spawn(async move { store.observe_stream(id, Some(seen("srtConn/1", 1)), now()).await })
+    });
+    let both = futures_util::future::join_all(both).await;
+    let moved = both.into_iter().filter(|observed| {
+        let observed = observed.as_ref().unwrap().as_ref().unwrap();
+        observed.as_ref().unwrap().moved
+    });
+    assert_eq!(moved.count(), 1);
+    assert_eq!(published(&store).await, [told(&other)]);
 }
 
 pub async fn a_deleted_recording_goes_with_its_stream(store: S) {

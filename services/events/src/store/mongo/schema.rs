@@ -157,7 +157,8 @@ pub const COLLECTIONS: &[Collection] = &[
             ("event_id", "binData"),
             ("title", "string"),
             ("kind", "string"),
-            ("url", "string?"), // left out: ingest
+            ("url", "string?"),      // left out: ingest
+            ("receiver", "string?"), // left out: this service
             ("starts_at", "date?"),
             ("ends_at", "date?"),
             ("priority", "long"),
@@ -182,6 +183,7 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::unique(&[("key_hash", 1)]).only(|| doc! {"key_hash": {"$exists": true}}),
             Index::on(&[("look_at", 1)]).only(|| doc! {"look_at": {"$exists": true}}),
             Index::on(&[("drop_from", 1)]).only(|| doc! {"drop_from": {"$exists": true}}),
+            Index::on(&[("receiver", 1), ("state", 1), ("_id", 1)]).only(|| doc! {"receiver": "mediamtx"}),
         ],
     },
     Collection {

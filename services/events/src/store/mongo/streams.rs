@@ -26,14 +26,14 @@ use crate::{
     domain::{
         change,
         stream::{
-            Change, Kind, MAX_STREAMS, NewStream, Playback, SEEN_FOR, Segment, State, Stream, StreamRefusal,
-            begin_playback,
+            Change, Kind, MAX_STREAMS, NewStream, Playback, Receiver, SEEN_FOR, Seen, Segment, State, Stream,
+            StreamRefusal, begin_playback,
         },
     },
     store::{
         streams::{
-            Claim, PlaybackError, PublishError, StreamError, StreamStore, Target, drop_from, is_news,
-            may_have_another, owned,
+            Claim, Observed, PlaybackError, PublishError, StreamError, StreamStore, Target, drop_from,
+            is_news, may_have_another, owned,
         },
         table,
     },
@@ -56,6 +56,14 @@ fn hash(key_hash: [u8; 32]) -> Bson {
     })
 }
 
+/// What was stored before there was a choice was received here.
+fn receiver(found: &Document) -> Result<Receiver, StoreError> {
+    match found.contains_key("receiver") {
+        true => found.named("receiver", Receiver::named),
+        false => Ok(Receiver::Own),
+    }
+}
+
 fn stream(found: &Document) -> Result<Stream, StoreError> {
     let priority = found.long("priority")?;
     let feed = found.text("feed")?;
@@ -69,6 +77,7 @@ fn stream(found: &Document) -> Result<Stream, StoreError> {
         title: found.text("title")?,
         kind: found.named("kind", Kind::named)?,
         url: found.maybe_text("url")?,
+        receiver: receiver(found)?,
         starts_at: found.maybe_time("starts_at")?,
         ends_at: found.maybe_time("ends_at")?,
         priority: u32::try_from(priority)
@@ -119,6 +128,7 @@ async fn insert(tx: &mut Tx, stream: &Stream) -> Result<(), StoreError> {
         "_id": uuid(stream.id),
         "event_id": uuid(stream.event),
         "kind": stream.kind.name(),
+        "receiver": stream.receiver.name(),
         "created_at": date(stream.created_at),
     });
     tx.insert(STREAMS, vec![document]).await
@@ -327,6 +337,44 @@ async fn look(tx: &mut Tx, now: Timestamp, limit: usize) -> Result<Vec<Stream>, 
         .collect();
     outbox::push(tx, &told).await?;
     Ok(moved)
+}
+
+/// A stream that this receiver has, deleted or not.
+async fn find_at(tx: &mut Tx, id: StreamId, receiver: Receiver) -> Result<Option<Stream>, StoreError> {
+    let found = find(tx, id).await?;
+    Ok(found.filter(|stream| stream.receiver == receiver))
+}
+
+async fn observe(
+    tx: &mut Tx,
+    id: StreamId,
+    seen: Option<&Seen>,
+    now: Timestamp,
+) -> Result<Option<Observed>, StoreError> {
+    let Some(before) = find_at(tx, id, Receiver::MediaMtx).await? else {
+        return Ok(None);
+    };
+    let (observed, is_news) = Observed::of(&before, seen, now);
+    if is_news {
+        update(tx, &observed.stream).await?;
+    }
+    if observed.moved {
+        outbox::push(tx, &[change::of_stream(&observed.stream, now)]).await?;
+    }
+    Ok(Some(observed))
+}
+
+async fn on_air(tx: &mut Tx, receiver: Receiver, limit: usize) -> Result<Vec<Stream>, StoreError> {
+    let filter = doc! {"receiver": receiver.name(), "state": {"$in": ["live", "interrupted"]}};
+    let mut asked = limit;
+    loop {
+        let found = tx.find(STREAMS, filter.clone(), doc! {"_id": 1}, asked).await?;
+        let found = sift(&found, stream)?;
+        match found.ask_again(limit, asked) {
+            Some(more) => asked = more,
+            None => return Ok(found.left_out(table::STREAMS)),
+        }
+    }
 }
 
 async fn segments(
@@ -582,6 +630,31 @@ impl StreamStore for MongoStore {
         }
         self.publishing((now, limit), |tx, (now, limit)| look(tx, *now, *limit).boxed())
             .await
+    }
+
+    async fn on_air(&self, receiver: Receiver, limit: usize) -> Result<Vec<Stream>, StoreError> {
+        on_air(&mut self.db.read(), receiver, limit).await
+    }
+
+    async fn observe_stream(
+        &self,
+        id: StreamId,
+        seen: Option<Seen>,
+        now: Timestamp,
+    ) -> Result<Option<Observed>, StoreError> {
+        let before = find_at(&mut self.db.read(), id, Receiver::MediaMtx).await?;
+        let Some(before) = before else {
+            return Ok(None);
+        };
+        match Observed::of(&before, seen.as_ref(), now) {
+            (observed, false) => Ok(Some(observed)),
+            (_, true) => {
+                self.publishing((id, seen, now), |tx, (id, seen, now)| {
+                    observe(tx, *id, seen.as_ref(), *now).boxed()
+                })
+                .await
+            }
+        }
     }
 
     async fn segments(&self, stream: StreamId, from: u64, limit: usize) -> Result<Vec<Segment>, StoreError> {

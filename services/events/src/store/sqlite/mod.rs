@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("posts.sql"),
     include_str!("streams.sql"),
     include_str!("format.sql"),
+    include_str!("receiver.sql"),
 ];
 
 /// The events service's SQLite file.

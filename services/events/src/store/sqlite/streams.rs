@@ -23,14 +23,14 @@ use crate::{
     domain::{
         change,
         stream::{
-            Change, Kind, NewStream, Playback, SEEN_FOR, Segment, State, Stream, StreamRefusal,
-            begin_playback,
+            Change, Kind, NewStream, Playback, Receiver, SEEN_FOR, Seen, Segment, State, Stream,
+            StreamRefusal, begin_playback,
         },
     },
     store::{
         streams::{
-            Claim, PlaybackError, PublishError, StreamError, StreamStore, Target, drop_from, is_news,
-            may_have_another, owned,
+            Claim, Observed, PlaybackError, PublishError, StreamError, StreamStore, Target, drop_from,
+            is_news, may_have_another, owned,
         },
         table,
     },
@@ -40,7 +40,7 @@ use crate::{
 const AT_ONCE: usize = 1_000;
 
 /// The columns that [`stream`] reads.
-const STREAM: &str = "id, event_id, title, kind, url, starts_at, ends_at, priority, record, state, since, look_at, key_hash, version, created_at, feed";
+const STREAM: &str = "id, event_id, title, kind, url, starts_at, ends_at, priority, record, state, since, look_at, key_hash, version, created_at, feed, receiver";
 /// The columns that [`segment`] reads.
 const SEGMENT: &str = "stream_id, number, object, init, micros, bytes, discontinuity, at";
 /// The columns that [`playback`] reads.
@@ -67,6 +67,7 @@ fn stream(row: &Row<'_>) -> RowResult<Stream> {
         feed: serde_json::from_str(&feed).map_err(|error| not_json("feed", &error))?,
         version: row.get(13)?,
         created_at: from_millis(row.get(14)?),
+        receiver: named(row, 16, Receiver::named)?,
     })
 }
 
@@ -114,7 +115,7 @@ fn insert(db: &Connection, stream: &Stream) -> Result<(), StoreError> {
     let sql = const_sql(&[
         "INSERT INTO streams (",
         STREAM,
-        ", drop_from) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        ", drop_from) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     ]);
     write(db, &sql, stream)
 }
@@ -122,7 +123,7 @@ fn insert(db: &Connection, stream: &Stream) -> Result<(), StoreError> {
 /// Writes what may change.
 fn update(db: &Connection, stream: &Stream) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE streams SET title = ?3, url = ?5, starts_at = ?6, ends_at = ?7, priority = ?8, record = ?9,
-            state = ?10, since = ?11, look_at = ?12, key_hash = ?13, version = ?14, feed = ?16, drop_from = ?17
+            state = ?10, since = ?11, look_at = ?12, key_hash = ?13, version = ?14, feed = ?16, drop_from = ?18
          WHERE id = ?1";
     write(db, SQL, stream)
 }
@@ -148,6 +149,7 @@ fn write(db: &Connection, sql: &str, stream: &Stream) -> Result<(), StoreError> 
         stream.created_at.timestamp_millis(),
         // Our own structs; writing them to memory cannot fail.
         serde_json::to_string(&stream.feed).unwrap_or_default(),
+        stream.receiver.name(),
         millis(drop_from(stream)),
     ])?;
     Ok(())
@@ -308,6 +310,30 @@ fn look(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Stream>, St
         }
     }
     Ok(moved)
+}
+
+/// A stream that this receiver has, deleted or not.
+fn find_at(db: &Connection, id: StreamId, receiver: Receiver) -> Result<Option<Stream>, StoreError> {
+    Ok(find(db, id)?.filter(|stream| stream.receiver == receiver))
+}
+
+fn observe(
+    db: &Connection,
+    id: StreamId,
+    seen: Option<&Seen>,
+    now: Timestamp,
+) -> Result<Option<Observed>, StoreError> {
+    let Some(before) = find_at(db, id, Receiver::MediaMtx)? else {
+        return Ok(None);
+    };
+    let (observed, is_news) = Observed::of(&before, seen, now);
+    if is_news {
+        update(db, &observed.stream)?;
+    }
+    if observed.moved {
+        outbox::push(db, &change::of_stream(&observed.stream, now))?;
+    }
+    Ok(Some(observed))
 }
 
 fn segments(db: &Connection, stream: StreamId, from: u64, limit: usize) -> Result<Vec<Segment>, StoreError> {
@@ -539,6 +565,46 @@ impl StreamStore for SqliteStore {
             return Ok(Vec::new());
         }
         self.publishing(move |db| look(db, now, limit)).await
+    }
+
+    async fn on_air(&self, receiver: Receiver, limit: usize) -> Result<Vec<Stream>, StoreError> {
+        let sql = const_sql(&[
+            "SELECT ",
+            STREAM,
+            " FROM streams WHERE receiver = ?1 AND receiver <> 'own' AND state IN ('live', 'interrupted') ORDER BY id LIMIT ?2",
+        ]);
+        self.db
+            .read(move |db| {
+                let mut statement = db.prepare_cached(&sql)?;
+                let found = sift_page(limit, |asked| {
+                    sift(statement.query(params![receiver.name(), asked])?, 0, stream)
+                })?;
+                Ok(found.left_out(table::STREAMS))
+            })
+            .await
+    }
+
+    async fn observe_stream(
+        &self,
+        id: StreamId,
+        seen: Option<Seen>,
+        now: Timestamp,
+    ) -> Result<Option<Observed>, StoreError> {
+        // A read is cheap; a commit for each stream every other second is not.
+        let before = self
+            .db
+            .read(move |db| find_at(db, id, Receiver::MediaMtx))
+            .await?;
+        let Some(before) = before else {
+            return Ok(None);
+        };
+        match Observed::of(&before, seen.as_ref(), now) {
+            (observed, false) => Ok(Some(observed)),
+            (_, true) => {
+                self.publishing(move |db| observe(db, id, seen.as_ref(), now))
+                    .await
+            }
+        }
     }
 
     async fn segments(&self, stream: StreamId, from: u64, limit: usize) -> Result<Vec<Segment>, StoreError> {

@@ -94,11 +94,11 @@ fn hide_key(request: &mut Request) {
     request.headers_mut().insert(header::AUTHORIZATION, value);
 }
 
-fn wrong_key() -> ApiError {
+pub(in crate::streams) fn wrong_key() -> ApiError {
     ApiError::unauthorized("stream_key_invalid", "There is no stream with this key.")
 }
 
-fn refused(why: PublishRefusal) -> ApiError {
+pub(in crate::streams) fn refused(why: PublishRefusal) -> ApiError {
     match why {
         PublishRefusal::Busy => ApiError::conflict(
             "already_published",
@@ -115,6 +115,10 @@ fn refused(why: PublishRefusal) -> ApiError {
             StatusCode::INSUFFICIENT_STORAGE,
             "stream_full",
             "As much as may be kept of one stream is kept.",
+        ),
+        PublishRefusal::Elsewhere => ApiError::conflict(
+            "received_elsewhere",
+            "This stream is received elsewhere: the answer to its creation says where.",
         ),
     }
 }
@@ -237,7 +241,7 @@ impl Streams {
     }
 
     /// Whether an event is not cancelled.
-    pub(super) async fn takes_place(&self, event: EventId) -> Result<bool, StoreError> {
+    pub(in crate::streams) async fn takes_place(&self, event: EventId) -> Result<bool, StoreError> {
         let event = self.store().event(event).await?;
         Ok(event.is_some_and(|event| !event.cancelled))
     }

@@ -12,6 +12,7 @@ use common::ids::StreamId;
 use parking_lot::Mutex;
 
 pub use self::handlers::{LIMITS, pipeline};
+pub(super) use self::handlers::{refused, wrong_key};
 use self::session::Session;
 use crate::streams::Streams;
 

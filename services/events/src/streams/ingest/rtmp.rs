@@ -228,6 +228,9 @@ impl Connection {
             Err(PublishError::Refused(PublishRefusal::Full)) => {
                 return self.refuse("As much as may be kept of one stream is kept.").await;
             }
+            Err(PublishError::Refused(PublishRefusal::Elsewhere)) => {
+                return self.refuse("This stream is received elsewhere.").await;
+            }
             Err(error) => return Err(error.into()),
         }
         tracing::info!(stream_id = %claim.stream, event_id = %stream.event, "an encoder publishes by RTMP");
