@@ -53,3 +53,27 @@ pub async fn auth(State(app): State<App>, request: Request) -> Result<StatusCode
     app.streams.answer_mediamtx(&question).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_stays_in_the_path() {
+        for (path, shown, secret) in [
+            ("/internal/media/mediamtx/abc/auth?x=1", MEDIAMTX, Some("abc")),
+            ("/internal/media/mediamtx//auth", MEDIAMTX, Some("")),
+            ("/internal/media/mediamtx/abc", "/internal/media", None),
+            ("/internal/media/mediamtx/abc/auth/", "/internal/media", None),
+            ("/internal/media/mediamtx/a/c/auth", "/internal/media", None),
+            (MEDIAMTX, "/internal/media", None),
+            ("/internal/export", "/internal/export", None),
+        ] {
+            let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            hide_secret(&mut request);
+            assert_eq!(request.uri(), shown, "{path}");
+            let found = request.extensions().get::<Secret>();
+            assert_eq!(found.map(|Secret(text)| text.as_str()), secret, "{path}");
+        }
+    }
+}

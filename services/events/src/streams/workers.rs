@@ -111,7 +111,7 @@ impl Streams {
             self.store().drop_segments(stream.id, last + 1).await?;
         }
         if stream.receiver == Receiver::MediaMtx {
-            self.drop_at_mediamtx(stream.id).await?;
+            self.drop_at_mediamtx(stream).await?;
         }
         if stream.state == State::Deleted {
             self.0.objects.delete_all(stream.id).await?;

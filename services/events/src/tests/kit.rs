@@ -48,9 +48,19 @@ pub struct Service {
 
 impl Service {
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings; the last of a name counts.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().to_str().unwrap().to_owned();
-        let settings = Settings::read(|name| (name == "DATA_DIR").then(|| data_dir.clone())).unwrap();
+        let settings = Settings::read(|name| {
+            let set = settings.iter().rfind(|(known, _)| *known == name);
+            let set = set.map(|(_, value)| (*value).to_owned());
+            set.or_else(|| (name == "DATA_DIR").then(|| data_dir.clone()))
+        });
+        let settings = settings.unwrap();
         let context = Context::new(settings, Clock::fixed(from_millis(NOW))).unwrap();
         let db = sqlite_store::open(&context.settings, service::EVENTS, MIGRATIONS).unwrap();
         let store = Arc::new(FailingStore::new(Arc::new(SqliteStore::new(db.clone()))));
@@ -68,6 +78,19 @@ impl Service {
             db,
             _dir: dir,
         }
+    }
+
+    /// Starts again on the same store, without a MediaMTX.
+    pub fn forget_mediamtx(&mut self) {
+        Arc::make_mut(&mut self.context.settings).mediamtx = None;
+        let peers = Peers::local().0;
+        self.app = crate::app(&self.context, self.store.clone(), &peers, Default::default()).unwrap();
+        let outbox = OutboxGauge {
+            store: self.app.store.outbox(),
+            clock: self.app.clock.clone(),
+            figures: Arc::default(),
+        };
+        self.pipeline = crate::assemble(&self.context, self.app.clone(), &peers, outbox);
     }
 
     /// Starts the workers. The other services do not answer.

@@ -7,6 +7,8 @@ mod holds;
 mod internals;
 mod keys;
 mod kit;
+mod mediamtx;
+mod mediamtx_fake;
 mod others;
 mod registering;
 mod store_away;

@@ -66,7 +66,7 @@ pub struct Source {
 }
 
 /// A part of a recording without an interruption.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Take {
     /// Its beginning.
     pub from: Timestamp,

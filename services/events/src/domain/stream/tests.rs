@@ -421,7 +421,11 @@ fn who_is_to_go_is_cut_off_until_it_is_gone() {
         assert_eq!(stream.lets_in(NOW), Ok(()));
         stream.observe(Some(&seen("rtmpConn/1", NOW, 9)), NOW);
         stream.change(change.clone(), seconds(1)).unwrap();
-        assert_eq!((stream.state, stream.lets_in(seconds(2))), (state, comes_back), "{change:?}");
+        assert_eq!(
+            (stream.state, stream.lets_in(seconds(2))),
+            (state, comes_back),
+            "{change:?}"
+        );
         for after in [2, 4, 60] {
             let still = stream.observe(Some(&seen("rtmpConn/1", NOW, 20)), seconds(after));
             assert_eq!((still, stream.state), (Verdict::Cut, state), "{change:?}");
@@ -435,7 +439,11 @@ fn who_is_to_go_is_cut_off_until_it_is_gone() {
     let mut kicked = at_mediamtx();
     kicked.observe(Some(&seen("rtmpConn/1", NOW, 9)), NOW);
     kicked.change(Change::Kick, NOW).unwrap();
-    assert_eq!(kicked.lets_in(seconds(10)), Ok(()), "it may come back after ten seconds");
+    assert_eq!(
+        kicked.lets_in(seconds(10)),
+        Ok(()),
+        "it may come back after ten seconds"
+    );
     assert_eq!(ingest().lets_in(NOW), Err(PublishRefusal::Elsewhere));
     let refused = at_mediamtx().claim(new_id(), "live", QUOTA, NOW);
     assert_eq!(refused, Err(PublishRefusal::Elsewhere));

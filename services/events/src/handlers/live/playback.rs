@@ -28,7 +28,8 @@ pub struct PlaybackView {
     /// The playback.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000033")]
     playback_id: PlaybackId,
-    /// How to play it: `ingest` and `hls` are HLS playlists, `embed` goes into a frame, `meeting` is a link to follow.
+    /// How to play it: `ingest` and `hls` are HLS playlists (what a media server recorded is an MP4 file), `embed` goes into a frame,
+    /// `meeting` is a link to follow.
     #[schema(value_type = Kind, example = "ingest")]
     kind: &'static str,
     /// Where it is. It is personal: who has it watches in your place.

@@ -153,7 +153,7 @@ async fn changed(
 ) -> Result<Outcome<Stream>, ApiError> {
     let user_id = target.organizer;
     let (is_kick, cuts_off) = (matches!(change, Change::Kick), change.cuts_off());
-    if cuts_off {
+    if matches!(change, Change::Kick | Change::Key { .. }) {
         know_publisher(app, target, is_kick).await?;
     }
     let changed = app
@@ -177,7 +177,7 @@ async fn changed(
 }
 
 /// Finds out who publishes at a media server, so that a change names who is to be cut off. For a kick that is all there is to it; a
-/// key dies and a stream ends also while the server is away.
+/// key dies also while the server is away.
 async fn know_publisher(app: &App, target: Target, is_kick: bool) -> Result<(), ApiError> {
     let stream = app.store.stream(target.stream).await?;
     let stream = stream.filter(|one| one.event == target.event && one.receiver == Receiver::MediaMtx);

@@ -218,12 +218,7 @@ mod tests {
 
     #[test]
     fn what_has_another_form_is_no_answer() {
-        for path in [
-            json!([]),
-            json!({"ready": "yes"}),
-            json!({"online": 1}),
-            json!("x"),
-        ] {
+        for path in [json!({"ready": "yes"}), json!({"online": 1}), json!("x")] {
             assert!(serde_json::from_value::<Path>(path).is_err());
         }
         let list = |value| serde_json::from_value::<List<Path>>(value);

@@ -14,6 +14,8 @@ use crate::{
 
 /// The names that a stream key may have in the query.
 const KEY: [&str; 4] = ["key", "pass", "password", "token"];
+/// The protocols that are named in the log.
+const PROTOCOLS: [&str; 6] = ["rtmp", "rtmps", "rtsp", "rtsps", "srt", "webrtc"];
 /// The name that the token of a playback has there.
 const TOKEN: &str = "token";
 
@@ -119,10 +121,10 @@ impl Streams {
             return Err(ingest::refused(crate::domain::stream::PublishRefusal::Ended));
         }
         stream.lets_in(self.now()).map_err(ingest::refused)?;
-        let protocol = match question.protocol.as_deref() {
-            Some(known @ ("rtmp" | "rtmps" | "rtsp" | "rtsps" | "srt" | "webrtc")) => known,
-            _ => "another protocol",
-        };
+        let protocol = question.protocol.as_deref();
+        let protocol = protocol
+            .filter(|one| PROTOCOLS.contains(one))
+            .unwrap_or("another");
         tracing::info!(stream_id = %stream.id, event_id = %stream.event, protocol, "an encoder is let in at MediaMTX");
         Ok(())
     }

@@ -36,7 +36,7 @@ pub struct MediaMtx {
     rtmp_url: String,
     srt_url: String,
     /// The address of a recording, without a token.
-    recordings: Cache<StreamId, String>,
+    recordings: Cache<(StreamId, Take), String>,
 }
 
 /// Where a publisher sends a stream that a MediaMTX receives. They hold the stream key.
@@ -121,7 +121,7 @@ impl MediaMtx {
         let (Some(url), Some(take)) = (&self.playback_url, stream.feed.take) else {
             return Ok(None);
         };
-        let found = match self.recordings.get(&stream.id).await {
+        let found = match self.recordings.get(&(stream.id, take)).await {
             Some(found) => found,
             None => {
                 let starts = self.api.recording(&path_of(stream.id)).await?;
@@ -136,7 +136,7 @@ impl MediaMtx {
                     .append_pair("format", "mp4")
                     .finish();
                 let found = format!("{url}/get?{query}");
-                self.recordings.insert(stream.id, found.clone()).await;
+                self.recordings.insert((stream.id, take), found.clone()).await;
                 found
             }
         };

@@ -21,13 +21,15 @@ use super::{
     stream_of,
 };
 use crate::{
-    domain::stream::{Receiver, Seen, Stream, Verdict},
+    domain::stream::{Receiver, Seen, State, Stream, Verdict},
     store::streams::Observed,
     streams::Streams,
 };
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_secs(2);
+/// How often streams of one that is in the settings no longer are looked for.
+const WITHOUT: Duration = Duration::from_secs(30);
 /// The longest pause after failures: it may be back.
 const AT_MOST: Duration = Duration::from_secs(10);
 /// Streams that are on air at a time.
@@ -57,7 +59,11 @@ impl From<PollError> for ApiError {
 impl Streams {
     pub(in super::super) async fn poll_mediamtx(self, stop: CancellationToken) {
         let readers = Mutex::new(Readers::default());
-        rounds("MediaMTX", Pace::every(EVERY).at_most(AT_MOST), stop, || async {
+        let pace = match self.0.mediamtx {
+            Some(_) => Pace::every(EVERY).at_most(AT_MOST),
+            None => Pace::every(WITHOUT),
+        };
+        rounds("MediaMTX", pace, stop, || async {
             let paths = self.look_at_mediamtx().await?;
             let due = readers.lock().is_due();
             if due {
@@ -135,8 +141,11 @@ impl Streams {
             tracing::info!(stream_id = %id, %event_id, state, "stream moved");
             self.forget_playlists(id).await;
         }
-        let source = path.and_then(Path::source);
-        if let (Verdict::Cut, Some(mediamtx), Some(source)) = (verdict, &self.0.mediamtx, source) {
+        let is_to_go = verdict == Verdict::Cut
+            // Nobody is sent to an event that is cancelled.
+            || (stream.state == State::Live && !self.takes_place(event_id).await?);
+        let source = path.and_then(Path::source).filter(|_| is_to_go);
+        if let (Some(mediamtx), Some(source)) = (&self.0.mediamtx, source) {
             // The next round tries it again.
             match mediamtx.api.cut(source).await {
                 Ok(()) => {
@@ -150,19 +159,21 @@ impl Streams {
         Ok(())
     }
 
-    /// Deletes what MediaMTX has recorded of a stream.
+    /// Deletes what MediaMTX has recorded of a stream that is over.
     ///
     /// # Errors
     /// When it does not answer; some of it may be gone.
-    pub(in super::super) async fn drop_at_mediamtx(&self, stream: StreamId) -> Result<(), MediaMtxError> {
+    pub(in super::super) async fn drop_at_mediamtx(&self, stream: &Stream) -> Result<(), MediaMtxError> {
         let Some(mediamtx) = &self.0.mediamtx else {
             return Ok(());
         };
-        let path = path_of(stream);
+        let path = path_of(stream.id);
         for start in mediamtx.api.recording(&path).await? {
-            mediamtx.api.delete_segment(&path, start).await?;
+            // A new key may have opened it again: what it has received since then stays.
+            if start <= stream.since || stream.state == State::Deleted {
+                mediamtx.api.delete_segment(&path, start).await?;
+            }
         }
-        mediamtx.recordings.invalidate(&stream).await;
         Ok(())
     }
 }
