@@ -311,6 +311,61 @@ fn the_replicas_profile_has_two_of_each() {
     }
 }
 
+#[test]
+fn the_streaming_profile_has_a_media_server_that_asks_us() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let all = with(&[("COMPOSE_PROFILES", "streaming"), ("MEDIAMTX_SECRET", secret)]);
+    let mediamtx = &all["mediamtx"];
+    let image = mediamtx.body["image"].as_str().unwrap();
+    let (_, tag) = image.split_once(':').unwrap();
+    assert_eq!(tag.split('.').count(), 3, "not pinned: {image}");
+    let environment = mediamtx.environment();
+    let (before, behind) = common::routes::MEDIAMTX.rsplit_once('/').unwrap();
+    let port = all["events"].health()[2].clone();
+    assert_eq!(
+        (
+            environment["MTX_AUTHMETHOD"].as_str(),
+            &environment["MTX_AUTHHTTPADDRESS"]
+        ),
+        ("http", &format!("http://events:{port}{before}/{secret}/{behind}"))
+    );
+    assert!(mediamtx.published().iter().all(|port| !port.contains("9997")));
+    assert_eq!(mediamtx.body["cap_drop"], json!(["ALL"]));
+    // What docs/docker.md says to set is what it has.
+    let page = text("docs/docker.md");
+    let block = page
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("MEDIAMTX_"));
+    let settings: BTreeMap<String, String> = block
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| {
+            let value = value.split('#').next().unwrap().trim();
+            let value = if value.is_empty() { secret } else { value };
+            (format!("MEDIAMTX_{name}"), value.to_owned())
+        })
+        .collect();
+    let read = common::settings::Settings::read(|name| settings.get(name).cloned()).unwrap();
+    let read = read.mediamtx.unwrap();
+    let published = mediamtx.published();
+    for url in [
+        &read.url,
+        read.playback_url.as_ref().unwrap(),
+        &read.webrtc_url,
+        &read.rtmp_url,
+        &read.srt_url,
+    ] {
+        let port = url.rsplit_once(':').unwrap().1;
+        let shown = published
+            .iter()
+            .any(|shown| shown.split(':').next() == Some(port));
+        assert!(shown, "{url} is not published");
+    }
+    assert_eq!(
+        read.api_url,
+        format!("http://mediamtx{}", environment["MTX_APIADDRESS"])
+    );
+}
+
 /// Runs the health check's script in Node, with what mongosh has around it.
 fn mongosh(script: &str, is_set_up: bool, is_primary: bool) -> String {
     let around = format!(
