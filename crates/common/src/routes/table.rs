@@ -277,6 +277,16 @@ pub const ROUTES: &[Route] = &[
         Notifications,
         &[Call::new("POST", SignedIn)],
     ),
+    route(
+        "/api/notifications/webhooks/twilio",
+        Notifications,
+        &[Call::new("POST", Providers)],
+    ),
+    route(
+        "/api/notifications/webhooks/msg91",
+        Notifications,
+        &[Call::new("POST", Providers)],
+    ),
     route("/api/notifications/{*rest}", Notifications, &[]),
     route(
         "/dev/mailbox.json",
@@ -290,16 +300,6 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("GET", Developers)],
     ),
     route("/dev/mailbox/{*rest}", Notifications, &[]),
-    route(
-        "/api/notifications/webhooks/twilio",
-        Notifications,
-        &[Call::new("POST", Providers)],
-    ),
-    route(
-        "/api/notifications/webhooks/msg91",
-        Notifications,
-        &[Call::new("POST", Providers)],
-    ),
     route("/api/payment/payments", Payments, &[Call::new("GET", SignedIn)]),
     route(
         "/api/payment/payments/{id}",
