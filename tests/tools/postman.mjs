@@ -81,8 +81,8 @@ for (const request of requests) {
   else faults.push(`${request.name}: the saved example is not like the answer, ${like(now)}; postman.mjs --save saves it`);
 }
 
-// What needs a Google account and a browser, or a provider of text messages, or never ends: here it is shown how it is refused.
-const REFUSED_HERE = ['/api/notifications/webhooks/twilio', '/api/notifications/webhooks/msg91', '/api/users/oauth/google', '/api/users/oauth/google/callback', '/api/users/oauth/exchange', '/api/users/oauth/link', '/api/live/sse', '/api/live/ws'];
+// What needs a Google account and a browser, a provider of text messages or a letter's link, or never ends: here it is shown how it is refused.
+const REFUSED_HERE = ['/api/notifications/unsubscribe', '/api/notifications/webhooks/twilio', '/api/notifications/webhooks/msg91', '/api/users/oauth/google', '/api/users/oauth/google/callback', '/api/users/oauth/exchange', '/api/users/oauth/link', '/api/live/sse', '/api/live/ws'];
 const document = await (await fetch(`${base}/openapi.json`)).json();
 for (const [path, operations] of Object.entries(document.paths)) {
   const wanted = path.slice(1).split('/');

@@ -3,12 +3,13 @@
 use std::{path::Path, sync::Arc};
 
 use axum::extract::FromRef;
+use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock, metrics::Histogram, settings::SmsProvider};
 use runtime::user_directory::UserDirectory;
 use tokio::sync::Notify;
 
 use crate::{
-    domain::{letters::Reach, message::Channel},
+    domain::{letters::Reach, message::Channel, unsubscribe::Unsubscribing},
     pages::Pages,
     store::Store,
     templates::Writer,
@@ -89,6 +90,10 @@ pub struct App {
     pub parts: Arc<Parts>,
     /// Who carries text messages, and reports on them.
     pub sms: Arc<Reporter>,
+    /// Reads the links that end a kind of e-mail.
+    pub unsubscribing: Unsubscribing,
+    /// The zone of people whose account names none.
+    pub default_timezone: Tz,
     /// The mailbox folder.
     pub mailbox: Arc<Path>,
     /// The pages that show it.

@@ -37,7 +37,7 @@ use runtime::{
 use crate::{
     app::{App, Parts, Reporter},
     channels::{Channels, mailbox_dir},
-    domain::letters::Reach,
+    domain::{letters::Reach, unsubscribe::Unsubscribing},
     gauges::Queues,
     pages::Pages,
     store::Store,
@@ -89,6 +89,7 @@ fn assemble(
 ) -> Result<Pipeline, String> {
     let broken = |error: minijinja::Error| format!("A template is wrong: {error}.");
     let auth = context.auth(Service::Notifications.name());
+    let unsubscribing = Unsubscribing::new(&auth);
     let parts = Arc::new(Parts::new(
         store.clone(),
         UserDirectory::new(
@@ -104,7 +105,12 @@ fn assemble(
         Reach {
             sms: channels::texted(context),
         },
-        Writer::new(Links::new(&context.settings), MailedTokens::new(&auth)).map_err(broken)?,
+        Writer::new(
+            Links::new(&context.settings),
+            MailedTokens::new(&auth),
+            unsubscribing.clone(),
+        )
+        .map_err(broken)?,
     ));
     start_workers(context, &parts, channels);
     let outbox = start_relay(context, &auth, peers, &parts);
@@ -125,6 +131,8 @@ fn assemble(
             provider: context.settings.sms.clone(),
             public_url: context.settings.public_url(context.settings.gateway_port),
         }),
+        unsubscribing,
+        default_timezone: context.settings.default_timezone,
         mailbox: mailbox_dir(context).into(),
         pages: Arc::new(Pages::new().map_err(broken)?),
     };

@@ -1,4 +1,4 @@
-//! The mailbox's pages as templates.
+//! Pages as templates: those of the mailbox, and the one that ends a kind of e-mail.
 
 use axum::{
     http::{HeaderValue, header},
@@ -38,6 +38,10 @@ impl Pages {
         environment.add_template("page.html", include_str!("templates/dev/page.html"))?;
         environment.add_template("list.html", include_str!("templates/dev/list.html"))?;
         environment.add_template("message.html", include_str!("templates/dev/message.html"))?;
+        environment.add_template(
+            "unsubscribe.html",
+            include_str!("templates/unsubscribe.page.html"),
+        )?;
         environment.add_global("script", Value::from_safe_string(SCRIPT.to_owned()));
         Ok(Self { environment, policy })
     }

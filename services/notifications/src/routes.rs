@@ -12,6 +12,14 @@ pub fn routes(app: App, show_mailbox: bool) -> (Router, OpenApiDocument) {
         .routes(routes!(handlers::my_notifications::my_notifications))
         .routes(routes!(handlers::mark_read::one))
         .routes(routes!(handlers::mark_read::all))
+        .routes(routes!(
+            handlers::preferences::preferences,
+            handlers::preferences::set_preferences
+        ))
+        .routes(routes!(
+            handlers::unsubscribe::ask,
+            handlers::unsubscribe::unsubscribe
+        ))
         .routes(routes!(handlers::webhooks::twilio::twilio))
         .routes(routes!(handlers::webhooks::msg91::msg91))
         .split_for_parts();

@@ -16,7 +16,9 @@ use crate::{
     domain::{
         message::{Channel, Details, Kind, Message, Token},
         name::holds_link,
+        preferences::is_optional,
         sms,
+        unsubscribe::Unsubscribing,
     },
 };
 
@@ -95,6 +97,8 @@ pub struct Links {
     account: Option<String>,
     /// Before the id of an event that is watched.
     watch: Option<String>,
+    /// Before the token that ends a kind of e-mail: the gateway, whatever the frontend is.
+    unsubscribe: Option<String>,
 }
 
 /// The pages that take tokens: the frontend's, or the users service's own.
@@ -111,9 +115,13 @@ impl Links {
         let known = settings.public_url.is_some() || settings.gateway_port != 0;
         let public = known.then(|| settings.public_url(settings.gateway_port));
         let watch = |site: &String| format!("{site}/watch/");
+        let unsubscribe = public
+            .as_ref()
+            .map(|public| format!("{public}/api/notifications/unsubscribe?t="));
         let own_watch = public.as_ref().map(watch);
         if let Some(frontend) = &settings.frontend_url {
             return Self {
+                unsubscribe,
                 watch: if settings.watch_page {
                     own_watch
                 } else {
@@ -125,6 +133,7 @@ impl Links {
             };
         }
         Self {
+            unsubscribe,
             watch: own_watch.filter(|_| settings.watch_page || !settings.is_production()),
             event: public.as_ref().map(|public| format!("{public}/api/events/")),
             payment: None,
@@ -145,6 +154,7 @@ pub struct Writer {
     environment: Environment<'static>,
     links: Links,
     tokens: MailedTokens,
+    unsubscribing: Unsubscribing,
 }
 
 impl Writer {
@@ -152,7 +162,11 @@ impl Writer {
     ///
     /// # Errors
     /// Never, unless a template is wrong.
-    pub fn new(links: Links, tokens: MailedTokens) -> Result<Self, minijinja::Error> {
+    pub fn new(
+        links: Links,
+        tokens: MailedTokens,
+        unsubscribing: Unsubscribing,
+    ) -> Result<Self, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, source) in TEMPLATES {
@@ -162,6 +176,7 @@ impl Writer {
             environment,
             links,
             tokens,
+            unsubscribing,
         })
     }
 
@@ -186,6 +201,7 @@ impl Writer {
                     subject: one_line(subject),
                     text,
                     html: render("html")?,
+                    unsubscribe: self.unsubscribe(message),
                 }
             }
             Channel::Sms => Content::Sms {
@@ -201,6 +217,16 @@ impl Writer {
             name: message.name.as_deref().and_then(presentable),
             content,
         })
+    }
+
+    /// Where its reader ends this kind of e-mail; `None` for what always comes.
+    fn unsubscribe(&self, message: &Message) -> Option<String> {
+        let kind = message.kind.template();
+        let site = self.links.unsubscribe.as_ref().filter(|_| is_optional(kind))?;
+        Some(format!(
+            "{site}{}",
+            self.unsubscribing.token(message.user_id, kind)
+        ))
     }
 
     /// What a list shows of the message: the subject, or the text of a text message.
@@ -252,6 +278,7 @@ impl Writer {
             payment_id => details.payment_id.map(|id| id.to_string()),
             reason => details.reason.map(why),
             hours => details.hours,
+            unsubscribe_link => self.unsubscribe(message),
             token => details.token.as_ref().map(|token| self.token(token, message)),
         }
     }

@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 84] = [
+const DOCUMENTED: [(&str, &str, &str); 88] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -119,6 +119,10 @@ const DOCUMENTED: [(&str, &str, &str); 84] = [
     ("deleteApiKey", "delete", "/api/users/api_keys/{id}"),
     ("readNotification", "post", "/api/notifications/{id}/read"),
     ("readAllNotifications", "post", "/api/notifications/read_all"),
+    ("getPreferences", "get", "/api/notifications/preferences"),
+    ("setPreferences", "put", "/api/notifications/preferences"),
+    ("askUnsubscribe", "get", "/api/notifications/unsubscribe"),
+    ("unsubscribe", "post", "/api/notifications/unsubscribe"),
     ("reportByTwilio", "post", "/api/notifications/webhooks/twilio"),
     ("reportByMsg91", "post", "/api/notifications/webhooks/msg91"),
     ("changePassword", "post", "/api/users/password/change"),

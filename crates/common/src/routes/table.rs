@@ -278,6 +278,16 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("POST", SignedIn)],
     ),
     route(
+        "/api/notifications/preferences",
+        Notifications,
+        &[Call::new("GET", SignedIn), Call::new("PUT", SignedIn)],
+    ),
+    route(
+        "/api/notifications/unsubscribe",
+        Notifications,
+        &[Call::new("GET", Anyone), Call::new("POST", Anyone)],
+    ),
+    route(
         "/api/notifications/webhooks/twilio",
         Notifications,
         &[Call::new("POST", Providers)],

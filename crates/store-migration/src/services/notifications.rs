@@ -31,6 +31,7 @@ pub const SERVICE: Service = Service {
         Table::new("announcements", Id::Is("event_id")),
         Table::new("messages", Id::Is("id")),
         Table::new("forgotten", Id::Is("user_id")),
+        Table::new("preferences", Id::Is("user_id")),
         OUTBOX,
         DEAD_LETTERS,
     ],

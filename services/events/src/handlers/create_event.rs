@@ -64,7 +64,7 @@ pub struct CreateEvent {
     #[schema(value_type = Option<Time>, example = "2030-01-31T20:30:00")]
     pub ends_at: Option<String>,
     /// Where to join it, an https address; shown to confirmed attendees and to you only.
-    #[schema(max_length = 2000, example = "https://meet.example.org/rust")]
+    #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://meet.example.org/rust")]
     pub join_url: Option<String>,
 }
 

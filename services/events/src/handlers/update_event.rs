@@ -72,7 +72,7 @@ pub struct UpdateEvent {
     #[schema(value_type = Option<Time>, example = "2030-02-07T20:30:00")]
     pub ends_at: Option<Option<String>>,
     /// New place to join; null: none.
-    #[schema(value_type = Option<String>, max_length = 2000, example = "https://meet.example.org/rust-2")]
+    #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://meet.example.org/rust-2")]
     pub join_url: Option<Option<String>>,
 }
 

@@ -87,7 +87,12 @@ impl Mailer for Mailbox {
 
 fn form(parcel: &Parcel, sender: &FromAddress) -> Result<(Channel, Vec<u8>), MailError> {
     match &parcel.content {
-        Content::Email { subject, text, html } => {
+        Content::Email {
+            subject,
+            text,
+            html,
+            unsubscribe,
+        } => {
             let message = sender.message(Mail {
                 id: parcel.id,
                 created_at: parcel.created_at,
@@ -96,6 +101,7 @@ fn form(parcel: &Parcel, sender: &FromAddress) -> Result<(Channel, Vec<u8>), Mai
                 subject,
                 text: text.clone(),
                 html: html.clone(),
+                unsubscribe: unsubscribe.as_deref(),
             })?;
             Ok((Channel::Email, message.formatted()))
         }
@@ -144,6 +150,7 @@ mod tests {
             subject: "s".into(),
             text: "t".into(),
             html: "h".into(),
+            unsubscribe: None,
         });
         let name = mailbox.send(parcel.clone(), 1).await.unwrap();
         assert_eq!(name, format!("{}.eml", parcel.id));

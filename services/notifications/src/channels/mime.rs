@@ -38,6 +38,8 @@ pub struct Mail<'a> {
     pub text: String,
     /// The same, set nicely.
     pub html: String,
+    /// Where its reader ends this kind of e-mail.
+    pub unsubscribe: Option<&'a str>,
 }
 
 impl FromAddress {
@@ -64,17 +66,21 @@ impl FromAddress {
         let name = letter.name.map(one_line).filter(|name| !name.is_empty());
         // It cannot be guessed before the message is written, so no text can hold it.
         let boundary = format!("organise-event-{}", letter.id.0.simple());
-        Message::builder()
+        let mut builder = Message::builder()
             .from(self.0.clone())
             .to(Mailbox::new(name, address))
             .subject(one_line(letter.subject))
             .date(SystemTime::from(letter.created_at))
             .message_id(Some(format!("<{}@{ID_DOMAIN}>", letter.id)))
             // RFC 3834: automatic replies are not to answer this.
-            .raw_header(header::HeaderValue::new(
-                header::HeaderName::new_from_ascii_str("Auto-Submitted"),
-                "auto-generated".to_owned(),
-            ))
+            .raw_header(raw("Auto-Submitted", "auto-generated"));
+        if let Some(link) = letter.unsubscribe {
+            // RFC 8058: mail programs end it by one POST, without opening the page.
+            builder = builder
+                .raw_header(raw("List-Unsubscribe", &format!("<{link}>")))
+                .raw_header(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
+        }
+        builder
             .multipart(
                 MultiPart::alternative()
                     .boundary(boundary)
@@ -83,6 +89,10 @@ impl FromAddress {
             )
             .map_err(|error| refuse(&error))
     }
+}
+
+fn raw(name: &'static str, value: &str) -> header::HeaderValue {
+    header::HeaderValue::new(header::HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
 /// The address with its domain as DNS knows it, in A-labels: so it goes through servers without SMTPUTF8 too.
@@ -118,6 +128,7 @@ mod tests {
             subject,
             text: "Grüße,\nund mehr.\n".into(),
             html: "<p>Grüße</p>".into(),
+            unsubscribe: Some("https://events.example.org/api/notifications/unsubscribe?t=AZMJ"),
         };
         let sender = FromAddress::new("Organise Event <no-reply@localhost>").unwrap();
         sender
@@ -136,6 +147,8 @@ mod tests {
             "Message-ID: <019309a2-0000-7000-8000-000000000001@organise-event>\r\n",
             "Date: Fri, 22 Nov 2024 13:14:06 +0000\r\n",
             "Auto-Submitted: auto-generated\r\n",
+            "List-Unsubscribe: <https://events.example.org/api/notifications/unsubscribe?t=AZMJ>\r\n",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
             "Content-Type: text/plain; charset=utf-8\r\n",
             "Content-Type: text/html; charset=utf-8\r\n",
         ] {
@@ -161,6 +174,7 @@ mod tests {
                 subject: "x",
                 text: "x\n".into(),
                 html: "x".into(),
+                unsubscribe: None,
             };
             let message = FromAddress::new("Büro <buero@exämple.org>")
                 .unwrap()
@@ -202,7 +216,7 @@ mod tests {
             );
             assert_eq!(
                 head.lines().filter(|line| !line.starts_with(' ')).count(),
-                8,
+                10,
                 "{head}"
             );
         }

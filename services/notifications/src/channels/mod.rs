@@ -46,6 +46,8 @@ pub enum Content {
         text: String,
         /// The same, set nicely.
         html: String,
+        /// Where its reader ends this kind of e-mail; `None`: it always comes.
+        unsubscribe: Option<String>,
     },
     /// Over SMS.
     Sms {

@@ -106,7 +106,13 @@ impl Mailer for Smtp {
     }
 
     async fn send(&self, parcel: Parcel, _: u32) -> Result<String, MailError> {
-        let Content::Email { subject, text, html } = parcel.content else {
+        let Content::Email {
+            subject,
+            text,
+            html,
+            unsubscribe,
+        } = parcel.content
+        else {
             return Err(MailError::Permanent("SMTP carries no text messages".to_owned()));
         };
         let message = self.sender.message(Mail {
@@ -117,6 +123,7 @@ impl Mailer for Smtp {
             subject: &subject,
             text,
             html,
+            unsubscribe: unsubscribe.as_deref(),
         })?;
         // Owned by this future: when it is dropped half way, the connection is closed with it.
         let mut connection = self.connection().await?;

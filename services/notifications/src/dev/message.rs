@@ -43,7 +43,9 @@ pub async fn message(
     // The same message has the same text every time, so it can be rendered again instead of parsing the file.
     let parcel = app.parts.writer.write(&message).map_err(ApiError::internal)?;
     let (subject, text, html) = match parcel.content {
-        Content::Email { subject, text, html } => (subject, text, Value::from(html)),
+        Content::Email {
+            subject, text, html, ..
+        } => (subject, text, Value::from(html)),
         Content::Sms { text, .. } => ("Text message".to_owned(), text, Value::from(())),
     };
     if plain.unwrap_or(false) {

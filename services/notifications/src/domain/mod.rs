@@ -6,5 +6,7 @@ pub mod delivery;
 pub mod letters;
 pub mod message;
 pub mod name;
+pub mod preferences;
 pub mod reminder;
 pub mod sms;
+pub mod unsubscribe;

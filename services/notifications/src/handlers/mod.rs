@@ -2,4 +2,6 @@
 
 pub mod mark_read;
 pub mod my_notifications;
+pub mod preferences;
+pub mod unsubscribe;
 pub mod webhooks;

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::domain::{
     delivery::Outcome,
     message::{Channel, Kind, Letter, Message, Status},
+    preferences::Preferences,
 };
 
 /// The tables as the log and figures name them.
@@ -360,6 +361,28 @@ impl Deref for Listed {
     }
 }
 
+/// A change of what a person has chosen.
+#[derive(Clone, PartialEq, Debug)]
+pub enum PreferencesChange {
+    /// All of it.
+    Set(Preferences),
+    /// No e-mails of this kind any more.
+    Unsubscribe(&'static str),
+}
+
+impl PreferencesChange {
+    /// What is chosen after it.
+    pub fn apply(self, mut before: Preferences) -> Preferences {
+        match self {
+            Self::Set(preferences) => preferences,
+            Self::Unsubscribe(kind) => {
+                before.kinds.entry(kind.to_owned()).or_default().email = false;
+                before
+            }
+        }
+    }
+}
+
 /// Which messages a list has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Only {
@@ -454,6 +477,16 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Message>, StoreError>;
     /// A message, if `provider` took it.
     async fn find(&self, provider: &'static str, id: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// What a person has chosen; the default when nothing.
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError>;
+    /// Sets what a person has chosen, from letters that are queued from now on. No effect for a deleted account.
+    async fn set_preferences(
+        &self,
+        user: UserId,
+        change: PreferencesChange,
+        now: Timestamp,
+    ) -> Result<Preferences, StoreError>;
 
     /// How things stand.
     async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError>;

@@ -119,7 +119,7 @@ async fn its_document_describes_the_public_call() {
     let call = &document["paths"]["/api/notifications"]["get"];
     assert_eq!(call["tags"][0], "notifications");
     assert!(call["security"][0]["bearer"].is_array());
-    assert_eq!(document["paths"].as_object().unwrap().len(), 5);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 7);
 }
 
 #[tokio::test]
@@ -189,4 +189,111 @@ async fn the_inbox_shows_what_was_written_and_marks_it_read() {
     assert!(all[0]["read_at"].is_string(), "{all}");
     let wrong = service.get_as(user, "/api/notifications?unread=perhaps").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn people_choose_what_they_are_told() {
+    let lab = Lab::new();
+    let service = lab.service_with(&[("PUBLIC_URL", "https://events.example.org")]);
+    let user = lab.users.add(None, "asha@example.com", Some("+919876543210"));
+    const PATH: &str = "/api/notifications/preferences";
+    let put = async |body: serde_json::Value| service.put_as(user, PATH, &body).await;
+    let chosen = service.get_as(user, PATH).await.json();
+    assert_eq!(
+        chosen["reminder"],
+        serde_json::json!({"email": true, "sms": true})
+    );
+    assert!(chosen["quiet_hours"].is_null());
+    for (wrong, field) in [
+        (serde_json::json!({"ticket": {"email": false}}), "ticket"),
+        (
+            serde_json::json!({"payment_refunded": {"email": false, "sms": true}}),
+            "payment_refunded",
+        ),
+        (serde_json::json!({"reminder": {"email": "no"}}), "reminder"),
+        (serde_json::json!({"reminder": null}), "reminder"),
+        (serde_json::json!({"reminder": false}), "reminder"),
+        (
+            serde_json::json!({"quiet_hours": {"from": "22:00"}}),
+            "quiet_hours",
+        ),
+        (
+            serde_json::json!({"quiet_hours": {"from": "22:00", "to": "22:00"}}),
+            "quiet_hours",
+        ),
+        (
+            serde_json::json!({"quiet_hours": {"from": "24:00", "to": "07:00"}}),
+            "quiet_hours",
+        ),
+        (
+            serde_json::json!({"quiet_hours": {"from": "२२:००", "to": "07:00"}}),
+            "quiet_hours",
+        ),
+    ] {
+        let answer = put(wrong).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+        assert_eq!(answer.json()["errors"][0]["field"], field);
+    }
+    let answer = put(serde_json::json!({
+        "ticket": {"sms": false}, "nonsense": {"email": false}, "quiet_hours": {"from": "22:00", "to": "07:00"},
+    }));
+    let answer = answer.await.json();
+    assert_eq!(answer["ticket"], serde_json::json!({"email": true, "sms": false}));
+    assert_eq!(
+        answer["quiet_hours"],
+        serde_json::json!({"from": "22:00", "to": "07:00"})
+    );
+    assert!(answer.get("nonsense").is_none());
+    let facts = event(TimeDelta::hours(48));
+    service.accepts(&[confirmation(&confirmed(user, &facts))]).await;
+    let list = service.get_as(user, "/api/notifications").await.json();
+    assert_eq!(
+        (list.as_array().unwrap().len(), &list[0]["channel"]),
+        (1, &serde_json::json!("email"))
+    );
+
+    // The link in an e-mail, without signing in.
+    let unsubscribing =
+        crate::domain::unsubscribe::Unsubscribing::new(&service.context.auth("notifications"));
+    let link = format!(
+        "/api/notifications/unsubscribe?t={}",
+        unsubscribing.token(user, "reminder")
+    );
+    let page = service.get(&link).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.text.contains("No more reminders by e-mail?") && page.text.contains("<form"),
+        "{}",
+        page.text
+    );
+    assert!(page.headers.contains_key(header::CONTENT_SECURITY_POLICY));
+    assert_eq!(
+        service.get_as(user, PATH).await.json()["reminder"]["email"],
+        true,
+        "it was only opened"
+    );
+    let post = async |link: &str| {
+        let request = Request::post(link)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from("List-Unsubscribe=One-Click"))
+            .unwrap();
+        service.call(request).await
+    };
+    for _ in 0..2 {
+        let done = post(&link).await;
+        assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+        assert!(done.text.contains("No more reminders by e-mail."));
+    }
+    assert_eq!(
+        service.get_as(user, PATH).await.json()["reminder"],
+        serde_json::json!({"email": false, "sms": true})
+    );
+    for wrong in [
+        "/api/notifications/unsubscribe",
+        "/api/notifications/unsubscribe?t=x",
+        &link[..link.len() - 1],
+    ] {
+        assert_eq!(post(wrong).await.status, StatusCode::NOT_FOUND, "{wrong}");
+        assert_eq!(service.get(wrong).await.status, StatusCode::NOT_FOUND, "{wrong}");
+    }
 }

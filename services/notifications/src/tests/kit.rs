@@ -33,6 +33,7 @@ use crate::{
     domain::{
         letters::{Reach, Texted},
         message::Channel,
+        unsubscribe::Unsubscribing,
     },
     store::{
         Store,
@@ -114,6 +115,7 @@ impl Lab {
             Writer::new(
                 Links::default(),
                 MailedTokens::new(&context.auth(service::NOTIFICATIONS)),
+                Unsubscribing::new(&context.auth(service::NOTIFICATIONS)),
             )
             .unwrap(),
         );
@@ -169,6 +171,20 @@ impl Service {
             .unwrap();
         let request = Request::post(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         self.call(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn put_as(&self, user: UserId, path: &str, body: &Value) -> Answer {
+        let life = Duration::from_secs(60);
+        let token = self
+            .context
+            .auth(service::USERS)
+            .user_token(user, Role::User, life)
+            .unwrap();
+        let request = Request::put(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.call(request.body(Body::from(body.to_string())).unwrap())
+            .await
     }
 
     /// Delivers messages as the relay of `events` does.

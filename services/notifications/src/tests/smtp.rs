@@ -34,6 +34,7 @@ fn parcel(address: &str) -> Parcel {
             subject: "Hello\r\nBcc: victim@example.com".into(),
             text: "One line.\n.\nA dot before this line.\n".into(),
             html: "<p>One line.</p>".into(),
+            unsubscribe: None,
         },
     }
 }

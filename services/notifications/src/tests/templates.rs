@@ -15,7 +15,10 @@ use secrecy::SecretString;
 use super::kit::{NOW, event};
 use crate::{
     channels::Content,
-    domain::message::{Channel, Details, Kind, Message, Status, Token},
+    domain::{
+        message::{Channel, Details, Kind, Message, Status, Token},
+        unsubscribe::Unsubscribing,
+    },
     templates::{Links, Writer},
 };
 
@@ -96,7 +99,7 @@ fn is_about_account(kind: Kind) -> bool {
 }
 
 fn writer(links: Links) -> Writer {
-    Writer::new(links, MailedTokens::new(&auth())).unwrap()
+    Writer::new(links, MailedTokens::new(&auth()), Unsubscribing::new(&auth())).unwrap()
 }
 
 fn auth() -> Auth {
@@ -109,7 +112,9 @@ fn auth() -> Auth {
 
 fn email(message: &Message) -> (String, String, String) {
     match writer(Links::default()).write(message).unwrap().content {
-        Content::Email { subject, text, html } => (subject, text, html),
+        Content::Email {
+            subject, text, html, ..
+        } => (subject, text, html),
         Content::Sms { .. } => panic!("not an e-mail"),
     }
 }
@@ -620,5 +625,46 @@ fn money_that_was_not_taken_is_no_decline() {
             "{words}"
         );
         assert!(!words.contains("pay again") && !words.contains("told"), "{words}");
+    }
+}
+
+#[test]
+fn only_what_need_not_come_can_be_ended() {
+    let site = links(&[
+        ("PUBLIC_URL", "https://events.example.org"),
+        ("FRONTEND_URL", "https://app.example.org"),
+    ]);
+    for kind in Kind::ALL {
+        let message = message(*kind, Channel::Email);
+        let Content::Email {
+            text,
+            html,
+            unsubscribe,
+            ..
+        } = writer(site.clone()).write(&message).unwrap().content
+        else {
+            panic!("not an e-mail");
+        };
+        let optional = matches!(
+            kind.template(),
+            "reminder" | "event_updated" | "hold_expired" | "payment_failed" | "announcement"
+        );
+        assert_eq!(unsubscribe.is_some(), optional, "{kind:?}");
+        assert_eq!(html.contains("Unsubscribe"), optional, "{html}");
+        let Some(link) = unsubscribe else { continue };
+        let token = link
+            .strip_prefix("https://events.example.org/api/notifications/unsubscribe?t=")
+            .unwrap();
+        let read = Unsubscribing::new(&auth()).read(token);
+        assert_eq!(read, Some((message.user_id, kind.template())));
+        assert!(text.contains(&link), "{text}");
+        let nowhere = writer(Links::default()).write(&message).unwrap().content;
+        assert!(matches!(
+            nowhere,
+            Content::Email {
+                unsubscribe: None,
+                ..
+            }
+        ));
     }
 }

@@ -219,7 +219,7 @@ fn refused(why: StreamRefusal) -> ApiError {
             "Only a stream of the kind ingest has a key and an encoder.",
         ),
         StreamRefusal::HasNoUrl => {
-            ApiError::conflict("not_ingest", "A stream of the kind ingest has no url.")
+            ApiError::conflict("has_no_url", "A stream of the kind ingest has no url.")
         }
         StreamRefusal::EndsBeforeStart => {
             ApiError::conflict("ends_before_start", "A stream must end after it begins.")

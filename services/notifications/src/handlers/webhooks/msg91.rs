@@ -55,7 +55,9 @@ common::problems!(Problems: not_from_the_provider(), not_in_use(), not_understoo
         ("key" = Option<String>, Query, description = "MSG91_WEBHOOK_SECRET, if it is not in the header"),
         ("authkey" = Option<String>, Header, description = "MSG91_WEBHOOK_SECRET, if it is not in the query"),
     ),
-    request_body(content = Msg91Report),
+    request_body(content = Msg91Report, example = json!({
+        "requestId": "346a6b6c6d6e130", "status": "1", "desc": "DELIVERED",
+    })),
     responses(
         (status = 204, description = "Noted, now or before"),
         Problems,

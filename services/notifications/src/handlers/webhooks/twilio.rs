@@ -44,7 +44,7 @@ common::problems!(Problems: not_from_the_provider(), not_in_use());
     tag = "notifications",
     params(
         ("message_id" = Option<String>, Query, description = "The message, as we told Twilio", example = "019309a2-0000-7000-8000-000000000001"),
-        ("X-Twilio-Signature" = String, Header, description = "HMAC-SHA1 of address and form, in base64"),
+        ("X-Twilio-Signature" = Option<String>, Header, description = "HMAC-SHA1 of address and form, in base64"),
     ),
     request_body(content = TwilioReport, content_type = "application/x-www-form-urlencoded"),
     responses(

@@ -6,6 +6,7 @@ mod delivery;
 mod intake;
 mod kit;
 mod lists;
+mod preferences;
 mod reminders;
 mod tracking;
 mod unpaid;
@@ -17,7 +18,8 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 pub use self::{
-    announcements::*, delivery::*, intake::*, lists::*, reminders::*, tracking::*, unpaid::*, unreadable::*,
+    announcements::*, delivery::*, intake::*, lists::*, preferences::*, reminders::*, tracking::*, unpaid::*,
+    unreadable::*,
 };
 use super::Store;
 
@@ -38,6 +40,7 @@ pub struct Fresh {
 macro_rules! store_contract {
     ($make:path) => {
         $crate::store_contract!($make;
+            a_choice_is_kept_until_the_next, letters_are_queued_as_their_readers_want,
             a_provider_reports_by_its_own_name, a_report_may_come_before_the_worker_s, what_was_given_up_is_sent_again,
             a_message_has_its_effect_once, an_id_counts_once_whatever_comes_with_it,
             a_deleted_account_is_written_to_no_more,

@@ -15,7 +15,7 @@ use super::{
     events::Newest,
     letters::{self, Queued},
     reminders,
-    schema::{ATTENDANCES, FORGOTTEN, MESSAGES, SCHEDULES},
+    schema::{ATTENDANCES, FORGOTTEN, MESSAGES, PREFERENCES, SCHEDULES},
 };
 use crate::{
     domain::message::{Kind, Letter},
@@ -113,6 +113,7 @@ impl<'a> Writing<'a> {
                 let at = doc! {"$setOnInsert": {"at": date(self.now)}};
                 tx.upsert(FORGOTTEN, doc! {"_id": uuid(*user_id)}, at).await?;
                 tx.delete(MESSAGES, doc! {"user_id": uuid(*user_id)}).await?;
+                tx.delete(PREFERENCES, doc! {"_id": uuid(*user_id)}).await?;
                 Ok(())
             }
             Change::Nothing => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use common::{
     clock::Timestamp,
-    ids::{EventId, RegistrationId},
+    ids::{EventId, RegistrationId, UserId},
     store::StoreError,
     unreadable::not_json,
     wire::EventFacts,
@@ -14,10 +14,13 @@ use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
 use super::{
-    events,
+    events, preferences,
     schema::{FORGOTTEN, MESSAGES},
 };
-use crate::domain::message::{Kind, Letter, Message};
+use crate::domain::{
+    message::{Kind, Letter, Message},
+    preferences::chosen,
+};
 use crate::store::{event_of, stored_event};
 
 /// What makes a letter one that was written before.
@@ -42,10 +45,21 @@ pub(super) async fn queue(tx: &mut Tx, letters: &[Queued<'_>], now: Timestamp) -
         .iter()
         .map(|found| found.id("_id"))
         .collect::<Result<_, _>>()?;
-    let letters: Vec<&Queued<'_>> = letters
-        .iter()
-        .filter(|(letter, _)| !forgotten.contains(&letter.user_id.0))
-        .collect();
+    let users: HashSet<UserId> = letters.iter().map(|(letter, _)| letter.user_id).collect();
+    let choices = preferences::of_all(tx, &users).await?;
+    let mut wanted: Vec<(Letter, Option<i64>)> = Vec::with_capacity(letters.len());
+    // Letters of one version of an event lie together.
+    for of_version in letters.chunk_by(|(_, one), (_, other)| one == other) {
+        let version = of_version.first().and_then(|(_, version)| *version);
+        let of_version: Vec<Letter> = of_version
+            .iter()
+            .filter(|(letter, _)| !forgotten.contains(&letter.user_id.0))
+            .map(|(letter, _)| (*letter).clone())
+            .collect();
+        let of_version = chosen(&of_version, &choices, now);
+        wanted.extend(of_version.into_iter().map(|letter| (letter, version)));
+    }
+    let letters = wanted;
     let occurrences: HashSet<Uuid> = letters.iter().map(|(letter, _)| letter.occurrence).collect();
     let about: Vec<Bson> = occurrences.into_iter().map(uuid).collect();
     // A registration has a few letters of each kind at most.
@@ -56,7 +70,7 @@ pub(super) async fn queue(tx: &mut Tx, letters: &[Queued<'_>], now: Timestamp) -
     // One that cannot be read is none that could be written now.
     told.extend(found.iter().filter_map(|found| once(found).ok()));
     let mut documents = Vec::with_capacity(letters.len());
-    for (letter, event_version) in letters {
+    for (letter, event_version) in &letters {
         let (kind, channel) = (letter.kind.name().to_owned(), letter.channel.name().to_owned());
         if told.insert((letter.occurrence, kind, channel, letter.schedule_version)) {
             documents.push(document(letter, *event_version, now)?);

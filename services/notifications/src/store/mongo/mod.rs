@@ -6,6 +6,7 @@ mod events;
 mod intake;
 mod letters;
 mod lists;
+mod preferences;
 mod reminders;
 mod schema;
 mod tracking;
@@ -32,9 +33,12 @@ use uuid::Uuid;
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
 use super::{
     Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
-    Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
+    PreferencesChange, Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
-use crate::domain::message::{Channel, Message};
+use crate::domain::{
+    message::{Channel, Message},
+    preferences::Preferences,
+};
 
 /// Messages consumed by one transaction. The inbox drops what a repeat brings again, so that a batch may be several.
 const TAKEN_AT_ONCE: usize = 100;
@@ -202,6 +206,23 @@ impl Store for MongoStore {
 
     async fn find(&self, provider: &'static str, id: MessageId) -> Result<Option<Message>, StoreError> {
         lists::find(&mut self.db.read(), provider, id).await
+    }
+
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        preferences::of(&mut self.db.read(), user).await
+    }
+
+    async fn set_preferences(
+        &self,
+        user: UserId,
+        change: PreferencesChange,
+        now: Timestamp,
+    ) -> Result<Preferences, StoreError> {
+        self.db
+            .write((user, change, now), |tx, (user, change, now)| {
+                preferences::set(tx, *user, change.clone(), *now).boxed()
+            })
+            .await
     }
 
     async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {

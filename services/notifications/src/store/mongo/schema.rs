@@ -9,6 +9,7 @@ pub(super) const SCHEDULES: &str = "schedules";
 pub(super) const ANNOUNCEMENTS: &str = "announcements";
 pub(super) const MESSAGES: &str = "messages";
 pub(super) const FORGOTTEN: &str = "forgotten";
+pub(super) const PREFERENCES: &str = "preferences";
 
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
@@ -131,6 +132,13 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("provider", 1), ("provider_id", 1)])
                 .only(|| doc! {"channel": "sms", "provider_id": {"$exists": true}}),
         ],
+    },
+    // What people have chosen to be told. Who has chosen nothing has no document.
+    Collection {
+        name: PREFERENCES,                               // `_id`: the user
+        fields: &[("choice", "string"), ("at", "date")], // the choice is JSON
+        check: None,
+        indexes: &[],
     },
     // Deleted accounts, to which nothing more is written: what was looked up before may come later.
     Collection {

@@ -9,7 +9,7 @@ use common::{
 use sqlite_store::inbox;
 use sqlite_store::{Connection, params};
 
-use super::{events::Newest, letters, reminders};
+use super::{events::Newest, letters, preferences, reminders};
 use crate::{
     domain::message::{Kind, Letter},
     store::{Change, Intake, WITHDRAWN_AT_END},
@@ -70,8 +70,10 @@ fn apply(db: &Connection, newest: &mut Newest, change: &Change, now: Timestamp) 
                 "INSERT INTO forgotten (user_id, at) VALUES (?1, ?2) ON CONFLICT (user_id) DO NOTHING",
             )?
             .execute(params![*user_id, now.timestamp_millis()])?;
-            db.prepare_cached("DELETE FROM messages WHERE user_id = ?1")?
-                .execute([*user_id])?;
+            for table in ["messages", "preferences"] {
+                db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?
+                    .execute([*user_id])?;
+            }
             Ok(())
         }
         Change::Nothing => Ok(()),
@@ -151,7 +153,7 @@ pub fn queue(
     event_version: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    letters
+    preferences::wanted(db, letters, now)?
         .iter()
         .try_for_each(|letter| letters::queue(db, letter, event_version, now))
 }

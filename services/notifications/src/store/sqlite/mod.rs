@@ -6,6 +6,7 @@ mod events;
 mod intake;
 mod letters;
 mod lists;
+mod preferences;
 mod reminders;
 mod schema;
 mod tracking;
@@ -32,9 +33,12 @@ use uuid::Uuid;
 pub use self::schema::MIGRATIONS;
 use super::{
     Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
-    Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
+    PreferencesChange, Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
-use crate::domain::message::{Channel, Message};
+use crate::domain::{
+    message::{Channel, Message},
+    preferences::Preferences,
+};
 
 /// The service's SQLite file.
 pub struct SqliteStore {
@@ -178,6 +182,21 @@ impl Store for SqliteStore {
 
     async fn find(&self, provider: &'static str, id: MessageId) -> Result<Option<Message>, StoreError> {
         self.db.read(move |db| lists::find(db, provider, id)).await
+    }
+
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        self.db.read(move |db| preferences::of(db, user)).await
+    }
+
+    async fn set_preferences(
+        &self,
+        user: UserId,
+        change: PreferencesChange,
+        now: Timestamp,
+    ) -> Result<Preferences, StoreError> {
+        self.db
+            .write(move |db| preferences::set(db, user, change.clone(), now))
+            .await
     }
 
     async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {

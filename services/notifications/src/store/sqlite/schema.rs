@@ -15,6 +15,7 @@ pub const MIGRATIONS: &[&str] = &[
     FORMAT,
     STATUSES,
     READ_AT,
+    PREFERENCES,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
@@ -157,6 +158,15 @@ CREATE INDEX messages_by_provider ON messages (provider, provider_id) WHERE chan
 
 // When its reader has marked a message as read.
 const READ_AT: &str = "ALTER TABLE messages ADD COLUMN read_at INTEGER; -- ms";
+
+// What people have chosen to be told. Who has chosen nothing has no row.
+const PREFERENCES: &str = "
+CREATE TABLE preferences (
+    user_id BLOB    NOT NULL PRIMARY KEY,
+    choice  TEXT    NOT NULL,               -- JSON
+    at      INTEGER NOT NULL                -- ms
+) STRICT, WITHOUT ROWID;
+";
 
 // Why a reminder or an announcement was set aside: it cannot be read.
 const WHY: &str = "

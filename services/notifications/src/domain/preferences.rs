@@ -1,0 +1,278 @@
+//! What people want to be told, and how.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::message::{Channel, Letter};
+use chrono::{NaiveTime, TimeDelta};
+use chrono_tz::Tz;
+use common::{clock::Timestamp, ids::UserId, time::EventTime};
+use serde::{Deserialize, Serialize};
+
+/// The kinds of messages that people choose about, by the names of their templates, and whether they may be switched off
+/// by e-mail: what belongs to a contract may not, or nobody would know of it.
+pub const KINDS: [(&str, bool); 9] = [
+    ("announcement", true),
+    ("event_cancelled", false),
+    ("event_updated", true),
+    ("hold_expired", true),
+    ("payment_failed", true),
+    ("payment_refunded", false),
+    ("registration_cancelled", false),
+    ("reminder", true),
+    ("ticket", false),
+];
+
+/// Whether e-mails of a kind may be switched off.
+pub fn is_optional(kind: &str) -> bool {
+    KINDS.iter().any(|(name, optional)| *name == kind && *optional)
+}
+
+/// The channels that a kind may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ways {
+    /// By e-mail.
+    pub email: bool,
+    /// As a text message too, with a telephone.
+    pub sms: bool,
+}
+
+impl Default for Ways {
+    fn default() -> Self {
+        Self {
+            email: true,
+            sms: true,
+        }
+    }
+}
+
+/// When no text messages come, by the clock of their reader. From a later to an earlier time is over midnight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct QuietHours {
+    /// From then on.
+    pub from: NaiveTime,
+    /// Until then.
+    pub to: NaiveTime,
+    /// The zone of the clock, for one whose account names none.
+    pub zone: Tz,
+}
+
+/// What a person has chosen. What is not in it is as it is by default: everything, at any time.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Preferences {
+    /// By the names of [`KINDS`].
+    #[serde(default)]
+    pub kinds: BTreeMap<String, Ways>,
+    /// When text messages wait.
+    #[serde(default)]
+    pub quiet: Option<QuietHours>,
+}
+
+impl Preferences {
+    /// The channels of a kind.
+    pub fn ways(&self, kind: &str) -> Ways {
+        self.kinds.get(kind).copied().unwrap_or_default()
+    }
+}
+
+impl QuietHours {
+    /// When the quiet time is over in which `at` lies; `None`: it lies in none.
+    fn end(self, at: Timestamp, zone: Tz) -> Option<Timestamp> {
+        let local = at.with_timezone(&zone).naive_local();
+        let (time, day) = (local.time(), local.date());
+        let over_midnight = self.from > self.to;
+        let ends_on = match over_midnight {
+            false if self.from <= time && time < self.to => day,
+            true if time < self.to => day,
+            true if time >= self.from => day.succ_opt()?,
+            _ => return None,
+        };
+        let text = format!("{}T{}", ends_on, self.to.format("%H:%M:%S"));
+        EventTime::parse(&text, zone).ok().map(|end| end.at)
+    }
+}
+
+/// Of letters that are to be queued together, those that their readers want, text messages not before the end of their quiet
+/// hours. An e-mail that may not be switched off goes out. A text message that would come too late is left out.
+pub fn chosen(letters: &[Letter], of: &HashMap<UserId, Preferences>, now: Timestamp) -> Vec<Letter> {
+    let wanted = |letter: &&Letter| {
+        let Some(preferences) = of.get(&letter.user_id) else {
+            return true;
+        };
+        let kind = letter.kind.template();
+        let ways = preferences.ways(kind);
+        match letter.channel {
+            Channel::Email => ways.email || !is_optional(kind),
+            Channel::Sms => ways.sms,
+        }
+    };
+    let timed = |letter: &Letter| {
+        let quiet = of.get(&letter.user_id).and_then(|preferences| preferences.quiet);
+        let Some(quiet) = quiet.filter(|_| letter.channel == Channel::Sms) else {
+            return Some(letter.clone());
+        };
+        let theirs = letter
+            .details
+            .timezone
+            .as_deref()
+            .and_then(|name| name.parse().ok());
+        let due = letter.not_before.unwrap_or(now).max(now);
+        let Some(end) = quiet.end(due, theirs.unwrap_or(quiet.zone)) else {
+            return Some(letter.clone());
+        };
+        let in_time = letter.not_after.is_none_or(|last| end + LEEWAY <= last);
+        in_time.then(|| Letter {
+            not_before: Some(end),
+            ..letter.clone()
+        })
+    };
+    letters.iter().filter(wanted).filter_map(timed).collect()
+}
+
+/// A text message that comes this close before it stops being of use is none.
+const LEEWAY: TimeDelta = TimeDelta::minutes(1);
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::{America::New_York, Asia::Kolkata};
+    use common::ids::MessageId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::message::{Details, Kind};
+
+    fn letter(kind: Kind, channel: Channel) -> Letter {
+        Letter {
+            id: MessageId::new(),
+            user_id: UserId::lenient("019309a2-0000-7000-8000-000000000001"),
+            event_id: None,
+            occurrence: Uuid::nil(),
+            kind,
+            channel,
+            schedule_version: 0,
+            address: "x".into(),
+            name: None,
+            details: Details::default(),
+            not_after: None,
+            not_before: None,
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        EventTime::parse(text, Tz::UTC).unwrap().at
+    }
+
+    fn quiet(from: &str, to: &str, zone: Tz) -> QuietHours {
+        let time = |text| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
+        QuietHours {
+            from: time(from),
+            to: time(to),
+            zone,
+        }
+    }
+
+    fn sent(kind: Kind, channels: &[Channel], ways: Option<(bool, bool)>) -> Vec<Channel> {
+        let letters: Vec<Letter> = channels.iter().map(|channel| letter(kind, *channel)).collect();
+        let mut preferences = Preferences::default();
+        if let Some((email, sms)) = ways {
+            let ways = Ways { email, sms };
+            preferences.kinds.insert(kind.template().to_owned(), ways);
+        }
+        let of = HashMap::from([(letters[0].user_id, preferences)]);
+        let chosen = chosen(&letters, &of, at("2030-01-01T12:00:00Z"));
+        chosen.iter().map(|letter| letter.channel).collect()
+    }
+
+    #[test]
+    fn people_get_what_they_want_and_what_they_must() {
+        use Channel::{Email, Sms};
+        let both = [Email, Sms];
+        for (kind, channels, ways, expected) in [
+            (Kind::EventUpdated, &both[..], None, &both[..]),
+            (Kind::EventUpdated, &both, Some((true, false)), &[Email]),
+            (Kind::EventUpdated, &both, Some((false, true)), &[Sms]),
+            (Kind::EventUpdated, &both, Some((false, false)), &[]),
+            // Without a telephone either.
+            (Kind::EventUpdated, &[Email], Some((false, true)), &[]),
+            (Kind::Ticket, &both, Some((false, false)), &[Email]),
+            (Kind::Ticket, &both, Some((false, true)), &both),
+            (Kind::PasswordReset, &[Email], Some((false, false)), &[Email]),
+        ] {
+            assert_eq!(
+                sent(kind, channels, ways),
+                expected,
+                "{kind:?} {channels:?} {ways:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_messages_wait_for_the_morning_of_their_reader() {
+        let night = ("22:00", "07:00");
+        for ((from, to), now, zone, end) in [
+            // 23:30 and 06:59 in Kolkata; 07:00 is morning.
+            (
+                night,
+                "2030-01-01T18:00:00Z",
+                Kolkata,
+                Some("2030-01-02T01:30:00Z"),
+            ),
+            (
+                night,
+                "2030-01-02T01:29:00Z",
+                Kolkata,
+                Some("2030-01-02T01:30:00Z"),
+            ),
+            (night, "2030-01-02T01:30:00Z", Kolkata, None),
+            (night, "2030-01-01T16:29:00Z", Kolkata, None),
+            (
+                ("13:00", "15:00"),
+                "2030-01-01T08:00:00Z",
+                Kolkata,
+                Some("2030-01-01T09:30:00Z"),
+            ),
+            (("13:00", "15:00"), "2030-01-01T09:30:00Z", Kolkata, None),
+            // The night in which New York's clocks go forward, and the one in which 01:30 comes twice.
+            (
+                ("22:00", "02:30"),
+                "2030-03-10T06:00:00Z",
+                New_York,
+                Some("2030-03-10T07:30:00Z"),
+            ),
+            (
+                ("22:00", "01:30"),
+                "2030-11-03T04:00:00Z",
+                New_York,
+                Some("2030-11-03T05:30:00Z"),
+            ),
+        ] {
+            let letters = [
+                letter(Kind::Ticket, Channel::Sms),
+                letter(Kind::Ticket, Channel::Email),
+            ];
+            let preferences = Preferences {
+                quiet: Some(quiet(from, to, zone)),
+                ..Preferences::default()
+            };
+            let of = HashMap::from([(letters[0].user_id, preferences)]);
+            let chosen = chosen(&letters, &of, at(now));
+            assert_eq!(chosen[0].not_before, end.map(at), "{from} {to} {now} {zone}");
+            assert_eq!(chosen[1].not_before, None, "e-mail wakes nobody");
+        }
+    }
+
+    #[test]
+    fn what_would_come_too_late_is_no_text_message() {
+        let preferences = Preferences {
+            quiet: Some(quiet("22:00", "07:00", Tz::UTC)),
+            ..Preferences::default()
+        };
+        let mut reminder = letter(Kind::Reminder3h, Channel::Sms);
+        let now = at("2030-01-01T23:00:00Z");
+        let of = HashMap::from([(reminder.user_id, preferences)]);
+        for (not_after, goes) in [("2030-01-02T06:59:00Z", false), ("2030-01-02T08:00:00Z", true)] {
+            reminder.not_after = Some(at(not_after));
+            let chosen = chosen(std::slice::from_ref(&reminder), &of, now);
+            assert_eq!(chosen.len() == 1, goes, "{not_after}");
+        }
+    }
+}
