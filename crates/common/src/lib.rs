@@ -18,6 +18,7 @@ pub mod http;
 pub mod idempotency;
 pub mod ids;
 pub mod jwt_crypto;
+pub mod leads;
 pub mod mailed_tokens;
 pub mod metrics;
 pub mod money;

@@ -10,6 +10,7 @@ use crate::{
     auth::Role,
     clock::Timestamp,
     ids::{EventId, OrderId, PaymentId, RegistrationId, TicketId, UserId},
+    leads::Leads,
     money::Paise,
     time::EventTime,
 };
@@ -293,7 +294,7 @@ pub struct EventFacts {
     pub zone: Tz,
     /// Grows with every change of the event.
     pub version: i64,
-    /// Grows when the start moves; reminders belong to one schedule version.
+    /// Grows when the start moves or the reminders are others; reminders belong to one schedule version.
     pub schedule_version: i64,
     /// Whether it was called off.
     pub cancelled: bool,
@@ -306,6 +307,9 @@ pub struct EventFacts {
     /// Where to join it, for confirmed attendees only; `None`: on the watch page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_url: Option<String>,
+    /// When its attendees are reminded of it; earlier releases had the default only.
+    #[serde(default, skip_serializing_if = "Leads::is_default")]
+    pub reminders: Leads,
 }
 
 /// How people take part in an event.

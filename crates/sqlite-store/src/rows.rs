@@ -96,3 +96,18 @@ pub fn named<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option
     parse(&text)
         .ok_or_else(|| Error::unreadable(column, format!("{text:?} is nothing that this release writes")))
 }
+
+/// The same for a column that may be NULL.
+///
+/// # Errors
+/// As [`named`].
+pub fn maybe_named<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> RowResult<Option<T>> {
+    match row.value(column) {
+        Value::Null => Ok(None),
+        _ => named(row, column, parse).map(Some),
+    }
+}

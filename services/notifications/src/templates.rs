@@ -17,6 +17,7 @@ use crate::{
         message::{Channel, Details, Kind, Message, Token},
         name::holds_link,
         preferences::is_optional,
+        reminder::in_words,
         sms,
         unsubscribe::Unsubscribing,
     },
@@ -279,6 +280,7 @@ impl Writer {
             reason => details.reason.map(why),
             hours => details.hours,
             unsubscribe_link => self.unsubscribe(message),
+            starts_in => details.hours.map(in_words),
             token => details.token.as_ref().map(|token| self.token(token, message)),
         }
     }

@@ -11,7 +11,8 @@ use crate::everywhere;
 everywhere!(
     confirmations_tickets_and_reminders,
     mail_goes_through_smtp,
-    moved_and_dropped
+    moved_and_dropped,
+    an_organizer_says_when_attendees_are_reminded
 );
 
 /// Waits until exactly these have been sent, as `kind channel`.
@@ -166,6 +167,72 @@ async fn moved_and_dropped(topology: Topology) {
     let expected = ["ticket email", "event_updated email", "reminder_24h email"];
     sent(&stays, &expected).await;
     sent(&goes, &["ticket email", "registration_cancelled email"]).await;
+}
+
+async fn an_organizer_says_when_attendees_are_reminded(topology: Topology) {
+    let system = System::start(topology, Options::default()).await;
+    let organizer = system.person("organizer").await;
+    let person = system.person("user").await;
+    let event = organizer
+        .create_event_at(&starts_in(72 * HOUR + 15), json!(null), json!(0))
+        .await;
+    person.register(&event).await.expect(201);
+    sent(&person, &["ticket email"]).await;
+
+    let path = format!("/api/organiser/events/{event}/reminders");
+    let set = async |who: &Person, hours: serde_json::Value| {
+        let body = json!({"hours_before": hours});
+        who.send(reqwest::Method::PUT, &path, Some(body), &[])
+            .await
+            .unwrap()
+    };
+    let shown = organizer.get(&path).await.expect(200);
+    assert_eq!(shown, json!({"hours_before": [24, 3]}));
+    let other = system.person("organizer").await;
+    other.get(&path).await.problem(404, "event_not_found");
+    set(&other, json!([1])).await.problem(404, "event_not_found");
+    set(&person, json!([1])).await.problem(403, "organizer_only");
+    for wrong in [
+        json!([]),
+        json!([0]),
+        json!([721]),
+        json!([3, 3]),
+        json!([1.5]),
+        json!([1, 2, 3, 4, 5, 6]),
+        json!(24),
+        json!(null),
+    ] {
+        let problem = set(&organizer, wrong).await.problem(422, "");
+        assert_eq!(problem["errors"][0]["field"], "hours_before", "{problem}");
+    }
+    // Who is registered already is reminded of it three days before, and is told of nothing else.
+    let answer = set(&organizer, json!([1, 72])).await.expect(200);
+    assert_eq!(answer, json!({"hours_before": [72, 1]}));
+    assert_eq!(organizer.get(&path).await.expect(200), answer);
+    sent(&person, &["ticket email", "reminder_72h email"]).await;
+    let mail = letter(&system, &person, "reminder_72h").await;
+    assert!(mail.contains("starts in 3 days"), "{mail}");
+    // What was sent is not sent again with other reminders, which come in their turn.
+    set(&organizer, json!([72, 2])).await.expect(200);
+    let patch = json!({"event_time": starts_in(2 * HOUR + 10)});
+    let event_path = format!("/api/organiser/events/{event}");
+    organizer
+        .send(reqwest::Method::PATCH, &event_path, Some(patch), &[])
+        .await
+        .unwrap()
+        .expect(200);
+    let expected = [
+        "ticket email",
+        "reminder_72h email",
+        "event_updated email",
+        "reminder_2h email",
+    ];
+    sent(&person, &expected).await;
+    organizer
+        .post(&format!("{event_path}/cancel"), json!({}))
+        .await
+        .expect(200);
+    set(&organizer, json!([1])).await.problem(409, "event_cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

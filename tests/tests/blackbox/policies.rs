@@ -102,6 +102,7 @@ async fn call(who: &Person, call: &Call, path: &str) -> tests::Answer {
     // A change of an event that says what to change, and otherwise nothing that could be done.
     let body = (method != Method::GET).then(|| match method {
         Method::PATCH => json!({"e_details": "Else.", "title": "Else"}),
+        _ if path.ends_with("/reminders") => json!({"hours_before": [48]}),
         _ if path.ends_with("/streams") => json!({"title": "Stage", "kind": "ingest"}),
         _ => json!({}),
     });

@@ -138,6 +138,14 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
     ),
     route(
+        "/api/organiser/events/{id}/reminders",
+        Events,
+        &[
+            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
+            Call::new("PUT", Organizers).of_owner().with_key(EventsWrite),
+        ],
+    ),
+    route(
         "/api/organiser/events/{id}/payments",
         Payments,
         &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],

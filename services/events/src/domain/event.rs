@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 use common::{
     clock::Timestamp,
     ids::{EventId, UserId},
+    leads::Leads,
     money::Paise,
     time::{EventTime, in_range},
     wire::{EventFacts, EventFormat},
@@ -39,7 +40,7 @@ pub struct Event {
     pub seats_taken: u32,
     /// Incremented with every change.
     pub version: i64,
-    /// Incremented when the start changes.
+    /// Incremented when the start or the reminders change.
     pub schedule_version: i64,
     /// When it was created.
     pub created_at: Timestamp,
@@ -49,6 +50,8 @@ pub struct Event {
     pub ends_at: Option<Timestamp>,
     /// Where to join it, an https address; for confirmed attendees and the organizer only.
     pub join_url: Option<String>,
+    /// When its attendees are reminded of it.
+    pub reminders: Leads,
 }
 
 /// When registration closes.
@@ -147,6 +150,7 @@ impl EventDraft {
             format: self.format,
             ends_at: self.ends_at,
             join_url: self.join_url,
+            reminders: Leads::default(),
         }
     }
 }
@@ -176,6 +180,8 @@ pub struct Patch {
     pub ends_at: Option<Option<String>>,
     /// New place to join; `Some(None)`: none.
     pub join_url: Option<Option<String>>,
+    /// New reminders.
+    pub reminders: Option<Leads>,
 }
 
 /// Whether an event of this format must have an address.
@@ -254,6 +260,7 @@ impl Event {
             format: self.format,
             ends_at: self.ends_at,
             join_url: self.join_url.clone(),
+            reminders: self.reminders,
         }
     }
 
@@ -284,13 +291,14 @@ impl Event {
         }
         event.format = patch.format.unwrap_or(event.format);
         event.join_url = patch.join_url.clone().unwrap_or(event.join_url);
+        event.reminders = patch.reminders.unwrap_or(event.reminders);
         if event.address.is_empty() && needs_address(event.format) {
             return Err(PatchError::NoAddress);
         }
         event.time = self.moved(patch)?;
         event.ends_at = self.ends(patch, event.time)?;
         let (before, after) = (self.time.at, event.time.at);
-        if before != after {
+        if before != after || self.reminders != event.reminders {
             event.schedule_version += 1;
         }
         match &patch.closes_at {
@@ -400,6 +408,28 @@ mod tests {
             )
             .unwrap();
         assert_eq!((renamed.version, renamed.schedule_version), (2, 1));
+    }
+
+    #[test]
+    fn other_reminders_are_a_new_schedule_that_others_hear_of() {
+        let now = from_millis(1_000_000_000_000);
+        let event = event(now + TimeDelta::hours(1), now);
+        let patch = |hours: &[i64]| Patch {
+            reminders: Some(Leads::new(hours).unwrap()),
+            ..Patch::default()
+        };
+        let changed = event.patched(&patch(&[48]), now).unwrap();
+        assert_eq!((changed.version, changed.schedule_version), (2, 2));
+        assert!(event.differs_for_others(&changed));
+        assert_eq!(changed.closes, event.closes);
+        let same = event.patched(&patch(&[3, 24]), now).unwrap();
+        assert_eq!(same.schedule_version, 1);
+        assert!(!event.differs_for_others(&same));
+        let cancelled = Event {
+            cancelled: true,
+            ..event
+        };
+        assert_eq!(cancelled.patched(&patch(&[48]), now), Err(PatchError::Cancelled));
     }
 
     #[test]

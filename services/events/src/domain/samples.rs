@@ -43,6 +43,7 @@ pub fn event(fee: i64) -> Event {
         format: common::wire::EventFormat::InPerson,
         ends_at: None,
         join_url: None,
+        reminders: common::leads::Leads::default(),
     }
 }
 

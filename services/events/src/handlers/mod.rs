@@ -11,6 +11,7 @@ pub mod live_ticket;
 pub mod my_registrations;
 pub mod organiser_events;
 pub mod register_event;
+pub mod reminders;
 pub mod streams;
 pub mod update_event;
 

@@ -153,6 +153,7 @@ pub async fn update_event(
         format: input.format,
         ends_at: input.ends_at,
         join_url: input.join_url,
+        reminders: None,
     };
     let keyed = Keyed { key, answer };
     let changed = app

@@ -30,10 +30,11 @@ use test_kit::damage::Damager;
 mod money;
 mod outbox;
 mod posts;
+mod reminders;
 mod streams;
 mod unreadable;
 
-pub use self::{money::*, outbox::*, posts::*, streams::*, unreadable::*};
+pub use self::{money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*};
 
 use super::*;
 use crate::domain::{event::EventDraft, fact::Fact};
@@ -46,7 +47,7 @@ macro_rules! store_contract {
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, an_expired_hold_gives_its_seat_once, capture_confirms_once,
             an_offer_changes_what_was_paid, a_reversed_payment_ends_what_it_paid, late_money_retakes_or_goes_back, late_money_finds_the_live_registration, a_seat_is_secured_before_its_money_is_taken, what_ended_stays_known, a_hold_that_runs_out_is_told, cancelling_frees_the_seat, a_cancelled_event_ends_its_registrations,
-            changes_are_owned_and_bounded, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_changes_is_published, what_waits_holds_up_only_its_own_subject,
+            changes_are_owned_and_bounded, reminders_are_kept_and_told_with_the_schedule, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_changes_is_published, what_waits_holds_up_only_its_own_subject,
             dead_letters_are_listed_redriven_and_dropped,
             posts_read_back_and_page, a_registration_gives_a_part_and_its_end_takes_it, a_restriction_holds_until_it_ends_or_is_lifted,
             a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,

@@ -58,6 +58,7 @@ mod tests {
             format: common::wire::EventFormat::InPerson,
             ends_at: None,
             join_url: None,
+            reminders: common::leads::Leads::default(),
         };
         let now = from_millis(0);
         let after = EventFacts {

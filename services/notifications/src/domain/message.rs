@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use super::kind::Kind;
+
 /// An enum whose values have fixed names, in stores and answers alike.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal $(| $earlier:literal)?,)+ }) => {
@@ -40,51 +42,6 @@ macro_rules! named {
             }
         }
     };
-}
-
-named! {
-    /// What a message is about.
-    #[schema(as = MessageKind)]
-    Kind {
-        /// You are in. Written by earlier releases; now the ticket says so.
-        RegistrationConfirmed = "registration_confirmed",
-        /// You are in, and this is what to show at the door.
-        Ticket = "ticket",
-        /// The seat held for you was given back, since it was not paid for in time.
-        HoldExpired = "hold_expired",
-        /// A payment did not work out.
-        PaymentFailed = "payment_failed",
-        /// It starts in 24 hours.
-        Reminder24h = "reminder_24h",
-        /// It starts in 3 hours.
-        Reminder3h = "reminder_3h",
-        /// Its time, place or name is another now.
-        EventUpdated = "event_updated",
-        /// It will not take place.
-        EventCancelled = "event_cancelled",
-        /// You are out, as you wished.
-        RegistrationCancelled = "registration_cancelled",
-        /// Your money is on its way back.
-        PaymentRefunded = "payment_refunded",
-        /// Confirm that an e-mail address is yours.
-        VerifyEmail = "verify_email",
-        /// The address of your account is to be another one, or is.
-        EmailChanged = "email_changed",
-        /// Set another password.
-        PasswordReset = "password_reset",
-        /// Your password is another one.
-        PasswordChanged = "password_changed",
-    }
-}
-
-impl Kind {
-    /// The name of its template.
-    pub fn template(self) -> &'static str {
-        match self {
-            Self::Reminder24h | Self::Reminder3h => "reminder",
-            other => other.name(),
-        }
-    }
 }
 
 named! {
@@ -249,15 +206,11 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::parse(kind.name()), Some(*kind));
-        }
         for channel in Channel::ALL {
             assert_eq!(Channel::parse(channel.name()), Some(*channel));
         }
         for status in Status::ALL {
             assert_eq!(Status::parse(status.name()), Some(*status));
         }
-        assert_eq!(Kind::parse(""), None);
     }
 }

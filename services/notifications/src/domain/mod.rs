@@ -3,6 +3,7 @@
 pub mod address;
 pub mod change;
 pub mod delivery;
+pub mod kind;
 pub mod letters;
 pub mod message;
 pub mod name;

@@ -266,7 +266,7 @@ mod tests {
             quiet: Some(quiet("22:00", "07:00", Tz::UTC)),
             ..Preferences::default()
         };
-        let mut reminder = letter(Kind::Reminder3h, Channel::Sms);
+        let mut reminder = letter(Kind::HOURS_BEFORE, Channel::Sms);
         let now = at("2030-01-01T23:00:00Z");
         let of = HashMap::from([(reminder.user_id, preferences)]);
         for (not_after, goes) in [("2030-01-02T06:59:00Z", false), ("2030-01-02T08:00:00Z", true)] {

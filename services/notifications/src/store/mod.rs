@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     delivery::Outcome,
+    kind::Kinds,
     message::{Channel, Kind, Letter, Message, Status},
     preferences::Preferences,
 };
@@ -49,12 +50,11 @@ fn event_of(stored: EventId) -> Option<EventId> {
 }
 
 /// Letters that are void once the registration has ended.
-const WITHDRAWN_AT_END: [Kind; 5] = [
-    Kind::Reminder24h,
-    Kind::Reminder3h,
-    Kind::EventUpdated,
-    Kind::PaymentFailed,
-    Kind::HoldExpired,
+const WITHDRAWN_AT_END: [Kinds; 4] = [
+    Kinds::Reminders,
+    Kinds::Only(Kind::EventUpdated),
+    Kinds::Only(Kind::PaymentFailed),
+    Kinds::Only(Kind::HoldExpired),
 ];
 
 /// How long settled reminders are kept for diagnosis: 30 days.

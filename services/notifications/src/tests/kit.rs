@@ -264,6 +264,7 @@ pub fn event(starts_in: TimeDelta) -> EventFacts {
         format: common::wire::EventFormat::InPerson,
         ends_at: None,
         join_url: None,
+        reminders: common::leads::Leads::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use common::{
     ids::{RegistrationId, UserId},
+    leads::Leads,
     subscriber::Subscriber,
     wire::{EndReason, EventFacts},
 };
@@ -64,7 +65,7 @@ async fn both_reminders_are_written_when_due_and_once() {
     lab.clock
         .set(at(TimeDelta::hours(24) - TimeDelta::milliseconds(1)));
     assert_eq!(reminders.round().await.unwrap(), 0);
-    for (hours, kind) in [(24, Kind::Reminder24h), (45, Kind::Reminder3h)] {
+    for (hours, kind) in [(24, Kind::DAY_BEFORE), (45, Kind::HOURS_BEFORE)] {
         lab.clock.set(at(TimeDelta::hours(hours)));
         let (one, two) = tokio::join!(reminders.round(), other.round());
         assert!(one.unwrap() + two.unwrap() >= 1);
@@ -111,10 +112,10 @@ async fn after_a_long_downtime_a_reminder_is_skipped() {
     let (user, _) = attend(&lab, &parts, &event(TimeDelta::hours(48))).await;
     lab.clock.set(at(TimeDelta::hours(36)));
     assert_eq!(reminders.round().await.unwrap(), 1);
-    assert!(entries(&parts, user, Kind::Reminder24h).await.is_empty());
+    assert!(entries(&parts, user, Kind::DAY_BEFORE).await.is_empty());
     lab.clock.set(at(TimeDelta::hours(46)));
     assert_eq!(reminders.round().await.unwrap(), 1);
-    assert_eq!(entries(&parts, user, Kind::Reminder3h).await.len(), 1);
+    assert_eq!(entries(&parts, user, Kind::HOURS_BEFORE).await.len(), 1);
     assert_eq!(
         parts
             .store
@@ -147,7 +148,7 @@ async fn a_written_reminder_that_cannot_go_out_in_time_never_does() {
         .await
         .unwrap();
     assert_eq!(
-        entries(&parts, user, Kind::Reminder3h).await[0].status,
+        entries(&parts, user, Kind::HOURS_BEFORE).await[0].status,
         Status::Skipped
     );
     let mut words = 0;
@@ -186,7 +187,7 @@ async fn while_users_is_down_reminders_wait() {
     assert!(reminders.round().await.is_err());
     lab.users.set_down(false);
     assert_eq!(reminders.round().await.unwrap(), 1);
-    assert_eq!(entries(&parts, user, Kind::Reminder24h).await.len(), 1);
+    assert_eq!(entries(&parts, user, Kind::DAY_BEFORE).await.len(), 1);
 }
 
 #[tokio::test]
@@ -198,7 +199,7 @@ async fn one_who_is_gone_is_not_reminded() {
     lab.users.remove(user);
     lab.clock.set(at(TimeDelta::hours(24)));
     assert_eq!(reminders.round().await.unwrap(), 1);
-    assert!(entries(&parts, user, Kind::Reminder24h).await.is_empty());
+    assert!(entries(&parts, user, Kind::DAY_BEFORE).await.is_empty());
 }
 
 #[tokio::test]
@@ -218,13 +219,53 @@ async fn a_moved_event_is_told_and_its_reminders_move() {
     // Due for the old schedule before the announcement gets there: it moves by itself.
     lab.clock.set(at(TimeDelta::hours(24)));
     assert_eq!(reminders.round().await.unwrap(), 1);
-    assert!(entries(&parts, user, Kind::Reminder24h).await.is_empty());
+    assert!(entries(&parts, user, Kind::DAY_BEFORE).await.is_empty());
     while announcements.round().await.unwrap() {}
     assert_eq!(entries(&parts, user, Kind::EventUpdated).await.len(), 1);
     assert_eq!(reminders.round().await.unwrap(), 0);
     lab.clock.set(at(TimeDelta::hours(48)));
     assert_eq!(reminders.round().await.unwrap(), 1);
-    assert_eq!(entries(&parts, user, Kind::Reminder24h).await.len(), 1);
+    assert_eq!(entries(&parts, user, Kind::DAY_BEFORE).await.len(), 1);
+}
+
+#[tokio::test]
+async fn other_reminders_are_no_news_and_come_in_time() {
+    let lab = Lab::new();
+    let parts = lab.parts();
+    let (reminders, announcements) = workers(&parts);
+    let facts = event(TimeDelta::hours(48));
+    let (user, _) = attend(&lab, &parts, &facts).await;
+    let kind = |name| Kind::parse(name).unwrap();
+    let other = |version: i64, hours: &[i64]| EventFacts {
+        reminders: Leads::new(hours).unwrap(),
+        version,
+        schedule_version: version,
+        ..facts.clone()
+    };
+    lab.clock.set(at(TimeDelta::hours(24)));
+    assert_eq!(reminders.round().await.unwrap(), 1);
+    parts.receive(vec![change(&other(2, &[30, 24, 6, 1]))]).await;
+    while announcements.round().await.unwrap() {}
+    assert_eq!(reminders.round().await.unwrap(), 0);
+    lab.clock.set(at(TimeDelta::hours(42)));
+    // Due before the announcement gets there: what the event has no more is not sent.
+    parts.receive(vec![change(&other(3, &[3, 1]))]).await;
+    assert_eq!(reminders.round().await.unwrap(), 1);
+    while announcements.round().await.unwrap() {}
+    for hours in [45, 47] {
+        lab.clock.set(at(TimeDelta::hours(hours)));
+        assert_eq!(reminders.round().await.unwrap(), 1);
+    }
+    for (name, count) in [
+        ("reminder_30h", 0),
+        ("reminder_24h", 1),
+        ("reminder_6h", 0),
+        ("reminder_3h", 1),
+        ("reminder_1h", 1),
+        ("event_updated", 0),
+    ] {
+        assert_eq!(entries(&parts, user, kind(name)).await.len(), count, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -262,7 +303,7 @@ async fn a_cancelled_event_is_told_by_the_end_of_the_registration() {
     lab.clock.set(at(TimeDelta::hours(45)));
     while reminders.round().await.unwrap() > 0 {}
     while announcements.round().await.unwrap() {}
-    assert!(entries(&parts, user, Kind::Reminder3h).await.is_empty());
+    assert!(entries(&parts, user, Kind::HOURS_BEFORE).await.is_empty());
     assert!(entries(&parts, user, Kind::EventCancelled).await.is_empty());
     parts.receive(vec![end(&fact, EndReason::EventCancelled)]).await;
     assert_eq!(entries(&parts, user, Kind::EventCancelled).await.len(), 1);

@@ -36,8 +36,8 @@ fn message(kind: Kind, channel: Channel) -> Message {
             details.ticket_id = Some(TicketId::new());
             details.ticket_code = Some("7KQM-2XRT-9FHB".into());
         }
-        Kind::Reminder24h => details.hours = Some(24),
-        Kind::Reminder3h => details.hours = Some(1),
+        Kind::HOURS_BEFORE => details.hours = Some(1),
+        Kind::Reminder(lead) => details.hours = Some(lead.hours().into()),
         Kind::EventUpdated => {
             details.before = Some(EventFacts {
                 starts_at: facts.starts_at - TimeDelta::hours(1),
@@ -204,13 +204,19 @@ fn a_ticket_shows_its_code() {
 #[test]
 fn a_reminder_counts_the_hours() {
     assert_eq!(
-        email(&message(Kind::Reminder24h, Channel::Email)).0,
+        email(&message(Kind::DAY_BEFORE, Channel::Email)).0,
         "In 24 hours: Rust & Friends"
     );
     assert_eq!(
-        email(&message(Kind::Reminder3h, Channel::Email)).0,
+        email(&message(Kind::HOURS_BEFORE, Channel::Email)).0,
         "In 1 hour: Rust & Friends"
     );
+    let mut early = message(Kind::parse("reminder_72h").unwrap(), Channel::Email);
+    let (subject, text, _) = email(&early);
+    assert_eq!(subject, "In 3 days: Rust & Friends");
+    assert!(text.contains("starts in 3 days."), "{text}");
+    early.details.hours = Some(70);
+    assert_eq!(email(&early).0, "In 70 hours: Rust & Friends");
 }
 
 #[test]
@@ -250,7 +256,7 @@ fn a_refund_says_why() {
 
 #[test]
 fn times_are_in_the_zone_of_the_event() {
-    let mut message = message(Kind::Reminder24h, Channel::Email);
+    let mut message = message(Kind::DAY_BEFORE, Channel::Email);
     message.facts.as_mut().unwrap().zone = Tz::America__New_York;
     assert!(
         email(&message)
@@ -330,7 +336,7 @@ fn long_names_do_not_push_out_what_matters() {
         text.chars().count() <= 480 && text.contains("7KQM-2XRT-9FHB"),
         "{text}"
     );
-    message.kind = Kind::Reminder24h;
+    message.kind = Kind::DAY_BEFORE;
     message.details.hours = Some(24);
     assert_eq!(sms(&message).chars().count(), 459);
 }
@@ -377,7 +383,7 @@ fn the_readers_own_time_is_there_when_it_differs() {
             Some("Friday, 22 November 2024, 18:59 +0545 (Asia/Kathmandu)"),
         ),
     ] {
-        for kind in [Kind::Ticket, Kind::Reminder24h, Kind::EventUpdated] {
+        for kind in [Kind::Ticket, Kind::DAY_BEFORE, Kind::EventUpdated] {
             let mut message = message(kind, Channel::Email);
             message.details.timezone = zone.map(str::to_owned);
             let (_, text, html) = email(&message);
@@ -409,7 +415,7 @@ fn online_events_are_joined_by_a_link() {
     ];
     for kind in [
         Kind::Ticket,
-        Kind::Reminder3h,
+        Kind::HOURS_BEFORE,
         Kind::EventUpdated,
         Kind::RegistrationConfirmed,
     ] {
@@ -444,7 +450,7 @@ fn online_events_are_joined_by_a_link() {
             .find_map(|line| line.trim().strip_prefix("Where:"))
             .unwrap();
         assert!(text.contains(OWN) && place.trim() == "Online", "{text}");
-        if matches!(kind, Kind::Reminder3h | Kind::EventUpdated) {
+        if matches!(kind, Kind::HOURS_BEFORE | Kind::EventUpdated) {
             assert!(sms.ends_with(&format!(" Join: {OWN}")), "{sms}");
         }
         // A part of a link leads nowhere.

@@ -862,6 +862,7 @@ fn facts(order: &Order) -> EventFacts {
         format: common::wire::EventFormat::InPerson,
         ends_at: None,
         join_url: None,
+        reminders: common::leads::Leads::default(),
     }
 }
 

@@ -44,6 +44,7 @@ fn facts(service: &Service) -> EventFacts {
         format: common::wire::EventFormat::InPerson,
         ends_at: None,
         join_url: None,
+        reminders: common::leads::Leads::default(),
     }
 }
 

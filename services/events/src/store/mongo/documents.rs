@@ -1,6 +1,6 @@
 //! Documents to domain types and back.
 
-use common::{money::Paise, store::StoreError, time::EventTime, wire::EventFormat};
+use common::{leads::Leads, money::Paise, store::StoreError, time::EventTime, wire::EventFormat};
 use mongo_store::{DocumentExt, date, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
@@ -35,6 +35,7 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
         ("closes_at", event.closes.at().map(date)),
         ("ends_at", event.ends_at.map(date)),
         ("join_url", event.join_url.as_deref().map(Bson::from)),
+        ("reminders", event.reminders.to_store().map(Bson::from)),
     ];
     for (name, value) in optional {
         match value {
@@ -85,6 +86,7 @@ pub(super) fn event(found: &Document) -> Result<Event, StoreError> {
             .unwrap_or_default(),
         ends_at: found.maybe_time("ends_at")?,
         join_url: found.maybe_text("join_url")?,
+        reminders: found.maybe_named("reminders", Leads::parse)?.unwrap_or_default(),
     })
 }
 

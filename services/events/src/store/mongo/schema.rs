@@ -40,7 +40,8 @@ pub const COLLECTIONS: &[Collection] = &[
             ("format", "string?"),      // left out: in person
             ("ends_at", "date?"),
             ("join_url", "string?"),
-            ("streams", "long?"), // how often one was added; left out: never
+            ("reminders", "string?"), // hours before the start; left out: the default
+            ("streams", "long?"),     // how often one was added; left out: never
         ],
         // The second guard behind the conditional update: no bug can push the count of taken seats past the capacity.
         check: Some(|| {

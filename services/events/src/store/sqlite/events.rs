@@ -24,8 +24,9 @@ use crate::{
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO events (id, organizer, name, details, starts_at, zone, address, capacity, fee, closes_at,
-            closes_by_default, version, schedule_version, created_at, words_version, format, ends_at, join_url)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            closes_by_default, version, schedule_version, created_at, words_version, format, ends_at, join_url,
+            reminders)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
         event.id,
@@ -46,6 +47,7 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
         event.format.name(),
         event.ends_at.map(|at| at.timestamp_millis()),
         event.join_url,
+        event.reminders.to_store(),
     ])?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])
 }
@@ -190,7 +192,7 @@ pub(super) fn update(
     db.prepare_cached(
         "UPDATE events SET name = ?2, details = ?3, starts_at = ?4, zone = ?5, address = ?6, capacity = ?7, fee = ?8,
             closes_at = ?9, closes_by_default = ?10, version = ?11, schedule_version = ?12, words_version = ?13,
-            format = ?14, ends_at = ?15, join_url = ?16
+            format = ?14, ends_at = ?15, join_url = ?16, reminders = ?17
          WHERE id = ?1",
     )
     .map_err(StoreError::from)?
@@ -211,6 +213,7 @@ pub(super) fn update(
         event.format.name(),
         event.ends_at.map(|at| at.timestamp_millis()),
         event.join_url,
+        event.reminders.to_store(),
     ])
     .map_err(StoreError::from)?;
     index_words(db, event.id, [&event.name, &event.address, &event.details])?;

@@ -57,6 +57,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("streams.sql"),
     include_str!("format.sql"),
     include_str!("receiver.sql"),
+    include_str!("reminders.sql"),
 ];
 
 /// The events service's SQLite file.

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use common::{
     clock::{Timestamp, from_millis},
+    leads::Leads,
     time::EventTime,
     wire::EventFormat,
 };
 use sqlite_store::Row;
-use sqlite_store::{Error, rows::named};
+use sqlite_store::{
+    Error,
+    rows::{maybe_named, named},
+};
 
 use crate::{
     domain::{
@@ -22,9 +26,9 @@ use crate::{
 pub const EVENT: &str =
     "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
     e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at, e.format, e.ends_at,
-    e.join_url";
+    e.join_url, e.reminders";
 /// The number of [`EVENT`]'s columns.
-pub const EVENT_COLUMNS: usize = 19;
+pub const EVENT_COLUMNS: usize = 20;
 
 /// Reads an event from the first columns of a row.
 pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
@@ -55,6 +59,7 @@ pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
         format: named(row, 16, EventFormat::parse)?,
         ends_at: row.get::<_, Option<i64>>(17)?.map(from_millis),
         join_url: row.get(18)?,
+        reminders: maybe_named(row, 19, Leads::parse)?.unwrap_or_default(),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use common::ids::RegistrationId;
+use common::leads::Leads;
 use common::wire::EventFacts;
 
 use super::{Fresh, kit::*};
@@ -11,6 +12,15 @@ use crate::store::{Change, Step, Store};
 
 /// One step as the worker takes it, notifying all attendees.
 async fn step(store: &Arc<dyn Store>, limit: usize) -> Option<(Vec<RegistrationId>, bool)> {
+    take_step(store, limit, true).await
+}
+
+/// The same without a letter: only reminders follow.
+async fn follow(store: &Arc<dyn Store>, limit: usize) -> Option<(Vec<RegistrationId>, bool)> {
+    take_step(store, limit, false).await
+}
+
+async fn take_step(store: &Arc<dyn Store>, limit: usize, tell: bool) -> Option<(Vec<RegistrationId>, bool)> {
     let announcement = store.announcement(limit).await.unwrap()?;
     let facts = announcement.facts;
     let reached: Vec<_> = announcement
@@ -23,7 +33,8 @@ async fn step(store: &Arc<dyn Store>, limit: usize) -> Option<(Vec<RegistrationI
             };
             let mut letter = person.letter(&facts, Kind::EventUpdated, Channel::Email);
             letter.schedule_version = facts.version;
-            (attendee.registration_id, vec![letter])
+            let letters = if tell { vec![letter] } else { Vec::new() };
+            (attendee.registration_id, letters)
         })
         .collect();
     let ids = reached.iter().map(|(id, _)| *id).collect();
@@ -146,7 +157,7 @@ pub async fn a_cancelled_event_drops_reminders(fresh: &Fresh) {
     );
     while step(store, 10).await.is_some() {}
     assert_eq!(store.stats(now()).await.unwrap().reminders_pending, 0);
-    assert_eq!(status(store, person, Kind::Reminder24h).await, Status::Skipped);
+    assert_eq!(status(store, person, Kind::DAY_BEFORE).await, Status::Skipped);
 }
 
 pub async fn an_unimportant_change_is_not_announced(fresh: &Fresh) {
@@ -198,7 +209,7 @@ pub async fn reminders_follow_the_event(fresh: &Fresh) {
     let later = moved(&facts, hours(72));
     take(store, [Change::EventChanged(later.clone())]).await;
     while step(store, 10).await.is_some() {}
-    assert_eq!(status(store, person, Kind::Reminder24h).await, Status::Skipped);
+    assert_eq!(status(store, person, Kind::DAY_BEFORE).await, Status::Skipped);
     let found = due(store, hours(72)).await;
     let planned: Vec<_> = found
         .iter()
@@ -207,8 +218,8 @@ pub async fn reminders_follow_the_event(fresh: &Fresh) {
     assert_eq!(
         planned,
         [
-            (Kind::Reminder24h, at(hours(48)), 2),
-            (Kind::Reminder3h, at(hours(69)), 2),
+            (Kind::DAY_BEFORE, at(hours(48)), 2),
+            (Kind::HOURS_BEFORE, at(hours(69)), 2),
         ]
     );
     assert_eq!(store.decide(vec![send(&found[0])], now()).await.unwrap(), 1);
@@ -216,7 +227,7 @@ pub async fn reminders_follow_the_event(fresh: &Fresh) {
     assert_eq!(
         reminders
             .iter()
-            .filter(|(kind, _)| *kind == Kind::Reminder24h)
+            .filter(|(kind, _)| *kind == Kind::DAY_BEFORE)
             .count(),
         2
     );
@@ -229,5 +240,64 @@ pub async fn reminders_follow_the_event(fresh: &Fresh) {
         .iter()
         .map(|r| (r.kind, r.due_at, r.schedule_version))
         .collect();
-    assert_eq!(planned, [(Kind::Reminder3h, at(hours(1)), 3)]);
+    assert_eq!(planned, [(Kind::HOURS_BEFORE, at(hours(1)), 3)]);
+}
+
+pub async fn other_reminders_are_planned_for_who_is_in_already(fresh: &Fresh) {
+    let store = &fresh.store;
+    let facts = event(hours(100));
+    let person = attend(store, &facts).await;
+    let planned = async || {
+        let found = due(store, hours(100)).await;
+        let planned = found
+            .iter()
+            .map(|r| (r.kind.name(), r.due_at, r.schedule_version));
+        planned.collect::<Vec<_>>()
+    };
+    let mut facts = facts;
+    let mut set = async |leads: &[i64]| {
+        facts = EventFacts {
+            reminders: Leads::new(leads).unwrap(),
+            version: facts.version + 1,
+            schedule_version: facts.schedule_version + 1,
+            ..facts.clone()
+        };
+        take(store, [Change::EventChanged(facts.clone())]).await;
+        let mut reached = 0;
+        while let Some((some, _)) = follow(store, 10).await {
+            reached += some.len();
+        }
+        assert_eq!(reached, 1);
+    };
+    set(&[72, 24, 1]).await;
+    let expected = [
+        ("reminder_72h", at(hours(28)), 2),
+        ("reminder_24h", at(hours(76)), 2),
+        ("reminder_1h", at(hours(99)), 2),
+    ];
+    assert_eq!(planned().await, expected);
+    // The first is sent, its letter waits; then there are others, and it is among them or not.
+    let seen = due(store, hours(28)).await;
+    assert_eq!(
+        store
+            .decide(seen.iter().map(send).collect(), now())
+            .await
+            .unwrap(),
+        1
+    );
+    set(&[72, 48]).await;
+    assert_eq!(planned().await, [("reminder_48h", at(hours(52)), 3)]);
+    let first = Kind::parse("reminder_72h").unwrap();
+    assert_eq!(status(store, person, first).await, Status::Queued);
+    set(&[48]).await;
+    assert_eq!(planned().await, [("reminder_48h", at(hours(52)), 4)]);
+    assert_eq!(status(store, person, first).await, Status::Skipped);
+    // Nobody was told that something is different, and who leaves is reminded of nothing.
+    let told = statuses(store, person.user).await;
+    assert!(
+        told.iter().all(|(kind, _)| *kind != Kind::EventUpdated),
+        "{told:?}"
+    );
+    take(store, [person.ended(&event(hours(100)))]).await;
+    assert_eq!(planned().await, []);
 }

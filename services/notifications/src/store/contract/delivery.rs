@@ -209,22 +209,22 @@ pub async fn nothing_is_sent_after_its_time(fresh: &Fresh) {
         ..person.letter(&facts, kind, Channel::Email)
     };
     let letters = vec![
-        until(Kind::Reminder3h, hours(1)),
-        until(Kind::Reminder24h, hours(2)),
+        until(Kind::HOURS_BEFORE, hours(1)),
+        until(Kind::DAY_BEFORE, hours(2)),
     ];
     take(store, [Change::Told { letters }]).await;
     let claims = claim(store, at(hours(1)), 8).await;
     assert_eq!(
         claims.iter().map(|claim| claim.message.kind).collect::<Vec<_>>(),
-        [Kind::Reminder24h]
+        [Kind::DAY_BEFORE]
     );
-    assert_eq!(status(store, person, Kind::Reminder3h).await, Status::Skipped);
+    assert_eq!(status(store, person, Kind::HOURS_BEFORE).await, Status::Skipped);
     let too_late = Tried::Retry {
         at: at(hours(2)),
         why: "busy".into(),
     };
     assert_eq!(note(store, vec![report(&claims[0], too_late)]).await, 1);
-    assert_eq!(status(store, person, Kind::Reminder24h).await, Status::Failed);
+    assert_eq!(status(store, person, Kind::DAY_BEFORE).await, Status::Failed);
 }
 
 pub async fn what_is_withdrawn_in_flight_is_not_tried_again(fresh: &Fresh) {
@@ -251,11 +251,11 @@ pub async fn what_is_withdrawn_in_flight_is_not_tried_again(fresh: &Fresh) {
         let claims = claim(store, now(), 8).await;
         let reminder = claims
             .iter()
-            .find(|claim| claim.message.kind == Kind::Reminder24h)
+            .find(|claim| claim.message.kind == Kind::DAY_BEFORE)
             .unwrap();
         let others = claims
             .iter()
-            .filter(|claim| claim.message.kind != Kind::Reminder24h)
+            .filter(|claim| claim.message.kind != Kind::DAY_BEFORE)
             .map(sent)
             .collect();
         note(store, others).await;
@@ -275,7 +275,7 @@ pub async fn what_is_withdrawn_in_flight_is_not_tried_again(fresh: &Fresh) {
                 );
             }
         }
-        assert_eq!(status(store, person, Kind::Reminder24h).await, expected);
+        assert_eq!(status(store, person, Kind::DAY_BEFORE).await, expected);
         note(
             store,
             claim(store, at(hours(1)), 8).await.iter().map(sent).collect(),

@@ -75,7 +75,7 @@ pub async fn letters_are_not_queued_twice(fresh: &Fresh) {
         Kind::ALL.len() * 2
     );
 
-    let mut next = person.letter(&facts, Kind::Reminder24h, Channel::Email);
+    let mut next = person.letter(&facts, Kind::DAY_BEFORE, Channel::Email);
     next.schedule_version = 1;
     take(&fresh.store, [Change::Told { letters: vec![next] }]).await;
     assert_eq!(
@@ -120,10 +120,15 @@ pub async fn reminders_are_planned_and_found_in_order(fresh: &Fresh) {
     assert_eq!(
         order,
         [
-            (first.registration, first.user, Kind::Reminder24h, at(hours(6))),
-            (second.registration, second.user, Kind::Reminder24h, at(hours(16))),
-            (first.registration, first.user, Kind::Reminder3h, at(hours(27))),
-            (second.registration, second.user, Kind::Reminder3h, at(hours(37))),
+            (first.registration, first.user, Kind::DAY_BEFORE, at(hours(6))),
+            (second.registration, second.user, Kind::DAY_BEFORE, at(hours(16))),
+            (first.registration, first.user, Kind::HOURS_BEFORE, at(hours(27))),
+            (
+                second.registration,
+                second.user,
+                Kind::HOURS_BEFORE,
+                at(hours(37))
+            ),
         ]
     );
     assert_eq!(*found[0].facts, soon);
@@ -162,10 +167,10 @@ pub async fn an_end_drops_reminders(fresh: &Fresh) {
         [
             (Kind::RegistrationCancelled, Status::Queued),
             (Kind::RegistrationConfirmed, Status::Queued),
-            (Kind::Reminder24h, Status::Skipped),
+            (Kind::DAY_BEFORE, Status::Skipped),
         ]
     );
-    assert_eq!(status(store, other, Kind::Reminder24h).await, Status::Queued);
+    assert_eq!(status(store, other, Kind::DAY_BEFORE).await, Status::Queued);
     let left = due(store, hours(48)).await;
     assert_eq!(
         left.iter().map(|r| r.registration_id).collect::<Vec<_>>(),
@@ -216,7 +221,7 @@ pub async fn a_deleted_account_is_written_to_no_more(fresh: &Fresh) {
     // One that waits, one that a worker has, and one of the same batch.
     let claimed = claim(&fresh.store, now(), 1).await;
     assert_eq!(claimed.len(), 1);
-    let late = person.letter(&facts, Kind::Reminder24h, Channel::Email);
+    let late = person.letter(&facts, Kind::DAY_BEFORE, Channel::Email);
     let forget = |user_id| Change::Forget { user_id };
     let batch = [Change::Told { letters: vec![late] }, forget(person.user)];
     take(&fresh.store, batch).await;
@@ -226,7 +231,7 @@ pub async fn a_deleted_account_is_written_to_no_more(fresh: &Fresh) {
     let left = claim(&fresh.other, now() + hours(1), 10).await;
     assert!(left.iter().all(|claim| claim.message.user_id == other.user));
     // What was looked up before and comes later.
-    let late = [Kind::RegistrationConfirmed, Kind::Reminder24h].map(|kind| Change::Told {
+    let late = [Kind::RegistrationConfirmed, Kind::DAY_BEFORE].map(|kind| Change::Told {
         letters: vec![
             Person {
                 registration: RegistrationId::new(),

@@ -47,6 +47,7 @@ pub fn event(starts_in: TimeDelta) -> EventFacts {
         format: common::wire::EventFormat::Hybrid,
         ends_at: Some(at(starts_in + hours(2))),
         join_url: Some("https://meet.example.org/rust".into()),
+        reminders: common::leads::Leads::default(),
     }
 }
 

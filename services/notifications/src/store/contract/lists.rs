@@ -22,8 +22,8 @@ pub async fn a_users_list_is_paged(fresh: &Fresh) {
     let mut expected = Vec::new();
     for (minutes, kind) in [
         (5, Kind::Ticket),
-        (1, Kind::Reminder3h),
-        (5, Kind::Reminder24h),
+        (1, Kind::HOURS_BEFORE),
+        (5, Kind::DAY_BEFORE),
         (5, Kind::EventUpdated),
         (9, Kind::EventCancelled),
     ] {

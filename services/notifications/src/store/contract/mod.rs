@@ -50,7 +50,7 @@ macro_rules! store_contract {
             a_decision_stands_once, a_late_decision_is_void, a_reminder_moves_by_decision,
             a_change_reaches_all_attendees_once, a_newer_change_starts_again, a_cancelled_event_drops_reminders,
             an_unimportant_change_is_not_announced, who_knows_the_change_is_not_told,
-            reminders_follow_the_event, claims_are_taken_once, an_expired_lease_is_taken_over,
+            reminders_follow_the_event, other_reminders_are_planned_for_who_is_in_already, claims_are_taken_once, an_expired_lease_is_taken_over,
             a_clock_put_back_holds_no_message,
             a_late_report_is_refused, retries_wait_and_end, a_permanent_failure_ends, returned_claims_do_not_count,
             tries_cut_short_end, nothing_is_sent_after_its_time, what_is_withdrawn_in_flight_is_not_tried_again,

@@ -15,7 +15,7 @@ pub async fn a_decision_stands_once(fresh: &Fresh) {
     );
     assert_eq!(one.unwrap() + two.unwrap(), 1);
     assert_eq!(
-        status(&fresh.store, person, Kind::Reminder24h).await,
+        status(&fresh.store, person, Kind::DAY_BEFORE).await,
         Status::Queued
     );
     assert!(due(&fresh.store, hours(24)).await.is_empty());
@@ -48,7 +48,7 @@ pub async fn a_late_decision_is_void(fresh: &Fresh) {
         !statuses(store, person.user)
             .await
             .iter()
-            .any(|(kind, _)| *kind == Kind::Reminder24h)
+            .any(|(kind, _)| *kind == Kind::DAY_BEFORE)
     );
 }
 

@@ -8,6 +8,7 @@ use std::{
 use common::{
     clock::Timestamp,
     ids::EventId,
+    leads::Leads,
     store::StoreError,
     wire::{EventFacts, EventFormat},
 };
@@ -114,6 +115,7 @@ async fn insert(tx: &mut Tx, facts: &EventFacts) -> Result<(), StoreError> {
     };
     document.put("ends_at", facts.ends_at.map(date));
     document.put("join_url", facts.join_url.as_deref());
+    document.put("reminders", facts.reminders.to_store());
     tx.insert(EVENTS, vec![document]).await
 }
 
@@ -147,5 +149,6 @@ fn read(found: &Document) -> Result<EventFacts, StoreError> {
             .unwrap_or_default(),
         ends_at: found.maybe_time("ends_at")?,
         join_url: found.maybe_text("join_url")?,
+        reminders: found.maybe_named("reminders", Leads::parse)?.unwrap_or_default(),
     })
 }

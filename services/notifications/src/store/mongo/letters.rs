@@ -18,6 +18,7 @@ use super::{
     schema::{FORGOTTEN, MESSAGES},
 };
 use crate::domain::{
+    kind::Kinds,
     message::{Kind, Letter, Message},
     preferences::chosen,
 };
@@ -131,13 +132,22 @@ fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Resu
 pub(super) async fn withdraw(
     tx: &mut Tx,
     registration: RegistrationId,
-    kinds: &[Kind],
+    kinds: &[impl Into<Kinds> + Copy],
     schedule_version: i64,
 ) -> Result<(), StoreError> {
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let kinds: Vec<Document> = kinds
+        .iter()
+        .map(|kinds| {
+            let (first, last) = (*kinds).into().names();
+            doc! {"kind": {"$gte": first, "$lte": last}}
+        })
+        .collect();
+    if kinds.is_empty() {
+        return Ok(());
+    }
     let these = doc! {
         "occurrence": uuid(registration),
-        "kind": {"$in": kinds},
+        "$or": kinds,
         "schedule_version": {"$lt": schedule_version},
     };
     let mut waiting = these.clone();

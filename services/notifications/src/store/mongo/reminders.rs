@@ -1,6 +1,6 @@
 //! Reminders: planned, found by due time, decided on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use common::{
     clock::{Timestamp, from_millis},
@@ -19,14 +19,12 @@ use super::{
 };
 use crate::{
     domain::{
+        kind::Kinds,
         message::Kind,
-        reminder::{self, LEADS},
+        reminder::{self, Known, Planned, Standing},
     },
     store::{DecidedReminder, Decision, DueReminder, table},
 };
-
-/// Two kinds of reminders, and room for more.
-const KINDS: usize = 16;
 
 fn id(registration: RegistrationId, kind: Kind) -> String {
     schedule_id(registration, kind.name())
@@ -40,66 +38,84 @@ pub fn schedule_id(registration: RegistrationId, kind: &str) -> String {
 /// The reminders of a registration that has none yet.
 pub(super) fn planned(registration: RegistrationId, facts: &EventFacts, now: Timestamp) -> Vec<Document> {
     reminder::plan(facts, now)
-        .map(|planned| {
-            doc! {
-                "_id": id(registration, planned.kind),
-                "registration_id": uuid(registration),
-                "kind": planned.kind.name(),
-                "due_at": date(planned.due_at),
-                "schedule_version": facts.schedule_version,
-                "status": "pending",
-            }
-        })
+        .map(|planned| document(registration, &planned, facts.schedule_version))
         .collect()
 }
 
-/// Lets the reminders of a registration follow the event to another schedule, sent ones included, which are due once
-/// more for the new one. What cannot follow is dropped.
+fn document(registration: RegistrationId, planned: &Planned, schedule_version: i64) -> Document {
+    doc! {
+        "_id": id(registration, planned.kind),
+        "registration_id": uuid(registration),
+        "kind": planned.kind.name(),
+        "due_at": date(planned.due_at),
+        "schedule_version": schedule_version,
+        "status": "pending",
+    }
+}
+
+/// Lets the reminders of a registration follow the event to another schedule. What cannot follow is dropped.
 pub(super) async fn follow(
     tx: &mut Tx,
     registration: RegistrationId,
     facts: &EventFacts,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let kinds: Vec<Kind> = LEADS.iter().map(|(kind, _)| *kind).collect();
     if facts.cancelled {
         drop_all(tx, registration).await?;
-        return withdraw(tx, registration, &kinds, i64::MAX).await;
+        return withdraw(tx, registration, &[Kinds::Reminders], i64::MAX).await;
     }
-    let theirs = tx
-        .find(
+    let theirs = doc! {"registration_id": uuid(registration)};
+    let found = tx.find(SCHEDULES, theirs, doc! {}, usize::MAX).await?;
+    let mut readable = Sifted::default();
+    for found in &found {
+        readable.add(known(found), || Key::of(found))?;
+    }
+    let known = readable.left_out(table::SCHEDULES);
+    let following = reminder::follow(&known, facts, now);
+    let version = facts.schedule_version;
+    let pending = |kind| doc! {"_id": id(registration, kind), "status": "pending"};
+    for kind in following.kept {
+        tx.update(
             SCHEDULES,
-            doc! {"registration_id": uuid(registration)},
-            doc! {},
-            KINDS,
+            pending(kind),
+            doc! {"$set": {"schedule_version": version}},
         )
         .await?;
-    let mut versions: HashMap<String, i64> = HashMap::new();
-    for known in &theirs {
-        versions.insert(known.text("_id")?, known.long("schedule_version")?);
     }
+    let stored: HashSet<Kind> = known.iter().map(|known| known.kind).collect();
     let mut added = Vec::new();
-    for mut planned in planned(registration, facts, now) {
-        match versions.get(&planned.text("_id")?) {
-            None => added.push(planned),
-            Some(version) if *version < facts.schedule_version => {
-                let this = doc! {"_id": planned.text("_id")?};
-                planned.remove("_id");
-                let again = doc! {"$set": planned, "$unset": {"why": ""}};
-                tx.update(SCHEDULES, this, again).await?;
-            }
-            Some(_) => {}
+    for planned in &following.planned {
+        let mut document = document(registration, planned, version);
+        if stored.contains(&planned.kind) {
+            document.remove("_id");
+            let again = doc! {"$set": document, "$unset": {"why": ""}};
+            tx.update(SCHEDULES, doc! {"_id": id(registration, planned.kind)}, again)
+                .await?;
+        } else {
+            added.push(document);
         }
     }
     tx.insert(SCHEDULES, added).await?;
+    for kind in following.deleted {
+        tx.delete(SCHEDULES, pending(kind)).await?;
+    }
     let outdated = doc! {
         "registration_id": uuid(registration),
         "status": "pending",
-        "schedule_version": {"$lt": facts.schedule_version},
+        "schedule_version": {"$lt": version},
     };
     tx.update_all(SCHEDULES, outdated, doc! {"$set": {"status": "dropped"}})
         .await?;
-    withdraw(tx, registration, &kinds, facts.schedule_version).await
+    withdraw(tx, registration, &following.void, version).await
+}
+
+fn known(found: &Document) -> Result<Known, StoreError> {
+    Ok(Known {
+        kind: found.named("kind", Kind::parse)?,
+        due_at: found.time("due_at")?,
+        schedule_version: found.long("schedule_version")?,
+        standing: found.named("status", Standing::parse)?,
+    })
 }
 
 /// Drops the pending reminders of a registration.

@@ -33,6 +33,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("format", "string?"), // left out: in person
             ("ends_at", "date?"),
             ("join_url", "string?"),
+            ("reminders", "string?"), // hours before the start; left out: the default
         ],
         check: None,
         indexes: &[Index::unique(&[("event_id", 1), ("version", -1)])],

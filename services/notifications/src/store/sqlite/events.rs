@@ -5,15 +5,17 @@ use std::{collections::HashMap, sync::Arc};
 use common::{
     clock::{Timestamp, from_millis},
     ids::EventId,
+    leads::Leads,
     store::StoreError,
     wire::{EventFacts, EventFormat},
 };
-use sqlite_store::rows::named;
+use sqlite_store::rows::{maybe_named, named};
 use sqlite_store::{Connection, Row, params};
 
 use crate::domain::change::compare;
 
-const COLUMNS: &str = "event_id, name, address, starts_at, zone, version, schedule_version, cancelled, format, ends_at, join_url";
+const COLUMNS: &str = "event_id, name, address, starts_at, zone, version, schedule_version, cancelled, format, ends_at, join_url,
+    reminders";
 
 /// The newest facts of events, remembered for the length of one change or read.
 #[derive(Default)]
@@ -70,12 +72,12 @@ pub fn at_version(db: &Connection, event: EventId, version: i64) -> Result<Optio
 fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO events (event_id, name, address, starts_at, zone, version, schedule_version, cancelled, format,
-            ends_at, join_url)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            ends_at, join_url, reminders)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (event_id, version) DO UPDATE SET name = excluded.name, address = excluded.address,
             starts_at = excluded.starts_at, zone = excluded.zone, schedule_version = excluded.schedule_version,
             cancelled = excluded.cancelled, format = excluded.format, ends_at = excluded.ends_at,
-            join_url = excluded.join_url",
+            join_url = excluded.join_url, reminders = excluded.reminders",
     )?
     .execute(params![
         facts.event_id,
@@ -89,6 +91,7 @@ fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
         facts.format.name(),
         facts.ends_at.map(|at| at.timestamp_millis()),
         facts.join_url,
+        facts.reminders.to_store(),
     ])?;
     Ok(())
 }
@@ -116,5 +119,6 @@ fn read(row: &Row<'_>) -> sqlite_store::RowResult<EventFacts> {
         format: named(row, 8, EventFormat::parse)?,
         ends_at: row.get::<_, Option<i64>>(9)?.map(from_millis),
         join_url: row.get(10)?,
+        reminders: maybe_named(row, 11, Leads::parse)?.unwrap_or_default(),
     })
 }

@@ -13,7 +13,10 @@ use sqlite_store::rows::named;
 use sqlite_store::{Connection, Row, params};
 
 use super::events;
-use crate::domain::message::{Channel, Kind, Letter, Message, Status};
+use crate::domain::{
+    kind::Kinds,
+    message::{Channel, Kind, Letter, Message, Status},
+};
 use crate::store::{event_of, stored_event};
 
 /// The columns that [`Reader::read`] reads, in its order.
@@ -59,22 +62,24 @@ pub fn queue(
     Ok(())
 }
 
-/// Withdraws unsent letters of a kind about a registration, those of schedules before `schedule_version`. One that a
+/// Withdraws unsent letters of some kinds about a registration, those of schedules before `schedule_version`. One that a
 /// worker has leased cannot be called back, but is not retried.
 pub fn withdraw(
     db: &Connection,
     registration: RegistrationId,
-    kind: Kind,
+    kinds: impl Into<Kinds>,
     schedule_version: i64,
 ) -> Result<(), StoreError> {
+    let (first, last) = kinds.into().names();
     db.prepare_cached(
         "UPDATE messages SET
             withdrawn = 1,
             due_at = CASE status WHEN 'queued' THEN NULL ELSE due_at END,
             status = CASE status WHEN 'queued' THEN 'skipped' ELSE status END
-         WHERE occurrence = ?1 AND kind = ?2 AND schedule_version < ?3 AND status IN ('queued', 'sending')",
+         WHERE occurrence = ?1 AND kind BETWEEN ?2 AND ?3 AND schedule_version < ?4
+            AND status IN ('queued', 'sending')",
     )?
-    .execute(params![registration, kind.name(), schedule_version])?;
+    .execute(params![registration, first, last, schedule_version])?;
     Ok(())
 }
 

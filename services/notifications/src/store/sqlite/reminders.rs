@@ -7,42 +7,51 @@ use common::{
     unreadable,
     wire::EventFacts,
 };
-use sqlite_store::rows::{Key, maybe_time, named};
+use sqlite_store::rows::{Key, maybe_time, named, sift};
 use sqlite_store::{Connection, Row, params};
 
 use super::{events::Newest, intake::queue, letters::withdraw};
 use crate::{
     domain::{
+        kind::Kinds,
         message::Kind,
-        reminder::{self, LEADS},
+        reminder::{self, Known, Planned, Standing},
     },
     store::{DecidedReminder, Decision, DueReminder, table},
 };
 
-/// Plans the reminders of a registration for the schedule of `facts`. Those of an older schedule move with it, sent
-/// ones included, which are due once more for the new one.
+/// Plans the reminders of a registration that has none yet.
 pub fn plan(
     db: &Connection,
     registration: RegistrationId,
     facts: &EventFacts,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for planned in reminder::plan(facts, now) {
-        db.prepare_cached(
-            "INSERT INTO schedules (registration_id, kind, due_at, schedule_version, status)
-             VALUES (?1, ?2, ?3, ?4, 'pending')
-             ON CONFLICT (registration_id, kind) DO UPDATE SET
-                due_at = excluded.due_at, schedule_version = excluded.schedule_version, status = 'pending',
-                why = NULL
-             WHERE schedule_version < excluded.schedule_version",
-        )?
-        .execute(params![
-            registration,
-            planned.kind.name(),
-            planned.due_at.timestamp_millis(),
-            facts.schedule_version
-        ])?;
-    }
+    reminder::plan(facts, now)
+        .try_for_each(|planned| insert(db, registration, &planned, facts.schedule_version))
+}
+
+/// A reminder of an older schedule becomes one of this.
+fn insert(
+    db: &Connection,
+    registration: RegistrationId,
+    planned: &Planned,
+    schedule_version: i64,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO schedules (registration_id, kind, due_at, schedule_version, status)
+         VALUES (?1, ?2, ?3, ?4, 'pending')
+         ON CONFLICT (registration_id, kind) DO UPDATE SET
+            due_at = excluded.due_at, schedule_version = excluded.schedule_version, status = 'pending',
+            why = NULL
+         WHERE schedule_version < excluded.schedule_version",
+    )?
+    .execute(params![
+        registration,
+        planned.kind.name(),
+        planned.due_at.timestamp_millis(),
+        schedule_version
+    ])?;
     Ok(())
 }
 
@@ -55,22 +64,51 @@ pub fn follow(
 ) -> Result<(), StoreError> {
     if facts.cancelled {
         drop_all(db, registration)?;
-    } else {
-        plan(db, registration, facts, now)?;
-        db.prepare_cached(
-            "UPDATE schedules SET status = 'dropped'
-             WHERE registration_id = ?1 AND status = 'pending' AND schedule_version < ?2",
-        )?
-        .execute(params![registration, facts.schedule_version])?;
+        return withdraw(db, registration, Kinds::Reminders, i64::MAX);
     }
-    let outdated = if facts.cancelled {
-        i64::MAX
-    } else {
-        facts.schedule_version
-    };
-    LEADS
-        .iter()
-        .try_for_each(|(kind, _)| withdraw(db, registration, *kind, outdated))
+    let following = reminder::follow(&known(db, registration)?, facts, now);
+    let version = facts.schedule_version;
+    for kind in following.kept {
+        db.prepare_cached(
+            "UPDATE schedules SET schedule_version = ?3
+             WHERE registration_id = ?1 AND kind = ?2 AND status = 'pending'",
+        )?
+        .execute(params![registration, kind.name(), version])?;
+    }
+    for planned in &following.planned {
+        insert(db, registration, planned, version)?;
+    }
+    for kind in following.deleted {
+        db.prepare_cached(
+            "DELETE FROM schedules WHERE registration_id = ?1 AND kind = ?2 AND status = 'pending'",
+        )?
+        .execute(params![registration, kind.name()])?;
+    }
+    db.prepare_cached(
+        "UPDATE schedules SET status = 'dropped'
+         WHERE registration_id = ?1 AND status = 'pending' AND schedule_version < ?2",
+    )?
+    .execute(params![registration, version])?;
+    following
+        .void
+        .into_iter()
+        .try_for_each(|kind| withdraw(db, registration, kind, version))
+}
+
+/// The reminders of a registration, but for those that cannot be read.
+fn known(db: &Connection, registration: RegistrationId) -> Result<Vec<Known>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT kind, due_at, schedule_version, status FROM schedules WHERE registration_id = ?1",
+    )?;
+    let known = sift(statement.query([registration])?, 0, |row| {
+        Ok::<_, StoreError>(Known {
+            kind: named(row, 0, Kind::parse)?,
+            due_at: from_millis(row.get(1)?),
+            schedule_version: row.get(2)?,
+            standing: named(row, 3, Standing::parse)?,
+        })
+    })?;
+    Ok(known.left_out(table::SCHEDULES))
 }
 
 /// Drops the pending reminders of a registration.

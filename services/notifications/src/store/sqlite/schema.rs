@@ -16,6 +16,7 @@ pub const MIGRATIONS: &[&str] = &[
     STATUSES,
     READ_AT,
     PREFERENCES,
+    REMINDERS,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
@@ -166,6 +167,11 @@ CREATE TABLE preferences (
     choice  TEXT    NOT NULL,               -- JSON
     at      INTEGER NOT NULL                -- ms
 ) STRICT, WITHOUT ROWID;
+";
+
+// When attendees are reminded: hours before the start, with commas between. NULL: the default.
+const REMINDERS: &str = "
+ALTER TABLE events ADD COLUMN reminders TEXT;
 ";
 
 // Why a reminder or an announcement was set aside: it cannot be read.
