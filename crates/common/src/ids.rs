@@ -77,6 +77,8 @@ ids! {
     MessageId,
     /// A chat message, question, poll or announcement.
     PostId,
+    /// What an organizer writes to those who take part.
+    AnnouncementId,
     /// A stream of an event.
     StreamId,
     /// Somebody's playback of a stream.

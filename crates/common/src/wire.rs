@@ -1,10 +1,13 @@
 //! What services send each other: requests with their answers, and the facts inside messages.
 
+mod attendees;
+
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub use self::attendees::{AskAttendees, AttendeeFound, Attendees, Recipients};
 use crate::{
     api_keys::{KeyHash, Scope},
     auth::Role,
@@ -277,6 +280,9 @@ pub struct AskOrganizer {
 pub struct EventOrganizer {
     /// The organizer, who may see and change everything about it.
     pub organizer: UserId,
+    /// Whether it was called off.
+    #[serde(default)]
+    pub cancelled: bool,
 }
 
 /// What others need to know of an event. A copy with a higher version replaces one with a lower.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use common::{
     ids::{
-        EventId, MessageId, OrderId, PaymentId, PlaybackId, PostId, RefundId, RegistrationId, StreamId,
-        TicketId, UserId,
+        AnnouncementId, EventId, MessageId, OrderId, PaymentId, PlaybackId, PostId, RefundId, RegistrationId,
+        StreamId, TicketId, UserId,
     },
     money::Paise,
     store::StoreError,
@@ -375,6 +375,7 @@ read!(String, Vec<u8>, bool, u16, i32, u32, i64, Uuid);
 within!(
     UserId,
     EventId,
+    AnnouncementId,
     PostId,
     StreamId,
     PlaybackId,

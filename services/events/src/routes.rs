@@ -127,6 +127,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .route(runtime::export::PATH, post(internal::accounts::export))
         .route("/internal/events/organizer", post(internal::organizer::organizer))
         .route(common::routes::MEDIAMTX, post(internal::mediamtx::auth))
+        .route("/internal/events/attendees", post(internal::attendees::attendees))
         .route(common::outbox::PATH, post(internal::messages::messages));
     let mut all = public.merge(internal);
     if served.live {

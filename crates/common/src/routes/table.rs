@@ -344,6 +344,7 @@ pub const INTERNAL: &[&str] = &[
     "/internal/registrations/secure",
     "/internal/registrations/release",
     "/internal/events/organizer",
+    "/internal/events/attendees",
     "/internal/events/open",
     "/internal/export",
     "/internal/live/publish",

@@ -26,5 +26,6 @@ pub async fn organizer(
         .ok_or_else(no_such_event)?;
     Ok(Json(EventOrganizer {
         organizer: event.organizer,
+        cancelled: event.cancelled,
     }))
 }

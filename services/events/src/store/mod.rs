@@ -23,7 +23,7 @@ use common::{
     settings::Settings,
     store::StoreError,
     subscriber::Incoming,
-    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat, service},
+    wire::{AttendeeFound, ClaimSeat, ExtendedHold, Recipients, SeatClaim, SecureSeat, SecuredSeat, service},
     workers::WakeSignal,
 };
 
@@ -265,6 +265,14 @@ pub trait Store: PostStore + StreamStore {
         after: Option<RegistrationId>,
         limit: usize,
     ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError>;
+    /// A page of those who take part in an event, in the order of their users' ids.
+    async fn attendees(
+        &self,
+        event: EventId,
+        to: Recipients,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<AttendeeFound>, StoreError>;
     /// Marks up to `limit` expired holds as such; returns the number.
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Consumes messages, each once: captured payments confirm registrations or are refunded.

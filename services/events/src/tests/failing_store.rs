@@ -12,7 +12,7 @@ use common::{
     outbox::{OutboxStore, Receipt},
     store::StoreError,
     subscriber::Incoming,
-    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
+    wire::{AttendeeFound, ClaimSeat, ExtendedHold, Recipients, SeatClaim, SecureSeat, SecuredSeat},
     workers::WakeSignal,
 };
 use parking_lot::Mutex;
@@ -133,6 +133,8 @@ pass_on! {
             -> Result<Option<Registered>, StoreError>;
         Reads paid_registrations(after: Option<RegistrationId>, limit: usize)
             -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError>;
+        Reads attendees(event: EventId, to: Recipients, after: Option<UserId>, limit: usize)
+            -> Result<Vec<AttendeeFound>, StoreError>;
         Changes expire_holds(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
         Changes consume(batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
         Changes index_events(limit: usize) -> Result<usize, StoreError>;

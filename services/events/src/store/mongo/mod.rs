@@ -1,5 +1,6 @@
 //! The adapter for production.
 
+mod attendees;
 mod consume;
 mod documents;
 mod events;
@@ -25,7 +26,7 @@ use common::{
     services::Service,
     store::StoreError,
     subscriber::Incoming,
-    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
+    wire::{AttendeeFound, ClaimSeat, ExtendedHold, Recipients, SeatClaim, SecureSeat, SecuredSeat},
     workers::WakeSignal,
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -256,6 +257,16 @@ impl Store for MongoStore {
         limit: usize,
     ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
         registrations::paid_registrations(&mut self.db.read(), after, limit).await
+    }
+
+    async fn attendees(
+        &self,
+        event: EventId,
+        to: Recipients,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<AttendeeFound>, StoreError> {
+        attendees::page(&mut self.db.read(), event, to, after, limit).await
     }
 
     async fn expire_holds(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {

@@ -1,5 +1,6 @@
 //! The embedded adapter.
 
+mod attendees;
 mod consume;
 mod events;
 mod posts;
@@ -21,7 +22,7 @@ use common::{
     services::Service,
     store::StoreError,
     subscriber::Incoming,
-    wire::{ClaimSeat, ExtendedHold, SeatClaim, SecureSeat, SecuredSeat},
+    wire::{AttendeeFound, ClaimSeat, ExtendedHold, Recipients, SeatClaim, SecureSeat, SecuredSeat},
     workers::WakeSignal,
 };
 use sqlite_store::audit::{self, SqliteAudit};
@@ -211,6 +212,18 @@ impl Store for SqliteStore {
     ) -> Result<Vec<(RegistrationId, PaymentId, bool)>, StoreError> {
         self.db
             .read(move |db| registrations::paid_registrations(db, after, limit))
+            .await
+    }
+
+    async fn attendees(
+        &self,
+        event: EventId,
+        to: Recipients,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<AttendeeFound>, StoreError> {
+        self.db
+            .read(move |db| attendees::page(db, event, to, after, limit))
             .await
     }
 
