@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use axum::extract::FromRef;
 use chrono_tz::Tz;
-use common::{auth::Auth, clock::Clock, metrics::Histogram, settings::SmsProvider};
-use runtime::user_directory::UserDirectory;
+use common::{auth::Auth, clock::Clock, http::InternalClient, metrics::Histogram, settings::SmsProvider};
+use runtime::{user_directory::UserDirectory, verified_email::VerifiedEmail};
 use tokio::sync::Notify;
 
 use crate::{
@@ -29,6 +29,8 @@ pub struct Parts {
     pub writer: Writer,
     /// Notified when an event has changed.
     pub changes: Arc<Notify>,
+    /// Notified when an organizer has made an announcement.
+    pub broadcasts: Arc<Notify>,
     /// From the moment a message is stored to its first try.
     pub lag: Histogram,
     email: Arc<Notify>,
@@ -44,7 +46,7 @@ impl Parts {
         reach: Reach,
         writer: Writer,
     ) -> Self {
-        let (changes, email, sms) = Default::default();
+        let (changes, broadcasts, email, sms) = Default::default();
         Self {
             store,
             directory,
@@ -52,6 +54,7 @@ impl Parts {
             reach,
             writer,
             changes,
+            broadcasts,
             lag: Histogram::default(),
             email,
             sms,
@@ -94,6 +97,10 @@ pub struct App {
     pub unsubscribing: Unsubscribing,
     /// The zone of people whose account names none.
     pub default_timezone: Tz,
+    /// The events service, which knows who an event's organizer is.
+    pub events: InternalClient,
+    /// Who may announce, where that takes a verified address.
+    pub verified_email: VerifiedEmail,
     /// The mailbox folder.
     pub mailbox: Arc<Path>,
     /// The pages that show it.

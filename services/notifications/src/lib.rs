@@ -31,7 +31,7 @@ use common::{
 };
 use runtime::{
     deliveries::Deliveries, live::OwnChannels, peers::Peers, process::Context, relay::OutboxGauge, service,
-    user_directory::UserDirectory,
+    user_directory::UserDirectory, verified_email::VerifiedEmail,
 };
 
 use crate::{
@@ -42,7 +42,10 @@ use crate::{
     pages::Pages,
     store::Store,
     templates::{Links, Writer},
-    workers::{announcements::Announcements, housekeeping, reminders::Reminders, sender::Sender},
+    workers::{
+        announcements::Announcements, broadcasts::Broadcasts, housekeeping, reminders::Reminders,
+        sender::Sender,
+    },
 };
 
 /// What the service keeps, for the migration from one store to the other.
@@ -112,7 +115,9 @@ fn assemble(
         )
         .map_err(broken)?,
     ));
-    start_workers(context, &parts, channels);
+    let events = peers.of(Service::Events).clone();
+    let events = InternalClient::new(events, auth.clone(), Service::Events.name());
+    start_workers(context, &parts, &events, channels);
     let outbox = start_relay(context, &auth, peers, &parts);
     let guard = service::guard(context, &auth, peers, store.audit());
     let ping: Ping = Box::new(move || {
@@ -126,6 +131,8 @@ fn assemble(
     ];
     let app = App {
         auth,
+        events,
+        verified_email: VerifiedEmail::new(&context.settings, parts.directory.clone()),
         parts,
         sms: Arc::new(Reporter {
             provider: context.settings.sms.clone(),
@@ -175,7 +182,7 @@ fn start_relay(context: &Context, auth: &Auth, peers: &Peers, parts: &Arc<Parts>
 }
 
 /// E-mail and text messages have a sender each, so that a slow provider of the one does not hold up the other.
-fn start_workers(context: &Context, parts: &Arc<Parts>, channels: &Channels) {
+fn start_workers(context: &Context, parts: &Arc<Parts>, events: &InternalClient, channels: &Channels) {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     for (channel, mailer) in channels.all() {
         let sender = Sender::new(parts.clone(), channel, mailer, context.settings.lease);
@@ -186,6 +193,11 @@ fn start_workers(context: &Context, parts: &Arc<Parts>, channels: &Channels) {
         "announcements",
         Announcements { parts: parts.clone() }.run(stop()),
     );
+    let broadcasts = Broadcasts {
+        parts: parts.clone(),
+        events: events.clone(),
+    };
+    workers.spawn("organizers' announcements", broadcasts.run(stop()));
     workers.spawn(
         "notifications housekeeping",
         housekeeping::run(parts.clone(), stop()),

@@ -22,6 +22,14 @@ pub fn routes(app: App, show_mailbox: bool) -> (Router, OpenApiDocument) {
         ))
         .routes(routes!(handlers::webhooks::twilio::twilio))
         .routes(routes!(handlers::webhooks::msg91::msg91))
+        .routes(routes!(
+            handlers::announcements::list,
+            handlers::announcements::announce
+        ))
+        .routes(routes!(
+            handlers::announcements::one,
+            handlers::announcements::withdraw
+        ))
         .split_for_parts();
     let internal = Router::new()
         .route(common::outbox::PATH, post(internal::messages::messages))

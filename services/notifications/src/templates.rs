@@ -14,6 +14,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use crate::{
     channels::{Content, Parcel, mime::one_line},
     domain::{
+        broadcast::Words,
         message::{Channel, Details, Kind, Message, Token},
         name::holds_link,
         preferences::is_optional,
@@ -55,6 +56,10 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "event_updated.html",
     "event_updated.sms",
     "event_updated.vars",
+    "announcement.txt",
+    "announcement.html",
+    "announcement.sms",
+    "announcement.vars",
     "event_cancelled.txt",
     "event_cancelled.html",
     "event_cancelled.sms",
@@ -281,6 +286,7 @@ impl Writer {
             hours => details.hours,
             unsubscribe_link => self.unsubscribe(message),
             starts_in => details.hours.map(in_words),
+            words => details.words.as_deref().map(words),
             token => details.token.as_ref().map(|token| self.token(token, message)),
         }
     }
@@ -311,6 +317,28 @@ impl Writer {
                 restored => token.restored,
             is_new => token.new_email.as_ref() == Some(&message.address),
         }
+    }
+}
+
+/// An organizer's words. Lines stay lines, and empty ones part paragraphs.
+fn words(words: &Words) -> Value {
+    let text = words
+        .text
+        .replace("\r\n", "\n")
+        .replace(['\r', '\u{2028}'], "\n")
+        .replace('\u{2029}', "\n\n");
+    let mut paragraphs: Vec<Vec<String>> = vec![Vec::new()];
+    for line in text.lines().map(str::trim_end) {
+        match paragraphs.last_mut() {
+            Some(paragraph) if !line.is_empty() => paragraph.push(line.to_owned()),
+            _ => paragraphs.push(Vec::new()),
+        }
+    }
+    paragraphs.retain(|paragraph| !paragraph.is_empty());
+    context! {
+        subject => one_line(&words.subject),
+        text => text,
+        paragraphs => paragraphs,
     }
 }
 

@@ -12,7 +12,8 @@ everywhere!(
     confirmations_tickets_and_reminders,
     mail_goes_through_smtp,
     moved_and_dropped,
-    an_organizer_says_when_attendees_are_reminded
+    an_organizer_says_when_attendees_are_reminded,
+    an_organizer_writes_to_those_who_take_part
 );
 
 /// Waits until exactly these have been sent, as `kind channel`.
@@ -233,6 +234,120 @@ async fn an_organizer_says_when_attendees_are_reminded(topology: Topology) {
         .await
         .expect(200);
     set(&organizer, json!([1])).await.problem(409, "event_cancelled");
+}
+
+async fn an_organizer_writes_to_those_who_take_part(topology: Topology) {
+    let system = System::start(topology, Options::default()).await;
+    let organizer = system.person("organizer").await;
+    let event = organizer
+        .create_event_at(&starts_in(48 * HOUR), json!(null), json!(500))
+        .await;
+    let paid = system.person_with("user", &[("phone", "+91 98765 43210")]).await;
+    let (holds, gone) = (system.person("user").await, system.person("user").await);
+    for person in [&paid, &holds, &gone] {
+        person.register(&event).await.expect(201);
+    }
+    for person in [&paid, &gone] {
+        person.pay(&event, json!(500)).await.expect(200);
+        person.is_confirmed(&event).await;
+    }
+    sent(&paid, &["ticket email", "ticket sms"]).await;
+    sent(&gone, &["ticket email"]).await;
+    gone.send(
+        reqwest::Method::DELETE,
+        "/api/users/me",
+        Some(json!({"password": "a good one"})),
+        &[],
+    )
+    .await
+    .unwrap()
+    .expect(200);
+
+    let path = format!("/api/organiser/events/{event}/announcements");
+    let words = json!({"subject": "Doors open at six", "text": "Come early.\n\n<b>See you!</b>"});
+    let with = |name: &str, value: serde_json::Value| {
+        let mut body = words.clone();
+        body[name] = value;
+        body
+    };
+    let both = with("channels", json!(["email", "sms"]));
+    // The same request again has no second effect.
+    let key = [("idempotency-key", "doors")];
+    let announce = async || {
+        organizer
+            .send(reqwest::Method::POST, &path, Some(both.clone()), &key)
+            .await
+            .unwrap()
+            .expect(202)
+    };
+    let made = announce().await;
+    assert_eq!(announce().await, made);
+    let id = made["announcement_id"].as_str().unwrap();
+    let shown = eventually("the announcement is sent", PATIENCE, async || {
+        let shown = organizer.get(&format!("{path}/{id}")).await.expect(200);
+        (shown["status"] == "sent").then_some(shown)
+    })
+    .await;
+    assert_eq!(
+        (&shown["recipients"], &shown["sent"], &shown["queued"]),
+        (&json!(1), &json!(2), &json!(0)),
+        "{shown}"
+    );
+    let expected = [
+        "ticket email",
+        "ticket sms",
+        "announcement email",
+        "announcement sms",
+    ];
+    sent(&paid, &expected).await;
+    let mail = letter(&system, &paid, "announcement").await;
+    assert!(
+        mail.contains("Doors open at six") && !mail.contains("<b>See"),
+        "{mail}"
+    );
+    // Those who are yet to pay, by e-mail; and one that is withdrawn in time.
+    organizer
+        .post(&path, with("to", json!("pending")))
+        .await
+        .expect(202);
+    sent(&holds, &["announcement email"]).await;
+    let planned = organizer
+        .post(&path, with("send_at", json!(starts_in(HOUR))))
+        .await
+        .expect(202);
+    let planned = format!("{path}/{}", planned["announcement_id"].as_str().unwrap());
+    let withdraw = async |who: &Person| {
+        who.send(reqwest::Method::DELETE, &planned, None, &[])
+            .await
+            .unwrap()
+    };
+    let other = system.person("organizer").await;
+    withdraw(&other).await.problem(404, "event_not_found");
+    other
+        .post(&path, words.clone())
+        .await
+        .problem(404, "event_not_found");
+    assert_eq!(withdraw(&organizer).await.expect(200)["status"], "cancelled");
+    withdraw(&organizer).await.problem(409, "announcement_under_way");
+    let list = organizer.get(&path).await.expect(200);
+    let statuses: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["status"])
+        .collect();
+    assert_eq!(statuses, ["cancelled", "sent", "sent"], "{list}");
+    organizer
+        .post(&path, with("to", json!("waitlist")))
+        .await
+        .problem(422, "");
+    let cancel = format!("/api/organiser/events/{event}/cancel");
+    organizer.post(&cancel, json!({})).await.expect(200);
+    organizer
+        .post(&path, words.clone())
+        .await
+        .problem(409, "event_cancelled");
+    sent(&holds, &["announcement email", "event_cancelled email"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,14 @@
 //! Who may call what: every route of the registry, called as nobody, as another user, with an API key that lacks the scope,
 //! and with one that has it.
 
+use std::time::Duration;
+
 use common::{
     api_keys::Scope,
+    clock::Clock,
     routes::{Audience, Call, INTERNAL, ROUTES, Route},
     services::Service,
+    time::utc,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -76,6 +80,15 @@ impl World {
             let path = path.replace("{id}", &self.event).replace("{stream_id}", stream);
             return (&self.organizer, path);
         }
+        if path.contains("/announcements/{announcement_id}") && path.starts_with("/api/organiser/") {
+            let in_an_hour = utc(Clock::system().now() + Duration::from_secs(3600));
+            let body = json!({"subject": "Doors", "text": "Open.", "send_at": in_an_hour});
+            let announcements = format!("/api/organiser/events/{}/announcements", self.event);
+            let made = self.organizer.post(&announcements, body).await.expect(202);
+            let announcement = made["announcement_id"].as_str().unwrap();
+            let path = path.replace("{id}", &self.event);
+            return (&self.organizer, path.replace("{announcement_id}", announcement));
+        }
         if path.ends_with("/cancel") {
             let event = self.organizer.create_event(json!(null), json!(0)).await;
             return of(&self.organizer, "{id}", &event);
@@ -102,6 +115,9 @@ async fn call(who: &Person, call: &Call, path: &str) -> tests::Answer {
     // A change of an event that says what to change, and otherwise nothing that could be done.
     let body = (method != Method::GET).then(|| match method {
         Method::PATCH => json!({"e_details": "Else.", "title": "Else"}),
+        _ if path.starts_with("/api/organiser/") && path.ends_with("/announcements") => {
+            json!({"subject": "Doors", "text": "Open."})
+        }
         _ if path.ends_with("/reminders") => json!({"hours_before": [48]}),
         _ if path.ends_with("/streams") => json!({"title": "Stage", "kind": "ingest"}),
         _ => json!({}),

@@ -146,6 +146,22 @@ pub const ROUTES: &[Route] = &[
         ],
     ),
     route(
+        "/api/organiser/events/{id}/announcements",
+        Notifications,
+        &[
+            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
+            Call::new("POST", Organizers).of_owner().with_key(EventsWrite),
+        ],
+    ),
+    route(
+        "/api/organiser/events/{id}/announcements/{announcement_id}",
+        Notifications,
+        &[
+            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
+            Call::new("DELETE", Organizers).of_owner().with_key(EventsWrite),
+        ],
+    ),
+    route(
         "/api/organiser/events/{id}/payments",
         Payments,
         &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],

@@ -1,6 +1,6 @@
 //! What the notifications service keeps.
 
-use crate::table::{AUDIT, DEAD_LETTERS, INBOX, Id, LEASES, OUTBOX, Service, Table};
+use crate::table::{AUDIT, DEAD_LETTERS, IDEMPOTENCY_KEYS, INBOX, Id, LEASES, OUTBOX, Service, Table};
 use common::wire::service;
 
 use ::notifications::schema;
@@ -30,6 +30,8 @@ pub const SERVICE: Service = Service {
         ),
         Table::new("announcements", Id::Is("event_id")),
         Table::new("messages", Id::Is("id")),
+        Table::new("broadcasts", Id::Is("id")),
+        IDEMPOTENCY_KEYS,
         Table::new("forgotten", Id::Is("user_id")),
         Table::new("preferences", Id::Is("user_id")),
         OUTBOX,

@@ -56,6 +56,8 @@ kinds! {
     EventCancelled = "event_cancelled",
     /// You are out, as you wished.
     RegistrationCancelled = "registration_cancelled",
+    /// What its organizer writes to those who take part.
+    Announcement = "announcement",
     /// Your money is on its way back.
     PaymentRefunded = "payment_refunded",
     /// Confirm that an e-mail address is yours.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
-    ids::{EventId, MessageId, PaymentId, RegistrationId},
+    ids::{AnnouncementId, EventId, MessageId, PaymentId, RegistrationId},
     mailed_tokens::CODE_LIFE,
     wire::{
         AccountLetter, EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
@@ -15,6 +15,7 @@ use common::{
 use uuid::Uuid;
 
 use super::{
+    broadcast,
     message::{Channel, Details, Kind, Letter, Token},
     reminder,
 };
@@ -179,6 +180,25 @@ impl Reach {
             ..Details::default()
         };
         self.write(&about, Kind::EventUpdated, details)
+    }
+
+    /// The event's organizer writes. Each announcement is brought once.
+    pub fn announced(
+        &self,
+        announcement: AnnouncementId,
+        registration: RegistrationId,
+        event_id: EventId,
+        card: &UserCard,
+    ) -> Vec<Letter> {
+        let about = About {
+            schedule_version: broadcast::mark(announcement),
+            ..About::registration(card, event_id, registration)
+        };
+        let details = Details {
+            announcement: Some(announcement),
+            ..Details::default()
+        };
+        self.write(&about, Kind::Announcement, details)
     }
 
     fn write(&self, about: &About<'_>, kind: Kind, details: Details) -> Vec<Letter> {

@@ -1,8 +1,10 @@
 //! Messages: one to one recipient over one channel, and its content.
 
+use std::sync::Arc;
+
 use common::{
     clock::Timestamp,
-    ids::{EventId, MessageId, PaymentId, TicketId, UserId},
+    ids::{AnnouncementId, EventId, MessageId, PaymentId, TicketId, UserId},
     money::Paise,
     wire::{EventFacts, RefundReason},
 };
@@ -11,6 +13,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use super::kind::Kind;
+
+use super::broadcast::Words;
 
 /// An enum whose values have fixed names, in stores and answers alike.
 macro_rules! named {
@@ -117,6 +121,12 @@ pub struct Details {
     /// The event as the recipient was last notified of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<EventFacts>,
+    /// The organizer's announcement that it brings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<AnnouncementId>,
+    /// What that says. Kept once, with the announcement, and read with the message.
+    #[serde(skip)]
+    pub words: Option<Arc<Words>>,
     /// What brings the recipient's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,

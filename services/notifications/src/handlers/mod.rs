@@ -1,5 +1,6 @@
 //! Public calls.
 
+pub mod announcements;
 pub mod mark_read;
 pub mod my_notifications;
 pub mod preferences;

@@ -9,7 +9,12 @@ use common::{
 };
 use runtime::export;
 
-use crate::{app::App, handlers::my_notifications::Notification, store::Only};
+use crate::{
+    app::App,
+    domain::broadcast::Counts,
+    handlers::{announcements::AnnouncementView, my_notifications::Notification},
+    store::Only,
+};
 
 /// Handles the call.
 ///
@@ -36,6 +41,19 @@ pub async fn export(
                     .map(|found| Notification::new(&app.parts.writer, found)),
                 next,
             )
+        }
+        "announcements" => {
+            let page = export::page(&question);
+            let found = store.broadcasts_by(question.user_id, page).await?;
+            let (found, next) = page.cut(found, |broadcast| Cursor {
+                key: broadcast.created_at.timestamp_millis(),
+                id: broadcast.id.0,
+            });
+            // What became of each letter is its readers' matter.
+            let views = found
+                .iter()
+                .map(|broadcast| AnnouncementView::new(broadcast, Counts::default()));
+            export::answer(views, next)
         }
         export::ACTIVITY => export::activity(&*store.audit(), &question).await?,
         _ => return Err(problem::no_such_section()),

@@ -1,6 +1,7 @@
 //! Everything that is kept. Each method is one decision that is atomic in every adapter; `contract` tests what all
 //! of them must do.
 
+pub mod broadcasts;
 #[cfg(test)]
 pub mod contract;
 pub(crate) mod messages;
@@ -24,6 +25,7 @@ use common::{
 };
 use uuid::Uuid;
 
+use self::broadcasts::BroadcastStore;
 use crate::domain::{
     delivery::Outcome,
     kind::Kinds,
@@ -35,6 +37,7 @@ use crate::domain::{
 mod table {
     pub const ANNOUNCEMENTS: &str = "notifications.announcements";
     pub const ATTENDANCES: &str = "notifications.attendances";
+    pub const BROADCASTS: &str = "notifications.broadcasts";
     pub const MESSAGES: &str = "notifications.messages";
     pub const SCHEDULES: &str = "notifications.schedules";
 }
@@ -50,9 +53,10 @@ fn event_of(stored: EventId) -> Option<EventId> {
 }
 
 /// Letters that are void once the registration has ended.
-const WITHDRAWN_AT_END: [Kinds; 4] = [
+const WITHDRAWN_AT_END: [Kinds; 5] = [
     Kinds::Reminders,
     Kinds::Only(Kind::EventUpdated),
+    Kinds::Only(Kind::Announcement),
     Kinds::Only(Kind::PaymentFailed),
     Kinds::Only(Kind::HoldExpired),
 ];
@@ -409,7 +413,7 @@ pub struct Stats {
 
 /// The service's store.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: BroadcastStore {
     /// Consumes a batch, in order, in one commit: each message's id together with its effect. What came before has
     /// no effect again.
     async fn take(&self, batch: Arc<[Intake]>, now: Timestamp) -> Result<(), StoreError>;

@@ -319,7 +319,7 @@ pub fn change(facts: &EventFacts) -> CloudEvent {
     cloud_event(kind::EVENT_CHANGED, facts.event_id.0, facts)
 }
 
-fn store(context: &Context) -> Arc<dyn Store> {
+pub fn store(context: &Context) -> Arc<dyn Store> {
     Arc::new(SqliteStore::new(
         sqlite_store::open(&context.settings, service::NOTIFICATIONS, MIGRATIONS).unwrap(),
     ))

@@ -1,5 +1,6 @@
 //! The service from outside, over its pipeline, and its workers one round at a time.
 
+mod broadcasts;
 mod http;
 mod intake;
 mod kit;

@@ -1,11 +1,13 @@
 //! The text of messages.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use common::{
     auth::Auth,
     clock::{Clock, from_millis},
-    ids::{EventId, MessageId, PaymentId, RegistrationId, TicketId, UserId, new_id},
+    ids::{AnnouncementId, EventId, MessageId, PaymentId, RegistrationId, TicketId, UserId, new_id},
     mailed_tokens::{CODE_LIFE, MailedTokens},
     money::Paise,
     wire::{EventFacts, EventFormat, RefundReason, service},
@@ -16,6 +18,7 @@ use super::kit::{NOW, event};
 use crate::{
     channels::Content,
     domain::{
+        broadcast::Words,
         message::{Channel, Details, Kind, Message, Status, Token},
         unsubscribe::Unsubscribing,
     },
@@ -43,6 +46,13 @@ fn message(kind: Kind, channel: Channel) -> Message {
                 starts_at: facts.starts_at - TimeDelta::hours(1),
                 ..facts.clone()
             });
+        }
+        Kind::Announcement => {
+            details.announcement = Some(AnnouncementId::new());
+            details.words = Some(Arc::new(Words {
+                subject: "Doors open at six".into(),
+                text: "Come early.\nSeats are free.\n\nSee you!".into(),
+            }));
         }
         Kind::EventCancelled | Kind::RegistrationCancelled => {}
         Kind::HoldExpired => {
@@ -217,6 +227,44 @@ fn a_reminder_counts_the_hours() {
     assert!(text.contains("starts in 3 days."), "{text}");
     early.details.hours = Some(70);
     assert_eq!(email(&early).0, "In 70 hours: Rust & Friends");
+}
+
+#[test]
+fn an_announcement_has_its_organizers_words_and_says_of_which_event() {
+    let mut message = message(Kind::Announcement, Channel::Email);
+    let (subject, text, html) = email(&message);
+    assert_eq!(subject, "Rust & Friends: Doors open at six");
+    assert!(
+        text.contains("Come early.\nSeats are free.\n\nSee you!"),
+        "{text}"
+    );
+    assert!(text.contains("the organiser of Rust & Friends writes"), "{text}");
+    assert!(
+        html.contains("Come early.<br>Seats are free.</p>") && html.contains("See you!</p>"),
+        "{html}"
+    );
+    // Whatever the organizer writes is text.
+    message.details.words = Some(Arc::new(Words {
+        subject: "<b>Now</b>".into(),
+        text: "<script>x</script> {{ name }}\r\n\r\n\r\n<i>y</i>\u{2029}z".into(),
+    }));
+    let (subject, text, html) = email(&message);
+    assert_eq!(subject, "Rust & Friends: <b>Now</b>");
+    assert!(text.contains("<script>x</script> {{ name }}"), "{text}");
+    assert!(
+        !html.contains("<script") && !html.contains("<i>") && !html.contains("<b>"),
+        "{html}"
+    );
+    assert_eq!(html.matches("&lt;i&gt;y&lt;").count(), 1, "{html}");
+    // A text message has what fits, and the link before it.
+    message.channel = Channel::Sms;
+    message.details.words = Some(Arc::new(Words {
+        subject: "Doors".into(),
+        text: "long ".repeat(1000),
+    }));
+    let short = sms(&message);
+    assert!(short.chars().count() <= 480, "{short}");
+    assert!(short.starts_with("Rust & Friends: Doors."), "{short}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! [`Fresh`] store.
 
 mod announcements;
+mod broadcasts;
 mod delivery;
 mod intake;
 mod kit;
@@ -18,8 +19,8 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 pub use self::{
-    announcements::*, delivery::*, intake::*, lists::*, preferences::*, reminders::*, tracking::*, unpaid::*,
-    unreadable::*,
+    announcements::*, broadcasts::*, delivery::*, intake::*, lists::*, preferences::*, reminders::*,
+    tracking::*, unpaid::*, unreadable::*,
 };
 use super::Store;
 
@@ -62,6 +63,10 @@ macro_rules! store_contract {
             an_unreadable_letter_fails_alone, a_letter_whose_event_cannot_be_read_fails_alone,
             a_list_leaves_out_what_it_cannot_read, a_provider_s_list_leaves_out_what_it_cannot_read,
             an_unreadable_reminder_is_dropped_alone, an_unreadable_announcement_is_left_alone,
+            an_announcement_reads_back_and_is_listed, an_organizer_announces_so_often_in_a_day,
+            a_key_makes_one_announcement, an_announcement_goes_step_by_step_and_to_everybody_once,
+            a_delayed_announcement_lets_others_pass, nobody_is_written_to_after_the_end, a_withdrawn_announcement_is_not_sent, who_wants_no_announcements_gets_none,
+            an_event_writes_to_one_so_often_in_a_day,
             what_is_heard_of_an_event_takes_the_place_of_what_cannot_be_read,
         );
     };

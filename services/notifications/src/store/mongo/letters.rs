@@ -14,12 +14,13 @@ use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
 use super::{
+    broadcasts::Said,
     events, preferences,
     schema::{FORGOTTEN, MESSAGES},
 };
 use crate::domain::{
     kind::Kinds,
-    message::{Kind, Letter, Message},
+    message::{Details, Kind, Letter, Message},
     preferences::chosen,
 };
 use crate::store::{event_of, stored_event};
@@ -163,7 +164,7 @@ pub(super) async fn withdraw(
 
 /// Reads messages, and the facts of each event version once.
 #[derive(Default)]
-pub(super) struct Reader(HashMap<(EventId, i64), Option<EventFacts>>);
+pub(super) struct Reader(HashMap<(EventId, i64), Option<EventFacts>>, Said);
 
 impl Reader {
     /// The message in a document.
@@ -173,6 +174,11 @@ impl Reader {
             Some(version) => self.facts(tx, event_id, version).await?,
             None => None,
         };
+        let mut details: Details =
+            serde_json::from_str(&found.text("details")?).map_err(|error| not_json("details", &error))?;
+        if let Some(announcement) = details.announcement {
+            details.words = self.1.of(tx, announcement).await?;
+        }
         Ok(Message {
             id: found.id("_id")?,
             user_id: found.id("user_id")?,
@@ -182,8 +188,7 @@ impl Reader {
             channel: found.named("channel", crate::domain::message::Channel::parse)?,
             address: found.text("address")?,
             name: found.maybe_text("name")?,
-            details: serde_json::from_str(&found.text("details")?)
-                .map_err(|error| not_json("details", &error))?,
+            details,
             facts,
             status: found.named("status", crate::domain::message::Status::parse)?,
             created_at: found.time("created_at")?,

@@ -1,6 +1,7 @@
 //! Production's store.
 
 mod announcements;
+mod broadcasts;
 mod delivery;
 mod events;
 mod intake;
@@ -18,7 +19,8 @@ use common::audit::AuditStore;
 use common::{
     clock::Timestamp,
     http::Page,
-    ids::{MessageId, UserId},
+    idempotency::{Keyed, Outcome},
+    ids::{AnnouncementId, EventId, MessageId, UserId},
     outbox::OutboxStore,
     services::Service,
     store::StoreError,
@@ -26,16 +28,23 @@ use common::{
 };
 use futures_util::FutureExt;
 use mongo_store::audit::MongoAudit;
-use mongo_store::{Mongo, date, inbox, outbox::MongoOutbox};
+use mongo_store::{
+    Mongo, date,
+    idempotency::{self, keyed as with_key},
+    inbox,
+    outbox::MongoOutbox,
+};
 use mongodb::bson::doc;
 use uuid::Uuid;
 
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
+use super::broadcasts::{AnnounceError, BroadcastStep, BroadcastStore, DueBroadcast, WithdrawError};
 use super::{
     Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
     PreferencesChange, Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
 use crate::domain::{
+    broadcast::{Broadcast, Counts},
     message::{Channel, Message},
     preferences::Preferences,
 };
@@ -237,7 +246,8 @@ impl Store for MongoStore {
         let forgotten = tx
             .delete_some(schema::FORGOTTEN, old, doc! {"at": 1}, limit)
             .await?;
-        Ok(settled + forgotten + inbox::purge(&self.db, now, limit).await?)
+        let keys = idempotency::purge(&self.db, now, limit).await?;
+        Ok(settled + forgotten + keys + inbox::purge(&self.db, now, limit).await?)
     }
 
     fn outbox(&self) -> Arc<dyn OutboxStore> {
@@ -254,6 +264,73 @@ impl Store for MongoStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.db.ping().await
+    }
+}
+
+#[async_trait]
+impl BroadcastStore for MongoStore {
+    async fn create_broadcast(
+        &self,
+        broadcast: Broadcast,
+        keyed: Keyed<Broadcast>,
+    ) -> Result<Outcome<Broadcast>, AnnounceError> {
+        self.db
+            .write((broadcast, keyed), |tx, (broadcast, keyed)| {
+                with_key(tx, keyed, broadcast.created_at, async |tx| {
+                    broadcasts::create(tx, broadcast).await
+                })
+                .boxed()
+            })
+            .await
+    }
+
+    async fn broadcast(
+        &self,
+        id: AnnouncementId,
+        event: EventId,
+    ) -> Result<Option<(Broadcast, Counts)>, StoreError> {
+        broadcasts::one(&mut self.db.read(), id, event).await
+    }
+
+    async fn broadcasts_of(
+        &self,
+        event: EventId,
+        page: Page,
+    ) -> Result<Vec<(Broadcast, Counts)>, StoreError> {
+        broadcasts::of_event(&mut self.db.read(), event, page).await
+    }
+
+    async fn broadcasts_by(&self, organizer: UserId, page: Page) -> Result<Vec<Broadcast>, StoreError> {
+        broadcasts::by_organizer(&mut self.db.read(), organizer, page).await
+    }
+
+    async fn withdraw_broadcast(
+        &self,
+        id: AnnouncementId,
+        event: EventId,
+        now: Timestamp,
+        keyed: Keyed<Broadcast>,
+    ) -> Result<Outcome<Broadcast>, WithdrawError> {
+        self.db
+            .write((id, event, now, keyed), |tx, (id, event, now, keyed)| {
+                with_key(tx, keyed, *now, async |tx| {
+                    broadcasts::withdraw(tx, *id, *event).await
+                })
+                .boxed()
+            })
+            .await
+    }
+
+    async fn due_broadcast(&self, now: Timestamp) -> Result<Option<DueBroadcast>, StoreError> {
+        broadcasts::due(&mut self.db.read(), now).await
+    }
+
+    async fn broadcast_step(&self, step: BroadcastStep, now: Timestamp) -> Result<bool, StoreError> {
+        self.db
+            .write((step, now), |tx, (step, now)| {
+                broadcasts::step(tx, step, *now).boxed()
+            })
+            .await
     }
 }
 

@@ -1,7 +1,9 @@
 //! The collections, as the SQLite tables of the same names.
 
-use mongo_store::{Collection, Index, audit, inbox, lease, outbox};
+use mongo_store::{Collection, Index, audit, idempotency, inbox, lease, outbox};
 use mongodb::bson::doc;
+
+use super::broadcasts;
 
 pub(super) const EVENTS: &str = "events";
 pub(super) const ATTENDANCES: &str = "attendances";
@@ -18,6 +20,8 @@ pub const COLLECTIONS: &[Collection] = &[
     outbox::SCHEMA,
     outbox::DEAD_LETTERS,
     lease::SCHEMA,
+    idempotency::SCHEMA,
+    broadcasts::SCHEMA,
     // What is known of events. Every version received stays, so that a message has the same text on every try.
     Collection {
         name: EVENTS, // `_id`: event and version
@@ -132,6 +136,8 @@ pub const COLLECTIONS: &[Collection] = &[
             // Of text messages providers report by their own names.
             Index::on(&[("provider", 1), ("provider_id", 1)])
                 .only(|| doc! {"channel": "sms", "provider_id": {"$exists": true}}),
+            // Of an announcement.
+            Index::on(&[("schedule_version", 1), ("status", 1)]).only(|| doc! {"kind": "announcement"}),
         ],
     },
     // What people have chosen to be told. Who has chosen nothing has no document.

@@ -12,10 +12,10 @@ use common::{
 use sqlite_store::rows::named;
 use sqlite_store::{Connection, Row, params};
 
-use super::events;
+use super::{broadcasts::Said, events};
 use crate::domain::{
     kind::Kinds,
-    message::{Channel, Kind, Letter, Message, Status},
+    message::{Channel, Details, Kind, Letter, Message, Status},
 };
 use crate::store::{event_of, stored_event};
 
@@ -85,7 +85,7 @@ pub fn withdraw(
 
 /// Reads messages, and the facts of each event version once.
 #[derive(Default)]
-pub struct Reader(HashMap<(EventId, i64), Option<EventFacts>>);
+pub struct Reader(HashMap<(EventId, i64), Option<EventFacts>>, Said);
 
 impl Reader {
     /// The message in a row of [`COLUMNS`].
@@ -96,6 +96,11 @@ impl Reader {
             None => None,
         };
         let details: String = row.get(9)?;
+        let mut details: Details =
+            serde_json::from_str(&details).map_err(|error| not_json("details", &error))?;
+        if let Some(announcement) = details.announcement {
+            details.words = self.1.of(db, announcement)?;
+        }
         Ok(Message {
             id: row.get(0)?,
             user_id: row.get(1)?,
@@ -105,7 +110,7 @@ impl Reader {
             channel: named(row, 6, Channel::parse)?,
             address: row.get(7)?,
             name: row.get(8)?,
-            details: serde_json::from_str(&details).map_err(|error| not_json("details", &error))?,
+            details,
             facts,
             status: named(row, 10, Status::parse)?,
             created_at: from_millis(row.get(11)?),

@@ -1,6 +1,7 @@
 //! The embedded store.
 
 mod announcements;
+mod broadcasts;
 mod delivery;
 mod events;
 mod intake;
@@ -18,7 +19,8 @@ use common::audit::AuditStore;
 use common::{
     clock::Timestamp,
     http::Page,
-    ids::{MessageId, UserId},
+    idempotency::{Keyed, Outcome},
+    ids::{AnnouncementId, EventId, MessageId, UserId},
     outbox::OutboxStore,
     services::Service,
     store::StoreError,
@@ -27,15 +29,21 @@ use common::{
 use sqlite_store::audit::SqliteAudit;
 use sqlite_store::outbox::SqliteOutbox;
 use sqlite_store::params;
-use sqlite_store::{Sqlite, inbox};
+use sqlite_store::{
+    Sqlite,
+    idempotency::{self, keyed as with_key},
+    inbox,
+};
 use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
+use super::broadcasts::{AnnounceError, BroadcastStep, BroadcastStore, DueBroadcast, WithdrawError};
 use super::{
     Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
     PreferencesChange, Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
 };
 use crate::domain::{
+    broadcast::{Broadcast, Counts},
     message::{Channel, Message},
     preferences::Preferences,
 };
@@ -220,7 +228,8 @@ impl Store for SqliteStore {
                              (SELECT user_id FROM forgotten WHERE at <= ?1 ORDER BY at LIMIT ?2)",
                     )?
                     .execute(params![oldest, limit as i64])?;
-                Ok(settled + forgotten + inbox::purge(db, now, limit)?)
+                let keys = idempotency::purge(db, now, limit)?;
+                Ok(settled + forgotten + keys + inbox::purge(db, now, limit)?)
             })
             .await
     }
@@ -239,6 +248,77 @@ impl Store for SqliteStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.db.ping().await
+    }
+}
+
+#[async_trait]
+impl BroadcastStore for SqliteStore {
+    async fn create_broadcast(
+        &self,
+        broadcast: Broadcast,
+        keyed: Keyed<Broadcast>,
+    ) -> Result<Outcome<Broadcast>, AnnounceError> {
+        self.db
+            .write(move |db| {
+                with_key(db, &keyed, broadcast.created_at, |db| {
+                    broadcasts::create(db, broadcast)
+                })
+            })
+            .await
+    }
+
+    async fn broadcast(
+        &self,
+        id: AnnouncementId,
+        event: EventId,
+    ) -> Result<Option<(Broadcast, Counts)>, StoreError> {
+        self.db.read(move |db| broadcasts::one(db, id, event)).await
+    }
+
+    async fn broadcasts_of(
+        &self,
+        event: EventId,
+        page: Page,
+    ) -> Result<Vec<(Broadcast, Counts)>, StoreError> {
+        self.db
+            .read(move |db| broadcasts::of_event(db, event, page))
+            .await
+    }
+
+    async fn broadcasts_by(&self, organizer: UserId, page: Page) -> Result<Vec<Broadcast>, StoreError> {
+        self.db
+            .read(move |db| broadcasts::by_organizer(db, organizer, page))
+            .await
+    }
+
+    async fn withdraw_broadcast(
+        &self,
+        id: AnnouncementId,
+        event: EventId,
+        now: Timestamp,
+        keyed: Keyed<Broadcast>,
+    ) -> Result<Outcome<Broadcast>, WithdrawError> {
+        self.db
+            .write(move |db| with_key(db, &keyed, now, |db| broadcasts::withdraw(db, id, event)))
+            .await
+    }
+
+    async fn due_broadcast(&self, now: Timestamp) -> Result<Option<DueBroadcast>, StoreError> {
+        loop {
+            match self.db.read(move |db| broadcasts::due(db, now)).await? {
+                broadcasts::Due::Next(due) => return Ok(Some(*due)),
+                broadcasts::Due::None => return Ok(None),
+                broadcasts::Due::Unreadable(id, why) => {
+                    self.db
+                        .write(move |db| broadcasts::set_aside(db, &id, &why))
+                        .await?;
+                }
+            }
+        }
+    }
+
+    async fn broadcast_step(&self, step: BroadcastStep, now: Timestamp) -> Result<bool, StoreError> {
+        self.db.write(move |db| broadcasts::step(db, &step, now)).await
     }
 }
 

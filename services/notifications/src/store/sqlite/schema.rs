@@ -1,6 +1,8 @@
 //! The tables.
 
-use sqlite_store::{audit, inbox, lease, outbox};
+use sqlite_store::{audit, idempotency, inbox, lease, outbox};
+
+use super::broadcasts;
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
 pub const MIGRATIONS: &[&str] = &[
@@ -17,6 +19,8 @@ pub const MIGRATIONS: &[&str] = &[
     READ_AT,
     PREFERENCES,
     REMINDERS,
+    idempotency::SCHEMA,
+    broadcasts::SCHEMA,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
