@@ -174,6 +174,9 @@ pub struct UserCard {
     /// The user's IANA zone, when set.
     #[serde(default)]
     pub timezone: Option<String>,
+    /// The language the user reads, as a BCP 47 tag, when set.
+    #[serde(default)]
+    pub locale: Option<String>,
     /// Whether the user has proved to read what is sent to the address.
     #[serde(default)]
     pub email_verified: bool,
@@ -596,6 +599,9 @@ pub struct TokenIssued {
     pub name: Option<String>,
     /// The reader's IANA zone, when set.
     pub timezone: Option<String>,
+    /// The language the reader reads, as a BCP 47 tag, when set.
+    #[serde(default)]
+    pub locale: Option<String>,
     /// The address that the account is to have, when that is another one.
     pub new_email: Option<String>,
     /// When it was issued; its code is good for [`crate::mailed_tokens::CODE_LIFE`].

@@ -1,4 +1,11 @@
-//! Messages rendered by the templates in `templates/`. The first line of an e-mail's text is its subject.
+//! Messages rendered by the templates in `templates/`, in the language of their reader. The first line of an e-mail's text
+//! is its subject.
+//!
+//! A new kind needs its files in the folder of each language, and one more language a folder with them all: what is missing
+//! does not compile. The `.vars` are the values for text messages whose text is registered with a provider. There is one
+//! such text for all readers, so they are in English.
+
+mod phrases;
 
 use chrono_tz::Tz;
 use common::{
@@ -7,7 +14,7 @@ use common::{
     settings::Settings,
     text::is_visible,
     time::EventTime,
-    wire::{EventFacts, EventFormat, RefundReason},
+    wire::{EventFacts, EventFormat},
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -15,10 +22,10 @@ use crate::{
     channels::{Content, Parcel, mime::one_line},
     domain::{
         broadcast::Words,
+        language::Language,
         message::{Channel, Details, Kind, Message, Token},
         name::holds_link,
         preferences::is_optional,
-        reminder::in_words,
         sms,
         unsubscribe::Unsubscribing,
     },
@@ -32,64 +39,75 @@ const NAME_CHARACTERS: usize = 100;
 const DECLINE_CHARACTERS: usize = 200;
 
 macro_rules! templates {
-    ($($name:literal),+ $(,)?) => {
-        &[$(($name, include_str!(concat!("templates/", $name)))),+]
+    (shared: $($shared:literal)+; in_each_language: $($name:literal)+;) => {
+        &[
+            $(($shared, include_str!(concat!("templates/", $shared))),)+
+            $(
+                (concat!("en/", $name), include_str!(concat!("templates/en/", $name))),
+                (concat!("hi/", $name), include_str!(concat!("templates/hi/", $name))),
+            )+
+        ]
     };
 }
 
 const TEMPLATES: &[(&str, &str)] = templates![
-    "layout.html",
-    "fact.html",
-    "registration_confirmed.txt",
-    "registration_confirmed.html",
-    "registration_confirmed.sms",
-    "registration_confirmed.vars",
-    "ticket.txt",
-    "ticket.html",
-    "ticket.sms",
-    "ticket.vars",
-    "reminder.txt",
-    "reminder.html",
-    "reminder.sms",
-    "reminder.vars",
-    "event_updated.txt",
-    "event_updated.html",
-    "event_updated.sms",
-    "event_updated.vars",
-    "announcement.txt",
-    "announcement.html",
-    "announcement.sms",
-    "announcement.vars",
-    "event_cancelled.txt",
-    "event_cancelled.html",
-    "event_cancelled.sms",
-    "event_cancelled.vars",
-    "registration_cancelled.txt",
-    "registration_cancelled.html",
-    "registration_cancelled.sms",
-    "registration_cancelled.vars",
-    "hold_expired.txt",
-    "hold_expired.html",
-    "hold_expired.sms",
-    "hold_expired.vars",
-    "payment_failed.txt",
-    "payment_failed.html",
-    "payment_failed.sms",
-    "payment_failed.vars",
-    "payment_refunded.txt",
-    "payment_refunded.html",
-    "payment_refunded.sms",
-    "payment_refunded.vars",
-    "token.txt",
-    "token.html",
-    "verify_email.txt",
-    "verify_email.html",
-    "email_changed.txt",
-    "email_changed.html",
-    "password_reset.txt",
-    "password_reset.html",
-    "password_changed.txt",
-    "password_changed.html",
+    shared:
+    "layout.html"
+    "fact.html"
+    "registration_confirmed.vars"
+    "ticket.vars"
+    "reminder.vars"
+    "event_updated.vars"
+    "event_cancelled.vars"
+    "announcement.vars"
+    "registration_cancelled.vars"
+    "hold_expired.vars"
+    "payment_failed.vars"
+    "payment_refunded.vars";
+    in_each_language:
+    "letter.html"
+    "greeting.txt"
+    "facts.html"
+    "registration_confirmed.txt"
+    "registration_confirmed.html"
+    "registration_confirmed.sms"
+    "ticket.txt"
+    "ticket.html"
+    "ticket.sms"
+    "reminder.txt"
+    "reminder.html"
+    "reminder.sms"
+    "event_updated.txt"
+    "event_updated.html"
+    "event_updated.sms"
+    "announcement.txt"
+    "announcement.html"
+    "announcement.sms"
+    "event_cancelled.txt"
+    "event_cancelled.html"
+    "event_cancelled.sms"
+    "registration_cancelled.txt"
+    "registration_cancelled.html"
+    "registration_cancelled.sms"
+    "hold_expired.txt"
+    "hold_expired.html"
+    "hold_expired.sms"
+    "payment_failed.txt"
+    "payment_failed.html"
+    "payment_failed.sms"
+    "payment_refunded.txt"
+    "payment_refunded.html"
+    "payment_refunded.sms"
+    "token.txt"
+    "token.html"
+    "verify_email.txt"
+    "verify_email.html"
+    "email_changed.txt"
+    "email_changed.html"
+    "password_reset.txt"
+    "password_reset.html"
+    "password_changed.txt"
+    "password_changed.html";
 ];
 
 /// Where links in letters lead.
@@ -191,11 +209,12 @@ impl Writer {
     /// # Errors
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
-        let values = self.values(message);
+        let language = Language::of(message.details.locale.as_deref());
+        let values = self.values(message, language);
         let name = message.kind.template();
         let render = |form: &str| {
             self.environment
-                .get_template(&format!("{name}.{form}"))?
+                .get_template(&format!("{}/{name}.{form}", language.tag()))?
                 .render(values.clone())
         };
         let content = match message.channel {
@@ -213,7 +232,13 @@ impl Writer {
             Channel::Sms => Content::Sms {
                 text: sms::fitted(&one_line(&render("sms")?)),
                 template: name,
-                variables: render("vars")?.lines().map(one_line).collect(),
+                variables: self
+                    .environment
+                    .get_template(&format!("{name}.vars"))?
+                    .render(self.values(message, Language::English))?
+                    .lines()
+                    .map(one_line)
+                    .collect(),
             },
         };
         Ok(Parcel {
@@ -248,7 +273,7 @@ impl Writer {
 }
 
 impl Writer {
-    fn values(&self, message: &Message) -> Value {
+    fn values(&self, message: &Message, language: Language) -> Value {
         let links = &self.links;
         let details = &message.details;
         let event_name = message
@@ -258,11 +283,12 @@ impl Writer {
             .or(details.event_name.as_ref());
         let rupees = |amount: Paise| amount.to_string();
         context! {
+            lang => language.tag(),
             name => message.name.as_deref().and_then(presentable),
-            event_name => cut(&one_line(event_name.map_or("your event", String::as_str)), NAME_CHARACTERS),
-            event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details, links)),
+            event_name => cut(&one_line(event_name.map_or(language.your_event(), String::as_str)), NAME_CHARACTERS),
+            event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details, links, language)),
             before => match (&details.before, &message.facts) {
-                (Some(before), Some(now)) => changes(before, now, links),
+                (Some(before), Some(now)) => changes(before, now, links, language),
                 _ => Value::from(()),
             },
             registration_id => message.occurrence.to_string(),
@@ -275,23 +301,22 @@ impl Writer {
             paid => details.amount.map(|amount| amount.0 > 0),
             decline => details.decline.as_deref().map(|words| cut(&one_line(words), DECLINE_CHARACTERS)),
             held_until => message.facts.as_ref().zip(details.held_until).map(|(facts, at)| {
-                let until = EventTime { at, zone: facts.zone };
-                until.in_words()
+                language.moment(EventTime { at, zone: facts.zone })
             }),
             open => details.open,
             event_link => links.event.as_ref().zip(message.event_id).map(|(before, id)| format!("{before}{id}")),
             payment_link => links.payment.as_ref().zip(details.payment_id).map(|(before, id)| format!("{before}{id}")),
             payment_id => details.payment_id.map(|id| id.to_string()),
-            reason => details.reason.map(why),
+            reason => details.reason.map(|reason| language.why(reason)),
             hours => details.hours,
             unsubscribe_link => self.unsubscribe(message),
-            starts_in => details.hours.map(in_words),
+            starts_in => details.hours.map(|hours| language.starts_in(hours)),
             words => details.words.as_deref().map(words),
-            token => details.token.as_ref().map(|token| self.token(token, message)),
+            token => details.token.as_ref().map(|token| self.token(token, message, language)),
         }
     }
 
-    fn token(&self, token: &Token, message: &Message) -> Value {
+    fn token(&self, token: &Token, message: &Message, language: Language) -> Value {
         let page = match message.kind {
             Kind::PasswordReset | Kind::PasswordChanged => RESET_PAGE,
             _ => VERIFY_PAGE,
@@ -302,11 +327,10 @@ impl Writer {
             .as_deref()
             .and_then(|zone| zone.parse().ok());
         let in_words = |at| {
-            EventTime {
+            language.moment(EventTime {
                 at,
                 zone: zone.unwrap_or(Tz::UTC),
-            }
-            .in_words()
+            })
         };
         context! {
             link => self.links.account.as_ref().map(|site| format!("{site}{page}{}", self.tokens.token(token.id))),
@@ -314,7 +338,7 @@ impl Writer {
             until => in_words(token.expires_at),
             code_until => in_words(token.code_until),
             new_email => token.new_email.clone(),
-                restored => token.restored,
+            restored => token.restored,
             is_new => token.new_email.as_ref() == Some(&message.address),
         }
     }
@@ -346,33 +370,32 @@ fn groups(code: &str) -> Vec<String> {
     code.split_inclusive('-').map(str::to_owned).collect()
 }
 
-fn event(facts: &EventFacts, details: &Details, links: &Links) -> Value {
+fn event(facts: &EventFacts, details: &Details, links: &Links, language: Language) -> Value {
     context! {
-        when => when(facts),
-        ends => facts.ends_at.map(|_| ends(facts)),
-        yours => details.timezone.as_deref().and_then(|zone| yours(facts, zone)),
-        short => facts.starts_at.with_timezone(&facts.zone).format("%a %-d %b %Y, %H:%M %Z").to_string(),
-        place => place(facts, links),
+        when => when(facts, language),
+        ends => facts.ends_at.map(|_| ends(facts, language)),
+        yours => details.timezone.as_deref().and_then(|zone| yours(facts, zone, language)),
+        short => language.short_moment(facts.time()),
+        place => place(facts, links, language),
         join => links.join(facts),
         join_short => links.join(facts).filter(|link| link.len() <= SMS_LINK),
     }
 }
 
 /// Where it is. An online event is where it is joined.
-fn place(facts: &EventFacts, links: &Links) -> String {
+fn place(facts: &EventFacts, links: &Links, language: Language) -> String {
     let address = one_line(&facts.address);
     if facts.format == EventFormat::Online && (address.is_empty() || links.join(facts).is_some()) {
-        return "Online".to_owned();
+        return language.online().to_owned();
     }
     address
 }
 
 /// The end: the time alone on the day of the start, else the day as well.
-fn ends(facts: &EventFacts) -> String {
+fn ends(facts: &EventFacts, language: Language) -> String {
     let Some(at) = facts.ends_at else {
         return String::new();
     };
-    let end = EventTime { at, zone: facts.zone };
     let (from, to) = (
         facts.starts_at.with_timezone(&facts.zone),
         at.with_timezone(&facts.zone),
@@ -380,46 +403,39 @@ fn ends(facts: &EventFacts) -> String {
     if from.date_naive() == to.date_naive() {
         to.format("%H:%M %Z").to_string()
     } else {
-        end.in_words()
+        language.moment(EventTime { at, zone: facts.zone })
     }
 }
 
 /// The start in the reader's zone, when the clock there shows another time or is as far from UTC as another one's.
-fn yours(facts: &EventFacts, zone: &str) -> Option<String> {
+fn yours(facts: &EventFacts, zone: &str, language: Language) -> Option<String> {
     let there = EventTime {
         at: facts.starts_at,
         zone: zone.parse().ok()?,
     };
     let differs = there.rfc3339() != facts.time().rfc3339();
-    differs.then(|| format!("{} ({})", there.in_words(), there.zone.name()))
+    differs.then(|| in_zone(there, language))
 }
 
 /// Of the event as it was, what is different now.
-fn changes(before: &EventFacts, now: &EventFacts, links: &Links) -> Value {
+fn changes(before: &EventFacts, now: &EventFacts, links: &Links, language: Language) -> Value {
     let differs = |old: String, new: String| (old != new).then_some(old);
     context! {
         name => differs(one_line(&before.name), one_line(&now.name)),
-        when => (before.time().rfc3339() != now.time().rfc3339()).then(|| when(before)),
-        ends => before.ends_at.and_then(|_| differs(ends(before), ends(now))),
-        place => differs(place(before, links), place(now, links)),
+        when => (before.time().rfc3339() != now.time().rfc3339()).then(|| when(before, language)),
+        ends => before.ends_at.and_then(|_| differs(ends(before, language), ends(now, language))),
+        place => differs(place(before, links, language), place(now, links, language)),
         join => links.join(before).and_then(|old| differs(old, links.join(now).unwrap_or_default())),
     }
 }
 
-/// `Friday, 22 November 2024, 18:44 IST (Asia/Kolkata)`.
-fn when(facts: &EventFacts) -> String {
-    format!("{} ({})", facts.time().in_words(), facts.zone.name())
+fn when(facts: &EventFacts, language: Language) -> String {
+    in_zone(facts.time(), language)
 }
 
-fn why(reason: RefundReason) -> &'static str {
-    match reason {
-        RefundReason::NoSeat => "your time to pay had run out and the last seat was gone",
-        RefundReason::Attendee => "you cancelled your registration",
-        RefundReason::EventCancelled => "the event was cancelled",
-        RefundReason::Duplicate => "this registration had been paid for already",
-        RefundReason::WrongAmount => "it was not the amount that was due",
-        RefundReason::Organizer => "the organizer has sent it back",
-    }
+/// `Friday, 22 November 2024, 18:44 IST (Asia/Kolkata)`.
+fn in_zone(time: EventTime, language: Language) -> String {
+    format!("{} ({})", language.moment(time), time.zone.name())
 }
 
 /// A name fit to be addressed by: one that holds a link, or nothing to see, is left out.

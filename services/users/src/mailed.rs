@@ -67,6 +67,9 @@ fn with_message(
             .and_then(|user| user.timezone)
             .map(Tz::name)
             .map(str::to_owned),
+        locale: user
+            .and_then(|user| user.locale.as_ref())
+            .map(|locale| locale.as_str().to_owned()),
         new_email: new_email.map(|email| email.as_str().to_owned()),
         issued_at: token.issued_at,
         expires_at: token.expires_at,

@@ -205,6 +205,7 @@ impl Reach {
         let card = about.card;
         let details = Details {
             timezone: card.timezone.clone(),
+            locale: card.locale.clone(),
             ..details
         };
         let letter = |channel, address: &str, details| Letter {
@@ -283,6 +284,7 @@ pub fn with_token(fact: &TokenIssued) -> Option<Letter> {
         name: fact.name.clone(),
         details: Details {
             timezone: fact.timezone.clone(),
+            locale: fact.locale.clone(),
             token: Some(token),
             ..Details::default()
         },

@@ -112,6 +112,9 @@ pub struct Details {
     /// The recipient's IANA zone, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
+    /// The language the recipient reads, as a BCP 47 tag, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
     /// The event's name, where its facts are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_name: Option<String>,

@@ -5,6 +5,7 @@ pub mod broadcast;
 pub mod change;
 pub mod delivery;
 pub mod kind;
+pub mod language;
 pub mod letters;
 pub mod message;
 pub mod name;

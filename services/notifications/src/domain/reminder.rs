@@ -183,15 +183,6 @@ pub fn hours_left(facts: &EventFacts, now: Timestamp) -> i64 {
     ((facts.starts_at - now + TimeDelta::minutes(30)).num_hours()).max(1)
 }
 
-/// `24 hours`, or `3 days`: of two days and more in days, where they are whole ones.
-pub fn in_words(hours: i64) -> String {
-    let (number, unit) = match hours {
-        48.. if hours % 24 == 0 => (hours / 24, "day"),
-        _ => (hours, "hour"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use chrono_tz::Tz;
@@ -436,23 +427,12 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_rounded_and_days_are_named() {
+    fn hours_are_rounded() {
         let at = |millis: i64| hours_left(&facts(), from_millis(START - millis));
         assert_eq!(at(24 * HOUR), 24);
         assert_eq!(at(24 * HOUR - 1), 24);
         assert_eq!(at(17 * HOUR + HOUR / 2), 18);
         assert_eq!(at(1000), 1);
-        for (hours, words) in [
-            (1, "1 hour"),
-            (3, "3 hours"),
-            (24, "24 hours"),
-            (47, "47 hours"),
-            (48, "2 days"),
-            (50, "50 hours"),
-            (720, "30 days"),
-        ] {
-            assert_eq!(in_words(hours), words);
-        }
     }
 
     fn some_leads() -> impl Strategy<Value = Leads> {

@@ -29,6 +29,18 @@ fn statuses(service: &[common::outbox::Receipt]) -> Vec<ReceiptStatus> {
 }
 
 #[tokio::test]
+async fn a_letter_is_in_its_readers_language() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let asha = lab.users.add(Some("Asha"), "asha@example.com", None);
+    lab.users.reads(asha, "hi-IN");
+    let facts = event(TimeDelta::hours(48));
+    service.accepts(&[confirmation(&confirmed(asha, &facts))]).await;
+    let mailbox = service.mailbox(1).await;
+    assert_eq!(mailbox[0]["subject"], "आपका टिकट: Rust evening");
+}
+
+#[tokio::test]
 async fn three_deliveries_in_any_order_have_one_effect() {
     // Subjects come in any order; messages of one subject come in theirs, and any of them comes again.
     for order in [[0, 1, 2, 3], [2, 0, 3, 1], [0, 2, 1, 3], [2, 3, 0, 1]] {

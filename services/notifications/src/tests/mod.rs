@@ -4,6 +4,7 @@ mod broadcasts;
 mod http;
 mod intake;
 mod kit;
+mod languages;
 mod live_room;
 mod mailbox;
 mod recorder;

@@ -51,10 +51,16 @@ impl Users {
             name: name.map(str::to_owned),
             phone: phone.map(str::to_owned),
             timezone: None,
+            locale: None,
             email_verified: false,
         };
         self.0.cards.lock().insert(user_id, card);
         user_id
+    }
+
+    /// The user reads this language.
+    pub fn reads(&self, user: UserId, locale: &str) {
+        self.0.cards.lock().get_mut(&user).unwrap().locale = Some(locale.to_owned());
     }
 
     pub fn remove(&self, user: UserId) {

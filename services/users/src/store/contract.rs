@@ -28,6 +28,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@rules $make:
             an_account_is_found_as_it_was_added,
             what_is_not_given_is_not_there,
+            a_card_says_how_to_write_to_its_user,
             an_address_has_one_account,
             of_many_at_once_one_gets_the_address,
             what_was_never_added_is_not_found,
@@ -246,6 +247,23 @@ pub async fn what_is_not_given_is_not_there(store: &dyn Store) {
         name: None,
         phone: None,
         timezone: None,
+        locale: None,
+        email_verified: false,
+    };
+    assert_eq!(cards, [card]);
+}
+
+pub async fn a_card_says_how_to_write_to_its_user(store: &dyn Store) {
+    let account = account("asha@example.org");
+    add(store, &account).await;
+    let cards = store.cards(vec![account.user.id]).await.unwrap();
+    let card = UserCard {
+        user_id: account.user.id,
+        email: "asha@example.org".to_owned(),
+        name: Some("Asha Rao".to_owned()),
+        phone: Some("+919876543210".to_owned()),
+        timezone: Some("Asia/Kolkata".to_owned()),
+        locale: Some("en-IN".to_owned()),
         email_verified: false,
     };
     assert_eq!(cards, [card]);

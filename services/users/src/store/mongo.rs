@@ -341,6 +341,7 @@ impl Store for MongoStore {
                 name: found.maybe_text("name")?,
                 phone: found.maybe_text("phone")?,
                 timezone: found.maybe_text("timezone")?,
+                locale: found.maybe_text("locale")?,
                 email_verified: found.maybe_flag("email_verified")?.unwrap_or_default(),
             })
         })?;

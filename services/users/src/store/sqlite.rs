@@ -259,7 +259,7 @@ impl Store for SqliteStore {
         self.db
             .read(move |db| {
                 let mut find = db.prepare_cached(
-                    "SELECT id, email, name, phone, timezone, email_verified FROM users WHERE id = ?1",
+                    "SELECT id, email, name, phone, timezone, email_verified, locale FROM users WHERE id = ?1",
                 )?;
                 let mut cards = Vec::with_capacity(users.len());
                 for user_id in users {
@@ -271,6 +271,7 @@ impl Store for SqliteStore {
                             phone: row.get(3)?,
                             timezone: row.get(4)?,
                             email_verified: row.get(5)?,
+                            locale: row.get(6)?,
                         })
                     })?;
                     cards.extend(card.left_out(table::USERS));

@@ -111,6 +111,19 @@ async fn an_address_is_verified_by_its_link() {
 }
 
 #[tokio::test]
+async fn a_letter_says_what_its_reader_reads() {
+    let service = Service::start();
+    let body =
+        json!({"email": "asha@example.org", "password": PASSWORD, "role": "organizer", "locale": "hi_in"});
+    service.post("/api/users/register", &body).await.is(201);
+    service.register("ben@example.org").await;
+    for (email, locale) in [("asha@example.org", Some("hi-IN")), ("ben@example.org", None)] {
+        let letter = service.letter(email, AccountLetter::VerifyEmail).await;
+        assert_eq!(letter.locale.as_deref(), locale);
+    }
+}
+
+#[tokio::test]
 async fn an_address_is_verified_by_its_code_within_ten_minutes() {
     let service = Service::start();
     service.register("asha@example.org").await;
