@@ -20,6 +20,8 @@ pub fn routes(app: App, show_mailbox: bool) -> (Router, OpenApiDocument) {
             handlers::unsubscribe::ask,
             handlers::unsubscribe::unsubscribe
         ))
+        .routes(routes!(handlers::templates::list))
+        .routes(routes!(handlers::templates::preview))
         .routes(routes!(handlers::webhooks::twilio::twilio))
         .routes(routes!(handlers::webhooks::msg91::msg91))
         .routes(routes!(

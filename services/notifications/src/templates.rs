@@ -6,6 +6,9 @@
 //! such text for all readers, so they are in English.
 
 mod phrases;
+pub mod samples;
+
+use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 use common::{
@@ -258,6 +261,29 @@ impl Writer {
             "{site}{}",
             self.unsubscribing.token(message.user_id, kind)
         ))
+    }
+
+    /// What the message can say, by the names that its template has for it, in their order.
+    ///
+    /// # Errors
+    /// When there is no such template.
+    pub fn variables(&self, kind: Kind) -> Result<BTreeSet<String>, minijinja::Error> {
+        let folder = Language::English.tag();
+        let of = |name: &str| {
+            let template = self.environment.get_template(&format!("{folder}/{name}"))?;
+            Ok::<_, minijinja::Error>(template.undeclared_variables(true))
+        };
+        let mut variables = BTreeSet::new();
+        let mut files = vec![format!("{}.txt", kind.template()), "greeting.txt".to_owned()];
+        if samples::is_texted(kind) {
+            files.push(format!("{}.sms", kind.template()));
+        } else {
+            files.push("token.txt".to_owned());
+        }
+        for file in files {
+            variables.extend(of(&file)?);
+        }
+        Ok(variables)
     }
 
     /// What a list shows of the message: the subject, or the text of a text message.

@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 88] = [
+const DOCUMENTED: [(&str, &str, &str); 90] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -123,6 +123,12 @@ const DOCUMENTED: [(&str, &str, &str); 88] = [
     ("setPreferences", "put", "/api/notifications/preferences"),
     ("askUnsubscribe", "get", "/api/notifications/unsubscribe"),
     ("unsubscribe", "post", "/api/notifications/unsubscribe"),
+    ("listTemplates", "get", "/api/notifications/templates"),
+    (
+        "previewTemplate",
+        "get",
+        "/api/notifications/templates/{kind}/preview",
+    ),
     ("reportByTwilio", "post", "/api/notifications/webhooks/twilio"),
     ("reportByMsg91", "post", "/api/notifications/webhooks/msg91"),
     ("changePassword", "post", "/api/users/password/change"),

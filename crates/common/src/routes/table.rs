@@ -312,6 +312,16 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("GET", Anyone), Call::new("POST", Anyone)],
     ),
     route(
+        "/api/notifications/templates",
+        Notifications,
+        &[Call::new("GET", Organizers)],
+    ),
+    route(
+        "/api/notifications/templates/{kind}/preview",
+        Notifications,
+        &[Call::new("GET", Organizers)],
+    ),
+    route(
         "/api/notifications/webhooks/twilio",
         Notifications,
         &[Call::new("POST", Providers)],

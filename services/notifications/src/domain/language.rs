@@ -1,17 +1,21 @@
 //! The languages of messages.
 
+use utoipa::ToSchema;
+
 /// A language that every message is written in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ToSchema)]
 pub enum Language {
     /// For everybody who has asked for no other.
+    #[schema(rename = "en")]
     English,
     /// In Devanagari.
+    #[schema(rename = "hi")]
     Hindi,
 }
 
 impl Language {
     /// Every language.
-    #[cfg(test)]
+    /// Every language.
     pub const ALL: [Self; 2] = [Self::English, Self::Hindi];
 
     /// Its tag, which is also the name of its folder of templates.

@@ -152,11 +152,15 @@ impl Service {
     }
 
     pub async fn get_as(&self, user: UserId, path: &str) -> Answer {
+        self.get_in_role(user, Role::User, path).await
+    }
+
+    pub async fn get_in_role(&self, user: UserId, role: Role, path: &str) -> Answer {
         let life = Duration::from_secs(60);
         let token = self
             .context
             .auth(service::USERS)
-            .user_token(user, Role::User, life)
+            .user_token(user, role, life)
             .unwrap();
         let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         self.call(request.body(Body::empty()).unwrap()).await

@@ -7,6 +7,7 @@ mod kit;
 mod languages;
 mod live_room;
 mod mailbox;
+mod previews;
 mod recorder;
 mod reminders;
 mod sender;
