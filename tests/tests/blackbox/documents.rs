@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 90] = [
+const DOCUMENTED: [(&str, &str, &str); 96] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -129,6 +129,28 @@ const DOCUMENTED: [(&str, &str, &str); 90] = [
         "get",
         "/api/notifications/templates/{kind}/preview",
     ),
+    (
+        "listLetterAnnouncements",
+        "get",
+        "/api/organiser/events/{id}/announcements",
+    ),
+    (
+        "announceByLetter",
+        "post",
+        "/api/organiser/events/{id}/announcements",
+    ),
+    (
+        "withdrawLetterAnnouncement",
+        "delete",
+        "/api/organiser/events/{id}/announcements/{announcement_id}",
+    ),
+    (
+        "getLetterAnnouncement",
+        "get",
+        "/api/organiser/events/{id}/announcements/{announcement_id}",
+    ),
+    ("getReminders", "get", "/api/organiser/events/{id}/reminders"),
+    ("setReminders", "put", "/api/organiser/events/{id}/reminders"),
     ("reportByTwilio", "post", "/api/notifications/webhooks/twilio"),
     ("reportByMsg91", "post", "/api/notifications/webhooks/msg91"),
     ("changePassword", "post", "/api/users/password/change"),

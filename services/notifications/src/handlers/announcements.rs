@@ -35,6 +35,7 @@ use crate::{
 
 /// The request body.
 #[derive(ToSchema)]
+#[schema(as = AnnounceByLetter)]
 pub struct Announce {
     /// The subject, one line.
     #[schema(min_length = 1, max_length = 200, example = "Doors open at six")]
