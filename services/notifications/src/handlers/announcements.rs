@@ -12,7 +12,7 @@ use common::{
     idempotency::{Answer, Keyed, Outcome},
     ids::{AnnouncementId, EventId, UserId},
     problem::ApiError,
-    schemas::{KeyParam, PageParams, choice},
+    schemas::{KeyParam, PageParams},
     time::{EventTime, utc},
     wire::{AskOrganizer, EventOrganizer, Recipients},
 };
@@ -21,7 +21,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{
     ToSchema,
-    openapi::{Object, schema::Array},
+    openapi::{
+        Object,
+        schema::{Array, Type},
+    },
 };
 
 use crate::{
@@ -58,13 +61,19 @@ pub struct Announce {
     send_at: Option<Timestamp>,
 }
 
+/// In a body nothing stands for no choice.
+fn one_of(names: &[&str]) -> Object {
+    let kind = Object::builder().schema_type(Type::String);
+    kind.enum_values(Some(names.iter().copied())).build()
+}
+
 fn recipients() -> Object {
-    choice(&Recipients::ALL.map(Recipients::name))
+    one_of(&Recipients::ALL.map(Recipients::name))
 }
 
 fn channels() -> Array {
     Array::builder()
-        .items(choice(&[Channel::Email.name(), Channel::Sms.name()]))
+        .items(one_of(&[Channel::Email.name(), Channel::Sms.name()]))
         .min_items(Some(1))
         .max_items(Some(2))
         .unique_items(true)
@@ -155,7 +164,7 @@ pub struct AnnouncementView {
 }
 
 fn statuses() -> Object {
-    choice(&Standing::ALL.map(Standing::name))
+    one_of(&Standing::ALL.map(Standing::name))
 }
 
 impl AnnouncementView {

@@ -9,9 +9,10 @@ use axum::{
 use common::{
     extract::{Organizer, Params, organizer_only},
     problem::ApiError,
+    schemas::choice,
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema, openapi::Object};
 
 use crate::{
     app::App,
@@ -59,8 +60,7 @@ pub struct MessageTemplate {
 }
 
 /// How a message is shown.
-#[derive(Clone, Copy, Default, ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[derive(Clone, Copy, Default)]
 enum Format {
     /// The e-mail, set nicely.
     #[default]
@@ -104,6 +104,26 @@ pub async fn list(State(app): State<App>, _: Organizer) -> Result<Json<Vec<Messa
         .map(Json)
 }
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's view of what is read")]
+struct PreviewParams {
+    /// The language: `en` (the default) or `hi`.
+    #[param(schema_with = locale, required = false, example = "hi")]
+    locale: Option<String>,
+    /// The e-mail as `html` (the default) or as `text`, whose first line is its subject, or the text message, `sms`.
+    #[param(schema_with = format, required = false, example = "text")]
+    format: Option<String>,
+}
+
+fn locale() -> Object {
+    choice(&Language::ALL.map(Language::tag))
+}
+
+fn format() -> Object {
+    choice(&["html", "text", "sms"])
+}
+
 /// Show a message as it will be sent, with made-up values
 #[utoipa::path(
     get,
@@ -112,8 +132,7 @@ pub async fn list(State(app): State<App>, _: Organizer) -> Result<Json<Vec<Messa
     tag = "notifications",
     params(
         ("kind" = String, Path, description = "A kind of the list", example = "ticket"),
-        ("locale" = inline(Option<Language>), Query, description = "The language: `en` (the default) or `hi`", example = "hi"),
-        ("format" = inline(Option<Format>), Query, description = "The e-mail as `html` (the default) or as `text`, whose first line is its subject, or the text message, `sms`", example = "text"),
+        PreviewParams,
     ),
     responses(
         (status = 200, description = "The message", content(
