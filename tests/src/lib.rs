@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod compose;
 pub mod containers;
 pub mod live;
+pub mod mongodb;
 pub mod people;
 pub mod process;
 pub mod razorpay;

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use test_kit::redis::RedisServer;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{PATIENCE, Person, eventually, people, process::Process, secrets};
+use crate::{PATIENCE, Person, eventually, mongodb::MongoServer, people, process::Process, secrets};
 
 /// How the parts are spread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,7 @@ pub struct System {
     processes: BTreeMap<String, Process>,
     settings: BTreeMap<String, String>,
     redis: Option<RedisServer>,
+    _mongodb: Option<MongoServer>,
     dir: TempDir,
     http: reqwest::Client,
     _quiet: Quiet,
@@ -147,9 +148,11 @@ impl System {
             let simulator = format!("http://127.0.0.1:{}", settings["RAZORPAY_SIMULATOR_PORT"]);
             settings.insert("RAZORPAY_BASE_URL".to_owned(), simulator);
         }
-        let mut redis = None;
+        let (mut redis, mut mongodb) = (None, None);
         if matches!(topology, Topology::Production | Topology::Replicas) {
-            settings.insert("MONGODB_URI".to_owned(), fresh_database());
+            mongodb = MongoServer::start().await;
+            let uri = mongodb.as_ref().map_or_else(fresh_database, MongoServer::uri);
+            settings.insert("MONGODB_URI".to_owned(), uri);
             let server = redis.insert(RedisServer::start());
             settings.insert("REDIS_URL".to_owned(), server.url());
         }
@@ -167,6 +170,7 @@ impl System {
             processes: BTreeMap::new(),
             settings,
             redis,
+            _mongodb: mongodb,
             dir,
             http: people::http_client(),
             _quiet: quiet,
