@@ -9,7 +9,7 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use crate::{PATIENCE, eventually, process::root, system::free_port};
+use crate::{PATIENCE, eventually, ports::free_port, process::root};
 
 /// Name of the bucket.
 const NAME: &str = "recordings";

@@ -18,9 +18,10 @@ use crate::{
     PATIENCE, Person,
     compose::{Compose, Service},
     eventually, people,
+    ports::free_port,
     process::{Process, binary, root},
     smtp::MailServer,
-    system::{free_port, fresh_database},
+    system::fresh_database,
 };
 
 /// Everything that the compose file starts, running.

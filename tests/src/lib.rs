@@ -11,6 +11,7 @@ pub mod containers;
 pub mod live;
 pub mod mongodb;
 pub mod people;
+pub mod ports;
 pub mod process;
 pub mod razorpay;
 pub mod secrets;

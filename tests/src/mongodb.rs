@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::{PATIENCE, eventually, process::root, system::free_port};
+use crate::{PATIENCE, eventually, ports::free_port, process::root};
 
 /// A running server, which does not outlive the test.
 pub struct MongoServer {

@@ -2,10 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::ExitStatus,
-    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -20,7 +18,9 @@ use tempfile::TempDir;
 use test_kit::redis::RedisServer;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{PATIENCE, Person, eventually, mongodb::MongoServer, people, process::Process, secrets};
+use crate::{
+    PATIENCE, Person, eventually, mongodb::MongoServer, people, ports::free_port, process::Process, secrets,
+};
 
 /// How the parts are spread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -389,19 +389,6 @@ impl System {
         let id = UserId::new();
         let token = auth.user_token(id, role, Duration::from_secs(3600)).unwrap();
         Person::new(self.http.clone(), self.url(), Some((id.to_string(), token)))
-    }
-}
-
-/// A port that nothing listens on. Each is given out once per run, below the range the kernel takes ports from for
-/// clients, so that two systems never meet.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 10_000 + (std::process::id() % 100) as u16 * 200;
-    loop {
-        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

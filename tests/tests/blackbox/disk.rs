@@ -10,8 +10,8 @@ use serde_json::json;
 use tests::{
     PATIENCE, Person, eventually,
     people::http_client,
+    ports::free_port,
     process::{binary, root},
-    system::free_port,
 };
 
 /// What `full_disk.sh` runs, and the way to tell it.

@@ -1,6 +1,6 @@
 //! Sign-in with Google, at an OpenID provider over sockets.
 
-use tests::{Options, System, Topology, system::free_port};
+use tests::{Options, System, Topology, ports::free_port};
 
 use crate::mailbox::in_a_browser;
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Options, PATIENCE, System, Topology, eventually, system::free_port};
+use tests::{Options, PATIENCE, System, Topology, eventually, ports::free_port};
 
 /// Receives what is exported.
 struct Collector {
