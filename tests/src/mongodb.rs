@@ -2,7 +2,6 @@
 //! who waits for whom in it is nothing that a story is about.
 
 use std::{
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -24,15 +23,8 @@ impl MongoServer {
     pub async fn start() -> Option<Self> {
         let packages = std::env::var_os("ORGANISE_MONGODB_PACKAGES")?;
         let python = std::env::var_os("PYTHON")?;
-        let memory = Path::new("/dev/shm");
-        let mut storage = tempfile::Builder::new();
-        let storage = storage.prefix("organise-event-mongodb-");
-        // Nothing of it outlives the test, and a slow disk would hold up all that write.
-        let storage = match memory.is_dir() {
-            true => storage.tempdir_in(memory),
-            false => storage.tempdir(),
-        };
-        let storage = storage.expect("a folder for MongoDB");
+        let place = std::env::var_os("ORGANISE_MONGODB_STORAGE")?;
+        let storage = tempfile::tempdir_in(place).expect("a folder for MongoDB");
         let port = free_port();
         let child = Command::new(python)
             .arg(root().join("tests/tools/mongodb.py"))

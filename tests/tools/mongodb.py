@@ -1,4 +1,4 @@
-"""Starts the pinned MongoDB-wire server for a whole test run; takes the arguments of secantusd-py.
+"""Starts the pinned MongoDB-wire server, for a whole run of the stores' tests or for one system; takes the arguments of secantusd-py.
 
 The server looks through all it remembers of retryable writes and of sessions at each command, and remembers both for
 half an hour. In a run of a quarter of an hour those are tens of thousands, and each write then takes 10 to 100 ms, so that

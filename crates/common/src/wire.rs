@@ -322,7 +322,7 @@ pub struct EventFacts {
 }
 
 /// How people take part in an event.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventFormat {
     /// They go there.

@@ -4,6 +4,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod audit_command;
+pub mod by_ids;
 pub mod deliveries;
 pub mod export;
 pub mod guard;

@@ -1,8 +1,8 @@
 //! `dead-letters list|redrive|drop`: messages between services that were given up.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches};
 use common::{
     outbox::{DeadLetter, OutboxStore},
     services::Service,
@@ -11,11 +11,10 @@ use common::{
     time::utc,
 };
 use futures_util::FutureExt;
-use runtime::process::Command;
+use runtime::{by_ids, process::Command};
 use uuid::Uuid;
 
-const IDS: &str = "ID";
-const ALL: &str = "all";
+const MISSING: &str = "no dead letters";
 
 /// All of them. They may be used beside the running system.
 pub const COMMANDS: [Command; 3] = [
@@ -40,19 +39,7 @@ pub const COMMANDS: [Command; 3] = [
 ];
 
 fn which() -> Vec<Arg> {
-    vec![
-        Arg::new(IDS)
-            .help("Messages, as the list names them")
-            .action(ArgAction::Append)
-            .num_args(1..)
-            .value_parser(value_parser!(Uuid))
-            .required_unless_present(ALL),
-        Arg::new(ALL)
-            .long(ALL)
-            .help("All that are listed")
-            .action(ArgAction::SetTrue)
-            .conflicts_with(IDS),
-    ]
+    by_ids::arguments("Messages, as the list names them", "All that are listed")
 }
 
 /// The outboxes of all services.
@@ -105,16 +92,11 @@ fn line(service: Service, letter: &DeadLetter) -> String {
 
 /// The letters that the arguments ask for, in one outbox.
 async fn chosen(outbox: &dyn OutboxStore, arguments: &ArgMatches) -> Result<Vec<Uuid>, String> {
-    if arguments.get_flag(ALL) {
+    if by_ids::are_all(arguments) {
         let letters = outbox.dead_letters().await.map_err(text)?;
         return Ok(letters.into_iter().map(|letter| letter.id).collect());
     }
-    Ok(named(arguments).into_iter().collect())
-}
-
-/// The ids that were given, each once.
-fn named(arguments: &ArgMatches) -> BTreeSet<Uuid> {
-    arguments.get_many(IDS).into_iter().flatten().copied().collect()
+    Ok(by_ids::given(arguments).into_iter().collect())
 }
 
 async fn redrive(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
@@ -123,7 +105,7 @@ async fn redrive(settings: Settings, arguments: ArgMatches) -> Result<(), String
         let ids = chosen(outbox.as_ref(), &arguments).await?;
         count += outbox.redrive(ids).await.map_err(text)?;
     }
-    finish(count, &arguments, "Redriven")
+    by_ids::finish(count, &arguments, "Redriven", MISSING)
 }
 
 async fn drop(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
@@ -132,13 +114,5 @@ async fn drop(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
         let ids = chosen(outbox.as_ref(), &arguments).await?;
         count += outbox.drop_dead_letters(ids).await.map_err(text)?;
     }
-    finish(count, &arguments, "Dropped")
-}
-
-fn finish(count: usize, arguments: &ArgMatches, done: &str) -> Result<(), String> {
-    println!("{done}: {count}.");
-    match named(arguments).len().saturating_sub(count) {
-        0 => Ok(()),
-        missing => Err(format!("no dead letters: {missing} of those named.")),
-    }
+    by_ids::finish(count, &arguments, "Dropped", MISSING)
 }

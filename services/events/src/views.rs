@@ -30,29 +30,6 @@ pub enum EventStatus {
     Cancelled,
 }
 
-/// How people take part in an event.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = EventFormat)]
-pub enum FormatView {
-    /// They go there.
-    InPerson,
-    /// They join from where they are.
-    Online,
-    /// Either.
-    Hybrid,
-}
-
-impl From<EventFormat> for FormatView {
-    fn from(format: EventFormat) -> Self {
-        match format {
-            EventFormat::InPerson => Self::InPerson,
-            EventFormat::Online => Self::Online,
-            EventFormat::Hybrid => Self::Hybrid,
-        }
-    }
-}
-
 /// An event.
 #[derive(Serialize, ToSchema)]
 pub struct EventView {
@@ -76,7 +53,7 @@ pub struct EventView {
     pub ends_at: Option<String>,
     /// How people take part.
     #[schema(example = "in_person")]
-    pub format: FormatView,
+    pub format: EventFormat,
     /// The address: a street or a link. May be empty where the event is online.
     #[schema(example = "12 MG Road, Bengaluru")]
     pub event_add: String,
@@ -112,7 +89,7 @@ impl From<&Event> for EventView {
             event_time: event.time.rfc3339(),
             timezone: event.time.zone.name().to_owned(),
             ends_at: event.end().map(EventTime::rfc3339),
-            format: event.format.into(),
+            format: event.format,
             event_add: event.address.clone(),
             capacity: event.capacity,
             seats_left: event.seats_left(),
@@ -225,7 +202,7 @@ pub struct RegistrationView {
     pub ends_at: Option<String>,
     /// How people take part.
     #[schema(example = "in_person")]
-    pub format: FormatView,
+    pub format: EventFormat,
     /// The event's address. May be empty where the event is online.
     #[schema(example = "12 MG Road, Bengaluru")]
     pub event_address: String,
@@ -274,7 +251,7 @@ impl From<&Registered> for RegistrationView {
             event_name: event.name.clone(),
             event_time: event.time.rfc3339(),
             ends_at: event.end().map(EventTime::rfc3339),
-            format: event.format.into(),
+            format: event.format,
             event_address: event.address.clone(),
             join_url: event.join_url.clone().filter(|_| valid),
             status: RegistrationStatus::from(&registration.state),

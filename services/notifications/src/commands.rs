@@ -1,17 +1,16 @@
 //! The notifications service's commands for operators.
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches, value_parser};
 use common::{
     clock::Clock, ids::MessageId, services::Service, settings::Settings, store::StoreError, time::utc,
 };
 use futures_util::FutureExt;
-use runtime::{audit_command, process::Command};
+use runtime::{audit_command, by_ids, process::Command};
 use uuid::Uuid;
 
 use crate::store::{self, Planned, Record};
 
 const ID: &str = "ID";
-const ALL: &str = "all";
 /// Messages that a list shows at most.
 const LISTED: usize = 1000;
 
@@ -64,19 +63,7 @@ fn one() -> Vec<Arg> {
 }
 
 fn which() -> Vec<Arg> {
-    vec![
-        Arg::new(ID)
-            .help("Messages, as the list names them")
-            .action(ArgAction::Append)
-            .num_args(1..)
-            .value_parser(value_parser!(Uuid))
-            .required_unless_present(ALL),
-        Arg::new(ALL)
-            .long(ALL)
-            .help("All that were given up")
-            .action(ArgAction::SetTrue)
-            .conflicts_with(ID),
-    ]
+    by_ids::arguments("Messages, as the list names them", "All that were given up")
 }
 
 fn text(error: StoreError) -> String {
@@ -180,19 +167,8 @@ async fn dead(settings: Settings) -> Result<(), String> {
 
 async fn redrive(settings: Settings, arguments: ArgMatches) -> Result<(), String> {
     let store = store::open(&settings).await?;
-    let ids: Vec<MessageId> = arguments
-        .get_many(ID)
-        .into_iter()
-        .flatten()
-        .copied()
-        .map(MessageId)
-        .collect();
-    let asked = ids.len();
-    let ids = (!arguments.get_flag(ALL)).then_some(ids);
+    let ids = by_ids::given(&arguments).into_iter().map(MessageId);
+    let ids = (!by_ids::are_all(&arguments)).then(|| ids.collect());
     let count = store.redrive(ids, Clock::system().now()).await.map_err(text)?;
-    println!("Redriven: {count}.");
-    match asked.saturating_sub(count) {
-        0 => Ok(()),
-        missing => Err(format!("neither dead nor failed: {missing} of those named.")),
-    }
+    by_ids::finish(count, &arguments, "Redriven", "neither dead nor failed")
 }

@@ -212,36 +212,20 @@ impl Writer {
     /// # Errors
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
-        let language = Language::of(message.details.locale.as_deref());
-        let values = self.values(message, language);
-        let name = message.kind.template();
-        let render = |form: &str| {
-            self.environment
-                .get_template(&format!("{}/{name}.{form}", language.tag()))?
-                .render(values.clone())
-        };
         let content = match message.channel {
             Channel::Email => {
-                let whole = render("txt")?;
-                let (subject, text) = whole.split_once('\n').unwrap_or((&whole, ""));
-                let text = format!("{}\n", text.trim());
+                let (subject, text) = self.letter(message)?;
                 Content::Email {
-                    subject: one_line(subject),
+                    subject,
                     text,
-                    html: render("html")?,
+                    html: self.rendered(message, "html")?,
                     unsubscribe: self.unsubscribe(message),
                 }
             }
             Channel::Sms => Content::Sms {
-                text: sms::fitted(&one_line(&render("sms")?)),
-                template: name,
-                variables: self
-                    .environment
-                    .get_template(&format!("{name}.vars"))?
-                    .render(self.values(message, Language::English))?
-                    .lines()
-                    .map(one_line)
-                    .collect(),
+                text: self.text_message(message)?,
+                template: message.kind.template(),
+                variables: self.variables_of(message)?,
             },
         };
         Ok(Parcel {
@@ -251,6 +235,48 @@ impl Writer {
             name: message.name.as_deref().and_then(presentable),
             content,
         })
+    }
+
+    /// What the message says to its reader: a subject, where it is an e-mail, and plain text.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn plain(&self, message: &Message) -> Result<(Option<String>, String), minijinja::Error> {
+        Ok(match message.channel {
+            Channel::Email => {
+                let (subject, text) = self.letter(message)?;
+                (Some(subject), text)
+            }
+            Channel::Sms => (None, self.text_message(message)?),
+        })
+    }
+
+    fn rendered(&self, message: &Message, form: &str) -> Result<String, minijinja::Error> {
+        let language = Language::of(message.details.locale.as_deref());
+        self.environment
+            .get_template(&format!("{}/{}.{form}", language.tag(), message.kind.template()))?
+            .render(self.values(message, language))
+    }
+
+    /// An e-mail's subject and its plain text.
+    fn letter(&self, message: &Message) -> Result<(String, String), minijinja::Error> {
+        let whole = self.rendered(message, "txt")?;
+        let (subject, text) = whole.split_once('\n').unwrap_or((&whole, ""));
+        Ok((one_line(subject), format!("{}\n", text.trim())))
+    }
+
+    fn text_message(&self, message: &Message) -> Result<String, minijinja::Error> {
+        Ok(sms::fitted(&one_line(&self.rendered(message, "sms")?)))
+    }
+
+    /// The values for a text that is registered with a provider.
+    fn variables_of(&self, message: &Message) -> Result<Vec<String>, minijinja::Error> {
+        let template = format!("{}.vars", message.kind.template());
+        let values = self
+            .environment
+            .get_template(&template)?
+            .render(self.values(message, Language::English))?;
+        Ok(values.lines().map(one_line).collect())
     }
 
     /// Where its reader ends this kind of e-mail; `None` for what always comes.
@@ -291,10 +317,8 @@ impl Writer {
     /// # Errors
     /// As [`Writer::write`].
     pub fn title(&self, message: &Message) -> Result<String, minijinja::Error> {
-        Ok(match self.write(message)?.content {
-            Content::Email { subject, .. } => subject,
-            Content::Sms { text, .. } => text,
-        })
+        let (subject, text) = self.plain(message)?;
+        Ok(subject.unwrap_or(text))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
         stream::address::https,
     },
     handlers::NO_ADDRESS,
-    views::{EventAnswer, FormatView, OwnEventView},
+    views::{EventAnswer, OwnEventView},
 };
 
 /// The request body.
@@ -58,7 +58,7 @@ pub struct CreateEvent {
     #[schema(value_type = Option<Time>, example = "2030-01-31T12:00:00")]
     pub registration_closes_at: Option<String>,
     /// How people take part: `in_person` (default), `online` or `hybrid`.
-    #[schema(value_type = Option<FormatView>, example = "in_person")]
+    #[schema(example = "in_person")]
     pub format: Option<EventFormat>,
     /// When it ends, after its start.
     #[schema(value_type = Option<Time>, example = "2030-01-31T20:30:00")]

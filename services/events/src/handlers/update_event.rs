@@ -19,7 +19,7 @@ use crate::{
     app::App,
     domain::event::{Event, Patch, PatchError},
     store::ChangeError,
-    views::{EventAnswer, FormatView, OwnEventView},
+    views::{EventAnswer, OwnEventView},
 };
 
 /// The request body. Fields that are left out stay as they are.
@@ -66,7 +66,7 @@ pub struct UpdateEvent {
     #[schema(value_type = Option<Time>, example = "2030-02-07T12:00:00")]
     pub registration_closes_at: Option<Option<String>>,
     /// New format.
-    #[schema(value_type = FormatView, required = false, example = "hybrid")]
+    #[schema(nullable = false, example = "hybrid")]
     pub format: Option<EventFormat>,
     /// New end; null: none. Without one the end moves with the start.
     #[schema(value_type = Option<Time>, example = "2030-02-07T20:30:00")]

@@ -635,7 +635,7 @@ async fn the_worker_polls() {
     studio.fake.answers(500, "");
     studio.service.work();
     studio.fake.publishes(Version::New, &studio.path(), RTMP, 1);
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    eventually(async || (studio.fake.shown.lock().refused > 0).then_some(())).await;
     studio.fake.works();
     eventually(async || (studio.state().await == "live").then_some(())).await;
 }

@@ -36,6 +36,8 @@ pub struct Shown {
     pub keeps: bool,
     /// What is answered to everything in place of what there is.
     pub instead: Option<(u16, String)>,
+    /// How often that was answered.
+    pub refused: usize,
 }
 
 /// The server. It goes with the test's runtime.
@@ -96,8 +98,9 @@ impl Fake {
     }
 }
 
-fn instead(shown: &Shown) -> Option<Response> {
+fn instead(shown: &mut Shown) -> Option<Response> {
     let (status, body) = shown.instead.clone()?;
+    shown.refused += 1;
     Some((StatusCode::from_u16(status).unwrap(), body).into_response())
 }
 
@@ -113,8 +116,8 @@ async fn list(
     Path(collection): Path<String>,
     Query(asked): Query<HashMap<String, usize>>,
 ) -> Response {
-    let shown = shown.lock();
-    if let Some(instead) = instead(&shown) {
+    let mut shown = shown.lock();
+    if let Some(instead) = instead(&mut shown) {
         return instead;
     }
     let all: Vec<Value> = match collection.as_str() {
@@ -141,8 +144,8 @@ async fn list(
 }
 
 async fn path(State(shown): There, Path(name): Path<String>) -> Response {
-    let shown = shown.lock();
-    if let Some(instead) = instead(&shown) {
+    let mut shown = shown.lock();
+    if let Some(instead) = instead(&mut shown) {
         return instead;
     }
     match shown.paths.get(&name) {
@@ -153,7 +156,7 @@ async fn path(State(shown): There, Path(name): Path<String>) -> Response {
 
 async fn kick(State(shown): There, Path((collection, id)): Path<(String, String)>) -> Response {
     let mut shown = shown.lock();
-    if let Some(instead) = instead(&shown) {
+    if let Some(instead) = instead(&mut shown) {
         return instead;
     }
     shown.kicked.push(format!("{collection}/{id}"));
@@ -168,8 +171,8 @@ async fn kick(State(shown): There, Path((collection, id)): Path<(String, String)
 }
 
 async fn recording(State(shown): There, Path(name): Path<String>) -> Response {
-    let shown = shown.lock();
-    if let Some(instead) = instead(&shown) {
+    let mut shown = shown.lock();
+    if let Some(instead) = instead(&mut shown) {
         return instead;
     }
     let starts = shown.recordings.get(&name).cloned().unwrap_or_default();
@@ -184,7 +187,7 @@ async fn recording(State(shown): There, Path(name): Path<String>) -> Response {
 
 async fn delete_segment(State(shown): There, Query(asked): Query<HashMap<String, String>>) -> Response {
     let mut shown = shown.lock();
-    if let Some(instead) = instead(&shown) {
+    if let Some(instead) = instead(&mut shown) {
         return instead;
     }
     let Some(starts) = shown.recordings.get_mut(&asked["path"]) else {

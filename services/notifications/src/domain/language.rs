@@ -15,7 +15,6 @@ pub enum Language {
 
 impl Language {
     /// Every language.
-    /// Every language.
     pub const ALL: [Self; 2] = [Self::English, Self::Hindi];
 
     /// Its tag, which is also the name of its folder of templates.

@@ -1,11 +1,11 @@
 //! What people want to be told, and how.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::message::{Channel, Letter};
 use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
-use common::{clock::Timestamp, ids::UserId, time::EventTime};
+use common::{clock::Timestamp, time::EventTime};
 use serde::{Deserialize, Serialize};
 
 /// The kinds of messages that people choose about, by the names of their templates, and whether they may be switched off
@@ -91,41 +91,43 @@ impl QuietHours {
     }
 }
 
-/// Of letters that are to be queued together, those that their readers want, text messages not before the end of their quiet
-/// hours. An e-mail that may not be switched off goes out. A text message that would come too late is left out.
-pub fn chosen(letters: &[Letter], of: &HashMap<UserId, Preferences>, now: Timestamp) -> Vec<Letter> {
-    let wanted = |letter: &&Letter| {
-        let Some(preferences) = of.get(&letter.user_id) else {
-            return true;
-        };
-        let kind = letter.kind.template();
-        let ways = preferences.ways(kind);
-        match letter.channel {
-            Channel::Email => ways.email || !is_optional(kind),
-            Channel::Sms => ways.sms,
-        }
+/// The letter as its reader wants it, a text message not before the end of their quiet hours; `None`: they do not want it.
+/// An e-mail that may not be switched off goes out. A text message that would come too late is left out.
+pub fn chosen<'a>(
+    letter: &'a Letter,
+    preferences: Option<&Preferences>,
+    now: Timestamp,
+) -> Option<Cow<'a, Letter>> {
+    let Some(preferences) = preferences else {
+        return Some(Cow::Borrowed(letter));
     };
-    let timed = |letter: &Letter| {
-        let quiet = of.get(&letter.user_id).and_then(|preferences| preferences.quiet);
-        let Some(quiet) = quiet.filter(|_| letter.channel == Channel::Sms) else {
-            return Some(letter.clone());
-        };
-        let theirs = letter
-            .details
-            .timezone
-            .as_deref()
-            .and_then(|name| name.parse().ok());
-        let due = letter.not_before.unwrap_or(now).max(now);
-        let Some(end) = quiet.end(due, theirs.unwrap_or(quiet.zone)) else {
-            return Some(letter.clone());
-        };
-        let in_time = letter.not_after.is_none_or(|last| end + LEEWAY <= last);
-        in_time.then(|| Letter {
+    let kind = letter.kind.template();
+    let ways = preferences.ways(kind);
+    match letter.channel {
+        Channel::Email => (ways.email || !is_optional(kind)).then_some(Cow::Borrowed(letter)),
+        Channel::Sms if !ways.sms => None,
+        Channel::Sms => match preferences.quiet {
+            Some(quiet) => after(quiet, letter, now),
+            None => Some(Cow::Borrowed(letter)),
+        },
+    }
+}
+
+/// A text message when it is not quiet any more.
+fn after(quiet: QuietHours, letter: &Letter, now: Timestamp) -> Option<Cow<'_, Letter>> {
+    let zone = letter.details.timezone.as_deref();
+    let zone = zone.and_then(|name| name.parse().ok()).unwrap_or(quiet.zone);
+    let due = letter.not_before.unwrap_or(now).max(now);
+    let Some(end) = quiet.end(due, zone) else {
+        return Some(Cow::Borrowed(letter));
+    };
+    let in_time = letter.not_after.is_none_or(|last| end + LEEWAY <= last);
+    in_time.then(|| {
+        Cow::Owned(Letter {
             not_before: Some(end),
             ..letter.clone()
         })
-    };
-    letters.iter().filter(wanted).filter_map(timed).collect()
+    })
 }
 
 /// A text message that comes this close before it stops being of use is none.
@@ -134,7 +136,7 @@ const LEEWAY: TimeDelta = TimeDelta::minutes(1);
 #[cfg(test)]
 mod tests {
     use chrono_tz::{America::New_York, Asia::Kolkata};
-    use common::ids::MessageId;
+    use common::ids::{MessageId, UserId};
     use uuid::Uuid;
 
     use super::*;
@@ -177,9 +179,11 @@ mod tests {
             let ways = Ways { email, sms };
             preferences.kinds.insert(kind.template().to_owned(), ways);
         }
-        let of = HashMap::from([(letters[0].user_id, preferences)]);
-        let chosen = chosen(&letters, &of, at("2030-01-01T12:00:00Z"));
-        chosen.iter().map(|letter| letter.channel).collect()
+        let now = at("2030-01-01T12:00:00Z");
+        let chosen = letters
+            .iter()
+            .filter_map(|letter| chosen(letter, Some(&preferences), now));
+        chosen.map(|letter| letter.channel).collect()
     }
 
     #[test]
@@ -253,10 +257,12 @@ mod tests {
                 quiet: Some(quiet(from, to, zone)),
                 ..Preferences::default()
             };
-            let of = HashMap::from([(letters[0].user_id, preferences)]);
-            let chosen = chosen(&letters, &of, at(now));
-            assert_eq!(chosen[0].not_before, end.map(at), "{from} {to} {now} {zone}");
-            assert_eq!(chosen[1].not_before, None, "e-mail wakes nobody");
+            let [sms, email] = letters.each_ref().map(|letter| {
+                let chosen = chosen(letter, Some(&preferences), at(now));
+                chosen.unwrap().not_before
+            });
+            assert_eq!(sms, end.map(at), "{from} {to} {now} {zone}");
+            assert_eq!(email, None, "e-mail wakes nobody");
         }
     }
 
@@ -268,11 +274,10 @@ mod tests {
         };
         let mut reminder = letter(Kind::HOURS_BEFORE, Channel::Sms);
         let now = at("2030-01-01T23:00:00Z");
-        let of = HashMap::from([(reminder.user_id, preferences)]);
         for (not_after, goes) in [("2030-01-02T06:59:00Z", false), ("2030-01-02T08:00:00Z", true)] {
             reminder.not_after = Some(at(not_after));
-            let chosen = chosen(std::slice::from_ref(&reminder), &of, now);
-            assert_eq!(chosen.len() == 1, goes, "{not_after}");
+            let chosen = chosen(&reminder, Some(&preferences), now);
+            assert_eq!(chosen.is_some(), goes, "{not_after}");
         }
     }
 }

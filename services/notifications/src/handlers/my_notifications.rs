@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    channels::Content,
     domain::message::{Channel, Kind, Status},
     store::{Listed, Only},
     templates::Writer,
@@ -68,17 +67,12 @@ impl Notification {
     pub fn new(writer: &Writer, listed: &Listed) -> Self {
         let Listed { entry, message } = listed;
         // One that cannot be rendered is dead, or will be; the list shows it all the same.
-        let parcel = message.as_ref().and_then(|message| writer.write(message).ok());
-        let content = parcel.map(|parcel| parcel.content);
+        let plain = message.as_ref().and_then(|message| writer.plain(message).ok());
+        let (subject, text) = plain.map_or((None, None), |(subject, text)| (subject, Some(text)));
         // A session that was stolen must not give what takes over the account.
         let is_secret = message
             .as_ref()
             .is_some_and(|message| message.details.token.is_some());
-        let (subject, text) = match content {
-            Some(Content::Email { subject, text, .. }) => (Some(subject), Some(text)),
-            Some(Content::Sms { text, .. }) => (None, Some(text)),
-            None => (None, None),
-        };
         Self {
             message_id: entry.id.to_string(),
             kind: entry.kind.name(),

@@ -341,9 +341,11 @@ async fn left_out(
         .collect();
     let users = people.iter().map(|person| person.user_id).collect();
     let choices = preferences::of_all(tx, &users).await?;
-    let unwanted = people
-        .iter()
-        .filter(|person| chosen(&person.letters, &choices, now).is_empty());
+    let unwanted = people.iter().filter(|person| {
+        let choice = choices.get(&person.user_id);
+        let mut letters = person.letters.iter();
+        letters.all(|letter| chosen(letter, choice, now).is_none())
+    });
     out.extend(unwanted.map(|person| person.user_id));
     let since = date(now - DAY);
     let others =

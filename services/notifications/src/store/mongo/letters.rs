@@ -1,6 +1,9 @@
 //! Message documents: written, withdrawn and read.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use common::{
     clock::Timestamp,
@@ -33,7 +36,7 @@ pub(super) type Queued<'a> = (&'a Letter, Option<i64>);
 
 /// Queues letters, except those that were queued before. Of a decline that is not sent yet, the newest content
 /// counts.
-pub(super) async fn queue(tx: &mut Tx, letters: &[Queued<'_>], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn queue<'a>(tx: &mut Tx, letters: &[Queued<'a>], now: Timestamp) -> Result<(), StoreError> {
     if letters.is_empty() {
         return Ok(());
     }
@@ -49,19 +52,13 @@ pub(super) async fn queue(tx: &mut Tx, letters: &[Queued<'_>], now: Timestamp) -
         .collect::<Result<_, _>>()?;
     let users: HashSet<UserId> = letters.iter().map(|(letter, _)| letter.user_id).collect();
     let choices = preferences::of_all(tx, &users).await?;
-    let mut wanted: Vec<(Letter, Option<i64>)> = Vec::with_capacity(letters.len());
-    // Letters of one version of an event lie together.
-    for of_version in letters.chunk_by(|(_, one), (_, other)| one == other) {
-        let version = of_version.first().and_then(|(_, version)| *version);
-        let of_version: Vec<Letter> = of_version
-            .iter()
-            .filter(|(letter, _)| !forgotten.contains(&letter.user_id.0))
-            .map(|(letter, _)| (*letter).clone())
-            .collect();
-        let of_version = chosen(&of_version, &choices, now);
-        wanted.extend(of_version.into_iter().map(|letter| (letter, version)));
-    }
-    let letters = wanted;
+    let wanted = |(letter, version): &Queued<'a>| {
+        let choice = choices.get(&letter.user_id);
+        let is_gone = forgotten.contains(&letter.user_id.0);
+        let letter = chosen(letter, choice, now).filter(|_| !is_gone)?;
+        Some((letter, *version))
+    };
+    let letters: Vec<(Cow<'_, Letter>, Option<i64>)> = letters.iter().filter_map(wanted).collect();
     let occurrences: HashSet<Uuid> = letters.iter().map(|(letter, _)| letter.occurrence).collect();
     let about: Vec<Bson> = occurrences.into_iter().map(uuid).collect();
     // A registration has a few letters of each kind at most.

@@ -1,6 +1,9 @@
 //! What people have chosen to be told.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+};
 
 use common::{clock::Timestamp, ids::UserId, store::StoreError, unreadable::not_json};
 use sqlite_store::{Connection, params};
@@ -46,18 +49,22 @@ pub fn set(
 }
 
 /// Those letters that their readers want. A choice that cannot be read is none: better one letter too many.
-pub fn wanted(db: &Connection, letters: &[Letter], now: Timestamp) -> Result<Vec<Letter>, StoreError> {
-    let mut of = HashMap::new();
+pub fn wanted<'a>(
+    db: &Connection,
+    letters: &'a [Letter],
+    now: Timestamp,
+) -> Result<Vec<Cow<'a, Letter>>, StoreError> {
+    let mut choices: HashMap<UserId, Option<Preferences>> = HashMap::new();
+    let mut wanted = Vec::with_capacity(letters.len());
     for letter in letters {
-        if of.contains_key(&letter.user_id) {
-            continue;
-        }
-        match find(db, letter.user_id) {
-            Ok(None) | Err(StoreError::Corrupt(_)) => {}
-            found => {
-                of.extend(found?.map(|choice| (letter.user_id, choice)));
-            }
-        }
+        let choice = match choices.entry(letter.user_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(match find(db, letter.user_id) {
+                Err(StoreError::Corrupt(_)) => None,
+                found => found?,
+            }),
+        };
+        wanted.extend(chosen(letter, choice.as_ref(), now));
     }
-    Ok(chosen(letters, &of, now))
+    Ok(wanted)
 }
