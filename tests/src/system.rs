@@ -115,6 +115,7 @@ impl System {
     async fn start_in(quiet: Quiet, topology: Topology, options: Options) -> Self {
         let mut settings: BTreeMap<String, String> = [
             ("JWT_SECRET", SECRET),
+            ("TICKET_KEY", SECRET),
             ("RATE_LIMITS", "off"),
             ("LEASE_SECONDS", "2"),
             ("LOG", "info"),

@@ -75,6 +75,9 @@ settings! {
     "REDIS_URL" = "", "redis:// or rediss://, or the nodes of a cluster, comma-separated; none: each process caches and counts for itself";
     "JWT_SECRET" = "", "signs user tokens, 32 bytes at least; default: generated in DATA_DIR";
     "JWT_SECRET_OLD" = "", "a second secret whose tokens are valid, while JWT_SECRET is replaced";
+    "TICKET_KEY" = "", "signs the QR codes of tickets, 32 bytes at least; default: generated in DATA_DIR";
+    "TICKET_KEY_OLD" = "", "the key before, whose tickets stay valid";
+    "TICKET_FONTS" = "", "a folder of fonts (.ttf, .otf) for printed tickets, for scripts other than Latin, Greek, Cyrillic and Devanagari";
     "TOKEN_LIFETIME_SECONDS" = "3600", "how long an access token is good; refresh tokens give further ones";
     "REFRESH_IDLE_SECONDS" = "604800", "how long a session lasts that is not refreshed";
     "REFRESH_LIFETIME_SECONDS" = "2592000", "how long a session lasts at most";
@@ -196,6 +199,12 @@ pub struct Settings {
     pub redis_url: Option<SecretString>,
     pub jwt_secret: Option<SecretString>,
     pub jwt_secret_old: Option<SecretString>,
+    /// Signs tickets; `None`: one generated in the data directory.
+    pub ticket_key: Option<SecretString>,
+    /// The one before, whose tickets stay valid.
+    pub ticket_key_old: Option<SecretString>,
+    /// A folder of fonts for printed tickets.
+    pub ticket_fonts: Option<PathBuf>,
     pub token_lifetime: Duration,
     pub refresh_idle: Duration,
     pub refresh_lifetime: Duration,
@@ -353,6 +362,13 @@ impl Settings {
             jwt_secret_old: r.optional("JWT_SECRET_OLD", "32 bytes or more", |text| {
                 (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
             }),
+            ticket_key: r.optional("TICKET_KEY", "32 bytes or more", |text| {
+                (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
+            }),
+            ticket_key_old: r.optional("TICKET_KEY_OLD", "32 bytes or more", |text| {
+                (text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(text))
+            }),
+            ticket_fonts: r.text("TICKET_FONTS").map(PathBuf::from),
             token_lifetime: r.seconds("TOKEN_LIFETIME_SECONDS", 60, 7 * 24 * 3600),
             refresh_idle: r.seconds("REFRESH_IDLE_SECONDS", 60, 365 * 24 * 3600),
             refresh_lifetime: r.seconds("REFRESH_LIFETIME_SECONDS", 60, 365 * 24 * 3600),
@@ -439,6 +455,18 @@ impl Settings {
             .unwrap_or_else(|| format!("http://localhost:{port}"))
     }
 
+    /// Where an event is watched, before its id: on the gateway's own page with `WATCH_PAGE=on`; else on the frontend's; else,
+    /// in development, on the gateway's. `None`: nowhere, or the gateway's port is not known before it listens.
+    pub fn watch_site(&self) -> Option<String> {
+        let known = self.public_url.is_some() || self.gateway_port != 0;
+        let own = known.then(|| format!("{}/watch/", self.public_url(self.gateway_port)));
+        match &self.frontend_url {
+            Some(frontend) if !self.watch_page => Some(format!("{frontend}/watch/")),
+            Some(_) => own,
+            None => own.filter(|_| self.watch_page || !self.is_production()),
+        }
+    }
+
     /// Razorpay's base URL, or that of the simulator on `simulator_port` of this machine.
     pub fn razorpay_url(&self, simulator_port: u16) -> String {
         self.razorpay
@@ -495,6 +523,7 @@ impl Settings {
             );
             require(self.smtp_url.is_some(), "SMTP_URL must be set");
             require(self.jwt_secret.is_some(), "JWT_SECRET must be set");
+            require(self.ticket_key.is_some(), "TICKET_KEY must be set");
             require(
                 self.public_url
                     .as_deref()
@@ -757,6 +786,6 @@ mod tests {
             ("PUBLIC_URL", "http://x"),
         ])
         .unwrap_err();
-        assert_eq!(error.0.len(), 5, "{error}");
+        assert_eq!(error.0.len(), 6, "{error}");
     }
 }

@@ -1,9 +1,26 @@
 //! Event times: an instant together with the zone its organiser thinks in.
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone};
+use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use crate::{clock::Timestamp, text::trimmed};
+
+/// Monday first.
+const HINDI_WEEKDAYS: [&str; 7] = ["सोमवार", "मंगलवार", "बुधवार", "गुरुवार", "शुक्रवार", "शनिवार", "रविवार"];
+const HINDI_MONTHS: [&str; 12] = [
+    "जनवरी",
+    "फ़रवरी",
+    "मार्च",
+    "अप्रैल",
+    "मई",
+    "जून",
+    "जुलाई",
+    "अगस्त",
+    "सितंबर",
+    "अक्टूबर",
+    "नवंबर",
+    "दिसंबर",
+];
 
 /// When an event takes place: the instant, and the IANA zone it is shown in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +118,20 @@ impl EventTime {
         self.at
             .with_timezone(&self.zone)
             .format("%A, %-d %B %Y, %H:%M %Z")
+            .to_string()
+    }
+
+    /// The same in Hindi: `शुक्रवार, 22 नवंबर 2024, 18:44 IST`.
+    pub fn in_hindi_words(self) -> String {
+        let local = self.at.with_timezone(&self.zone);
+        let weekday = HINDI_WEEKDAYS.get(local.weekday().num_days_from_monday() as usize);
+        let month = HINDI_MONTHS.get(local.month0() as usize);
+        let (weekday, month) = (
+            weekday.copied().unwrap_or_default(),
+            month.copied().unwrap_or_default(),
+        );
+        local
+            .format(&format!("{weekday}, %-d {month} %Y, %H:%M %Z"))
             .to_string()
     }
 }
@@ -287,6 +318,56 @@ mod tests {
             "2024-11-22",
         ] {
             assert!(EventTime::parse(text, Kolkata).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_of_a_year_has_its_names() {
+        let day = |days: i64| EventTime {
+            at: crate::clock::from_millis(1_732_281_246_000) + TimeDelta::days(days),
+            zone: Tz::Asia__Kolkata,
+        };
+        let names = |days: i64| {
+            let written = day(days).in_hindi_words();
+            let mut words = written.split(' ').map(str::to_owned);
+            (words.next().unwrap(), words.nth(1).unwrap())
+        };
+        for days in 0..366 {
+            let english = day(days).in_words();
+            let (weekday, month) = names(days);
+            let index = |names: &[&str], name: &str| names.iter().position(|known| *known == name).unwrap();
+            let nth = |names: &[&str]| names.iter().position(|name| english.contains(name)).unwrap();
+            assert_eq!(
+                index(&HINDI_WEEKDAYS, weekday.trim_end_matches(',')),
+                nth(&[
+                    "Monday",
+                    "Tuesday",
+                    "Wednesday",
+                    "Thursday",
+                    "Friday",
+                    "Saturday",
+                    "Sunday"
+                ]),
+                "{english}"
+            );
+            assert_eq!(
+                index(&HINDI_MONTHS, &month),
+                nth(&[
+                    "January",
+                    "February",
+                    "March",
+                    "April",
+                    "May",
+                    "June",
+                    "July",
+                    "August",
+                    "September",
+                    "October",
+                    "November",
+                    "December"
+                ]),
+                "{english}"
+            );
         }
     }
 }

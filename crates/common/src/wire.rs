@@ -366,6 +366,32 @@ impl EventFacts {
             zone: self.zone,
         }
     }
+
+    /// Where an attendee joins it: where its organizer says, or else on the page to watch it on, which is below `watch_site`.
+    /// `None`: people go there.
+    pub fn join(&self, watch_site: Option<&str>) -> Option<String> {
+        let site = watch_site.filter(|_| !self.format.is_in_person());
+        let watch = site.map(|site| format!("{site}{}", self.event_id));
+        self.join_url.clone().or(watch)
+    }
+}
+
+/// `POST /internal/registrations/ticket` (events): the page to print of a ticket. 409 when the registration is not confirmed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AskTicket {
+    /// The registration.
+    pub registration_id: RegistrationId,
+    /// What to call its holder; `None`: nothing.
+    pub holder: Option<String>,
+    /// The language of its labels, as a BCP 47 tag.
+    pub locale: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TicketPage {
+    /// PDF, in base64.
+    pub pdf: String,
 }
 
 /// A registration was confirmed and its ticket issued.
@@ -397,6 +423,8 @@ pub enum EndReason {
     EventCancelled,
     /// All that was paid for it went back, at Razorpay itself.
     Refunded,
+    /// The organizer cancelled it.
+    Organizer,
 }
 
 /// A live registration was cancelled. What was captured for it is to be refunded; reminders are to be dropped.
@@ -419,6 +447,12 @@ pub struct RegistrationEnded {
     pub payment_id: Option<PaymentId>,
     /// Why.
     pub reason: EndReason,
+    /// How much of what was paid goes back; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<Paise>,
+    /// What the organizer says to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
 }
 
 /// A hold ran out unpaid, and its user has not registered again meanwhile.

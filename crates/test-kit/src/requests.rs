@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::Request,
     http::{HeaderMap, Method, StatusCode, header},
 };
@@ -76,6 +76,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Its body.
+    pub bytes: Bytes,
     /// Its body as JSON; null when it is none.
     pub body: Value,
 }

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::FromRef;
 use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock};
-use runtime::verified_email::VerifiedEmail;
+use runtime::{user_directory::UserDirectory, verified_email::VerifiedEmail};
 
-use crate::{live::Live, page_cache::PageCache, store::Store, streams::Streams};
+use crate::{live::Live, page_cache::PageCache, store::Store, streams::Streams, ticketing::Ticketing};
 
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +24,10 @@ pub struct App {
     pub default_timezone: Tz,
     /// Who may create events.
     pub verified_email: VerifiedEmail,
+    /// Looks users up.
+    pub directory: UserDirectory,
+    /// Signs and renders tickets.
+    pub tickets: Ticketing,
     /// Cached pages of organizers' events, for stores that can report whether anything has changed.
     pub pages: Arc<PageCache>,
     /// The live room.

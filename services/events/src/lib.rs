@@ -13,6 +13,7 @@ pub mod problems;
 mod routes;
 pub mod store;
 pub mod streams;
+pub mod ticketing;
 pub mod views;
 pub mod workers;
 
@@ -38,13 +39,14 @@ use crate::{
     live::{Live, Publisher},
     store::Store,
     streams::{IngestPorts, Streams},
+    ticketing::Ticketing,
 };
 
 /// The stored data, for the migration from one store to the other.
 #[cfg(feature = "mongodb")]
 pub mod schema {
     pub use crate::store::{
-        mongo::{COLLECTIONS, segment_id},
+        mongo::{COLLECTIONS, count_id, segment_id},
         sqlite::MIGRATIONS,
     };
 }
@@ -88,11 +90,14 @@ fn directory(context: &Context, auth: &Auth, peers: &Peers) -> UserDirectory {
 fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, ports: IngestPorts) -> Result<App, String> {
     let auth = context.auth(Service::Events.name());
     let directory = directory(context, &auth, peers);
-    let live = Live::new(context, &auth, &store, &directory);
+    let tickets = Ticketing::new(context)?;
+    let live = Live::new(context, &auth, &store, &directory, &tickets);
     let streams = Streams::new(context, &auth, &store, &live, ports)?;
     Ok(App {
         auth,
-        verified_email: VerifiedEmail::new(&context.settings, directory),
+        verified_email: VerifiedEmail::new(&context.settings, directory.clone()),
+        directory,
+        tickets,
         store,
         clock: context.clock.clone(),
         hold: context.settings.hold,

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    handlers::{self, live, streams},
+    handlers::{self, desk, live, streams},
     internal, pages,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     (name = "organiser", description = "Creating and running events"),
     (name = "events", description = "Finding events"),
     (name = "registrations", description = "Taking part"),
+    (name = "desk", description = "The desk and the door of an event"),
     (name = "live", description = "Following it live"),
     (name = "streams", description = "Streaming and watching"),
 ))]
@@ -55,6 +56,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
             handlers::reminders::set_reminders
         ))
         .routes(routes!(handlers::browse::browse))
+        .routes(routes!(handlers::ticket_key::ticket_key))
         .routes(routes!(handlers::browse::event))
         .routes(routes!(handlers::register_event::register_event))
         .routes(routes!(handlers::my_registrations::my_registrations))
@@ -62,6 +64,17 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
             handlers::my_registrations::my_registration,
             handlers::cancel_registration::cancel_registration
         ))
+        .routes(routes!(handlers::ticket_files::ticket_pdf))
+        .routes(routes!(handlers::ticket_files::ticket_svg))
+        .routes(routes!(handlers::ticket_files::ticket_png))
+        .routes(routes!(handlers::ticket_files::ticket_ics))
+        .routes(routes!(handlers::ticket_files::ticket_by_code))
+        .routes(routes!(desk::check_in::check_in))
+        .routes(routes!(desk::check_in::undo_check_in))
+        .routes(routes!(desk::attendees::attendees))
+        .routes(routes!(desk::csv::attendees_csv))
+        .routes(routes!(desk::cancel_for::cancel_for))
+        .routes(routes!(desk::stats::stats))
         .routes(routes!(handlers::live_socket::live_socket))
         .routes(routes!(handlers::live_events::live_events))
         .routes(routes!(handlers::live_ticket::live_ticket))
@@ -122,6 +135,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
             "/internal/registrations/release",
             post(internal::secure_seat::release_hold),
         )
+        .route("/internal/registrations/ticket", post(internal::ticket::ticket))
         .route("/internal/events/open", post(internal::accounts::open))
         .route(runtime::live::PATH, post(internal::publish::publish))
         .route(runtime::export::PATH, post(internal::accounts::export))

@@ -143,9 +143,15 @@ pub struct TicketView {
     /// The id.
     #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000004")]
     pub ticket_id: TicketId,
-    /// The code shown at the entrance.
+    /// The code for people to type at the entrance.
     #[schema(example = "7KQ2-M4XD-0RZT-9HVB")]
     pub code: String,
+    /// What its QR code holds: signed, so that a scanner checks it offline with the key of `/api/events/ticket_key`.
+    #[schema(
+        example = "OE1.eyJ0aWNrZXRfaWQiOiIwMTkzMDlhMi0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDQifQ.nUgjGJTwXH76NXdSQdRCE2YjYHBN"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qr: Option<String>,
 }
 
 impl From<&Ticket> for TicketView {
@@ -153,6 +159,7 @@ impl From<&Ticket> for TicketView {
         Self {
             ticket_id: ticket.id,
             code: ticket.code.clone(),
+            qr: ticket.qr.clone(),
         }
     }
 }
@@ -169,6 +176,18 @@ pub enum RegistrationStatus {
     Expired,
     /// The attendee cancelled it, or the event was cancelled.
     Cancelled,
+}
+
+impl RegistrationStatus {
+    /// The public name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PendingPayment => "pending_payment",
+            Self::Confirmed => "confirmed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl From<&State> for RegistrationStatus {

@@ -135,25 +135,17 @@ const RESET_PAGE: &str = "reset-password?token=";
 impl Links {
     /// To the frontend. Without one to the event as the API shows it; a payment is shown there to its payer only, so there
     /// is no link to it. When the gateway's port is not known before it listens there is none at all.
-    ///
-    /// The page to watch on is the gateway's own with `WATCH_PAGE=on`; else the frontend's; else, in development, the
-    /// gateway's.
     pub fn new(settings: &Settings) -> Self {
         let known = settings.public_url.is_some() || settings.gateway_port != 0;
         let public = known.then(|| settings.public_url(settings.gateway_port));
-        let watch = |site: &String| format!("{site}/watch/");
         let unsubscribe = public
             .as_ref()
             .map(|public| format!("{public}/api/notifications/unsubscribe?t="));
-        let own_watch = public.as_ref().map(watch);
+        let watch = settings.watch_site();
         if let Some(frontend) = &settings.frontend_url {
             return Self {
                 unsubscribe,
-                watch: if settings.watch_page {
-                    own_watch
-                } else {
-                    Some(watch(frontend))
-                },
+                watch,
                 event: Some(format!("{frontend}/events/")),
                 payment: Some(format!("{frontend}/payments/")),
                 account: Some(format!("{frontend}/")),
@@ -161,7 +153,7 @@ impl Links {
         }
         Self {
             unsubscribe,
-            watch: own_watch.filter(|_| settings.watch_page || !settings.is_production()),
+            watch,
             event: public.as_ref().map(|public| format!("{public}/api/events/")),
             payment: None,
             account: public.map(|public| format!("{public}/")),
@@ -170,9 +162,7 @@ impl Links {
 
     /// Where an attendee joins the event: where its organizer says, or else on the watch page. `None`: people go there.
     fn join(&self, facts: &EventFacts) -> Option<String> {
-        let own = facts.join_url.clone();
-        let site = self.watch.as_ref().filter(|_| !facts.format.is_in_person());
-        own.or_else(|| Some(format!("{}{}", site?, facts.event_id)))
+        facts.join(self.watch.as_deref())
     }
 }
 

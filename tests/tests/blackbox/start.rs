@@ -132,7 +132,13 @@ async fn what_is_wrong_is_said_in_one_message() {
         assert!(log.contains(name), "{log}");
     }
     let log = fails(&[("APP_ENV", "production")]).await;
-    for name in ["RAZORPAY_KEY_ID", "SMTP_URL", "JWT_SECRET", "PUBLIC_URL"] {
+    for name in [
+        "RAZORPAY_KEY_ID",
+        "SMTP_URL",
+        "JWT_SECRET",
+        "TICKET_KEY",
+        "PUBLIC_URL",
+    ] {
         assert!(log.contains(name), "{log}");
     }
     let dir = tempfile::tempdir().unwrap();

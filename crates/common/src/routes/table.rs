@@ -5,7 +5,7 @@ use super::{
     Call, Route, route,
 };
 use crate::{
-    api_keys::Scope::{EventsRead, EventsWrite, RegistrationsRead},
+    api_keys::Scope::{CheckIn, EventsRead, EventsWrite, RegistrationsRead},
     services::Service::{Events, Notifications, Payments, Users},
 };
 
@@ -166,6 +166,39 @@ pub const ROUTES: &[Route] = &[
         Payments,
         &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],
     ),
+    route(
+        "/api/organiser/events/{id}/check_in",
+        Events,
+        &[Call::new("POST", SignedIn).of_owner().with_key(CheckIn)],
+    ),
+    route(
+        "/api/organiser/events/{id}/check_ins/{ticket_id}",
+        Events,
+        &[Call::new("DELETE", SignedIn).of_owner().with_key(CheckIn)],
+    ),
+    route(
+        "/api/organiser/events/{id}/registrations",
+        Events,
+        &[Call::new("GET", SignedIn).of_owner().with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/organiser/events/{id}/registrations.csv",
+        Events,
+        &[Call::new("GET", SignedIn)
+            .of_owner()
+            .audited()
+            .with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/organiser/events/{id}/registrations/{registration_id}/cancel",
+        Events,
+        &[Call::new("POST", SignedIn).of_owner().with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events/{id}/stats",
+        Events,
+        &[Call::new("GET", SignedIn).of_owner().with_key(EventsRead)],
+    ),
     route("/api/organiser/{*rest}", Events, &[]),
     route("/api/reg/register_event", Events, &[Call::new("POST", SignedIn)]),
     route(
@@ -181,8 +214,34 @@ pub const ROUTES: &[Route] = &[
             Call::new("DELETE", SignedIn).of_owner(),
         ],
     ),
+    route(
+        "/api/reg/registrations/{id}/ticket.pdf",
+        Events,
+        &[Call::new("GET", SignedIn).of_owner().with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/registrations/{id}/ticket.svg",
+        Events,
+        &[Call::new("GET", SignedIn).of_owner().with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/registrations/{id}/ticket.png",
+        Events,
+        &[Call::new("GET", SignedIn).of_owner().with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/registrations/{id}/ticket.ics",
+        Events,
+        &[Call::new("GET", SignedIn).of_owner().with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/tickets/{file}",
+        Events,
+        &[Call::new("GET", Anyone).browsed()],
+    ),
     route("/api/reg/{*rest}", Events, &[]),
     route("/api/events", Events, &[Call::new("GET", Anyone).browsed()]),
+    route("/api/events/ticket_key", Events, &[Call::new("GET", Anyone)]),
     route("/api/events/{id}", Events, &[Call::new("GET", Anyone).browsed()]),
     route("/api/events/{*rest}", Events, &[]),
     route("/api/live/ws", Events, &[Call::new("GET", Anyone)])
@@ -369,6 +428,7 @@ pub const INTERNAL: &[&str] = &[
     "/internal/registrations/claim",
     "/internal/registrations/secure",
     "/internal/registrations/release",
+    "/internal/registrations/ticket",
     "/internal/events/organizer",
     "/internal/events/attendees",
     "/internal/events/open",

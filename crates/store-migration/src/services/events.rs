@@ -23,6 +23,8 @@ pub const SERVICE: Service = Service {
                 ),
                 // Counts what meets in MongoDB only; so does `playbacks`.
                 ("streams", "NULL"),
+                // SQLite's migration has counted them.
+                ("counted", "1"),
             ],
         ),
         Table::with(
@@ -34,6 +36,13 @@ pub const SERVICE: Service = Service {
             )],
         ),
         Table::with("tickets", Id::Is("registration_id"), &[("ticket_id", "id")]),
+        Table::new(
+            "counts",
+            Id::Made("event_id, hour", |row, at| {
+                let hour: i64 = row.get(at + 1)?;
+                Ok(schema::count_id(row.get(at)?, hour, 0).into())
+            }),
+        ),
         Table::new("posts", Id::Is("id")),
         Table::new("votes", Id::Is("id")),
         Table::with("participants", Id::Is("id"), &[("playbacks", "NULL")]),

@@ -1,11 +1,55 @@
 //! How a registration ends: cancelled by its attendee, with its event, or because its payment was refunded.
 
-use common::{clock::Timestamp, ids::PaymentId};
+use common::{clock::Timestamp, ids::PaymentId, money::Paise, wire::EndReason};
 
 use super::{
     event::Event,
     registration::{Registration, State},
 };
+
+/// How much of what was paid goes back when a registration ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refund {
+    /// All of it.
+    Full,
+    /// Nothing.
+    None,
+    /// So much of it.
+    Part(Paise),
+}
+
+impl Refund {
+    /// How much that is of what was paid.
+    pub fn of(self, paid: Paise) -> Paise {
+        match self {
+            Self::Full => paid,
+            Self::None => Paise::ZERO,
+            Self::Part(part) => part.min(paid),
+        }
+    }
+}
+
+/// How a registration ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// Why.
+    pub reason: EndReason,
+    /// How much goes back.
+    pub refund: Refund,
+    /// What the organizer says to it.
+    pub words: Option<String>,
+}
+
+impl Ending {
+    /// For this reason; everything goes back.
+    pub fn with_everything_back(reason: EndReason) -> Self {
+        Self {
+            reason,
+            refund: Refund::Full,
+            words: None,
+        }
+    }
+}
 
 /// Why a registration cannot be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +58,8 @@ pub enum CancelRefusal {
     Ended(State),
     /// The event has started.
     EventStarted,
+    /// More is to go back than was paid, which is this much.
+    RefundExceedsPayment(Paise),
 }
 
 /// Decides whether the attendee may cancel a registration.
@@ -31,6 +77,29 @@ pub fn on_cancel(registration: &Registration, event: &Event, now: Timestamp) -> 
         return Err(CancelRefusal::EventStarted);
     }
     Ok(())
+}
+
+/// Decides whether the organizer may cancel a registration: at any time, and with any part of the money.
+///
+/// # Errors
+/// Why it cannot be cancelled.
+pub fn on_organizer_cancel(
+    registration: &Registration,
+    event: &Event,
+    refund: Refund,
+    now: Timestamp,
+) -> Result<(), CancelRefusal> {
+    match registration.state.at(now) {
+        _ if event.cancelled => return Err(CancelRefusal::Ended(State::Cancelled)),
+        state @ (State::Expired { .. } | State::Cancelled) => return Err(CancelRefusal::Ended(state)),
+        State::PendingPayment { .. } | State::Confirmed => {}
+    }
+    match refund {
+        Refund::Part(part) if part > registration.amount_paid() => {
+            Err(CancelRefusal::RefundExceedsPayment(registration.amount_paid()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The registration that ends because `payment` was refunded in full: the one it was made for, or the user's later one

@@ -2,6 +2,8 @@
 
 pub mod capture;
 pub mod change;
+pub mod check_in;
+pub mod counts;
 pub mod ending;
 pub mod event;
 pub mod fact;

@@ -133,6 +133,34 @@ impl Registration {
     }
 }
 
+/// Crockford's alphabet: no I, L, O, U.
+const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Letters of a code.
+const CODE_LETTERS: usize = 16;
+
+/// A ticket's code as people type it: in any case, with or without the dashes, and with the letters that are mistaken for
+/// others. `None`: it is no code.
+pub fn typed_code(text: &str) -> Option<String> {
+    let mut code = String::with_capacity(CODE_LETTERS + 3);
+    let mut letters = 0;
+    for typed in text.chars().filter(|c| !c.is_whitespace() && *c != '-') {
+        let letter = match typed.to_ascii_uppercase() {
+            'O' => '0',
+            'I' | 'L' => '1',
+            letter => letter,
+        };
+        if letters == CODE_LETTERS || !u8::try_from(letter).is_ok_and(|letter| LETTERS.contains(&letter)) {
+            return None;
+        }
+        if letters > 0 && letters % 4 == 0 {
+            code.push('-');
+        }
+        code.push(letter);
+        letters += 1;
+    }
+    (letters == CODE_LETTERS).then_some(code)
+}
+
 /// A ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -140,6 +168,8 @@ pub struct Ticket {
     pub id: TicketId,
     /// The code shown at the entrance: 80 random bits, in letters and digits that cannot be mistaken for each other.
     pub code: String,
+    /// What its QR code holds: made of the rest with the key of the day, and so never stored. `None`: not asked for.
+    pub qr: Option<String>,
 }
 
 impl Ticket {
@@ -148,9 +178,7 @@ impl Ticket {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn issue() -> Result<Self, rand::rngs::SysError> {
-        // Crockford's alphabet: no I, L, O, U.
-        const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-        let mut random = [0u8; 16];
+        let mut random = [0u8; CODE_LETTERS];
         SysRng.try_fill_bytes(&mut random)?;
         let mut code = String::with_capacity(19);
         for (index, byte) in random.iter().enumerate() {
@@ -162,6 +190,33 @@ impl Ticket {
         Ok(Self {
             id: TicketId::new(),
             code,
+            qr: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_however_it_is_typed() {
+        let ticket = Ticket::issue().unwrap();
+        assert_eq!(typed_code(&ticket.code), Some(ticket.code.clone()));
+        let plain = ticket.code.replace('-', "").to_lowercase();
+        assert_eq!(typed_code(&plain), Some(ticket.code));
+        assert_eq!(
+            typed_code(" oKQ2 m4xd-0rzt 9hvl "),
+            Some("0KQ2-M4XD-0RZT-9HV1".to_owned())
+        );
+        for text in [
+            "",
+            "7KQ2",
+            "7KQ2-M4XD-0RZT-9HVB-1",
+            "7KQ2-M4XD-0RZT-9HVU",
+            "७KQ2-M4XD-0RZT-9HVB",
+        ] {
+            assert_eq!(typed_code(text), None, "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ pub mod browse;
 pub mod cancel_event;
 pub mod cancel_registration;
 pub mod create_event;
+pub mod desk;
 pub mod live;
 pub mod live_events;
 pub mod live_socket;
@@ -13,6 +14,8 @@ pub mod organiser_events;
 pub mod register_event;
 pub mod reminders;
 pub mod streams;
+pub mod ticket_files;
+pub mod ticket_key;
 pub mod update_event;
 
 use common::context;
@@ -89,6 +92,11 @@ pub fn cancel_problem(error: CancelError) -> ApiError {
             ApiError::conflict("registration_ended", detail).with("registration_status", state.name())
         }
         CancelError::EventStarted => ApiError::conflict("event_started", "The event has started."),
+        CancelError::RefundExceedsPayment(paid) => ApiError::conflict(
+            "refund_exceeds_payment",
+            format!("{paid} was paid; no more can go back."),
+        )
+        .with("amount_paid", common::money::Rupees(paid)),
         CancelError::Store(error) => error.into(),
     }
 }

@@ -80,7 +80,10 @@ pub async fn my_registrations(
         return Err(no_registrations());
     }
     Ok(page::respond(
-        found.iter().map(RegistrationView::from).collect(),
+        found
+            .into_iter()
+            .map(|found| RegistrationView::from(&app.tickets.sealed(found)))
+            .collect(),
         next,
         &uri,
     ))
@@ -109,6 +112,6 @@ pub async fn my_registration(
         .registration(RegistrationId::lenient(&id), caller.id, app.clock.now())
         .await?;
     found
-        .map(|registered| Json(RegistrationView::from(&registered)))
+        .map(|registered| Json(RegistrationView::from(&app.tickets.sealed(registered))))
         .ok_or_else(|| cancel_problem(CancelError::NoSuchRegistration))
 }

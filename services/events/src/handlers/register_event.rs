@@ -11,6 +11,7 @@ use common::{
     problem::ApiError,
     schemas::KeyParam,
 };
+use tickets::SignedTicket;
 use utoipa::ToSchema;
 
 use super::{no_such_event, register_problem};
@@ -95,11 +96,16 @@ pub async fn register_event(
 /// # Errors
 /// When the system gives no random bytes for a ticket.
 pub fn command(app: &App, event_id: EventId, user_id: UserId) -> Result<Register, ApiError> {
+    let mut ticket = Ticket::issue().map_err(ApiError::internal)?;
+    ticket.qr = Some(app.tickets.keys().sign(SignedTicket {
+        ticket_id: ticket.id,
+        event_id,
+    }));
     Ok(Register {
         id: RegistrationId::new(),
         event_id,
         user_id,
-        ticket: Ticket::issue().map_err(ApiError::internal)?,
+        ticket,
         now: app.clock.now(),
         hold: app.hold,
         request_id: common::context::request_id_text(),

@@ -8,3 +8,4 @@ pub mod messages;
 pub mod organizer;
 pub mod publish;
 pub mod secure_seat;
+pub mod ticket;

@@ -65,7 +65,7 @@ use self::{
     say::{Rates, Refused},
     who::Identity,
 };
-use crate::{domain::standing::Denied, store::Store};
+use crate::{domain::standing::Denied, store::Store, ticketing::Ticketing};
 
 /// Events whose existence is remembered. An event is never deleted.
 const KNOWN_EVENTS: u64 = 100_000;
@@ -100,6 +100,7 @@ struct Inner {
     auth: Auth,
     shared: Shared,
     store: Arc<dyn Store>,
+    tickets: Ticketing,
     /// Their organizers.
     events: Cache<EventId, UserId>,
     origins: AllowedOrigins,
@@ -110,8 +111,14 @@ struct Inner {
 
 impl Live {
     /// The room; nothing is published before [`Live::work`].
-    pub fn new(context: &Context, auth: &Auth, store: &Arc<dyn Store>, directory: &UserDirectory) -> Self {
-        Self::with(context, auth, store, directory, Timing::default())
+    pub fn new(
+        context: &Context,
+        auth: &Auth,
+        store: &Arc<dyn Store>,
+        directory: &UserDirectory,
+        tickets: &Ticketing,
+    ) -> Self {
+        Self::with(context, auth, store, directory, tickets, Timing::default())
     }
 
     fn with(
@@ -119,6 +126,7 @@ impl Live {
         auth: &Auth,
         store: &Arc<dyn Store>,
         directory: &UserDirectory,
+        tickets: &Ticketing,
         timing: Timing,
     ) -> Self {
         let settings = &context.settings;
@@ -146,6 +154,7 @@ impl Live {
             auth: auth.clone(),
             shared: context.shared.clone(),
             store: Arc::clone(store),
+            tickets: tickets.clone(),
             events: Cache::builder()
                 .max_capacity(KNOWN_EVENTS)
                 .time_to_live(KNOWN_FOR)
@@ -173,6 +182,10 @@ impl Live {
             workers.spawn("live: presence", heartbeat);
         }
         workers.spawn("live: access", access::watch(self.clone(), stop()));
+    }
+
+    fn tickets(&self) -> &Ticketing {
+        &self.0.tickets
     }
 
     fn hub(&self) -> &Hub {

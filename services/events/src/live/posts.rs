@@ -16,14 +16,17 @@ use shared_state::Away;
 use super::{
     Live,
     channel::{Channel, Topic},
+    counters::Mark,
     history::Position,
     hub::Versioned,
     publication::Entry,
     stage::StageView,
 };
 use crate::{
-    domain::post::{Kind, Post, Stage, Tally},
-    store::Desk,
+    domain::{
+        counts::{self, Bucket},
+        post::{Kind, Post, Stage, Tally},
+    },
     views::posts::{AnnouncementView, ChatModeView, PollView, PostData},
 };
 
@@ -146,22 +149,27 @@ impl Live {
         Ok(())
     }
 
+    /// Publishes soon how an event stands, after a change that no message tells of.
+    pub async fn desk_changed(&self, event: EventId) {
+        if let Err(why) = self.counters().mark(Mark::Desk(event)).await {
+            tracing::debug!(event_id = %event, %why, "the desk's figures are published with the next change");
+        }
+    }
+
     /// How an event stands, for its organizer.
     ///
     /// # Errors
     /// When Redis is away, or it cannot be counted.
     pub async fn desk(&self, event: EventId) -> Result<DeskView, Fault> {
-        let Desk {
-            pending_payment,
-            confirmed,
-            revenue,
-        } = self.store().desk(event).await?;
+        let counted = self.store().counted(event, self.now()).await?;
+        let (total, _) = counts::series(&counted.hours, chrono_tz::UTC, Bucket::Day);
+        let confirmed = (total.confirmed - total.ended).max(0).unsigned_abs();
         Ok(DeskView {
-            registered: pending_payment + confirmed,
-            pending_payment,
+            registered: counted.pending_payment + confirmed,
+            pending_payment: counted.pending_payment,
             confirmed,
-            checked_in: 0,
-            revenue: Rupees(revenue),
+            checked_in: total.checked_in.max(0).unsigned_abs(),
+            revenue: Rupees(total.revenue()),
             viewers: self.people().count(event).await?,
         })
     }

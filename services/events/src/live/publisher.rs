@@ -241,7 +241,7 @@ impl Publisher {
         let user = changed.user_id;
         let found = store.registration(changed.registration_id, user, now).await?;
         let Some(found) = found else { return Ok(()) };
-        let registration = RegistrationView::from(&found);
+        let registration = RegistrationView::from(&self.0.tickets().sealed(found.clone()));
         let entry = Entry::new(&event.kind, now, &OfRegistration { registration });
         self.entry(event, Channel::Me(user), &entry, open).await?;
         // Of a cancelled event all have lost their rights at once.

@@ -28,6 +28,7 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 mod attendees;
+mod desk;
 mod money;
 mod outbox;
 mod posts;
@@ -35,7 +36,9 @@ mod reminders;
 mod streams;
 mod unreadable;
 
-pub use self::{attendees::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*};
+pub use self::{
+    attendees::*, desk::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
+};
 
 use super::*;
 use crate::domain::{event::EventDraft, fact::Fact};
@@ -52,7 +55,8 @@ macro_rules! store_contract {
             dead_letters_are_listed_redriven_and_dropped,
             posts_read_back_and_page, a_registration_gives_a_part_and_its_end_takes_it, a_restriction_holds_until_it_ends_or_is_lifted,
             a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
-            who_leaves_takes_words_and_name_along, the_desk_counts_what_stands,
+            who_leaves_takes_words_and_name_along, the_desk_counts_what_happens, a_ticket_admits_once, a_cancelled_ticket_admits_nobody, the_desk_lists_the_newest_first,
+            the_organizer_cancels_with_any_part_of_the_money,
             attendees_are_paged_by_user,
             streams_read_back, an_event_has_so_many_streams, a_key_makes_one_stream_and_one_change, streams_change_and_are_told,
             a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams, a_media_server_moves_its_streams,

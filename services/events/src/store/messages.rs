@@ -5,13 +5,14 @@ use common::{
     money::Paise,
     outbox::NewMessage,
     wire::{
-        EndReason, HoldExpired, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed,
-        RegistrationEnded, kind, service,
+        HoldExpired, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed, RegistrationEnded,
+        kind, service,
     },
 };
 
 use crate::domain::{
     change,
+    ending::{Ending, Refund},
     event::Event,
     registration::{Registration, State, Ticket},
 };
@@ -51,9 +52,13 @@ pub(super) fn confirmed(
 pub(super) fn ended(
     registration: &Registration,
     event: &Event,
-    reason: EndReason,
+    ending: &Ending,
     now: Timestamp,
 ) -> Vec<NewMessage> {
+    let refund = match ending.refund {
+        Refund::Full => None,
+        refund => Some(refund.of(registration.amount_paid())),
+    };
     let told = RegistrationEnded {
         registration_id: registration.id,
         user_id: registration.user_id,
@@ -61,7 +66,9 @@ pub(super) fn ended(
         was_confirmed: matches!(registration.state, State::Confirmed),
         paid: Some(registration.amount_paid()),
         payment_id: registration.payment_id,
-        reason,
+        reason: ending.reason,
+        refund,
+        words: ending.words.clone(),
     };
     // Payments consumes this for an unpaid registration too: a payment may be in flight.
     let destinations: &[&'static str] = match registration.amount {

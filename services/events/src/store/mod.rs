@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub mod contract;
+pub mod desk;
 mod messages;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
@@ -35,7 +36,7 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
-pub use self::{posts::PostStore, streams::StreamStore};
+pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore};
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
@@ -147,6 +148,9 @@ pub enum CancelError {
     /// The event has started.
     #[error("the event has started")]
     EventStarted,
+    /// More is to go back than was paid, which is this much.
+    #[error("{0} was paid")]
+    RefundExceedsPayment(Paise),
     /// A storage error.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -157,19 +161,9 @@ impl From<CancelRefusal> for CancelError {
         match why {
             CancelRefusal::Ended(state) => Self::Ended(state),
             CancelRefusal::EventStarted => Self::EventStarted,
+            CancelRefusal::RefundExceedsPayment(paid) => Self::RefundExceedsPayment(paid),
         }
     }
-}
-
-/// How an event stands, for its organizer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Desk {
-    /// Seats that are held.
-    pub pending_payment: u64,
-    /// Confirmed registrations.
-    pub confirmed: u64,
-    /// What those have paid.
-    pub revenue: Paise,
 }
 
 /// A filter of a user's registrations.
@@ -185,7 +179,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: PostStore + StreamStore {
+pub trait Store: DeskStore + PostStore + StreamStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.
@@ -281,8 +275,6 @@ pub trait Store: PostStore + StreamStore {
     async fn index_events(&self, limit: usize) -> Result<usize, StoreError>;
     /// Deletes data past its retention.
     async fn tidy(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// How an event stands, for its organizer.
-    async fn desk(&self, event: EventId) -> Result<Desk, StoreError>;
     /// Checks that changes can be made.
     async fn ping(&self) -> Result<(), StoreError>;
     /// The outbox.

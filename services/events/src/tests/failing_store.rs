@@ -8,7 +8,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
-    ids::{EventId, PaymentId, PlaybackId, PostId, RegistrationId, StreamId, UserId},
+    ids::{EventId, PaymentId, PlaybackId, PostId, RegistrationId, StreamId, TicketId, UserId},
     outbox::{OutboxStore, Receipt},
     store::StoreError,
     subscriber::Incoming,
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
+        check_in::Scan,
         event::{Event, Patch},
         fact::Fact,
         post::{Change, Kind, NewPost, Post, Stage, Tally, Vote},
@@ -27,8 +28,9 @@ use crate::{
         stream::{self, NewStream, Playback, Segment, Stream},
     },
     store::{
-        CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
+        CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
         Store,
+        desk::{AttendeeFilter, Attendees, Cancel, CheckInError, Counted, DeskStore, Scanned, TicketBy},
         posts::{PostError, PostStore, Restrict, Target},
         streams::{self, Claim, PlaybackError, PublishError, StreamError, StreamStore},
     },
@@ -139,7 +141,6 @@ pass_on! {
         Changes consume(batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
         Changes index_events(limit: usize) -> Result<usize, StoreError>;
         Changes tidy(now: Timestamp) -> Result<(), StoreError>;
-        Reads desk(event: EventId) -> Result<Desk, StoreError>;
         Changes ping() -> Result<(), StoreError>;
     }
 
@@ -157,6 +158,25 @@ pass_on! {
 
     fn wake_signal(&self) -> WakeSignal {
         self.inner.wake_signal()
+    }
+}
+
+pass_on! {
+    DeskStore {
+        Reads ticketed(by: TicketBy, now: Timestamp) -> Result<Option<Registered>, StoreError>;
+        Changes check_in(ticket: TicketBy, scan: Scan, name: Option<String>, keyed: Keyed<Scanned>)
+            -> Result<Outcome<Scanned>, CheckInError>;
+        Changes undo_check_in(
+            event: EventId, ticket: TicketId, now: Timestamp, keyed: Keyed<Scanned>
+        ) -> Result<Outcome<Scanned>, CheckInError>;
+        Reads desk_attendees(
+            event: Arc<Event>, filter: AttendeeFilter, after: Option<RegistrationId>, limit: usize, look_at: usize,
+            now: Timestamp
+        ) -> Result<Attendees, StoreError>;
+        Changes cancel_for(cancel: Cancel, keyed: Keyed<Registered>)
+            -> Result<Outcome<Registered>, CancelError>;
+        Reads counted(event: EventId, now: Timestamp) -> Result<Counted, StoreError>;
+        Changes count_events(limit: usize) -> Result<usize, StoreError>;
     }
 }
 

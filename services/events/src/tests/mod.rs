@@ -13,4 +13,5 @@ mod others;
 mod registering;
 mod store_away;
 mod talking;
+mod tickets;
 mod undone;

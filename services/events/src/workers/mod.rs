@@ -53,7 +53,11 @@ pub async fn index_events(app: App, stop: CancellationToken) {
                 "events of an earlier release were indexed anew for search"
             );
         }
-        Ok::<_, StoreError>(Next::after(events))
+        let counted = app.store.count_events(AT_ONCE).await?;
+        if counted > 0 {
+            tracing::info!(events = counted, "events of an earlier release were counted");
+        }
+        Ok::<_, StoreError>(Next::after(events + counted))
     })
     .await;
 }

@@ -303,6 +303,6 @@ pub fn notice_of_end(fact: &RegistrationEnded) -> Option<Kind> {
         EndReason::EventCancelled => Some(Kind::EventCancelled),
         EndReason::Attendee if fact.was_confirmed => Some(Kind::RegistrationCancelled),
         EndReason::Attendee => None,
-        EndReason::Refunded => Some(Kind::RegistrationCancelled),
+        EndReason::Refunded | EndReason::Organizer => Some(Kind::RegistrationCancelled),
     }
 }

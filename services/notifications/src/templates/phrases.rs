@@ -7,22 +7,7 @@ use common::{time::EventTime, wire::RefundReason};
 use crate::domain::language::Language;
 
 /// Monday first.
-const WEEKDAYS: [&str; 7] = ["सोमवार", "मंगलवार", "बुधवार", "गुरुवार", "शुक्रवार", "शनिवार", "रविवार"];
 const SHORT_WEEKDAYS: [&str; 7] = ["सोम", "मंगल", "बुध", "गुरु", "शुक्र", "शनि", "रवि"];
-const MONTHS: [&str; 12] = [
-    "जनवरी",
-    "फ़रवरी",
-    "मार्च",
-    "अप्रैल",
-    "मई",
-    "जून",
-    "जुलाई",
-    "अगस्त",
-    "सितंबर",
-    "अक्टूबर",
-    "नवंबर",
-    "दिसंबर",
-];
 const SHORT_MONTHS: [&str; 12] = [
     "जन॰",
     "फ़र॰",
@@ -43,14 +28,7 @@ impl Language {
     pub(super) fn moment(self, time: EventTime) -> String {
         match self {
             Self::English => time.in_words(),
-            Self::Hindi => {
-                let local = time.at.with_timezone(&time.zone);
-                let weekday = of_week(&WEEKDAYS, &local);
-                let month = of_year(&MONTHS, &local);
-                local
-                    .format(&format!("{weekday}, %-d {month} %Y, %H:%M %Z"))
-                    .to_string()
-            }
+            Self::Hindi => time.in_hindi_words(),
         }
     }
 
@@ -161,52 +139,6 @@ mod tests {
         ] {
             assert_eq!(language.moment(time(0)), long);
             assert_eq!(language.short_moment(time(0)), short);
-        }
-    }
-
-    #[test]
-    fn every_day_of_a_year_has_its_names() {
-        let names = |days: i64| {
-            let written = Language::Hindi.moment(time(days));
-            let mut words = written.split(' ').map(str::to_owned);
-            (words.next().unwrap(), words.nth(1).unwrap())
-        };
-        for days in 0..366 {
-            let english = time(days).in_words();
-            let (weekday, month) = names(days);
-            let index = |names: &[&str], name: &str| names.iter().position(|known| *known == name).unwrap();
-            let nth = |names: &[&str]| names.iter().position(|name| english.contains(name)).unwrap();
-            assert_eq!(
-                index(&WEEKDAYS, weekday.trim_end_matches(',')),
-                nth(&[
-                    "Monday",
-                    "Tuesday",
-                    "Wednesday",
-                    "Thursday",
-                    "Friday",
-                    "Saturday",
-                    "Sunday"
-                ]),
-                "{english}"
-            );
-            assert_eq!(
-                index(&MONTHS, &month),
-                nth(&[
-                    "January",
-                    "February",
-                    "March",
-                    "April",
-                    "May",
-                    "June",
-                    "July",
-                    "August",
-                    "September",
-                    "October",
-                    "November",
-                    "December"
-                ]),
-                "{english}"
-            );
         }
     }
 

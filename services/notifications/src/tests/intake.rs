@@ -203,6 +203,8 @@ async fn an_end_is_told_as_it_came_about() {
             paid: None,
             payment_id: None,
             reason,
+            refund: None,
+            words: None,
         };
         service
             .accepts(&[cloud_event(

@@ -315,6 +315,8 @@ pub fn end(fact: &RegistrationConfirmed, reason: EndReason) -> CloudEvent {
         paid: None,
         payment_id: None,
         reason,
+        refund: None,
+        words: None,
     };
     cloud_event(kind::REGISTRATION_ENDED, fact.registration_id.0, &ended)
 }

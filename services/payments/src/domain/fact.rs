@@ -35,6 +35,7 @@ impl Fact {
                 let reason = match ended.reason {
                     EndReason::Attendee => RefundReason::Attendee,
                     EndReason::EventCancelled => RefundReason::EventCancelled,
+                    EndReason::Organizer => RefundReason::Organizer,
                     EndReason::Refunded => return None,
                 };
                 let of = match ended.payment_id {

@@ -67,6 +67,8 @@ fn ended(service: &Service, registration: RegistrationId, payment: Option<Paymen
         paid: None,
         payment_id: payment,
         reason: EndReason::Attendee,
+        refund: None,
+        words: None,
     };
     message(service, kind::REGISTRATION_ENDED, registration.0, &told)
 }

@@ -179,6 +179,7 @@ impl Service {
         Self::with(&[
             ("APP_ENV", "production"),
             ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("TICKET_KEY", "0123456789abcdef0123456789abcdef"),
             ("PUBLIC_URL", "https://events.example.org"),
             ("SMTP_URL", "smtps://mail.example.org"),
             ("RAZORPAY_KEY_ID", "rzp_live_x"),

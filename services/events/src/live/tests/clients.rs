@@ -89,7 +89,7 @@ impl Room {
         let peers = Peers::local().0;
         let mut app: App = crate::app(&context, Arc::clone(&store), &peers, Default::default()).unwrap();
         let directory = crate::directory(&context, &app.auth, &peers);
-        app.live = Live::with(&context, &app.auth, &store, &directory, timing);
+        app.live = Live::with(&context, &app.auth, &store, &directory, &app.tickets, timing);
         let live = app.live.clone();
         live.work(&context.workers);
         let routes = Router::new()

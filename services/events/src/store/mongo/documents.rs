@@ -5,6 +5,7 @@ use mongo_store::{DocumentExt, date, uuid};
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::domain::{
+    check_in::CheckIn,
     event::{Closing, Event},
     registration::{Registration, State, Ticket},
     search_terms,
@@ -142,7 +143,42 @@ pub(super) fn ticket(found: &Document) -> Result<Ticket, StoreError> {
     Ok(Ticket {
         id: found.id("ticket_id")?,
         code: found.text("code")?,
+        qr: None,
     })
+}
+
+/// The last check-in with a ticket.
+pub(super) fn check_in(found: &Document) -> Result<Option<CheckIn>, StoreError> {
+    let Some(at) = found.maybe_time("checked_in_at")? else {
+        return Ok(None);
+    };
+    Ok(Some(CheckIn {
+        at,
+        gate: found.maybe_text("gate")?,
+        by: found.id("checked_in_by")?,
+        nonce: found.text("nonce")?,
+        undone_at: found.maybe_time("undone_at")?,
+    }))
+}
+
+/// The update of a ticket that admits its holder.
+pub(super) fn checking_in(check_in: &CheckIn) -> Document {
+    let mut set = doc! {
+        "checked_in_at": date(check_in.at),
+        "checked_in_by": uuid(check_in.by),
+        "nonce": &check_in.nonce,
+    };
+    let mut unset = doc! {"undone_at": ""};
+    match &check_in.gate {
+        Some(gate) => set.insert("gate", gate),
+        None => unset.insert("gate", ""),
+    };
+    doc! {"$set": set, "$unset": unset}
+}
+
+/// What a new ticket has not: for one that takes the place of another.
+pub(super) fn without_check_in() -> Document {
+    doc! {"checked_in_at": "", "gate": "", "checked_in_by": "", "nonce": "", "undone_at": ""}
 }
 
 /// The update that cancels a registration.

@@ -23,6 +23,7 @@ pub(super) async fn insert(tx: &mut Tx, event: &Event) -> Result<(), StoreError>
     let (mut document, _) = documents::event_fields(event);
     document.insert("_id", uuid(event.id));
     document.insert("seats_taken", i64::from(event.seats_taken));
+    document.insert("counted", true);
     tx.insert(EVENTS, vec![document]).await
 }
 

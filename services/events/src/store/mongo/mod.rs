@@ -2,6 +2,8 @@
 
 mod attendees;
 mod consume;
+mod counts;
+mod desk;
 mod documents;
 mod events;
 mod groups;
@@ -39,10 +41,9 @@ use mongo_store::{
 };
 
 use self::groups::Groups;
-pub use self::{schema::COLLECTIONS, streams::segment_id};
+pub use self::{counts::count_id, schema::COLLECTIONS, streams::segment_id};
 use super::{
-    CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
-    Store,
+    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
 };
 use crate::domain::{
     event::{Event, Patch},
@@ -310,10 +311,6 @@ impl Store for MongoStore {
         while idempotency::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         while inbox::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         Ok(())
-    }
-
-    async fn desk(&self, event: EventId) -> Result<Desk, StoreError> {
-        registrations::desk(&mut self.db.read(), event).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -13,12 +13,13 @@ use mongo_store::{DocumentExt, Tx, date, idempotency, outbox, set_aside, sift, u
 use mongodb::bson::{Document, doc};
 
 use super::{
-    documents, events,
+    counts, documents, events,
     schema::{REGISTRATIONS, TICKETS},
 };
 use crate::{
     domain::{
         change::RegistrationChanged,
+        counts::Counts,
         event::Event,
         registering::{Place, on_register},
         registration::{Registration, State},
@@ -171,6 +172,14 @@ impl Round {
                 "event {} has not the seats it says",
                 self.event.id
             )));
+        }
+        let confirmed = self.made.iter().map(|(made, _)| made);
+        let confirmed = confirmed.filter(|made| made.state == State::Confirmed);
+        if let (Some(first), Some((_, command))) = (confirmed.clone().next(), self.made.last()) {
+            let counts = confirmed
+                .map(Counts::confirmed)
+                .fold(Counts::default(), Counts::and);
+            counts::add(tx, &self.event, counts, first.id.0, command.now).await?;
         }
         let (mut registrations, mut tickets, mut told) = (Vec::new(), Vec::new(), Vec::new());
         for (registration, command) in &self.made {

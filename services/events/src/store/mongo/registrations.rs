@@ -6,7 +6,6 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    money::Paise,
     store::StoreError,
     unreadable::left_out,
     wire::{EndReason, PaymentCaptured},
@@ -15,17 +14,18 @@ use mongo_store::{DocumentExt, Tx, date, outbox, set_aside, sift, uuid, uuids};
 use mongodb::bson::{Document, doc};
 
 use super::{
-    documents, events,
+    counts, documents, events,
     register::{self, expire_holds},
     schema::{EVENTS, REGISTRATIONS, TICKETS},
 };
 use crate::{
     domain::{
-        ending::on_cancel,
+        counts::Counts,
+        ending::{Ending, on_cancel},
         event::Event,
         registration::{Registration, State, Ticket},
     },
-    store::{CancelError, Desk, Registered, StatusFilter, messages, table},
+    store::{CancelError, Registered, StatusFilter, messages, table},
 };
 
 pub(super) async fn find(tx: &mut Tx, id: RegistrationId) -> Result<Option<Registration>, StoreError> {
@@ -75,9 +75,10 @@ pub(super) async fn confirm(
     tx.upsert(
         TICKETS,
         doc! {"_id": uuid(registration.id)},
-        doc! {"$set": fields},
+        doc! {"$set": fields, "$unset": documents::without_check_in()},
     )
     .await?;
+    counts::add(tx, event, Counts::confirmed(registration), registration.id.0, now).await?;
     let told = messages::confirmed(registration, event, &ticket, now);
     outbox::push(tx, &told).await.map(drop)
 }
@@ -98,22 +99,28 @@ pub(super) async fn cancel(
     user: UserId,
     now: Timestamp,
 ) -> Result<Registered, CancelError> {
-    let mut registration = find(tx, id)
+    let registration = find(tx, id)
         .await?
         .filter(|found| found.user_id == user)
         .ok_or(CancelError::NoSuchRegistration)?;
     let event = events::known(tx, registration.event_id).await?;
     on_cancel(&registration, &event, now)?;
-    end(
-        tx,
-        std::slice::from_ref(&registration),
-        &event,
-        EndReason::Attendee,
-        now,
-    )
-    .await?;
+    let ending = Ending::with_everything_back(EndReason::Attendee);
+    Ok(end_one(tx, registration, event, &ending, now).await?)
+}
+
+/// Ends a live registration and frees its seat.
+pub(super) async fn end_one(
+    tx: &mut Tx,
+    mut registration: Registration,
+    event: Event,
+    ending: &Ending,
+    now: Timestamp,
+) -> Result<Registered, StoreError> {
+    let these = std::slice::from_ref(&registration);
+    end(tx, these, &event, ending, now).await?;
+    let ticket = tx.find_one(TICKETS, doc! {"_id": uuid(registration.id)}).await?;
     registration.state = State::Cancelled;
-    let ticket = tx.find_one(TICKETS, doc! {"_id": uuid(id)}).await?;
     Ok(Registered {
         registration,
         event: Arc::new(event),
@@ -144,7 +151,8 @@ pub(super) async fn reverse(
     event: &Event,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    end(tx, &[registration], event, EndReason::Refunded, now).await
+    let ending = Ending::with_everything_back(EndReason::Refunded);
+    end(tx, &[registration], event, &ending, now).await
 }
 
 /// Ends live registrations of one event, frees their seats and publishes it.
@@ -152,12 +160,17 @@ async fn end(
     tx: &mut Tx,
     registrations: &[Registration],
     event: &Event,
-    reason: EndReason,
+    ending: &Ending,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if registrations.is_empty() {
+    let Some(first) = registrations.first() else {
         return Ok(());
-    }
+    };
+    let counts = registrations
+        .iter()
+        .map(|registration| Counts::ended(registration, ending.refund))
+        .fold(Counts::default(), Counts::and);
+    counts::add(tx, event, counts, first.id.0, now).await?;
     let ids: Vec<RegistrationId> = registrations.iter().map(|registration| registration.id).collect();
     let these = doc! {"_id": {"$in": uuids(ids)}};
     tx.update_all(REGISTRATIONS, these.clone(), documents::cancelling())
@@ -168,7 +181,7 @@ async fn end(
     events::take_seats(tx, event, -seats).await?;
     let told: Vec<_> = registrations
         .iter()
-        .flat_map(|registration| messages::ended(registration, event, reason, now))
+        .flat_map(|registration| messages::ended(registration, event, ending, now))
         .collect();
     outbox::push(tx, &told).await.map(drop)
 }
@@ -190,7 +203,8 @@ pub(super) async fn end_cancelled(tx: &mut Tx, now: Timestamp, limit: usize) -> 
     events::take_seats(tx, &event, -seats).await?;
     let cancelling = |_: &str| documents::cancelling();
     let live = set_aside(tx, REGISTRATIONS, table::REGISTRATIONS, live, cancelling).await?;
-    end(tx, &live, &event, EndReason::EventCancelled, now).await?;
+    let ending = Ending::with_everything_back(EndReason::EventCancelled);
+    end(tx, &live, &event, &ending, now).await?;
     if found.len() < limit {
         tx.update(EVENTS, doc! {"_id": uuid(event.id)}, ended("")).await?;
     }
@@ -298,7 +312,20 @@ pub(super) async fn of_user_by_id(
             1,
         )
         .await?;
-    let registered = with_events(tx, &found, now).await?.pop();
+    readable_one(tx, &found, id, now).await
+}
+
+/// The registration that was found, if one was.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) async fn readable_one(
+    tx: &mut Tx,
+    found: &[Document],
+    id: RegistrationId,
+    now: Timestamp,
+) -> Result<Option<Registered>, StoreError> {
+    let registered = with_events(tx, found, now).await?.pop();
     if registered.is_none() && !found.is_empty() {
         return Err(StoreError::Corrupt(format!(
             "registration {id}, its event or its ticket cannot be read"
@@ -344,27 +371,4 @@ async fn with_events(tx: &mut Tx, found: &[Document], now: Timestamp) -> Result<
             })
         })
         .collect())
-}
-
-pub(super) async fn desk(tx: &mut Tx, event: EventId) -> Result<Desk, StoreError> {
-    let counting = vec![
-        doc! {"$match": {"event_id": uuid(event), "live": true}},
-        doc! {"$group": {
-            "_id": "$status",
-            "count": {"$sum": 1_i64},
-            "paid": {"$sum": {"$ifNull": ["$paid", "$amount"]}},
-        }},
-    ];
-    let mut desk = Desk::default();
-    for group in tx.aggregate(REGISTRATIONS, counting).await? {
-        let count = group.long("count")?.unsigned_abs();
-        match group.text("_id")?.as_str() {
-            "confirmed" => {
-                desk.confirmed = count;
-                desk.revenue = Paise(group.long("paid")?);
-            }
-            _ => desk.pending_payment = count,
-        }
-    }
-    Ok(desk)
 }

@@ -6,6 +6,7 @@ use mongodb::bson::doc;
 pub(super) const EVENTS: &str = "events";
 pub(super) const REGISTRATIONS: &str = "registrations";
 pub(super) const TICKETS: &str = "tickets";
+pub(super) const COUNTS: &str = "counts";
 pub(super) const POSTS: &str = "posts";
 pub(super) const VOTES: &str = "votes";
 pub(super) const PARTICIPANTS: &str = "participants";
@@ -42,6 +43,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("join_url", "string?"),
             ("reminders", "string?"), // hours before the start; left out: the default
             ("streams", "long?"),     // how often one was added; left out: never
+            ("counted", "bool?"),     // left out: by an earlier release, which did not count
         ],
         // The second guard behind the conditional update: no bug can push the count of taken seats past the capacity.
         check: Some(|| {
@@ -56,6 +58,7 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("words", 1), ("starts_at", 1)]),
             Index::on(&[("words_version", 1)]),
             Index::on(&[("ending", 1)]).only(|| doc! {"ending": true}),
+            Index::on(&[("counted", 1)]),
         ],
     },
     Collection {
@@ -76,6 +79,7 @@ pub const COLLECTIONS: &[Collection] = &[
             // At most one live registration per user and event: this index decides, not a read beforehand.
             Index::unique(&[("event_id", 1), ("user_id", 1)]).only(|| doc! {"live": true}),
             Index::on(&[("user_id", 1), ("_id", 1)]),
+            Index::on(&[("event_id", 1), ("_id", 1)]),
             Index::on(&[("event_id", 1), ("hold_expires_at", 1)]).only(|| doc! {"status": "pending_payment"}),
             Index::on(&[("hold_expires_at", 1)]).only(|| doc! {"status": "pending_payment"}),
         ],
@@ -87,9 +91,29 @@ pub const COLLECTIONS: &[Collection] = &[
             ("code", "string"),
             ("issued_at", "date"),
             ("void", "bool"),
+            ("checked_in_at", "date?"),
+            ("gate", "string?"),
+            ("checked_in_by", "binData?"),
+            ("nonce", "string?"),
+            ("undone_at", "date?"),
         ],
         check: None,
-        indexes: &[Index::unique(&[("code", 1)])],
+        indexes: &[Index::unique(&[("code", 1)]), Index::on(&[("ticket_id", 1)])],
+    },
+    Collection {
+        name: COUNTS, // `_id` is made of event, hour and part
+        fields: &[
+            ("event_id", "binData"),
+            ("hour", "date"), // its beginning, as the clocks of the event show it
+            ("confirmed", "long"),
+            ("ended", "long"),
+            ("cancelled", "long"),
+            ("paid", "long"),
+            ("refunded", "long"),
+            ("checked_in", "long"),
+        ],
+        check: None,
+        indexes: &[Index::on(&[("event_id", 1), ("hour", 1)])],
     },
     Collection {
         name: POSTS,

@@ -2,6 +2,8 @@
 
 mod attendees;
 mod consume;
+mod counts;
+mod desk;
 mod events;
 mod posts;
 mod registrations;
@@ -34,8 +36,7 @@ use sqlite_store::{
 };
 
 use super::{
-    CancelError, ChangeError, Desk, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
-    Store,
+    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
 };
 use crate::domain::{
     event::{Event, Patch},
@@ -59,6 +60,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("format.sql"),
     include_str!("receiver.sql"),
     include_str!("reminders.sql"),
+    include_str!("desk.sql"),
 ];
 
 /// The events service's SQLite file.
@@ -266,10 +268,6 @@ impl Store for SqliteStore {
                 return Ok(());
             }
         }
-    }
-
-    async fn desk(&self, event: EventId) -> Result<Desk, StoreError> {
-        self.db.read(move |db| registrations::desk(db, event)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -9,7 +9,6 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     ids::{EventId, PaymentId, RegistrationId, UserId},
-    money::Paise,
     store::StoreError,
     unreadable::left_out,
     wire::{ClaimSeat, EndReason, PaymentCaptured, SeatClaim},
@@ -20,16 +19,17 @@ use sqlite_store::{
     rows::{sift, sift_page},
 };
 
-use super::{events, events::const_sql, rows};
+use super::{counts, events, events::const_sql, rows};
 use crate::{
     domain::{
         change::RegistrationChanged,
-        ending::on_cancel,
+        counts::Counts,
+        ending::{Ending, on_cancel},
         event::Event,
         registering::{OnClaim, Place, on_claim, on_register},
         registration::{Registration, State, Ticket},
     },
-    store::{CancelError, Desk, Register, RegisterError, Registered, StatusFilter, messages, table},
+    store::{CancelError, Register, RegisterError, Registered, StatusFilter, messages, table},
 };
 
 pub(super) fn register(db: &Connection, command: Register) -> Result<Registered, RegisterError> {
@@ -212,6 +212,7 @@ fn issue(
         ticket.code,
         now.timestamp_millis()
     ])?;
+    counts::add(db, event, Counts::confirmed(registration), now)?;
     for message in messages::confirmed(registration, event, ticket, now) {
         outbox::push(db, &message)?;
     }
@@ -262,7 +263,20 @@ pub(super) fn cancel(
         .ok_or(CancelError::NoSuchRegistration)?;
     let event = events::known(db, registration.event_id)?;
     on_cancel(&registration, &event, now)?;
-    let ended = end_one(db, registration, &event, EndReason::Attendee, now)?;
+    let ending = Ending::with_everything_back(EndReason::Attendee);
+    Ok(end(db, registration, event, &ending, now)?)
+}
+
+/// Ends a live registration and frees its seat.
+pub(super) fn end(
+    db: &Connection,
+    registration: Registration,
+    event: Event,
+    ending: &Ending,
+    now: Timestamp,
+) -> Result<Registered, StoreError> {
+    let id = registration.id;
+    let ended = end_one(db, registration, &event, ending, now)?;
     free_seats(db, event.id, 1)?;
     Ok(Registered {
         registration: ended,
@@ -278,7 +292,8 @@ pub(super) fn reverse(
     event: &Event,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    end_one(db, registration, event, EndReason::Refunded, now)?;
+    let ending = Ending::with_everything_back(EndReason::Refunded);
+    end_one(db, registration, event, &ending, now)?;
     free_seats(db, event.id, 1)
 }
 
@@ -305,6 +320,7 @@ fn ticket(db: &Connection, id: RegistrationId) -> Result<Option<Ticket>, StoreEr
             Ok(Ticket {
                 id: row.get(0)?,
                 code: row.get(1)?,
+                qr: None,
             })
         })?)
 }
@@ -313,13 +329,14 @@ fn end_one(
     db: &Connection,
     mut registration: Registration,
     event: &Event,
-    reason: EndReason,
+    ending: &Ending,
     now: Timestamp,
 ) -> Result<Registration, StoreError> {
     cancel_one(db, &registration.id)?;
+    counts::add(db, event, Counts::ended(&registration, ending.refund), now)?;
     db.prepare_cached("UPDATE tickets SET void = 1 WHERE registration_id = ?1")?
         .execute([registration.id])?;
-    for message in messages::ended(&registration, event, reason, now) {
+    for message in messages::ended(&registration, event, ending, now) {
         outbox::push(db, &message)?;
     }
     registration.state = State::Cancelled;
@@ -356,9 +373,10 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
         sift(rows, 0, |row| rows::registration(row, 0))?
     };
     let ended = live.found();
+    let ending = Ending::with_everything_back(EndReason::EventCancelled);
     // No message can be made of unreadable registrations.
     for registration in live.set_aside(table::REGISTRATIONS, |id, _| cancel_one(db, id))? {
-        end_one(db, registration, &event, EndReason::EventCancelled, now)?;
+        end_one(db, registration, &event, &ending, now)?;
     }
     free_seats(db, event.id, ended)?;
     if ended < limit {
@@ -467,21 +485,4 @@ pub(super) fn expire(db: &Connection, now: Timestamp, limit: usize) -> Result<us
         free_seats(db, hold.event_id, 1)?;
     }
     Ok(found)
-}
-
-pub(super) fn desk(db: &Connection, event: EventId) -> Result<Desk, StoreError> {
-    let counted = db
-        .prepare_cached(
-            "SELECT COUNT(*) FILTER (WHERE status = 'pending_payment'), COUNT(*) FILTER (WHERE status = 'confirmed'),
-                COALESCE(SUM(COALESCE(paid, amount)) FILTER (WHERE status = 'confirmed'), 0)
-             FROM registrations WHERE event_id = ?1 AND status IN ('pending_payment', 'confirmed')",
-        )?
-        .one([event], |row| {
-            Ok(Desk {
-                pending_payment: row.get::<_, i64>(0)?.unsigned_abs(),
-                confirmed: row.get::<_, i64>(1)?.unsigned_abs(),
-                revenue: Paise(row.get(2)?),
-            })
-        })?;
-    Ok(counted)
 }

@@ -68,6 +68,9 @@ pub const REGISTRATION: &str =
     "r.id, r.event_id, r.user_id, r.amount, r.status, r.hold_expires_at, r.payment_id, r.created_at,
     r.paid";
 
+/// The number of [`REGISTRATION`]'s columns.
+pub const REGISTRATION_COLUMNS: usize = 9;
+
 /// Reads a registration from the columns that begin at `at`.
 pub fn registration(row: &Row<'_>, at: usize) -> sqlite_store::RowResult<Registration> {
     let status: String = row.get(at + 4)?;
@@ -101,13 +104,14 @@ pub fn registration(row: &Row<'_>, at: usize) -> sqlite_store::RowResult<Registr
 
 /// Reads an event, a registration and its ticket, if it ever had one (`t.id, t.code`), as of `now`.
 pub fn registered(row: &Row<'_>, now: Timestamp) -> sqlite_store::RowResult<Registered> {
-    const TICKET: usize = EVENT_COLUMNS + 9;
+    const TICKET: usize = EVENT_COLUMNS + REGISTRATION_COLUMNS;
     let event = event(row)?;
     let registration = registration(row, EVENT_COLUMNS)?.as_of(event.cancelled, now);
     let ticket = match row.get(TICKET)? {
         Some(id) => Some(Ticket {
             id,
             code: row.get(TICKET + 1)?,
+            qr: None,
         }),
         None => None,
     };

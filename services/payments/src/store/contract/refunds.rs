@@ -12,6 +12,8 @@ pub async fn refunds_are_asked_for_once(store: S) {
         paid: None,
         payment_id: None,
         reason: EndReason::Attendee,
+        refund: None,
+        words: None,
     };
     let ended_message = |was| incoming(Fact::Ended(ended(was)));
     store.consume(vec![ended_message(false)], now()).await.unwrap();
@@ -309,6 +311,8 @@ pub async fn refunds_of_others_are_recorded(store: S) {
         paid: None,
         payment_id: Some(payment.id),
         reason: EndReason::Refunded,
+        refund: None,
+        words: None,
     };
     let ended = incoming(Fact::Ended(ended));
     store.consume(vec![ended], now()).await.unwrap();

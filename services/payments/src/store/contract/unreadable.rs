@@ -138,6 +138,8 @@ pub async fn messages_are_consumed_beside_an_unreadable_row(fresh: Fresh) {
             paid: None,
             payment_id: None,
             event: facts(order),
+            refund: None,
+            words: None,
         };
         incoming(Fact::Ended(ended))
     };
