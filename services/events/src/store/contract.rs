@@ -28,6 +28,7 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 mod attendees;
+mod drafts;
 mod money;
 mod outbox;
 mod posts;
@@ -35,10 +36,12 @@ mod reminders;
 mod streams;
 mod unreadable;
 
-pub use self::{attendees::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*};
+pub use self::{
+    attendees::*, drafts::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
+};
 
 use super::*;
-use crate::domain::{event::EventDraft, fact::Fact};
+use crate::domain::{event::EventDraft, fact::Fact, listing::Listing};
 
 /// Lists every rule once.
 #[macro_export]
@@ -54,6 +57,8 @@ macro_rules! store_contract {
             a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
             who_leaves_takes_words_and_name_along, the_desk_counts_what_stands,
             attendees_are_paged_by_user,
+            a_draft_is_its_organizers, a_cancelled_draft_leaves_the_list, a_copy_is_a_draft_with_nobody_in_it,
+            a_key_publishes_and_copies_once, events_are_found_by_category_and_tags, registration_opens_at_its_time,
             streams_read_back, an_event_has_so_many_streams, a_key_makes_one_stream_and_one_change, streams_change_and_are_told,
             a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams, a_media_server_moves_its_streams,
             a_deleted_recording_goes_with_its_stream, an_old_recording_is_dropped, somebody_watches_on_three_devices,
@@ -119,6 +124,9 @@ fn draft(capacity: Option<u32>, fee: i64) -> EventDraft {
         format: common::wire::EventFormat::Hybrid,
         ends_at: Some(now() + TimeDelta::hours(74)),
         join_url: Some("https://meet.example.org/rust".to_owned()),
+        draft: false,
+        opens_at: None,
+        listing: Listing::default(),
     }
 }
 
@@ -245,7 +253,7 @@ pub async fn lists_page_in_order(store: S) {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = store
-            .organizer_events(organizer, Page { limit: 2, after })
+            .organizer_events(organizer, Own::Kept, Page { limit: 2, after })
             .await
             .unwrap();
         seen.extend(page.events.iter().map(|event| event.id));
@@ -260,7 +268,7 @@ pub async fn lists_page_in_order(store: S) {
     store.create_event(event, plain()).await.unwrap();
     assert_eq!(
         store
-            .organizer_events(organizer, first(100))
+            .organizer_events(organizer, Own::Kept, first(100))
             .await
             .unwrap()
             .events

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod batches;
+mod drafts;
 mod failing_store;
 mod holds;
 mod internals;
