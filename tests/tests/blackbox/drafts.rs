@@ -78,12 +78,12 @@ async fn a_draft_is_published_and_copied(topology: Topology) {
     // Published, everybody does; whoever waits on its channel hears of it. Sent again under its key, it is one publication.
     for _ in 0..2 {
         let published = organizer
-            .post_keyed(&format!("{own}/publish"), "once", Value::Null)
+            .post_keyed(&format!("{own}/publish"), "once", json!({}))
             .await
             .expect(200);
         assert_eq!(published["status"], "active");
     }
-    let again = organizer.post(&format!("{own}/publish"), Value::Null).await;
+    let again = organizer.post(&format!("{own}/publish"), json!({})).await;
     again.problem(409, "event_published");
     let heard = theirs
         .until("that it is published", |push| push["type"] == "event.changed")
@@ -146,7 +146,7 @@ async fn a_draft_is_published_and_copied(topology: Topology) {
     let changed = organizer.send(Method::PATCH, &own, Some(unlisted), &[]).await;
     changed.unwrap().expect(200);
     organizer
-        .post(&format!("{own}/publish"), Value::Null)
+        .post(&format!("{own}/publish"), json!({}))
         .await
         .expect(200);
     assert_eq!(listed(&anyone, "?tag=ragas").await, [json!(event)]);

@@ -439,6 +439,7 @@ mod tests {
     use chrono::TimeDelta;
     use chrono_tz::Asia::Kolkata;
     use common::clock::from_millis;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -849,5 +850,45 @@ mod tests {
             assert_eq!(event.is_open(hours(at)), open, "{at}");
         }
         assert!(event.is_to_come(now), "it takes place, though it is not open");
+    }
+
+    proptest! {
+        /// Whatever is changed, and in which order: registration opens before it closes, and is not yet to open for those who
+        /// are registered.
+        #[test]
+        fn no_change_shuts_out_who_is_in(
+            opens in prop::option::of(-9_i64..0), seats in 0_u32..2,
+            changes in prop::collection::vec(
+                (
+                    0_i64..5, prop::option::of(-20_i64..20), prop::option::of(prop::option::of(-20_i64..20)),
+                    prop::option::of(prop::option::of(-20_i64..20)),
+                ),
+                1..8,
+            ),
+        ) {
+            let now = from_millis(1_900_000_000_000);
+            let hours = |hours| now + TimeDelta::hours(hours);
+            let text = |hour: i64| hours(hour).to_rfc3339();
+            let mut event = Event {
+                opens_at: opens.map(hours),
+                seats_taken: seats,
+                ..event(hours(10), now)
+            };
+            let mut at = 0;
+            for (later, start, opens, closes) in changes {
+                at += later;
+                let patch = Patch {
+                    time: start.map(text),
+                    opens_at: opens.map(|hour| hour.map(text)),
+                    closes_at: closes.map(|hour| hour.map(text)),
+                    ..Patch::default()
+                };
+                if let Ok(changed) = event.patched(&patch, hours(at)) {
+                    event = changed;
+                }
+                prop_assert!(opens_before(event.opens_at, event.closes).is_ok(), "{event:?}");
+                prop_assert!(seats == 0 || event.opens_later(hours(at)).is_none(), "{event:?}");
+            }
+        }
     }
 }

@@ -19,8 +19,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     domain::{
-        event::opens_before,
-        event::{Event, EventDraft, MAX_CAPACITY, ends_after, needs_address},
+        event::{Event, EventDraft, MAX_CAPACITY, ends_after, needs_address, opens_before},
         listing::{Category, Listing, Tags, Visibility},
         stream::address::https,
     },
@@ -153,10 +152,7 @@ pub fn address(value: Value<'_>) -> Parsed<String> {
 /// Parses how people take part.
 pub fn format(value: Value<'_>) -> Parsed<EventFormat> {
     let name = value.string()?;
-    EventFormat::parse(&name).ok_or_else(|| {
-        let names = EventFormat::ALL.map(EventFormat::name);
-        format!("must be one of {}", names.join(", "))
-    })
+    EventFormat::parse(&name).ok_or_else(|| listing::one_of(&EventFormat::ALL.map(EventFormat::name)))
 }
 
 /// Parses the address to join at, or of a picture.

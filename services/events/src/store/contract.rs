@@ -281,6 +281,7 @@ pub async fn lists_page_in_order(store: S) {
 pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
     let draft = EventDraft {
         name: "İstanbul".to_owned(),
+        listing: tagged("Çay"),
         ..draft(None, 0)
     };
     let events = [
@@ -304,6 +305,12 @@ pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
     assert_eq!(store.index_events(2).await.unwrap(), 1);
     assert_eq!(store.index_events(2).await.unwrap(), 0);
     assert_eq!(found().await, 3);
+    let with_tag = Search {
+        tag: tagged("cay").tags.iter().next().cloned(),
+        ..Search::default()
+    };
+    let found = store.search_events(with_tag, first(10)).await.unwrap();
+    assert_eq!(found.events.len(), 3);
 }
 
 pub async fn search_finds_words_and_times(store: S) {

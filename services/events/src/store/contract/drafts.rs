@@ -27,6 +27,14 @@ fn unpublished() -> EventDraft {
     }
 }
 
+/// The listing of an event with one tag.
+pub fn tagged(text: &str) -> Listing {
+    Listing {
+        tags: Tags::new(vec![tag(text)]).unwrap(),
+        ..Listing::default()
+    }
+}
+
 async fn found(store: &S, search: Search) -> Vec<EventId> {
     let found = store.search_events(search, first(10)).await.unwrap();
     found.events.iter().map(|event| event.id).collect()
