@@ -68,7 +68,7 @@ pub struct CreateEvent {
     #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://meet.example.org/rust")]
     pub join_url: Option<String>,
     /// Whether only you are to see it, until you publish it.
-    #[schema(default = false, example = false)]
+    #[schema(example = false)]
     pub draft: Option<bool>,
     /// When registration opens, before it closes; default: at once.
     #[schema(value_type = Option<Time>, example = "2030-01-01T10:00:00")]
@@ -77,7 +77,7 @@ pub struct CreateEvent {
     #[schema(example = "technology")]
     pub category: Option<Category>,
     /// At most 10 tags of 1 to 30 characters. Case, accents and full-width forms make no difference between them.
-    #[schema(schema_with = listing::tags_schema, required = false)]
+    #[schema(schema_with = listing::maybe_tags_schema, required = false)]
     pub tags: Option<Tags>,
     /// The address of a picture, https.
     #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://img.example.org/rust.jpg")]

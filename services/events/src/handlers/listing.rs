@@ -4,7 +4,7 @@ use common::fields::{Parsed, Value};
 use serde_json::{json, value::RawValue};
 use utoipa::openapi::{
     SchemaFormat, Type,
-    schema::{Array, Object},
+    schema::{Array, Object, SchemaType},
 };
 
 use crate::domain::listing::{Category, MAX_TAGS, TAG_LENGTH, Tag, Tags, Visibility};
@@ -45,12 +45,22 @@ pub fn yes_or_no(value: Value<'_>) -> Parsed<bool> {
 
 /// Tags in the document.
 pub fn tags_schema() -> Array {
+    tags_of(Type::Array.into())
+}
+
+/// Tags where null is no tags.
+pub fn maybe_tags_schema() -> Array {
+    tags_of(SchemaType::from_iter([Type::Array, Type::Null]))
+}
+
+fn tags_of(schema_type: SchemaType) -> Array {
     let tag = Object::builder()
         .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(TAG_LENGTH))
         .format(Some(SchemaFormat::Custom("tag".to_owned())));
     Array::builder()
+        .schema_type(schema_type)
         .items(tag)
         .max_items(Some(MAX_TAGS))
         .examples([json!(["Rust", "meetup"])])
