@@ -396,9 +396,10 @@ impl Event {
             Some(None) => None,
             Some(Some(text)) => Some(EventTime::parse(text, start.zone).map_err(refused)?.at),
         };
-        match opens {
-            Some(at) if now < at && self.seats_taken > 0 => Err(PatchError::RegistrationBegan),
-            opens => Ok(opens),
+        let shuts = opens != self.opens_at && opens.is_some_and(|at| now < at);
+        match shuts && self.seats_taken > 0 {
+            true => Err(PatchError::RegistrationBegan),
+            false => Ok(opens),
         }
     }
 
@@ -806,6 +807,15 @@ mod tests {
         );
         assert_eq!(opens(&begun, &set(Some(6)), 6), Ok(Some(hours(6))), "that is now");
         assert_eq!(opens(&begun, &start(20), 6), Ok(Some(hours(5))));
+        let renamed = Patch {
+            name: Some("Another".to_owned()),
+            ..Patch::default()
+        };
+        assert_eq!(
+            opens(&begun, &renamed, 4),
+            Ok(Some(hours(5))),
+            "the clock was put back"
+        );
     }
 
     #[test]

@@ -151,16 +151,16 @@ impl Tags {
     /// # Errors
     /// When they are too many.
     pub fn new(tags: Vec<Tag>) -> Result<Self, &'static str> {
+        if tags.len() > MAX_TAGS {
+            return Err("must be at most 10 tags");
+        }
         let mut kept: Vec<Tag> = Vec::new();
         for tag in tags {
             if kept.iter().all(|one| one.key() != tag.key()) {
                 kept.push(tag);
             }
         }
-        match kept.len() > MAX_TAGS {
-            true => Err("must be at most 10 tags"),
-            false => Ok(Self(kept)),
-        }
+        Ok(Self(kept))
     }
 
     /// One after the other.
@@ -173,7 +173,7 @@ impl Tags {
         self.iter().map(|tag| tag.0.clone()).collect()
     }
 
-    /// As [`Tags::stored`] has read them.
+    /// Those of [`Tags::texts`], as a store has kept them; `None`: they are none.
     pub fn from_store(texts: Vec<String>) -> Option<Self> {
         let tags = texts.iter().map(|text| Tag::new(text));
         Self::new(tags.collect::<Result<_, _>>().ok()?).ok()
@@ -259,6 +259,7 @@ mod tests {
         let eleven: Vec<String> = (0..11).map(|n| format!("t{n}")).collect();
         let eleven: Vec<&str> = eleven.iter().map(String::as_str).collect();
         assert!(tags(&eleven).is_err() && tags(&eleven[1..]).is_ok());
+        assert!(tags(&["rust"; 11]).is_err(), "as many as were sent count");
         assert!(tags(&["x".repeat(31).as_str()]).is_err() && tags(&["é".repeat(30).as_str()]).is_ok());
         for nothing in ["", " ", "\u{640}", "\u{301}"] {
             assert!(tags(&[nothing]).is_err(), "{nothing:?}");

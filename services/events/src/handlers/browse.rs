@@ -32,8 +32,8 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document's view of Search")]
 pub struct BrowseParams {
-    /// Words, in any case and with or without accents; each must be a prefix of a word of the name, address, details, category or tags.
-    /// At most 32.
+    /// Words, in any case and with or without accents; each must be a prefix of a word of the name, address, details,
+    /// category or tags. At most 32.
     #[param(example = "rust")]
     q: Option<String>,
     /// Starting at this time or later; a date is its first instant in the default zone.
