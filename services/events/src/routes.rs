@@ -51,6 +51,8 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .routes(routes!(handlers::organiser_events::organiser_events))
         .routes(routes!(handlers::update_event::update_event))
         .routes(routes!(handlers::cancel_event::cancel_event))
+        .routes(routes!(handlers::publish_event::publish_event))
+        .routes(routes!(handlers::duplicate_event::duplicate_event))
         .routes(routes!(
             handlers::reminders::get_reminders,
             handlers::reminders::set_reminders

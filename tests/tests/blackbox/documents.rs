@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 96] = [
+const DOCUMENTED: [(&str, &str, &str); 98] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -97,6 +97,8 @@ const DOCUMENTED: [(&str, &str, &str); 96] = [
     ("listOwnEvents", "get", "/api/organiser/events"),
     ("updateEvent", "patch", "/api/organiser/events/{id}"),
     ("cancelEvent", "post", "/api/organiser/events/{id}/cancel"),
+    ("publishEvent", "post", "/api/organiser/events/{id}/publish"),
+    ("duplicateEvent", "post", "/api/organiser/events/{id}/duplicate"),
     ("listPayments", "get", "/api/payment/payments"),
     ("listEventPayments", "get", "/api/organiser/events/{id}/payments"),
     ("getPayment", "get", "/api/payment/payments/{id}"),

@@ -17,6 +17,7 @@ mod crash;
 mod dead_letters;
 mod disk;
 mod documents;
+mod drafts;
 mod errors;
 mod google;
 mod idempotency;

@@ -118,6 +118,7 @@ async fn call(who: &Person, call: &Call, path: &str) -> tests::Answer {
         _ if path.starts_with("/api/organiser/") && path.ends_with("/announcements") => {
             json!({"subject": "Doors", "text": "Open."})
         }
+        _ if path.ends_with("/duplicate") => json!({"event_time": "2031-01-01T10:00"}),
         _ if path.ends_with("/reminders") => json!({"hours_before": [48]}),
         _ if path.ends_with("/streams") => json!({"title": "Stage", "kind": "ingest"}),
         _ => json!({}),

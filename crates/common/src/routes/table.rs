@@ -138,6 +138,16 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
     ),
     route(
+        "/api/organiser/events/{id}/publish",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events/{id}/duplicate",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
         "/api/organiser/events/{id}/reminders",
         Events,
         &[

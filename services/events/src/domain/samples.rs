@@ -44,6 +44,9 @@ pub fn event(fee: i64) -> Event {
         ends_at: None,
         join_url: None,
         reminders: common::leads::Leads::default(),
+        draft: false,
+        opens_at: None,
+        listing: Default::default(),
     }
 }
 

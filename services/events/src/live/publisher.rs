@@ -257,7 +257,10 @@ impl Publisher {
     async fn event(&self, event: &CloudEvent, id: EventId, open: &HashSet<Channel>) -> Result<(), Fault> {
         let now = self.0.now();
         let found = self.0.store().event(id).await?;
-        let Some(found) = found else { return Ok(()) };
+        // What is published can be had for a while by everybody who reads the channel later, so nothing is of a draft.
+        let Some(found) = found.filter(|event| !event.draft) else {
+            return Ok(());
+        };
         let view = EventView::from(&found);
         let entry = Entry::new(&event.kind, now, &OfEvent { event: view });
         self.entry(event, Channel::Event(id), &entry, open).await?;

@@ -29,6 +29,7 @@ use test_kit::damage::Damager;
 
 mod attendees;
 mod desk;
+mod drafts;
 mod money;
 mod outbox;
 mod posts;
@@ -37,11 +38,11 @@ mod streams;
 mod unreadable;
 
 pub use self::{
-    attendees::*, desk::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
+    attendees::*, desk::*, drafts::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
 };
 
 use super::*;
-use crate::domain::{event::EventDraft, fact::Fact};
+use crate::domain::{event::EventDraft, fact::Fact, listing::Listing};
 
 /// Lists every rule once.
 #[macro_export]
@@ -58,6 +59,8 @@ macro_rules! store_contract {
             who_leaves_takes_words_and_name_along, the_desk_counts_what_happens, a_ticket_admits_once, a_cancelled_ticket_admits_nobody, the_desk_lists_the_newest_first,
             the_organizer_cancels_with_any_part_of_the_money,
             attendees_are_paged_by_user,
+            a_draft_is_its_organizers, a_cancelled_draft_leaves_the_list, a_copy_is_a_draft_with_nobody_in_it,
+            a_key_publishes_and_copies_once, events_are_found_by_category_and_tags, registration_opens_at_its_time,
             streams_read_back, an_event_has_so_many_streams, a_key_makes_one_stream_and_one_change, streams_change_and_are_told,
             a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams, a_media_server_moves_its_streams,
             a_deleted_recording_goes_with_its_stream, an_old_recording_is_dropped, somebody_watches_on_three_devices,
@@ -123,6 +126,9 @@ fn draft(capacity: Option<u32>, fee: i64) -> EventDraft {
         format: common::wire::EventFormat::Hybrid,
         ends_at: Some(now() + TimeDelta::hours(74)),
         join_url: Some("https://meet.example.org/rust".to_owned()),
+        draft: false,
+        opens_at: None,
+        listing: Listing::default(),
     }
 }
 
@@ -249,7 +255,7 @@ pub async fn lists_page_in_order(store: S) {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = store
-            .organizer_events(organizer, Page { limit: 2, after })
+            .organizer_events(organizer, Own::Kept, Page { limit: 2, after })
             .await
             .unwrap();
         seen.extend(page.events.iter().map(|event| event.id));
@@ -264,7 +270,7 @@ pub async fn lists_page_in_order(store: S) {
     store.create_event(event, plain()).await.unwrap();
     assert_eq!(
         store
-            .organizer_events(organizer, first(100))
+            .organizer_events(organizer, Own::Kept, first(100))
             .await
             .unwrap()
             .events
@@ -277,6 +283,7 @@ pub async fn lists_page_in_order(store: S) {
 pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
     let draft = EventDraft {
         name: "İstanbul".to_owned(),
+        listing: tagged("Çay"),
         ..draft(None, 0)
     };
     let events = [
@@ -300,6 +307,12 @@ pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
     assert_eq!(store.index_events(2).await.unwrap(), 1);
     assert_eq!(store.index_events(2).await.unwrap(), 0);
     assert_eq!(found().await, 3);
+    let with_tag = Search {
+        tag: tagged("cay").tags.iter().next().cloned(),
+        ..Search::default()
+    };
+    let found = store.search_events(with_tag, first(10)).await.unwrap();
+    assert_eq!(found.events.len(), 3);
 }
 
 pub async fn search_finds_words_and_times(store: S) {

@@ -117,10 +117,11 @@ fn hold_expired_letter(registration: &Registration, event: &Event, now: Timestam
     ))
 }
 
-/// An event was changed or cancelled. `for_others`: those who are registered are to get a letter, or other reminders.
+/// An event was changed, published or cancelled. `for_others`: those who are registered are to get a letter, or other
+/// reminders; nobody is for a draft.
 pub(super) fn changed(event: &Event, for_others: bool, now: Timestamp) -> Vec<NewMessage> {
     let mut messages = vec![change::of_event(event, now)];
-    if for_others {
+    if for_others && !event.draft {
         messages.push(NewMessage::new(
             service::NOTIFICATIONS,
             kind::EVENT_CHANGED,

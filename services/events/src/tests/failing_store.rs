@@ -24,11 +24,12 @@ use crate::{
         event::{Event, Patch},
         fact::Fact,
         post::{Change, Kind, NewPost, Post, Stage, Tally, Vote},
+        publishing::Duplicate,
         standing::{ChatMode, Standing},
         stream::{self, NewStream, Playback, Segment, Stream},
     },
     store::{
-        CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
+        CancelError, ChangeError, EventPage, Own, Register, RegisterError, Registered, Search, StatusFilter,
         Store,
         desk::{AttendeeFilter, Attendees, Cancel, CheckInError, Counted, DeskStore, Scanned, TicketBy},
         posts::{PostError, PostStore, Restrict, Target},
@@ -114,12 +115,17 @@ pass_on! {
     Store {
         Changes create_event(event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
         Reads event(id: EventId) -> Result<Option<Event>, StoreError>;
-        Reads organizer_events(organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
+        Reads organizer_events(organizer: UserId, which: Own, page: Page) -> Result<EventPage, StoreError>;
         Reads search_events(search: Search, page: Page) -> Result<EventPage, StoreError>;
         Changes update_event(id: EventId, organizer: UserId, patch: Patch, now: Timestamp, keyed: Keyed<Event>)
             -> Result<Outcome<Event>, ChangeError>;
         Changes cancel_event(id: EventId, organizer: UserId, now: Timestamp, keyed: Keyed<Event>)
             -> Result<Outcome<Event>, ChangeError>;
+        Changes publish_event(id: EventId, organizer: UserId, now: Timestamp, keyed: Keyed<Event>)
+            -> Result<Outcome<Event>, ChangeError>;
+        Changes duplicate_event(
+            id: EventId, organizer: UserId, copy: Duplicate, now: Timestamp, keyed: Keyed<Event>
+        ) -> Result<Outcome<Event>, ChangeError>;
         Changes end_registrations(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
         Changes register(command: Register, keyed: Keyed<Registered>)
             -> Result<Outcome<Registered>, RegisterError>;

@@ -3,6 +3,7 @@
 mod accounts;
 mod batches;
 mod desk;
+mod drafts;
 mod failing_store;
 mod holds;
 mod internals;

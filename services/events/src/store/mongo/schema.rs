@@ -44,6 +44,12 @@ pub const COLLECTIONS: &[Collection] = &[
             ("reminders", "string?"), // hours before the start; left out: the default
             ("streams", "long?"),     // how often one was added; left out: never
             ("counted", "bool?"),     // left out: by an earlier release, which did not count
+            ("draft", "bool?"),       // left out: published
+            ("opens_at", "date?"),    // left out: open from the beginning
+            ("category", "string?"),  // left out: other
+            ("tags", "array?"),       // left out: none
+            ("image_url", "string?"),
+            ("unlisted", "bool?"), // left out: public
         ],
         // The second guard behind the conditional update: no bug can push the count of taken seats past the capacity.
         check: Some(|| {

@@ -36,11 +36,13 @@ use sqlite_store::{
 };
 
 use super::{
-    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+    CancelError, ChangeError, EventPage, Own, Register, RegisterError, Registered, Search, StatusFilter,
+    Store,
 };
 use crate::domain::{
     event::{Event, Patch},
     fact::Fact,
+    publishing::Duplicate,
 };
 
 /// The schema, script by script, in order.
@@ -61,6 +63,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("receiver.sql"),
     include_str!("reminders.sql"),
     include_str!("desk.sql"),
+    include_str!("listing.sql"),
 ];
 
 /// The events service's SQLite file.
@@ -96,9 +99,14 @@ impl Store for SqliteStore {
         self.db.read(move |db| events::find(db, id)).await
     }
 
-    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
+    async fn organizer_events(
+        &self,
+        organizer: UserId,
+        which: Own,
+        page: Page,
+    ) -> Result<EventPage, StoreError> {
         self.db
-            .read(move |db| events::of_organizer(db, organizer, page))
+            .read(move |db| events::of_organizer(db, organizer, which, page))
             .await
     }
 
@@ -135,6 +143,33 @@ impl Store for SqliteStore {
     ) -> Result<Outcome<Event>, ChangeError> {
         self.publishing(move |db| with_key(db, &keyed, now, |db| events::cancel(db, id, organizer, now)))
             .await
+    }
+
+    async fn publish_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        self.publishing(move |db| with_key(db, &keyed, now, |db| events::publish(db, id, organizer, now)))
+            .await
+    }
+
+    async fn duplicate_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        copy: Duplicate,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        let change = move |db: &sqlite_store::Connection| {
+            with_key(db, &keyed, now, |db| {
+                events::duplicate(db, id, organizer, &copy, now)
+            })
+        };
+        self.db.write(change).await
     }
 
     async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {

@@ -244,8 +244,8 @@ pub(super) fn claim(
 ) -> Result<SeatClaim, RegisterError> {
     let event = events::find(db, question.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
     let live = find_live(db, question.event_id, question.user_id)?;
-    match on_claim(&event, live.as_ref(), command.now) {
-        OnClaim::EventCancelled => Err(RegisterError::EventCancelled),
+    match on_claim(&event, question.user_id, live.as_ref(), command.now) {
+        OnClaim::Refused(why) => Err(why.into()),
         OnClaim::NothingDue => Err(RegisterError::NothingDue),
         OnClaim::Has(live) => Ok(live.claimed(&event.name)),
         OnClaim::Register => Ok(register(db, command)?.registration.claimed(&event.name)),
