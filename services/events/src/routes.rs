@@ -62,6 +62,11 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
             handlers::my_registrations::my_registration,
             handlers::cancel_registration::cancel_registration
         ))
+        .routes(routes!(
+            handlers::waitlist::join_waitlist,
+            handlers::waitlist::leave_waitlist
+        ))
+        .routes(routes!(handlers::waitlist::list_waitlist))
         .routes(routes!(handlers::live_socket::live_socket))
         .routes(routes!(handlers::live_events::live_events))
         .routes(routes!(handlers::live_ticket::live_ticket))

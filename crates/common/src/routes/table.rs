@@ -181,6 +181,16 @@ pub const ROUTES: &[Route] = &[
             Call::new("DELETE", SignedIn).of_owner(),
         ],
     ),
+    route(
+        "/api/reg/waitlist",
+        Events,
+        &[Call::new("GET", SignedIn).with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/waitlist/{event_id}",
+        Events,
+        &[Call::new("POST", SignedIn), Call::new("DELETE", SignedIn)],
+    ),
     route("/api/reg/{*rest}", Events, &[]),
     route("/api/events", Events, &[Call::new("GET", Anyone).browsed()]),
     route("/api/events/{id}", Events, &[Call::new("GET", Anyone).browsed()]),

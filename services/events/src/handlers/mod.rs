@@ -14,6 +14,7 @@ pub mod register_event;
 pub mod reminders;
 pub mod streams;
 pub mod update_event;
+pub mod waitlist;
 
 use common::context;
 use common::{idempotency::Outcome, problem::ApiError};

@@ -8,6 +8,7 @@ pub mod mongo;
 pub mod posts;
 pub mod sqlite;
 pub mod streams;
+pub mod waitlist;
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
-pub use self::{posts::PostStore, streams::StreamStore};
+pub use self::{posts::PostStore, streams::StreamStore, waitlist::WaitlistStore};
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
@@ -46,6 +47,7 @@ mod table {
     pub const STREAMS: &str = "events.streams";
     pub const SEGMENTS: &str = "events.segments";
     pub const PLAYBACKS: &str = "events.playbacks";
+    pub const WAITLIST: &str = "events.waitlist";
     #[cfg(feature = "mongodb")]
     pub const TICKETS: &str = "events.tickets";
 }
@@ -185,7 +187,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: PostStore + StreamStore {
+pub trait Store: PostStore + StreamStore + WaitlistStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.

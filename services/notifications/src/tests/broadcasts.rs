@@ -101,6 +101,7 @@ async fn attendees(State(events): State<Events>, Json(asked): Json<AskAttendees>
         .filter(|(_, (_, confirmed))| match asked.to {
             Recipients::Confirmed => *confirmed,
             Recipients::Pending => !confirmed,
+            Recipients::Waitlist => false,
             Recipients::All => true,
         })
         .take(asked.limit)

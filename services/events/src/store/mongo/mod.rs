@@ -11,6 +11,7 @@ mod registrations;
 mod schema;
 mod secure;
 mod streams;
+mod waitlist;
 
 use std::sync::Arc;
 

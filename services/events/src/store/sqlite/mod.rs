@@ -8,6 +8,7 @@ mod registrations;
 mod rows;
 mod secure;
 mod streams;
+mod waitlist;
 
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("format.sql"),
     include_str!("receiver.sql"),
     include_str!("reminders.sql"),
+    include_str!("waitlist.sql"),
 ];
 
 /// The events service's SQLite file.
