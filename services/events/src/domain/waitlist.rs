@@ -237,7 +237,9 @@ pub struct Joined {
     /// The new entry, the last in line.
     pub entry: Entry,
     /// Their own offer that has run out and is not marked so yet; its seat goes to the line.
-    pub ran_out: Option<Entry>,
+    pub offer: Option<Entry>,
+    /// The same for a hold. Its money may still come: it must not find the hold as if nothing had happened.
+    pub hold: Option<Registration>,
 }
 
 /// Decides whether somebody may join. `live` is their pending or confirmed registration and `open` their open entry for
@@ -254,18 +256,24 @@ pub fn on_join(
     if event.cancelled {
         return Err(JoinRefusal::EventCancelled);
     }
-    if let Some(live) = live.filter(|live| !live.state.at(join.now).is_expired()) {
-        return Err(JoinRefusal::Registered(live.clone()));
-    }
-    let ran_out = match open {
+    let hold = match live {
+        Some(live) if !live.state.at(join.now).is_expired() => {
+            return Err(JoinRefusal::Registered(live.clone()));
+        }
+        hold => hold.cloned(),
+    };
+    let offer = match open {
         Some(entry) if entry.state.at(join.now).is_open() => return Err(JoinRefusal::Listed(entry.clone())),
         entry => entry.cloned(),
     };
     if !event.is_open(join.now) {
         return Err(JoinRefusal::Closed);
     }
-    let freed = u32::from(ran_out.is_some());
-    let spoken_for = (event.seats_taken.saturating_sub(freed)).saturating_add(event.line.waiting);
+    let freed = u32::from(offer.is_some()) + u32::from(hold.is_some());
+    let spoken_for = event
+        .seats_taken
+        .saturating_sub(freed)
+        .saturating_add(event.line.waiting);
     if event.capacity.is_none_or(|capacity| spoken_for < capacity) {
         return Err(JoinRefusal::SeatsAvailable);
     }
@@ -278,7 +286,8 @@ pub fn on_join(
             state: State::Waiting,
             joined_at: join.now,
         },
-        ran_out,
+        offer,
+        hold,
     })
 }
 

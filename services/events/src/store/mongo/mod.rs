@@ -355,7 +355,7 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, 15);
 
     #[tokio::test]
     async fn events_of_an_earlier_release_are_indexed_anew() {

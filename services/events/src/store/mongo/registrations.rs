@@ -128,6 +128,19 @@ pub(super) async fn take_seat(
     events::count(tx, event, taking).await
 }
 
+/// Ends one hold that has run out, and frees its seat.
+pub(super) async fn end_hold(
+    tx: &mut Tx,
+    hold: &Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.update(REGISTRATIONS, doc! {"_id": uuid(hold.id)}, documents::expiring())
+        .await?;
+    outbox::push(tx, &messages::hold_expired(hold, event, now)).await?;
+    events::take_seats(tx, event, -1).await.map(drop)
+}
+
 pub(super) async fn cancel(
     tx: &mut Tx,
     id: RegistrationId,

@@ -204,7 +204,7 @@ async fn join(tx: &mut Tx, join: &Join) -> Result<Listed, WaitlistError> {
     let event = event.ok_or(WaitlistError::NoSuchEvent)?;
     let live = registrations::find_live(tx, join.event_id, join.user_id).await?;
     let open = open_one(tx, join.event_id, join.user_id).await?;
-    let Joined { entry, ran_out } = match on_join(&event, live.as_ref(), open.as_ref(), join) {
+    let Joined { entry, offer, hold } = match on_join(&event, live.as_ref(), open.as_ref(), join) {
         Ok(joined) => joined,
         Err(JoinRefusal::Listed(entry)) => {
             let position = ahead(tx, &entry).await?;
@@ -213,9 +213,12 @@ async fn join(tx: &mut Tx, join: &Join) -> Result<Listed, WaitlistError> {
         Err(why) => return Err(WaitlistError::Refused(why)),
     };
     let mut delta = Delta::of(None, entry.state);
-    if let Some(ran_out) = ran_out {
-        let state = ran_out.state.at(join.now);
-        delta += move_all(tx, &[(ran_out, state)], &event, join.now).await?;
+    if let Some(offer) = offer {
+        let state = offer.state.at(join.now);
+        delta += move_all(tx, &[(offer, state)], &event, join.now).await?;
+    }
+    if let Some(hold) = hold {
+        registrations::end_hold(tx, &hold, &event, join.now).await?;
     }
     tx.insert(WAITLIST, vec![of_entry(&entry)]).await?;
     let place = doc! {"$set": {"last_place": entry.place}};

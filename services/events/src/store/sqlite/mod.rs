@@ -323,7 +323,7 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, 200);
 
     #[tokio::test]
     async fn events_of_an_earlier_release_are_indexed_anew() {

@@ -227,6 +227,17 @@ fn expire_and_tell(
     Ok(())
 }
 
+/// Ends one hold that has run out, and frees its seat.
+pub(super) fn end_hold(
+    db: &Connection,
+    hold: &Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    expire_and_tell(db, hold, event, now)?;
+    free_seats(db, event.id, 1)
+}
+
 /// Stores the ticket and publishes the confirmation to notifications.
 fn issue(
     db: &Connection,

@@ -174,7 +174,7 @@ fn join(db: &Connection, join: &Join) -> Result<Listed, WaitlistError> {
     let event = events::find(db, join.event_id)?.ok_or(WaitlistError::NoSuchEvent)?;
     let live = registrations::find_live(db, join.event_id, join.user_id)?;
     let open = open_of(db, join.event_id, join.user_id)?;
-    let Joined { entry, ran_out } = match on_join(&event, live.as_ref(), open.as_ref(), join) {
+    let Joined { entry, offer, hold } = match on_join(&event, live.as_ref(), open.as_ref(), join) {
         Ok(joined) => joined,
         Err(JoinRefusal::Listed(entry)) => {
             let position = ahead(db, &entry)?;
@@ -182,8 +182,11 @@ fn join(db: &Connection, join: &Join) -> Result<Listed, WaitlistError> {
         }
         Err(why) => return Err(WaitlistError::Refused(why)),
     };
-    if let Some(ran_out) = ran_out {
-        move_to(db, &ran_out, ran_out.state.at(join.now), &event, join.now)?;
+    if let Some(offer) = offer {
+        move_to(db, &offer, offer.state.at(join.now), &event, join.now)?;
+    }
+    if let Some(hold) = hold {
+        registrations::end_hold(db, &hold, &event, join.now)?;
     }
     insert(db, &entry)?;
     let position = ahead(db, &entry)?;
