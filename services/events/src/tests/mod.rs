@@ -14,3 +14,4 @@ mod registering;
 mod store_away;
 mod talking;
 mod undone;
+mod waitlist;

@@ -160,11 +160,9 @@ pub async fn an_offer_that_is_not_taken_goes_on(store: S) {
     assert!(is_full(register(&store, event.id, one, late).await));
     assert!(is_full(register(&store, event.id, three, late).await));
     assert_eq!(store.lines_due(None, late, 10).await.unwrap(), [event.id]);
-    assert_eq!(
-        advance(&store, event.id, late).await,
-        2,
-        "one offer ends, another begins"
-    );
+    // An adapter may have ended the offer already, when it looked for a free seat.
+    assert!(advance(&store, event.id, late).await > 0);
+    assert_eq!(place(&store, two, late).await, "offered");
     assert_eq!(counts(&store, event.id).await, (1, 0, 1));
     assert_eq!(
         offers(&store)
