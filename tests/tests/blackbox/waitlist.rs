@@ -38,12 +38,17 @@ async fn cancel(who: &Person, registration: &Value) {
         .expect(200);
 }
 
-/// How many letters with an offer went out.
-async fn letters(who: &Person) -> usize {
+/// How many letters of a kind went out.
+async fn sent(who: &Person, kind: &str) -> usize {
     let messages = who.messages().await.into_iter();
     messages
-        .filter(|(kind, _, status)| kind == "waitlist_offer" && status == "sent")
+        .filter(|(of, _, status)| of == kind && status == "sent")
         .count()
+}
+
+/// How many letters with an offer went out.
+async fn letters(who: &Person) -> usize {
+    sent(who, "waitlist_offer").await
 }
 
 async fn a_freed_seat_goes_down_the_line(topology: Topology) {
@@ -62,6 +67,18 @@ async fn a_freed_seat_goes_down_the_line(topology: Topology) {
     assert_eq!(join(&mina, &event).await["position"], 2);
     let mut live = LiveSocket::connect(&system.url(), Some(&mina)).await.unwrap();
     live.subscribe("me", None).await;
+
+    // The organizer can write to those who wait.
+    let news = json!({"subject": "Patience", "text": "A seat may come.", "to": "waitlist"});
+    let announcements = format!("/api/organiser/events/{event}/announcements");
+    organizer.post(&announcements, news).await.expect(202);
+    for who in [&ravi, &mina] {
+        eventually("the news", PATIENCE, async || {
+            (sent(who, "announcement").await == 1).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(sent(&asha, "announcement").await, 0);
 
     cancel(&asha, &registration).await;
     asha.register(&event).await.problem(409, "event_full");
@@ -84,7 +101,10 @@ async fn a_freed_seat_goes_down_the_line(topology: Topology) {
     }
     // Nobody waits any more: the seat is anybody's again.
     let shown = asha.get(&format!("/api/events/{event}")).await.expect(200);
-    assert_eq!((&shown["registered"], &shown["seats_left"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&shown["registered"], &shown["seats_left"]),
+        (&json!(1), &json!(0))
+    );
 }
 
 /// Ten seats are given up and offered while the events service is killed again and again.

@@ -2,6 +2,7 @@
 
 use common::{
     store::StoreError,
+    unreadable::left_out,
     workers::{Next, Pace, rounds},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,7 @@ async fn advance(app: &App) -> Result<usize, StoreError> {
                 .await
             {
                 Ok(count) => moved += count,
+                Err(StoreError::Corrupt(why)) => left_out("events.events", event, &why),
                 Err(error) => {
                     tracing::error!(event_id = %event, %error, "a waitlist could not be moved on");
                     fault = Some(error);

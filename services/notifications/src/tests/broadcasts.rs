@@ -266,7 +266,7 @@ async fn what_is_refused() {
         ("subject", json!("x".repeat(201))),
         ("text", json!("")),
         ("text", json!("x".repeat(5001))),
-        ("to", json!("waitlist")),
+        ("to", json!("strangers")),
         ("channels", json!([])),
         ("channels", json!("email")),
         ("channels", json!(["fax"])),

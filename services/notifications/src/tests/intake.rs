@@ -5,13 +5,13 @@ use common::{
     ids::{PaymentId, UserId, WaitlistId, new_id},
     money::Paise,
     outbox::{CloudEvent, ReceiptStatus},
-    wire::{
-        EndReason, EventFacts, PaymentRefunded, RefundReason, RegistrationEnded, WaitlistOffered, kind,
-    },
+    wire::{EndReason, EventFacts, PaymentRefunded, RefundReason, RegistrationEnded, WaitlistOffered, kind},
 };
 use serde_json::{Value, json};
 
-use super::kit::{Lab, Service, again, at, change, cloud_event, confirmation, confirmed, end, event, eventually};
+use super::kit::{
+    Lab, Service, again, at, change, cloud_event, confirmation, confirmed, end, event, eventually,
+};
 
 async fn kinds(service: &Service, user: UserId) -> Vec<String> {
     let list = service.get_as(user, "/api/notifications?limit=100").await.json();

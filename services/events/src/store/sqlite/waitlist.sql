@@ -19,4 +19,3 @@ CREATE UNIQUE INDEX waitlist_open ON waitlist (event_id, user_id) WHERE status I
 CREATE UNIQUE INDEX waitlist_line ON waitlist (event_id, place) WHERE status = 'waiting';
 CREATE INDEX waitlist_by_user ON waitlist (user_id, id);
 CREATE INDEX waitlist_offers ON waitlist (event_id, offer_expires_at) WHERE status = 'offered';
-CREATE INDEX waitlist_expiring ON waitlist (offer_expires_at) WHERE status = 'offered';
