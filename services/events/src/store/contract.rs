@@ -35,10 +35,12 @@ mod reminders;
 mod streams;
 mod unreadable;
 mod waitlist;
+mod waitlist_ends;
 pub mod waitlist_model;
 
 pub use self::{
     attendees::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*, waitlist::*,
+    waitlist_ends::*,
 };
 
 use super::*;

@@ -15,9 +15,6 @@ use crate::app::App;
 pub async fn advance_lines(app: App, stop: CancellationToken) {
     rounds("advance waitlists", Pace::every(EVERY), stop, || async {
         let moved = advance(&app).await?;
-        if moved > 0 {
-            tracing::info!(moved, "places on waitlists moved: seats offered, or offers ended");
-        }
         Ok::<_, StoreError>(Next::after(moved))
     })
     .await;
@@ -38,7 +35,11 @@ async fn advance(app: &App) -> Result<usize, StoreError> {
                 .advance_line(*event, length, app.clock.now(), AT_ONCE)
                 .await
             {
-                Ok(count) => moved += count,
+                Ok(0) => {}
+                Ok(places) => {
+                    tracing::info!(event_id = %event, places, "places on a waitlist moved: seats offered, or offers ended");
+                    moved += places;
+                }
                 Err(StoreError::Corrupt(why)) => left_out("events.events", event, &why),
                 Err(error) => {
                     tracing::error!(event_id = %event, %error, "a waitlist could not be moved on");

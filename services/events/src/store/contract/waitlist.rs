@@ -1,20 +1,15 @@
-//! The lines for full events.
+//! The lines for full events: whom a seat is offered to.
 
-use common::{
-    ids::WaitlistId,
-    wire::{AttendeeFound, Recipients, WaitlistOffered},
-};
-use test_kit::damage::Bad;
-
-use super::{unreadable::damage, *};
+use super::*;
 use crate::{
     domain::waitlist::{Entry, Join, JoinRefusal, State as Place},
     store::waitlist::{Listed, WaitlistError},
 };
+use common::{ids::WaitlistId, wire::WaitlistOffered};
 
-const OFFER: Duration = Duration::from_secs(3600);
+pub(super) const OFFER: Duration = Duration::from_secs(3600);
 
-fn until() -> Timestamp {
+pub(super) fn until() -> Timestamp {
     now() + OFFER
 }
 
@@ -33,7 +28,12 @@ pub(super) async fn join(
     store.join_waitlist(join, plain()).await.map(done)
 }
 
-async fn leave(store: &S, event: EventId, user: UserId, at: Timestamp) -> Result<Listed, WaitlistError> {
+pub(super) async fn leave(
+    store: &S,
+    event: EventId,
+    user: UserId,
+    at: Timestamp,
+) -> Result<Listed, WaitlistError> {
     store.leave_waitlist(event, user, at, plain()).await.map(done)
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn places(store: &S, user: UserId, at: Timestamp) -> Vec<Entry>
     found.into_iter().map(|listed| listed.entry).collect()
 }
 
-async fn place(store: &S, user: UserId, at: Timestamp) -> &'static str {
+pub(super) async fn place(store: &S, user: UserId, at: Timestamp) -> &'static str {
     places(store, user, at).await[0].state.name()
 }
 
@@ -57,7 +57,7 @@ async fn position(store: &S, user: UserId) -> Option<u32> {
 }
 
 /// Taken seats, people waiting and open offers, as the event counts them.
-async fn counts(store: &S, event: EventId) -> (u32, u32, u32) {
+pub(super) async fn counts(store: &S, event: EventId) -> (u32, u32, u32) {
     let event = store.event(event).await.unwrap().unwrap();
     (event.seats_taken, event.line.waiting, event.line.offered)
 }
@@ -72,7 +72,7 @@ pub(super) async fn offers(store: &S) -> Vec<WaitlistOffered> {
     offers.map(|waiting| waiting.event.data().unwrap()).collect()
 }
 
-async fn cancel(store: &S, registered: &Registered, at: Timestamp) {
+pub(super) async fn cancel(store: &S, registered: &Registered, at: Timestamp) {
     let registration = &registered.registration;
     let cancelled = store
         .cancel_registration(registration.id, registration.user_id, at, plain())
@@ -85,7 +85,7 @@ fn is_full<T>(result: Result<T, RegisterError>) -> bool {
 }
 
 /// An event whose seats are taken, with the registrations.
-async fn full(store: &S, seats: u32, fee: i64) -> (Event, Vec<Registered>) {
+pub(super) async fn full(store: &S, seats: u32, fee: i64) -> (Event, Vec<Registered>) {
     let event = created(store, draft(Some(seats), fee)).await;
     let mut registered = Vec::new();
     for _ in 0..seats {
@@ -235,63 +235,6 @@ pub async fn an_own_offer_that_ran_out_is_no_obstacle(store: S) {
     assert_eq!(counts(&store, event.id).await, (1, 0, 0));
 }
 
-pub async fn joining_has_its_reasons_to_be_refused(store: S) {
-    let user = UserId::new();
-    let refused = async |event: EventId, user, at| match join(&store, event, user, at).await {
-        Err(WaitlistError::Refused(why)) => why,
-        other => panic!("{other:?}"),
-    };
-    assert!(matches!(
-        join(&store, EventId::new(), user, now()).await,
-        Err(WaitlistError::NoSuchEvent)
-    ));
-    assert!(matches!(
-        leave(&store, EventId::new(), user, now()).await,
-        Err(WaitlistError::NoSuchEvent)
-    ));
-    for seats in [None, Some(1)] {
-        let event = created(&store, draft(seats, 0)).await;
-        assert_eq!(refused(event.id, user, now()).await, JoinRefusal::SeatsAvailable);
-    }
-    let (event, registered) = full(&store, 1, 50_000).await;
-    let holder = registered[0].registration.user_id;
-    assert_eq!(
-        refused(event.id, holder, now()).await,
-        JoinRefusal::Registered(registered[0].registration.clone())
-    );
-    assert_eq!(refused(event.id, user, event.time.at).await, JoinRefusal::Closed);
-    let entry = join(&store, event.id, user, now()).await.unwrap().entry;
-    assert!(matches!(
-        join(&store, event.id, user, now()).await,
-        Err(WaitlistError::Listed(found, Some(1))) if found == entry
-    ));
-    assert!(matches!(
-        leave(&store, event.id, holder, now()).await,
-        Err(WaitlistError::NotListed)
-    ));
-    assert_eq!(
-        leave(&store, event.id, user, now()).await.unwrap().entry.id,
-        entry.id
-    );
-    assert!(matches!(
-        leave(&store, event.id, user, now()).await,
-        Err(WaitlistError::NotListed)
-    ));
-    // Whose hold has run out may wait again, behind those who do, and is told of its end.
-    let gone = now() + TimeDelta::seconds(900);
-    assert_eq!(refused(event.id, holder, gone).await, JoinRefusal::SeatsAvailable);
-    join(&store, event.id, user, now()).await.unwrap();
-    let joined = join(&store, event.id, holder, gone).await.unwrap();
-    assert_eq!(joined.position, Some(2));
-    assert_eq!(counts(&store, event.id).await, (0, 2, 0));
-    assert_eq!(kinds_for(&store, "notifications").await, [kind::HOLD_EXPIRED]);
-    let cancelled = store
-        .cancel_event(event.id, event.organizer, now(), plain())
-        .await;
-    done(cancelled.unwrap());
-    assert_eq!(refused(event.id, user, now()).await, JoinRefusal::EventCancelled);
-}
-
 pub async fn who_leaves_passes_the_offer_on(store: S) {
     let (event, registered) = full(&store, 1, 0).await;
     let users: Vec<UserId> = (0..3).map(|_| UserId::new()).collect();
@@ -309,56 +252,6 @@ pub async fn who_leaves_passes_the_offer_on(store: S) {
     assert_eq!(advance(&store, event.id, now()).await, 1);
     assert_eq!(place(&store, users[2], now()).await, "offered");
     assert_eq!(place(&store, users[0], now()).await, "left");
-}
-
-pub async fn a_line_ends_with_its_event(store: S) {
-    let (event, registered) = full(&store, 2, 0).await;
-    let users: Vec<UserId> = (0..3).map(|_| UserId::new()).collect();
-    for user in &users {
-        join(&store, event.id, *user, now()).await.unwrap();
-    }
-    cancel(&store, &registered[0], now()).await;
-    advance(&store, event.id, now()).await;
-    let cancelled = store
-        .cancel_event(event.id, event.organizer, now(), plain())
-        .await;
-    done(cancelled.unwrap());
-    assert_eq!(
-        place(&store, users[1], now()).await,
-        "closed",
-        "from the first moment"
-    );
-    while store.end_registrations(now(), 10).await.unwrap() > 0 {}
-    let mut moved = 0;
-    while store.lines_due(None, now(), 10).await.unwrap() == [event.id] {
-        moved += store.advance_line(event.id, OFFER, now(), 1).await.unwrap();
-    }
-    assert_eq!(moved, 3);
-    assert_eq!(counts(&store, event.id).await, (0, 0, 0));
-    assert_eq!(offers(&store).await.len(), 1, "nothing is offered any more");
-
-    // An offer does not outlast registration, and nothing is offered once that has closed.
-    let closes = now() + TimeDelta::seconds(100);
-    let closing = EventDraft {
-        closes_at: Some(closes),
-        ..draft(Some(1), 0)
-    };
-    let event = created(&store, closing).await;
-    let first = register(&store, event.id, users[0], now()).await.unwrap();
-    join(&store, event.id, users[1], now()).await.unwrap();
-    join(&store, event.id, users[2], now()).await.unwrap();
-    cancel(&store, &first, now()).await;
-    advance(&store, event.id, now()).await;
-    assert_eq!(
-        places(&store, users[1], now()).await[0].state,
-        Place::Offered { until: closes }
-    );
-    assert_eq!(store.lines_due(None, closes, 10).await.unwrap(), [event.id]);
-    assert_eq!(advance(&store, event.id, closes).await, 2);
-    assert_eq!(place(&store, users[1], closes).await, "expired");
-    assert_eq!(place(&store, users[2], closes).await, "closed");
-    assert_eq!(counts(&store, event.id).await, (0, 0, 0));
-    assert_eq!(store.lines_due(None, closes, 10).await.unwrap(), []);
 }
 
 pub async fn an_offer_of_a_paid_seat_becomes_a_hold(store: S) {
@@ -479,117 +372,4 @@ pub async fn nothing_is_offered_twice_by_two_at_once(store: S) {
         (4, 0, 4),
         "four left, four are offered the four seats"
     );
-}
-
-pub async fn those_who_wait_are_found_and_forgotten(store: S) {
-    let (event, registered) = full(&store, 1, 0).await;
-    let users: Vec<UserId> = (0..3).map(|_| UserId::new()).collect();
-    let mut found = Vec::new();
-    for user in &users {
-        let entry = join(&store, event.id, *user, now()).await.unwrap().entry;
-        found.push(AttendeeFound {
-            user_id: *user,
-            registration_id: RegistrationId(entry.id.0),
-        });
-    }
-    found.sort_by_key(|found| found.user_id);
-    let listed = async |after, limit| {
-        let to = Recipients::Waitlist;
-        store.attendees(event.id, to, after, limit).await.unwrap()
-    };
-    assert_eq!(listed(None, 10).await, found);
-    assert_eq!(listed(Some(found[0].user_id), 1).await, found[1..2]);
-    let all = store
-        .attendees(event.id, Recipients::All, None, 10)
-        .await
-        .unwrap();
-    assert_eq!(all.len(), 1, "who waits has no registration");
-    cancel(&store, &registered[0], now()).await;
-    advance(&store, event.id, now()).await;
-    assert_eq!(listed(None, 10).await.len(), 3, "nor who is offered a seat");
-    // Of another event, and one that has ended.
-    let (other, _) = full(&store, 1, 0).await;
-    join(&store, other.id, users[0], now()).await.unwrap();
-    leave(&store, other.id, users[0], now()).await.unwrap();
-    let (page, next) = store.waitlist_of(users[0], first(1), now()).await.unwrap();
-    assert_eq!((page[0].event.id, next.is_some()), (other.id, true));
-    let page = Page {
-        limit: 1,
-        after: next,
-    };
-    let (page, next) = store.waitlist_of(users[0], page, now()).await.unwrap();
-    assert_eq!((page[0].event.id, next), (event.id, None));
-    let one = store.waitlist_entry(page[0].entry.id, now()).await.unwrap();
-    assert_eq!(one.as_ref(), Some(&page[0]));
-    assert_eq!(
-        store.waitlist_entry(WaitlistId::new(), now()).await.unwrap(),
-        None
-    );
-    let mut gone = 0;
-    loop {
-        match store.forget_waiting(users[0], now(), 1).await.unwrap() {
-            0 => break,
-            some => gone += some,
-        }
-    }
-    assert_eq!(gone, 2);
-    assert_eq!(places(&store, users[0], now()).await, []);
-    assert_eq!(
-        counts(&store, event.id).await,
-        (0, 2, 0),
-        "what was offered is free for the next"
-    );
-    advance(&store, event.id, now()).await;
-    assert_eq!(place(&store, users[1], now()).await, "offered");
-}
-
-pub async fn a_key_gives_one_place(store: S) {
-    let (event, _) = full(&store, 1, 0).await;
-    let user = UserId::new();
-    let keyed = || Keyed {
-        key: Some(Key {
-            caller: user,
-            route: "POST /x".to_owned(),
-            key: "k".to_owned(),
-            fingerprint: Key::fingerprint(b""),
-        }),
-        answer: |listed: &Listed| Answer::json(StatusCode::CREATED, &listed.entry.id),
-    };
-    let join = || Join {
-        id: WaitlistId::new(),
-        event_id: event.id,
-        user_id: user,
-        now: now(),
-    };
-    let made = done(store.join_waitlist(join(), keyed()).await.unwrap());
-    let again = store.join_waitlist(join(), keyed()).await.unwrap();
-    let Outcome::Refused(Refusal::Replay(again)) = again else {
-        panic!("{again:?}");
-    };
-    assert_eq!(again.body, (keyed().answer)(&made).body);
-    assert_eq!(counts(&store, event.id).await, (1, 1, 0));
-}
-
-pub async fn an_unreadable_place_holds_up_nobody(fresh: Fresh) {
-    let store = &fresh.store;
-    let (event, registered) = full(store, 2, 0).await;
-    let users: Vec<UserId> = (0..3).map(|_| UserId::new()).collect();
-    let mut ids = Vec::new();
-    for user in &users {
-        ids.push(join(store, event.id, *user, now()).await.unwrap().entry.id);
-    }
-    damage(&fresh, "waitlist", ids[0].0, "joined_at", Bad::Type).await;
-    assert_eq!(places(store, users[0], now()).await, []);
-    cancel(store, &registered[0], now()).await;
-    advance(store, event.id, now()).await;
-    advance(store, event.id, now()).await;
-    assert_eq!(counts(store, event.id).await, (2, 1, 1));
-    assert_eq!(place(store, users[1], now()).await, "offered");
-    // An offer that becomes unreadable gives its seat back once it has run out.
-    damage(&fresh, "waitlist", ids[1].0, "joined_at", Bad::Type).await;
-    register(store, event.id, users[1], now()).await.unwrap_err();
-    advance(store, event.id, until()).await;
-    advance(store, event.id, until()).await;
-    assert_eq!(place(store, users[2], until()).await, "offered");
-    assert_eq!(counts(store, event.id).await, (2, 0, 1));
 }
