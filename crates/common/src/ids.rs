@@ -83,4 +83,6 @@ ids! {
     StreamId,
     /// Somebody's playback of a stream.
     PlaybackId,
+    /// Somebody's place in the line for a full event.
+    WaitlistId,
 }

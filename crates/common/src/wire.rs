@@ -12,7 +12,7 @@ use crate::{
     api_keys::{KeyHash, Scope},
     auth::Role,
     clock::Timestamp,
-    ids::{EventId, OrderId, PaymentId, RegistrationId, TicketId, UserId},
+    ids::{EventId, OrderId, PaymentId, RegistrationId, TicketId, UserId, WaitlistId},
     leads::Leads,
     money::Paise,
     time::EventTime,
@@ -51,6 +51,8 @@ pub mod kind {
     pub const PAYMENT_REFUNDED: &str = "payment.refunded";
     /// Events to notifications: [`super::HoldExpired`].
     pub const HOLD_EXPIRED: &str = "hold.expired";
+    /// Events to notifications: [`super::WaitlistOffered`].
+    pub const WAITLIST_OFFERED: &str = "waitlist.offered";
     /// Payments to notifications: [`super::PaymentFailed`].
     pub const PAYMENT_FAILED: &str = "payment.failed";
     /// Users to notifications: [`super::TokenIssued`].
@@ -470,6 +472,19 @@ pub struct HoldExpired {
     pub held_until: Timestamp,
     /// Whether the event takes registrations still, if it has seats.
     pub open: bool,
+}
+
+/// A freed seat is held for the first in line, who is to register in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitlistOffered {
+    /// The place in the line.
+    pub waitlist_id: WaitlistId,
+    /// Who waits.
+    pub user_id: UserId,
+    /// The event.
+    pub event: EventFacts,
+    /// Until when the seat is held.
+    pub until: Timestamp,
 }
 
 /// Money was captured for a registration.

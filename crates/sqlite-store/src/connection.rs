@@ -6,7 +6,7 @@ use std::path::Path;
 use common::{
     ids::{
         AnnouncementId, EventId, MessageId, OrderId, PaymentId, PlaybackId, PostId, RefundId, RegistrationId,
-        StreamId, TicketId, UserId,
+        StreamId, TicketId, UserId, WaitlistId,
     },
     money::Paise,
     store::StoreError,
@@ -379,6 +379,7 @@ within!(
     PostId,
     StreamId,
     PlaybackId,
+    WaitlistId,
     RegistrationId,
     TicketId,
     OrderId,

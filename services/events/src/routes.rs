@@ -77,6 +77,11 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .routes(routes!(desk::csv::attendees_csv))
         .routes(routes!(desk::cancel_for::cancel_for))
         .routes(routes!(desk::stats::stats))
+        .routes(routes!(
+            handlers::waitlist::join_waitlist,
+            handlers::waitlist::leave_waitlist
+        ))
+        .routes(routes!(handlers::waitlist::list_waitlist))
         .routes(routes!(handlers::live_socket::live_socket))
         .routes(routes!(handlers::live_events::live_events))
         .routes(routes!(handlers::live_ticket::live_ticket))

@@ -2,6 +2,7 @@
 
 pub mod posts;
 pub mod stream;
+pub mod waitlist;
 
 use common::{
     ids::{EventId, PaymentId, RegistrationId, TicketId},
@@ -111,7 +112,7 @@ impl From<&Event> for EventView {
             event_add: event.address.clone(),
             capacity: event.capacity,
             seats_left: event.seats_left(),
-            registered: event.seats_taken,
+            registered: event.registered(),
             fees: event.fee.into(),
             status: match (event.cancelled, event.draft) {
                 (true, _) => EventStatus::Cancelled,

@@ -65,6 +65,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "announcement.vars"
     "registration_cancelled.vars"
     "hold_expired.vars"
+    "waitlist_offer.vars"
     "payment_failed.vars"
     "payment_refunded.vars";
     in_each_language:
@@ -95,6 +96,9 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "hold_expired.txt"
     "hold_expired.html"
     "hold_expired.sms"
+    "waitlist_offer.txt"
+    "waitlist_offer.html"
+    "waitlist_offer.sms"
     "payment_failed.txt"
     "payment_failed.html"
     "payment_failed.sms"

@@ -33,6 +33,7 @@ pub async fn of_others(app: &App, user: UserId) -> Result<Map<String, Value>, Ap
     for (name, service) in [
         ("events", &others.events),
         ("registrations", &others.events),
+        ("waitlist", &others.events),
         ("posts", &others.events),
         ("votes", &others.events),
         ("playbacks", &others.events),

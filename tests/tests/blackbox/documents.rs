@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 98] = [
+const DOCUMENTED: [(&str, &str, &str); 101] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -107,6 +107,9 @@ const DOCUMENTED: [(&str, &str, &str); 98] = [
     ("receiveWebhook", "post", "/api/payment/webhook"),
     ("listRegistrations", "get", "/api/reg/get_registrevent"),
     ("registerForEvent", "post", "/api/reg/register_event"),
+    ("joinWaitlist", "post", "/api/reg/waitlist/{event_id}"),
+    ("leaveWaitlist", "delete", "/api/reg/waitlist/{event_id}"),
+    ("listWaitlist", "get", "/api/reg/waitlist"),
     ("cancelRegistration", "delete", "/api/reg/registrations/{id}"),
     ("getRegistration", "get", "/api/reg/registrations/{id}"),
     ("login", "post", "/api/users/login"),

@@ -47,6 +47,7 @@ mod talking;
 mod traces;
 mod unreadable;
 mod upgrade;
+mod waitlist;
 
 /// Runs a story in every topology.
 macro_rules! everywhere {

@@ -249,6 +249,16 @@ pub const ROUTES: &[Route] = &[
         Events,
         &[Call::new("GET", Anyone).browsed()],
     ),
+    route(
+        "/api/reg/waitlist",
+        Events,
+        &[Call::new("GET", SignedIn).with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/waitlist/{event_id}",
+        Events,
+        &[Call::new("POST", SignedIn), Call::new("DELETE", SignedIn)],
+    ),
     route("/api/reg/{*rest}", Events, &[]),
     route("/api/events", Events, &[Call::new("GET", Anyone).browsed()]),
     route("/api/events/ticket_key", Events, &[Call::new("GET", Anyone)]),

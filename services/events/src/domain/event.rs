@@ -11,6 +11,7 @@ use common::{
 };
 
 use super::listing::{Listing, ListingPatch};
+use super::waitlist::Line;
 
 /// The largest capacity (DESIGN section 3).
 pub const MAX_CAPACITY: u32 = 1_000_000;
@@ -38,8 +39,10 @@ pub struct Event {
     pub cancelled: bool,
     /// When registration closes.
     pub closes: Closing,
-    /// Live registrations, including unpaid holds.
+    /// Live registrations, including unpaid holds, and open offers to people on the waitlist.
     pub seats_taken: u32,
+    /// Who waits for a seat.
+    pub line: Line,
     /// Incremented with every change.
     pub version: i64,
     /// Incremented when the start or the reminders change.
@@ -162,6 +165,7 @@ impl EventDraft {
             cancelled: false,
             closes,
             seats_taken: 0,
+            line: Line::default(),
             version: 1,
             schedule_version: 1,
             created_at: now,
@@ -282,10 +286,15 @@ impl Event {
         self.ends_at.map(|at| EventTime { at, zone })
     }
 
-    /// Free seats; `None`: unlimited.
+    /// Free seats for who is not on the waitlist; `None`: unlimited. Each person who waits has a claim to one.
     pub fn seats_left(&self) -> Option<u32> {
-        self.capacity
-            .map(|capacity| capacity.saturating_sub(self.seats_taken))
+        let spoken_for = self.seats_taken.saturating_add(self.line.waiting);
+        self.capacity.map(|capacity| capacity.saturating_sub(spoken_for))
+    }
+
+    /// Live registrations, including unpaid holds.
+    pub fn registered(&self) -> u32 {
+        self.seats_taken.saturating_sub(self.line.offered)
     }
 
     /// Whether a change is visible to attendees: in any of the facts but the version.

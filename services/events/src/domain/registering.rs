@@ -55,7 +55,7 @@ pub enum RegisterRefusal {
 }
 
 /// Whether there can be registrations for the event at all.
-fn takes_place(event: &Event, user: UserId) -> Result<(), RegisterRefusal> {
+pub(super) fn takes_place(event: &Event, user: UserId) -> Result<(), RegisterRefusal> {
     if !event.is_seen_by(Some(user)) {
         return Err(RegisterRefusal::NoSuchEvent);
     }
@@ -63,6 +63,20 @@ fn takes_place(event: &Event, user: UserId) -> Result<(), RegisterRefusal> {
         (true, _) => Err(RegisterRefusal::EventCancelled),
         (false, true) => Err(RegisterRefusal::NotPublished),
         (false, false) => Ok(()),
+    }
+}
+
+/// Whether registration is open.
+pub(super) fn takes_registrations(event: &Event, now: Timestamp) -> Result<(), RegisterRefusal> {
+    if event.is_closed(now) {
+        return Err(RegisterRefusal::Closed);
+    }
+    match event.opens_later(now) {
+        Some(opens_at) => {
+            let wait = (opens_at - now).to_std().unwrap_or_default();
+            Err(RegisterRefusal::NotOpen { opens_at, wait })
+        }
+        None => Ok(()),
     }
 }
 
@@ -92,13 +106,7 @@ pub fn on_register(
         }
         live => live.map(|live| live.id),
     };
-    if event.is_closed(wanted.now) {
-        return Err(RegisterRefusal::Closed);
-    }
-    if let Some(opens_at) = event.opens_later(wanted.now) {
-        let wait = (opens_at - wanted.now).to_std().unwrap_or_default();
-        return Err(RegisterRefusal::NotOpen { opens_at, wait });
-    }
+    takes_registrations(event, wanted.now)?;
     let state = match event.fee {
         Paise::ZERO => State::Confirmed,
         _ => State::PendingPayment {

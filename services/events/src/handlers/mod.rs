@@ -20,6 +20,7 @@ pub mod streams;
 pub mod ticket_files;
 pub mod ticket_key;
 pub mod update_event;
+pub mod waitlist;
 
 use common::context;
 use common::{idempotency::Outcome, problem::ApiError, time::utc};

@@ -40,7 +40,7 @@ impl FromFields for RegisterEvent {
 }
 
 /// The existing registration in the example of a 409 in the OpenAPI document.
-fn example() -> Registration {
+pub fn example() -> Registration {
     let created_at = from_millis(1_795_353_246_000);
     Registration {
         id: RegistrationId::lenient("019309a2-0000-7000-8000-000000000003"),

@@ -16,6 +16,7 @@ use crate::{
         OwnEventView, RegistrationView,
         posts::{SaidView, VotedView},
         stream::WatchedView,
+        waitlist::WaitlistView,
     },
 };
 
@@ -58,6 +59,10 @@ pub async fn export(
                 .registrations(user, StatusFilter::All, page, now)
                 .await?;
             export::answer(found.iter().map(RegistrationView::from), next)
+        }
+        "waitlist" => {
+            let (found, next) = app.store.waitlist_of(user, page, app.clock.now()).await?;
+            export::answer(found.iter().map(WaitlistView::from), next)
         }
         "posts" => {
             let (found, next) = app.store.posts_of_user(user, page).await?;

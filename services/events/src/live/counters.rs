@@ -108,7 +108,7 @@ impl From<&Event> for Seats {
         Self {
             capacity: event.capacity,
             seats_left: event.seats_left(),
-            registered: event.seats_taken,
+            registered: event.registered(),
         }
     }
 }

@@ -6,7 +6,7 @@ use common::{
     outbox::NewMessage,
     wire::{
         HoldExpired, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed, RegistrationEnded,
-        kind, service,
+        WaitlistOffered, kind, service,
     },
 };
 
@@ -15,6 +15,7 @@ use crate::domain::{
     ending::{Ending, Refund},
     event::Event,
     registration::{Registration, State, Ticket},
+    waitlist::{self, Entry},
 };
 
 /// A registration holds a seat that is to be paid for.
@@ -128,6 +129,27 @@ pub(super) fn changed(event: &Event, for_others: bool, now: Timestamp) -> Vec<Ne
             event.id,
             now,
             &event.facts(),
+        ));
+    }
+    messages
+}
+
+/// An entry of a waitlist has moved; `entry` is its state now. Who is offered a seat gets a letter.
+pub(super) fn moved_in_line(entry: &Entry, event: &Event, now: Timestamp) -> Vec<NewMessage> {
+    let mut messages = vec![change::of_entry(entry, now)];
+    if let waitlist::State::Offered { until } = entry.state {
+        let told = WaitlistOffered {
+            waitlist_id: entry.id,
+            user_id: entry.user_id,
+            event: event.facts(),
+            until,
+        };
+        messages.push(NewMessage::new(
+            service::NOTIFICATIONS,
+            kind::WAITLIST_OFFERED,
+            entry.id,
+            now,
+            &told,
         ));
     }
     messages

@@ -9,6 +9,7 @@ pub mod mongo;
 pub mod posts;
 pub mod sqlite;
 pub mod streams;
+pub mod waitlist;
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +39,7 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
-pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore};
+pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore, waitlist::WaitlistStore};
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
@@ -49,6 +50,7 @@ mod table {
     pub const STREAMS: &str = "events.streams";
     pub const SEGMENTS: &str = "events.segments";
     pub const PLAYBACKS: &str = "events.playbacks";
+    pub const WAITLIST: &str = "events.waitlist";
     #[cfg(feature = "mongodb")]
     pub const TICKETS: &str = "events.tickets";
 }
@@ -208,7 +210,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: DeskStore + PostStore + StreamStore {
+pub trait Store: DeskStore + PostStore + StreamStore + WaitlistStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.

@@ -1,6 +1,6 @@
 //! A store that fails on demand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use common::{
@@ -8,7 +8,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
-    ids::{EventId, PaymentId, PlaybackId, PostId, RegistrationId, StreamId, TicketId, UserId},
+    ids::{EventId, PaymentId, PlaybackId, PostId, RegistrationId, StreamId, TicketId, UserId, WaitlistId},
     outbox::{OutboxStore, Receipt},
     store::StoreError,
     subscriber::Incoming,
@@ -27,6 +27,7 @@ use crate::{
         publishing::Duplicate,
         standing::{ChatMode, Standing},
         stream::{self, NewStream, Playback, Segment, Stream},
+        waitlist::Join,
     },
     store::{
         CancelError, ChangeError, EventPage, Own, Register, RegisterError, Registered, Search, StatusFilter,
@@ -34,6 +35,7 @@ use crate::{
         desk::{AttendeeFilter, Attendees, Cancel, CheckInError, Counted, DeskStore, Scanned, TicketBy},
         posts::{PostError, PostStore, Restrict, Target},
         streams::{self, Claim, PlaybackError, PublishError, StreamError, StreamStore},
+        waitlist::{Listed, WaitlistError, WaitlistStore},
     },
 };
 
@@ -210,6 +212,22 @@ pass_on! {
         Reads posts_of_user(user: UserId, page: Page) -> Result<(Vec<Post>, Option<Cursor>), StoreError>;
         Reads votes_by(user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError>;
         Changes forget_author(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    }
+}
+
+pass_on! {
+    WaitlistStore {
+        Changes join_waitlist(join: Join, keyed: Keyed<Listed>) -> Result<Outcome<Listed>, WaitlistError>;
+        Changes leave_waitlist(event: EventId, user: UserId, now: Timestamp, keyed: Keyed<Listed>)
+            -> Result<Outcome<Listed>, WaitlistError>;
+        Reads waitlist_of(user: UserId, page: Page, now: Timestamp)
+            -> Result<(Vec<Listed>, Option<Cursor>), StoreError>;
+        Reads waitlist_entry(id: WaitlistId, now: Timestamp) -> Result<Option<Listed>, StoreError>;
+        Reads lines_due(after: Option<EventId>, now: Timestamp, limit: usize)
+            -> Result<Vec<EventId>, StoreError>;
+        Changes advance_line(event: EventId, length: Duration, now: Timestamp, limit: usize)
+            -> Result<usize, StoreError>;
+        Changes forget_waiting(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     }
 }
 

@@ -17,3 +17,4 @@ mod store_away;
 mod talking;
 mod tickets;
 mod undone;
+mod waitlist;

@@ -46,6 +46,10 @@ pub async fn every_public_call(service: &Service) -> Vec<Public> {
     };
     let registered = service.register(&asha, &free).await.is(201);
     let registration = format!("/api/reg/registrations/{}", registered.text("registration_id"));
+    let full = service.event(&organizer, Some(1), 0).await;
+    service.register(&service.user(), &full).await.is(201);
+    let line = format!("/api/reg/waitlist/{full}");
+    service.post(&asha, &line, &Value::Null).await.is(201);
     let own = |id: &str| format!("/api/organiser/events/{id}");
     let reads = |name, who: Option<&Person>, path: &str| Public {
         name,
@@ -71,6 +75,7 @@ pub async fn every_public_call(service: &Service) -> Vec<Public> {
         reads("own events", Some(&organizer), "/api/organiser/events"),
         reads("registrations", Some(&asha), "/api/reg/get_registrevent"),
         reads("registration", Some(&asha), &registration),
+        reads("waitlist", Some(&asha), "/api/reg/waitlist"),
         changes(
             "create",
             &organizer,
@@ -121,6 +126,8 @@ pub async fn every_public_call(service: &Service) -> Vec<Public> {
             &registration,
             Value::Null,
         ),
+        changes("join the waitlist", &ravi, Method::POST, &line, Value::Null),
+        changes("leave the waitlist", &asha, Method::DELETE, &line, Value::Null),
     ]
 }
 

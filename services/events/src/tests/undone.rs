@@ -3,7 +3,7 @@
 use super::{kit::Service, store_away::every_public_call};
 
 /// The writes of each change. The last stores the response under the key.
-const WRITES: [(&str, &[&str]); 8] = [
+const WRITES: [(&str, &[&str]); 10] = [
     (
         "create",
         &[
@@ -70,6 +70,23 @@ const WRITES: [(&str, &[&str]); 8] = [
             "UPDATE ON registrations",
             "UPDATE ON events",
             "UPDATE ON tickets",
+            "INSERT ON outbox",
+            "INSERT ON idempotency_keys",
+        ],
+    ),
+    (
+        "join the waitlist",
+        &[
+            "INSERT ON waitlist",
+            "UPDATE ON events",
+            "INSERT ON idempotency_keys",
+        ],
+    ),
+    (
+        "leave the waitlist",
+        &[
+            "UPDATE ON waitlist",
+            "UPDATE ON events",
             "INSERT ON outbox",
             "INSERT ON idempotency_keys",
         ],

@@ -9,7 +9,7 @@ use common::{
     mailed_tokens::CODE_LIFE,
     wire::{
         AccountLetter, EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
-        RegistrationConfirmed, RegistrationEnded, TokenIssued, UserCard,
+        RegistrationConfirmed, RegistrationEnded, TokenIssued, UserCard, WaitlistOffered,
     },
 };
 use uuid::Uuid;
@@ -87,6 +87,19 @@ impl Reach {
             ..Details::default()
         };
         self.write(&about, Kind::HoldExpired, details)
+    }
+
+    /// A seat is held for who waited for one. Of no use once the offer has ended.
+    pub fn offered(&self, fact: &WaitlistOffered, card: &UserCard) -> Vec<Letter> {
+        let about = About {
+            not_after: Some(fact.until),
+            ..About::of(card, fact.event.event_id, fact.waitlist_id.0)
+        };
+        let details = Details {
+            held_until: Some(fact.until),
+            ..Details::default()
+        };
+        self.write(&about, Kind::WaitlistOffer, details)
     }
 
     /// The payment failed. A payer may retry at once, so the letter waits a minute, and there is one in a quarter of an
@@ -233,26 +246,23 @@ impl Reach {
 }
 
 impl<'a> About<'a> {
-    fn registration(card: &'a UserCard, event_id: EventId, registration: RegistrationId) -> Self {
+    fn of(card: &'a UserCard, event_id: EventId, occurrence: Uuid) -> Self {
         Self {
             card,
             event_id,
-            occurrence: registration.0,
+            occurrence,
             schedule_version: 0,
             not_before: None,
             not_after: None,
         }
     }
 
+    fn registration(card: &'a UserCard, event_id: EventId, registration: RegistrationId) -> Self {
+        Self::of(card, event_id, registration.0)
+    }
+
     fn payment(card: &'a UserCard, event_id: EventId, payment: PaymentId) -> Self {
-        Self {
-            card,
-            event_id,
-            occurrence: payment.0,
-            schedule_version: 0,
-            not_before: None,
-            not_after: None,
-        }
+        Self::of(card, event_id, payment.0)
     }
 }
 

@@ -117,6 +117,13 @@ pub enum Change {
         /// To be queued.
         letters: Vec<Letter>,
     },
+    /// Letters about an event, which depend on nothing else.
+    ToldOf {
+        /// The event as the sender knew it.
+        facts: EventFacts,
+        /// To be queued.
+        letters: Vec<Letter>,
+    },
     /// An account was deleted: all messages to its user go.
     Forget {
         /// The user.

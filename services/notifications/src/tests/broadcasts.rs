@@ -101,6 +101,7 @@ async fn attendees(State(events): State<Events>, Json(asked): Json<AskAttendees>
         .filter(|(_, (_, confirmed))| match asked.to {
             Recipients::Confirmed => *confirmed,
             Recipients::Pending => !confirmed,
+            Recipients::Waitlist => false,
             Recipients::All => true,
         })
         .take(asked.limit)
@@ -265,7 +266,7 @@ async fn what_is_refused() {
         ("subject", json!("x".repeat(201))),
         ("text", json!("")),
         ("text", json!("x".repeat(5001))),
-        ("to", json!("waitlist")),
+        ("to", json!("strangers")),
         ("channels", json!([])),
         ("channels", json!("email")),
         ("channels", json!(["fax"])),

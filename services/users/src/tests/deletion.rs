@@ -42,6 +42,7 @@ async fn all_that_is_held_is_one_document() {
     for section in [
         "events",
         "registrations",
+        "waitlist",
         "posts",
         "votes",
         "playbacks",

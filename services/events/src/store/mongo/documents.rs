@@ -10,9 +10,10 @@ use crate::domain::{
     listing::{Category, Listing, Tags, Visibility},
     registration::{Registration, State, Ticket},
     search_terms,
+    waitlist::Line,
 };
 
-/// An event's fields except `_id`, `seats_taken` and `ending`, which have updates of their own; fields to be left out
+/// An event's fields except `_id`, `seats_taken`, the counts of its line and `ending`, which have updates of their own; fields to be left out
 /// are in the second document, for `$unset`.
 pub(super) fn event_fields(event: &Event) -> (Document, Document) {
     let mut set = doc! {
@@ -88,6 +89,11 @@ pub(super) fn event(found: &Document) -> Result<Event, StoreError> {
         cancelled: found.flag("cancelled")?,
         closes,
         seats_taken: count(found.long("seats_taken")?)?,
+        line: Line {
+            waiting: count(found.maybe_long("waiting")?.unwrap_or(0))?,
+            offered: count(found.maybe_long("offered")?.unwrap_or(0))?,
+            last_place: found.maybe_long("last_place")?.unwrap_or(0),
+        },
         version: found.long("version")?,
         schedule_version: found.long("schedule_version")?,
         created_at: found.time("created_at")?,

@@ -17,6 +17,7 @@ use crate::{
         listing::{Category, Tags},
         publishing::Duplicate,
         search_terms,
+        waitlist::Delta,
     },
     store::{ChangeError, EventPage, Own, Search, messages, table},
 };
@@ -248,13 +249,28 @@ pub(super) async fn ending(tx: &mut Tx) -> Result<Option<Document>, StoreError> 
 
 /// Takes `seats` if so many are free; a negative number frees seats.
 pub(super) async fn take_seats(tx: &mut Tx, event: &Event, seats: i64) -> Result<bool, StoreError> {
-    if seats == 0 {
+    let delta = Delta {
+        seats,
+        ..Delta::default()
+    };
+    count(tx, event, delta).await
+}
+
+/// Changes the counts of an event; `false`, and nothing is changed, when not so many seats are free.
+pub(super) async fn count(tx: &mut Tx, event: &Event, delta: Delta) -> Result<bool, StoreError> {
+    if delta == Delta::default() {
         return Ok(true);
     }
     let mut room = doc! {"_id": uuid(event.id)};
-    if let (Some(capacity), true) = (event.capacity, seats > 0) {
-        room.insert("seats_taken", doc! {"$lte": i64::from(capacity) - seats});
+    if let (Some(capacity), true) = (event.capacity, delta.seats > 0) {
+        room.insert("seats_taken", doc! {"$lte": i64::from(capacity) - delta.seats});
     }
-    tx.update(EVENTS, room, doc! {"$inc": {"seats_taken": seats}})
-        .await
+    let mut added = doc! {"seats_taken": delta.seats};
+    if delta.waiting != 0 {
+        added.insert("waiting", delta.waiting);
+    }
+    if delta.offered != 0 {
+        added.insert("offered", delta.offered);
+    }
+    tx.update(EVENTS, room, doc! {"$inc": added}).await
 }

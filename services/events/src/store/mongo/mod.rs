@@ -13,6 +13,7 @@ mod registrations;
 mod schema;
 mod secure;
 mod streams;
+mod waitlist;
 
 use std::sync::Arc;
 
@@ -395,7 +396,7 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, 15);
 
     #[tokio::test]
     async fn events_of_an_earlier_release_are_indexed_anew() {

@@ -10,6 +10,7 @@ mod registrations;
 mod rows;
 mod secure;
 mod streams;
+mod waitlist;
 
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("reminders.sql"),
     include_str!("desk.sql"),
     include_str!("listing.sql"),
+    include_str!("waitlist.sql"),
 ];
 
 /// The events service's SQLite file.
@@ -354,7 +356,7 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, 200);
 
     #[tokio::test]
     async fn events_of_an_earlier_release_are_indexed_anew() {

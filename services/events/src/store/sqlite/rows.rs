@@ -19,6 +19,7 @@ use crate::{
         event::{Closing, Event},
         listing::{Category, Listing, Tags, Visibility},
         registration::{Registration, State, Ticket},
+        waitlist::Line,
     },
     store::Registered,
 };
@@ -27,9 +28,10 @@ use crate::{
 pub const EVENT: &str =
     "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
     e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at, e.format, e.ends_at,
-    e.join_url, e.reminders, e.draft, e.opens_at, e.category, e.tags, e.image_url, e.unlisted";
+    e.join_url, e.reminders, e.draft, e.opens_at, e.category, e.tags, e.image_url, e.unlisted, e.waiting, e.offered,
+    e.last_place";
 /// The number of [`EVENT`]'s columns.
-pub const EVENT_COLUMNS: usize = 26;
+pub const EVENT_COLUMNS: usize = 29;
 
 /// Reads an event from the first columns of a row.
 pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
@@ -54,6 +56,11 @@ pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
         cancelled: row.get(9)?,
         closes,
         seats_taken: row.get(12)?,
+        line: Line {
+            waiting: row.get(26)?,
+            offered: row.get(27)?,
+            last_place: row.get(28)?,
+        },
         version: row.get(13)?,
         schedule_version: row.get(14)?,
         created_at: from_millis(row.get(15)?),

@@ -45,7 +45,7 @@ macro_rules! store_contract {
             a_provider_reports_by_its_own_name, a_report_may_come_before_the_worker_s, what_was_given_up_is_sent_again,
             a_message_has_its_effect_once, an_id_counts_once_whatever_comes_with_it,
             a_deleted_account_is_written_to_no_more,
-            letters_are_not_queued_twice, registering_again_is_told_again,
+            letters_are_not_queued_twice, a_letter_about_an_event_brings_its_facts, registering_again_is_told_again,
             reminders_are_planned_and_found_in_order, no_reminder_after_its_time, an_end_drops_reminders,
             a_late_confirmation_does_not_bring_back_an_end, the_highest_version_wins,
             a_decision_stands_once, a_late_decision_is_void, a_reminder_moves_by_decision,

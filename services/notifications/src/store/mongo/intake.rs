@@ -109,6 +109,12 @@ impl<'a> Writing<'a> {
                 self.letters.extend(letters.iter().map(|letter| (letter, None)));
                 Ok(())
             }
+            Change::ToldOf { facts, letters } => {
+                let version = self.newest.learn(tx, facts, self.now).await?.version;
+                self.letters
+                    .extend(letters.iter().map(|letter| (letter, Some(version))));
+                Ok(())
+            }
             Change::Forget { user_id } => {
                 let at = doc! {"$setOnInsert": {"at": date(self.now)}};
                 tx.upsert(FORGOTTEN, doc! {"_id": uuid(*user_id)}, at).await?;
