@@ -5,6 +5,7 @@
 //! does not compile. The `.vars` are the values for text messages whose text is registered with a provider. There is one
 //! such text for all readers, so they are in English.
 
+mod own;
 mod phrases;
 pub mod samples;
 
@@ -212,6 +213,10 @@ impl Writer {
     /// # Errors
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
+        if let Some(why) = self.fault_of_own_words(message) {
+            let (message_id, wording) = (message.id, message.details.wording);
+            tracing::warn!(%message_id, ?wording, why, "an event's own words are left out of its letter");
+        }
         let content = match message.channel {
             Channel::Email => {
                 let (subject, text) = self.letter(message)?;
@@ -252,10 +257,21 @@ impl Writer {
     }
 
     fn rendered(&self, message: &Message, form: &str) -> Result<String, minijinja::Error> {
-        let language = Language::of(message.details.locale.as_deref());
+        let language = language_of(message);
+        let values = self.values(message, language);
+        let own = own::words(message, &values).ok().flatten();
         self.environment
             .get_template(&format!("{}/{}.{form}", language.tag(), message.kind.template()))?
-            .render(self.values(message, language))
+            .render(context! { own => own.as_ref().map(words), ..values })
+    }
+
+    /// Why the event's own words cannot be used for the message.
+    fn fault_of_own_words(&self, message: &Message) -> Option<&'static str> {
+        let values = self.values(message, language_of(message));
+        match message.channel {
+            Channel::Email => own::words(message, &values).err(),
+            Channel::Sms => own::text_message(message, &values).err(),
+        }
     }
 
     /// An e-mail's subject and its plain text.
@@ -266,6 +282,10 @@ impl Writer {
     }
 
     fn text_message(&self, message: &Message) -> Result<String, minijinja::Error> {
+        let values = self.values(message, language_of(message));
+        if let Ok(Some(own)) = own::text_message(message, &values) {
+            return Ok(own);
+        }
         Ok(sms::fitted(&one_line(&self.rendered(message, "sms")?)))
     }
 
@@ -309,6 +329,8 @@ impl Writer {
         for file in files {
             variables.extend(of(&file)?);
         }
+        // What an event has of its own is made of the others.
+        variables.retain(|name| !name.starts_with("own"));
         Ok(variables)
     }
 
@@ -392,6 +414,10 @@ impl Writer {
             is_new => token.new_email.as_ref() == Some(&message.address),
         }
     }
+}
+
+fn language_of(message: &Message) -> Language {
+    Language::of(message.details.locale.as_deref())
 }
 
 /// An organizer's words. Lines stay lines, and empty ones part paragraphs.

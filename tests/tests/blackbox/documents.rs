@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 96] = [
+const DOCUMENTED: [(&str, &str, &str); 99] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -148,6 +148,13 @@ const DOCUMENTED: [(&str, &str, &str); 96] = [
         "getLetterAnnouncement",
         "get",
         "/api/organiser/events/{id}/announcements/{announcement_id}",
+    ),
+    ("listWordings", "get", "/api/organiser/events/{id}/templates"),
+    ("setWording", "put", "/api/organiser/events/{id}/templates/{kind}"),
+    (
+        "dropWording",
+        "delete",
+        "/api/organiser/events/{id}/templates/{kind}",
     ),
     ("getReminders", "get", "/api/organiser/events/{id}/reminders"),
     ("setReminders", "put", "/api/organiser/events/{id}/reminders"),

@@ -13,3 +13,4 @@ pub mod preferences;
 pub mod reminder;
 pub mod sms;
 pub mod unsubscribe;
+pub mod wording;

@@ -8,6 +8,7 @@ pub(crate) mod messages;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 pub mod sqlite;
+pub mod wordings;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -25,7 +26,7 @@ use common::{
 };
 use uuid::Uuid;
 
-use self::broadcasts::BroadcastStore;
+use self::{broadcasts::BroadcastStore, wordings::WordingStore};
 use crate::domain::{
     delivery::Outcome,
     kind::Kinds,
@@ -40,6 +41,7 @@ mod table {
     pub const BROADCASTS: &str = "notifications.broadcasts";
     pub const MESSAGES: &str = "notifications.messages";
     pub const SCHEDULES: &str = "notifications.schedules";
+    pub const WORDINGS: &str = "notifications.wordings";
 }
 
 /// How a message that is about no event is stored: under an id that no event has.
@@ -413,7 +415,7 @@ pub struct Stats {
 
 /// The service's store.
 #[async_trait]
-pub trait Store: BroadcastStore {
+pub trait Store: BroadcastStore + WordingStore {
     /// Consumes a batch, in order, in one commit: each message's id together with its effect. What came before has
     /// no effect again.
     async fn take(&self, batch: Arc<[Intake]>, now: Timestamp) -> Result<(), StoreError>;

@@ -30,7 +30,7 @@ use crate::{app::Parts, channels::Channels, workers::broadcasts::Broadcasts};
 
 /// An events service that answers these two questions and nothing else.
 #[derive(Clone)]
-struct Events(Arc<EventsInner>);
+pub(super) struct Events(Arc<EventsInner>);
 
 struct EventsInner {
     organizer: UserId,
@@ -47,6 +47,14 @@ impl Events {
             attendees: Mutex::default(),
             down: Mutex::new(false),
         }))
+    }
+
+    pub(super) fn organizer(&self) -> UserId {
+        self.0.organizer
+    }
+
+    pub(super) fn facts(&self) -> EventFacts {
+        self.0.facts.lock().clone()
     }
 
     fn id(&self) -> EventId {
@@ -115,14 +123,15 @@ async fn attendees(State(events): State<Events>, Json(asked): Json<AskAttendees>
     .into_response()
 }
 
-struct Desk {
-    lab: Lab,
-    events: Events,
-    service: Service,
+/// The service beside an events service that knows one event.
+pub(super) struct Desk {
+    pub(super) lab: Lab,
+    pub(super) events: Events,
+    pub(super) service: Service,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (lab, events) = (Lab::new(), Events::new());
         let context = lab.context(&[]);
         let channels = Channels::new(&context).unwrap();
@@ -140,7 +149,7 @@ impl Desk {
         format!("/api/organiser/events/{}/announcements", self.events.id())
     }
 
-    async fn send(&self, who: UserId, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(super) async fn send(&self, who: UserId, method: Method, path: &str, body: Option<Value>) -> Answer {
         let auth = self.service.context.auth(service::USERS);
         let life = std::time::Duration::from_secs(60);
         let token = auth.user_token(who, Role::Organizer, life).unwrap();

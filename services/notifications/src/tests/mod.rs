@@ -16,3 +16,4 @@ mod sms;
 mod smtp;
 mod templates;
 mod users;
+mod wordings;

@@ -12,6 +12,7 @@ mod reminders;
 mod tracking;
 mod unpaid;
 mod unreadable;
+mod wordings;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use test_kit::damage::Damager;
 
 pub use self::{
     announcements::*, broadcasts::*, delivery::*, intake::*, lists::*, preferences::*, reminders::*,
-    tracking::*, unpaid::*, unreadable::*,
+    tracking::*, unpaid::*, unreadable::*, wordings::*,
 };
 use super::Store;
 
@@ -67,6 +68,9 @@ macro_rules! store_contract {
             a_key_makes_one_announcement, an_announcement_goes_step_by_step_and_to_everybody_once,
             a_delayed_announcement_lets_others_pass, nobody_is_written_to_after_the_end, a_withdrawn_announcement_is_not_sent, who_wants_no_announcements_gets_none,
             an_event_writes_to_one_so_often_in_a_day,
+            an_event_s_words_are_kept_by_kind_until_others_are, a_letter_keeps_the_words_that_it_was_written_with,
+            reminders_have_an_event_s_words_too, words_go_with_their_organizer, a_key_sets_words_once,
+            two_who_set_words_at_once_leave_one, unreadable_words_stop_no_letter,
             what_is_heard_of_an_event_takes_the_place_of_what_cannot_be_read,
         );
     };

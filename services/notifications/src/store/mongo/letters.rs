@@ -20,6 +20,7 @@ use super::{
     broadcasts::Said,
     events, preferences,
     schema::{FORGOTTEN, MESSAGES},
+    wordings::{InForce, Own},
 };
 use crate::domain::{
     kind::Kinds,
@@ -34,7 +35,7 @@ type Once = (Uuid, String, String, i64);
 /// A letter with the version of the event that it announces.
 pub(super) type Queued<'a> = (&'a Letter, Option<i64>);
 
-/// Queues letters, except those that were queued before. Of a decline that is not sent yet, the newest content
+/// Queues letters with the words in force for them, except those that were queued before. Of a decline that is not sent yet, the newest content
 /// counts.
 pub(super) async fn queue<'a>(tx: &mut Tx, letters: &[Queued<'a>], now: Timestamp) -> Result<(), StoreError> {
     if letters.is_empty() {
@@ -68,11 +69,12 @@ pub(super) async fn queue<'a>(tx: &mut Tx, letters: &[Queued<'a>], now: Timestam
     let mut told: HashSet<Once> = HashSet::with_capacity(found.len() + letters.len());
     // One that cannot be read is none that could be written now.
     told.extend(found.iter().filter_map(|found| once(found).ok()));
+    let in_force = InForce::of(tx, letters.iter().map(|(letter, _)| letter.as_ref())).await?;
     let mut documents = Vec::with_capacity(letters.len());
     for (letter, event_version) in &letters {
         let (kind, channel) = (letter.kind.name().to_owned(), letter.channel.name().to_owned());
         if told.insert((letter.occurrence, kind, channel, letter.schedule_version)) {
-            documents.push(document(letter, *event_version, now)?);
+            documents.push(document(letter, &in_force.worded(letter), *event_version, now)?);
         } else if letter.kind == Kind::PaymentFailed {
             let waiting = doc! {
                 "occurrence": uuid(letter.occurrence),
@@ -81,7 +83,7 @@ pub(super) async fn queue<'a>(tx: &mut Tx, letters: &[Queued<'a>], now: Timestam
                 "schedule_version": letter.schedule_version,
                 "status": "queued",
             };
-            let newest = doc! {"$set": {"details": details(letter)?}};
+            let newest = doc! {"$set": {"details": json(&letter.details)?}};
             tx.update(MESSAGES, waiting, newest).await?;
         }
     }
@@ -97,11 +99,16 @@ fn once(found: &Document) -> Result<Once, StoreError> {
     ))
 }
 
-fn details(letter: &Letter) -> Result<String, StoreError> {
-    serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))
+fn json(details: &Details) -> Result<String, StoreError> {
+    serde_json::to_string(details).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
+fn document(
+    letter: &Letter,
+    details: &Details,
+    event_version: Option<i64>,
+    now: Timestamp,
+) -> Result<Document, StoreError> {
     let mut document = doc! {
         "_id": uuid(letter.id),
         "user_id": uuid(letter.user_id),
@@ -111,7 +118,7 @@ fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Resu
         "channel": letter.channel.name(),
         "schedule_version": letter.schedule_version,
         "address": &letter.address,
-        "details": details(letter)?,
+        "details": json(details)?,
         "status": "queued",
         "due_at": date(letter.not_before.unwrap_or(now)),
         "withdrawn": false,
@@ -159,9 +166,13 @@ pub(super) async fn withdraw(
     Ok(())
 }
 
-/// Reads messages, and the facts of each event version once.
+/// Reads messages, and the facts of each event version and all words once.
 #[derive(Default)]
-pub(super) struct Reader(HashMap<(EventId, i64), Option<EventFacts>>, Said);
+pub(super) struct Reader {
+    facts: HashMap<(EventId, i64), Option<EventFacts>>,
+    said: Said,
+    own: Own,
+}
 
 impl Reader {
     /// The message in a document.
@@ -174,7 +185,10 @@ impl Reader {
         let mut details: Details =
             serde_json::from_str(&found.text("details")?).map_err(|error| not_json("details", &error))?;
         if let Some(announcement) = details.announcement {
-            details.words = self.1.of(tx, announcement).await?;
+            details.words = self.said.of(tx, announcement).await?;
+        }
+        if let Some(wording) = details.wording {
+            details.own = self.own.of(tx, wording).await?;
         }
         Ok(Message {
             id: found.id("_id")?,
@@ -199,11 +213,11 @@ impl Reader {
         event: EventId,
         version: i64,
     ) -> Result<Option<EventFacts>, StoreError> {
-        if let Some(known) = self.0.get(&(event, version)) {
+        if let Some(known) = self.facts.get(&(event, version)) {
             return Ok(known.clone());
         }
         let found = events::at_version(tx, event, version).await?;
-        self.0.insert((event, version), found.clone());
+        self.facts.insert((event, version), found.clone());
         Ok(found)
     }
 }

@@ -12,7 +12,11 @@ use common::{
 use sqlite_store::rows::named;
 use sqlite_store::{Connection, Row, params};
 
-use super::{broadcasts::Said, events};
+use super::{
+    broadcasts::Said,
+    events,
+    wordings::{Own, worded},
+};
 use crate::domain::{
     kind::Kinds,
     message::{Channel, Details, Kind, Letter, Message, Status},
@@ -26,15 +30,15 @@ pub const COLUMNS: &str =
 /// The number of [`COLUMNS`].
 pub const WIDTH: usize = 13;
 
-/// Queues a letter, unless it was queued before. Of a decline that is not sent yet, the newest content counts.
+/// Queues a letter with the words in force for it, unless it was queued before. Of a decline that is not sent yet, the newest content counts.
 pub fn queue(
     db: &Connection,
     letter: &Letter,
     event_version: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let details =
-        serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let details = worded(db, letter)?;
+    let details = serde_json::to_string(&details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     db.prepare_cached(
         "INSERT INTO messages (id, user_id, event_id, event_version, occurrence, kind, channel, schedule_version,
             address, name, details, status, due_at, not_after, created_at)
@@ -83,9 +87,13 @@ pub fn withdraw(
     Ok(())
 }
 
-/// Reads messages, and the facts of each event version once.
+/// Reads messages, and the facts of each event version and all words once.
 #[derive(Default)]
-pub struct Reader(HashMap<(EventId, i64), Option<EventFacts>>, Said);
+pub struct Reader {
+    facts: HashMap<(EventId, i64), Option<EventFacts>>,
+    said: Said,
+    own: Own,
+}
 
 impl Reader {
     /// The message in a row of [`COLUMNS`].
@@ -99,7 +107,10 @@ impl Reader {
         let mut details: Details =
             serde_json::from_str(&details).map_err(|error| not_json("details", &error))?;
         if let Some(announcement) = details.announcement {
-            details.words = self.1.of(db, announcement)?;
+            details.words = self.said.of(db, announcement)?;
+        }
+        if let Some(wording) = details.wording {
+            details.own = self.own.of(db, wording)?;
         }
         Ok(Message {
             id: row.get(0)?,
@@ -124,11 +135,11 @@ impl Reader {
         event: EventId,
         version: i64,
     ) -> Result<Option<EventFacts>, StoreError> {
-        if let Some(known) = self.0.get(&(event, version)) {
+        if let Some(known) = self.facts.get(&(event, version)) {
             return Ok(known.clone());
         }
         let found = events::at_version(db, event, version)?;
-        self.0.insert((event, version), found.clone());
+        self.facts.insert((event, version), found.clone());
         Ok(found)
     }
 }

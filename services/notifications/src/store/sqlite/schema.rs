@@ -2,7 +2,7 @@
 
 use sqlite_store::{audit, idempotency, inbox, lease, outbox};
 
-use super::broadcasts;
+use super::{broadcasts, wordings};
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
 pub const MIGRATIONS: &[&str] = &[
@@ -21,6 +21,7 @@ pub const MIGRATIONS: &[&str] = &[
     REMINDERS,
     idempotency::SCHEMA,
     broadcasts::SCHEMA,
+    wordings::SCHEMA,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
