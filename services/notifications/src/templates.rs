@@ -238,6 +238,7 @@ impl Writer {
             created_at: message.created_at,
             address: message.address.clone(),
             name: message.name.as_deref().and_then(presentable),
+            host: message.details.host.clone(),
             content,
         })
     }
@@ -384,6 +385,7 @@ impl Writer {
             unsubscribe_link => self.unsubscribe(message),
             starts_in => details.hours.map(|hours| language.starts_in(hours)),
             words => details.words.as_deref().map(words),
+            answered => details.host.as_ref().is_some_and(|host| host.reply_to.is_some()),
             token => details.token.as_ref().map(|token| self.token(token, message, language)),
         }
     }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use super::kind::Kind;
 
-use super::{broadcast::Words, wording::OwnWords};
+use super::{broadcast::Words, host::Host, wording::OwnWords};
 
 /// An enum whose values have fixed names, in stores and answers alike.
 macro_rules! named {
@@ -136,6 +136,9 @@ pub struct Details {
     /// What those say. Kept once, and read with the message; `None` where they are gone.
     #[serde(skip)]
     pub own: Option<Arc<OwnWords>>,
+    /// In whose name it comes. Looked up when it is sent, and kept nowhere; `None`: in the product's.
+    #[serde(skip)]
+    pub host: Option<Arc<Host>>,
     /// What brings the recipient's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,

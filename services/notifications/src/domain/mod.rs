@@ -4,6 +4,7 @@ pub mod address;
 pub mod broadcast;
 pub mod change;
 pub mod delivery;
+pub mod host;
 pub mod kind;
 pub mod language;
 pub mod letters;

@@ -1,6 +1,7 @@
 //! The service from outside, over its pipeline, and its workers one round at a time.
 
 mod broadcasts;
+mod hosts;
 mod http;
 mod intake;
 mod kit;

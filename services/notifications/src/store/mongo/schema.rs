@@ -39,6 +39,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("ends_at", "date?"),
             ("join_url", "string?"),
             ("reminders", "string?"), // hours before the start; left out: the default
+            ("organizer", "binData?"),
         ],
         check: None,
         indexes: &[Index::unique(&[("event_id", 1), ("version", -1)])],

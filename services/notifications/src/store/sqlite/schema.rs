@@ -22,6 +22,7 @@ pub const MIGRATIONS: &[&str] = &[
     idempotency::SCHEMA,
     broadcasts::SCHEMA,
     wordings::SCHEMA,
+    ORGANIZER,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
@@ -177,6 +178,11 @@ CREATE TABLE preferences (
 // When attendees are reminded: hours before the start, with commas between. NULL: the default.
 const REMINDERS: &str = "
 ALTER TABLE events ADD COLUMN reminders TEXT;
+";
+
+// Whose event it is, in whose name letters about it come. NULL: told by a release that did not say.
+const ORGANIZER: &str = "
+ALTER TABLE events ADD COLUMN organizer BLOB;
 ";
 
 // Why a reminder or an announcement was set aside: it cannot be read.
