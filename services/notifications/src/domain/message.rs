@@ -139,6 +139,9 @@ pub struct Details {
     /// In whose name it comes. Looked up when it is sent, and kept nowhere; `None`: in the product's.
     #[serde(skip)]
     pub host: Option<Arc<Host>>,
+    /// Of a text message that no e-mail goes beside: where an e-mail goes in its place, should it not arrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
     /// What brings the recipient's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,

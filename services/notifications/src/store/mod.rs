@@ -445,11 +445,11 @@ pub trait Store: BroadcastStore + WordingStore {
     ) -> Result<Vec<Claimed>, StoreError>;
     /// When the next message of a channel may be taken, or might have been.
     async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
-    /// Notes what came of tries; gives the number of reports whose fence still held, the others have no effect.
+    /// Notes what came of tries, and queues an e-mail in place of a text message that is lost, where no e-mail goes beside it; gives the number of reports whose fence still held, the others have no effect.
     async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError>;
 
     /// Notes what a provider reports of a message; gives the message when that was news. Nothing when the provider has
-    /// taken no such message.
+    /// taken no such message. An e-mail may take the place of a text message that has not arrived, as in [`Store::report`].
     async fn note(&self, news: News, now: Timestamp) -> Result<Option<MessageId>, StoreError>;
     /// Queues messages that were given up, or that failed, once more; all that were given up where `ids` is `None`. Gives
     /// their number.

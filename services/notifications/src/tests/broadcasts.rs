@@ -26,7 +26,15 @@ use runtime::{peers::Peers, process::Context};
 use serde_json::{Value, json};
 
 use super::kit::{Answer, Lab, Service, at, event};
-use crate::{app::Parts, channels::Channels, workers::broadcasts::Broadcasts};
+use crate::{
+    app::Parts,
+    channels::{Channels, MailError},
+    domain::{
+        broadcast::{Broadcast, Channels as Ways},
+        message::{Channel, Status},
+    },
+    workers::{broadcasts::Broadcasts, sender::Sender},
+};
 
 /// An events service that answers these two questions and nothing else.
 #[derive(Clone)]
@@ -330,8 +338,12 @@ fn worker(lab: &Lab, events: &Events) -> (Arc<Parts>, Broadcasts) {
     (parts, broadcasts)
 }
 
-async fn planned(parts: &Parts, events: &Events) -> crate::domain::broadcast::Broadcast {
-    use crate::domain::broadcast::{Broadcast, Channels, State, Words};
+async fn planned(parts: &Parts, events: &Events) -> Broadcast {
+    planned_by(parts, events, Ways::default()).await
+}
+
+async fn planned_by(parts: &Parts, events: &Events, channels: Ways) -> Broadcast {
+    use crate::domain::broadcast::{State, Words};
     let broadcast = Broadcast {
         id: common::ids::AnnouncementId::new(),
         event_id: events.id(),
@@ -341,7 +353,7 @@ async fn planned(parts: &Parts, events: &Events) -> crate::domain::broadcast::Br
             text: "Open.".into(),
         },
         to: Recipients::All,
-        channels: Channels::default(),
+        channels,
         state: State::Scheduled,
         send_at: parts.clock.now(),
         created_at: parts.clock.now(),
@@ -407,4 +419,56 @@ async fn a_cancelled_event_stops_it_and_a_service_that_is_away_delays_it() {
     let found = parts.store.broadcast(broadcast.id, events.id()).await.unwrap();
     let (stored, counts) = found.unwrap();
     assert_eq!((stored.state.name(), counts.queued), ("cancelled", 0));
+}
+
+#[tokio::test]
+async fn an_announcement_by_sms_goes_by_e_mail_where_it_does_not_arrive() {
+    let (lab, events) = (Lab::new(), Events::new());
+    let users = ["asha", "ravi"].map(|name| {
+        let email = format!("{name}@example.com");
+        lab.users.add(None, &email, Some("+919876543210"))
+    });
+    for user in users {
+        events.add(user, true);
+    }
+    let (parts, worker) = worker(&lab, &events);
+    let by_sms = Ways {
+        email: false,
+        sms: true,
+    };
+    let broadcast = planned_by(&parts, &events, by_sms).await;
+    assert!(worker.round().await.unwrap());
+    let (mailer, _received) = super::recorder::Recorder::new();
+    let refused = MailError::Permanent("not a mobile number".to_owned());
+    mailer.answers.lock().push(Err(refused));
+    let lease = std::time::Duration::from_secs(20);
+    let sender = Sender::new(parts.clone(), Channel::Sms, mailer, lease);
+    let stop = tokio_util::sync::CancellationToken::new();
+    sender.round(&stop).await.unwrap();
+    let mut ways = Vec::new();
+    for user in users {
+        let page = common::http::Page {
+            limit: 10,
+            after: None,
+        };
+        let found = parts
+            .store
+            .of_user(user, crate::store::Only::All, page)
+            .await
+            .unwrap();
+        let mut found: Vec<_> = found.iter().map(|entry| (entry.channel, entry.status)).collect();
+        found.sort();
+        ways.push(found);
+    }
+    ways.sort();
+    assert_eq!(
+        ways,
+        [
+            vec![(Channel::Email, Status::Queued), (Channel::Sms, Status::Failed)],
+            vec![(Channel::Sms, Status::Sent)],
+        ]
+    );
+    let found = parts.store.broadcast(broadcast.id, events.id()).await.unwrap();
+    let counts = found.unwrap().1;
+    assert_eq!((counts.queued, counts.sent, counts.failed), (1, 1, 1));
 }

@@ -295,6 +295,10 @@ impl Sender {
                 .await
             {
                 Ok(held) => {
+                    if self.channel == Channel::Sms {
+                        // An e-mail may go in the place of what is lost.
+                        self.parts.wake_senders();
+                    }
                     let lost = reports.len() - held;
                     if lost > 0 {
                         tracing::warn!(

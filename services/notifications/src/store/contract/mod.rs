@@ -4,6 +4,7 @@
 mod announcements;
 mod broadcasts;
 mod delivery;
+mod instead;
 mod intake;
 mod kit;
 mod lists;
@@ -20,8 +21,8 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 pub use self::{
-    announcements::*, broadcasts::*, delivery::*, intake::*, lists::*, preferences::*, reminders::*,
-    tracking::*, unpaid::*, unreadable::*, wordings::*,
+    announcements::*, broadcasts::*, delivery::*, instead::*, intake::*, lists::*, preferences::*,
+    reminders::*, tracking::*, unpaid::*, unreadable::*, wordings::*,
 };
 use super::Store;
 
@@ -70,6 +71,8 @@ macro_rules! store_contract {
             an_event_writes_to_one_so_often_in_a_day,
             an_event_s_words_are_kept_by_kind_until_others_are, a_letter_keeps_the_words_that_it_was_written_with,
             reminders_have_an_event_s_words_too, words_go_with_their_organizer, a_key_sets_words_once,
+            an_e_mail_takes_the_place_of_a_lost_text_message_once, a_report_of_a_lost_text_message_has_an_e_mail_sent,
+            a_text_message_that_is_given_up_has_an_e_mail_sent, no_e_mail_takes_its_place_where_none_is_wanted,
             two_who_set_words_at_once_leave_one, unreadable_words_stop_no_letter,
             what_is_heard_of_an_event_takes_the_place_of_what_cannot_be_read,
         );

@@ -19,12 +19,13 @@ use uuid::Uuid;
 use super::{
     broadcasts::Said,
     events, preferences,
-    schema::{FORGOTTEN, MESSAGES},
+    schema::{ATTENDANCES, FORGOTTEN, MESSAGES},
     wordings::{InForce, Own},
 };
 use crate::domain::{
     kind::Kinds,
-    message::{Details, Kind, Letter, Message},
+    letters::in_place_of,
+    message::{Channel, Details, Kind, Letter, Message},
     preferences::chosen,
 };
 use crate::store::{event_of, stored_event};
@@ -166,6 +167,27 @@ pub(super) async fn withdraw(
     Ok(())
 }
 
+/// Queues an e-mail in place of a text message that has not arrived, where one is to go, its reader wants it and still takes part.
+pub(super) async fn replace(tx: &mut Tx, lost: &Document, now: Timestamp) -> Result<(), StoreError> {
+    if lost.text("channel")? != Channel::Sms.name() || lost.flag("withdrawn")? {
+        return Ok(());
+    }
+    let message = match Reader::default().read(tx, lost).await {
+        // Nobody knows where an e-mail would go.
+        Err(StoreError::Corrupt(_)) => return Ok(()),
+        message => message?,
+    };
+    let (version, not_after) = (lost.long("schedule_version")?, lost.maybe_time("not_after")?);
+    let Some(letter) = in_place_of(&message, version, not_after, now) else {
+        return Ok(());
+    };
+    let has_left = doc! {"_id": uuid(letter.occurrence), "live": false};
+    if tx.find_one(ATTENDANCES, has_left).await?.is_some() {
+        return Ok(());
+    }
+    queue(tx, &[(&letter, lost.maybe_long("event_version")?)], now).await
+}
+
 /// Reads messages, and the facts of each event version and all words once.
 #[derive(Default)]
 pub(super) struct Reader {
@@ -196,7 +218,7 @@ impl Reader {
             event_id: event_of(event_id),
             occurrence: found.id("occurrence")?,
             kind: found.named("kind", Kind::parse)?,
-            channel: found.named("channel", crate::domain::message::Channel::parse)?,
+            channel: found.named("channel", Channel::parse)?,
             address: found.text("address")?,
             name: found.maybe_text("name")?,
             details,

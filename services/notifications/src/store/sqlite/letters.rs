@@ -4,21 +4,23 @@ use std::collections::HashMap;
 
 use common::{
     clock::{Timestamp, from_millis},
-    ids::{EventId, RegistrationId},
+    ids::{EventId, MessageId, RegistrationId},
     store::StoreError,
     unreadable::not_json,
     wire::EventFacts,
 };
-use sqlite_store::rows::named;
+use sqlite_store::rows::{maybe_time, named};
 use sqlite_store::{Connection, Row, params};
 
 use super::{
     broadcasts::Said,
     events,
+    preferences::wanted,
     wordings::{Own, worded},
 };
 use crate::domain::{
     kind::Kinds,
+    letters::in_place_of,
     message::{Channel, Details, Kind, Letter, Message, Status},
 };
 use crate::store::{event_of, stored_event};
@@ -84,6 +86,34 @@ pub fn withdraw(
             AND status IN ('queued', 'sending')",
     )?
     .execute(params![registration, first, last, schedule_version])?;
+    Ok(())
+}
+
+/// Queues an e-mail in place of a text message that has not arrived, where one is to go, its reader wants it and still takes part.
+pub fn replace(db: &Connection, lost: MessageId, now: Timestamp) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, schedule_version, not_after, event_version FROM messages
+         WHERE id = ?1 AND channel = 'sms' AND withdrawn = 0 AND NOT EXISTS
+            (SELECT 1 FROM attendances WHERE registration_id = occurrence AND live = 0)"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([lost])?;
+    let Some(row) = rows.next()? else {
+        return Ok(());
+    };
+    let message = match Reader::default().read(db, &row) {
+        // Nobody knows where an e-mail would go.
+        Err(StoreError::Corrupt(_)) => return Ok(()),
+        message => message?,
+    };
+    let not_after = maybe_time(&row, WIDTH + 1)?;
+    let Some(letter) = in_place_of(&message, row.get(WIDTH)?, not_after, now) else {
+        return Ok(());
+    };
+    let event_version = row.get(WIDTH + 2)?;
+    for letter in wanted(db, &[letter], now)? {
+        queue(db, &letter, event_version, now)?;
+    }
     Ok(())
 }
 
