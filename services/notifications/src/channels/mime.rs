@@ -85,7 +85,7 @@ impl FromAddress {
         let mut builder = Message::builder()
             .from(self.on_behalf_of(letter.host))
             .to(Mailbox::new(name, address))
-            .subject(one_line(letter.subject))
+            .subject(subject(letter.subject))
             .date(SystemTime::from(letter.created_at))
             .message_id(Some(format!("<{}@{ID_DOMAIN}>", letter.id)))
             // RFC 3834: automatic replies are not to answer this.
@@ -131,6 +131,12 @@ fn in_ascii(address: Address) -> Result<Address, MailError> {
         MailError::Permanent("the domain of the address is none that DNS can know".to_owned())
     })?;
     Address::new(address.user(), domain).map_err(|error| MailError::Permanent(error.to_string()))
+}
+
+/// A subject. What people have written such that it looks encoded (RFC 2047) is not to be decoded by who reads it: in it could hide
+/// what they may not write. Of names it is encoded once more by lettre.
+fn subject(text: &str) -> String {
+    one_line(text).replace("=?", "= ?")
 }
 
 /// Text for a header or a line of its own: whatever could end the line becomes a space, and what turns the reading
@@ -252,6 +258,19 @@ mod tests {
                 "{head}"
             );
         }
+    }
+
+    #[test]
+    fn nothing_that_people_write_is_decoded() {
+        let form = formed(
+            "=?utf-8?b?d3d3LmV2aWwuZXhhbXBsZQ==?=",
+            "=?utf-8?q?Free?= entry",
+            "asha@example.com",
+        )
+        .unwrap();
+        let head = form.split("\r\n\r\n").next().unwrap();
+        assert!(head.contains("Subject: = ?utf-8?q?Free?= entry\r\n"), "{head}");
+        assert!(!head.contains("d3d3LmV2aWwuZXhhbXBsZQ"), "{head}");
     }
 
     #[test]

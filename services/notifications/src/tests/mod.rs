@@ -8,6 +8,7 @@ mod kit;
 mod languages;
 mod live_room;
 mod mailbox;
+mod parsers;
 mod previews;
 mod recorder;
 mod reminders;
