@@ -112,7 +112,7 @@ fn in_words(line: &str) -> String {
     let mut rest = line;
     while let Some((before, encoded)) = rest.split_once("=?") {
         // Blanks between two such words are none.
-        if !(before.trim().is_empty() && !words.is_empty()) {
+        if !before.trim().is_empty() || words.is_empty() {
             words.push_str(before);
         }
         let mut pieces = encoded.splitn(3, '?');

@@ -22,6 +22,9 @@ pub const TEXT: usize = 5_000;
 /// The longest text message, before its variables are filled in.
 pub const SMS: usize = 300;
 
+/// The most unknown variables that are named for one text.
+const NAMED: usize = 20;
+
 /// What all kinds know.
 const ALWAYS: [&str; 7] = [
     "event.ends",
@@ -144,6 +147,7 @@ pub fn check(kind: &str, words: &OwnWords) -> BTreeMap<&'static str, Fault> {
                 let unknown: BTreeSet<String> = names
                     .iter()
                     .filter(|name| !known.contains(*name))
+                    .take(NAMED)
                     .map(|name| shortened(name))
                     .collect();
                 if unknown.is_empty() {
