@@ -321,6 +321,9 @@ pub struct EventFacts {
     /// When its attendees are reminded of it; earlier releases had the default only.
     #[serde(default, skip_serializing_if = "Leads::is_default")]
     pub reminders: Leads,
+    /// Whose event it is; `None`: the sender is of a release that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organizer: Option<UserId>,
 }
 
 /// How people take part in an event.

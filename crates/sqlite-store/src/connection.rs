@@ -6,7 +6,7 @@ use std::path::Path;
 use common::{
     ids::{
         AnnouncementId, EventId, MessageId, OrderId, PaymentId, PlaybackId, PostId, RefundId, RegistrationId,
-        StreamId, TicketId, UserId, WaitlistId,
+        StreamId, TicketId, UserId, WaitlistId, WordingId,
     },
     money::Paise,
     store::StoreError,
@@ -376,6 +376,7 @@ within!(
     UserId,
     EventId,
     AnnouncementId,
+    WordingId,
     PostId,
     StreamId,
     PlaybackId,

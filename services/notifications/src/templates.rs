@@ -5,6 +5,7 @@
 //! does not compile. The `.vars` are the values for text messages whose text is registered with a provider. There is one
 //! such text for all readers, so they are in English.
 
+mod own;
 mod phrases;
 pub mod samples;
 
@@ -206,6 +207,10 @@ impl Writer {
     /// # Errors
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
+        if let Some(why) = self.fault_of_own_words(message) {
+            let (message_id, wording) = (message.id, message.details.wording);
+            tracing::warn!(%message_id, ?wording, why, "an event's own words are left out of its letter");
+        }
         let content = match message.channel {
             Channel::Email => {
                 let (subject, text) = self.letter(message)?;
@@ -227,6 +232,7 @@ impl Writer {
             created_at: message.created_at,
             address: message.address.clone(),
             name: message.name.as_deref().and_then(presentable),
+            host: message.details.host.clone(),
             content,
         })
     }
@@ -246,10 +252,21 @@ impl Writer {
     }
 
     fn rendered(&self, message: &Message, form: &str) -> Result<String, minijinja::Error> {
-        let language = Language::of(message.details.locale.as_deref());
+        let language = language_of(message);
+        let values = self.values(message, language);
+        let own = own::words(message, &values).ok().flatten();
         self.environment
             .get_template(&format!("{}/{}.{form}", language.tag(), message.kind.template()))?
-            .render(self.values(message, language))
+            .render(context! { own => own.as_ref().map(words), ..values })
+    }
+
+    /// Why the event's own words cannot be used for the message.
+    fn fault_of_own_words(&self, message: &Message) -> Option<&'static str> {
+        let values = self.values(message, language_of(message));
+        match message.channel {
+            Channel::Email => own::words(message, &values).err(),
+            Channel::Sms => own::text_message(message, &values).err(),
+        }
     }
 
     /// An e-mail's subject and its plain text.
@@ -260,6 +277,10 @@ impl Writer {
     }
 
     fn text_message(&self, message: &Message) -> Result<String, minijinja::Error> {
+        let values = self.values(message, language_of(message));
+        if let Ok(Some(own)) = own::text_message(message, &values) {
+            return Ok(own);
+        }
         Ok(sms::fitted(&one_line(&self.rendered(message, "sms")?)))
     }
 
@@ -303,6 +324,8 @@ impl Writer {
         for file in files {
             variables.extend(of(&file)?);
         }
+        // What an event has of its own is made of the others.
+        variables.retain(|name| !name.starts_with("own"));
         Ok(variables)
     }
 
@@ -356,6 +379,7 @@ impl Writer {
             unsubscribe_link => self.unsubscribe(message),
             starts_in => details.hours.map(|hours| language.starts_in(hours)),
             words => details.words.as_deref().map(words),
+            answered => details.host.as_ref().is_some_and(|host| host.reply_to.is_some()),
             token => details.token.as_ref().map(|token| self.token(token, message, language)),
         }
     }
@@ -386,6 +410,10 @@ impl Writer {
             is_new => token.new_email.as_ref() == Some(&message.address),
         }
     }
+}
+
+fn language_of(message: &Message) -> Language {
+    Language::of(message.details.locale.as_deref())
 }
 
 /// An organizer's words. Lines stay lines, and empty ones part paragraphs.

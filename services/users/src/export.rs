@@ -40,6 +40,7 @@ pub async fn of_others(app: &App, user: UserId) -> Result<Map<String, Value>, Ap
         ("payments", &others.payments),
         ("notifications", &others.notifications),
         ("announcements", &others.notifications),
+        ("templates", &others.notifications),
     ] {
         parts.insert(name.to_owned(), Value::Array(section(service, user, name).await?));
     }

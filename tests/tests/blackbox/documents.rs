@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 101] = [
+const DOCUMENTED: [(&str, &str, &str); 116] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -112,6 +112,30 @@ const DOCUMENTED: [(&str, &str, &str); 101] = [
     ("listWaitlist", "get", "/api/reg/waitlist"),
     ("cancelRegistration", "delete", "/api/reg/registrations/{id}"),
     ("getRegistration", "get", "/api/reg/registrations/{id}"),
+    ("getTicketPdf", "get", "/api/reg/registrations/{id}/ticket.pdf"),
+    ("getTicketSvg", "get", "/api/reg/registrations/{id}/ticket.svg"),
+    ("getTicketPng", "get", "/api/reg/registrations/{id}/ticket.png"),
+    ("getTicketIcs", "get", "/api/reg/registrations/{id}/ticket.ics"),
+    ("getTicketByCode", "get", "/api/reg/tickets/{file}"),
+    ("getTicketKey", "get", "/api/events/ticket_key"),
+    ("checkIn", "post", "/api/organiser/events/{id}/check_in"),
+    (
+        "undoCheckIn",
+        "delete",
+        "/api/organiser/events/{id}/check_ins/{ticket_id}",
+    ),
+    ("listAttendees", "get", "/api/organiser/events/{id}/registrations"),
+    (
+        "exportAttendees",
+        "get",
+        "/api/organiser/events/{id}/registrations.csv",
+    ),
+    (
+        "cancelForAttendee",
+        "post",
+        "/api/organiser/events/{id}/registrations/{registration_id}/cancel",
+    ),
+    ("getStats", "get", "/api/organiser/events/{id}/stats"),
     ("login", "post", "/api/users/login"),
     ("logout", "post", "/api/users/logout"),
     ("logoutAll", "post", "/api/users/logout_all"),
@@ -153,6 +177,13 @@ const DOCUMENTED: [(&str, &str, &str); 101] = [
         "getLetterAnnouncement",
         "get",
         "/api/organiser/events/{id}/announcements/{announcement_id}",
+    ),
+    ("listWordings", "get", "/api/organiser/events/{id}/templates"),
+    ("setWording", "put", "/api/organiser/events/{id}/templates/{kind}"),
+    (
+        "dropWording",
+        "delete",
+        "/api/organiser/events/{id}/templates/{kind}",
     ),
     ("getReminders", "get", "/api/organiser/events/{id}/reminders"),
     ("setReminders", "put", "/api/organiser/events/{id}/reminders"),

@@ -156,6 +156,19 @@ pub const ROUTES: &[Route] = &[
         ],
     ),
     route(
+        "/api/organiser/events/{id}/templates",
+        Notifications,
+        &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],
+    ),
+    route(
+        "/api/organiser/events/{id}/templates/{kind}",
+        Notifications,
+        &[
+            Call::new("PUT", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("DELETE", Organizers).of_owner().with_key(EventsWrite),
+        ],
+    ),
+    route(
         "/api/organiser/events/{id}/announcements",
         Notifications,
         &[

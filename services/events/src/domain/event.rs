@@ -321,6 +321,7 @@ impl Event {
             ends_at: self.ends_at,
             join_url: self.join_url.clone(),
             reminders: self.reminders,
+            organizer: Some(self.organizer),
         }
     }
 

@@ -18,7 +18,7 @@ use self::{
     sms::{msg91::Msg91, twilio::Twilio},
     smtp::Smtp,
 };
-use crate::domain::{letters::Texted, message::Channel};
+use crate::domain::{host::Host, letters::Texted, message::Channel};
 
 /// A rendered message, ready to go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,8 @@ pub struct Parcel {
     pub address: String,
     /// What to call the reader.
     pub name: Option<String>,
+    /// In whose name an e-mail comes; `None`: in the product's.
+    pub host: Option<Arc<Host>>,
     /// The text.
     pub content: Content,
 }

@@ -91,6 +91,7 @@ fn facts() -> EventFacts {
         ends_at: Some(from_millis(STARTS_AT) + TimeDelta::hours(2)),
         join_url: Some("https://meet.example.org/rust".to_owned()),
         reminders: Leads::default(),
+        organizer: None,
     }
 }
 

@@ -863,6 +863,7 @@ fn facts(order: &Order) -> EventFacts {
         ends_at: None,
         join_url: None,
         reminders: common::leads::Leads::default(),
+        organizer: None,
     }
 }
 

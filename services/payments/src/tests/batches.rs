@@ -45,6 +45,7 @@ fn facts(service: &Service) -> EventFacts {
         ends_at: None,
         join_url: None,
         reminders: common::leads::Leads::default(),
+        organizer: None,
     }
 }
 

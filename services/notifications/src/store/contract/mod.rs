@@ -4,6 +4,7 @@
 mod announcements;
 mod broadcasts;
 mod delivery;
+mod instead;
 mod intake;
 mod kit;
 mod lists;
@@ -12,6 +13,7 @@ mod reminders;
 mod tracking;
 mod unpaid;
 mod unreadable;
+mod wordings;
 
 use std::sync::Arc;
 
@@ -19,8 +21,8 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 pub use self::{
-    announcements::*, broadcasts::*, delivery::*, intake::*, lists::*, preferences::*, reminders::*,
-    tracking::*, unpaid::*, unreadable::*,
+    announcements::*, broadcasts::*, delivery::*, instead::*, intake::*, lists::*, preferences::*,
+    reminders::*, tracking::*, unpaid::*, unreadable::*, wordings::*,
 };
 use super::Store;
 
@@ -67,6 +69,11 @@ macro_rules! store_contract {
             a_key_makes_one_announcement, an_announcement_goes_step_by_step_and_to_everybody_once,
             a_delayed_announcement_lets_others_pass, nobody_is_written_to_after_the_end, a_withdrawn_announcement_is_not_sent, who_wants_no_announcements_gets_none,
             an_event_writes_to_one_so_often_in_a_day,
+            an_event_s_words_are_kept_by_kind_until_others_are, a_letter_keeps_the_words_that_it_was_written_with,
+            reminders_have_an_event_s_words_too, words_go_with_their_organizer, a_key_sets_words_once,
+            an_e_mail_takes_the_place_of_a_lost_text_message_once, a_report_of_a_lost_text_message_has_an_e_mail_sent,
+            a_text_message_that_is_given_up_has_an_e_mail_sent, no_e_mail_takes_its_place_where_none_is_wanted,
+            two_who_set_words_at_once_leave_one, unreadable_words_stop_no_letter,
             what_is_heard_of_an_event_takes_the_place_of_what_cannot_be_read,
         );
     };

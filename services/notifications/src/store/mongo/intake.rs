@@ -16,6 +16,7 @@ use super::{
     letters::{self, Queued},
     reminders,
     schema::{ATTENDANCES, FORGOTTEN, MESSAGES, PREFERENCES, SCHEDULES},
+    wordings::WORDINGS,
 };
 use crate::{
     domain::message::{Kind, Letter},
@@ -120,6 +121,7 @@ impl<'a> Writing<'a> {
                 tx.upsert(FORGOTTEN, doc! {"_id": uuid(*user_id)}, at).await?;
                 tx.delete(MESSAGES, doc! {"user_id": uuid(*user_id)}).await?;
                 tx.delete(PREFERENCES, doc! {"_id": uuid(*user_id)}).await?;
+                tx.delete(WORDINGS, doc! {"organizer": uuid(*user_id)}).await?;
                 Ok(())
             }
             Change::Nothing => Ok(()),

@@ -74,8 +74,12 @@ fn apply(db: &Connection, newest: &mut Newest, change: &Change, now: Timestamp) 
                 "INSERT INTO forgotten (user_id, at) VALUES (?1, ?2) ON CONFLICT (user_id) DO NOTHING",
             )?
             .execute(params![*user_id, now.timestamp_millis()])?;
-            for table in ["messages", "preferences"] {
-                db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?
+            for (table, owner) in [
+                ("messages", "user_id"),
+                ("preferences", "user_id"),
+                ("wordings", "organizer"),
+            ] {
+                db.prepare_cached(&format!("DELETE FROM {table} WHERE {owner} = ?1"))?
                     .execute([*user_id])?;
             }
             Ok(())
