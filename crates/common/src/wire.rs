@@ -397,6 +397,8 @@ pub struct AskTicket {
 pub struct TicketPage {
     /// PDF, in base64.
     pub pdf: String,
+    /// The picture of its QR code: PNG, in base64.
+    pub png: String,
 }
 
 /// A registration was confirmed and its ticket issued.

@@ -233,6 +233,7 @@ impl Writer {
             address: message.address.clone(),
             name: message.name.as_deref().and_then(presentable),
             host: message.details.host.clone(),
+            attachments: Vec::new(),
             content,
         })
     }
@@ -329,6 +330,16 @@ impl Writer {
         Ok(variables)
     }
 
+    /// Where an attendee joins the event.
+    pub fn join(&self, facts: &EventFacts) -> Option<String> {
+        self.links.join(facts)
+    }
+
+    /// A name fit to be printed.
+    pub fn presentable(&self, name: &str) -> Option<String> {
+        presentable(name)
+    }
+
     /// What a list shows of the message: the subject, or the text of a text message.
     ///
     /// # Errors
@@ -375,6 +386,9 @@ impl Writer {
             payment_link => links.payment.as_ref().zip(details.payment_id).map(|(before, id)| format!("{before}{id}")),
             payment_id => details.payment_id.map(|id| id.to_string()),
             reason => details.reason.map(|reason| language.why(reason)),
+            by_organizer => details.cancelled_with.is_some(),
+            note => details.cancelled_with.as_deref().map(one_line).filter(|note| !note.is_empty()),
+            pictured => details.pictured,
             hours => details.hours,
             unsubscribe_link => self.unsubscribe(message),
             starts_in => details.hours.map(|hours| language.starts_in(hours)),

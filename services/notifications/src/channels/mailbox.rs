@@ -103,6 +103,7 @@ fn form(parcel: &Parcel, sender: &FromAddress) -> Result<(Channel, Vec<u8>), Mai
                 html: html.clone(),
                 unsubscribe: unsubscribe.as_deref(),
                 host: parcel.host.as_deref(),
+                attachments: &parcel.attachments,
             })?;
             Ok((Channel::Email, message.formatted()))
         }
@@ -139,6 +140,7 @@ mod tests {
             address: "asha@example.com".into(),
             name: Some("Asha".into()),
             host: None,
+            attachments: Vec::new(),
             content,
         }
     }

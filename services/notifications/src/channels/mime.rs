@@ -10,10 +10,13 @@ use common::{
 };
 use lettre::{
     Address, Message,
-    message::{Mailbox, MultiPart, header},
+    message::{
+        Mailbox, MultiPart, SinglePart,
+        header::{self, ContentType},
+    },
 };
 
-use super::MailError;
+use super::{Attachment, MailError};
 use crate::domain::host::Host;
 
 /// The domain of our message ids. It need not exist; it must not change, or repeats are not recognised.
@@ -46,6 +49,8 @@ pub struct Mail<'a> {
     pub unsubscribe: Option<&'a str>,
     /// In whose name it comes, where not in the product's.
     pub host: Option<&'a Host>,
+    /// What comes with it.
+    pub attachments: &'a [Attachment],
 }
 
 impl FromAddress {
@@ -59,6 +64,16 @@ impl FromAddress {
         let mailbox: Mailbox = mail_from.parse().map_err(|_| wrong())?;
         let email = in_ascii(mailbox.email).map_err(|_| wrong())?;
         Ok(Self(Mailbox::new(mailbox.name, email)))
+    }
+
+    /// Our own address.
+    pub fn address(&self) -> String {
+        self.0.email.to_string()
+    }
+
+    /// What the sender of a letter in somebody's name is called.
+    pub fn name_of(&self, host: Option<&Host>) -> Option<String> {
+        self.on_behalf_of(host).name
     }
 
     /// `Meera Iyer via Organise Event`, from our own address: others may not send mail from theirs (DMARC).
@@ -99,15 +114,47 @@ impl FromAddress {
                 .raw_header(raw("List-Unsubscribe", &format!("<{link}>")))
                 .raw_header(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
         }
-        builder
-            .multipart(
-                MultiPart::alternative()
-                    .boundary(boundary)
-                    .singlepart(lettre::message::SinglePart::plain(letter.text))
-                    .singlepart(lettre::message::SinglePart::html(letter.html)),
-            )
-            .map_err(|error| refuse(&error))
+        let text = MultiPart::alternative()
+            .boundary(boundary.clone())
+            .singlepart(SinglePart::plain(letter.text))
+            .singlepart(SinglePart::html(letter.html));
+        let whole = with_attachments(text, letter.attachments, &boundary).map_err(|error| refuse(&error))?;
+        builder.multipart(whole).map_err(|error| refuse(&error))
     }
+}
+
+/// The text with its pictures (RFC 2387), and with files beside it (RFC 2046, section 5.1.3).
+fn with_attachments(
+    text: MultiPart,
+    attachments: &[Attachment],
+    boundary: &str,
+) -> Result<MultiPart, header::ContentTypeErr> {
+    let part = |one: &Attachment| {
+        let kind = ContentType::parse(one.kind)?;
+        let form = match one.inline {
+            true => lettre::message::Attachment::new_inline(one.name.clone()),
+            false => lettre::message::Attachment::new(one.name.clone()),
+        };
+        Ok::<_, header::ContentTypeErr>(form.body(one.bytes.to_vec(), kind))
+    };
+    let (pictures, files): (Vec<_>, Vec<_>) = attachments.iter().partition(|one| one.inline);
+    let mut whole = text;
+    for (parts, kind) in [(pictures, MultiPart::related()), (files, MultiPart::mixed())] {
+        if parts.is_empty() {
+            continue;
+        }
+        // None begins as another one does: some readers look at the beginning only.
+        let of = if parts.iter().any(|one| one.inline) {
+            "pictures"
+        } else {
+            "files"
+        };
+        whole = kind.boundary(format!("{of}-of-{boundary}")).multipart(whole);
+        for one in parts {
+            whole = whole.singlepart(part(one)?);
+        }
+    }
+    Ok(whole)
 }
 
 /// Where answers go. Left out is what would make the letter one that needs SMTPUTF8, or is no address: a letter without answers is
@@ -166,6 +213,7 @@ mod tests {
             html: "<p>Grüße</p>".into(),
             unsubscribe: Some("https://events.example.org/api/notifications/unsubscribe?t=AZMJ"),
             host: None,
+            attachments: &[],
         };
         let sender = FromAddress::new("Organise Event <no-reply@localhost>").unwrap();
         sender
@@ -213,6 +261,7 @@ mod tests {
                 html: "x".into(),
                 unsubscribe: None,
                 host: None,
+                attachments: &[],
             };
             let message = FromAddress::new("Büro <buero@exämple.org>")
                 .unwrap()
@@ -306,6 +355,7 @@ mod tests {
                 html: "x".into(),
                 unsubscribe: None,
                 host: Some(&host),
+                attachments: &[],
             };
             let message = FromAddress::new(from).unwrap().message(letter).unwrap();
             assert_eq!(

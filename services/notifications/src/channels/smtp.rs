@@ -125,6 +125,7 @@ impl Mailer for Smtp {
             html,
             unsubscribe: unsubscribe.as_deref(),
             host: parcel.host.as_deref(),
+            attachments: &parcel.attachments,
         })?;
         // Owned by this future: when it is dropped half way, the connection is closed with it.
         let mut connection = self.connection().await?;

@@ -130,9 +130,11 @@ impl Reach {
             return Vec::new();
         };
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
+        let by_organizer = fact.reason == EndReason::Organizer;
         let details = Details {
-            amount: fact.paid,
+            amount: fact.refund.or(fact.paid),
             reason: (fact.reason == EndReason::Refunded).then_some(RefundReason::Organizer),
+            cancelled_with: by_organizer.then(|| fact.words.clone().unwrap_or_default()),
             ..Details::default()
         };
         self.write(&about, kind, details)

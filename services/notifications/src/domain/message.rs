@@ -139,6 +139,12 @@ pub struct Details {
     /// In whose name it comes. Looked up when it is sent, and kept nowhere; `None`: in the product's.
     #[serde(skip)]
     pub host: Option<Arc<Host>>,
+    /// That the organizer has cancelled the registration; what they say to it may be empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_with: Option<String>,
+    /// Whether the picture of the ticket's QR code is in the letter. Known when it is sent.
+    #[serde(skip)]
+    pub pictured: bool,
     /// Of a text message that no e-mail goes beside: where an e-mail goes in its place, should it not arrive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<String>,

@@ -1,6 +1,7 @@
 //! Which messages go to whom, when, and how often they are retried. No storage, no network, no clock.
 
 pub mod address;
+pub mod attaching;
 pub mod broadcast;
 pub mod change;
 pub mod delivery;

@@ -39,7 +39,7 @@ const ALWAYS: [&str; 7] = [
 /// The kinds whose words an event may have of its own, by the names of their templates, with what each knows beyond
 /// [`ALWAYS`]. What is about an account, a payment or a refund says the same to everybody, and an announcement is the organizer's
 /// already. Where to join is known only to who is in.
-const KINDS: [(&str, &[&str]); 6] = [
+const KINDS: [(&str, &[&str]); 7] = [
     ("event_cancelled", &["amount"]),
     (
         "event_updated",
@@ -49,6 +49,7 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("registration_cancelled", &["amount"]),
     ("reminder", &["event.join", "starts_in"]),
     ("ticket", &["amount", "event.join", "ticket_code"]),
+    ("waitlist_offer", &["held_until"]),
 ];
 
 /// What a text message of a kind must hold, or it is of no use.

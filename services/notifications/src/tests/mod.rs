@@ -1,5 +1,6 @@
 //! The service from outside, over its pipeline, and its workers one round at a time.
 
+mod attachments;
 mod broadcasts;
 mod hosts;
 mod http;

@@ -118,6 +118,7 @@ fn parcel(text: &str) -> Parcel {
         address: "+919876543210".into(),
         name: None,
         host: None,
+        attachments: Vec::new(),
         content: Content::Sms {
             text: text.to_owned(),
             template: "ticket",

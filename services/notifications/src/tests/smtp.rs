@@ -31,6 +31,7 @@ fn parcel(address: &str) -> Parcel {
         address: address.to_owned(),
         name: Some("Zoë\r\nBcc: victim@example.com".into()),
         host: None,
+        attachments: Vec::new(),
         content: Content::Email {
             subject: "Hello\r\nBcc: victim@example.com".into(),
             text: "One line.\n.\nA dot before this line.\n".into(),

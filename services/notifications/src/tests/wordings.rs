@@ -71,7 +71,8 @@ async fn an_organizer_reads_sets_and_drops_an_event_s_words() {
             "hold_expired",
             "registration_cancelled",
             "reminder",
-            "ticket"
+            "ticket",
+            "waitlist_offer"
         ]
     );
     let none = json!(null);

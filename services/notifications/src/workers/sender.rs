@@ -26,10 +26,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::POLL;
+use super::{POLL, attaching::Attaching};
 use crate::{
     app::Parts,
-    channels::{MailError, Mailer},
+    channels::{Attachment, MailError, Mailer, Parcel},
     domain::{delivery, host::Host, message::Channel},
     store::{Claimed, DeliveryReport, Tried},
 };
@@ -48,6 +48,7 @@ pub struct Sender {
     mailer: Arc<dyn Mailer>,
     lease: Duration,
     owner: Uuid,
+    attaching: Option<Attaching>,
 }
 
 /// What a round came to.
@@ -70,6 +71,16 @@ impl Sender {
             mailer,
             lease,
             owner: new_id(),
+            attaching: None,
+        }
+    }
+
+    /// With attachments.
+    #[must_use]
+    pub fn attaching(self, attaching: Attaching) -> Self {
+        Self {
+            attaching: Some(attaching),
+            ..self
         }
     }
 
@@ -217,6 +228,37 @@ impl Sender {
     }
 
     async fn attempt(&self, claim: &Claimed, patience: Duration, unreachable: &AtomicBool) -> Tried {
+        let attachments = match &self.attaching {
+            Some(attaching) => match attaching.of(claim, &self.parts.writer).await {
+                Ok(attachments) => attachments,
+                Err(why) => return self.later(claim, why),
+            },
+            None => Vec::new(),
+        };
+        let mut claim = claim.clone();
+        claim.message.details.pictured = attachments.iter().any(|one| one.inline);
+        self.attempt_with(&claim, attachments, patience, unreachable)
+            .await
+    }
+
+    /// A try that waits for what the message brings along.
+    fn later(&self, claim: &Claimed, why: String) -> Tried {
+        let (id, attempts) = (claim.message.id, claim.attempts);
+        tracing::info!(message_id = %id, attempts, why, "a message waits for what it brings along");
+        let after = delivery::retry_after(attempts, rand::random_range(0.0..1.0));
+        Tried::Retry {
+            at: self.parts.clock.now() + TimeDelta::from_std(after).unwrap_or_default(),
+            why: kept(&why),
+        }
+    }
+
+    async fn attempt_with(
+        &self,
+        claim: &Claimed,
+        attachments: Vec<Attachment>,
+        patience: Duration,
+        unreachable: &AtomicBool,
+    ) -> Tried {
         let message = &claim.message;
         let (id, channel) = (message.id, self.channel.name());
         if claim.attempts == 1 {
@@ -224,7 +266,10 @@ impl Sender {
             self.parts.lag.observe(lag.to_std().unwrap_or_default());
         }
         let parcel = match self.parts.writer.write(message) {
-            Ok(parcel) => parcel,
+            Ok(parcel) => Parcel {
+                attachments,
+                ..parcel
+            },
             Err(error) => {
                 tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be rendered");
                 return Tried::Dead {
