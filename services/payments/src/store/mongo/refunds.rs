@@ -15,7 +15,7 @@ use mongodb::{
 
 use super::{
     payments,
-    schema::{ENTRIES, REFUNDS},
+    schema::{ENTRIES, PAYMENTS, REFUNDS},
 };
 use crate::{
     domain::{
@@ -84,6 +84,9 @@ pub(super) async fn request(
                 .await?;
         }
     }
+    // As every entry writes it: a request and an entry at once conflict here, and the retry sees both.
+    let seen = doc! {"$set": {"refunds_at": date(now)}};
+    tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, seen).await?;
     payments::changed(tx, payment.id, now).await
 }
 
