@@ -32,6 +32,9 @@ export interface LivePayment { payment_id: string; event_id: string; status: str
 /** As `GET /api/notifications` gives it. */
 export interface LiveNotification { message_id: string; kind: string; channel: 'email' | 'sms'; status: string; [field: string]: unknown }
 
+/** As `GET /api/reg/waitlist` gives it. */
+export interface LiveWaitlistEntry { waitlist_id: string; event_id: string; status: string; offer_expires_at: string | null; [field: string]: unknown }
+
 /** The data of each type of publication. */
 export interface Publications {
   'event.changed': { event: LiveEvent };
@@ -40,6 +43,7 @@ export interface Publications {
   'registration.changed': { registration: LiveRegistration };
   'payment.changed': { payment: LivePayment };
   'notification.sent': { notification: LiveNotification };
+  'waitlist.offered': { waitlist: LiveWaitlistEntry };
   'announcement.created': Announcement;
   'announcement.deleted': { announcement_id: string };
   'chat.message': ChatMessage;

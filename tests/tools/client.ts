@@ -46,7 +46,9 @@ export function explain(problem: Conflict): string {
       return `${problem.registration_id} owes ${problem.amount_due.toFixed(2)}`;
     case "event_full":
     case "event_cancelled":
+    case "event_not_published":
     case "registration_closed":
+    case "registration_not_open":
     case "idempotency_key_in_flight":
       return problem.detail;
     default:

@@ -8,7 +8,8 @@ const [base, token, event, address] = process.argv.slice(2);
 
 const overflow = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
 const list = await (await fetch(`${base}/dev/mailbox.json`)).json();
-const { id } = list.find((message) => message.kind === 'ticket' && message.channel === 'email');
+const ticket = (channel) => list.find((message) => message.kind === 'ticket' && message.channel === channel);
+const { id } = ticket('email');
 const opened = await browser();
 try {
   for (const width of [320, 390, 1280]) {
@@ -37,6 +38,12 @@ try {
       await new Promise((resolve) => setTimeout(resolve, 100)); // the frame is fitted once it is drawn
     }
     assert.ok(left.every((pixels) => pixels <= 0), `${width}: ${left} pixels of the ticket are clipped`);
+    // Its plain text stands beside it where there is room, else below.
+    const [html, text] = await Promise.all(['iframe', '.forms pre'].map((part) => page.locator(part).boundingBox()));
+    const beside = text.x >= html.x + html.width;
+    assert.equal(beside, width >= 1280, `${width}: the plain text is at ${JSON.stringify(text)}`);
+    assert.ok(beside || text.y >= html.y + html.height, `${width}: the plain text covers the letter`);
+    assert.ok(text.x + text.width <= width && html.x + html.width <= width, `${width}: a form is cut off`);
     // Where each character of the code is: one line per group.
     const lines = await frame.evaluate(() => {
       const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -54,6 +61,18 @@ try {
       return [0, 5, 10, 15].map((group) => new Set(places.slice(code.index + group, code.index + group + 4).map(([, top]) => top)).size);
     });
     assert.deepEqual(lines, [1, 1, 1, 1], `${width}: the code is broken inside a group`);
+
+    await page.goto(`${base}/dev/mailbox/${ticket('sms').id}`);
+    assert.equal(await page.evaluate(overflow), 0, `${width}: the text message is wider than the screen`);
+    const bubble = await page.locator('.bubble').boundingBox();
+    assert.ok(bubble.width < 400 && bubble.x + bubble.width <= width, `${width}: the bubble is at ${JSON.stringify(bubble)}`);
+
+    await page.goto(`${base}/dev/mailbox`);
+    await page.getByLabel('Kind').selectOption('ticket');
+    await page.getByRole('textbox').fill(ticket('email').to);
+    await page.getByRole('button').click();
+    await page.waitForURL(/kind=ticket/);
+    assert.equal(await page.locator('td.subject').count(), 1, `${width}: one mail is found`);
     await page.close();
   }
 

@@ -79,8 +79,12 @@ ids! {
     PostId,
     /// What an organizer writes to those who take part.
     AnnouncementId,
+    /// The words that an event has of its own for a kind of message, until they are others.
+    WordingId,
     /// A stream of an event.
     StreamId,
     /// Somebody's playback of a stream.
     PlaybackId,
+    /// Somebody's place in the line for a full event.
+    WaitlistId,
 }

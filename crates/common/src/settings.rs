@@ -83,6 +83,7 @@ settings! {
     "REFRESH_LIFETIME_SECONDS" = "2592000", "how long a session lasts at most";
     "DEFAULT_TIMEZONE" = "Asia/Kolkata", "IANA zone of event times sent without one";
     "HOLD_SECONDS" = "900", "how long an unpaid registration keeps its seat";
+    "OFFER_SECONDS" = "14400", "how long a freed seat is held for the first on the waitlist";
     "USERS_URL" = "", "where other processes find the users service, replicas comma-separated; default http://127.0.0.1:USERS_PORT";
     "EVENTS_URL" = "", "likewise, the events service";
     "LIVE_URL" = "", "the events processes that serve WebSockets and event streams, where those have a pool of their own; default EVENTS_URL";
@@ -210,6 +211,7 @@ pub struct Settings {
     pub refresh_lifetime: Duration,
     pub default_timezone: Tz,
     pub hold: Duration,
+    pub offer: Duration,
     pub users_url: String,
     pub events_url: String,
     pub live_url: String,
@@ -380,6 +382,7 @@ impl Settings {
                 )
                 .unwrap_or(Tz::Asia__Kolkata),
             hold: r.seconds("HOLD_SECONDS", 1, 24 * 3600),
+            offer: r.seconds("OFFER_SECONDS", 1, 30 * 24 * 3600),
             users_url: url(r, "USERS_URL", users_port),
             events_url,
             live_url,

@@ -12,7 +12,7 @@ use crate::{
     api_keys::{KeyHash, Scope},
     auth::Role,
     clock::Timestamp,
-    ids::{EventId, OrderId, PaymentId, RegistrationId, TicketId, UserId},
+    ids::{EventId, OrderId, PaymentId, RegistrationId, TicketId, UserId, WaitlistId},
     leads::Leads,
     money::Paise,
     time::EventTime,
@@ -51,6 +51,8 @@ pub mod kind {
     pub const PAYMENT_REFUNDED: &str = "payment.refunded";
     /// Events to notifications: [`super::HoldExpired`].
     pub const HOLD_EXPIRED: &str = "hold.expired";
+    /// Events to notifications: [`super::WaitlistOffered`].
+    pub const WAITLIST_OFFERED: &str = "waitlist.offered";
     /// Payments to notifications: [`super::PaymentFailed`].
     pub const PAYMENT_FAILED: &str = "payment.failed";
     /// Users to notifications: [`super::TokenIssued`].
@@ -319,6 +321,9 @@ pub struct EventFacts {
     /// When its attendees are reminded of it; earlier releases had the default only.
     #[serde(default, skip_serializing_if = "Leads::is_default")]
     pub reminders: Leads,
+    /// Whose event it is; `None`: the sender is of a release that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organizer: Option<UserId>,
 }
 
 /// How people take part in an event.
@@ -392,6 +397,8 @@ pub struct AskTicket {
 pub struct TicketPage {
     /// PDF, in base64.
     pub pdf: String,
+    /// The picture of its QR code: PNG, in base64.
+    pub png: String,
 }
 
 /// A registration was confirmed and its ticket issued.
@@ -471,6 +478,19 @@ pub struct HoldExpired {
     pub held_until: Timestamp,
     /// Whether the event takes registrations still, if it has seats.
     pub open: bool,
+}
+
+/// A freed seat is held for the first in line, who is to register in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitlistOffered {
+    /// The place in the line.
+    pub waitlist_id: WaitlistId,
+    /// Who waits.
+    pub user_id: UserId,
+    /// The event.
+    pub event: EventFacts,
+    /// Until when the seat is held.
+    pub until: Timestamp,
 }
 
 /// Money was captured for a registration.

@@ -6,7 +6,7 @@ use std::path::Path;
 use common::{
     ids::{
         AnnouncementId, EventId, MessageId, OrderId, PaymentId, PlaybackId, PostId, RefundId, RegistrationId,
-        StreamId, TicketId, UserId,
+        StreamId, TicketId, UserId, WaitlistId, WordingId,
     },
     money::Paise,
     store::StoreError,
@@ -376,9 +376,11 @@ within!(
     UserId,
     EventId,
     AnnouncementId,
+    WordingId,
     PostId,
     StreamId,
     PlaybackId,
+    WaitlistId,
     RegistrationId,
     TicketId,
     OrderId,

@@ -15,7 +15,7 @@ use common::{
 use crate::{
     app::App,
     domain::event::Event,
-    store::{CancelError, ChangeError, StatusFilter},
+    store::{CancelError, ChangeError, Own, StatusFilter},
 };
 
 /// After this time an account is closed once more: what was admitted before it was deleted is over then. A body may take 12 s to
@@ -24,15 +24,16 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Rows that are looked at together.
 const AT_ONCE: usize = 100;
 
-/// The events of an organizer that people can still come to.
+/// The events of an organizer that people can still come to, and drafts.
 ///
 /// # Errors
 /// A storage error.
 pub async fn open_events(app: &App, organizer: UserId, now: Timestamp) -> Result<Vec<Event>, StoreError> {
     let (mut open, mut page) = (Vec::new(), first());
     loop {
-        let found = app.store.organizer_events(organizer, page).await?;
-        open.extend(found.events.into_iter().filter(|event| event.is_to_come(now)));
+        let found = app.store.organizer_events(organizer, Own::Kept, page).await?;
+        let is_open = |event: &Event| event.is_to_come(now) || (event.draft && !event.cancelled);
+        open.extend(found.events.into_iter().filter(is_open));
         match found.next {
             None => return Ok(open),
             next => page.after = next,
@@ -56,7 +57,7 @@ pub async fn close_for_good(app: &App, user: UserId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends what a deleted account has: its registrations for events to come, with refunds, events that it made in the moment
+/// Ends what a deleted account has: its registrations for events to come, with refunds, its places on waitlists, events that it made in the moment
 /// before, and what it has said beside events, with its name. Each is a commit of its own, and done a second time it changes nothing, so that a message that comes again
 /// goes on where the first one was interrupted.
 ///
@@ -96,6 +97,7 @@ pub async fn close(app: &App, user: UserId) -> Result<(), StoreError> {
             next => page.after = next,
         }
     }
+    while app.store.forget_waiting(user, now, AT_ONCE).await? == AT_ONCE {}
     while app.store.forget_author(user, now, AT_ONCE).await? == AT_ONCE {}
     while app.store.forget_viewer(user, AT_ONCE).await? == AT_ONCE {}
     Ok(())

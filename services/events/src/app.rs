@@ -20,6 +20,8 @@ pub struct App {
     pub clock: Clock,
     /// How long a hold lasts.
     pub hold: Duration,
+    /// How long a seat is held that is offered to the first in line.
+    pub offer: Duration,
     /// The zone of event times sent without one.
     pub default_timezone: Tz,
     /// Who may create events.

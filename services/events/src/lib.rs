@@ -101,6 +101,7 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, ports: IngestPor
         store,
         clock: context.clock.clone(),
         hold: context.settings.hold,
+        offer: context.settings.offer,
         default_timezone: context.settings.default_timezone,
         pages: Arc::default(),
         live,
@@ -127,6 +128,10 @@ fn start_workers(context: &Context, app: &App, peers: &Peers) -> OutboxGauge {
     workers.spawn(
         "end registrations",
         workers::end_registrations(app.clone(), stop()),
+    );
+    workers.spawn(
+        "advance waitlists",
+        workers::waitlist::advance_lines(app.clone(), stop()),
     );
     app.live.work(workers);
     app.streams.work(workers);

@@ -51,6 +51,8 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .routes(routes!(handlers::organiser_events::organiser_events))
         .routes(routes!(handlers::update_event::update_event))
         .routes(routes!(handlers::cancel_event::cancel_event))
+        .routes(routes!(handlers::publish_event::publish_event))
+        .routes(routes!(handlers::duplicate_event::duplicate_event))
         .routes(routes!(
             handlers::reminders::get_reminders,
             handlers::reminders::set_reminders
@@ -75,6 +77,11 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .routes(routes!(desk::csv::attendees_csv))
         .routes(routes!(desk::cancel_for::cancel_for))
         .routes(routes!(desk::stats::stats))
+        .routes(routes!(
+            handlers::waitlist::join_waitlist,
+            handlers::waitlist::leave_waitlist
+        ))
+        .routes(routes!(handlers::waitlist::list_waitlist))
         .routes(routes!(handlers::live_socket::live_socket))
         .routes(routes!(handlers::live_events::live_events))
         .routes(routes!(handlers::live_ticket::live_ticket))

@@ -2,6 +2,7 @@
 
 pub mod posts;
 pub mod stream;
+pub mod waitlist;
 
 use common::{
     ids::{EventId, PaymentId, RegistrationId, TicketId},
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     domain::{
         event::Event,
+        listing::{Category, Visibility},
         registration::{State, Ticket},
     },
     store::Registered,
@@ -26,6 +28,8 @@ use crate::{
 pub enum EventStatus {
     /// It takes place as planned.
     Active,
+    /// It is not published: only its organizer sees it.
+    Draft,
     /// It was cancelled.
     Cancelled,
 }
@@ -72,6 +76,21 @@ pub struct EventView {
     /// Whether it takes place.
     #[schema(example = "active")]
     pub status: EventStatus,
+    /// What it is about.
+    #[schema(example = "technology")]
+    pub category: Category,
+    /// What else it is found by.
+    #[schema(example = json!(["Rust", "meetup"]))]
+    pub tags: Vec<String>,
+    /// The address of a picture, https; null: none.
+    #[schema(required = true, example = "https://img.example.org/rust.jpg")]
+    pub image_url: Option<String>,
+    /// Whether lists have it.
+    #[schema(example = "public")]
+    pub visibility: Visibility,
+    /// When registration opens, UTC; null: it has been open from the beginning.
+    #[schema(required = true, format = DateTime, example = "2030-01-01T04:30:00.000Z")]
+    pub registration_opens_at: Option<String>,
     /// When registration closes, UTC; null: never.
     #[schema(required = true, format = DateTime, example = "2030-01-31T13:00:00.000Z")]
     pub registration_closes_at: Option<String>,
@@ -93,13 +112,18 @@ impl From<&Event> for EventView {
             event_add: event.address.clone(),
             capacity: event.capacity,
             seats_left: event.seats_left(),
-            registered: event.seats_taken,
+            registered: event.registered(),
             fees: event.fee.into(),
-            status: if event.cancelled {
-                EventStatus::Cancelled
-            } else {
-                EventStatus::Active
+            status: match (event.cancelled, event.draft) {
+                (true, _) => EventStatus::Cancelled,
+                (false, true) => EventStatus::Draft,
+                (false, false) => EventStatus::Active,
             },
+            category: event.listing.category,
+            tags: event.listing.tags.texts(),
+            image_url: event.listing.image_url.clone(),
+            visibility: event.listing.visibility,
+            registration_opens_at: event.opens_at.map(utc),
             registration_closes_at: event.closes.at().map(utc),
             created_at: utc(event.created_at),
         }

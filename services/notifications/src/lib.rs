@@ -36,15 +36,15 @@ use runtime::{
 
 use crate::{
     app::{App, Parts, Reporter},
-    channels::{Channels, mailbox_dir},
-    domain::{letters::Reach, unsubscribe::Unsubscribing},
+    channels::{Channels, mailbox_dir, mime::FromAddress},
+    domain::{letters::Reach, message::Channel, unsubscribe::Unsubscribing},
     gauges::Queues,
     pages::Pages,
     store::Store,
     templates::{Links, Writer},
     workers::{
-        announcements::Announcements, broadcasts::Broadcasts, housekeeping, reminders::Reminders,
-        sender::Sender,
+        announcements::Announcements, attaching::Attaching, broadcasts::Broadcasts, housekeeping,
+        reminders::Reminders, sender::Sender,
     },
 };
 
@@ -117,7 +117,11 @@ fn assemble(
     ));
     let events = peers.of(Service::Events).clone();
     let events = InternalClient::new(events, auth.clone(), Service::Events.name());
-    start_workers(context, &parts, &events, channels);
+    let attaching = Attaching {
+        events: events.clone(),
+        sender: FromAddress::new(&context.settings.mail_from)?,
+    };
+    start_workers(context, &parts, &attaching, channels);
     let outbox = start_relay(context, &auth, peers, &parts);
     let guard = service::guard(context, &auth, peers, store.audit());
     let ping: Ping = Box::new(move || {
@@ -182,10 +186,14 @@ fn start_relay(context: &Context, auth: &Auth, peers: &Peers, parts: &Arc<Parts>
 }
 
 /// E-mail and text messages have a sender each, so that a slow provider of the one does not hold up the other.
-fn start_workers(context: &Context, parts: &Arc<Parts>, events: &InternalClient, channels: &Channels) {
+fn start_workers(context: &Context, parts: &Arc<Parts>, attaching: &Attaching, channels: &Channels) {
     let (workers, stop) = (&context.workers, || context.workers.stop_token());
     for (channel, mailer) in channels.all() {
         let sender = Sender::new(parts.clone(), channel, mailer, context.settings.lease);
+        let sender = match channel {
+            Channel::Email => sender.attaching(attaching.clone()),
+            Channel::Sms => sender,
+        };
         workers.spawn("message sender", sender.run(stop()));
     }
     workers.spawn("reminders", Reminders { parts: parts.clone() }.run(stop()));
@@ -195,7 +203,7 @@ fn start_workers(context: &Context, parts: &Arc<Parts>, events: &InternalClient,
     );
     let broadcasts = Broadcasts {
         parts: parts.clone(),
-        events: events.clone(),
+        events: attaching.events.clone(),
     };
     workers.spawn("organizers' announcements", broadcasts.run(stop()));
     workers.spawn(

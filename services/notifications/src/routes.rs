@@ -32,6 +32,8 @@ pub fn routes(app: App, show_mailbox: bool) -> (Router, OpenApiDocument) {
             handlers::announcements::one,
             handlers::announcements::withdraw
         ))
+        .routes(routes!(handlers::wordings::list))
+        .routes(routes!(handlers::wordings::set, handlers::wordings::drop))
         .split_for_parts();
     let internal = Router::new()
         .route(common::outbox::PATH, post(internal::messages::messages))

@@ -5,6 +5,7 @@
 //! does not compile. The `.vars` are the values for text messages whose text is registered with a provider. There is one
 //! such text for all readers, so they are in English.
 
+mod own;
 mod phrases;
 pub mod samples;
 
@@ -65,6 +66,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "announcement.vars"
     "registration_cancelled.vars"
     "hold_expired.vars"
+    "waitlist_offer.vars"
     "payment_failed.vars"
     "payment_refunded.vars";
     in_each_language:
@@ -95,6 +97,9 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "hold_expired.txt"
     "hold_expired.html"
     "hold_expired.sms"
+    "waitlist_offer.txt"
+    "waitlist_offer.html"
+    "waitlist_offer.sms"
     "payment_failed.txt"
     "payment_failed.html"
     "payment_failed.sms"
@@ -202,6 +207,10 @@ impl Writer {
     /// # Errors
     /// When its template asks for what the message does not have.
     pub fn write(&self, message: &Message) -> Result<Parcel, minijinja::Error> {
+        if let Some(why) = self.fault_of_own_words(message) {
+            let (message_id, wording) = (message.id, message.details.wording);
+            tracing::warn!(%message_id, ?wording, why, "an event's own words are left out of its letter");
+        }
         let content = match message.channel {
             Channel::Email => {
                 let (subject, text) = self.letter(message)?;
@@ -223,6 +232,8 @@ impl Writer {
             created_at: message.created_at,
             address: message.address.clone(),
             name: message.name.as_deref().and_then(presentable),
+            host: message.details.host.clone(),
+            attachments: Vec::new(),
             content,
         })
     }
@@ -242,10 +253,21 @@ impl Writer {
     }
 
     fn rendered(&self, message: &Message, form: &str) -> Result<String, minijinja::Error> {
-        let language = Language::of(message.details.locale.as_deref());
+        let language = language_of(message);
+        let values = self.values(message, language);
+        let own = own::words(message, &values).ok().flatten();
         self.environment
             .get_template(&format!("{}/{}.{form}", language.tag(), message.kind.template()))?
-            .render(self.values(message, language))
+            .render(context! { own => own.as_ref().map(words), ..values })
+    }
+
+    /// Why the event's own words cannot be used for the message.
+    fn fault_of_own_words(&self, message: &Message) -> Option<&'static str> {
+        let values = self.values(message, language_of(message));
+        match message.channel {
+            Channel::Email => own::words(message, &values).err(),
+            Channel::Sms => own::text_message(message, &values).err(),
+        }
     }
 
     /// An e-mail's subject and its plain text.
@@ -256,6 +278,10 @@ impl Writer {
     }
 
     fn text_message(&self, message: &Message) -> Result<String, minijinja::Error> {
+        let values = self.values(message, language_of(message));
+        if let Ok(Some(own)) = own::text_message(message, &values) {
+            return Ok(own);
+        }
         Ok(sms::fitted(&one_line(&self.rendered(message, "sms")?)))
     }
 
@@ -299,7 +325,19 @@ impl Writer {
         for file in files {
             variables.extend(of(&file)?);
         }
+        // What an event has of its own is made of the others.
+        variables.retain(|name| !name.starts_with("own"));
         Ok(variables)
+    }
+
+    /// Where an attendee joins the event.
+    pub fn join(&self, facts: &EventFacts) -> Option<String> {
+        self.links.join(facts)
+    }
+
+    /// A name fit to be printed.
+    pub fn presentable(&self, name: &str) -> Option<String> {
+        presentable(name)
     }
 
     /// What a list shows of the message: the subject, or the text of a text message.
@@ -348,10 +386,14 @@ impl Writer {
             payment_link => links.payment.as_ref().zip(details.payment_id).map(|(before, id)| format!("{before}{id}")),
             payment_id => details.payment_id.map(|id| id.to_string()),
             reason => details.reason.map(|reason| language.why(reason)),
+            by_organizer => details.cancelled_with.is_some(),
+            note => details.cancelled_with.as_deref().map(one_line).filter(|note| !note.is_empty()),
+            pictured => details.pictured,
             hours => details.hours,
             unsubscribe_link => self.unsubscribe(message),
             starts_in => details.hours.map(|hours| language.starts_in(hours)),
             words => details.words.as_deref().map(words),
+            answered => details.host.as_ref().is_some_and(|host| host.reply_to.is_some()),
             token => details.token.as_ref().map(|token| self.token(token, message, language)),
         }
     }
@@ -382,6 +424,10 @@ impl Writer {
             is_new => token.new_email.as_ref() == Some(&message.address),
         }
     }
+}
+
+fn language_of(message: &Message) -> Language {
+    Language::of(message.details.locale.as_deref())
 }
 
 /// An organizer's words. Lines stay lines, and empty ones part paragraphs.

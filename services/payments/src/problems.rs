@@ -44,11 +44,20 @@ const NO_REFUSALS: [&str; 3] = ["", "route_not_found", "bad_request"];
 pub fn seat_problem(error: CallError) -> ApiError {
     match &error {
         CallError::Problem {
-            status, code, detail, ..
+            status,
+            code,
+            detail,
+            body,
+            ..
         } if matches!(*status, StatusCode::NOT_FOUND | StatusCode::CONFLICT)
             && !NO_REFUSALS.contains(&code.as_str()) =>
         {
-            ApiError::new(*status, code.clone(), detail.clone())
+            let problem = ApiError::new(*status, code.clone(), detail.clone());
+            // Of what is not open yet, when it will be.
+            match body.get("registration_opens_at") {
+                Some(opens_at) => problem.with("registration_opens_at", opens_at),
+                None => problem,
+            }
         }
         CallError::Problem { .. } | CallError::Unavailable { .. } => {
             ApiError::unavailable("The events service does not answer. Please try again in a moment.")

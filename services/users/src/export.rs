@@ -33,12 +33,14 @@ pub async fn of_others(app: &App, user: UserId) -> Result<Map<String, Value>, Ap
     for (name, service) in [
         ("events", &others.events),
         ("registrations", &others.events),
+        ("waitlist", &others.events),
         ("posts", &others.events),
         ("votes", &others.events),
         ("playbacks", &others.events),
         ("payments", &others.payments),
         ("notifications", &others.notifications),
         ("announcements", &others.notifications),
+        ("templates", &others.notifications),
     ] {
         parts.insert(name.to_owned(), Value::Array(section(service, user, name).await?));
     }

@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 96] = [
+const DOCUMENTED: [(&str, &str, &str); 116] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -97,6 +97,8 @@ const DOCUMENTED: [(&str, &str, &str); 96] = [
     ("listOwnEvents", "get", "/api/organiser/events"),
     ("updateEvent", "patch", "/api/organiser/events/{id}"),
     ("cancelEvent", "post", "/api/organiser/events/{id}/cancel"),
+    ("publishEvent", "post", "/api/organiser/events/{id}/publish"),
+    ("duplicateEvent", "post", "/api/organiser/events/{id}/duplicate"),
     ("listPayments", "get", "/api/payment/payments"),
     ("listEventPayments", "get", "/api/organiser/events/{id}/payments"),
     ("getPayment", "get", "/api/payment/payments/{id}"),
@@ -105,8 +107,35 @@ const DOCUMENTED: [(&str, &str, &str); 96] = [
     ("receiveWebhook", "post", "/api/payment/webhook"),
     ("listRegistrations", "get", "/api/reg/get_registrevent"),
     ("registerForEvent", "post", "/api/reg/register_event"),
+    ("joinWaitlist", "post", "/api/reg/waitlist/{event_id}"),
+    ("leaveWaitlist", "delete", "/api/reg/waitlist/{event_id}"),
+    ("listWaitlist", "get", "/api/reg/waitlist"),
     ("cancelRegistration", "delete", "/api/reg/registrations/{id}"),
     ("getRegistration", "get", "/api/reg/registrations/{id}"),
+    ("getTicketPdf", "get", "/api/reg/registrations/{id}/ticket.pdf"),
+    ("getTicketSvg", "get", "/api/reg/registrations/{id}/ticket.svg"),
+    ("getTicketPng", "get", "/api/reg/registrations/{id}/ticket.png"),
+    ("getTicketIcs", "get", "/api/reg/registrations/{id}/ticket.ics"),
+    ("getTicketByCode", "get", "/api/reg/tickets/{file}"),
+    ("getTicketKey", "get", "/api/events/ticket_key"),
+    ("checkIn", "post", "/api/organiser/events/{id}/check_in"),
+    (
+        "undoCheckIn",
+        "delete",
+        "/api/organiser/events/{id}/check_ins/{ticket_id}",
+    ),
+    ("listAttendees", "get", "/api/organiser/events/{id}/registrations"),
+    (
+        "exportAttendees",
+        "get",
+        "/api/organiser/events/{id}/registrations.csv",
+    ),
+    (
+        "cancelForAttendee",
+        "post",
+        "/api/organiser/events/{id}/registrations/{registration_id}/cancel",
+    ),
+    ("getStats", "get", "/api/organiser/events/{id}/stats"),
     ("login", "post", "/api/users/login"),
     ("logout", "post", "/api/users/logout"),
     ("logoutAll", "post", "/api/users/logout_all"),
@@ -148,6 +177,13 @@ const DOCUMENTED: [(&str, &str, &str); 96] = [
         "getLetterAnnouncement",
         "get",
         "/api/organiser/events/{id}/announcements/{announcement_id}",
+    ),
+    ("listWordings", "get", "/api/organiser/events/{id}/templates"),
+    ("setWording", "put", "/api/organiser/events/{id}/templates/{kind}"),
+    (
+        "dropWording",
+        "delete",
+        "/api/organiser/events/{id}/templates/{kind}",
     ),
     ("getReminders", "get", "/api/organiser/events/{id}/reminders"),
     ("setReminders", "put", "/api/organiser/events/{id}/reminders"),

@@ -338,7 +338,7 @@ async fn an_organizer_writes_to_those_who_take_part(topology: Topology) {
         .collect();
     assert_eq!(statuses, ["cancelled", "sent", "sent"], "{list}");
     organizer
-        .post(&path, with("to", json!("waitlist")))
+        .post(&path, with("to", json!("strangers")))
         .await
         .problem(422, "");
     let cancel = format!("/api/organiser/events/{event}/cancel");

@@ -17,6 +17,7 @@ mod crash;
 mod dead_letters;
 mod disk;
 mod documents;
+mod drafts;
 mod errors;
 mod google;
 mod idempotency;
@@ -46,6 +47,7 @@ mod talking;
 mod traces;
 mod unreadable;
 mod upgrade;
+mod waitlist;
 
 /// Runs a story in every topology.
 macro_rules! everywhere {

@@ -160,11 +160,18 @@ async fn everybody_finds_everything_again() {
     let everybody = [&organizer, &ravi, &pending, &gone, &back];
 
     let create = json!({"e_name": "A lasting evening", "e_details": "Things that stay: ß, 東京, 🦀.", "event_add": "Hall 7",
-                        "event_time": "2031-01-01T10:00:00", "capacity": null, "fees": 0});
+                        "event_time": "2031-01-01T10:00:00", "capacity": null, "fees": 0, "category": "music",
+                        "tags": ["東京", "Café"], "image_url": "https://img.example.org/a.jpg",
+                        "registration_opens_at": "2026-01-01T10:00:00"});
     let created = organizer
         .post_keyed("/api/organiser/create_event", "one", create.clone())
         .await;
     let free = created.expect(201)["event_id"].as_str().unwrap().to_owned();
+    let copy = json!({"event_time": "2032-01-01T10:00:00"});
+    let copy = organizer
+        .post(&format!("/api/organiser/events/{free}/duplicate"), copy)
+        .await;
+    let copy = copy.expect(201)["event_id"].clone();
     let full = organizer.create_event(json!(1), json!(0)).await;
     let paid = organizer.create_event(json!(3), json!("499.50")).await;
     // Its 24 h reminder falls due after the move.
@@ -230,6 +237,19 @@ async fn everybody_finds_everything_again() {
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before, after);
     }
+    let tagged = system.anyone().get("/api/events?tag=cafe&category=music").await;
+    let tagged = tagged.expect(200);
+    assert_eq!(
+        (tagged.as_array().unwrap().len(), &tagged[0]["event_id"]),
+        (1, &json!(free))
+    );
+    let own = organizer.get("/api/organiser/events").await.expect(200);
+    let draft = own
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|event| event["event_id"] == copy);
+    assert_eq!(draft.unwrap()["status"], "draft");
     signed_out.get("/api/users/me").await.problem(401, "");
     let of = |name: &str| after.iter().filter(|(at, _)| at.contains(name)).count();
     assert_eq!(of("/api/payment/payments"), 5);

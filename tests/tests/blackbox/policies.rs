@@ -89,6 +89,10 @@ impl World {
             let path = path.replace("{id}", &self.event);
             return (&self.organizer, path.replace("{announcement_id}", announcement));
         }
+        if path.starts_with("/api/organiser/") && path.ends_with("/templates/{kind}") {
+            let path = path.replace("{id}", &self.event).replace("{kind}", "ticket");
+            return (&self.organizer, path);
+        }
         if path.ends_with("/cancel") {
             let event = self.organizer.create_event(json!(null), json!(0)).await;
             return of(&self.organizer, "{id}", &event);
@@ -118,7 +122,9 @@ async fn call(who: &Person, call: &Call, path: &str) -> tests::Answer {
         _ if path.starts_with("/api/organiser/") && path.ends_with("/announcements") => {
             json!({"subject": "Doors", "text": "Open."})
         }
+        _ if path.ends_with("/duplicate") => json!({"event_time": "2031-01-01T10:00"}),
         _ if path.ends_with("/reminders") => json!({"hours_before": [48]}),
+        _ if path.ends_with("/templates/ticket") => json!({"subject": "You are in", "text": "Come early."}),
         _ if path.ends_with("/streams") => json!({"title": "Stage", "kind": "ingest"}),
         _ => json!({}),
     });

@@ -21,6 +21,7 @@ for name, values in {
     "emoji": st.sampled_from(["👏", "🎉", "❤️", "👍🏽", "🇮🇳"]),
     "stream-url": st.just(STREAM_URL),
     "https-url": st.just("https://meet.example.org/rust"),
+    "tag": st.text(VISIBLE, min_size=1, max_size=30),
     "language-tag": st.sampled_from(["en", "en-IN", "hi", "zh-Hant-TW"]),
     "date": st.dates(min_value=datetime.date(1970, 1, 2)).map(str),
     "date-time-local": st.datetimes(min_value=datetime.datetime(1970, 1, 2)).map(datetime.datetime.isoformat),
@@ -40,10 +41,11 @@ def before_call(context, case, kwargs):
         body.pop("url", None)
         if body["kind"] != "ingest":
             body["url"] = STREAM_URL
-    # An event has an address unless it is online, and ends after it begins, which no schema says either.
+    # An event has an address unless it is online, ends after it begins, and opens before it closes, which no schema says either.
     if positive and isinstance(body, dict) and case.path in ("/api/organiser/create_event", "/api/organiser/events/{id}"):
-        if "ends_at" in body:
-            body["ends_at"] = None
+        for name in ("ends_at", "registration_opens_at"):
+            if name in body:
+                body[name] = None
         if case.path.endswith("create_event") and not body.get("event_add"):
             body["event_add"] = "Hall 7"
     # An announcement is sent now or later, which is no schema's matter.

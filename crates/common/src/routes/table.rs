@@ -138,11 +138,34 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
     ),
     route(
+        "/api/organiser/events/{id}/publish",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
+        "/api/organiser/events/{id}/duplicate",
+        Events,
+        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+    ),
+    route(
         "/api/organiser/events/{id}/reminders",
         Events,
         &[
             Call::new("GET", Organizers).of_owner().with_key(EventsRead),
             Call::new("PUT", Organizers).of_owner().with_key(EventsWrite),
+        ],
+    ),
+    route(
+        "/api/organiser/events/{id}/templates",
+        Notifications,
+        &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],
+    ),
+    route(
+        "/api/organiser/events/{id}/templates/{kind}",
+        Notifications,
+        &[
+            Call::new("PUT", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("DELETE", Organizers).of_owner().with_key(EventsWrite),
         ],
     ),
     route(
@@ -238,6 +261,16 @@ pub const ROUTES: &[Route] = &[
         "/api/reg/tickets/{file}",
         Events,
         &[Call::new("GET", Anyone).browsed()],
+    ),
+    route(
+        "/api/reg/waitlist",
+        Events,
+        &[Call::new("GET", SignedIn).with_key(RegistrationsRead)],
+    ),
+    route(
+        "/api/reg/waitlist/{event_id}",
+        Events,
+        &[Call::new("POST", SignedIn), Call::new("DELETE", SignedIn)],
     ),
     route("/api/reg/{*rest}", Events, &[]),
     route("/api/events", Events, &[Call::new("GET", Anyone).browsed()]),

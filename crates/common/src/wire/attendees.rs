@@ -14,19 +14,22 @@ pub enum Recipients {
     Confirmed,
     /// Whose seat is held until they have paid.
     Pending,
-    /// Both.
+    /// Who waits for a seat, or is offered one.
+    Waitlist,
+    /// All who have a registration: confirmed and pending.
     All,
 }
 
 impl Recipients {
     /// Every choice.
-    pub const ALL: [Self; 3] = [Self::Confirmed, Self::Pending, Self::All];
+    pub const ALL: [Self; 4] = [Self::Confirmed, Self::Pending, Self::Waitlist, Self::All];
 
     /// The name in stores and answers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
             Self::Pending => "pending",
+            Self::Waitlist => "waitlist",
             Self::All => "all",
         }
     }
@@ -69,6 +72,6 @@ pub struct Attendees {
 pub struct AttendeeFound {
     /// Who.
     pub user_id: UserId,
-    /// Their live registration.
+    /// Their live registration; for [`Recipients::Waitlist`] the id of their place in the line.
     pub registration_id: RegistrationId,
 }

@@ -57,6 +57,7 @@ golden! {
     PAYMENT_REFUSED: PaymentRefused = "payment.refused",
     PAYMENT_REFUNDED: PaymentRefunded = "payment.refunded",
     HOLD_EXPIRED: HoldExpired = "hold.expired",
+    WAITLIST_OFFERED: WaitlistOffered = "waitlist.offered",
     PAYMENT_FAILED: PaymentFailed = "payment.failed",
     ACCOUNT_DELETED: AccountDeleted = "account.deleted",
     TOKEN_ISSUED: TokenIssued = "token.issued",

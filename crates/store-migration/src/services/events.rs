@@ -61,6 +61,11 @@ pub const SERVICE: Service = Service {
             }),
         ),
         Table::new("playbacks", Id::Is("id")),
+        Table::with(
+            "waitlist",
+            Id::Is("id"),
+            &[("open", "CASE WHEN status IN ('waiting', 'offered') THEN 1 END")],
+        ),
         OUTBOX,
         DEAD_LETTERS,
         INBOX,

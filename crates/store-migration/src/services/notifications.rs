@@ -31,6 +31,7 @@ pub const SERVICE: Service = Service {
         Table::new("announcements", Id::Is("event_id")),
         Table::new("messages", Id::Is("id")),
         Table::new("broadcasts", Id::Is("id")),
+        Table::new("wordings", Id::Is("id")),
         IDEMPOTENCY_KEYS,
         Table::new("forgotten", Id::Is("user_id")),
         Table::new("preferences", Id::Is("user_id")),

@@ -3,7 +3,7 @@
 
 use common::{
     clock::Timestamp,
-    ids::{EventId, PostId, RegistrationId, StreamId, UserId},
+    ids::{EventId, PostId, RegistrationId, StreamId, UserId, WaitlistId},
     outbox::NewMessage,
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use super::{
     post::{Kind, Post},
     registration::Registration,
     stream::Stream,
+    waitlist::Entry,
 };
 
 /// The live room, as the destination of messages.
@@ -35,6 +36,9 @@ pub const ACCESS_CHANGED: &str = "access.changed";
 
 /// A stream of an event has moved, or was changed.
 pub const STREAM_CHANGED: &str = "stream.changed";
+
+/// An entry of a waitlist has moved.
+pub const WAITLIST_CHANGED: &str = "waitlist.changed";
 
 /// Which registration.
 #[derive(Serialize, Deserialize)]
@@ -75,6 +79,17 @@ pub struct StreamChanged {
     pub stream_id: StreamId,
     /// Its event.
     pub event_id: EventId,
+}
+
+/// Which entry of a waitlist.
+#[derive(Serialize, Deserialize)]
+pub struct WaitlistChanged {
+    /// The entry.
+    pub waitlist_id: WaitlistId,
+    /// Its event.
+    pub event_id: EventId,
+    /// Its user.
+    pub user_id: UserId,
 }
 
 /// Whose rights.
@@ -140,6 +155,16 @@ pub fn of_stream(stream: &Stream, now: Timestamp) -> NewMessage {
         event_id: stream.event,
     };
     NewMessage::new(LIVE, STREAM_CHANGED, stream.id, now, &changed)
+}
+
+/// An entry of a waitlist has moved.
+pub fn of_entry(entry: &Entry, now: Timestamp) -> NewMessage {
+    let changed = WaitlistChanged {
+        waitlist_id: entry.id,
+        event_id: entry.event_id,
+        user_id: entry.user_id,
+    };
+    NewMessage::new(LIVE, WAITLIST_CHANGED, entry.id, now, &changed)
 }
 
 /// Who may write in an event's chat was changed.

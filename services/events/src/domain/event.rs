@@ -10,6 +10,9 @@ use common::{
     wire::{EventFacts, EventFormat},
 };
 
+use super::listing::{Listing, ListingPatch};
+use super::waitlist::Line;
+
 /// The largest capacity (DESIGN section 3).
 pub const MAX_CAPACITY: u32 = 1_000_000;
 
@@ -36,8 +39,10 @@ pub struct Event {
     pub cancelled: bool,
     /// When registration closes.
     pub closes: Closing,
-    /// Live registrations, including unpaid holds.
+    /// Live registrations, including unpaid holds, and open offers to people on the waitlist.
     pub seats_taken: u32,
+    /// Who waits for a seat.
+    pub line: Line,
     /// Incremented with every change.
     pub version: i64,
     /// Incremented when the start or the reminders change.
@@ -52,6 +57,12 @@ pub struct Event {
     pub join_url: Option<String>,
     /// When its attendees are reminded of it.
     pub reminders: Leads,
+    /// Whether only its organizer knows of it.
+    pub draft: bool,
+    /// When registration opens; `None`: it is open from the beginning.
+    pub opens_at: Option<Timestamp>,
+    /// How it is listed.
+    pub listing: Listing,
 }
 
 /// When registration closes.
@@ -124,14 +135,24 @@ pub struct EventDraft {
     pub ends_at: Option<Timestamp>,
     /// Where to join it.
     pub join_url: Option<String>,
+    /// Whether only its organizer is to know of it.
+    pub draft: bool,
+    /// When registration opens; `None`: at once.
+    pub opens_at: Option<Timestamp>,
+    /// How it is listed.
+    pub listing: Listing,
 }
 
 impl EventDraft {
+    /// When registration closes.
+    pub fn closes(&self, now: Timestamp) -> Closing {
+        self.closes_at
+            .map_or_else(|| Closing::by_default(self.time.at, now), Closing::At)
+    }
+
     /// The event created from it.
     pub fn into_event(self, id: EventId, organizer: UserId, now: Timestamp) -> Event {
-        let closes = self
-            .closes_at
-            .map_or_else(|| Closing::by_default(self.time.at, now), Closing::At);
+        let closes = self.closes(now);
         Event {
             id,
             organizer,
@@ -144,6 +165,7 @@ impl EventDraft {
             cancelled: false,
             closes,
             seats_taken: 0,
+            line: Line::default(),
             version: 1,
             schedule_version: 1,
             created_at: now,
@@ -151,6 +173,9 @@ impl EventDraft {
             ends_at: self.ends_at,
             join_url: self.join_url,
             reminders: Leads::default(),
+            draft: self.draft,
+            opens_at: self.opens_at,
+            listing: self.listing,
         }
     }
 }
@@ -182,6 +207,11 @@ pub struct Patch {
     pub join_url: Option<Option<String>>,
     /// New reminders.
     pub reminders: Option<Leads>,
+    /// New opening of registration, as text; `Some(None)`: at once. Without one it moves with the start, unless registration
+    /// has opened.
+    pub opens_at: Option<Option<String>>,
+    /// How it is listed from now on.
+    pub listing: ListingPatch,
 }
 
 /// Whether an event of this format must have an address.
@@ -201,11 +231,26 @@ pub fn ends_after(start: Timestamp, end: Timestamp) -> Result<(), &'static str> 
     }
 }
 
+/// Checks that registration opens before it closes.
+///
+/// # Errors
+/// Why it does not.
+pub fn opens_before(opens: Option<Timestamp>, closes: Closing) -> Result<(), &'static str> {
+    match (opens, closes.at()) {
+        (Some(opens), Some(closes)) if opens >= closes => Err("must be before registration closes"),
+        _ => Ok(()),
+    }
+}
+
 /// Why a change is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PatchError {
     /// The event is cancelled.
     Cancelled,
+    /// It is published already.
+    Published,
+    /// Somebody is registered, so that registration cannot be yet to open.
+    RegistrationBegan,
     /// The new capacity is below this number of live registrations.
     CapacityBelowRegistrations(u32),
     /// It has no address and is to be more than online.
@@ -217,12 +262,22 @@ pub enum PatchError {
 impl Event {
     /// Whether people can still come: it was not called off, and it has not begun or still takes registrations.
     pub fn is_to_come(&self, now: Timestamp) -> bool {
-        !self.cancelled && (now < self.time.at || self.is_open(now))
+        !self.cancelled && (now < self.time.at || !self.is_closed(now))
+    }
+
+    /// Whether registration has closed by `now`.
+    pub fn is_closed(&self, now: Timestamp) -> bool {
+        self.closes.at().is_some_and(|closes| closes <= now)
+    }
+
+    /// When registration will open; `None`: it has opened by `now`.
+    pub fn opens_later(&self, now: Timestamp) -> Option<Timestamp> {
+        self.opens_at.filter(|opens| now < *opens)
     }
 
     /// Whether registration is open at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
-        self.closes.at().is_none_or(|closes| now < closes)
+        self.opens_later(now).is_none() && !self.is_closed(now)
     }
 
     /// The end, ready to be shown.
@@ -231,10 +286,15 @@ impl Event {
         self.ends_at.map(|at| EventTime { at, zone })
     }
 
-    /// Free seats; `None`: unlimited.
+    /// Free seats for who is not on the waitlist; `None`: unlimited. Each person who waits has a claim to one.
     pub fn seats_left(&self) -> Option<u32> {
-        self.capacity
-            .map(|capacity| capacity.saturating_sub(self.seats_taken))
+        let spoken_for = self.seats_taken.saturating_add(self.line.waiting);
+        self.capacity.map(|capacity| capacity.saturating_sub(spoken_for))
+    }
+
+    /// Live registrations, including unpaid holds.
+    pub fn registered(&self) -> u32 {
+        self.seats_taken.saturating_sub(self.line.offered)
     }
 
     /// Whether a change is visible to attendees: in any of the facts but the version.
@@ -261,6 +321,7 @@ impl Event {
             ends_at: self.ends_at,
             join_url: self.join_url.clone(),
             reminders: self.reminders,
+            organizer: Some(self.organizer),
         }
     }
 
@@ -292,6 +353,7 @@ impl Event {
         event.format = patch.format.unwrap_or(event.format);
         event.join_url = patch.join_url.clone().unwrap_or(event.join_url);
         event.reminders = patch.reminders.unwrap_or(event.reminders);
+        event.listing = self.listing.patched(&patch.listing);
         if event.address.is_empty() && needs_address(event.format) {
             return Err(PatchError::NoAddress);
         }
@@ -316,7 +378,39 @@ impl Event {
                 event.closes = Closing::At(at.at);
             }
         }
+        event.opens_at = self.opens(patch, event.time, now)?;
+        opens_before(event.opens_at, event.closes).map_err(|why| {
+            match patch.closes_at.is_some() && patch.opens_at.is_none() {
+                true => PatchError::Time("registration_closes_at", "must be after registration opens"),
+                false => PatchError::Time("registration_opens_at", why),
+            }
+        })?;
         Ok(event)
+    }
+
+    /// The opening of registration after a change that moves the start to `start`.
+    fn opens(
+        &self,
+        patch: &Patch,
+        start: EventTime,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, PatchError> {
+        let refused = |why| PatchError::Time("registration_opens_at", why);
+        let opens = match &patch.opens_at {
+            // What has opened is not shut by a new start.
+            None if !self.draft && self.opens_later(now).is_none() => return Ok(self.opens_at),
+            None => {
+                let moved = self.opens_at.map(|at| in_range(at + (start.at - self.time.at)));
+                moved.transpose().map_err(refused)?
+            }
+            Some(None) => None,
+            Some(Some(text)) => Some(EventTime::parse(text, start.zone).map_err(refused)?.at),
+        };
+        let shuts = opens != self.opens_at && opens.is_some_and(|at| now < at);
+        match shuts && self.seats_taken > 0 {
+            true => Err(PatchError::RegistrationBegan),
+            false => Ok(opens),
+        }
     }
 
     /// The end after a change that moves the start to `start`.
@@ -356,6 +450,7 @@ mod tests {
     use chrono::TimeDelta;
     use chrono_tz::Asia::Kolkata;
     use common::clock::from_millis;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -375,6 +470,9 @@ mod tests {
             format: EventFormat::InPerson,
             ends_at: None,
             join_url: None,
+            draft: false,
+            opens_at: None,
+            listing: Listing::default(),
         };
         draft.into_event(EventId::new(), UserId::new(), now)
     }
@@ -665,5 +763,152 @@ mod tests {
             ends_at: Some(Some("2031-01-01T00:00:00Z".into())),
             ..Patch::default()
         }));
+    }
+
+    #[test]
+    fn the_opening_moves_with_the_start_until_it_has_come() {
+        let now = from_millis(1_900_000_000_000);
+        let hours = |hours| now + TimeDelta::hours(hours);
+        let text = |hour: i64| hours(hour).to_rfc3339();
+        let opening = |opens: i64| Event {
+            opens_at: Some(hours(opens)),
+            ..event(hours(10), now)
+        };
+        let start = |hour: i64| Patch {
+            time: Some(text(hour)),
+            ..Patch::default()
+        };
+        let opens = |event: &Event, patch: &Patch, at: i64| {
+            let patched = event.patched(patch, hours(at));
+            patched.map(|event| event.opens_at)
+        };
+        assert_eq!(opens(&opening(5), &start(20), 0), Ok(Some(hours(15))));
+        assert_eq!(
+            opens(&opening(5), &start(20), 5),
+            Ok(Some(hours(5))),
+            "it has opened"
+        );
+        let draft = Event {
+            draft: true,
+            ..opening(5)
+        };
+        assert_eq!(
+            opens(&draft, &start(20), 5),
+            Ok(Some(hours(15))),
+            "nobody saw it open"
+        );
+        let set = |opens: Option<i64>| Patch {
+            opens_at: Some(opens.map(text)),
+            ..Patch::default()
+        };
+        assert_eq!(opens(&opening(5), &set(None), 0), Ok(None));
+        assert_eq!(
+            opens(&opening(5), &set(Some(7)), 6),
+            Ok(Some(hours(7))),
+            "nobody is registered"
+        );
+        let begun = Event {
+            seats_taken: 1,
+            ..opening(5)
+        };
+        assert_eq!(
+            opens(&begun, &set(Some(7)), 6),
+            Err(PatchError::RegistrationBegan)
+        );
+        assert_eq!(opens(&begun, &set(Some(6)), 6), Ok(Some(hours(6))), "that is now");
+        assert_eq!(opens(&begun, &start(20), 6), Ok(Some(hours(5))));
+        let renamed = Patch {
+            name: Some("Another".to_owned()),
+            ..Patch::default()
+        };
+        assert_eq!(
+            opens(&begun, &renamed, 4),
+            Ok(Some(hours(5))),
+            "the clock was put back"
+        );
+    }
+
+    #[test]
+    fn registration_opens_before_it_closes() {
+        let now = from_millis(1_900_000_000_000);
+        let hours = |hours| now + TimeDelta::hours(hours);
+        let text = |hour: i64| hours(hour).to_rfc3339();
+        let event = Event {
+            opens_at: Some(hours(5)),
+            closes: Closing::At(hours(8)),
+            ..event(hours(10), now)
+        };
+        let wrong = |patch: Patch| match event.patched(&patch, now) {
+            Err(PatchError::Time(field, _)) => Some(field),
+            _ => None,
+        };
+        for (opens, closes, field) in [
+            (Some(8), None, Some("registration_opens_at")),
+            (Some(7), None, None),
+            (None, Some(5), Some("registration_closes_at")),
+            (None, Some(6), None),
+            (Some(9), Some(9), Some("registration_opens_at")),
+            (Some(8), Some(9), None),
+        ] {
+            let patch = Patch {
+                opens_at: opens.map(|hour| Some(text(hour))),
+                closes_at: closes.map(|hour| Some(text(hour))),
+                ..Patch::default()
+            };
+            assert_eq!(wrong(patch), field, "{opens:?} {closes:?}");
+        }
+        let later = Patch {
+            time: Some(text(14)),
+            ..Patch::default()
+        };
+        assert_eq!(
+            wrong(later),
+            Some("registration_opens_at"),
+            "a set closing does not move"
+        );
+        for (at, open) in [(4, false), (5, true), (7, true), (8, false)] {
+            assert_eq!(event.is_open(hours(at)), open, "{at}");
+        }
+        assert!(event.is_to_come(now), "it takes place, though it is not open");
+    }
+
+    proptest! {
+        /// Whatever is changed, and in which order: registration opens before it closes, and is not yet to open for those who
+        /// are registered.
+        #[test]
+        fn no_change_shuts_out_who_is_in(
+            opens in prop::option::of(-9_i64..0), seats in 0_u32..2,
+            changes in prop::collection::vec(
+                (
+                    0_i64..5, prop::option::of(-20_i64..20), prop::option::of(prop::option::of(-20_i64..20)),
+                    prop::option::of(prop::option::of(-20_i64..20)),
+                ),
+                1..8,
+            ),
+        ) {
+            let now = from_millis(1_900_000_000_000);
+            let hours = |hours| now + TimeDelta::hours(hours);
+            let text = |hour: i64| hours(hour).to_rfc3339();
+            let mut event = Event {
+                opens_at: opens.map(hours),
+                seats_taken: seats,
+                ..event(hours(10), now)
+            };
+            let mut at = 0;
+            for (later, start, opens, closes) in changes {
+                at += later;
+                let patch = Patch {
+                    time: start.map(text),
+                    opens_at: opens.map(|hour| hour.map(text)),
+                    closes_at: closes.map(|hour| hour.map(text)),
+                    ..Patch::default()
+                };
+                if let Ok(changed) = event.patched(&patch, hours(at)) {
+                    event = changed;
+                }
+                prop_assert!(opens_before(event.opens_at, event.closes).is_ok(), "{event:?}");
+                prop_assert!(seats == 0 || event.opens_later(hours(at)).is_none(), "{event:?}");
+            }
+        }
     }
 }

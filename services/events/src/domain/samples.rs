@@ -37,6 +37,7 @@ pub fn event(fee: i64) -> Event {
         cancelled: false,
         closes: Closing::Default(Some(at)),
         seats_taken: 0,
+        line: super::waitlist::Line::default(),
         version: 1,
         schedule_version: 1,
         created_at: NOW,
@@ -44,6 +45,9 @@ pub fn event(fee: i64) -> Event {
         ends_at: None,
         join_url: None,
         reminders: common::leads::Leads::default(),
+        draft: false,
+        opens_at: None,
+        listing: Default::default(),
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use common::text::{folded, is_combining_mark, is_of_a_word};
 
-/// To be incremented when [`of`] returns other words for the same texts. Events indexed by an earlier version are
+use super::listing::{Category, Tag, Tags};
+
+/// To be incremented when [`of_event`] returns other words for the same texts. Events indexed by an earlier version are
 /// indexed again after the start.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 /// Longer words are cut, here and in searches alike.
 const LENGTH: usize = 64;
 /// Text in scripts without blanks between words is found by any part of it; so many characters of the part are
@@ -31,6 +33,24 @@ pub fn of(texts: &[&str]) -> BTreeSet<String> {
         }
     }
     words
+}
+
+/// What an event is found by: the words of its name, address and details, of its category and its tags; and each tag as a whole.
+pub fn of_event(texts: [&str; 3], category: Category, tags: &Tags) -> BTreeSet<String> {
+    let mut all: Vec<&str> = texts.to_vec();
+    // Nobody looks for what is none of the others.
+    if category != Category::Other {
+        all.push(category.name());
+    }
+    all.extend(tags.iter().map(Tag::text));
+    let mut words = of(&all);
+    words.extend(tags.iter().map(whole));
+    words
+}
+
+/// A tag as a whole, which no searched word is the beginning of.
+pub fn whole(tag: &Tag) -> String {
+    format!("#{}", tag.key())
 }
 
 /// The words of a search. An event matches when each is a prefix of one of its own words. Empty: there is nothing to
@@ -123,6 +143,35 @@ mod tests {
         ] {
             assert!(!finds(query, text), "{query} in {text}");
         }
+    }
+
+    #[test]
+    fn an_event_is_found_by_category_and_tags() {
+        let tags =
+            |texts: &[&str]| Tags::new(texts.iter().map(|text| Tag::new(text).unwrap()).collect()).unwrap();
+        let words = of_event(
+            ["Fair", "Pune", ""],
+            Category::FoodDrink,
+            &tags(&["Open Air", "Café"]),
+        );
+        let expected = [
+            "#cafe",
+            "#open air",
+            "air",
+            "cafe",
+            "drink",
+            "fair",
+            "food",
+            "open",
+            "pune",
+        ];
+        assert_eq!(words.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            of_event(["", "", ""], Category::Other, &tags(&[])),
+            BTreeSet::new()
+        );
+        // A tag is found whole, and by no search for words.
+        assert_eq!(searched("#open air").unwrap(), ["air", "open"]);
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! `GET /api/events` and `GET /api/events/{id}`: public, without login.
 
-use axum::{Json, extract::State, http::Uri, response::Response};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{Uri, request::Parts},
+    response::Response,
+};
 use common::{
-    extract::{Params, PathId},
+    extract::{Caller, Params, PathId},
     http::{Page, page},
     ids::EventId,
     problem::ApiError,
@@ -11,16 +16,24 @@ use common::{
 };
 use utoipa::{IntoParams, openapi::Object};
 
-use super::no_such_event;
-use crate::{app::App, domain::search_terms, store::Search, views::EventView};
+use super::{listing::one_of, no_such_event};
+use crate::{
+    app::App,
+    domain::{
+        listing::{Category, Tag},
+        search_terms,
+    },
+    store::Search,
+    views::EventView,
+};
 
 /// The query parameters.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document's view of Search")]
 pub struct BrowseParams {
-    /// Words, in any case and with or without accents; each must be a prefix of a word of the name, address or details.
-    /// At most 32.
+    /// Words, in any case and with or without accents; each must be a prefix of a word of the name, address, details,
+    /// category or tags. At most 32.
     #[param(example = "rust")]
     q: Option<String>,
     /// Starting at this time or later; a date is its first instant in the default zone.
@@ -36,10 +49,20 @@ pub struct BrowseParams {
     /// `free` or `paid`.
     #[param(schema_with = price, required = false)]
     price: Option<String>,
+    /// Events of this category.
+    #[param(schema_with = category, required = false)]
+    category: Option<String>,
+    /// Events with this tag, in any case and with or without accents.
+    #[param(example = "rust", max_length = 30, format = "tag")]
+    tag: Option<String>,
 }
 
 fn when() -> Object {
     choice(&["upcoming", "past", "all"])
+}
+
+fn category() -> Object {
+    choice(&Category::ALL.map(Category::name))
 }
 
 fn price() -> Object {
@@ -75,6 +98,10 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
             "paid" => Ok(false),
             _ => Err("must be free or paid".to_owned()),
         }),
+        category: params.get("category", |name| {
+            Category::parse(name).ok_or_else(|| one_of(&Category::ALL.map(Category::name)))
+        }),
+        tag: params.get("tag", |text| Ok(Tag::new(text)?)),
     };
     let when = params.get("when", |text| match text {
         "upcoming" | "past" | "all" => Ok(text.to_owned()),
@@ -107,7 +134,7 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
 
 common::problems!(EventProblems: no_such_event());
 
-/// One event, also when cancelled. No login.
+/// One event, also when cancelled or unlisted. No login; a draft only with its organizer's token.
 #[utoipa::path(
     get,
     path = "/api/events/{id}",
@@ -119,11 +146,23 @@ common::problems!(EventProblems: no_such_event());
         EventProblems,
     )
 )]
-pub async fn event(State(app): State<App>, PathId(id): PathId) -> Result<Json<EventView>, ApiError> {
+pub async fn event(
+    State(app): State<App>,
+    PathId(id): PathId,
+    mut parts: Parts,
+) -> Result<Json<EventView>, ApiError> {
     let event = app
         .store
         .event(EventId::lenient(&id))
         .await?
         .ok_or_else(no_such_event)?;
+    // Who asks matters for a draft only. Of that nobody else hears, so what is wrong with a token is not said either.
+    let asks = match event.draft {
+        true => Caller::from_request_parts(&mut parts, &app).await.ok(),
+        false => None,
+    };
+    if !event.is_seen_by(asks.map(|caller| caller.id)) {
+        return Err(no_such_event());
+    }
     Ok(Json(EventView::from(&event)))
 }

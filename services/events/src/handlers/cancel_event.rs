@@ -24,7 +24,8 @@ common::problems!(
     change_problem(ChangeError::Refused(PatchError::Cancelled)),
 );
 
-/// Cancel one of your events. Every attendee is notified, and all payments are refunded.
+/// Cancel one of your events. Every attendee is notified, and all payments are refunded. A draft is discarded: it leaves the list
+/// of your events.
 #[utoipa::path(
     post,
     path = "/api/organiser/events/{id}/cancel",

@@ -19,10 +19,11 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     domain::{
-        event::{Event, EventDraft, MAX_CAPACITY, ends_after, needs_address},
+        event::{Event, EventDraft, MAX_CAPACITY, ends_after, needs_address, opens_before},
+        listing::{Category, Listing, Tags, Visibility},
         stream::address::https,
     },
-    handlers::NO_ADDRESS,
+    handlers::{NO_ADDRESS, listing},
     views::{EventAnswer, OwnEventView},
 };
 
@@ -66,6 +67,24 @@ pub struct CreateEvent {
     /// Where to join it, an https address; shown to confirmed attendees and to you only.
     #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://meet.example.org/rust")]
     pub join_url: Option<String>,
+    /// Whether only you are to see it, until you publish it.
+    #[schema(example = false)]
+    pub draft: Option<bool>,
+    /// When registration opens, before it closes; default: at once.
+    #[schema(value_type = Option<Time>, example = "2030-01-01T10:00:00")]
+    pub registration_opens_at: Option<String>,
+    /// What it is about; default: `other`.
+    #[schema(example = "technology")]
+    pub category: Option<Category>,
+    /// At most 10 tags of 1 to 30 characters. Case, accents and full-width forms make no difference between them.
+    #[schema(schema_with = listing::maybe_tags_schema, required = false)]
+    pub tags: Option<Tags>,
+    /// The address of a picture, https.
+    #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://img.example.org/rust.jpg")]
+    pub image_url: Option<String>,
+    /// `public` (default), or `unlisted`: who knows its id sees it, and lists do not have it.
+    #[schema(example = "public")]
+    pub visibility: Option<Visibility>,
 }
 
 impl FromFields for CreateEvent {
@@ -86,7 +105,13 @@ impl FromFields for CreateEvent {
         let timezone = fields.optional("timezone", Value::zone);
         let registration_closes_at = fields.optional("registration_closes_at", time);
         let ends_at = fields.optional("ends_at", time);
-        let join_url = fields.optional("join_url", join_url);
+        let join_url = fields.optional("join_url", https_url);
+        let draft = fields.optional("draft", listing::yes_or_no);
+        let registration_opens_at = fields.optional("registration_opens_at", time);
+        let category = fields.optional("category", listing::category);
+        let tags = fields.optional("tags", listing::tags);
+        let image_url = fields.optional("image_url", https_url);
+        let visibility = fields.optional("visibility", listing::visibility);
         Some(Self {
             e_name: e_name?,
             e_details: e_details?,
@@ -99,6 +124,12 @@ impl FromFields for CreateEvent {
             format,
             ends_at,
             join_url,
+            draft,
+            registration_opens_at,
+            category,
+            tags,
+            image_url,
+            visibility,
         })
     }
 }
@@ -121,14 +152,11 @@ pub fn address(value: Value<'_>) -> Parsed<String> {
 /// Parses how people take part.
 pub fn format(value: Value<'_>) -> Parsed<EventFormat> {
     let name = value.string()?;
-    EventFormat::parse(&name).ok_or_else(|| {
-        let names = EventFormat::ALL.map(EventFormat::name);
-        format!("must be one of {}", names.join(", "))
-    })
+    EventFormat::parse(&name).ok_or_else(|| listing::one_of(&EventFormat::ALL.map(EventFormat::name)))
 }
 
-/// Parses the address to join at.
-pub fn join_url(value: Value<'_>) -> Parsed<String> {
+/// Parses the address to join at, or of a picture.
+pub fn https_url(value: Value<'_>) -> Parsed<String> {
     https(&value.line(2_000)?).map(String::from)
 }
 
@@ -158,7 +186,7 @@ pub fn fees(value: Value<'_>) -> Parsed<Paise> {
 
 common::problems!(Problems: organizer_only(), email_not_verified());
 
-/// Create an event.
+/// Create an event, or a draft of one.
 #[utoipa::path(
     post,
     path = "/api/organiser/create_event",
@@ -201,11 +229,25 @@ pub async fn create_event(
             None => None,
         },
         join_url: input.join_url,
+        draft: input.draft.unwrap_or_default(),
+        opens_at: match &input.registration_opens_at {
+            Some(text) => Some(parse("registration_opens_at", text)?.at),
+            None => None,
+        },
+        listing: Listing {
+            category: input.category.unwrap_or_default(),
+            tags: input.tags.unwrap_or_default(),
+            image_url: input.image_url,
+            visibility: input.visibility.unwrap_or_default(),
+        },
     };
     if let Some(end) = draft.ends_at {
         ends_after(draft.time.at, end).map_err(|why| ApiError::invalid_field("ends_at", why))?;
     }
-    let event = draft.into_event(EventId::new(), caller.id, app.clock.now());
+    let now = app.clock.now();
+    opens_before(draft.opens_at, draft.closes(now))
+        .map_err(|why| ApiError::invalid_field("registration_opens_at", why))?;
+    let event = draft.into_event(EventId::new(), caller.id, now);
     let created = app.store.create_event(event, Keyed { key, answer }).await?;
     super::log_event("event created", &created);
     Ok(created.respond(answer))

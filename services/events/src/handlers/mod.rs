@@ -5,21 +5,25 @@ pub mod cancel_event;
 pub mod cancel_registration;
 pub mod create_event;
 pub mod desk;
+pub mod duplicate_event;
+pub mod listing;
 pub mod live;
 pub mod live_events;
 pub mod live_socket;
 pub mod live_ticket;
 pub mod my_registrations;
 pub mod organiser_events;
+pub mod publish_event;
 pub mod register_event;
 pub mod reminders;
 pub mod streams;
 pub mod ticket_files;
 pub mod ticket_key;
 pub mod update_event;
+pub mod waitlist;
 
 use common::context;
-use common::{idempotency::Outcome, problem::ApiError};
+use common::{idempotency::Outcome, problem::ApiError, time::utc};
 
 pub use crate::problems::no_such_event;
 use crate::{
@@ -39,6 +43,19 @@ pub fn no_such_registration() -> ApiError {
 pub fn register_problem(error: RegisterError) -> ApiError {
     match error {
         RegisterError::NoSuchEvent => no_such_event(),
+        RegisterError::NotPublished => ApiError::conflict(
+            "event_not_published",
+            "This event is a draft: publish it before anybody registers.",
+        ),
+        RegisterError::NotOpen { opens_at, wait } => {
+            let opens_at = utc(opens_at);
+            ApiError::conflict(
+                "registration_not_open",
+                format!("Registration for this event opens at {opens_at}."),
+            )
+            .with("registration_opens_at", opens_at)
+            .retry_after(wait.as_secs_f64().ceil() as u64)
+        }
         RegisterError::EventCancelled => ApiError::conflict("event_cancelled", "This event was cancelled."),
         RegisterError::Closed => {
             ApiError::conflict("registration_closed", "Registration for this event is closed.")
@@ -68,6 +85,13 @@ pub fn change_problem(error: ChangeError) -> ApiError {
         ChangeError::Refused(PatchError::Cancelled) => ApiError::conflict(
             "event_cancelled",
             "This event was cancelled and cannot be changed.",
+        ),
+        ChangeError::Refused(PatchError::Published) => {
+            ApiError::conflict("event_published", "This event is published already.")
+        }
+        ChangeError::Refused(PatchError::RegistrationBegan) => ApiError::conflict(
+            "registration_began",
+            "Somebody is registered: registration cannot be yet to open. To stop it, let it close.",
         ),
         ChangeError::Refused(PatchError::CapacityBelowRegistrations(taken)) => ApiError::conflict(
             "capacity_below_registrations",

@@ -14,7 +14,12 @@ use common::{
     schemas::PageParams,
 };
 
-use crate::{app::App, page_cache::Rendered, store::EventPage, views::OwnEventView};
+use crate::{
+    app::App,
+    page_cache::Rendered,
+    store::{EventPage, Own},
+    views::OwnEventView,
+};
 
 fn no_events() -> ApiError {
     ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS)
@@ -48,7 +53,7 @@ pub async fn organiser_events(
     let Rendered { body, next } = match known {
         Some(known) => known,
         None => {
-            let found = app.store.organizer_events(caller.id, page).await?;
+            let found = app.store.organizer_events(caller.id, Own::Kept, page).await?;
             if found.events.is_empty() && page.is_first() {
                 return Err(no_events());
             }

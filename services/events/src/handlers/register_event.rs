@@ -40,7 +40,7 @@ impl FromFields for RegisterEvent {
 }
 
 /// The existing registration in the example of a 409 in the OpenAPI document.
-fn example() -> Registration {
+pub fn example() -> Registration {
     let created_at = from_millis(1_795_353_246_000);
     Registration {
         id: RegistrationId::lenient("019309a2-0000-7000-8000-000000000003"),
@@ -60,6 +60,11 @@ common::problems!(
     Problems:
     no_such_event(),
     register_problem(RegisterError::EventCancelled),
+    register_problem(RegisterError::NotPublished),
+    register_problem(RegisterError::NotOpen {
+        opens_at: from_millis(1_795_353_246_000),
+        wait: std::time::Duration::from_secs(3_600),
+    }),
     register_problem(RegisterError::Closed),
     register_problem(RegisterError::Full),
     register_problem(RegisterError::Already(example())),

@@ -14,10 +14,13 @@ use common::{
 };
 use utoipa::ToSchema;
 
-use super::{change_problem, create_event as parse, no_such_event};
+use super::{change_problem, create_event as parse, listing, no_such_event};
 use crate::{
     app::App,
-    domain::event::{Event, Patch, PatchError},
+    domain::{
+        event::{Event, Patch, PatchError},
+        listing::{Category, ListingPatch, Tags, Visibility},
+    },
     store::ChangeError,
     views::{EventAnswer, OwnEventView},
 };
@@ -74,11 +77,27 @@ pub struct UpdateEvent {
     /// New place to join; null: none.
     #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://meet.example.org/rust-2")]
     pub join_url: Option<Option<String>>,
+    /// New opening of registration; null: at once. Without one it moves with the start until it has come. Once somebody is
+    /// registered it is not in the future.
+    #[schema(value_type = Option<Time>, example = "2030-01-08T10:00:00")]
+    pub registration_opens_at: Option<Option<String>>,
+    /// New category.
+    #[schema(nullable = false, example = "technology")]
+    pub category: Option<Category>,
+    /// New tags, in place of all; `[]`: none.
+    #[schema(schema_with = listing::tags_schema, required = false)]
+    pub tags: Option<Tags>,
+    /// New picture; null: none.
+    #[schema(value_type = Option<String>, max_length = 2000, format = "https-url", example = "https://img.example.org/rust.jpg")]
+    pub image_url: Option<Option<String>>,
+    /// Whether lists have it.
+    #[schema(nullable = false, example = "unlisted")]
+    pub visibility: Option<Visibility>,
 }
 
 impl FromFields for UpdateEvent {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        const ALL: [&str; 11] = [
+        const ALL: [&str; 16] = [
             "e_name",
             "e_details",
             "event_time",
@@ -90,9 +109,20 @@ impl FromFields for UpdateEvent {
             "format",
             "ends_at",
             "join_url",
+            "registration_opens_at",
+            "category",
+            "tags",
+            "image_url",
+            "visibility",
         ];
         if !ALL.iter().any(|name| fields.has(name)) {
             fields.error("body", format!("must change at least one of {}", ALL.join(", ")));
+        }
+        if fields.has("draft") {
+            fields.error(
+                "draft",
+                "is not changed here: a draft is published by a call of its own, once",
+            );
         }
         Some(Self {
             e_name: fields.changed("e_name", parse::name),
@@ -105,7 +135,12 @@ impl FromFields for UpdateEvent {
             registration_closes_at: fields.nullable("registration_closes_at", parse::time),
             format: fields.changed("format", parse::format),
             ends_at: fields.nullable("ends_at", parse::time),
-            join_url: fields.nullable("join_url", parse::join_url),
+            join_url: fields.nullable("join_url", parse::https_url),
+            registration_opens_at: fields.nullable("registration_opens_at", parse::time),
+            category: fields.changed("category", listing::category),
+            tags: fields.changed("tags", listing::tags),
+            image_url: fields.nullable("image_url", parse::https_url),
+            visibility: fields.changed("visibility", listing::visibility),
         })
     }
 }
@@ -116,6 +151,7 @@ common::problems!(
     no_such_event(),
     change_problem(ChangeError::Refused(PatchError::Cancelled)),
     change_problem(ChangeError::Refused(PatchError::CapacityBelowRegistrations(120))),
+    change_problem(ChangeError::Refused(PatchError::RegistrationBegan)),
 );
 
 /// Change one of your events. Attendees are notified of a new time, place, link or name; reminders follow the start.
@@ -154,6 +190,13 @@ pub async fn update_event(
         ends_at: input.ends_at,
         join_url: input.join_url,
         reminders: None,
+        opens_at: input.registration_opens_at,
+        listing: ListingPatch {
+            category: input.category,
+            tags: input.tags,
+            image_url: input.image_url,
+            visibility: input.visibility,
+        },
     };
     let keyed = Keyed { key, answer };
     let changed = app

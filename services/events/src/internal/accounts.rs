@@ -11,11 +11,12 @@ use runtime::export;
 use crate::{
     accounts,
     app::App,
-    store::StatusFilter,
+    store::{Own, StatusFilter},
     views::{
         OwnEventView, RegistrationView,
         posts::{SaidView, VotedView},
         stream::WatchedView,
+        waitlist::WaitlistView,
     },
 };
 
@@ -30,7 +31,9 @@ pub async fn open(
 ) -> Result<Json<OpenEvents>, ApiError> {
     let question: AskOpenEvents = asked(body).await?;
     let open = accounts::open_events(&app, question.user_id, app.clock.now()).await?;
-    Ok(Json(OpenEvents { open: open.len() }))
+    // Nobody has heard of a draft: it goes with the account.
+    let open = open.iter().filter(|event| !event.draft).count();
+    Ok(Json(OpenEvents { open }))
 }
 
 /// Handles `POST /internal/export`.
@@ -46,7 +49,7 @@ pub async fn export(
     let (user, page) = (question.user_id, export::page(&question));
     Ok(Json(match question.section.as_str() {
         "events" => {
-            let found = app.store.organizer_events(user, page).await?;
+            let found = app.store.organizer_events(user, Own::All, page).await?;
             export::answer(found.events.iter().map(OwnEventView::from), found.next)
         }
         "registrations" => {
@@ -56,6 +59,10 @@ pub async fn export(
                 .registrations(user, StatusFilter::All, page, now)
                 .await?;
             export::answer(found.iter().map(RegistrationView::from), next)
+        }
+        "waitlist" => {
+            let (found, next) = app.store.waitlist_of(user, page, app.clock.now()).await?;
+            export::answer(found.iter().map(WaitlistView::from), next)
         }
         "posts" => {
             let (found, next) = app.store.posts_of_user(user, page).await?;

@@ -28,7 +28,9 @@ pub async fn ticket(
         .tickets
         .pdf(admission, question.holder, question.locale.as_deref())
         .await?;
+    let png = app.tickets.png(admission).await?;
     Ok(Json(TicketPage {
         pdf: BASE64_STANDARD.encode(pdf),
+        png: BASE64_STANDARD.encode(png),
     }))
 }

@@ -108,7 +108,7 @@ impl From<&Event> for Seats {
         Self {
             capacity: event.capacity,
             seats_left: event.seats_left(),
-            registered: event.seats_taken,
+            registered: event.registered(),
         }
     }
 }
@@ -222,6 +222,7 @@ async fn seats(live: &Live, event: EventId) -> Result<(), Fault> {
     let open = live.hub().open(vec![public, desk]).await?;
     if open.contains(&public)
         && let Some(found) = live.store().event(event).await?
+        && !found.draft
     {
         let entry = Entry::new("seats.changed", live.now(), &Seats::from(&found));
         live.hub().publish(public, &entry, None, false).await?;

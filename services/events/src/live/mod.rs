@@ -285,7 +285,7 @@ impl Live {
     ) -> Result<Reading, ChannelError> {
         let channel = Channel::read(name, user)?;
         if let Some(event) = channel.event() {
-            let organizer = self.organizer(event).await?;
+            let organizer = self.organizer(event, user).await?;
             let organizer = organizer.ok_or(ChannelRefusal::Unknown)?;
             if matches!(channel, Channel::Topic(_, Topic::Desk)) && user != Some(organizer) {
                 return Err(ChannelError::Denied(Denied::OrganizerOnly));
@@ -310,17 +310,20 @@ impl Live {
         Ok(reading)
     }
 
-    /// Whose event it is; `None`: there is no such event. One that was found is remembered, so that a thousand clients that come back
-    /// are not a thousand reads.
-    async fn organizer(&self, event: EventId) -> Result<Option<UserId>, StoreError> {
+    /// Whose event it is; `None`: there is none that `user` may know of. One that was found is remembered, so that a thousand clients
+    /// that come back are not a thousand reads; but not a draft, which others may know of later.
+    async fn organizer(&self, event: EventId, user: Option<UserId>) -> Result<Option<UserId>, StoreError> {
         if let Some(organizer) = self.0.events.get(&event).await {
             return Ok(Some(organizer));
         }
-        let found = self.0.store.event(event).await?.map(|event| event.organizer);
-        if let Some(organizer) = found {
-            self.0.events.insert(event, organizer).await;
+        let found = self.0.store.event(event).await?;
+        let Some(found) = found.filter(|event| event.is_seen_by(user)) else {
+            return Ok(None);
+        };
+        if !found.draft {
+            self.0.events.insert(event, found.organizer).await;
         }
-        Ok(found)
+        Ok(Some(found.organizer))
     }
 
     /// Whose ticket it is, which is used up by that.

@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use common::{
     context::on_behalf_of,
-    ids::{EventId, PostId, RegistrationId, StreamId, UserId},
+    ids::{EventId, PostId, RegistrationId, StreamId, UserId, WaitlistId},
     outbox::{CloudEvent, Receipt},
+    wire::kind,
 };
 use futures_util::{StreamExt, stream};
 use runtime::relay::Subscriber;
@@ -28,9 +29,9 @@ use crate::{
     domain::change::{
         ACCESS_CHANGED, AccessChanged, CHAT_MODE_CHANGED, EVENT_CANCELLED, EVENT_CHANGED, EventChanged, LIVE,
         POST_CHANGED, POST_VOTED, PostChanged, REGISTRATION_CHANGED, RegistrationChanged, STREAM_CHANGED,
-        StreamChanged,
+        StreamChanged, WAITLIST_CHANGED, WaitlistChanged,
     },
-    views::{EventView, RegistrationView},
+    views::{EventView, RegistrationView, waitlist::WaitlistView},
 };
 
 /// Publications under way: a batch is to be done long before the relay's lease runs out.
@@ -47,6 +48,11 @@ struct OfEvent {
 #[derive(Serialize)]
 struct OfRegistration {
     registration: RegistrationView,
+}
+
+#[derive(Serialize)]
+struct OfWaitlist {
+    waitlist: WaitlistView,
 }
 
 #[async_trait]
@@ -104,6 +110,7 @@ impl Subscriber for Publisher {
 /// What has changed.
 enum Change {
     Registration(RegistrationChanged),
+    Waitlist(WaitlistChanged),
     Event(EventId),
     Post(PostChanged),
     Votes(PostChanged),
@@ -116,6 +123,7 @@ enum Change {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum About {
     Registration(RegistrationId),
+    Waitlist(WaitlistId),
     Event(EventId),
     Post(PostId),
     Votes(PostId),
@@ -128,6 +136,7 @@ impl Change {
     fn read(event: &CloudEvent) -> Result<Self, String> {
         match event.kind.as_str() {
             REGISTRATION_CHANGED => event.data().map(Self::Registration),
+            WAITLIST_CHANGED => event.data().map(Self::Waitlist),
             EVENT_CHANGED | EVENT_CANCELLED => {
                 let changed = event.data::<EventChanged>();
                 changed.map(|changed| Self::Event(changed.event_id))
@@ -147,6 +156,7 @@ impl Change {
     fn about(&self) -> About {
         match self {
             Self::Registration(changed) => About::Registration(changed.registration_id),
+            Self::Waitlist(changed) => About::Waitlist(changed.waitlist_id),
             Self::Event(event) => About::Event(*event),
             Self::Post(changed) => About::Post(changed.post_id),
             Self::Votes(changed) => About::Votes(changed.post_id),
@@ -163,6 +173,7 @@ impl Change {
                 Some(Channel::Me(changed.user_id)),
                 Some(Channel::Access(changed.event_id)).filter(|_| changed.revokes != Some(false)),
             ),
+            Self::Waitlist(changed) => (Some(Channel::Me(changed.user_id)), None),
             Self::Event(event) => (Some(Channel::Event(*event)), Some(Channel::Access(*event))),
             Self::Post(changed) => {
                 let channel = Channel::Topic(changed.event_id, Topic::from(changed.kind));
@@ -181,6 +192,7 @@ impl Change {
     fn mark(&self) -> Option<Mark> {
         match self {
             Self::Registration(changed) => Some(Mark::Seats(changed.event_id)),
+            Self::Waitlist(changed) => Some(Mark::Seats(changed.event_id)),
             Self::Event(event) => Some(Mark::Seats(*event)),
             Self::Votes(changed) => Some(Mark::Votes(changed.post_id)),
             Self::Post(_) | Self::ChatMode(_) | Self::Access(_) | Self::Stream(_) => None,
@@ -209,6 +221,7 @@ impl Publisher {
     ) -> Result<(), Fault> {
         match change {
             Change::Registration(changed) => self.registration(event, changed, open).await,
+            Change::Waitlist(changed) => self.waitlist(event, changed, open).await,
             Change::Event(id) => self.event(event, *id, open).await,
             Change::Post(changed) => {
                 if let Some(post) = self.0.store().post(changed.post_id).await? {
@@ -254,10 +267,31 @@ impl Publisher {
         Ok(())
     }
 
+    /// Only an offer is published: whoever acts on the rest has just done it themselves.
+    async fn waitlist(
+        &self,
+        event: &CloudEvent,
+        changed: &WaitlistChanged,
+        open: &HashSet<Channel>,
+    ) -> Result<(), Fault> {
+        let now = self.0.now();
+        let found = self.0.store().waitlist_entry(changed.waitlist_id, now).await?;
+        if let Some(found) = found.filter(|found| found.entry.has_offer(now)) {
+            let waitlist = WaitlistView::from(&found);
+            let entry = Entry::new(kind::WAITLIST_OFFERED, now, &OfWaitlist { waitlist });
+            self.entry(event, Channel::Me(changed.user_id), &entry, open)
+                .await?;
+        }
+        Ok(())
+    }
+
     async fn event(&self, event: &CloudEvent, id: EventId, open: &HashSet<Channel>) -> Result<(), Fault> {
         let now = self.0.now();
         let found = self.0.store().event(id).await?;
-        let Some(found) = found else { return Ok(()) };
+        // What is published can be had for a while by everybody who reads the channel later, so nothing is of a draft.
+        let Some(found) = found.filter(|event| !event.draft) else {
+            return Ok(());
+        };
         let view = EventView::from(&found);
         let entry = Entry::new(&event.kind, now, &OfEvent { event: view });
         self.entry(event, Channel::Event(id), &entry, open).await?;

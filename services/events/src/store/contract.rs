@@ -1,4 +1,4 @@
-//! The contract suite of the store. An adapter joins with one line: `crate::store_contract!(make);`.
+//! The contract suite of the store. An adapter joins with one line: `crate::store_contract!(make, cases);`, where `cases` are the sequences of steps that the model of the waitlist tries.
 //!
 //! A bug found in one adapter becomes a rule here before it is fixed.
 
@@ -29,24 +29,29 @@ use test_kit::damage::Damager;
 
 mod attendees;
 mod desk;
+mod drafts;
 mod money;
 mod outbox;
 mod posts;
 mod reminders;
 mod streams;
 mod unreadable;
+mod waitlist;
+mod waitlist_ends;
+pub mod waitlist_model;
 
 pub use self::{
-    attendees::*, desk::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
+    attendees::*, desk::*, drafts::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
+    waitlist::*, waitlist_ends::*,
 };
 
 use super::*;
-use crate::domain::{event::EventDraft, fact::Fact};
+use crate::domain::{event::EventDraft, fact::Fact, listing::Listing};
 
 /// Lists every rule once.
 #[macro_export]
 macro_rules! store_contract {
-    ($make:path) => {
+    ($make:path, $cases:expr) => {
         $crate::store_contract!(@rules $make:
             an_event_reads_back, lists_page_in_order, search_finds_words_and_times, free_confirms_and_paid_holds,
             one_live_registration_per_user, the_last_seat_goes_once, expired_holds_give_way, an_expired_hold_gives_its_seat_once, capture_confirms_once,
@@ -58,11 +63,17 @@ macro_rules! store_contract {
             who_leaves_takes_words_and_name_along, the_desk_counts_what_happens, a_ticket_admits_once, a_cancelled_ticket_admits_nobody, the_desk_lists_the_newest_first,
             the_organizer_cancels_with_any_part_of_the_money,
             attendees_are_paged_by_user,
+            a_draft_is_its_organizers, a_cancelled_draft_leaves_the_list, a_copy_is_a_draft_with_nobody_in_it,
+            a_key_publishes_and_copies_once, events_are_found_by_category_and_tags, registration_opens_at_its_time,
             streams_read_back, an_event_has_so_many_streams, a_key_makes_one_stream_and_one_change, streams_change_and_are_told,
             a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams, a_media_server_moves_its_streams,
             a_deleted_recording_goes_with_its_stream, an_old_recording_is_dropped, somebody_watches_on_three_devices,
             what_is_seen_counts_as_watched, who_leaves_takes_playbacks_along,
+            a_freed_seat_is_offered_to_the_first_in_line, an_offer_that_is_not_taken_goes_on, an_own_offer_that_ran_out_is_no_obstacle,
+            joining_has_its_reasons_to_be_refused, who_leaves_passes_the_offer_on, a_line_ends_with_its_event, an_offer_of_a_paid_seat_becomes_a_hold,
+            more_seats_go_to_the_line_first, nothing_is_offered_twice_by_two_at_once, those_who_wait_are_found_and_forgotten, a_key_gives_one_place,
         );
+        $crate::store_contract!(@model $make, $cases);
         $crate::store_contract!(@damage $make:
             an_unreadable_event_is_left_out_of_lists,
             an_unreadable_registration_is_left_out_and_ended_with_the_others,
@@ -73,6 +84,7 @@ macro_rules! store_contract {
             a_status_of_a_newer_release_is_not_taken_for_one_of_this,
             an_unreadable_stream_does_not_stop_the_others,
             unreadable_segments_and_playbacks_are_left_out,
+            an_unreadable_place_holds_up_nobody,
         );
     };
     (@rules $make:path: $($rule:ident),+ $(,)?) => {$(
@@ -83,6 +95,21 @@ macro_rules! store_contract {
             (fresh.finish)().await;
         }
     )+};
+    (@model $make:path, $cases:expr) => {
+        #[test]
+        fn any_order_of_events_keeps_the_seats_and_the_line() {
+            use proptest::test_runner::{Config, TestRunner};
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let fresh: $crate::store::contract::Fresh = runtime.block_on($make());
+            let config = Config { failure_persistence: None, ..Config::with_cases($cases) };
+            let model = $crate::store::contract::waitlist_model::steps();
+            let followed = TestRunner::new(config).run(&model, |steps| {
+                runtime.block_on($crate::store::contract::waitlist_model::follows(fresh.store.clone(), steps))
+            });
+            followed.unwrap();
+            runtime.block_on((fresh.finish)());
+        }
+    };
     // Damaged data is read with queries that no index is planned for, so query plans are not checked.
     (@damage $make:path: $($rule:ident),+ $(,)?) => {$(
         #[tokio::test]
@@ -123,6 +150,9 @@ fn draft(capacity: Option<u32>, fee: i64) -> EventDraft {
         format: common::wire::EventFormat::Hybrid,
         ends_at: Some(now() + TimeDelta::hours(74)),
         join_url: Some("https://meet.example.org/rust".to_owned()),
+        draft: false,
+        opens_at: None,
+        listing: Listing::default(),
     }
 }
 
@@ -249,7 +279,7 @@ pub async fn lists_page_in_order(store: S) {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = store
-            .organizer_events(organizer, Page { limit: 2, after })
+            .organizer_events(organizer, Own::Kept, Page { limit: 2, after })
             .await
             .unwrap();
         seen.extend(page.events.iter().map(|event| event.id));
@@ -264,7 +294,7 @@ pub async fn lists_page_in_order(store: S) {
     store.create_event(event, plain()).await.unwrap();
     assert_eq!(
         store
-            .organizer_events(organizer, first(100))
+            .organizer_events(organizer, Own::Kept, first(100))
             .await
             .unwrap()
             .events
@@ -277,6 +307,7 @@ pub async fn lists_page_in_order(store: S) {
 pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
     let draft = EventDraft {
         name: "İstanbul".to_owned(),
+        listing: tagged("Çay"),
         ..draft(None, 0)
     };
     let events = [
@@ -300,6 +331,12 @@ pub async fn indexed_anew(store: &S, as_before: impl AsyncFn(EventId)) {
     assert_eq!(store.index_events(2).await.unwrap(), 1);
     assert_eq!(store.index_events(2).await.unwrap(), 0);
     assert_eq!(found().await, 3);
+    let with_tag = Search {
+        tag: tagged("cay").tags.iter().next().cloned(),
+        ..Search::default()
+    };
+    let found = store.search_events(with_tag, first(10)).await.unwrap();
+    assert_eq!(found.events.len(), 3);
 }
 
 pub async fn search_finds_words_and_times(store: S) {

@@ -6,7 +6,7 @@ use common::{
     outbox::NewMessage,
     wire::{
         HoldExpired, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed, RegistrationEnded,
-        kind, service,
+        WaitlistOffered, kind, service,
     },
 };
 
@@ -15,6 +15,7 @@ use crate::domain::{
     ending::{Ending, Refund},
     event::Event,
     registration::{Registration, State, Ticket},
+    waitlist::{self, Entry},
 };
 
 /// A registration holds a seat that is to be paid for.
@@ -117,16 +118,38 @@ fn hold_expired_letter(registration: &Registration, event: &Event, now: Timestam
     ))
 }
 
-/// An event was changed or cancelled. `for_others`: those who are registered are to get a letter, or other reminders.
+/// An event was changed, published or cancelled. `for_others`: those who are registered are to get a letter, or other
+/// reminders; nobody is for a draft.
 pub(super) fn changed(event: &Event, for_others: bool, now: Timestamp) -> Vec<NewMessage> {
     let mut messages = vec![change::of_event(event, now)];
-    if for_others {
+    if for_others && !event.draft {
         messages.push(NewMessage::new(
             service::NOTIFICATIONS,
             kind::EVENT_CHANGED,
             event.id,
             now,
             &event.facts(),
+        ));
+    }
+    messages
+}
+
+/// An entry of a waitlist has moved; `entry` is its state now. Who is offered a seat gets a letter.
+pub(super) fn moved_in_line(entry: &Entry, event: &Event, now: Timestamp) -> Vec<NewMessage> {
+    let mut messages = vec![change::of_entry(entry, now)];
+    if let waitlist::State::Offered { until } = entry.state {
+        let told = WaitlistOffered {
+            waitlist_id: entry.id,
+            user_id: entry.user_id,
+            event: event.facts(),
+            until,
+        };
+        messages.push(NewMessage::new(
+            service::NOTIFICATIONS,
+            kind::WAITLIST_OFFERED,
+            entry.id,
+            now,
+            &told,
         ));
     }
     messages

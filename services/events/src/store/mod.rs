@@ -9,8 +9,9 @@ pub mod mongo;
 pub mod posts;
 pub mod sqlite;
 pub mod streams;
+pub mod waitlist;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use common::{
@@ -32,11 +33,13 @@ use crate::domain::{
     ending::CancelRefusal,
     event::{Event, Patch, PatchError},
     fact::Fact,
+    listing::{Category, Tag},
+    publishing::Duplicate,
     registering::RegisterRefusal,
     registration::{Registration, State, Ticket},
 };
 
-pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore};
+pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore, waitlist::WaitlistStore};
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
@@ -47,6 +50,7 @@ mod table {
     pub const STREAMS: &str = "events.streams";
     pub const SEGMENTS: &str = "events.segments";
     pub const PLAYBACKS: &str = "events.playbacks";
+    pub const WAITLIST: &str = "events.waitlist";
     #[cfg(feature = "mongodb")]
     pub const TICKETS: &str = "events.tickets";
 }
@@ -73,6 +77,19 @@ pub struct Search {
     pub soonest_first: bool,
     /// Only free ones (`true`) or only paid ones (`false`).
     pub free: Option<bool>,
+    /// Only those of this category.
+    pub category: Option<Category>,
+    /// Only those with this tag, however it is written.
+    pub tag: Option<Tag>,
+}
+
+/// Which of an organizer's events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Own {
+    /// All but drafts that were cancelled: nobody ever knew of those.
+    Kept,
+    /// All that is held.
+    All,
 }
 
 /// A registration with its event and ticket.
@@ -92,9 +109,20 @@ pub enum RegisterError {
     /// There is no such event.
     #[error("no such event")]
     NoSuchEvent,
+    /// It is the user's own draft.
+    #[error("the event is not published")]
+    NotPublished,
     /// The event is cancelled.
     #[error("the event is cancelled")]
     EventCancelled,
+    /// Registration opens later.
+    #[error("registration is not open yet")]
+    NotOpen {
+        /// When.
+        opens_at: Timestamp,
+        /// How long that is from now.
+        wait: Duration,
+    },
     /// Registration has closed.
     #[error("registration is closed")]
     Closed,
@@ -115,7 +143,10 @@ pub enum RegisterError {
 impl From<RegisterRefusal> for RegisterError {
     fn from(why: RegisterRefusal) -> Self {
         match why {
+            RegisterRefusal::NoSuchEvent => Self::NoSuchEvent,
+            RegisterRefusal::NotPublished => Self::NotPublished,
             RegisterRefusal::EventCancelled => Self::EventCancelled,
+            RegisterRefusal::NotOpen { opens_at, wait } => Self::NotOpen { opens_at, wait },
             RegisterRefusal::Already(registration) => Self::Already(registration),
             RegisterRefusal::Closed => Self::Closed,
         }
@@ -179,17 +210,22 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: DeskStore + PostStore + StreamStore {
+pub trait Store: DeskStore + PostStore + StreamStore + WaitlistStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.
     async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError>;
     /// An organizer's events, newest first.
-    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
+    async fn organizer_events(
+        &self,
+        organizer: UserId,
+        which: Own,
+        page: Page,
+    ) -> Result<EventPage, StoreError>;
     /// A count that grows with every change of the store: data read while it was the same is still current. `None`: the
     /// store cannot determine it, because other processes change it too.
     fn changes(&self) -> Option<u64>;
-    /// Events that are not cancelled, by start.
+    /// Events that anybody may find and that are not cancelled, by start.
     async fn search_events(&self, search: Search, page: Page) -> Result<EventPage, StoreError>;
     /// Changes an event and publishes the change.
     async fn update_event(
@@ -206,6 +242,23 @@ pub trait Store: DeskStore + PostStore + StreamStore {
         &self,
         id: EventId,
         organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError>;
+    /// Publishes a draft, and that it was published.
+    async fn publish_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError>;
+    /// Stores a copy of an event, as a draft.
+    async fn duplicate_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        copy: Duplicate,
         now: Timestamp,
         keyed: Keyed<Event>,
     ) -> Result<Outcome<Event>, ChangeError>;

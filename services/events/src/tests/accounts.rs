@@ -59,6 +59,21 @@ async fn open_events_are_those_that_people_can_still_come_to() {
 }
 
 #[tokio::test]
+async fn a_draft_keeps_no_account_and_goes_with_it() {
+    let service = Service::start();
+    let organizer = service.organizer();
+    let mut body = service.draft(None, 0);
+    body["draft"] = json!(true);
+    service.post(&organizer, CREATE, &body).await.is(201);
+    assert_eq!(service.open(&organizer).await, 0);
+    // Its time has come and gone.
+    service.after(TimeDelta::days(2));
+    assert_eq!(service.account_deleted(&organizer).await, "accepted");
+    let held = service.export(&organizer, "events").await;
+    assert_eq!((held.len(), &held[0]["status"]), (1, &json!("cancelled")));
+}
+
+#[tokio::test]
 async fn a_deleted_account_ends_what_it_has_for_events_to_come() {
     let service = Service::start();
     let (organizer, user, other) = (service.organizer(), service.user(), service.user());

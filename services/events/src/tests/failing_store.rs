@@ -1,6 +1,6 @@
 //! A store that fails on demand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use common::{
@@ -8,7 +8,7 @@ use common::{
     clock::Timestamp,
     http::{Cursor, Page},
     idempotency::{Keyed, Outcome},
-    ids::{EventId, PaymentId, PlaybackId, PostId, RegistrationId, StreamId, TicketId, UserId},
+    ids::{EventId, PaymentId, PlaybackId, PostId, RegistrationId, StreamId, TicketId, UserId, WaitlistId},
     outbox::{OutboxStore, Receipt},
     store::StoreError,
     subscriber::Incoming,
@@ -24,15 +24,18 @@ use crate::{
         event::{Event, Patch},
         fact::Fact,
         post::{Change, Kind, NewPost, Post, Stage, Tally, Vote},
+        publishing::Duplicate,
         standing::{ChatMode, Standing},
         stream::{self, NewStream, Playback, Segment, Stream},
+        waitlist::Join,
     },
     store::{
-        CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter,
+        CancelError, ChangeError, EventPage, Own, Register, RegisterError, Registered, Search, StatusFilter,
         Store,
         desk::{AttendeeFilter, Attendees, Cancel, CheckInError, Counted, DeskStore, Scanned, TicketBy},
         posts::{PostError, PostStore, Restrict, Target},
         streams::{self, Claim, PlaybackError, PublishError, StreamError, StreamStore},
+        waitlist::{Listed, WaitlistError, WaitlistStore},
     },
 };
 
@@ -114,12 +117,17 @@ pass_on! {
     Store {
         Changes create_event(event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
         Reads event(id: EventId) -> Result<Option<Event>, StoreError>;
-        Reads organizer_events(organizer: UserId, page: Page) -> Result<EventPage, StoreError>;
+        Reads organizer_events(organizer: UserId, which: Own, page: Page) -> Result<EventPage, StoreError>;
         Reads search_events(search: Search, page: Page) -> Result<EventPage, StoreError>;
         Changes update_event(id: EventId, organizer: UserId, patch: Patch, now: Timestamp, keyed: Keyed<Event>)
             -> Result<Outcome<Event>, ChangeError>;
         Changes cancel_event(id: EventId, organizer: UserId, now: Timestamp, keyed: Keyed<Event>)
             -> Result<Outcome<Event>, ChangeError>;
+        Changes publish_event(id: EventId, organizer: UserId, now: Timestamp, keyed: Keyed<Event>)
+            -> Result<Outcome<Event>, ChangeError>;
+        Changes duplicate_event(
+            id: EventId, organizer: UserId, copy: Duplicate, now: Timestamp, keyed: Keyed<Event>
+        ) -> Result<Outcome<Event>, ChangeError>;
         Changes end_registrations(now: Timestamp, limit: usize) -> Result<usize, StoreError>;
         Changes register(command: Register, keyed: Keyed<Registered>)
             -> Result<Outcome<Registered>, RegisterError>;
@@ -204,6 +212,22 @@ pass_on! {
         Reads posts_of_user(user: UserId, page: Page) -> Result<(Vec<Post>, Option<Cursor>), StoreError>;
         Reads votes_by(user: UserId, page: Page) -> Result<(Vec<Vote>, Option<Cursor>), StoreError>;
         Changes forget_author(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    }
+}
+
+pass_on! {
+    WaitlistStore {
+        Changes join_waitlist(join: Join, keyed: Keyed<Listed>) -> Result<Outcome<Listed>, WaitlistError>;
+        Changes leave_waitlist(event: EventId, user: UserId, now: Timestamp, keyed: Keyed<Listed>)
+            -> Result<Outcome<Listed>, WaitlistError>;
+        Reads waitlist_of(user: UserId, page: Page, now: Timestamp)
+            -> Result<(Vec<Listed>, Option<Cursor>), StoreError>;
+        Reads waitlist_entry(id: WaitlistId, now: Timestamp) -> Result<Option<Listed>, StoreError>;
+        Reads lines_due(after: Option<EventId>, now: Timestamp, limit: usize)
+            -> Result<Vec<EventId>, StoreError>;
+        Changes advance_line(event: EventId, length: Duration, now: Timestamp, limit: usize)
+            -> Result<usize, StoreError>;
+        Changes forget_waiting(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     }
 }
 

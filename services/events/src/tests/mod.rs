@@ -2,6 +2,8 @@
 
 mod accounts;
 mod batches;
+mod desk;
+mod drafts;
 mod failing_store;
 mod holds;
 mod internals;
@@ -15,3 +17,4 @@ mod store_away;
 mod talking;
 mod tickets;
 mod undone;
+mod waitlist;

@@ -8,11 +8,17 @@ use serde_json::{Value, json};
 use super::kit::{CREATE, Call, REGISTER, Service};
 
 /// The calls of an organizer about one event.
-fn of_organizer(event: &str) -> [(Method, String, Value); 2] {
+fn of_organizer(event: &str) -> [(Method, String, Value); 4] {
     let path = format!("/api/organiser/events/{event}");
     [
         (Method::PATCH, path.clone(), json!({"capacity": 1})),
         (Method::POST, format!("{path}/cancel"), Value::Null),
+        (Method::POST, format!("{path}/publish"), Value::Null),
+        (
+            Method::POST,
+            format!("{path}/duplicate"),
+            json!({"event_time": "2031-01-01T10:00"}),
+        ),
     ]
 }
 

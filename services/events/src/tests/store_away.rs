@@ -38,8 +38,18 @@ pub async fn every_public_call(service: &Service) -> Vec<Public> {
     let event = service.event(&organizer, Some(3), 500).await;
     let called_off = service.event(&organizer, None, 0).await;
     let free = service.event(&organizer, Some(3), 0).await;
+    let unpublished = {
+        let mut body = service.draft(None, 0);
+        body["draft"] = json!(true);
+        let created = service.post(&organizer, CREATE, &body).await.is(201);
+        created.text("event_id").to_owned()
+    };
     let registered = service.register(&asha, &free).await.is(201);
     let registration = format!("/api/reg/registrations/{}", registered.text("registration_id"));
+    let full = service.event(&organizer, Some(1), 0).await;
+    service.register(&service.user(), &full).await.is(201);
+    let line = format!("/api/reg/waitlist/{full}");
+    service.post(&asha, &line, &Value::Null).await.is(201);
     let own = |id: &str| format!("/api/organiser/events/{id}");
     let reads = |name, who: Option<&Person>, path: &str| Public {
         name,
@@ -65,6 +75,7 @@ pub async fn every_public_call(service: &Service) -> Vec<Public> {
         reads("own events", Some(&organizer), "/api/organiser/events"),
         reads("registrations", Some(&asha), "/api/reg/get_registrevent"),
         reads("registration", Some(&asha), &registration),
+        reads("waitlist", Some(&asha), "/api/reg/waitlist"),
         changes(
             "create",
             &organizer,
@@ -78,6 +89,20 @@ pub async fn every_public_call(service: &Service) -> Vec<Public> {
             Method::PATCH,
             &own(&event),
             json!({"event_add": "Hall 8"}),
+        ),
+        changes(
+            "publish",
+            &organizer,
+            Method::POST,
+            &format!("{}/publish", own(&unpublished)),
+            Value::Null,
+        ),
+        changes(
+            "duplicate",
+            &organizer,
+            Method::POST,
+            &format!("{}/duplicate", own(&event)),
+            json!({"event_time": "2031-01-01T10:00"}),
         ),
         changes("call off", &organizer, Method::POST, &cancel, Value::Null),
         changes(
@@ -101,6 +126,8 @@ pub async fn every_public_call(service: &Service) -> Vec<Public> {
             &registration,
             Value::Null,
         ),
+        changes("join the waitlist", &ravi, Method::POST, &line, Value::Null),
+        changes("leave the waitlist", &asha, Method::DELETE, &line, Value::Null),
     ]
 }
 

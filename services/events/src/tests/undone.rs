@@ -3,7 +3,7 @@
 use super::{kit::Service, store_away::every_public_call};
 
 /// The writes of each change. The last stores the response under the key.
-const WRITES: [(&str, &[&str]); 6] = [
+const WRITES: [(&str, &[&str]); 10] = [
     (
         "create",
         &[
@@ -19,6 +19,22 @@ const WRITES: [(&str, &[&str]); 6] = [
             "DELETE ON event_words",
             "INSERT ON event_words",
             "INSERT ON outbox",
+            "INSERT ON idempotency_keys",
+        ],
+    ),
+    (
+        "publish",
+        &[
+            "UPDATE ON events",
+            "INSERT ON outbox",
+            "INSERT ON idempotency_keys",
+        ],
+    ),
+    (
+        "duplicate",
+        &[
+            "INSERT ON events",
+            "INSERT ON event_words",
             "INSERT ON idempotency_keys",
         ],
     ),
@@ -54,6 +70,23 @@ const WRITES: [(&str, &[&str]); 6] = [
             "UPDATE ON registrations",
             "UPDATE ON events",
             "UPDATE ON tickets",
+            "INSERT ON outbox",
+            "INSERT ON idempotency_keys",
+        ],
+    ),
+    (
+        "join the waitlist",
+        &[
+            "INSERT ON waitlist",
+            "UPDATE ON events",
+            "INSERT ON idempotency_keys",
+        ],
+    ),
+    (
+        "leave the waitlist",
+        &[
+            "UPDATE ON waitlist",
+            "UPDATE ON events",
             "INSERT ON outbox",
             "INSERT ON idempotency_keys",
         ],

@@ -1,5 +1,7 @@
 //! Background work.
 
+pub mod waitlist;
+
 use std::time::Duration;
 
 use common::{

@@ -102,6 +102,8 @@ fn form(parcel: &Parcel, sender: &FromAddress) -> Result<(Channel, Vec<u8>), Mai
                 text: text.clone(),
                 html: html.clone(),
                 unsubscribe: unsubscribe.as_deref(),
+                host: parcel.host.as_deref(),
+                attachments: &parcel.attachments,
             })?;
             Ok((Channel::Email, message.formatted()))
         }
@@ -137,6 +139,8 @@ mod tests {
             created_at: from_millis(0),
             address: "asha@example.com".into(),
             name: Some("Asha".into()),
+            host: None,
+            attachments: Vec::new(),
             content,
         }
     }

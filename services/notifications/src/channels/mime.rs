@@ -10,13 +10,20 @@ use common::{
 };
 use lettre::{
     Address, Message,
-    message::{Mailbox, MultiPart, header},
+    message::{
+        Mailbox, MultiPart, SinglePart,
+        header::{self, ContentType},
+    },
 };
 
-use super::MailError;
+use super::{Attachment, MailError};
+use crate::domain::host::Host;
 
 /// The domain of our message ids. It need not exist; it must not change, or repeats are not recognised.
 const ID_DOMAIN: &str = "organise-event";
+
+/// Who sends, where `MAIL_FROM` is an address alone.
+const PRODUCT: &str = "Organise Event";
 
 /// The sender of e-mail. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,6 +47,10 @@ pub struct Mail<'a> {
     pub html: String,
     /// Where its reader ends this kind of e-mail.
     pub unsubscribe: Option<&'a str>,
+    /// In whose name it comes, where not in the product's.
+    pub host: Option<&'a Host>,
+    /// What comes with it.
+    pub attachments: &'a [Attachment],
 }
 
 impl FromAddress {
@@ -55,6 +66,26 @@ impl FromAddress {
         Ok(Self(Mailbox::new(mailbox.name, email)))
     }
 
+    /// Our own address.
+    pub fn address(&self) -> String {
+        self.0.email.to_string()
+    }
+
+    /// What the sender of a letter in somebody's name is called.
+    pub fn name_of(&self, host: Option<&Host>) -> Option<String> {
+        self.on_behalf_of(host).name
+    }
+
+    /// `Meera Iyer via Organise Event`, from our own address: others may not send mail from theirs (DMARC).
+    fn on_behalf_of(&self, host: Option<&Host>) -> Mailbox {
+        let product = self.0.name.as_deref().unwrap_or(PRODUCT);
+        let name = host.and_then(|host| host.name.as_deref()).map(one_line);
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) => Mailbox::new(Some(format!("{name} via {product}")), self.0.email.clone()),
+            None => self.0.clone(),
+        }
+    }
+
     /// Puts a letter into form. The same letter takes the same form every time, byte for byte.
     ///
     /// # Errors
@@ -67,28 +98,74 @@ impl FromAddress {
         // It cannot be guessed before the message is written, so no text can hold it.
         let boundary = format!("organise-event-{}", letter.id.0.simple());
         let mut builder = Message::builder()
-            .from(self.0.clone())
+            .from(self.on_behalf_of(letter.host))
             .to(Mailbox::new(name, address))
-            .subject(one_line(letter.subject))
+            .subject(subject(letter.subject))
             .date(SystemTime::from(letter.created_at))
             .message_id(Some(format!("<{}@{ID_DOMAIN}>", letter.id)))
             // RFC 3834: automatic replies are not to answer this.
             .raw_header(raw("Auto-Submitted", "auto-generated"));
+        if let Some(answers) = letter.host.and_then(reply_to) {
+            builder = builder.reply_to(answers);
+        }
         if let Some(link) = letter.unsubscribe {
             // RFC 8058: mail programs end it by one POST, without opening the page.
             builder = builder
                 .raw_header(raw("List-Unsubscribe", &format!("<{link}>")))
                 .raw_header(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
         }
-        builder
-            .multipart(
-                MultiPart::alternative()
-                    .boundary(boundary)
-                    .singlepart(lettre::message::SinglePart::plain(letter.text))
-                    .singlepart(lettre::message::SinglePart::html(letter.html)),
-            )
-            .map_err(|error| refuse(&error))
+        let text = MultiPart::alternative()
+            .boundary(boundary.clone())
+            .singlepart(SinglePart::plain(letter.text))
+            .singlepart(SinglePart::html(letter.html));
+        let whole = with_attachments(text, letter.attachments, &boundary).map_err(|error| refuse(&error))?;
+        builder.multipart(whole).map_err(|error| refuse(&error))
     }
+}
+
+/// The text with its pictures (RFC 2387), and with files beside it (RFC 2046, section 5.1.3).
+fn with_attachments(
+    text: MultiPart,
+    attachments: &[Attachment],
+    boundary: &str,
+) -> Result<MultiPart, header::ContentTypeErr> {
+    let part = |one: &Attachment| {
+        let kind = ContentType::parse(one.kind)?;
+        let form = match one.inline {
+            true => lettre::message::Attachment::new_inline(one.name.clone()),
+            false => lettre::message::Attachment::new(one.name.clone()),
+        };
+        Ok::<_, header::ContentTypeErr>(form.body(one.bytes.to_vec(), kind))
+    };
+    let (pictures, files): (Vec<_>, Vec<_>) = attachments.iter().partition(|one| one.inline);
+    let mut whole = text;
+    for (parts, kind) in [(pictures, MultiPart::related()), (files, MultiPart::mixed())] {
+        if parts.is_empty() {
+            continue;
+        }
+        // None begins as another one does: some readers look at the beginning only.
+        let of = if parts.iter().any(|one| one.inline) {
+            "pictures"
+        } else {
+            "files"
+        };
+        whole = kind.boundary(format!("{of}-of-{boundary}")).multipart(whole);
+        for one in parts {
+            whole = whole.singlepart(part(one)?);
+        }
+    }
+    Ok(whole)
+}
+
+/// Where answers go. Left out is what would make the letter one that needs SMTPUTF8, or is no address: a letter without answers is
+/// better than none.
+fn reply_to(host: &Host) -> Option<Mailbox> {
+    let address: Address = host.reply_to.as_deref()?.parse().ok()?;
+    let address = in_ascii(address)
+        .ok()
+        .filter(|address| address.user().is_ascii())?;
+    let name = host.name.as_deref().map(one_line).filter(|name| !name.is_empty());
+    Some(Mailbox::new(name, address))
 }
 
 fn raw(name: &'static str, value: &str) -> header::HeaderValue {
@@ -101,6 +178,12 @@ fn in_ascii(address: Address) -> Result<Address, MailError> {
         MailError::Permanent("the domain of the address is none that DNS can know".to_owned())
     })?;
     Address::new(address.user(), domain).map_err(|error| MailError::Permanent(error.to_string()))
+}
+
+/// A subject. What people have written such that it looks encoded (RFC 2047) is not to be decoded by who reads it: in it could hide
+/// what they may not write. Of names it is encoded once more by lettre.
+fn subject(text: &str) -> String {
+    one_line(text).replace("=?", "= ?")
 }
 
 /// Text for a header or a line of its own: whatever could end the line becomes a space, and what turns the reading
@@ -129,6 +212,8 @@ mod tests {
             text: "Grüße,\nund mehr.\n".into(),
             html: "<p>Grüße</p>".into(),
             unsubscribe: Some("https://events.example.org/api/notifications/unsubscribe?t=AZMJ"),
+            host: None,
+            attachments: &[],
         };
         let sender = FromAddress::new("Organise Event <no-reply@localhost>").unwrap();
         sender
@@ -175,6 +260,8 @@ mod tests {
                 text: "x\n".into(),
                 html: "x".into(),
                 unsubscribe: None,
+                host: None,
+                attachments: &[],
             };
             let message = FromAddress::new("Büro <buero@exämple.org>")
                 .unwrap()
@@ -223,6 +310,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_people_write_is_decoded() {
+        let form = formed(
+            "=?utf-8?b?d3d3LmV2aWwuZXhhbXBsZQ==?=",
+            "=?utf-8?q?Free?= entry",
+            "asha@example.com",
+        )
+        .unwrap();
+        let head = form.split("\r\n\r\n").next().unwrap();
+        assert!(head.contains("Subject: = ?utf-8?q?Free?= entry\r\n"), "{head}");
+        assert!(!head.contains("d3d3LmV2aWwuZXhhbXBsZQ"), "{head}");
+    }
+
+    #[test]
     fn no_address_adds_a_recipient() {
         for evil in [
             "asha@example.com\r\nRCPT TO:<v@example.com>",
@@ -236,6 +336,57 @@ mod tests {
                 "{evil}"
             );
         }
+    }
+
+    #[test]
+    fn a_letter_comes_in_the_name_of_the_event_s_organizer() {
+        let formed = |from: &str, name: Option<&str>, reply_to: Option<&str>| {
+            let host = Host {
+                name: name.map(str::to_owned),
+                reply_to: reply_to.map(str::to_owned),
+            };
+            let letter = Mail {
+                id: MessageId::lenient("019309a2-0000-7000-8000-000000000001"),
+                created_at: from_millis(1_732_281_246_000),
+                address: "asha@example.com",
+                name: None,
+                subject: "x",
+                text: "x\n".into(),
+                html: "x".into(),
+                unsubscribe: None,
+                host: Some(&host),
+                attachments: &[],
+            };
+            let message = FromAddress::new(from).unwrap().message(letter).unwrap();
+            assert_eq!(
+                message.envelope().from().unwrap().to_string(),
+                "no-reply@localhost"
+            );
+            String::from_utf8(message.formatted()).unwrap()
+        };
+        let ours = "Organise Event <no-reply@localhost>";
+        let form = formed(ours, Some("Meera"), Some("meera@münchen.de"));
+        for line in [
+            "From: \"Meera via Organise Event\" <no-reply@localhost>\r\n",
+            "Reply-To: Meera <meera@xn--mnchen-3ya.de>\r\n",
+        ] {
+            assert!(form.contains(line), "{line} is missing:\n{form}");
+        }
+        let nameless = formed("no-reply@localhost", Some("Meera"), None);
+        assert!(
+            nameless.contains("From: \"Meera via Organise Event\" <no-reply@localhost>\r\n"),
+            "{nameless}"
+        );
+        assert!(!nameless.contains("Reply-To"), "{nameless}");
+        for odd in ["मीरा@example.org", "no address", "a@b.c\r\nBcc: v@example.com"] {
+            let form = formed(ours, None, Some(odd));
+            assert!(!form.contains("Reply-To") && !form.contains("Bcc"), "{form}");
+            assert!(form.contains("From: \"Organise Event\" <no-reply@localhost>\r\n") && form.is_ascii());
+        }
+        let evil = formed(ours, Some("x\r\nBcc: v@example.com"), Some("m@example.org"));
+        assert!(!evil.lines().any(|line| line.starts_with("Bcc")), "{evil}");
+        let hindi = formed(ours, Some("मीरा अय्यर"), Some("m@example.org"));
+        assert!(hindi.is_ascii() && hindi.contains("From: =?utf-8?b?"), "{hindi}");
     }
 
     #[test]

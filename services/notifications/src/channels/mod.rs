@@ -18,7 +18,7 @@ use self::{
     sms::{msg91::Msg91, twilio::Twilio},
     smtp::Smtp,
 };
-use crate::domain::{letters::Texted, message::Channel};
+use crate::domain::{host::Host, letters::Texted, message::Channel};
 
 /// A rendered message, ready to go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,8 +31,25 @@ pub struct Parcel {
     pub address: String,
     /// What to call the reader.
     pub name: Option<String>,
+    /// In whose name an e-mail comes; `None`: in the product's.
+    pub host: Option<Arc<Host>>,
+    /// What an e-mail brings along.
+    pub attachments: Vec<Attachment>,
     /// The text.
     pub content: Content,
+}
+
+/// A file that comes with an e-mail.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attachment {
+    /// What it is called; of a picture in the letter, by what the letter names it.
+    pub name: String,
+    /// Its media type.
+    pub kind: &'static str,
+    /// Whether it is a picture in the letter.
+    pub inline: bool,
+    /// The file.
+    pub bytes: Arc<[u8]>,
 }
 
 /// The text of a message.

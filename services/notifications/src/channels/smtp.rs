@@ -124,6 +124,8 @@ impl Mailer for Smtp {
             text,
             html,
             unsubscribe: unsubscribe.as_deref(),
+            host: parcel.host.as_deref(),
+            attachments: &parcel.attachments,
         })?;
         // Owned by this future: when it is dropped half way, the connection is closed with it.
         let mut connection = self.connection().await?;

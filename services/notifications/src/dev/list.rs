@@ -18,7 +18,11 @@ use serde::Serialize;
 use crate::{
     app::App,
     channels::mailbox::NAME,
-    domain::{address::sought, message::Message},
+    domain::{
+        address::sought,
+        message::{Kind, Message},
+    },
+    templates::samples,
 };
 
 #[derive(Serialize)]
@@ -46,15 +50,18 @@ pub async fn list(
     if json {
         return list_json(State(app), params, uri).await;
     }
-    let (messages, next, address) = find(&app, params).await?;
+    let (messages, next, filter) = find(&app, params).await?;
     let items = messages
         .iter()
         .map(|message| row(&app, message))
         .collect::<Result<Vec<_>, _>>()?;
     let values = context! {
+        wide => true,
         items => items,
         next => next.map(Cursor::encode),
-        address => address.unwrap_or_default(),
+        person => filter.person.unwrap_or_default(),
+        kind => filter.kind.unwrap_or_default(),
+        kinds => samples::KINDS.map(Kind::template),
         first => uri.query().is_none_or(|query| !query.contains("cursor=")),
     };
     app.pages.show("list.html", values)
@@ -70,21 +77,102 @@ pub async fn list_json(State(app): State<App>, params: Params, uri: Uri) -> Resu
     Ok(page::respond(items, next, &uri))
 }
 
-/// A page of messages, perhaps only those `?to=` an address.
-async fn find(
-    app: &App,
-    mut params: Params,
-) -> Result<(Vec<Message>, Option<Cursor>, Option<String>), ApiError> {
+/// Which messages are wanted.
+#[derive(Default)]
+struct Filter {
+    /// As it was asked for: an address or number, or a part of a name or address.
+    person: Option<String>,
+    /// The name of a kind, or of a template, which stands for all reminders.
+    kind: Option<String>,
+}
+
+impl Filter {
+    /// The address or number that is meant, in the form in which it is kept.
+    fn address(&self) -> Option<String> {
+        let person = self.person.as_deref()?;
+        let is_part = !person.contains('@') && person.chars().any(char::is_alphabetic);
+        (!is_part)
+            .then(|| sought(person))
+            .filter(|address| !address.is_empty())
+    }
+
+    /// The part of a name or address that is meant.
+    fn part(&self) -> Option<String> {
+        let person = self.person.as_deref().filter(|_| self.address().is_none())?;
+        Some(person.trim().to_lowercase()).filter(|part| !part.is_empty())
+    }
+
+    fn has(&self, message: &Message, part: Option<&str>) -> bool {
+        let of_kind = self
+            .kind
+            .as_deref()
+            .is_none_or(|kind| message.kind.name() == kind || message.kind.template() == kind);
+        let name = message.name.as_deref().unwrap_or_default();
+        let of_person = |part: &str| {
+            [name, &message.address]
+                .iter()
+                .any(|text| text.to_lowercase().contains(part))
+        };
+        of_kind && part.is_none_or(of_person)
+    }
+}
+
+/// Messages looked at for one page when most of them are not wanted. Beyond it the next page goes on.
+const LOOKED_AT: usize = 5_000;
+/// Of them so many at once.
+const AT_ONCE: usize = 200;
+
+/// A page of messages, perhaps only those `?to=` somebody and of a `?kind=`.
+async fn find(app: &App, mut params: Params) -> Result<(Vec<Message>, Option<Cursor>, Filter), ApiError> {
     let page = Page::read(&mut params);
-    let address = params.get("to", |text| Ok(sought(text)));
-    let address = address.filter(|address| !address.is_empty());
+    let filter = Filter {
+        person: params.get("to", |text| Ok(text.to_owned())),
+        kind: params.get("kind", kind).flatten(),
+    };
     params.finish()?;
-    let messages = app.parts.store.taken_by(NAME, address.clone(), page).await?;
-    let (messages, next) = page.cut(messages, |message| Cursor {
+    let (address, part) = (filter.address(), filter.part());
+    let store = &app.parts.store;
+    if filter.kind.is_none() && part.is_none() {
+        let messages = store.taken_by(NAME, address, page).await?;
+        let (messages, next) = page.cut(messages, cursor);
+        return Ok((messages, next, filter));
+    }
+    // A few thousand messages of a developer's own are looked through faster than an index for each question is kept.
+    let (mut found, mut after) = (Vec::new(), page.after);
+    let mut left = LOOKED_AT;
+    while left > 0 && found.len() <= page.limit {
+        let batch = Page {
+            limit: AT_ONCE,
+            after,
+        };
+        let (messages, next) = batch.cut(store.taken_by(NAME, address.clone(), batch).await?, cursor);
+        found.extend(
+            messages
+                .into_iter()
+                .filter(|message| filter.has(message, part.as_deref())),
+        );
+        after = next;
+        left = if next.is_some() { left - AT_ONCE } else { 0 };
+    }
+    let (messages, next) = page.cut(found, cursor);
+    Ok((messages, next.or(after), filter))
+}
+
+fn cursor(message: &Message) -> Cursor {
+    Cursor {
         key: 0,
         id: message.id.0,
-    });
-    Ok((messages, next, address))
+    }
+}
+
+/// A kind that there is; nothing stands for all.
+fn kind(name: &str) -> Result<Option<String>, String> {
+    let known = || samples::KINDS.iter().any(|kind| kind.template() == name) || Kind::parse(name).is_some();
+    match name.trim() {
+        "" => Ok(None),
+        name if known() => Ok(Some(name.to_owned())),
+        _ => Err("must be a kind of message".to_owned()),
+    }
 }
 
 fn item(app: &App, message: &Message) -> Result<Item, ApiError> {

@@ -5,6 +5,7 @@
 
 mod list;
 mod message;
+mod mime;
 
 use axum::{Router, routing::get};
 use common::settings::Settings;

@@ -59,6 +59,7 @@ mod tests {
             ends_at: None,
             join_url: None,
             reminders: common::leads::Leads::default(),
+            organizer: None,
         };
         let now = from_millis(0);
         let after = EventFacts {

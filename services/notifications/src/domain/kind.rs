@@ -48,6 +48,8 @@ kinds! {
     Ticket = "ticket",
     /// The seat held for you was given back, since it was not paid for in time.
     HoldExpired = "hold_expired",
+    /// A seat is held for you, who waited for one.
+    WaitlistOffer = "waitlist_offer",
     /// A payment did not work out.
     PaymentFailed = "payment_failed",
     /// Its time, place or name is another now.

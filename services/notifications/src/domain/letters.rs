@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
-    ids::{AnnouncementId, EventId, MessageId, PaymentId, RegistrationId},
+    ids::{EventId, MessageId, PaymentId, RegistrationId},
     mailed_tokens::CODE_LIFE,
     wire::{
         AccountLetter, EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
-        RegistrationConfirmed, RegistrationEnded, TokenIssued, UserCard,
+        RegistrationConfirmed, RegistrationEnded, TokenIssued, UserCard, WaitlistOffered,
     },
 };
 use uuid::Uuid;
 
 use super::{
-    broadcast,
-    message::{Channel, Details, Kind, Letter, Token},
+    broadcast::{self, Broadcast},
+    message::{Channel, Details, Kind, Letter, Message, Token},
     reminder,
 };
 
@@ -89,6 +89,19 @@ impl Reach {
         self.write(&about, Kind::HoldExpired, details)
     }
 
+    /// A seat is held for who waited for one. Of no use once the offer has ended.
+    pub fn offered(&self, fact: &WaitlistOffered, card: &UserCard) -> Vec<Letter> {
+        let about = About {
+            not_after: Some(fact.until),
+            ..About::of(card, fact.event.event_id, fact.waitlist_id.0)
+        };
+        let details = Details {
+            held_until: Some(fact.until),
+            ..Details::default()
+        };
+        self.write(&about, Kind::WaitlistOffer, details)
+    }
+
     /// The payment failed. A payer may retry at once, so the letter waits a minute, and there is one in a quarter of an
     /// hour.
     pub fn payment_failed(&self, fact: &PaymentFailed, card: &UserCard) -> Vec<Letter> {
@@ -117,9 +130,11 @@ impl Reach {
             return Vec::new();
         };
         let about = About::registration(card, fact.event.event_id, fact.registration_id);
+        let by_organizer = fact.reason == EndReason::Organizer;
         let details = Details {
-            amount: fact.paid,
+            amount: fact.refund.or(fact.paid),
             reason: (fact.reason == EndReason::Refunded).then_some(RefundReason::Organizer),
+            cancelled_with: by_organizer.then(|| fact.words.clone().unwrap_or_default()),
             ..Details::default()
         };
         self.write(&about, kind, details)
@@ -182,23 +197,26 @@ impl Reach {
         self.write(&about, Kind::EventUpdated, details)
     }
 
-    /// The event's organizer writes. Each announcement is brought once.
+    /// The event's organizer writes, in the ways of the announcement. Each is brought once.
     pub fn announced(
         &self,
-        announcement: AnnouncementId,
+        broadcast: &Broadcast,
         registration: RegistrationId,
-        event_id: EventId,
         card: &UserCard,
     ) -> Vec<Letter> {
         let about = About {
-            schedule_version: broadcast::mark(announcement),
-            ..About::registration(card, event_id, registration)
+            schedule_version: broadcast::mark(broadcast.id),
+            ..About::registration(card, broadcast.event_id, registration)
         };
+        let by_sms_only = !broadcast.channels.has(Channel::Email);
         let details = Details {
-            announcement: Some(announcement),
+            announcement: Some(broadcast.id),
+            instead: by_sms_only.then(|| card.email.clone()),
             ..Details::default()
         };
-        self.write(&about, Kind::Announcement, details)
+        let mut letters = self.write(&about, Kind::Announcement, details);
+        letters.retain(|letter| broadcast.channels.has(letter.channel));
+        letters
     }
 
     fn write(&self, about: &About<'_>, kind: Kind, details: Details) -> Vec<Letter> {
@@ -233,27 +251,53 @@ impl Reach {
 }
 
 impl<'a> About<'a> {
-    fn registration(card: &'a UserCard, event_id: EventId, registration: RegistrationId) -> Self {
+    fn of(card: &'a UserCard, event_id: EventId, occurrence: Uuid) -> Self {
         Self {
             card,
             event_id,
-            occurrence: registration.0,
+            occurrence,
             schedule_version: 0,
             not_before: None,
             not_after: None,
         }
     }
 
-    fn payment(card: &'a UserCard, event_id: EventId, payment: PaymentId) -> Self {
-        Self {
-            card,
-            event_id,
-            occurrence: payment.0,
-            schedule_version: 0,
-            not_before: None,
-            not_after: None,
-        }
+    fn registration(card: &'a UserCard, event_id: EventId, registration: RegistrationId) -> Self {
+        Self::of(card, event_id, registration.0)
     }
+
+    fn payment(card: &'a UserCard, event_id: EventId, payment: PaymentId) -> Self {
+        Self::of(card, event_id, payment.0)
+    }
+}
+
+/// The e-mail that goes in place of a text message that has not arrived and will not: about the same, so that there is one at most.
+/// `None`: an e-mail went beside it or was not wanted there, or its time is over.
+pub fn in_place_of(
+    lost: &Message,
+    schedule_version: i64,
+    not_after: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Letter> {
+    let in_time = not_after.is_none_or(|end| end > now);
+    let address = lost.details.instead.as_ref().filter(|_| in_time)?;
+    Some(Letter {
+        id: MessageId::new(),
+        user_id: lost.user_id,
+        event_id: lost.event_id,
+        occurrence: lost.occurrence,
+        kind: lost.kind,
+        channel: Channel::Email,
+        schedule_version,
+        address: address.clone(),
+        name: lost.name.clone(),
+        details: Details {
+            instead: None,
+            ..lost.details.clone()
+        },
+        not_after,
+        not_before: None,
+    })
 }
 
 /// The letter that brings a token. By e-mail only: it proves that the address is read.

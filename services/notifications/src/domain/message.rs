@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{
     clock::Timestamp,
-    ids::{AnnouncementId, EventId, MessageId, PaymentId, TicketId, UserId},
+    ids::{AnnouncementId, EventId, MessageId, PaymentId, TicketId, UserId, WordingId},
     money::Paise,
     wire::{EventFacts, RefundReason},
 };
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use super::kind::Kind;
 
-use super::broadcast::Words;
+use super::{broadcast::Words, host::Host, wording::OwnWords};
 
 /// An enum whose values have fixed names, in stores and answers alike.
 macro_rules! named {
@@ -130,6 +130,24 @@ pub struct Details {
     /// What that says. Kept once, with the announcement, and read with the message.
     #[serde(skip)]
     pub words: Option<Arc<Words>>,
+    /// The event's own words that it was written with; `None`: the standard ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wording: Option<WordingId>,
+    /// What those say. Kept once, and read with the message; `None` where they are gone.
+    #[serde(skip)]
+    pub own: Option<Arc<OwnWords>>,
+    /// In whose name it comes. Looked up when it is sent, and kept nowhere; `None`: in the product's.
+    #[serde(skip)]
+    pub host: Option<Arc<Host>>,
+    /// That the organizer has cancelled the registration; what they say to it may be empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_with: Option<String>,
+    /// Whether the picture of the ticket's QR code is in the letter. Known when it is sent.
+    #[serde(skip)]
+    pub pictured: bool,
+    /// Of a text message that no e-mail goes beside: where an e-mail goes in its place, should it not arrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
     /// What brings the recipient's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The kinds of messages that people choose about, by the names of their templates, and whether they may be switched off
 /// by e-mail: what belongs to a contract may not, or nobody would know of it.
-pub const KINDS: [(&str, bool); 9] = [
+pub const KINDS: [(&str, bool); 10] = [
     ("announcement", true),
     ("event_cancelled", false),
     ("event_updated", true),
@@ -20,6 +20,7 @@ pub const KINDS: [(&str, bool); 9] = [
     ("registration_cancelled", false),
     ("reminder", true),
     ("ticket", false),
+    ("waitlist_offer", true),
 ];
 
 /// Whether e-mails of a kind may be switched off.

@@ -208,6 +208,7 @@ mod tests {
             ends_at: None,
             join_url: None,
             reminders: Leads::default(),
+            organizer: None,
         }
     }
 

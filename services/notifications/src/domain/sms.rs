@@ -53,9 +53,10 @@ fn septets(c: char) -> Option<usize> {
 }
 
 /// The text, cut with three dots where it would take more than [`MAX_PARTS`]. What only looks nicer than a GSM character is
-/// written as one, since a single long dash would make the message twice as dear.
+/// written as one, since a single long dash would make the message twice as dear, and a price in rupees in letters where its sign
+/// would be all that is not in the GSM alphabet.
 pub fn fitted(text: &str) -> String {
-    let text: String = text.chars().map(plain).collect();
+    let text = cheap(text);
     let fits = |text: &str| Length::of(text).parts() <= MAX_PARTS;
     if fits(&text) {
         return text;
@@ -68,6 +69,16 @@ pub fn fitted(text: &str) -> String {
         if fits(&cut) || kept.is_empty() {
             return cut;
         }
+    }
+}
+
+fn cheap(text: &str) -> String {
+    let text: String = text.chars().map(plain).collect();
+    let in_letters = text.replace("₹ ", "Rs ").replace('₹', "Rs ");
+    if Length::of(&in_letters).gsm {
+        in_letters
+    } else {
+        text
     }
 }
 
@@ -114,12 +125,27 @@ mod tests {
         assert!(Length::of(&fitted("Join\u{a0}us")).gsm);
     }
 
+    #[test]
+    fn rupees_do_not_double_the_price() {
+        for (text, fitted_text) in [
+            ("Your ₹499.50 come back.", "Your Rs 499.50 come back."),
+            ("₹ 500, or ₹\u{a0}50", "Rs 500, or Rs 50"),
+            // It is dear already, and the sign is what its reader knows.
+            ("आपके ₹500 लौटेंगे", "आपके ₹500 लौटेंगे"),
+            ("₹500 😀", "₹500 😀"),
+        ] {
+            assert_eq!(fitted(text), fitted_text);
+        }
+        let long = format!("{} ₹500", "x".repeat(150));
+        assert_eq!(Length::of(&fitted(&long)).parts(), 1);
+    }
+
     proptest! {
         #[test]
-        fn what_is_fitted_fits_and_is_the_beginning(text in "\\PC{0,900}") {
+        fn what_is_fitted_fits_and_is_the_beginning(text in "(\\PC|₹){0,900}") {
             let fitted = fitted(&text);
             prop_assert!(Length::of(&fitted).parts() <= MAX_PARTS);
-            let plain: String = text.chars().map(plain).collect();
+            let plain = cheap(&text);
             match fitted.strip_suffix("...") {
                 Some(start) if fitted != plain => prop_assert!(plain.starts_with(start)),
                 _ => prop_assert_eq!(fitted, plain),

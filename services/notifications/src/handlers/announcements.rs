@@ -8,13 +8,13 @@ use common::{
     context::note_subject,
     extract::{KeyedJson, Organizer, Params, PathId, PathIds, organizer_only},
     fields::{Fields, FromFields, Parsed, Value},
-    http::{CallError, Cursor, Page, page},
+    http::{Cursor, Page, page},
     idempotency::{Answer, Keyed, Outcome},
-    ids::{AnnouncementId, EventId, UserId},
+    ids::{AnnouncementId, EventId},
     problem::ApiError,
     schemas::{KeyParam, PageParams},
     time::{EventTime, utc},
-    wire::{AskOrganizer, EventOrganizer, Recipients},
+    wire::Recipients,
 };
 use runtime::verified_email::email_not_verified;
 use serde::Serialize;
@@ -27,6 +27,7 @@ use utoipa::{
     },
 };
 
+use super::own_event::{no_such_event, own};
 use crate::{
     app::App,
     domain::{
@@ -201,10 +202,6 @@ pub struct AnnouncementAnswer {
     announcement: AnnouncementView,
 }
 
-fn no_such_event() -> ApiError {
-    ApiError::not_found("event_not_found", "There is no such event.")
-}
-
 fn no_such_announcement() -> ApiError {
     ApiError::not_found("announcement_not_found", "There is no such announcement.")
 }
@@ -242,23 +239,6 @@ fn withdraw_problem(error: WithdrawError) -> ApiError {
         WithdrawError::NoSuch => no_such_announcement(),
         WithdrawError::UnderWay => under_way(),
         WithdrawError::Store(error) => error.into(),
-    }
-}
-
-/// Asks for the event, which is nobody else's. Another organizer's is answered as if it did not exist.
-async fn own(app: &App, event_id: EventId, caller: UserId) -> Result<EventOrganizer, ApiError> {
-    let answer: Result<EventOrganizer, CallError> = app
-        .events
-        .post("/internal/events/organizer", &AskOrganizer { event_id })
-        .await;
-    match answer {
-        Ok(event) if event.organizer == caller => Ok(event),
-        Ok(_) => Err(no_such_event()),
-        Err(CallError::Problem { status, .. }) if status == StatusCode::NOT_FOUND => Err(no_such_event()),
-        Err(error) => Err(ApiError::unavailable(
-            "The events service does not answer. Please try again in a moment.",
-        )
-        .because(error)),
     }
 }
 

@@ -64,6 +64,8 @@ pub struct PreferencesView {
     pub reminder: WaysView,
     /// You are in, with your ticket. Always by e-mail.
     pub ticket: WaysView,
+    /// A seat is held for you, who waited for one.
+    pub waitlist_offer: WaysView,
     /// When text messages wait; null: never.
     #[schema(required = true)]
     pub quiet_hours: Option<QuietView>,
@@ -86,6 +88,7 @@ impl From<&Preferences> for PreferencesView {
             registration_cancelled: ways("registration_cancelled"),
             reminder: ways("reminder"),
             ticket: ways("ticket"),
+            waitlist_offer: ways("waitlist_offer"),
             quiet_hours: preferences.quiet.map(|quiet| QuietView {
                 from: clock(quiet.from),
                 to: clock(quiet.to),
@@ -162,6 +165,9 @@ pub struct PreferencesBody {
     /// You are in, with your ticket. Always by e-mail.
     #[schema(nullable = false)]
     ticket: Option<SetSms>,
+    /// A seat is held for you, who waited for one.
+    #[schema(nullable = false)]
+    waitlist_offer: Option<SetWays>,
     /// When text messages wait; null or left out: never.
     quiet_hours: Option<SetQuiet>,
 }
@@ -187,6 +193,7 @@ impl FromFields for Wanted {
             ),
             ("reminder", fields.changed("reminder", ways)),
             ("ticket", fields.changed("ticket", ways)),
+            ("waitlist_offer", fields.changed("waitlist_offer", ways)),
         ];
         let mut kinds = BTreeMap::new();
         for (kind, ways) in given {

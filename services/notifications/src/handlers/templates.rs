@@ -1,5 +1,7 @@
 //! `GET /api/notifications/templates` and `/{kind}/preview`: what messages say, with made-up values.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -8,12 +10,14 @@ use axum::{
 };
 use common::{
     extract::{Organizer, Params, organizer_only},
+    ids::EventId,
     problem::ApiError,
     schemas::choice,
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema, openapi::Object};
 
+use super::own_event::{no_such_event, own};
 use crate::{
     app::App,
     channels::Content,
@@ -29,7 +33,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox",
 );
 
-fn no_such_template() -> ApiError {
+/// 404 for a kind that there is not.
+pub fn no_such_template() -> ApiError {
     ApiError::not_found("template_not_found", "There is no such kind of message.")
 }
 
@@ -39,6 +44,7 @@ common::problems!(ListProblems: organizer_only());
 common::problems!(
     PreviewProblems: organizer_only(),
     no_such_template(),
+    no_such_event(),
     ApiError::invalid_field("locale", LOCALES),
 );
 
@@ -114,6 +120,9 @@ struct PreviewParams {
     /// The e-mail as `html` (the default) or as `text`, whose first line is its subject, or the text message, `sms`.
     #[param(schema_with = format, required = false, example = "text")]
     format: Option<String>,
+    /// One of your events: the message has its own words, where it has any of the kind.
+    #[param(format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
+    event_id: Option<String>,
 }
 
 fn locale() -> Object {
@@ -145,7 +154,7 @@ fn format() -> Object {
 )]
 pub async fn preview(
     State(app): State<App>,
-    _: Organizer,
+    Organizer(caller): Organizer,
     Path(kind): Path<String>,
     mut params: Params,
 ) -> Result<Response, ApiError> {
@@ -163,13 +172,20 @@ pub async fn preview(
         "sms" => Err("must be html or text: this kind is sent by e-mail only".to_owned()),
         _ => Err("must be html, text or sms".to_owned()),
     });
+    let event_id = params.get("event_id", |text| Ok(EventId::lenient(text)));
     params.finish()?;
     let format = format.unwrap_or_default();
     let channel = match format {
         Format::Html | Format::Text => Channel::Email,
         Format::Sms => Channel::Sms,
     };
-    let message = sample(kind, channel, language.unwrap_or(Language::English));
+    let mut message = sample(kind, channel, language.unwrap_or(Language::English));
+    if let Some(event_id) = event_id {
+        own(&app, event_id, caller.id).await?;
+        let wordings = app.parts.store.wordings(event_id).await?.into_iter();
+        let mut wordings = wordings.filter(|wording| wording.kind == kind.template());
+        message.details.own = wordings.next().map(|wording| Arc::new(wording.words));
+    }
     let parcel = app.parts.writer.write(&message).map_err(ApiError::internal)?;
     let (kind, body) = match (parcel.content, format) {
         (Content::Email { html, .. }, Format::Html) => ("text/html; charset=utf-8", html),

@@ -68,6 +68,7 @@ fn page(app: &App, kind: &str, done: bool) -> Result<Response, ApiError> {
         "announcement" => "announcements of organizers",
         "event_updated" => "news of changed events",
         "hold_expired" => "news of expired holds",
+        "waitlist_offer" => "offers to people on waitlists",
         "payment_failed" => "news of failed payments",
         _ => "reminders",
     };

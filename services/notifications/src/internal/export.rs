@@ -12,7 +12,7 @@ use runtime::export;
 use crate::{
     app::App,
     domain::broadcast::Counts,
-    handlers::{announcements::AnnouncementView, my_notifications::Notification},
+    handlers::{announcements::AnnouncementView, my_notifications::Notification, wordings::ExportedWording},
     store::Only,
 };
 
@@ -54,6 +54,15 @@ pub async fn export(
                 .iter()
                 .map(|broadcast| AnnouncementView::new(broadcast, Counts::default()));
             export::answer(views, next)
+        }
+        "templates" => {
+            let page = export::page(&question);
+            let found = store.wordings_by(question.user_id, page).await?;
+            let (found, next) = page.cut(found, |wording| Cursor {
+                key: wording.created_at.timestamp_millis(),
+                id: wording.id.0,
+            });
+            export::answer(found.iter().map(ExportedWording::from), next)
         }
         export::ACTIVITY => export::activity(&*store.audit(), &question).await?,
         _ => return Err(problem::no_such_section()),

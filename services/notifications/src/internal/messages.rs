@@ -13,7 +13,7 @@ use common::{
     subscriber::{self, Incoming, Subscriber},
     wire::{
         AccountDeleted, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed,
-        RegistrationEnded, TokenIssued, UserCard, kind,
+        RegistrationEnded, TokenIssued, UserCard, WaitlistOffered, kind,
     },
 };
 use uuid::Uuid;
@@ -40,6 +40,7 @@ pub enum Fact {
     Changed(Box<EventFacts>),
     Refunded(Box<PaymentRefunded>),
     HoldExpired(Box<HoldExpired>),
+    Offered(Box<WaitlistOffered>),
     PaymentFailed(Box<PaymentFailed>),
     TokenIssued(Box<TokenIssued>),
     AccountDeleted(AccountDeleted),
@@ -53,6 +54,7 @@ impl subscriber::Fact for Fact {
             kind::EVENT_CHANGED => event.data().map(|fact| Self::Changed(Box::new(fact))),
             kind::PAYMENT_REFUNDED => event.data().map(|fact| Self::Refunded(Box::new(fact))),
             kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
+            kind::WAITLIST_OFFERED => event.data().map(|fact| Self::Offered(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
             kind::TOKEN_ISSUED => event.data().map(|fact| Self::TokenIssued(Box::new(fact))),
             kind::ACCOUNT_DELETED => event.data().map(Self::AccountDeleted),
@@ -73,6 +75,7 @@ impl Fact {
             Self::AccountDeleted(_) => None,
             Self::Refunded(fact) => Some(fact.user_id),
             Self::HoldExpired(fact) => Some(fact.user_id),
+            Self::Offered(fact) => Some(fact.user_id),
             Self::PaymentFailed(fact) => Some(fact.user_id),
         }
     }
@@ -114,6 +117,13 @@ impl Fact {
                     letters: reach.hold_expired(&fact, card),
                     registration_id: fact.registration_id,
                     facts: Some(fact.event),
+                },
+                None => Change::Nothing,
+            },
+            Self::Offered(fact) => match card {
+                Some(card) => Change::ToldOf {
+                    letters: reach.offered(&fact, card),
+                    facts: fact.event,
                 },
                 None => Change::Nothing,
             },

@@ -8,6 +8,7 @@ pub(crate) mod messages;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 pub mod sqlite;
+pub mod wordings;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -25,7 +26,7 @@ use common::{
 };
 use uuid::Uuid;
 
-use self::broadcasts::BroadcastStore;
+use self::{broadcasts::BroadcastStore, wordings::WordingStore};
 use crate::domain::{
     delivery::Outcome,
     kind::Kinds,
@@ -40,6 +41,7 @@ mod table {
     pub const BROADCASTS: &str = "notifications.broadcasts";
     pub const MESSAGES: &str = "notifications.messages";
     pub const SCHEDULES: &str = "notifications.schedules";
+    pub const WORDINGS: &str = "notifications.wordings";
 }
 
 /// How a message that is about no event is stored: under an id that no event has.
@@ -114,6 +116,13 @@ pub enum Change {
     EventChanged(EventFacts),
     /// Letters that depend on nothing else.
     Told {
+        /// To be queued.
+        letters: Vec<Letter>,
+    },
+    /// Letters about an event, which depend on nothing else.
+    ToldOf {
+        /// The event as the sender knew it.
+        facts: EventFacts,
         /// To be queued.
         letters: Vec<Letter>,
     },
@@ -413,7 +422,7 @@ pub struct Stats {
 
 /// The service's store.
 #[async_trait]
-pub trait Store: BroadcastStore {
+pub trait Store: BroadcastStore + WordingStore {
     /// Consumes a batch, in order, in one commit: each message's id together with its effect. What came before has
     /// no effect again.
     async fn take(&self, batch: Arc<[Intake]>, now: Timestamp) -> Result<(), StoreError>;
@@ -443,11 +452,11 @@ pub trait Store: BroadcastStore {
     ) -> Result<Vec<Claimed>, StoreError>;
     /// When the next message of a channel may be taken, or might have been.
     async fn next_message(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
-    /// Notes what came of tries; gives the number of reports whose fence still held, the others have no effect.
+    /// Notes what came of tries, and queues an e-mail in place of a text message that is lost, where no e-mail goes beside it; gives the number of reports whose fence still held, the others have no effect.
     async fn report(&self, reports: Arc<[DeliveryReport]>, now: Timestamp) -> Result<usize, StoreError>;
 
     /// Notes what a provider reports of a message; gives the message when that was news. Nothing when the provider has
-    /// taken no such message.
+    /// taken no such message. An e-mail may take the place of a text message that has not arrived, as in [`Store::report`].
     async fn note(&self, news: News, now: Timestamp) -> Result<Option<MessageId>, StoreError>;
     /// Queues messages that were given up, or that failed, once more; all that were given up where `ids` is `None`. Gives
     /// their number.

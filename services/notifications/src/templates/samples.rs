@@ -21,7 +21,7 @@ use crate::domain::{
 };
 
 /// One kind for each template.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 15] = [
     Kind::Ticket,
     Kind::RegistrationConfirmed,
     Kind::Reminder(Lead::DAY),
@@ -30,6 +30,7 @@ pub const KINDS: [Kind; 14] = [
     Kind::EventCancelled,
     Kind::RegistrationCancelled,
     Kind::HoldExpired,
+    Kind::WaitlistOffer,
     Kind::PaymentFailed,
     Kind::PaymentRefunded,
     Kind::VerifyEmail,
@@ -90,6 +91,7 @@ fn facts() -> EventFacts {
         ends_at: Some(from_millis(STARTS_AT) + TimeDelta::hours(2)),
         join_url: Some("https://meet.example.org/rust".to_owned()),
         reminders: Leads::default(),
+        organizer: None,
     }
 }
 
@@ -129,6 +131,10 @@ fn details(kind: Kind, facts: &EventFacts, now: Timestamp) -> Details {
             held_until: Some(now),
             open: Some(true),
             ..money
+        },
+        Kind::WaitlistOffer => Details {
+            held_until: Some(now + TimeDelta::hours(4)),
+            ..Details::default()
         },
         Kind::PaymentFailed => Details {
             decline: Some("Your bank has declined it.".to_owned()),

@@ -26,11 +26,19 @@ use runtime::{peers::Peers, process::Context};
 use serde_json::{Value, json};
 
 use super::kit::{Answer, Lab, Service, at, event};
-use crate::{app::Parts, channels::Channels, workers::broadcasts::Broadcasts};
+use crate::{
+    app::Parts,
+    channels::{Channels, MailError},
+    domain::{
+        broadcast::{Broadcast, Channels as Ways},
+        message::{Channel, Status},
+    },
+    workers::{broadcasts::Broadcasts, sender::Sender},
+};
 
 /// An events service that answers these two questions and nothing else.
 #[derive(Clone)]
-struct Events(Arc<EventsInner>);
+pub(super) struct Events(Arc<EventsInner>);
 
 struct EventsInner {
     organizer: UserId,
@@ -47,6 +55,14 @@ impl Events {
             attendees: Mutex::default(),
             down: Mutex::new(false),
         }))
+    }
+
+    pub(super) fn organizer(&self) -> UserId {
+        self.0.organizer
+    }
+
+    pub(super) fn facts(&self) -> EventFacts {
+        self.0.facts.lock().clone()
     }
 
     fn id(&self) -> EventId {
@@ -101,6 +117,7 @@ async fn attendees(State(events): State<Events>, Json(asked): Json<AskAttendees>
         .filter(|(_, (_, confirmed))| match asked.to {
             Recipients::Confirmed => *confirmed,
             Recipients::Pending => !confirmed,
+            Recipients::Waitlist => false,
             Recipients::All => true,
         })
         .take(asked.limit)
@@ -115,14 +132,15 @@ async fn attendees(State(events): State<Events>, Json(asked): Json<AskAttendees>
     .into_response()
 }
 
-struct Desk {
-    lab: Lab,
-    events: Events,
-    service: Service,
+/// The service beside an events service that knows one event.
+pub(super) struct Desk {
+    pub(super) lab: Lab,
+    pub(super) events: Events,
+    pub(super) service: Service,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (lab, events) = (Lab::new(), Events::new());
         let context = lab.context(&[]);
         let channels = Channels::new(&context).unwrap();
@@ -140,7 +158,7 @@ impl Desk {
         format!("/api/organiser/events/{}/announcements", self.events.id())
     }
 
-    async fn send(&self, who: UserId, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(super) async fn send(&self, who: UserId, method: Method, path: &str, body: Option<Value>) -> Answer {
         let auth = self.service.context.auth(service::USERS);
         let life = std::time::Duration::from_secs(60);
         let token = auth.user_token(who, Role::Organizer, life).unwrap();
@@ -265,7 +283,7 @@ async fn what_is_refused() {
         ("subject", json!("x".repeat(201))),
         ("text", json!("")),
         ("text", json!("x".repeat(5001))),
-        ("to", json!("waitlist")),
+        ("to", json!("strangers")),
         ("channels", json!([])),
         ("channels", json!("email")),
         ("channels", json!(["fax"])),
@@ -321,8 +339,12 @@ fn worker(lab: &Lab, events: &Events) -> (Arc<Parts>, Broadcasts) {
     (parts, broadcasts)
 }
 
-async fn planned(parts: &Parts, events: &Events) -> crate::domain::broadcast::Broadcast {
-    use crate::domain::broadcast::{Broadcast, Channels, State, Words};
+async fn planned(parts: &Parts, events: &Events) -> Broadcast {
+    planned_by(parts, events, Ways::default()).await
+}
+
+async fn planned_by(parts: &Parts, events: &Events, channels: Ways) -> Broadcast {
+    use crate::domain::broadcast::{State, Words};
     let broadcast = Broadcast {
         id: common::ids::AnnouncementId::new(),
         event_id: events.id(),
@@ -332,7 +354,7 @@ async fn planned(parts: &Parts, events: &Events) -> crate::domain::broadcast::Br
             text: "Open.".into(),
         },
         to: Recipients::All,
-        channels: Channels::default(),
+        channels,
         state: State::Scheduled,
         send_at: parts.clock.now(),
         created_at: parts.clock.now(),
@@ -398,4 +420,56 @@ async fn a_cancelled_event_stops_it_and_a_service_that_is_away_delays_it() {
     let found = parts.store.broadcast(broadcast.id, events.id()).await.unwrap();
     let (stored, counts) = found.unwrap();
     assert_eq!((stored.state.name(), counts.queued), ("cancelled", 0));
+}
+
+#[tokio::test]
+async fn an_announcement_by_sms_goes_by_e_mail_where_it_does_not_arrive() {
+    let (lab, events) = (Lab::new(), Events::new());
+    let users = ["asha", "ravi"].map(|name| {
+        let email = format!("{name}@example.com");
+        lab.users.add(None, &email, Some("+919876543210"))
+    });
+    for user in users {
+        events.add(user, true);
+    }
+    let (parts, worker) = worker(&lab, &events);
+    let by_sms = Ways {
+        email: false,
+        sms: true,
+    };
+    let broadcast = planned_by(&parts, &events, by_sms).await;
+    assert!(worker.round().await.unwrap());
+    let (mailer, _received) = super::recorder::Recorder::new();
+    let refused = MailError::Permanent("not a mobile number".to_owned());
+    mailer.answers.lock().push(Err(refused));
+    let lease = std::time::Duration::from_secs(20);
+    let sender = Sender::new(parts.clone(), Channel::Sms, mailer, lease);
+    let stop = tokio_util::sync::CancellationToken::new();
+    sender.round(&stop).await.unwrap();
+    let mut ways = Vec::new();
+    for user in users {
+        let page = common::http::Page {
+            limit: 10,
+            after: None,
+        };
+        let found = parts
+            .store
+            .of_user(user, crate::store::Only::All, page)
+            .await
+            .unwrap();
+        let mut found: Vec<_> = found.iter().map(|entry| (entry.channel, entry.status)).collect();
+        found.sort();
+        ways.push(found);
+    }
+    ways.sort();
+    assert_eq!(
+        ways,
+        [
+            vec![(Channel::Email, Status::Queued), (Channel::Sms, Status::Failed)],
+            vec![(Channel::Sms, Status::Sent)],
+        ]
+    );
+    let found = parts.store.broadcast(broadcast.id, events.id()).await.unwrap();
+    let counts = found.unwrap().1;
+    assert_eq!((counts.queued, counts.sent, counts.failed), (1, 1, 1));
 }

@@ -119,7 +119,7 @@ async fn its_document_describes_the_public_call() {
     let call = &document["paths"]["/api/notifications"]["get"];
     assert_eq!(call["tags"][0], "notifications");
     assert!(call["security"][0]["bearer"].is_array());
-    assert_eq!(document["paths"].as_object().unwrap().len(), 11);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 13);
 }
 
 #[tokio::test]

@@ -2,14 +2,16 @@
 
 use chrono::TimeDelta;
 use common::{
-    ids::{PaymentId, UserId, new_id},
+    ids::{PaymentId, UserId, WaitlistId, new_id},
     money::Paise,
     outbox::{CloudEvent, ReceiptStatus},
-    wire::{EndReason, EventFacts, PaymentRefunded, RefundReason, RegistrationEnded, kind},
+    wire::{EndReason, EventFacts, PaymentRefunded, RefundReason, RegistrationEnded, WaitlistOffered, kind},
 };
 use serde_json::{Value, json};
 
-use super::kit::{Lab, Service, again, change, cloud_event, confirmation, confirmed, end, event, eventually};
+use super::kit::{
+    Lab, Service, again, at, change, cloud_event, confirmation, confirmed, end, event, eventually,
+};
 
 async fn kinds(service: &Service, user: UserId) -> Vec<String> {
     let list = service.get_as(user, "/api/notifications?limit=100").await.json();
@@ -38,6 +40,43 @@ async fn a_letter_is_in_its_readers_language() {
     service.accepts(&[confirmation(&confirmed(asha, &facts))]).await;
     let mailbox = service.mailbox(1).await;
     assert_eq!(mailbox[0]["subject"], "आपका टिकट: Rust evening");
+}
+
+#[tokio::test]
+async fn a_seat_that_is_held_is_told_once_and_not_too_late() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let asha = lab
+        .users
+        .add(Some("Asha"), "asha@example.com", Some("+911234567890"));
+    let late = lab.users.add(None, "late@example.com", None);
+    let offer = |user_id, until| {
+        let offered = WaitlistOffered {
+            waitlist_id: WaitlistId::new(),
+            user_id,
+            event: event(TimeDelta::hours(48)),
+            until: at(until),
+        };
+        cloud_event(kind::WAITLIST_OFFERED, offered.waitlist_id.0, &offered)
+    };
+    let told = [
+        offer(asha, TimeDelta::hours(4)),
+        offer(late, TimeDelta::seconds(-1)),
+    ];
+    service.accepts(&told).await;
+    service.accepts(&told.each_ref().map(again)).await;
+    assert_eq!(
+        kinds(&service, asha).await,
+        ["waitlist_offer email", "waitlist_offer sms"]
+    );
+    let mailbox = service.mailbox(2).await;
+    let is_mail = |mail: &&Value| mail["subject"] == "A seat is held for you: Rust evening";
+    assert_eq!(mailbox.iter().filter(is_mail).count(), 1, "{mailbox:?}");
+    eventually(async || {
+        let list = service.get_as(late, "/api/notifications").await.json();
+        (list[0]["status"] == "skipped").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

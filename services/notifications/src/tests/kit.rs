@@ -269,6 +269,7 @@ pub fn event(starts_in: TimeDelta) -> EventFacts {
         ends_at: None,
         join_url: None,
         reminders: common::leads::Leads::default(),
+        organizer: None,
     }
 }
 

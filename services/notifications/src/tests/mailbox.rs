@@ -6,10 +6,10 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
-use common::ids::MessageId;
+use common::{ids::MessageId, wire::EndReason};
 use sha2::{Digest, Sha256};
 
-use super::kit::{Lab, confirmation, confirmed, event};
+use super::kit::{Lab, confirmation, confirmed, end, event};
 
 #[tokio::test]
 async fn a_confirmation_and_a_ticket_lie_in_the_mailbox() {
@@ -223,6 +223,120 @@ async fn the_list_comes_in_pages_and_by_address_and_as_json() {
 }
 
 #[tokio::test]
+async fn messages_are_found_by_person_and_kind() {
+    let lab = Lab::new();
+    let service = lab.service();
+    for (name, email, phone) in [
+        ("Asha Rao", "asha@example.com", Some("+919876543210")),
+        ("रवि", "ravi@example.com", None),
+    ] {
+        let user = lab.users.add(Some(name), email, phone);
+        let fact = confirmed(user, &event(TimeDelta::hours(48)));
+        service
+            .accepts(&[confirmation(&fact), end(&fact, EndReason::Attendee)])
+            .await;
+    }
+    service.mailbox(6).await;
+    for (query, count) in [
+        ("to=RAO", 4),
+        ("to=%E0%A4%B0%E0%A4%B5%E0%A4%BF", 2),
+        ("to=ravi", 2),
+        ("to=example.com", 4),
+        ("to=asha@example.com", 2),
+        ("to=%2B919876543210", 2),
+        ("to=nobody", 0),
+        ("kind=ticket", 3),
+        ("kind=registration_cancelled", 3),
+        ("kind=", 6),
+        ("kind=reminder", 0),
+        ("kind=reminder_24h", 0),
+        ("to=rao&kind=ticket", 2),
+        ("to=asha@example.com&kind=ticket", 1),
+    ] {
+        let found = service.get(&format!("/dev/mailbox.json?{query}")).await.json();
+        assert_eq!(found.as_array().unwrap().len(), count, "{query}");
+    }
+    let unknown = service.get("/dev/mailbox.json?kind=telegram").await;
+    assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY);
+    // What is searched comes in pages too.
+    let page = service.get("/dev/mailbox?kind=ticket&limit=2").await.text;
+    assert!(page.contains("<option selected>ticket</option>"), "{page}");
+    let older = page.split("href=\"/dev/mailbox?cursor=").nth(1).unwrap();
+    let older = older.split('"').next().unwrap().replace("&amp;", "&");
+    let rest = service
+        .get(&format!("/dev/mailbox.json?limit=2&cursor={older}"))
+        .await
+        .json();
+    assert_eq!(
+        (rest.as_array().unwrap().len(), &rest[0]["kind"]),
+        (1, &"ticket".into())
+    );
+}
+
+#[tokio::test]
+async fn a_message_is_shown_in_the_way_it_goes() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let user = lab
+        .users
+        .add(Some("Asha"), "asha@example.com", Some("+919876543210"));
+    let fact = confirmed(user, &event(TimeDelta::hours(48)));
+    service.accepts(&[confirmation(&fact)]).await;
+    let list = service.mailbox(2).await;
+    let of = |channel: &str| {
+        let item = list.iter().find(|item| item["channel"] == channel).unwrap();
+        format!("/dev/mailbox/{}", item["id"].as_str().unwrap())
+    };
+    let sms = service.get(&of("sms")).await.text;
+    assert!(
+        sms.contains("class=\"bubble\"")
+            && sms.contains("characters in one part, GSM-7")
+            && !sms.contains("<iframe"),
+        "{sms}"
+    );
+    let email = of("email");
+    let page = service.get(&email).await.text;
+    assert!(
+        page.contains("class=\"forms\"")
+            && page.contains("&quot;Organise Event&quot; &lt;no-reply@localhost&gt;"),
+        "{page}"
+    );
+    for (part, kind, starts) in [
+        (1, "text/plain", "Hello Asha,"),
+        (2, "text/html", "<!doctype html>"),
+    ] {
+        assert!(
+            page.contains(&format!("?part={part}")) && page.contains(&kind.replace('/', "&#x2f;")),
+            "{page}"
+        );
+        let got = service.get(&format!("{email}?part={part}")).await;
+        assert_eq!(got.headers[header::CONTENT_TYPE], "application/octet-stream");
+        assert_eq!(
+            got.headers[header::CONTENT_DISPOSITION],
+            "attachment; filename*=UTF-8''part"
+        );
+        assert!(got.text.starts_with(starts), "{}", got.text);
+    }
+    // The entry for the calendar; the page to print is the events service's, which has no such registration here.
+    let entry = service.get(&format!("{email}?part=3")).await;
+    assert!(entry.text.starts_with("BEGIN:VCALENDAR"), "{}", entry.text);
+    for odd in ["0", "4", "99999999999"] {
+        let got = service.get(&format!("{email}?part={odd}")).await;
+        assert_eq!(got.status, StatusCode::NOT_FOUND, "{odd}");
+    }
+    let got = service.get(&format!("{email}?part=x")).await;
+    assert_eq!(got.status, StatusCode::UNPROCESSABLE_ENTITY);
+    // With the folder emptied it is still shown, as it is written now.
+    std::fs::remove_dir_all(lab.dir.path().join("mailbox")).unwrap();
+    let page = service.get(&email).await;
+    assert!(
+        page.status == StatusCode::OK && page.text.contains("<iframe"),
+        "{}",
+        page.text
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let lab = Lab::new();
     let service = lab.service();
@@ -236,7 +350,7 @@ async fn what_is_not_there_is_not_found() {
         "%00",
         "secret.eml",
     ] {
-        for suffix in ["", "?raw=1"] {
+        for suffix in ["", "?raw=1", "?part=1"] {
             let answer = service.get(&format!("/dev/mailbox/{id}{suffix}")).await;
             assert_eq!(
                 (answer.status, &answer.json()["code"]),

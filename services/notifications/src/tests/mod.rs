@@ -1,12 +1,15 @@
 //! The service from outside, over its pipeline, and its workers one round at a time.
 
+mod attachments;
 mod broadcasts;
+mod hosts;
 mod http;
 mod intake;
 mod kit;
 mod languages;
 mod live_room;
 mod mailbox;
+mod parsers;
 mod previews;
 mod recorder;
 mod reminders;
@@ -16,3 +19,4 @@ mod sms;
 mod smtp;
 mod templates;
 mod users;
+mod wordings;

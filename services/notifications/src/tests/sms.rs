@@ -117,6 +117,8 @@ fn parcel(text: &str) -> Parcel {
         created_at: from_millis(NOW),
         address: "+919876543210".into(),
         name: None,
+        host: None,
+        attachments: Vec::new(),
         content: Content::Sms {
             text: text.to_owned(),
             template: "ticket",

@@ -30,6 +30,8 @@ fn parcel(address: &str) -> Parcel {
         created_at: from_millis(NOW),
         address: address.to_owned(),
         name: Some("Zoë\r\nBcc: victim@example.com".into()),
+        host: None,
+        attachments: Vec::new(),
         content: Content::Email {
             subject: "Hello\r\nBcc: victim@example.com".into(),
             text: "One line.\n.\nA dot before this line.\n".into(),

@@ -62,6 +62,7 @@ pub(super) fn message(kind: Kind, channel: Channel) -> Message {
             details.held_until = Some(from_millis(1_732_200_000_000));
             details.open = Some(true);
         }
+        Kind::WaitlistOffer => details.held_until = Some(from_millis(NOW) + TimeDelta::hours(4)),
         Kind::PaymentFailed => {
             details.amount = Some(Paise(49_950));
             details.payment_id = Some(PaymentId::new());
@@ -616,7 +617,12 @@ fn only_what_need_not_come_can_be_ended() {
         };
         let optional = matches!(
             kind.template(),
-            "reminder" | "event_updated" | "hold_expired" | "payment_failed" | "announcement"
+            "reminder"
+                | "event_updated"
+                | "hold_expired"
+                | "waitlist_offer"
+                | "payment_failed"
+                | "announcement"
         );
         assert_eq!(unsubscribe.is_some(), optional, "{kind:?}");
         assert_eq!(html.contains("Unsubscribe"), optional, "{html}");

@@ -63,6 +63,11 @@ impl Users {
         self.0.cards.lock().get_mut(&user).unwrap().locale = Some(locale.to_owned());
     }
 
+    /// The user has proved to read what is sent to their address.
+    pub fn verify(&self, user: UserId) {
+        self.0.cards.lock().get_mut(&user).unwrap().email_verified = true;
+    }
+
     pub fn remove(&self, user: UserId) {
         self.0.cards.lock().remove(&user);
     }

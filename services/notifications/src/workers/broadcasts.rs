@@ -99,14 +99,7 @@ impl Broadcasts {
         let parts = &self.parts;
         let users = page.attendees.iter().map(|attendee| attendee.user_id);
         let cards = parts.directory.find(users).await?;
-        let letters = |card: &UserCard, registration| {
-            let channels = broadcast.channels;
-            let mut letters = parts
-                .reach
-                .announced(broadcast.id, registration, broadcast.event_id, card);
-            letters.retain(|letter| channels.has(letter.channel));
-            letters
-        };
+        let letters = |card: &UserCard, registration| parts.reach.announced(broadcast, registration, card);
         let people = page.attendees.iter().map(|attendee| Reached {
             user_id: attendee.user_id,
             registration_id: attendee.registration_id,

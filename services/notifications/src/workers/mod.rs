@@ -1,6 +1,7 @@
 //! Background workers. Each one's `round` does one bounded piece of work, so that tests need no waiting.
 
 pub mod announcements;
+pub mod attaching;
 pub mod broadcasts;
 pub mod housekeeping;
 pub mod reminders;

@@ -6,6 +6,7 @@
 //! one that is stopped finishes what is on its way and hands the rest back.
 
 use std::{
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,8 +16,9 @@ use std::{
 
 use chrono::TimeDelta;
 use common::{
-    ids::new_id,
+    ids::{UserId, new_id},
     store::StoreError,
+    wire::UserCard,
     workers::{Next, Pace, backoff, rounds},
 };
 use futures_util::{StreamExt, stream};
@@ -24,11 +26,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::POLL;
+use super::{POLL, attaching::Attaching};
 use crate::{
     app::Parts,
-    channels::{MailError, Mailer},
-    domain::{delivery, message::Channel},
+    channels::{Attachment, MailError, Mailer, Parcel},
+    domain::{delivery, host::Host, message::Channel},
     store::{Claimed, DeliveryReport, Tried},
 };
 
@@ -46,6 +48,7 @@ pub struct Sender {
     mailer: Arc<dyn Mailer>,
     lease: Duration,
     owner: Uuid,
+    attaching: Option<Attaching>,
 }
 
 /// What a round came to.
@@ -68,6 +71,16 @@ impl Sender {
             mailer,
             lease,
             owner: new_id(),
+            attaching: None,
+        }
+    }
+
+    /// With attachments.
+    #[must_use]
+    pub fn attaching(self, attaching: Attaching) -> Self {
+        Self {
+            attaching: Some(attaching),
+            ..self
         }
     }
 
@@ -139,13 +152,17 @@ impl Sender {
     /// be reached. A message without a report may or may not have gone out; its lease decides.
     pub async fn deliver(
         &self,
-        claimed: Vec<Claimed>,
+        mut claimed: Vec<Claimed>,
         stop: &CancellationToken,
     ) -> (Vec<DeliveryReport>, bool) {
         let pace = self.mailer.pace();
         // A call may start in the first tenth of the lease and take three quarters of it; the rest is for the report.
         let patience = pace.patience.min(self.lease.mul_f64(0.75));
         let last_start = Instant::now() + self.lease.mul_f64(0.1);
+        let hosts = self.hosts(&claimed).await;
+        for claim in &mut claimed {
+            claim.message.details.host = organizer(claim).and_then(|id| hosts.get(&id).cloned());
+        }
         let unreachable = AtomicBool::new(false);
         let total = claimed.len();
         let tries = stream::iter(claimed).map(|claim| {
@@ -183,7 +200,65 @@ impl Sender {
         (reports, !unreachable.load(Ordering::Relaxed))
     }
 
+    /// In whose names e-mails come, by the organizers of their events. Who cannot be looked up in time is left out: a letter in the
+    /// product's name is better than one that waits.
+    async fn hosts(&self, claimed: &[Claimed]) -> HashMap<UserId, Arc<Host>> {
+        let organizers: HashSet<UserId> = match self.channel {
+            Channel::Email => claimed.iter().filter_map(organizer).collect(),
+            Channel::Sms => HashSet::new(),
+        };
+        if organizers.is_empty() {
+            return HashMap::new();
+        }
+        let found = self.parts.directory.find(organizers);
+        match tokio::time::timeout(self.lease.mul_f64(0.05), found).await {
+            Ok(Ok(cards)) => {
+                let host = |(id, card): (UserId, Arc<UserCard>)| (id, Arc::new(Host::of(&card)));
+                cards.into_iter().map(host).collect()
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "organizers could not be looked up; letters go out without their names");
+                HashMap::new()
+            }
+            Err(_) => {
+                tracing::warn!("organizers were not looked up in time; letters go out without their names");
+                HashMap::new()
+            }
+        }
+    }
+
     async fn attempt(&self, claim: &Claimed, patience: Duration, unreachable: &AtomicBool) -> Tried {
+        let attachments = match &self.attaching {
+            Some(attaching) => match attaching.of(claim, &self.parts.writer).await {
+                Ok(attachments) => attachments,
+                Err(why) => return self.later(claim, why),
+            },
+            None => Vec::new(),
+        };
+        let mut claim = claim.clone();
+        claim.message.details.pictured = attachments.iter().any(|one| one.inline);
+        self.attempt_with(&claim, attachments, patience, unreachable)
+            .await
+    }
+
+    /// A try that waits for what the message brings along.
+    fn later(&self, claim: &Claimed, why: String) -> Tried {
+        let (id, attempts) = (claim.message.id, claim.attempts);
+        tracing::info!(message_id = %id, attempts, why, "a message waits for what it brings along");
+        let after = delivery::retry_after(attempts, rand::random_range(0.0..1.0));
+        Tried::Retry {
+            at: self.parts.clock.now() + TimeDelta::from_std(after).unwrap_or_default(),
+            why: kept(&why),
+        }
+    }
+
+    async fn attempt_with(
+        &self,
+        claim: &Claimed,
+        attachments: Vec<Attachment>,
+        patience: Duration,
+        unreachable: &AtomicBool,
+    ) -> Tried {
         let message = &claim.message;
         let (id, channel) = (message.id, self.channel.name());
         if claim.attempts == 1 {
@@ -191,7 +266,10 @@ impl Sender {
             self.parts.lag.observe(lag.to_std().unwrap_or_default());
         }
         let parcel = match self.parts.writer.write(message) {
-            Ok(parcel) => parcel,
+            Ok(parcel) => Parcel {
+                attachments,
+                ..parcel
+            },
             Err(error) => {
                 tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be rendered");
                 return Tried::Dead {
@@ -262,6 +340,10 @@ impl Sender {
                 .await
             {
                 Ok(held) => {
+                    if self.channel == Channel::Sms {
+                        // An e-mail may go in the place of what is lost.
+                        self.parts.wake_senders();
+                    }
                     let lost = reports.len() - held;
                     if lost > 0 {
                         tracing::warn!(
@@ -292,6 +374,11 @@ impl Sender {
             Ok(None) | Err(_) => POLL,
         }
     }
+}
+
+/// Whose event a message is about.
+fn organizer(claim: &Claimed) -> Option<UserId> {
+    claim.message.facts.as_ref()?.organizer
 }
 
 fn kept(why: &str) -> String {

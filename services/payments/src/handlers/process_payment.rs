@@ -169,6 +169,9 @@ common::problems!(
     ApiError::conflict("event_cancelled", "This event was cancelled."),
     ApiError::conflict("event_full", "Every seat of this event is taken."),
     ApiError::conflict("registration_closed", "Registration for this event is closed."),
+    ApiError::conflict("registration_not_open", "Registration for this event opens at 2026-11-22T13:14:06.000Z.")
+        .with("registration_opens_at", "2026-11-22T13:14:06.000Z"),
+    ApiError::conflict("event_not_published", "This event is a draft: publish it before anybody registers."),
     nothing_due(),
     amount_mismatch(Paise(50_000), RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),

@@ -865,6 +865,7 @@ fn facts(order: &Order) -> EventFacts {
         ends_at: None,
         join_url: None,
         reminders: common::leads::Leads::default(),
+        organizer: None,
     }
 }
 

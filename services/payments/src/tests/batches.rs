@@ -50,6 +50,7 @@ pub(super) fn facts(service: &Service) -> EventFacts {
         ends_at: None,
         join_url: None,
         reminders: common::leads::Leads::default(),
+        organizer: None,
     }
 }
 

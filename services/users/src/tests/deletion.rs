@@ -42,12 +42,14 @@ async fn all_that_is_held_is_one_document() {
     for section in [
         "events",
         "registrations",
+        "waitlist",
         "posts",
         "votes",
         "playbacks",
         "payments",
         "notifications",
         "announcements",
+        "templates",
     ] {
         let of = |first| json!({"of": section, "first": first, "at": "2026-11-22T00:00:00Z"});
         assert_eq!(body[section], json!([of(true), of(false)]), "both pages");

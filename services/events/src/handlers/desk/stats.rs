@@ -53,6 +53,9 @@ pub struct StatsView {
     /// Tickets that were used.
     #[schema(example = 0)]
     checked_in: u64,
+    /// People in line for a seat, those to whom one is offered included.
+    #[schema(example = 0)]
+    waitlist: u32,
     /// What was paid and does not go back; rupees.
     #[schema(value_type = f64, example = 20000)]
     revenue: Rupees,
@@ -125,6 +128,7 @@ pub async fn stats(
         confirmed,
         cancelled: number(total.cancelled),
         checked_in: number(total.checked_in),
+        waitlist: event.line.listed(),
         revenue: Rupees(total.revenue()),
         refunded: Rupees(total.refunded),
         series: series.into_iter().map(BucketView::from).collect(),

@@ -9,7 +9,7 @@ use common::{
 use mongo_store::{DocumentExt, Key, Tx, uuid};
 use mongodb::bson::doc;
 
-use super::schema::REGISTRATIONS;
+use super::schema::{REGISTRATIONS, WAITLIST};
 use crate::store::table;
 
 pub(super) async fn page(
@@ -19,16 +19,22 @@ pub(super) async fn page(
     after: Option<UserId>,
     limit: usize,
 ) -> Result<Vec<AttendeeFound>, StoreError> {
-    let mut rest = doc! {"event_id": uuid(event), "live": true};
+    // Of both collections the open ones are in an index by event and user.
+    let (collection, table) = match to {
+        Recipients::Waitlist => (WAITLIST, table::WAITLIST),
+        _ => (REGISTRATIONS, table::REGISTRATIONS),
+    };
+    let mut rest = doc! {"event_id": uuid(event)};
+    rest.insert(if collection == WAITLIST { "open" } else { "live" }, true);
     if let Some(after) = after {
         rest.insert("user_id", doc! {"$gt": uuid(after)});
     }
     match to {
         Recipients::Confirmed => rest.insert("status", "confirmed"),
         Recipients::Pending => rest.insert("status", "pending_payment"),
-        Recipients::All => None,
+        Recipients::Waitlist | Recipients::All => None,
     };
-    let found = tx.find(REGISTRATIONS, rest, doc! {"user_id": 1}, limit).await?;
+    let found = tx.find(collection, rest, doc! {"user_id": 1}, limit).await?;
     let mut attendees = Sifted::default();
     for found in &found {
         let attendee = found.id("user_id").and_then(|user_id| {
@@ -39,5 +45,5 @@ pub(super) async fn page(
         });
         attendees.add(attendee, || Key::of(found))?;
     }
-    Ok(attendees.left_out(table::REGISTRATIONS))
+    Ok(attendees.left_out(table))
 }

@@ -79,7 +79,7 @@ async fn captured(
         captured.settled(),
         of.cancelled,
     );
-    let seat = decided.needs_seat() && registrations::take_seat(tx, &of, now).await?;
+    let seat = decided.needs_seat() && registrations::take_seat(tx, &of, ordered.user_id, now).await?;
     let effect = match decided.with_seat(seat) {
         OnCapture::Known => "known",
         OnCapture::Confirm(registration) | OnCapture::Retake(registration) => {

@@ -7,11 +7,13 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::domain::{
     check_in::CheckIn,
     event::{Closing, Event},
+    listing::{Category, Listing, Tags, Visibility},
     registration::{Registration, State, Ticket},
     search_terms,
+    waitlist::Line,
 };
 
-/// An event's fields except `_id`, `seats_taken` and `ending`, which have updates of their own; fields to be left out
+/// An event's fields except `_id`, `seats_taken`, the counts of its line and `ending`, which have updates of their own; fields to be left out
 /// are in the second document, for `$unset`.
 pub(super) fn event_fields(event: &Event) -> (Document, Document) {
     let mut set = doc! {
@@ -28,8 +30,13 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
         "schedule_version": event.schedule_version,
         "created_at": date(event.created_at),
         "format": event.format.name(),
+        "draft": event.draft,
+        "category": event.listing.category.name(),
+        "unlisted": event.listing.visibility == Visibility::Unlisted,
     };
-    set.extend(words([&event.name, &event.address, &event.details]));
+    let Listing { category, tags, .. } = &event.listing;
+    let texts = [&*event.name, &event.address, &event.details];
+    set.extend(words(texts, *category, tags));
     let mut unset = Document::new();
     let optional = [
         ("capacity", event.capacity.map(|seats| i64::from(seats).into())),
@@ -37,6 +44,9 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
         ("ends_at", event.ends_at.map(date)),
         ("join_url", event.join_url.as_deref().map(Bson::from)),
         ("reminders", event.reminders.to_store().map(Bson::from)),
+        ("opens_at", event.opens_at.map(date)),
+        ("tags", (!tags.is_empty()).then(|| tags.texts().into())),
+        ("image_url", event.listing.image_url.as_deref().map(Bson::from)),
     ];
     for (name, value) in optional {
         match value {
@@ -48,9 +58,9 @@ pub(super) fn event_fields(event: &Event) -> (Document, Document) {
 }
 
 /// The search terms of an event.
-pub(super) fn words(texts: [&str; 3]) -> Document {
+pub(super) fn words(texts: [&str; 3], category: Category, tags: &Tags) -> Document {
     doc! {
-        "words": search_terms::of(&texts).into_iter().collect::<Vec<_>>(),
+        "words": search_terms::of_event(texts, category, tags).into_iter().collect::<Vec<_>>(),
         "words_version": search_terms::VERSION,
     }
 }
@@ -79,6 +89,11 @@ pub(super) fn event(found: &Document) -> Result<Event, StoreError> {
         cancelled: found.flag("cancelled")?,
         closes,
         seats_taken: count(found.long("seats_taken")?)?,
+        line: Line {
+            waiting: count(found.maybe_long("waiting")?.unwrap_or(0))?,
+            offered: count(found.maybe_long("offered")?.unwrap_or(0))?,
+            last_place: found.maybe_long("last_place")?.unwrap_or(0),
+        },
         version: found.long("version")?,
         schedule_version: found.long("schedule_version")?,
         created_at: found.time("created_at")?,
@@ -88,7 +103,38 @@ pub(super) fn event(found: &Document) -> Result<Event, StoreError> {
         ends_at: found.maybe_time("ends_at")?,
         join_url: found.maybe_text("join_url")?,
         reminders: found.maybe_named("reminders", Leads::parse)?.unwrap_or_default(),
+        draft: found.maybe_flag("draft")?.unwrap_or_default(),
+        opens_at: found.maybe_time("opens_at")?,
+        listing: Listing {
+            category: category(found)?,
+            tags: tags(found)?,
+            image_url: found.maybe_text("image_url")?,
+            visibility: match found.maybe_flag("unlisted")? {
+                Some(true) => Visibility::Unlisted,
+                Some(false) | None => Visibility::Public,
+            },
+        },
     })
+}
+
+/// An event's category.
+pub(super) fn category(found: &Document) -> Result<Category, StoreError> {
+    let category = found.maybe_named("category", Category::parse)?;
+    Ok(category.unwrap_or_default())
+}
+
+/// An event's tags.
+pub(super) fn tags(found: &Document) -> Result<Tags, StoreError> {
+    let Some(tags) = found.get("tags") else {
+        return Ok(Tags::default());
+    };
+    let texts = tags.as_array().and_then(|tags| {
+        let texts = tags.iter().map(|tag| tag.as_str().map(str::to_owned));
+        texts.collect::<Option<Vec<_>>>()
+    });
+    texts
+        .and_then(Tags::from_store)
+        .ok_or_else(|| StoreError::Corrupt(format!("{tags} are no tags")))
 }
 
 fn count(number: i64) -> Result<u32, StoreError> {

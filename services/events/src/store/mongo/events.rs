@@ -14,9 +14,12 @@ use super::{documents, schema::EVENTS};
 use crate::{
     domain::{
         event::{Event, Patch, PatchError},
+        listing::{Category, Tags},
+        publishing::Duplicate,
         search_terms,
+        waitlist::Delta,
     },
-    store::{ChangeError, EventPage, Search, messages, table},
+    store::{ChangeError, EventPage, Own, Search, messages, table},
 };
 
 pub(super) async fn insert(tx: &mut Tx, event: &Event) -> Result<(), StoreError> {
@@ -72,9 +75,13 @@ async fn page_of(
 pub(super) async fn of_organizer(
     tx: &mut Tx,
     organizer: UserId,
+    which: Own,
     page: Page,
 ) -> Result<EventPage, StoreError> {
     let mut filter = doc! {"organizer": uuid(organizer)};
+    if which == Own::Kept {
+        filter.insert("$nor", [doc! {"draft": true, "cancelled": true}].to_vec());
+    }
     if let Some(after) = page.after {
         filter.insert("_id", doc! {"$lt": uuid(after.id)});
     }
@@ -102,6 +109,15 @@ pub(super) async fn search(tx: &mut Tx, search: &Search, page: Page) -> Result<E
         Some(false) => all.push(doc! {"fee": {"$gt": 0_i64}}),
         None => {}
     }
+    match search.category {
+        // Events of earlier releases have none.
+        Some(Category::Other) => all.push(doc! {"category": {"$in": [Category::Other.name(), null]}}),
+        Some(category) => all.push(doc! {"category": category.name()}),
+        None => {}
+    }
+    if let Some(tag) = &search.tag {
+        all.push(doc! {"words": search_terms::whole(tag)});
+    }
     if let Some(Cursor { key, id }) = page.after {
         let beyond = if search.soonest_first { "$gt" } else { "$lt" };
         let at = Bson::DateTime(mongodb::bson::DateTime::from_millis(key));
@@ -109,7 +125,7 @@ pub(super) async fn search(tx: &mut Tx, search: &Search, page: Page) -> Result<E
             doc! {"$or": [{"starts_at": {beyond: at.clone()}}, {"starts_at": at, "_id": {beyond: uuid(id)}}]},
         );
     }
-    let mut filter = doc! {"cancelled": false};
+    let mut filter = doc! {"cancelled": false, "draft": {"$ne": true}, "unlisted": {"$ne": true}};
     if !all.is_empty() {
         filter.insert("$and", all);
     }
@@ -170,6 +186,33 @@ pub(super) async fn cancel(
     Ok(event)
 }
 
+pub(super) async fn publish(
+    tx: &mut Tx,
+    id: EventId,
+    organizer: UserId,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let draft = owned(tx, id, organizer).await?;
+    let event = draft.published().map_err(ChangeError::Refused)?;
+    let update = doc! {"$set": {"draft": false, "version": event.version}};
+    tx.update(EVENTS, doc! {"_id": uuid(id)}, update).await?;
+    outbox::push(tx, &messages::changed(&event, false, now)).await?;
+    Ok(event)
+}
+
+pub(super) async fn duplicate(
+    tx: &mut Tx,
+    id: EventId,
+    organizer: UserId,
+    copy: &Duplicate,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let event = owned(tx, id, organizer).await?;
+    let event = event.duplicated(copy, now).map_err(ChangeError::Refused)?;
+    insert(tx, &event).await?;
+    Ok(event)
+}
+
 /// Events indexed by an earlier release.
 pub(super) async fn to_index(tx: &mut Tx, limit: usize) -> Result<Vec<Document>, StoreError> {
     let unmarked = tx
@@ -186,15 +229,16 @@ pub(super) async fn to_index(tx: &mut Tx, limit: usize) -> Result<Vec<Document>,
 pub(super) async fn index(tx: &mut Tx, event: &Document) -> Result<(), StoreError> {
     let unchanged = doc! {"_id": event.get("_id"), "version": event.get("version")};
     let text = |name| event.text(name);
-    let texts = text("name").and_then(|name| Ok([name, text("address")?, text("details")?]));
-    let words = match &texts {
-        Ok(texts) => texts.each_ref().map(String::as_str),
-        Err(why) => {
-            set_aside(table::EVENTS, &Key::of(event), &why.to_string());
-            [""; 3]
-        }
+    let read = || {
+        let texts = [text("name")?, text("address")?, text("details")?];
+        Ok((texts, documents::category(event)?, documents::tags(event)?))
     };
-    let set = doc! {"$set": documents::words(words)};
+    let (texts, category, tags) = read().unwrap_or_else(|why: StoreError| {
+        set_aside(table::EVENTS, &Key::of(event), &why.to_string());
+        (Default::default(), Category::default(), Tags::default())
+    });
+    let words = documents::words(texts.each_ref().map(String::as_str), category, &tags);
+    let set = doc! {"$set": words};
     tx.update_unchecked(EVENTS, unchanged, set).await.map(drop)
 }
 
@@ -205,13 +249,28 @@ pub(super) async fn ending(tx: &mut Tx) -> Result<Option<Document>, StoreError> 
 
 /// Takes `seats` if so many are free; a negative number frees seats.
 pub(super) async fn take_seats(tx: &mut Tx, event: &Event, seats: i64) -> Result<bool, StoreError> {
-    if seats == 0 {
+    let delta = Delta {
+        seats,
+        ..Delta::default()
+    };
+    count(tx, event, delta).await
+}
+
+/// Changes the counts of an event; `false`, and nothing is changed, when not so many seats are free.
+pub(super) async fn count(tx: &mut Tx, event: &Event, delta: Delta) -> Result<bool, StoreError> {
+    if delta == Delta::default() {
         return Ok(true);
     }
     let mut room = doc! {"_id": uuid(event.id)};
-    if let (Some(capacity), true) = (event.capacity, seats > 0) {
-        room.insert("seats_taken", doc! {"$lte": i64::from(capacity) - seats});
+    if let (Some(capacity), true) = (event.capacity, delta.seats > 0) {
+        room.insert("seats_taken", doc! {"$lte": i64::from(capacity) - delta.seats});
     }
-    tx.update(EVENTS, room, doc! {"$inc": {"seats_taken": seats}})
-        .await
+    let mut added = doc! {"seats_taken": delta.seats};
+    if delta.waiting != 0 {
+        added.insert("waiting", delta.waiting);
+    }
+    if delta.offered != 0 {
+        added.insert("offered", delta.offered);
+    }
+    tx.update(EVENTS, room, doc! {"$inc": added}).await
 }

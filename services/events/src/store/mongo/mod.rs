@@ -13,6 +13,7 @@ mod registrations;
 mod schema;
 mod secure;
 mod streams;
+mod waitlist;
 
 use std::sync::Arc;
 
@@ -43,11 +44,13 @@ use mongo_store::{
 use self::groups::Groups;
 pub use self::{counts::count_id, schema::COLLECTIONS, streams::segment_id};
 use super::{
-    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+    CancelError, ChangeError, EventPage, Own, Register, RegisterError, Registered, Search, StatusFilter,
+    Store,
 };
 use crate::domain::{
     event::{Event, Patch},
     fact::Fact,
+    publishing::Duplicate,
     registering::{OnClaim, on_claim},
 };
 
@@ -109,8 +112,13 @@ impl Store for MongoStore {
         events::find(&mut self.db.read(), id).await
     }
 
-    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
-        events::of_organizer(&mut self.db.read(), organizer, page).await
+    async fn organizer_events(
+        &self,
+        organizer: UserId,
+        which: Own,
+        page: Page,
+    ) -> Result<EventPage, StoreError> {
+        events::of_organizer(&mut self.db.read(), organizer, which, page).await
     }
 
     fn changes(&self) -> Option<u64> {
@@ -157,6 +165,43 @@ impl Store for MongoStore {
         .await
     }
 
+    async fn publish_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        self.publishing((id, organizer, now, keyed), |tx, (id, organizer, now, keyed)| {
+            with_key(tx, keyed, *now, async |tx| {
+                events::publish(tx, *id, *organizer, *now).await
+            })
+            .boxed()
+        })
+        .await
+    }
+
+    async fn duplicate_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        copy: Duplicate,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        self.db
+            .write(
+                (id, organizer, copy, now, keyed),
+                |tx, (id, organizer, copy, now, keyed)| {
+                    with_key(tx, keyed, *now, async |tx| {
+                        events::duplicate(tx, *id, *organizer, copy, *now).await
+                    })
+                    .boxed()
+                },
+            )
+            .await
+    }
+
     async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         if events::ending(&mut self.db.read()).await?.is_none() {
             return Ok(0);
@@ -183,8 +228,8 @@ impl Store for MongoStore {
                 .await?
                 .ok_or(RegisterError::NoSuchEvent)?;
             let live = registrations::find_live(&mut tx, question.event_id, question.user_id).await?;
-            match on_claim(&event, live.as_ref(), command.now) {
-                OnClaim::EventCancelled => return Err(RegisterError::EventCancelled),
+            match on_claim(&event, question.user_id, live.as_ref(), command.now) {
+                OnClaim::Refused(why) => return Err(why.into()),
                 OnClaim::NothingDue => return Err(RegisterError::NothingDue),
                 OnClaim::Has(live) => return Ok(live.claimed(&event.name)),
                 OnClaim::Register => {}
@@ -351,7 +396,7 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, 15);
 
     #[tokio::test]
     async fn events_of_an_earlier_release_are_indexed_anew() {

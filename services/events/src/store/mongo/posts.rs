@@ -98,7 +98,8 @@ async fn update(tx: &mut Tx, post: &Post) -> Result<(), StoreError> {
 }
 
 async fn standing(tx: &mut Tx, id: EventId, user: UserId) -> Result<Option<Standing>, StoreError> {
-    let Some(event) = events::find(tx, id).await? else {
+    let event = events::find(tx, id).await?;
+    let Some(event) = event.filter(|event| event.is_seen_by(Some(user))) else {
         return Ok(None);
     };
     let live = registrations::find_live(tx, id, user).await?;

@@ -15,6 +15,7 @@ use mongodb::bson::{Document, doc};
 use super::{
     counts, documents, events,
     schema::{REGISTRATIONS, TICKETS},
+    waitlist,
 };
 use crate::{
     domain::{
@@ -23,6 +24,7 @@ use crate::{
         event::Event,
         registering::{Place, on_register},
         registration::{Registration, State},
+        waitlist::{self as line, Delta, Entry},
     },
     store::{Register, RegisterError, Registered, messages, table},
 };
@@ -68,8 +70,12 @@ struct Round {
     event: Arc<Event>,
     /// The live registrations by user; an unreadable one fails the reservation of its own user only.
     live: HashMap<UserId, Result<Registration, StoreError>>,
-    /// Seats taken now: the event's count and the changes of this round.
-    taken: i64,
+    /// The users' open entries in the line.
+    listed: HashMap<UserId, Entry>,
+    /// Entries that end, because their users register.
+    moves: Vec<(Entry, line::State)>,
+    /// The changes of the event's counts in this round.
+    delta: Delta,
     swept: bool,
     made: Vec<(Registration, Register)>,
     /// Holds of users who have registered again.
@@ -80,16 +86,23 @@ impl Round {
     async fn begin(tx: &mut Tx, event: Arc<Event>, reservations: &[Reservation]) -> Result<Self, StoreError> {
         let users: Vec<UserId> = reservations.iter().map(|(command, _)| command.user_id).collect();
         let limit = users.len();
-        let theirs = doc! {"event_id": uuid(event.id), "user_id": {"$in": uuids(users)}, "live": true};
+        let theirs =
+            doc! {"event_id": uuid(event.id), "user_id": {"$in": uuids(users.clone())}, "live": true};
         let found = tx.find(REGISTRATIONS, theirs, doc! {}, limit).await?;
+        let listed = match event.line.is_empty() {
+            true => HashMap::new(),
+            false => waitlist::open_of(tx, event.id, users).await?,
+        };
         let live = found
             .iter()
             .map(|found| Ok((found.id("user_id")?, documents::registration(found))))
             .collect::<Result<_, StoreError>>()?;
         Ok(Self {
-            taken: i64::from(event.seats_taken),
             event,
             live,
+            listed,
+            moves: Vec::new(),
+            delta: Delta::default(),
             swept: false,
             made: Vec::new(),
             ran_out: Vec::new(),
@@ -115,7 +128,9 @@ impl Round {
             Err(why) => return Ok(Err(why.into())),
         };
         let own = i64::from(ran_out.is_some());
-        if !self.has_room(own) {
+        let entry = self.listed.get(&command.user_id);
+        let has_offer = entry.is_some_and(|entry| entry.has_offer(now));
+        if !has_offer && !self.has_room(own) {
             self.sweep(tx, command.user_id, now).await?;
             // The sweep has freed the user's own expired hold, too.
             if !self.has_room(0) {
@@ -125,7 +140,7 @@ impl Round {
             // The user registers again, so the expired hold is not notified.
             tx.update(REGISTRATIONS, doc! {"_id": uuid(id)}, documents::expiring())
                 .await?;
-            self.taken -= 1;
+            self.delta.seats -= 1;
             self.ran_out.push(RegistrationChanged {
                 registration_id: id,
                 event_id: event.id,
@@ -133,7 +148,12 @@ impl Round {
                 revokes: Some(false),
             });
         }
-        self.taken += 1;
+        if let Some(entry) = self.listed.remove(&command.user_id) {
+            let state = entry.once_registered(now);
+            self.delta += Delta::of(Some(entry.state), state);
+            self.moves.push((entry, state));
+        }
+        self.delta.seats += 1;
         self.live.insert(command.user_id, Ok(registration.clone()));
         self.made.push((registration.clone(), command.clone()));
         let ticket = matches!(registration.state, State::Confirmed).then(|| command.ticket.clone());
@@ -144,16 +164,23 @@ impl Round {
         }))
     }
 
+    /// Whether a seat is free that nobody in line has a claim to, once `own` seats are given back.
     fn has_room(&self, own: i64) -> bool {
+        let taken = i64::from(self.event.seats_taken) + self.delta.seats;
+        let waiting = i64::from(self.event.line.waiting) + self.delta.waiting;
         self.event
             .capacity
-            .is_none_or(|capacity| self.taken - own < i64::from(capacity))
+            .is_none_or(|capacity| taken - own + waiting < i64::from(capacity))
     }
 
-    /// Frees the seats of expired holds when all seats are taken; once per round is enough.
+    /// Frees the seats of expired holds and offers when all seats are taken; once per round is enough.
     async fn sweep(&mut self, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(), StoreError> {
         if !std::mem::replace(&mut self.swept, true) {
-            self.taken -= expire_holds(tx, &self.event, Some(user), now).await?;
+            self.delta.seats -= expire_holds(tx, &self.event, Some(user), now).await?;
+            if self.event.line.offered > 0 {
+                self.delta += waitlist::expire(tx, &self.event, now, usize::MAX).await?;
+                self.listed.retain(|_, entry| entry.state.at(now) == entry.state);
+            }
             // Those of users whose turn is still to come are no longer live: their seats have been given back, and must
             // not be given back again.
             self.live.retain(|_, live| match live {
@@ -166,8 +193,7 @@ impl Round {
 
     /// Writes the decisions.
     async fn end(self, tx: &mut Tx) -> Result<(), StoreError> {
-        let seats = self.taken - i64::from(self.event.seats_taken);
-        if !events::take_seats(tx, &self.event, seats).await? {
+        if !events::count(tx, &self.event, self.delta).await? {
             return Err(StoreError::Corrupt(format!(
                 "event {} has not the seats it says",
                 self.event.id
@@ -196,6 +222,7 @@ impl Round {
             }));
         }
         if let Some((_, command)) = self.made.last() {
+            waitlist::move_all(tx, &self.moves, &self.event, command.now).await?;
             told.extend(self.ran_out.iter().map(|hold| hold.message(command.now)));
         }
         tx.insert(REGISTRATIONS, registrations).await?;

@@ -17,6 +17,7 @@ use super::{
     counts, documents, events,
     register::{self, expire_holds},
     schema::{EVENTS, REGISTRATIONS, TICKETS},
+    waitlist,
 };
 use crate::{
     domain::{
@@ -24,6 +25,7 @@ use crate::{
         ending::{Ending, on_cancel},
         event::Event,
         registration::{Registration, State, Ticket},
+        waitlist::Delta,
     },
     store::{CancelError, Registered, StatusFilter, messages, table},
 };
@@ -83,14 +85,61 @@ pub(super) async fn confirm(
     outbox::push(tx, &told).await.map(drop)
 }
 
-/// Takes one seat if one is free. When all are taken, the seats of expired holds are freed first.
-pub(super) async fn take_seat(tx: &mut Tx, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
-    if events::take_seats(tx, event, 1).await? {
-        return Ok(true);
+/// Takes one seat for `user`: the one that is offered to them, else one that is free and that nobody in line has a claim to.
+/// Their entry in the line, if any, ends.
+pub(super) async fn take_seat(
+    tx: &mut Tx,
+    event: &Event,
+    user: UserId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let entry = match event.line.is_empty() {
+        true => None,
+        false => waitlist::open_one(tx, event.id, user).await?,
+    };
+    let mut delta = Delta::default();
+    if !entry.as_ref().is_some_and(|entry| entry.has_offer(now)) && event.seats_left() == Some(0) {
+        delta += Delta {
+            seats: -expire_holds(tx, event, None, now).await?,
+            ..Delta::default()
+        };
+        delta += waitlist::expire(tx, event, now, usize::MAX).await?;
+        events::count(tx, event, delta).await?;
+        let spoken_for = i64::from(event.seats_taken) + delta.seats + i64::from(event.line.waiting);
+        if event
+            .capacity
+            .is_some_and(|capacity| spoken_for >= i64::from(capacity))
+        {
+            return Ok(false);
+        }
     }
-    let freed = expire_holds(tx, event, None, now).await?;
-    events::take_seats(tx, event, -freed).await?;
-    Ok(freed > 0 && events::take_seats(tx, event, 1).await?)
+    // Read again: expired offers have ended meanwhile.
+    let entry = match entry {
+        Some(_) => waitlist::open_one(tx, event.id, user).await?,
+        None => None,
+    };
+    let mut taking = Delta {
+        seats: 1,
+        ..Delta::default()
+    };
+    if let Some(entry) = entry {
+        let state = entry.once_registered(now);
+        taking += waitlist::move_all(tx, &[(entry, state)], event, now).await?;
+    }
+    events::count(tx, event, taking).await
+}
+
+/// Ends one hold that has run out, and frees its seat.
+pub(super) async fn end_hold(
+    tx: &mut Tx,
+    hold: &Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.update(REGISTRATIONS, doc! {"_id": uuid(hold.id)}, documents::expiring())
+        .await?;
+    outbox::push(tx, &messages::hold_expired(hold, event, now)).await?;
+    events::take_seats(tx, event, -1).await.map(drop)
 }
 
 pub(super) async fn cancel(

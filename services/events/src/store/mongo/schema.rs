@@ -14,6 +14,7 @@ pub(super) const CHATS: &str = "chats";
 pub(super) const STREAMS: &str = "streams";
 pub(super) const SEGMENTS: &str = "segments";
 pub(super) const PLAYBACKS: &str = "playbacks";
+pub(super) const WAITLIST: &str = "waitlist";
 
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
@@ -44,6 +45,15 @@ pub const COLLECTIONS: &[Collection] = &[
             ("reminders", "string?"), // hours before the start; left out: the default
             ("streams", "long?"),     // how often one was added; left out: never
             ("counted", "bool?"),     // left out: by an earlier release, which did not count
+            ("draft", "bool?"),       // left out: published
+            ("opens_at", "date?"),    // left out: open from the beginning
+            ("category", "string?"),  // left out: other
+            ("tags", "array?"),       // left out: none
+            ("image_url", "string?"),
+            ("unlisted", "bool?"),   // left out: public
+            ("waiting", "long?"),    // people in line; left out: none
+            ("offered", "long?"),    // open offers, in `seats_taken` too; left out: none
+            ("last_place", "long?"), // the last place given; left out: none
         ],
         // The second guard behind the conditional update: no bug can push the count of taken seats past the capacity.
         check: Some(|| {
@@ -59,6 +69,8 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("words_version", 1)]),
             Index::on(&[("ending", 1)]).only(|| doc! {"ending": true}),
             Index::on(&[("counted", 1)]),
+            Index::on(&[("waiting", 1), ("_id", 1)]).only(|| doc! {"waiting": {"$gt": 0_i64}}),
+            Index::on(&[("offered", 1), ("_id", 1)]).only(|| doc! {"offered": {"$gt": 0_i64}}),
         ],
     },
     Collection {
@@ -242,6 +254,29 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("event_id", 1), ("seen_at", 1), ("user_id", 1)]),
             Index::on(&[("user_id", 1), ("_id", 1)]),
             Index::on(&[("stream_id", 1)]),
+        ],
+    },
+    Collection {
+        name: WAITLIST,
+        fields: &[
+            ("event_id", "binData"),
+            ("user_id", "binData"),
+            ("place", "long"),
+            ("status", "string"),
+            ("open", "bool?"), // true while waiting or offered
+            ("offer_expires_at", "date?"),
+            ("joined_at", "date"),
+        ],
+        check: Some(
+            || doc! {"status": {"$in": ["waiting", "offered", "expired", "registered", "left", "closed"]}},
+        ),
+        indexes: &[
+            // At most one place per user and event: this index decides, not a read beforehand.
+            Index::unique(&[("event_id", 1), ("user_id", 1)]).only(|| doc! {"open": true}),
+            Index::unique(&[("event_id", 1), ("place", 1)]).only(|| doc! {"status": "waiting"}),
+            Index::on(&[("user_id", 1), ("_id", 1)]),
+            Index::on(&[("event_id", 1), ("offer_expires_at", 1)]).only(|| doc! {"status": "offered"}),
+            Index::on(&[("offer_expires_at", 1)]).only(|| doc! {"status": "offered"}),
         ],
     },
     outbox::SCHEMA,

@@ -28,7 +28,7 @@ pub(super) async fn seat(
         question.amount,
         of.cancelled,
     );
-    let seat = decided.needs_seat() && registrations::take_seat(tx, &of, now).await?;
+    let seat = decided.needs_seat() && registrations::take_seat(tx, &of, ordered.user_id, now).await?;
     let secured = decided.with_seat(seat).secured(now);
     if let Some(hold) = &secured.extended {
         let held = doc! {"status": "pending_payment", "live": true, "hold_expires_at": date(hold.until)};

@@ -91,7 +91,7 @@ fn captured(
         captured.settled(),
         of.cancelled,
     );
-    let seat = decided.needs_seat() && registrations::take_seat(db, &of, now)?;
+    let seat = decided.needs_seat() && registrations::take_seat(db, &of, ordered.user_id, now)?;
     let effect = match decided.with_seat(seat) {
         OnCapture::Known => "known",
         OnCapture::Confirm(registration) | OnCapture::Retake(registration) => {

@@ -9,24 +9,27 @@ use common::{
 use sqlite_store::{Connection, Param, params};
 use sqlite_store::{
     outbox,
-    rows::{sift, sift_page},
+    rows::{named, sift, sift_page},
 };
 
 use super::rows;
 use crate::{
     domain::{
         event::{Closing, Event, Patch, PatchError},
+        listing::{Category, Listing, Tags, Visibility},
+        publishing::Duplicate,
         search_terms,
     },
-    store::{ChangeError, EventPage, Search, messages, table},
+    store::{ChangeError, EventPage, Own, Search, messages, table},
 };
 
 pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO events (id, organizer, name, details, starts_at, zone, address, capacity, fee, closes_at,
             closes_by_default, version, schedule_version, created_at, words_version, format, ends_at, join_url,
-            reminders)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+            reminders, draft, opens_at, category, tags, image_url, unlisted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+            ?24, ?25)",
     )?
     .execute(params![
         event.id,
@@ -48,15 +51,33 @@ pub(super) fn insert(db: &Connection, event: &Event) -> Result<(), StoreError> {
         event.ends_at.map(|at| at.timestamp_millis()),
         event.join_url,
         event.reminders.to_store(),
+        event.draft,
+        event.opens_at.map(|at| at.timestamp_millis()),
+        event.listing.category.name(),
+        rows::of_tags(&event.listing.tags),
+        event.listing.image_url,
+        event.listing.visibility == Visibility::Unlisted,
     ])?;
-    index_words(db, event.id, [&event.name, &event.address, &event.details])
+    index_event(db, event)
 }
 
-fn index_words(db: &Connection, id: EventId, texts: [&str; 3]) -> Result<(), StoreError> {
+fn index_event(db: &Connection, event: &Event) -> Result<(), StoreError> {
+    let Listing { category, tags, .. } = &event.listing;
+    let texts = [&*event.name, &event.address, &event.details];
+    index_words(db, event.id, texts, *category, tags)
+}
+
+fn index_words(
+    db: &Connection,
+    id: EventId,
+    texts: [&str; 3],
+    category: Category,
+    tags: &Tags,
+) -> Result<(), StoreError> {
     db.prepare_cached("DELETE FROM event_words WHERE event_id = ?1")?
         .execute([id])?;
     let mut insert = db.prepare_cached("INSERT INTO event_words (event_id, word) VALUES (?1, ?2)")?;
-    for word in search_terms::of(&texts) {
+    for word in search_terms::of_event(texts, category, tags) {
         insert.execute(params![id, word])?;
     }
     Ok(())
@@ -71,17 +92,20 @@ pub(super) fn any_to_index(db: &Connection) -> Result<bool, StoreError> {
 }
 
 pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> {
-    let sql = const_sql(&["SELECT id, name, address, details ", TO_INDEX, " LIMIT ?2"]);
+    let sql = const_sql(&[
+        "SELECT id, name, address, details, category, tags ",
+        TO_INDEX,
+        " LIMIT ?2",
+    ]);
     let found = {
         let mut statement = db.prepare_cached(&sql)?;
         sift(
             statement.query(params![search_terms::VERSION, limit as i64])?,
             0,
             |row| {
-                Ok::<(EventId, [String; 3]), sqlite_store::Error>((
-                    row.get(0)?,
-                    [row.get(1)?, row.get(2)?, row.get(3)?],
-                ))
+                let texts: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+                let category = named(row, 4, Category::parse)?;
+                Ok::<(EventId, _), sqlite_store::Error>((row.get(0)?, (texts, category, rows::tags(row, 5)?)))
             },
         )?
     };
@@ -91,8 +115,8 @@ pub(super) fn index(db: &Connection, limit: usize) -> Result<usize, StoreError> 
         done.execute(params![id, search_terms::VERSION])?;
         Ok(())
     })?;
-    for (id, texts) in &readable {
-        index_words(db, *id, texts.each_ref().map(String::as_str))?;
+    for (id, (texts, category, tags)) in &readable {
+        index_words(db, *id, texts.each_ref().map(String::as_str), *category, tags)?;
         done.execute(params![id, search_terms::VERSION])?;
     }
     Ok(count)
@@ -103,11 +127,21 @@ pub(super) fn find(db: &Connection, id: EventId) -> Result<Option<Event>, StoreE
     Ok(db.prepare_cached(&sql)?.find([id], rows::event)?)
 }
 
-pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
+pub(super) fn of_organizer(
+    db: &Connection,
+    organizer: UserId,
+    which: Own,
+    page: Page,
+) -> Result<EventPage, StoreError> {
     let sql = const_sql(&[
         "SELECT ",
         rows::EVENT,
-        " FROM events AS e WHERE organizer = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+        " FROM events AS e WHERE organizer = ?1 AND (?2 IS NULL OR id < ?2)",
+        match which {
+            Own::Kept => " AND NOT (draft AND cancelled)",
+            Own::All => "",
+        },
+        " ORDER BY id DESC LIMIT ?3",
     ]);
     let after = page.after.map(|cursor| cursor.id);
     let mut statement = db.prepare_cached(&sql)?;
@@ -122,7 +156,11 @@ pub(super) fn of_organizer(db: &Connection, organizer: UserId, page: Page) -> Re
 }
 
 pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<EventPage, StoreError> {
-    let mut sql = const_sql(&["SELECT ", rows::EVENT, " FROM events AS e WHERE cancelled = 0"]);
+    let mut sql = const_sql(&[
+        "SELECT ",
+        rows::EVENT,
+        " FROM events AS e WHERE cancelled = 0 AND draft = 0 AND unlisted = 0",
+    ]);
     let mut values: Vec<Box<dyn Param>> = Vec::new();
     let mut and = |condition: &str, given: Vec<Box<dyn Param>>| {
         sql.push_str(" AND ");
@@ -147,6 +185,15 @@ pub(super) fn search(db: &Connection, search: &Search, page: Page) -> Result<Eve
         Some(true) => and("fee = 0", Vec::new()),
         Some(false) => and("fee > 0", Vec::new()),
         None => {}
+    }
+    if let Some(category) = search.category {
+        and("category = ?", vec![Box::new(category.name())]);
+    }
+    if let Some(tag) = &search.tag {
+        and(
+            "EXISTS (SELECT 1 FROM event_words AS w WHERE w.event_id = e.id AND w.word = ?)",
+            vec![Box::new(search_terms::whole(tag))],
+        );
     }
     if let Some(Cursor { key, id }) = page.after {
         let condition = if search.soonest_first {
@@ -192,7 +239,8 @@ pub(super) fn update(
     db.prepare_cached(
         "UPDATE events SET name = ?2, details = ?3, starts_at = ?4, zone = ?5, address = ?6, capacity = ?7, fee = ?8,
             closes_at = ?9, closes_by_default = ?10, version = ?11, schedule_version = ?12, words_version = ?13,
-            format = ?14, ends_at = ?15, join_url = ?16, reminders = ?17
+            format = ?14, ends_at = ?15, join_url = ?16, reminders = ?17, opens_at = ?18, category = ?19, tags = ?20,
+            image_url = ?21, unlisted = ?22
          WHERE id = ?1",
     )
     .map_err(StoreError::from)?
@@ -214,9 +262,14 @@ pub(super) fn update(
         event.ends_at.map(|at| at.timestamp_millis()),
         event.join_url,
         event.reminders.to_store(),
+        event.opens_at.map(|at| at.timestamp_millis()),
+        event.listing.category.name(),
+        rows::of_tags(&event.listing.tags),
+        event.listing.image_url,
+        event.listing.visibility == Visibility::Unlisted,
     ])
     .map_err(StoreError::from)?;
-    index_words(db, event.id, [&event.name, &event.address, &event.details])?;
+    index_event(db, &event)?;
     for message in messages::changed(&event, before.differs_for_others(&event), now) {
         outbox::push(db, &message)?;
     }
@@ -241,6 +294,38 @@ pub(super) fn cancel(
     for message in messages::changed(&event, true, now) {
         outbox::push(db, &message)?;
     }
+    Ok(event)
+}
+
+pub(super) fn publish(
+    db: &Connection,
+    id: EventId,
+    organizer: UserId,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let event = owned(db, id, organizer)?
+        .published()
+        .map_err(ChangeError::Refused)?;
+    db.prepare_cached("UPDATE events SET draft = 0, version = ?2 WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![event.id, event.version]))
+        .map_err(StoreError::from)?;
+    for message in messages::changed(&event, false, now) {
+        outbox::push(db, &message)?;
+    }
+    Ok(event)
+}
+
+pub(super) fn duplicate(
+    db: &Connection,
+    id: EventId,
+    organizer: UserId,
+    copy: &Duplicate,
+    now: Timestamp,
+) -> Result<Event, ChangeError> {
+    let event = owned(db, id, organizer)?
+        .duplicated(copy, now)
+        .map_err(ChangeError::Refused)?;
+    insert(db, &event)?;
     Ok(event)
 }
 

@@ -10,6 +10,7 @@ mod registrations;
 mod rows;
 mod secure;
 mod streams;
+mod waitlist;
 
 use std::sync::Arc;
 
@@ -36,11 +37,13 @@ use sqlite_store::{
 };
 
 use super::{
-    CancelError, ChangeError, EventPage, Register, RegisterError, Registered, Search, StatusFilter, Store,
+    CancelError, ChangeError, EventPage, Own, Register, RegisterError, Registered, Search, StatusFilter,
+    Store,
 };
 use crate::domain::{
     event::{Event, Patch},
     fact::Fact,
+    publishing::Duplicate,
 };
 
 /// The schema, script by script, in order.
@@ -61,6 +64,8 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("receiver.sql"),
     include_str!("reminders.sql"),
     include_str!("desk.sql"),
+    include_str!("listing.sql"),
+    include_str!("waitlist.sql"),
 ];
 
 /// The events service's SQLite file.
@@ -96,9 +101,14 @@ impl Store for SqliteStore {
         self.db.read(move |db| events::find(db, id)).await
     }
 
-    async fn organizer_events(&self, organizer: UserId, page: Page) -> Result<EventPage, StoreError> {
+    async fn organizer_events(
+        &self,
+        organizer: UserId,
+        which: Own,
+        page: Page,
+    ) -> Result<EventPage, StoreError> {
         self.db
-            .read(move |db| events::of_organizer(db, organizer, page))
+            .read(move |db| events::of_organizer(db, organizer, which, page))
             .await
     }
 
@@ -135,6 +145,33 @@ impl Store for SqliteStore {
     ) -> Result<Outcome<Event>, ChangeError> {
         self.publishing(move |db| with_key(db, &keyed, now, |db| events::cancel(db, id, organizer, now)))
             .await
+    }
+
+    async fn publish_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        self.publishing(move |db| with_key(db, &keyed, now, |db| events::publish(db, id, organizer, now)))
+            .await
+    }
+
+    async fn duplicate_event(
+        &self,
+        id: EventId,
+        organizer: UserId,
+        copy: Duplicate,
+        now: Timestamp,
+        keyed: Keyed<Event>,
+    ) -> Result<Outcome<Event>, ChangeError> {
+        let change = move |db: &sqlite_store::Connection| {
+            with_key(db, &keyed, now, |db| {
+                events::duplicate(db, id, organizer, &copy, now)
+            })
+        };
+        self.db.write(change).await
     }
 
     async fn end_registrations(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
@@ -319,7 +356,7 @@ mod tests {
         }
     }
 
-    crate::store_contract!(fresh);
+    crate::store_contract!(fresh, 200);
 
     #[tokio::test]
     async fn events_of_an_earlier_release_are_indexed_anew() {

@@ -109,7 +109,8 @@ fn update(db: &Connection, post: &Post) -> Result<(), StoreError> {
 }
 
 fn standing(db: &Connection, id: EventId, user: UserId) -> Result<Option<Standing>, StoreError> {
-    let Some(event) = events::find(db, id)? else {
+    let event = events::find(db, id)?;
+    let Some(event) = event.filter(|event| event.is_seen_by(Some(user))) else {
         return Ok(None);
     };
     let live = registrations::find_live(db, id, user)?;

@@ -19,7 +19,7 @@ use sqlite_store::{
     rows::{sift, sift_page},
 };
 
-use super::{counts, events, events::const_sql, rows};
+use super::{counts, events, events::const_sql, rows, waitlist};
 use crate::{
     domain::{
         change::RegistrationChanged,
@@ -50,7 +50,7 @@ pub(super) fn register(db: &Connection, command: Register) -> Result<Registered,
         };
         outbox::push(db, &ran_out.message(command.now))?;
     }
-    if !take_seat(db, &event, command.now)? {
+    if !take_seat(db, &event, command.user_id, command.now)? {
         return Err(RegisterError::Full);
     }
     insert(db, &registration)?;
@@ -122,10 +122,38 @@ pub(super) fn find(db: &Connection, id: RegistrationId) -> Result<Option<Registr
         .find([id], |row| rows::registration(row, 0))?)
 }
 
-/// Takes one seat if one is free. When all are taken, the seats of expired holds are freed first.
-pub(super) fn take_seat(db: &Connection, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
+/// Takes one seat for `user`: the one that is offered to them, else one that is free and that nobody in line has a claim to.
+/// Their entry in the line, if any, ends.
+pub(super) fn take_seat(
+    db: &Connection,
+    event: &Event,
+    user: UserId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if event.line.is_empty() {
+        return take_free_seat(db, event, now);
+    }
+    let offered = waitlist::open_of(db, event.id, user)?.filter(|entry| entry.has_offer(now));
+    if let Some(entry) = offered {
+        waitlist::move_to(db, &entry, entry.once_registered(now), event, now)?;
+        free_seats(db, event.id, -1)?;
+        return Ok(true);
+    }
+    if !take_free_seat(db, event, now)? {
+        return Ok(false);
+    }
+    // Read again: expired offers have ended meanwhile.
+    if let Some(entry) = waitlist::open_of(db, event.id, user)? {
+        waitlist::move_to(db, &entry, entry.once_registered(now), event, now)?;
+    }
+    Ok(true)
+}
+
+/// Takes one seat if one is free. When all are taken, the seats of expired holds and offers are freed first.
+fn take_free_seat(db: &Connection, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
     let mut guarded = db.prepare_cached(
-        "UPDATE events SET seats_taken = seats_taken + 1 WHERE id = ?1 AND (capacity IS NULL OR seats_taken < capacity)",
+        "UPDATE events SET seats_taken = seats_taken + 1
+         WHERE id = ?1 AND (capacity IS NULL OR seats_taken + waiting < capacity)",
     )?;
     if guarded.execute([event.id])? == 1 {
         return Ok(true);
@@ -141,19 +169,24 @@ pub(super) fn take_seat(db: &Connection, event: &Event, now: Timestamp) -> Resul
         sift(rows, 0, |row| rows::registration(row, 0))?
     };
     let freed = run_out.found();
-    if freed == 0 {
+    let offers = match event.line.offered {
+        0 => 0,
+        _ => waitlist::expire(db, event, now, usize::MAX)?,
+    };
+    if freed + offers == 0 {
         return Ok(false);
     }
     for hold in run_out.set_aside(table::REGISTRATIONS, |id, _| expire_one(db, id))? {
         expire_and_tell(db, &hold, event, now)?;
     }
-    free_seats(db, event.id, freed)?;
+    free_seats(db, event.id, freed as i64)?;
     Ok(guarded.execute([event.id])? == 1)
 }
 
-fn free_seats(db: &Connection, event: EventId, seats: usize) -> Result<(), StoreError> {
+/// Frees seats; a negative number takes them.
+fn free_seats(db: &Connection, event: EventId, seats: i64) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE events SET seats_taken = seats_taken - ?2 WHERE id = ?1")?
-        .execute(params![event, seats as i64])?;
+        .execute(params![event, seats])?;
     Ok(())
 }
 
@@ -192,6 +225,17 @@ fn expire_and_tell(
         outbox::push(db, &message)?;
     }
     Ok(())
+}
+
+/// Ends one hold that has run out, and frees its seat.
+pub(super) fn end_hold(
+    db: &Connection,
+    hold: &Registration,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    expire_and_tell(db, hold, event, now)?;
+    free_seats(db, event.id, 1)
 }
 
 /// Stores the ticket and publishes the confirmation to notifications.
@@ -244,8 +288,8 @@ pub(super) fn claim(
 ) -> Result<SeatClaim, RegisterError> {
     let event = events::find(db, question.event_id)?.ok_or(RegisterError::NoSuchEvent)?;
     let live = find_live(db, question.event_id, question.user_id)?;
-    match on_claim(&event, live.as_ref(), command.now) {
-        OnClaim::EventCancelled => Err(RegisterError::EventCancelled),
+    match on_claim(&event, question.user_id, live.as_ref(), command.now) {
+        OnClaim::Refused(why) => Err(why.into()),
         OnClaim::NothingDue => Err(RegisterError::NothingDue),
         OnClaim::Has(live) => Ok(live.claimed(&event.name)),
         OnClaim::Register => Ok(register(db, command)?.registration.claimed(&event.name)),
@@ -378,7 +422,7 @@ pub(super) fn end_cancelled(db: &Connection, now: Timestamp, limit: usize) -> Re
     for registration in live.set_aside(table::REGISTRATIONS, |id, _| cancel_one(db, id))? {
         end_one(db, registration, &event, &ending, now)?;
     }
-    free_seats(db, event.id, ended)?;
+    free_seats(db, event.id, ended as i64)?;
     if ended < limit {
         db.prepare_cached("UPDATE events SET ending = 0 WHERE id = ?1")?
             .execute([event.id])?;

@@ -17,7 +17,9 @@ use sqlite_store::{
 use crate::{
     domain::{
         event::{Closing, Event},
+        listing::{Category, Listing, Tags, Visibility},
         registration::{Registration, State, Ticket},
+        waitlist::Line,
     },
     store::Registered,
 };
@@ -26,9 +28,10 @@ use crate::{
 pub const EVENT: &str =
     "e.id, e.organizer, e.name, e.details, e.starts_at, e.zone, e.address, e.capacity, e.fee, e.cancelled,
     e.closes_at, e.closes_by_default, e.seats_taken, e.version, e.schedule_version, e.created_at, e.format, e.ends_at,
-    e.join_url, e.reminders";
+    e.join_url, e.reminders, e.draft, e.opens_at, e.category, e.tags, e.image_url, e.unlisted, e.waiting, e.offered,
+    e.last_place";
 /// The number of [`EVENT`]'s columns.
-pub const EVENT_COLUMNS: usize = 20;
+pub const EVENT_COLUMNS: usize = 29;
 
 /// Reads an event from the first columns of a row.
 pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
@@ -53,6 +56,11 @@ pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
         cancelled: row.get(9)?,
         closes,
         seats_taken: row.get(12)?,
+        line: Line {
+            waiting: row.get(26)?,
+            offered: row.get(27)?,
+            last_place: row.get(28)?,
+        },
         version: row.get(13)?,
         schedule_version: row.get(14)?,
         created_at: from_millis(row.get(15)?),
@@ -60,7 +68,29 @@ pub fn event(row: &Row<'_>) -> sqlite_store::RowResult<Event> {
         ends_at: row.get::<_, Option<i64>>(17)?.map(from_millis),
         join_url: row.get(18)?,
         reminders: maybe_named(row, 19, Leads::parse)?.unwrap_or_default(),
+        draft: row.get(20)?,
+        opens_at: row.get::<_, Option<i64>>(21)?.map(from_millis),
+        listing: Listing {
+            category: named(row, 22, Category::parse)?,
+            tags: tags(row, 23)?,
+            image_url: row.get(24)?,
+            visibility: match row.get(25)? {
+                true => Visibility::Unlisted,
+                false => Visibility::Public,
+            },
+        },
     })
+}
+
+/// Reads an event's tags.
+pub fn tags(row: &Row<'_>, at: usize) -> sqlite_store::RowResult<Tags> {
+    let read = |texts: &str| Tags::from_store(serde_json::from_str(texts).ok()?);
+    Ok(maybe_named(row, at, read)?.unwrap_or_default())
+}
+
+/// An event's tags, as they are written.
+pub fn of_tags(tags: &Tags) -> Option<String> {
+    (!tags.is_empty()).then(|| serde_json::json!(tags.texts()).to_string())
 }
 
 /// The columns that [`registration`] reads.

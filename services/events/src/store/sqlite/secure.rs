@@ -27,7 +27,7 @@ pub(super) fn seat(
         question.amount,
         of.cancelled,
     );
-    let seat = decided.needs_seat() && registrations::take_seat(db, &of, now)?;
+    let seat = decided.needs_seat() && registrations::take_seat(db, &of, ordered.user_id, now)?;
     let secured = decided.with_seat(seat).secured(now);
     if let Some(hold) = &secured.extended {
         db.prepare_cached(

@@ -29,6 +29,8 @@ async fn note(app: &App, news: News) -> Result<(), ApiError> {
     let provider_id = crate::channels::mime::one_line(&news.provider_id);
     match app.parts.store.note(news, app.parts.clock.now()).await? {
         Some(message_id) => {
+            // An e-mail may go in the place of one that has not arrived.
+            app.parts.wake_senders();
             tracing::info!(%message_id, provider, provider_id, outcome, "delivery reported");
         }
         None => tracing::debug!(provider, provider_id, outcome, "a report that is no news"),

@@ -84,6 +84,19 @@ pub async fn letters_are_not_queued_twice(fresh: &Fresh) {
     );
 }
 
+pub async fn a_letter_about_an_event_brings_its_facts(fresh: &Fresh) {
+    let (person, facts) = (Person::new(), event(hours(48)));
+    let told = || Change::ToldOf {
+        facts: facts.clone(),
+        letters: vec![person.letter(&facts, Kind::WaitlistOffer, Channel::Email)],
+    };
+    take(&fresh.store, [told()]).await;
+    take(&fresh.other, [told()]).await;
+    let claimed = claim(&fresh.store, now(), 10).await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].message.facts.as_ref(), Some(&facts));
+}
+
 pub async fn registering_again_is_told_again(fresh: &Fresh) {
     let facts = event(hours(48));
     let first = attend(&fresh.store, &facts).await;

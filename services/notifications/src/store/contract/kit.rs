@@ -48,6 +48,7 @@ pub fn event(starts_in: TimeDelta) -> EventFacts {
         ends_at: Some(at(starts_in + hours(2))),
         join_url: Some("https://meet.example.org/rust".into()),
         reminders: common::leads::Leads::default(),
+        organizer: Some(UserId::new()),
     }
 }
 

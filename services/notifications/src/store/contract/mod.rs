@@ -4,6 +4,7 @@
 mod announcements;
 mod broadcasts;
 mod delivery;
+mod instead;
 mod intake;
 mod kit;
 mod lists;
@@ -12,6 +13,7 @@ mod reminders;
 mod tracking;
 mod unpaid;
 mod unreadable;
+mod wordings;
 
 use std::sync::Arc;
 
@@ -19,8 +21,8 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 pub use self::{
-    announcements::*, broadcasts::*, delivery::*, intake::*, lists::*, preferences::*, reminders::*,
-    tracking::*, unpaid::*, unreadable::*,
+    announcements::*, broadcasts::*, delivery::*, instead::*, intake::*, lists::*, preferences::*,
+    reminders::*, tracking::*, unpaid::*, unreadable::*, wordings::*,
 };
 use super::Store;
 
@@ -45,7 +47,7 @@ macro_rules! store_contract {
             a_provider_reports_by_its_own_name, a_report_may_come_before_the_worker_s, what_was_given_up_is_sent_again,
             a_message_has_its_effect_once, an_id_counts_once_whatever_comes_with_it,
             a_deleted_account_is_written_to_no_more,
-            letters_are_not_queued_twice, registering_again_is_told_again,
+            letters_are_not_queued_twice, a_letter_about_an_event_brings_its_facts, registering_again_is_told_again,
             reminders_are_planned_and_found_in_order, no_reminder_after_its_time, an_end_drops_reminders,
             a_late_confirmation_does_not_bring_back_an_end, the_highest_version_wins,
             a_decision_stands_once, a_late_decision_is_void, a_reminder_moves_by_decision,
@@ -67,6 +69,11 @@ macro_rules! store_contract {
             a_key_makes_one_announcement, an_announcement_goes_step_by_step_and_to_everybody_once,
             a_delayed_announcement_lets_others_pass, nobody_is_written_to_after_the_end, a_withdrawn_announcement_is_not_sent, who_wants_no_announcements_gets_none,
             an_event_writes_to_one_so_often_in_a_day,
+            an_event_s_words_are_kept_by_kind_until_others_are, a_letter_keeps_the_words_that_it_was_written_with,
+            reminders_have_an_event_s_words_too, words_go_with_their_organizer, a_key_sets_words_once,
+            an_e_mail_takes_the_place_of_a_lost_text_message_once, a_report_of_a_lost_text_message_has_an_e_mail_sent,
+            a_text_message_that_is_given_up_has_an_e_mail_sent, no_e_mail_takes_its_place_where_none_is_wanted,
+            two_who_set_words_at_once_leave_one, unreadable_words_stop_no_letter,
             what_is_heard_of_an_event_takes_the_place_of_what_cannot_be_read,
         );
     };

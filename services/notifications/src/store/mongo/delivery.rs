@@ -10,7 +10,10 @@ use mongo_store::{DocumentExt, Key, Tx, date, outbox, uuid, uuids};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
 
-use super::{letters::Reader, schema::MESSAGES};
+use super::{
+    letters::{self, Reader},
+    schema::MESSAGES,
+};
 use crate::{
     domain::{
         delivery::{Turn, after_failure, turn},
@@ -84,9 +87,7 @@ pub(super) async fn claim(
             Ok((Turn::Drop(why), claimed)) => {
                 settle(tx, uuid(claimed.message.id), Status::Skipped, why).await?
             }
-            Ok((Turn::GiveUp(why), claimed)) => {
-                settle(tx, uuid(claimed.message.id), Status::Dead, why).await?
-            }
+            Ok((Turn::GiveUp(why), _)) => lose(tx, found, Status::Dead, why, now).await?,
             Err(StoreError::Corrupt(why)) => {
                 let key = Key::of(found);
                 set_aside(table::MESSAGES, &key, &why);
@@ -139,9 +140,9 @@ pub(super) async fn report(
                     None => false,
                 }
             }
-            Tried::Retry { at, why } => failed(tx, in_hand, Ok(*at), why).await?,
-            Tried::Failed { why } => failed(tx, in_hand, Err(Status::Failed), why).await?,
-            Tried::Dead { why } => failed(tx, in_hand, Err(Status::Dead), why).await?,
+            Tried::Retry { at, why } => failed(tx, in_hand, Ok(*at), why, now).await?,
+            Tried::Failed { why } => failed(tx, in_hand, Err(Status::Failed), why, now).await?,
+            Tried::Dead { why } => failed(tx, in_hand, Err(Status::Dead), why, now).await?,
             Tried::Returned => returned(tx, in_hand, now).await?,
         });
     }
@@ -169,6 +170,7 @@ async fn failed(
     in_hand: Document,
     again: Result<Timestamp, Status>,
     why: &str,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     let Some(found) = tx.find_one(MESSAGES, in_hand.clone()).await? else {
         return Ok(false);
@@ -185,10 +187,25 @@ async fn failed(
             tx.update(MESSAGES, in_hand, update).await
         }
         Ok((_, status)) | Err(status) => {
-            settle(tx, uuid(found.id::<MessageId>("_id")?), status, why).await?;
+            lose(tx, &found, status, why, now).await?;
             Ok(true)
         }
     }
+}
+
+/// Settles a message that will not be sent any more.
+async fn lose(
+    tx: &mut Tx,
+    found: &Document,
+    status: Status,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    settle(tx, uuid(found.id::<MessageId>("_id")?), status, why).await?;
+    if matches!(status, Status::Failed | Status::Dead) {
+        letters::replace(tx, found, now).await?;
+    }
+    Ok(())
 }
 
 async fn settle(tx: &mut Tx, id: impl Into<Bson>, status: Status, why: &str) -> Result<(), StoreError> {

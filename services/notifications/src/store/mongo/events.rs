@@ -116,6 +116,7 @@ async fn insert(tx: &mut Tx, facts: &EventFacts) -> Result<(), StoreError> {
     document.put("ends_at", facts.ends_at.map(date));
     document.put("join_url", facts.join_url.as_deref());
     document.put("reminders", facts.reminders.to_store());
+    document.put("organizer", facts.organizer.map(uuid));
     tx.insert(EVENTS, vec![document]).await
 }
 
@@ -150,5 +151,6 @@ fn read(found: &Document) -> Result<EventFacts, StoreError> {
         ends_at: found.maybe_time("ends_at")?,
         join_url: found.maybe_text("join_url")?,
         reminders: found.maybe_named("reminders", Leads::parse)?.unwrap_or_default(),
+        organizer: found.maybe_id("organizer")?,
     })
 }

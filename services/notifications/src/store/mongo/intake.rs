@@ -16,6 +16,7 @@ use super::{
     letters::{self, Queued},
     reminders,
     schema::{ATTENDANCES, FORGOTTEN, MESSAGES, PREFERENCES, SCHEDULES},
+    wordings::WORDINGS,
 };
 use crate::{
     domain::message::{Kind, Letter},
@@ -109,11 +110,18 @@ impl<'a> Writing<'a> {
                 self.letters.extend(letters.iter().map(|letter| (letter, None)));
                 Ok(())
             }
+            Change::ToldOf { facts, letters } => {
+                let version = self.newest.learn(tx, facts, self.now).await?.version;
+                self.letters
+                    .extend(letters.iter().map(|letter| (letter, Some(version))));
+                Ok(())
+            }
             Change::Forget { user_id } => {
                 let at = doc! {"$setOnInsert": {"at": date(self.now)}};
                 tx.upsert(FORGOTTEN, doc! {"_id": uuid(*user_id)}, at).await?;
                 tx.delete(MESSAGES, doc! {"user_id": uuid(*user_id)}).await?;
                 tx.delete(PREFERENCES, doc! {"_id": uuid(*user_id)}).await?;
+                tx.delete(WORDINGS, doc! {"organizer": uuid(*user_id)}).await?;
                 Ok(())
             }
             Change::Nothing => Ok(()),

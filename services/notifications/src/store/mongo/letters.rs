@@ -19,11 +19,13 @@ use uuid::Uuid;
 use super::{
     broadcasts::Said,
     events, preferences,
-    schema::{FORGOTTEN, MESSAGES},
+    schema::{ATTENDANCES, FORGOTTEN, MESSAGES},
+    wordings::{InForce, Own},
 };
 use crate::domain::{
     kind::Kinds,
-    message::{Details, Kind, Letter, Message},
+    letters::in_place_of,
+    message::{Channel, Details, Kind, Letter, Message},
     preferences::chosen,
 };
 use crate::store::{event_of, stored_event};
@@ -34,7 +36,7 @@ type Once = (Uuid, String, String, i64);
 /// A letter with the version of the event that it announces.
 pub(super) type Queued<'a> = (&'a Letter, Option<i64>);
 
-/// Queues letters, except those that were queued before. Of a decline that is not sent yet, the newest content
+/// Queues letters with the words in force for them, except those that were queued before. Of a decline that is not sent yet, the newest content
 /// counts.
 pub(super) async fn queue<'a>(tx: &mut Tx, letters: &[Queued<'a>], now: Timestamp) -> Result<(), StoreError> {
     if letters.is_empty() {
@@ -68,11 +70,12 @@ pub(super) async fn queue<'a>(tx: &mut Tx, letters: &[Queued<'a>], now: Timestam
     let mut told: HashSet<Once> = HashSet::with_capacity(found.len() + letters.len());
     // One that cannot be read is none that could be written now.
     told.extend(found.iter().filter_map(|found| once(found).ok()));
+    let in_force = InForce::of(tx, letters.iter().map(|(letter, _)| letter.as_ref())).await?;
     let mut documents = Vec::with_capacity(letters.len());
     for (letter, event_version) in &letters {
         let (kind, channel) = (letter.kind.name().to_owned(), letter.channel.name().to_owned());
         if told.insert((letter.occurrence, kind, channel, letter.schedule_version)) {
-            documents.push(document(letter, *event_version, now)?);
+            documents.push(document(letter, &in_force.worded(letter), *event_version, now)?);
         } else if letter.kind == Kind::PaymentFailed {
             let waiting = doc! {
                 "occurrence": uuid(letter.occurrence),
@@ -81,7 +84,7 @@ pub(super) async fn queue<'a>(tx: &mut Tx, letters: &[Queued<'a>], now: Timestam
                 "schedule_version": letter.schedule_version,
                 "status": "queued",
             };
-            let newest = doc! {"$set": {"details": details(letter)?}};
+            let newest = doc! {"$set": {"details": json(&letter.details)?}};
             tx.update(MESSAGES, waiting, newest).await?;
         }
     }
@@ -97,11 +100,16 @@ fn once(found: &Document) -> Result<Once, StoreError> {
     ))
 }
 
-fn details(letter: &Letter) -> Result<String, StoreError> {
-    serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))
+fn json(details: &Details) -> Result<String, StoreError> {
+    serde_json::to_string(details).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Result<Document, StoreError> {
+fn document(
+    letter: &Letter,
+    details: &Details,
+    event_version: Option<i64>,
+    now: Timestamp,
+) -> Result<Document, StoreError> {
     let mut document = doc! {
         "_id": uuid(letter.id),
         "user_id": uuid(letter.user_id),
@@ -111,7 +119,7 @@ fn document(letter: &Letter, event_version: Option<i64>, now: Timestamp) -> Resu
         "channel": letter.channel.name(),
         "schedule_version": letter.schedule_version,
         "address": &letter.address,
-        "details": details(letter)?,
+        "details": json(details)?,
         "status": "queued",
         "due_at": date(letter.not_before.unwrap_or(now)),
         "withdrawn": false,
@@ -159,9 +167,34 @@ pub(super) async fn withdraw(
     Ok(())
 }
 
-/// Reads messages, and the facts of each event version once.
+/// Queues an e-mail in place of a text message that has not arrived, where one is to go, its reader wants it and still takes part.
+pub(super) async fn replace(tx: &mut Tx, lost: &Document, now: Timestamp) -> Result<(), StoreError> {
+    if lost.text("channel")? != Channel::Sms.name() || lost.flag("withdrawn")? {
+        return Ok(());
+    }
+    let message = match Reader::default().read(tx, lost).await {
+        // Nobody knows where an e-mail would go.
+        Err(StoreError::Corrupt(_)) => return Ok(()),
+        message => message?,
+    };
+    let (version, not_after) = (lost.long("schedule_version")?, lost.maybe_time("not_after")?);
+    let Some(letter) = in_place_of(&message, version, not_after, now) else {
+        return Ok(());
+    };
+    let has_left = doc! {"_id": uuid(letter.occurrence), "live": false};
+    if tx.find_one(ATTENDANCES, has_left).await?.is_some() {
+        return Ok(());
+    }
+    queue(tx, &[(&letter, lost.maybe_long("event_version")?)], now).await
+}
+
+/// Reads messages, and the facts of each event version and all words once.
 #[derive(Default)]
-pub(super) struct Reader(HashMap<(EventId, i64), Option<EventFacts>>, Said);
+pub(super) struct Reader {
+    facts: HashMap<(EventId, i64), Option<EventFacts>>,
+    said: Said,
+    own: Own,
+}
 
 impl Reader {
     /// The message in a document.
@@ -174,7 +207,10 @@ impl Reader {
         let mut details: Details =
             serde_json::from_str(&found.text("details")?).map_err(|error| not_json("details", &error))?;
         if let Some(announcement) = details.announcement {
-            details.words = self.1.of(tx, announcement).await?;
+            details.words = self.said.of(tx, announcement).await?;
+        }
+        if let Some(wording) = details.wording {
+            details.own = self.own.of(tx, wording).await?;
         }
         Ok(Message {
             id: found.id("_id")?,
@@ -182,7 +218,7 @@ impl Reader {
             event_id: event_of(event_id),
             occurrence: found.id("occurrence")?,
             kind: found.named("kind", Kind::parse)?,
-            channel: found.named("channel", crate::domain::message::Channel::parse)?,
+            channel: found.named("channel", Channel::parse)?,
             address: found.text("address")?,
             name: found.maybe_text("name")?,
             details,
@@ -199,11 +235,11 @@ impl Reader {
         event: EventId,
         version: i64,
     ) -> Result<Option<EventFacts>, StoreError> {
-        if let Some(known) = self.0.get(&(event, version)) {
+        if let Some(known) = self.facts.get(&(event, version)) {
             return Ok(known.clone());
         }
         let found = events::at_version(tx, event, version).await?;
-        self.0.insert((event, version), found.clone());
+        self.facts.insert((event, version), found.clone());
         Ok(found)
     }
 }

@@ -11,6 +11,7 @@ mod preferences;
 mod reminders;
 mod schema;
 mod tracking;
+mod wordings;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use uuid::Uuid;
 
 pub use self::{events::id as event_id, reminders::schedule_id, schema::COLLECTIONS};
 use super::broadcasts::{AnnounceError, BroadcastStep, BroadcastStore, DueBroadcast, WithdrawError};
+use super::wordings::WordingStore;
 use super::{
     Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
     PreferencesChange, Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
@@ -47,6 +49,7 @@ use crate::domain::{
     broadcast::{Broadcast, Counts},
     message::{Channel, Message},
     preferences::Preferences,
+    wording::Wording,
 };
 
 /// Messages consumed by one transaction. The inbox drops what a repeat brings again, so that a batch may be several.
@@ -329,6 +332,46 @@ impl BroadcastStore for MongoStore {
         self.db
             .write((step, now), |tx, (step, now)| {
                 broadcasts::step(tx, step, *now).boxed()
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl WordingStore for MongoStore {
+    async fn wordings(&self, event: EventId) -> Result<Vec<Wording>, StoreError> {
+        wordings::of_event(&mut self.db.read(), event).await
+    }
+
+    async fn wordings_by(&self, organizer: UserId, page: Page) -> Result<Vec<Wording>, StoreError> {
+        wordings::by_organizer(&mut self.db.read(), organizer, page).await
+    }
+
+    async fn set_wording(
+        &self,
+        wording: Wording,
+        keyed: Keyed<Wording>,
+    ) -> Result<Outcome<Wording>, StoreError> {
+        self.db
+            .write((wording, keyed), |tx, (wording, keyed)| {
+                with_key(tx, keyed, wording.created_at, async |tx| {
+                    wordings::set(tx, wording).await
+                })
+                .boxed()
+            })
+            .await
+    }
+
+    async fn drop_wording(
+        &self,
+        event: EventId,
+        kind: &'static str,
+        now: Timestamp,
+        keyed: Keyed<()>,
+    ) -> Result<Outcome<()>, StoreError> {
+        self.db
+            .write((event, kind, now, keyed), |tx, (event, kind, now, keyed)| {
+                with_key(tx, keyed, *now, async |tx| wordings::end(tx, *event, kind).await).boxed()
             })
             .await
     }

@@ -3,7 +3,7 @@
 use mongo_store::{Collection, Index, audit, idempotency, inbox, lease, outbox};
 use mongodb::bson::doc;
 
-use super::broadcasts;
+use super::{broadcasts, wordings};
 
 pub(super) const EVENTS: &str = "events";
 pub(super) const ATTENDANCES: &str = "attendances";
@@ -22,6 +22,7 @@ pub const COLLECTIONS: &[Collection] = &[
     lease::SCHEMA,
     idempotency::SCHEMA,
     broadcasts::SCHEMA,
+    wordings::SCHEMA,
     // What is known of events. Every version received stays, so that a message has the same text on every try.
     Collection {
         name: EVENTS, // `_id`: event and version
@@ -38,6 +39,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("ends_at", "date?"),
             ("join_url", "string?"),
             ("reminders", "string?"), // hours before the start; left out: the default
+            ("organizer", "binData?"),
         ],
         check: None,
         indexes: &[Index::unique(&[("event_id", 1), ("version", -1)])],

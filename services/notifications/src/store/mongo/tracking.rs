@@ -6,6 +6,7 @@ use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
 use super::{
+    letters,
     lists::entry,
     schema::{MESSAGES, SCHEDULES},
 };
@@ -57,6 +58,9 @@ pub(super) async fn note(tx: &mut Tx, news: &News, now: Timestamp) -> Result<Opt
     }
     if before == Status::Sending {
         outbox::push(tx, &[messages::sent(id, found.id("user_id")?, now)]).await?;
+    }
+    if status == Status::Failed {
+        letters::replace(tx, &found, now).await?;
     }
     Ok(Some(id))
 }

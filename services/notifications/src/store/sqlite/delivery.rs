@@ -9,7 +9,7 @@ use sqlite_store::rows::{maybe_time, sift};
 use sqlite_store::{Connection, Param, outbox, params};
 use uuid::Uuid;
 
-use super::letters::{COLUMNS, Reader, WIDTH};
+use super::letters::{self, COLUMNS, Reader, WIDTH};
 use crate::{
     domain::{
         delivery::{Turn, after_failure, turn},
@@ -71,7 +71,7 @@ pub fn claim(
                 taken.push(claim);
             }
             Turn::Drop(why) => settle(db, &id, Status::Skipped, why)?,
-            Turn::GiveUp(why) => settle(db, &id, Status::Dead, why)?,
+            Turn::GiveUp(why) => lose(db, id, Status::Dead, why, now)?,
         }
     }
     Ok(taken)
@@ -109,9 +109,9 @@ pub fn report(db: &Connection, reports: &[DeliveryReport], now: Timestamp) -> Re
                     None => 0,
                 }
             }
-            Tried::Retry { at, why } => failed(db, *id, *fence, Ok(*at), why)?,
-            Tried::Failed { why } => failed(db, *id, *fence, Err(Status::Failed), why)?,
-            Tried::Dead { why } => failed(db, *id, *fence, Err(Status::Dead), why)?,
+            Tried::Retry { at, why } => failed(db, *id, *fence, Ok(*at), why, now)?,
+            Tried::Failed { why } => failed(db, *id, *fence, Err(Status::Failed), why, now)?,
+            Tried::Dead { why } => failed(db, *id, *fence, Err(Status::Dead), why, now)?,
             Tried::Returned => db
                 .prepare_cached(
                     "UPDATE messages SET
@@ -132,6 +132,7 @@ fn failed(
     fence: i64,
     again: Result<Timestamp, Status>,
     why: &str,
+    now: Timestamp,
 ) -> Result<usize, StoreError> {
     let held = db
         .prepare_cached(
@@ -146,15 +147,24 @@ fn failed(
     let at = match again {
         Ok(at) => match after_failure(attempts, withdrawn, not_after, at) {
             Status::Queued => at,
-            status => return settle(db, &id, status, why).map(|()| 1),
+            status => return lose(db, id, status, why, now).map(|()| 1),
         },
-        Err(status) => return settle(db, &id, status, why).map(|()| 1),
+        Err(status) => return lose(db, id, status, why, now).map(|()| 1),
     };
     db.prepare_cached(
         "UPDATE messages SET status = 'queued', due_at = ?2, lease_owner = NULL, last_error = ?3 WHERE id = ?1",
     )?
     .execute(params![id, at.timestamp_millis(), why])?;
     Ok(1)
+}
+
+/// Settles a message that will not be sent any more.
+fn lose(db: &Connection, id: MessageId, status: Status, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    settle(db, &id, status, why)?;
+    if matches!(status, Status::Failed | Status::Dead) {
+        letters::replace(db, id, now)?;
+    }
+    Ok(())
 }
 
 fn settle(db: &Connection, id: &dyn Param, status: Status, why: &str) -> Result<(), StoreError> {

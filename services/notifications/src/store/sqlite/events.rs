@@ -15,7 +15,7 @@ use sqlite_store::{Connection, Row, params};
 use crate::domain::change::compare;
 
 const COLUMNS: &str = "event_id, name, address, starts_at, zone, version, schedule_version, cancelled, format, ends_at, join_url,
-    reminders";
+    reminders, organizer";
 
 /// The newest facts of events, remembered for the length of one change or read.
 #[derive(Default)]
@@ -72,12 +72,12 @@ pub fn at_version(db: &Connection, event: EventId, version: i64) -> Result<Optio
 fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO events (event_id, name, address, starts_at, zone, version, schedule_version, cancelled, format,
-            ends_at, join_url, reminders)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+            ends_at, join_url, reminders, organizer)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (event_id, version) DO UPDATE SET name = excluded.name, address = excluded.address,
             starts_at = excluded.starts_at, zone = excluded.zone, schedule_version = excluded.schedule_version,
             cancelled = excluded.cancelled, format = excluded.format, ends_at = excluded.ends_at,
-            join_url = excluded.join_url, reminders = excluded.reminders",
+            join_url = excluded.join_url, reminders = excluded.reminders, organizer = excluded.organizer",
     )?
     .execute(params![
         facts.event_id,
@@ -92,6 +92,7 @@ fn insert(db: &Connection, facts: &EventFacts) -> Result<(), StoreError> {
         facts.ends_at.map(|at| at.timestamp_millis()),
         facts.join_url,
         facts.reminders.to_store(),
+        facts.organizer,
     ])?;
     Ok(())
 }
@@ -120,5 +121,6 @@ fn read(row: &Row<'_>) -> sqlite_store::RowResult<EventFacts> {
         ends_at: row.get::<_, Option<i64>>(9)?.map(from_millis),
         join_url: row.get(10)?,
         reminders: maybe_named(row, 11, Leads::parse)?.unwrap_or_default(),
+        organizer: row.get(12)?,
     })
 }

@@ -65,13 +65,21 @@ fn apply(db: &Connection, newest: &mut Newest, change: &Change, now: Timestamp) 
         } => ended(db, newest, *registration_id, *user_id, facts, letters, now),
         Change::EventChanged(facts) => newest.learn(db, facts, now).map(drop),
         Change::Told { letters } => queue(db, letters, None, now),
+        Change::ToldOf { facts, letters } => {
+            let facts = newest.learn(db, facts, now)?;
+            queue(db, letters, Some(facts.version), now)
+        }
         Change::Forget { user_id } => {
             db.prepare_cached(
                 "INSERT INTO forgotten (user_id, at) VALUES (?1, ?2) ON CONFLICT (user_id) DO NOTHING",
             )?
             .execute(params![*user_id, now.timestamp_millis()])?;
-            for table in ["messages", "preferences"] {
-                db.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?
+            for (table, owner) in [
+                ("messages", "user_id"),
+                ("preferences", "user_id"),
+                ("wordings", "organizer"),
+            ] {
+                db.prepare_cached(&format!("DELETE FROM {table} WHERE {owner} = ?1"))?
                     .execute([*user_id])?;
             }
             Ok(())

@@ -4,17 +4,23 @@ use std::collections::HashMap;
 
 use common::{
     clock::{Timestamp, from_millis},
-    ids::{EventId, RegistrationId},
+    ids::{EventId, MessageId, RegistrationId},
     store::StoreError,
     unreadable::not_json,
     wire::EventFacts,
 };
-use sqlite_store::rows::named;
+use sqlite_store::rows::{maybe_time, named};
 use sqlite_store::{Connection, Row, params};
 
-use super::{broadcasts::Said, events};
+use super::{
+    broadcasts::Said,
+    events,
+    preferences::wanted,
+    wordings::{Own, worded},
+};
 use crate::domain::{
     kind::Kinds,
+    letters::in_place_of,
     message::{Channel, Details, Kind, Letter, Message, Status},
 };
 use crate::store::{event_of, stored_event};
@@ -26,15 +32,15 @@ pub const COLUMNS: &str =
 /// The number of [`COLUMNS`].
 pub const WIDTH: usize = 13;
 
-/// Queues a letter, unless it was queued before. Of a decline that is not sent yet, the newest content counts.
+/// Queues a letter with the words in force for it, unless it was queued before. Of a decline that is not sent yet, the newest content counts.
 pub fn queue(
     db: &Connection,
     letter: &Letter,
     event_version: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let details =
-        serde_json::to_string(&letter.details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let details = worded(db, letter)?;
+    let details = serde_json::to_string(&details).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     db.prepare_cached(
         "INSERT INTO messages (id, user_id, event_id, event_version, occurrence, kind, channel, schedule_version,
             address, name, details, status, due_at, not_after, created_at)
@@ -83,9 +89,41 @@ pub fn withdraw(
     Ok(())
 }
 
-/// Reads messages, and the facts of each event version once.
+/// Queues an e-mail in place of a text message that has not arrived, where one is to go, its reader wants it and still takes part.
+pub fn replace(db: &Connection, lost: MessageId, now: Timestamp) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, schedule_version, not_after, event_version FROM messages
+         WHERE id = ?1 AND channel = 'sms' AND withdrawn = 0 AND NOT EXISTS
+            (SELECT 1 FROM attendances WHERE registration_id = occurrence AND live = 0)"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([lost])?;
+    let Some(row) = rows.next()? else {
+        return Ok(());
+    };
+    let message = match Reader::default().read(db, &row) {
+        // Nobody knows where an e-mail would go.
+        Err(StoreError::Corrupt(_)) => return Ok(()),
+        message => message?,
+    };
+    let not_after = maybe_time(&row, WIDTH + 1)?;
+    let Some(letter) = in_place_of(&message, row.get(WIDTH)?, not_after, now) else {
+        return Ok(());
+    };
+    let event_version = row.get(WIDTH + 2)?;
+    for letter in wanted(db, &[letter], now)? {
+        queue(db, &letter, event_version, now)?;
+    }
+    Ok(())
+}
+
+/// Reads messages, and the facts of each event version and all words once.
 #[derive(Default)]
-pub struct Reader(HashMap<(EventId, i64), Option<EventFacts>>, Said);
+pub struct Reader {
+    facts: HashMap<(EventId, i64), Option<EventFacts>>,
+    said: Said,
+    own: Own,
+}
 
 impl Reader {
     /// The message in a row of [`COLUMNS`].
@@ -99,7 +137,10 @@ impl Reader {
         let mut details: Details =
             serde_json::from_str(&details).map_err(|error| not_json("details", &error))?;
         if let Some(announcement) = details.announcement {
-            details.words = self.1.of(db, announcement)?;
+            details.words = self.said.of(db, announcement)?;
+        }
+        if let Some(wording) = details.wording {
+            details.own = self.own.of(db, wording)?;
         }
         Ok(Message {
             id: row.get(0)?,
@@ -124,11 +165,11 @@ impl Reader {
         event: EventId,
         version: i64,
     ) -> Result<Option<EventFacts>, StoreError> {
-        if let Some(known) = self.0.get(&(event, version)) {
+        if let Some(known) = self.facts.get(&(event, version)) {
             return Ok(known.clone());
         }
         let found = events::at_version(db, event, version)?;
-        self.0.insert((event, version), found.clone());
+        self.facts.insert((event, version), found.clone());
         Ok(found)
     }
 }

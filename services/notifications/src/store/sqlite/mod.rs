@@ -11,6 +11,7 @@ mod preferences;
 mod reminders;
 mod schema;
 mod tracking;
+mod wordings;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ use uuid::Uuid;
 
 pub use self::schema::MIGRATIONS;
 use super::broadcasts::{AnnounceError, BroadcastStep, BroadcastStore, DueBroadcast, WithdrawError};
+use super::wordings::WordingStore;
 use super::{
     Announcement, Claimed, DecidedReminder, DeliveryReport, DueReminder, Intake, Listed, News, Only, Planned,
     PreferencesChange, Record, SETTLED_KEPT_MILLIS, Stats, Step, Store,
@@ -46,6 +48,7 @@ use crate::domain::{
     broadcast::{Broadcast, Counts},
     message::{Channel, Message},
     preferences::Preferences,
+    wording::Wording,
 };
 
 /// The service's SQLite file.
@@ -319,6 +322,41 @@ impl BroadcastStore for SqliteStore {
 
     async fn broadcast_step(&self, step: BroadcastStep, now: Timestamp) -> Result<bool, StoreError> {
         self.db.write(move |db| broadcasts::step(db, &step, now)).await
+    }
+}
+
+#[async_trait]
+impl WordingStore for SqliteStore {
+    async fn wordings(&self, event: EventId) -> Result<Vec<Wording>, StoreError> {
+        self.db.read(move |db| wordings::of_event(db, event)).await
+    }
+
+    async fn wordings_by(&self, organizer: UserId, page: Page) -> Result<Vec<Wording>, StoreError> {
+        self.db
+            .read(move |db| wordings::by_organizer(db, organizer, page))
+            .await
+    }
+
+    async fn set_wording(
+        &self,
+        wording: Wording,
+        keyed: Keyed<Wording>,
+    ) -> Result<Outcome<Wording>, StoreError> {
+        self.db
+            .write(move |db| with_key(db, &keyed, wording.created_at, |db| wordings::set(db, wording)))
+            .await
+    }
+
+    async fn drop_wording(
+        &self,
+        event: EventId,
+        kind: &'static str,
+        now: Timestamp,
+        keyed: Keyed<()>,
+    ) -> Result<Outcome<()>, StoreError> {
+        self.db
+            .write(move |db| with_key(db, &keyed, now, |db| wordings::end(db, event, kind)))
+            .await
     }
 }
 

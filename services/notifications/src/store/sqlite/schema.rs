@@ -2,7 +2,7 @@
 
 use sqlite_store::{audit, idempotency, inbox, lease, outbox};
 
-use super::broadcasts;
+use super::{broadcasts, wordings};
 
 /// The scripts that make and change the tables, in order. One that was released never changes.
 pub const MIGRATIONS: &[&str] = &[
@@ -21,6 +21,8 @@ pub const MIGRATIONS: &[&str] = &[
     REMINDERS,
     idempotency::SCHEMA,
     broadcasts::SCHEMA,
+    wordings::SCHEMA,
+    ORGANIZER,
 ];
 
 // Ids are UUIDv7 and so grow with time: the tables that are keyed by them are appended to, which is what makes the
@@ -176,6 +178,11 @@ CREATE TABLE preferences (
 // When attendees are reminded: hours before the start, with commas between. NULL: the default.
 const REMINDERS: &str = "
 ALTER TABLE events ADD COLUMN reminders TEXT;
+";
+
+// Whose event it is, in whose name letters about it come. NULL: told by a release that did not say.
+const ORGANIZER: &str = "
+ALTER TABLE events ADD COLUMN organizer BLOB;
 ";
 
 // Why a reminder or an announcement was set aside: it cannot be read.

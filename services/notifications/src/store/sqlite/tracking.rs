@@ -9,6 +9,7 @@ use sqlite_store::rows::{maybe_time, named, sift};
 use sqlite_store::{Connection, Row, outbox, params};
 use uuid::Uuid;
 
+use super::letters;
 use super::lists::{ENTRY, ENTRY_WIDTH, entry};
 use crate::{
     domain::{
@@ -60,6 +61,9 @@ pub fn note(db: &Connection, news: &News, now: Timestamp) -> Result<Option<Messa
     ])?;
     if before == Status::Sending {
         outbox::push(db, &messages::sent(id, user, now))?;
+    }
+    if status == Status::Failed {
+        letters::replace(db, id, now)?;
     }
     Ok(Some(id))
 }
