@@ -26,6 +26,7 @@ use crate::{
     ids::UserId,
     problem::{self, ApiError, FieldError},
     routes::MAX_BODY,
+    wire::{EventOrganizer, TeamRole},
 };
 
 /// How long a body may take to arrive.
@@ -155,6 +156,29 @@ where
 /// 403 for a signed-in user who is no organizer.
 pub fn organizer_only() -> ApiError {
     ApiError::forbidden("organizer_only", "Only organizers may do this.")
+}
+
+/// 403 for somebody on the team of an event whose role there is not enough.
+pub fn insufficient_role(role: TeamRole) -> ApiError {
+    ApiError::forbidden(
+        "insufficient_role",
+        "Your role on the team of this event does not let you do this.",
+    )
+    .with("role", role)
+}
+
+/// Lets those pass who may do what an event's organizer may, but for what is theirs alone. `None`: there is no such event.
+///
+/// # Errors
+/// 404 when there is none, or it is another organizer's; 403 for those who organize nothing, and for those whose role on its team is
+/// not enough.
+pub fn require_manager(caller: &Caller, event: Option<&EventOrganizer>) -> Result<(), ApiError> {
+    match event.map(|event| event.may_manage(caller.id)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(Some(role))) => Err(insufficient_role(role)),
+        Some(Err(None)) | None if caller.role == Role::User => Err(organizer_only()),
+        Some(Err(None)) | None => Err(ApiError::not_found("event_not_found", "There is no such event.")),
+    }
 }
 
 /// Another of our services, by name. Guards every `/internal` route.

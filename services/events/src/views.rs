@@ -2,6 +2,7 @@
 
 pub mod posts;
 pub mod stream;
+pub mod team;
 
 use common::{
     ids::{EventId, PaymentId, RegistrationId, TicketId},

@@ -21,8 +21,9 @@ pub const SERVICE: Service = Service {
                     "words",
                     "(SELECT json_group_array(word ORDER BY word) FROM event_words WHERE event_id = id)",
                 ),
-                // Counts what meets in MongoDB only; so does `playbacks`.
+                // Counts what meets in MongoDB only; so do `invited` and `playbacks`.
                 ("streams", "NULL"),
+                ("invited", "NULL"),
                 // SQLite's migration has counted them.
                 ("counted", "1"),
             ],
@@ -61,6 +62,8 @@ pub const SERVICE: Service = Service {
             }),
         ),
         Table::new("playbacks", Id::Is("id")),
+        Table::new("team", Id::Is("id")),
+        Table::new("invitations", Id::Is("id")),
         OUTBOX,
         DEAD_LETTERS,
         INBOX,

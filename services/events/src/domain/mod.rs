@@ -18,3 +18,4 @@ pub mod samples;
 pub mod search_terms;
 pub mod standing;
 pub mod stream;
+pub mod team;

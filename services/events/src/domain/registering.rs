@@ -9,6 +9,7 @@ use common::{
 };
 
 use super::{
+    team::Rank,
     event::Event,
     registration::{Registration, State, Ticket},
 };
@@ -56,7 +57,7 @@ pub enum RegisterRefusal {
 
 /// Whether there can be registrations for the event at all.
 fn takes_place(event: &Event, user: UserId) -> Result<(), RegisterRefusal> {
-    if !event.is_seen_by(Some(user)) {
+    if !event.is_seen_by(Rank::of(user, event, None)) {
         return Err(RegisterRefusal::NoSuchEvent);
     }
     match (event.cancelled, event.draft) {

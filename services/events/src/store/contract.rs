@@ -35,10 +35,12 @@ mod outbox;
 mod posts;
 mod reminders;
 mod streams;
+mod team;
 mod unreadable;
 
 pub use self::{
-    attendees::*, desk::*, drafts::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
+    attendees::*, desk::*, drafts::*, money::*, outbox::*, posts::*, reminders::*, streams::*, team::*,
+    unreadable::*,
 };
 
 use super::*;
@@ -65,6 +67,9 @@ macro_rules! store_contract {
             a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams, a_media_server_moves_its_streams,
             a_deleted_recording_goes_with_its_stream, an_old_recording_is_dropped, somebody_watches_on_three_devices,
             what_is_seen_counts_as_watched, who_leaves_takes_playbacks_along,
+            an_invitation_makes_one_member, a_newer_invitation_takes_the_place_of_the_older, a_team_has_so_many,
+            who_is_removed_is_nobody, a_member_sees_a_draft_and_takes_part, teams_are_listed_and_forgotten,
+            invitations_that_ran_out_are_dropped,
         );
         $crate::store_contract!(@damage $make:
             an_unreadable_event_is_left_out_of_lists,

@@ -9,6 +9,7 @@ pub mod mongo;
 pub mod posts;
 pub mod sqlite;
 pub mod streams;
+pub mod team;
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +39,7 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
-pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore};
+pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore, team::TeamStore};
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
@@ -208,7 +209,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: DeskStore + PostStore + StreamStore {
+pub trait Store: DeskStore + PostStore + StreamStore + TeamStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.

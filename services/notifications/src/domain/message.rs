@@ -6,7 +6,7 @@ use common::{
     clock::Timestamp,
     ids::{AnnouncementId, EventId, MessageId, PaymentId, TicketId, UserId},
     money::Paise,
-    wire::{EventFacts, RefundReason},
+    wire::{EventFacts, RefundReason, TeamRole},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -130,12 +130,18 @@ pub struct Details {
     /// What that says. Kept once, with the announcement, and read with the message.
     #[serde(skip)]
     pub words: Option<Arc<Words>>,
+    /// As what the recipient is invited to the event's team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<TeamRole>,
+    /// Who invites them, where they have a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inviter: Option<String>,
     /// What brings the recipient's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
 }
 
-/// A token in a letter about an account. The token itself is derived when the letter is rendered.
+/// A token in a letter about an account, or in an invitation. The token itself is derived when the letter is rendered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Token {
     /// What it is derived from.

@@ -6,7 +6,9 @@ use chrono_tz::Tz;
 use common::{
     clock::Timestamp,
     context::note_subject,
-    extract::{KeyedJson, Organizer, Params, PathId, PathIds, organizer_only},
+    extract::{
+        Caller, KeyedJson, Params, PathId, PathIds, insufficient_role, organizer_only, require_manager,
+    },
     fields::{Fields, FromFields, Parsed, Value},
     http::{CallError, Cursor, Page, page},
     idempotency::{Answer, Keyed, Outcome},
@@ -14,7 +16,7 @@ use common::{
     problem::ApiError,
     schemas::{KeyParam, PageParams},
     time::{EventTime, utc},
-    wire::{AskOrganizer, EventOrganizer, Recipients},
+    wire::{AskOrganizer, EventOrganizer, Recipients, TeamRole},
 };
 use runtime::verified_email::email_not_verified;
 use serde::Serialize;
@@ -245,21 +247,24 @@ fn withdraw_problem(error: WithdrawError) -> ApiError {
     }
 }
 
-/// Asks for the event, which is nobody else's. Another organizer's is answered as if it did not exist.
-async fn own(app: &App, event_id: EventId, caller: UserId) -> Result<EventOrganizer, ApiError> {
+/// Asks for the event, which the caller runs. Another organizer's is answered as if it did not exist.
+async fn own(app: &App, event_id: EventId, caller: &Caller) -> Result<EventOrganizer, ApiError> {
     let answer: Result<EventOrganizer, CallError> = app
         .events
         .post("/internal/events/organizer", &AskOrganizer { event_id })
         .await;
-    match answer {
-        Ok(event) if event.organizer == caller => Ok(event),
-        Ok(_) => Err(no_such_event()),
-        Err(CallError::Problem { status, .. }) if status == StatusCode::NOT_FOUND => Err(no_such_event()),
-        Err(error) => Err(ApiError::unavailable(
-            "The events service does not answer. Please try again in a moment.",
-        )
-        .because(error)),
-    }
+    let event = match answer {
+        Ok(event) => Some(event),
+        Err(CallError::Problem { status, .. }) if status == StatusCode::NOT_FOUND => None,
+        Err(error) => {
+            return Err(ApiError::unavailable(
+                "The events service does not answer. Please try again in a moment.",
+            )
+            .because(error));
+        }
+    };
+    require_manager(caller, event.as_ref())?;
+    event.ok_or_else(no_such_event)
 }
 
 /// When an announcement that is made now is sent.
@@ -277,6 +282,7 @@ fn send_at(asked: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, ApiErr
 common::problems!(
     AnnounceProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     email_not_verified(),
     no_such_event(),
     event_cancelled(),
@@ -304,13 +310,13 @@ common::problems!(
 )]
 pub async fn announce(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     KeyedJson { input, key }: KeyedJson<Announce>,
 ) -> Result<Response, ApiError> {
     app.verified_email.check(caller.id).await?;
     let event_id = EventId::lenient(&id);
-    if own(&app, event_id, caller.id).await?.cancelled {
+    if own(&app, event_id, &caller).await?.cancelled {
         return Err(event_cancelled());
     }
     let now = app.parts.clock.now();
@@ -334,7 +340,7 @@ pub async fn announce(
     let created = app.parts.store.create_broadcast(broadcast, keyed).await;
     let created = created.map_err(|error| announce_problem(error, now))?;
     if let Outcome::Done(broadcast) = &created {
-        log(broadcast, "announcement made");
+        log(broadcast, caller.id, "announcement made");
         app.parts.broadcasts.notify_one();
     }
     Ok(created.respond(made))
@@ -358,13 +364,13 @@ fn answer(status: StatusCode, message: &'static str, broadcast: &Broadcast) -> A
     Answer::json(status, &body)
 }
 
-fn log(broadcast: &Broadcast, what: &'static str) {
+fn log(broadcast: &Broadcast, user_id: UserId, what: &'static str) {
     note_subject(broadcast.event_id);
-    let (announcement_id, event_id, user_id) = (broadcast.id, broadcast.event_id, broadcast.organizer);
+    let (announcement_id, event_id) = (broadcast.id, broadcast.event_id);
     tracing::info!(%announcement_id, %event_id, %user_id, "{what}");
 }
 
-common::problems!(ListProblems: organizer_only(), no_such_event());
+common::problems!(ListProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event());
 
 /// List what you have written to those who take part in one of your events, newest first.
 #[utoipa::path(
@@ -384,7 +390,7 @@ common::problems!(ListProblems: organizer_only(), no_such_event());
 )]
 pub async fn list(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     mut params: Params,
     uri: Uri,
@@ -392,7 +398,7 @@ pub async fn list(
     let page = Page::read(&mut params);
     params.finish()?;
     let event_id = EventId::lenient(&id);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let found = app.parts.store.broadcasts_of(event_id, page).await?;
     let (found, next) = page.cut(found, |(broadcast, _)| Cursor {
         key: 0,
@@ -404,7 +410,7 @@ pub async fn list(
     Ok(page::respond(views.collect(), next, &uri))
 }
 
-common::problems!(OneProblems: organizer_only(), no_such_event(), no_such_announcement());
+common::problems!(OneProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event(), no_such_announcement());
 
 /// How far one of your announcements has got.
 #[utoipa::path(
@@ -424,11 +430,11 @@ common::problems!(OneProblems: organizer_only(), no_such_event(), no_such_announ
 )]
 pub async fn one(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds([event, id]): PathIds,
 ) -> Result<Json<AnnouncementView>, ApiError> {
     let event_id = EventId::lenient(&event);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let found = app
         .parts
         .store
@@ -441,6 +447,7 @@ pub async fn one(
 common::problems!(
     WithdrawProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     no_such_announcement(),
     under_way(),
@@ -465,12 +472,12 @@ common::problems!(
 )]
 pub async fn withdraw(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds([event, id]): PathIds,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let event_id = EventId::lenient(&event);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let keyed = Keyed {
         key,
         answer: withdrawn,
@@ -487,7 +494,7 @@ pub async fn withdraw(
         .await;
     let done = done.map_err(withdraw_problem)?;
     if let Outcome::Done(broadcast) = &done {
-        log(broadcast, "announcement withdrawn");
+        log(broadcast, caller.id, "announcement withdrawn");
     }
     Ok(done.respond(withdrawn))
 }

@@ -13,14 +13,14 @@ use common::{
     subscriber::{self, Incoming, Subscriber},
     wire::{
         AccountDeleted, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed,
-        RegistrationEnded, TokenIssued, UserCard, kind,
+        RegistrationEnded, TeamInvited, TokenIssued, UserCard, kind,
     },
 };
 use uuid::Uuid;
 
 use crate::{
     app::{App, Parts},
-    domain::letters::{Reach, notice_of_end, with_token},
+    domain::letters::{Reach, notice_of_end, with_invitation, with_token},
     store::{Change, Intake},
 };
 
@@ -42,6 +42,7 @@ pub enum Fact {
     HoldExpired(Box<HoldExpired>),
     PaymentFailed(Box<PaymentFailed>),
     TokenIssued(Box<TokenIssued>),
+    TeamInvited(Box<TeamInvited>),
     AccountDeleted(AccountDeleted),
 }
 
@@ -55,6 +56,7 @@ impl subscriber::Fact for Fact {
             kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
             kind::TOKEN_ISSUED => event.data().map(|fact| Self::TokenIssued(Box::new(fact))),
+            kind::TEAM_INVITED => event.data().map(|fact| Self::TeamInvited(Box::new(fact))),
             kind::ACCOUNT_DELETED => event.data().map(Self::AccountDeleted),
             _ => Err(event.unknown_kind()),
         }
@@ -69,6 +71,8 @@ impl Fact {
             Self::Ended(fact) => notice_of_end(fact).map(|_| fact.user_id),
             // A token goes to the address that it was issued for, whatever the account's is.
             Self::Changed(_) | Self::TokenIssued(_) => None,
+            // Who invites: what is known of who is invited is the address.
+            Self::TeamInvited(fact) => Some(fact.invited_by),
             // Nobody is told.
             Self::AccountDeleted(_) => None,
             Self::Refunded(fact) => Some(fact.user_id),
@@ -102,6 +106,13 @@ impl Fact {
             },
             Self::TokenIssued(fact) => Change::Told {
                 letters: with_token(&fact).into_iter().collect(),
+            },
+            // Who has no account any more invites nobody.
+            Self::TeamInvited(fact) => match card {
+                Some(card) => Change::Told {
+                    letters: vec![with_invitation(&fact, card)],
+                },
+                None => Change::Nothing,
             },
             Self::Refunded(fact) => match card {
                 Some(card) => Change::Told {

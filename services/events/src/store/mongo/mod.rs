@@ -13,6 +13,7 @@ mod registrations;
 mod schema;
 mod secure;
 mod streams;
+mod team;
 
 use std::sync::Arc;
 
@@ -354,6 +355,7 @@ impl Store for MongoStore {
         const AT_ONCE: usize = 1_000;
         while idempotency::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         while inbox::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
+        while team::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod registrations;
 mod rows;
 mod secure;
 mod streams;
+mod team;
 
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("reminders.sql"),
     include_str!("desk.sql"),
     include_str!("listing.sql"),
+    include_str!("team.sql"),
 ];
 
 /// The events service's SQLite file.
@@ -295,7 +297,9 @@ impl Store for SqliteStore {
                 .db
                 .write(move |db| {
                     Ok::<_, StoreError>(
-                        idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?),
+                        idempotency::purge(db, now, AT_ONCE)?
+                            .max(inbox::purge(db, now, AT_ONCE)?)
+                            .max(team::purge(db, now, AT_ONCE)?),
                     )
                 })
                 .await?;
