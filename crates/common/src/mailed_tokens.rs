@@ -166,7 +166,10 @@ mod tests {
         assert_eq!(ours.id_of_invitation(&invitation), Some(id));
         assert_eq!(other.id_of_invitation(&invitation), None);
         // Neither opens what the other one does.
-        assert_eq!((ours.id_of(&invitation), ours.id_of_invitation(&token)), (None, None));
+        assert_eq!(
+            (ours.id_of(&invitation), ours.id_of_invitation(&token)),
+            (None, None)
+        );
         let code = ours.code(id);
         assert_eq!(code.len(), CODE_DIGITS);
         assert!(ours.is_code(id, &code) && !ours.is_code(new_id(), &code) && !other.is_code(id, &code));

@@ -9,9 +9,9 @@ use common::{
 };
 
 use super::{
-    team::Rank,
     event::Event,
     registration::{Registration, State, Ticket},
+    team::Rank,
 };
 
 /// The command to register.

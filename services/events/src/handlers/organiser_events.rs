@@ -7,8 +7,8 @@ use axum::{
     response::Response,
 };
 use common::{
-    documented::NO_EVENTS,
     auth::Role,
+    documented::NO_EVENTS,
     extract::{Caller, Params, organizer_only},
     http::{Page, page},
     problem::ApiError,

@@ -263,7 +263,11 @@ pub async fn invite(
     taken.map_err(too_many_letters)?;
     let invitation = Invitation::new(new_id(), event.id, input.email, input.role, app.clock.now());
     let keyed = Keyed { key, answer: invited };
-    let made = app.store.invite(invitation, keyed).await.map_err(invite_problem)?;
+    let made = app
+        .store
+        .invite(invitation, keyed)
+        .await
+        .map_err(invite_problem)?;
     if let Outcome::Done(invitation) = &made {
         note_subject(invitation.id);
         let (invitation_id, role) = (invitation.id, invitation.role.name());
@@ -419,7 +423,10 @@ pub async fn accept(
         ApiError::unavailable("Accounts cannot be looked up at the moment.").because(error)
     })?;
     // An account that is gone has no address that was invited.
-    let email = found.get(&caller.id).map(|card| card.email.clone()).unwrap_or_default();
+    let email = found
+        .get(&caller.id)
+        .map(|card| card.email.clone())
+        .unwrap_or_default();
     let keyed = Keyed { key, answer: joined };
     let accepted = app
         .store

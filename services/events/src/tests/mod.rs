@@ -15,5 +15,6 @@ mod others;
 mod registering;
 mod store_away;
 mod talking;
+mod team;
 mod tickets;
 mod undone;

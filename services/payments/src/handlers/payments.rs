@@ -1,6 +1,11 @@
 //! `GET /api/payment/payments`, `GET /api/payment/payments/{id}` and `GET /api/organiser/events/{id}/payments`
 
-use axum::{Json, extract::State, http::{StatusCode, Uri}, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
 use common::{
     extract::{Caller, Params, PathId, insufficient_role, organizer_only, require_manager},
     http::{CallError, Page, page},

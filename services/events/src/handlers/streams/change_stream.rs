@@ -118,7 +118,14 @@ pub async fn update_stream(
         edit.url = read.map_err(|why| ApiError::invalid_field("url", why))?;
     }
     let keyed = Keyed { key, answer: updated };
-    let changed = changed(&app, (target, caller.id), Change::Edit(edit), keyed, "stream changed").await?;
+    let changed = changed(
+        &app,
+        (target, caller.id),
+        Change::Edit(edit),
+        keyed,
+        "stream changed",
+    )
+    .await?;
     Ok(changed.respond(updated))
 }
 

@@ -129,7 +129,10 @@ pub async fn create_stream(
         key_hash: (input.kind == Kind::Ingest).then(|| key_hash(&app.streams.key(stream, 0))),
     };
     let keyed = Keyed { key, answer: created };
-    let made = app.store.add_stream(new, event.organizer, app.clock.now(), keyed).await;
+    let made = app
+        .store
+        .add_stream(new, event.organizer, app.clock.now(), keyed)
+        .await;
     let made = made.map_err(stream_problem)?;
     if let Outcome::Done(stream) = &made {
         let kind = stream.kind.name();

@@ -70,7 +70,12 @@ pub async fn an_invitation_makes_one_member(store: S) {
     let told: TeamInvited = waiting.last().unwrap().event.data().unwrap();
     assert_eq!(
         (told.invitation_id, &*told.email, told.role, told.invited_by),
-        (invitation.id, "ravi@example.org", TeamRole::Scanner, event.organizer)
+        (
+            invitation.id,
+            "ravi@example.org",
+            TeamRole::Scanner,
+            event.organizer
+        )
     );
     assert_eq!(sizes(&store, &event, now()).await, (0, 1));
     let another = accept(&store, &invitation, other, "other@example.org").await;
@@ -78,7 +83,9 @@ pub async fn an_invitation_makes_one_member(store: S) {
     let own = accept(&store, &invitation, event.organizer, "ravi@example.org").await;
     assert_eq!(refused(own), AcceptRefusal::OwnEvent);
     assert_eq!(role(&store, &event, ravi).await, None);
-    let joined = accept(&store, &invitation, ravi, "ravi@example.org").await.unwrap();
+    let joined = accept(&store, &invitation, ravi, "ravi@example.org")
+        .await
+        .unwrap();
     let expected = Member {
         event: event.id,
         user: ravi,
@@ -91,7 +98,11 @@ pub async fn an_invitation_makes_one_member(store: S) {
     // It is good once.
     let again = accept(&store, &invitation, ravi, "ravi@example.org").await;
     assert_eq!(refused(again), AcceptRefusal::NoSuchInvitation);
-    assert!(kinds_for(&store, "live").await.contains(&"access.changed".to_owned()));
+    assert!(
+        kinds_for(&store, "live")
+            .await
+            .contains(&"access.changed".to_owned())
+    );
     // A second one changes the role, and not since when.
     let second = invite(&store, &event, "ravi@example.org", TeamRole::Manager).await;
     let accepted = store
@@ -167,10 +178,7 @@ pub async fn a_team_has_so_many(store: S) {
     // In its own place an address is invited again.
     assert_eq!(refused("2@example.org", now()).await, None);
     let over = event.ends_at.unwrap();
-    assert_eq!(
-        refused("2@example.org", over).await,
-        Some(InviteRefusal::Over)
-    );
+    assert_eq!(refused("2@example.org", over).await, Some(InviteRefusal::Over));
     cancel(&store, &event).await;
     assert_eq!(
         refused("2@example.org", now()).await,
@@ -196,7 +204,11 @@ pub async fn who_is_removed_is_nobody(store: S) {
     let other = created(&store, draft(None, 0)).await;
     let ravi = member(&store, &event, TeamRole::Manager).await;
     let open = invite(&store, &event, "asha@example.org", TeamRole::Scanner).await;
-    for (event, who) in [(other.id, ravi.0), (other.id, open.id), (event.id, event.organizer.0)] {
+    for (event, who) in [
+        (other.id, ravi.0),
+        (other.id, open.id),
+        (event.id, event.organizer.0),
+    ] {
         let left = leave(&store, event, who).await;
         assert!(matches!(left, Err(LeaveError::NoSuchMember)), "{left:?}");
     }
@@ -246,7 +258,9 @@ pub async fn teams_are_listed_and_forgotten(store: S) {
     let ravi = UserId::new();
     for event in [&first, &second] {
         let invitation = invite(&store, event, "ravi@example.org", TeamRole::Scanner).await;
-        accept(&store, &invitation, ravi, "ravi@example.org").await.unwrap();
+        accept(&store, &invitation, ravi, "ravi@example.org")
+            .await
+            .unwrap();
     }
     let open = invite(&store, &first, "asha@example.org", TeamRole::Manager).await;
     let (page, next) = store.teams_of(ravi, super::first(1)).await.unwrap();
@@ -258,7 +272,10 @@ pub async fn teams_are_listed_and_forgotten(store: S) {
     let (page, next) = store.teams_of(ravi, page).await.unwrap();
     assert_eq!((&page[0].0, page[0].1.role), (&first, TeamRole::Scanner));
     assert_eq!(next, None);
-    let by = store.invitations_by(first.organizer, super::first(10)).await.unwrap();
+    let by = store
+        .invitations_by(first.organizer, super::first(10))
+        .await
+        .unwrap();
     assert_eq!(by, (vec![open], None));
     // Whose account goes is on no team, and has none.
     let forget = async |user| {
@@ -272,7 +289,10 @@ pub async fn teams_are_listed_and_forgotten(store: S) {
     };
     let other = member(&store, &second, TeamRole::Manager).await;
     assert_eq!(forget(ravi).await, 2);
-    assert_eq!(store.teams_of(ravi, super::first(10)).await.unwrap(), (Vec::new(), None));
+    assert_eq!(
+        store.teams_of(ravi, super::first(10)).await.unwrap(),
+        (Vec::new(), None)
+    );
     assert_eq!(forget(first.organizer).await, 1);
     assert_eq!(sizes(&store, &first, now()).await, (0, 0));
     assert_eq!(forget(second.organizer).await, 1);

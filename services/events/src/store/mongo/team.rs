@@ -11,9 +11,7 @@ use common::{
     store::StoreError,
 };
 use futures_util::FutureExt;
-use mongo_store::{
-    DocumentExt, Mongo, Tx, date, idempotency::keyed as with_key, outbox, uuid, uuids,
-};
+use mongo_store::{DocumentExt, Mongo, Tx, date, idempotency::keyed as with_key, outbox, uuid, uuids};
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
@@ -71,7 +69,9 @@ pub(super) async fn role(tx: &mut Tx, event: EventId, user: UserId) -> Result<Op
 
 async fn members(tx: &mut Tx, event: EventId) -> Result<Vec<Member>, StoreError> {
     let sort = doc! {"since": 1, "_id": 1};
-    let found = tx.find(TEAM, doc! {"event_id": uuid(event)}, sort, AT_MOST).await?;
+    let found = tx
+        .find(TEAM, doc! {"event_id": uuid(event)}, sort, AT_MOST)
+        .await?;
     found.iter().map(member).collect()
 }
 
@@ -90,12 +90,18 @@ async fn invite(tx: &mut Tx, new: &Invitation) -> Result<Invitation, InviteError
     // Two at once change the event, and so does who cancels it: one of them is tried again, and counts the other's.
     let more = doc! {"$inc": {"invited": 1_i64}};
     tx.update(EVENTS, doc! {"_id": uuid(new.event)}, more).await?;
-    let event = events::find(tx, new.event).await?.ok_or(InviteError::NoSuchEvent)?;
+    let event = events::find(tx, new.event)
+        .await?
+        .ok_or(InviteError::NoSuchEvent)?;
     let open = invitations(tx, &event, now).await?;
-    let others = open.iter().filter(|one| one.email != new.email).count() + members(tx, event.id).await?.len();
+    let others =
+        open.iter().filter(|one| one.email != new.email).count() + members(tx, event.id).await?.len();
     may_invite(&event, others, now).map_err(InviteError::Refused)?;
-    tx.delete(INVITATIONS, doc! {"event_id": uuid(new.event), "email": &new.email})
-        .await?;
+    tx.delete(
+        INVITATIONS,
+        doc! {"event_id": uuid(new.event), "email": &new.email},
+    )
+    .await?;
     let invitation = doc! {
         "_id": uuid(new.id),
         "event_id": uuid(new.event),

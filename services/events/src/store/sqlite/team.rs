@@ -10,9 +10,7 @@ use common::{
     ids::{EventId, UserId},
     store::StoreError,
 };
-use sqlite_store::{
-    Connection, Row, RowResult, idempotency::keyed as with_key, outbox, params, rows::named,
-};
+use sqlite_store::{Connection, Row, RowResult, idempotency::keyed as with_key, outbox, params, rows::named};
 use uuid::Uuid;
 
 use super::{SqliteStore, events, events::const_sql, rows};
@@ -62,12 +60,20 @@ pub(super) fn role(db: &Connection, event: EventId, user: UserId) -> Result<Opti
 }
 
 fn members(db: &Connection, event: EventId) -> Result<Vec<Member>, StoreError> {
-    let sql = const_sql(&["SELECT ", MEMBER, " FROM team AS t WHERE t.event_id = ?1 ORDER BY t.since, t.id"]);
+    let sql = const_sql(&[
+        "SELECT ",
+        MEMBER,
+        " FROM team AS t WHERE t.event_id = ?1 ORDER BY t.since, t.id",
+    ]);
     Ok(db.prepare_cached(&sql)?.all([event], |row| member(row, 0))?)
 }
 
 fn invitations(db: &Connection, event: &Event, now: Timestamp) -> Result<Vec<Invitation>, StoreError> {
-    let sql = const_sql(&["SELECT ", INVITATION, " FROM invitations WHERE event_id = ?1 ORDER BY id"]);
+    let sql = const_sql(&[
+        "SELECT ",
+        INVITATION,
+        " FROM invitations WHERE event_id = ?1 ORDER BY id",
+    ]);
     let mut found = db.prepare_cached(&sql)?.all([event.id], invitation)?;
     found.retain(|invitation| invitation.is_open(event, now));
     Ok(found)
@@ -160,7 +166,9 @@ fn drop_member(db: &Connection, member: &Member, now: Timestamp) -> Result<(), S
 }
 
 fn leave(db: &Connection, event: EventId, who: Uuid, now: Timestamp) -> Result<Left, LeaveError> {
-    let found = members(db, event)?.into_iter().find(|member| member.user.0 == who);
+    let found = members(db, event)?
+        .into_iter()
+        .find(|member| member.user.0 == who);
     if let Some(member) = found {
         drop_member(db, &member, now)?;
         return Ok(Left::Member(member));
@@ -218,9 +226,15 @@ fn invitations_by(
 
 fn forget(db: &Connection, user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let gone = db
-        .prepare_cached("DELETE FROM invitations WHERE id IN (SELECT id FROM invitations WHERE owner = ?1 LIMIT ?2)")?
+        .prepare_cached(
+            "DELETE FROM invitations WHERE id IN (SELECT id FROM invitations WHERE owner = ?1 LIMIT ?2)",
+        )?
         .execute(params![user, limit as i64])?;
-    let sql = const_sql(&["SELECT ", MEMBER, " FROM team AS t WHERE t.user_id = ?1 OR t.owner = ?1 LIMIT ?2"]);
+    let sql = const_sql(&[
+        "SELECT ",
+        MEMBER,
+        " FROM team AS t WHERE t.user_id = ?1 OR t.owner = ?1 LIMIT ?2",
+    ]);
     let left = limit.saturating_sub(gone) as i64;
     let members = db
         .prepare_cached(&sql)?
@@ -303,9 +317,7 @@ impl TeamStore for SqliteStore {
         organizer: UserId,
         page: Page,
     ) -> Result<(Vec<Invitation>, Option<Cursor>), StoreError> {
-        self.db
-            .read(move |db| invitations_by(db, organizer, page))
-            .await
+        self.db.read(move |db| invitations_by(db, organizer, page)).await
     }
 
     async fn forget_team(&self, user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
