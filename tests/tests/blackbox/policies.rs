@@ -89,6 +89,13 @@ impl World {
             let path = path.replace("{id}", &self.event);
             return (&self.organizer, path.replace("{announcement_id}", announcement));
         }
+        if path.contains("/team/{user_id}") {
+            let team = format!("/api/organiser/events/{}/team", self.event);
+            let invited = self.organizer.post(&team, invitation()).await.expect(202);
+            let invitation = invited["invitation_id"].as_str().unwrap();
+            let path = path.replace("{id}", &self.event);
+            return (&self.organizer, path.replace("{user_id}", invitation));
+        }
         if path.ends_with("/cancel") {
             let event = self.organizer.create_event(json!(null), json!(0)).await;
             return of(&self.organizer, "{id}", &event);
@@ -100,6 +107,11 @@ impl World {
         let sessions = person.get("/api/users/sessions").await.expect(200);
         sessions[0]["session_id"].as_str().unwrap().to_owned()
     }
+}
+
+/// An invitation of somebody new: one address is not written to again and again.
+fn invitation() -> Value {
+    json!({"email": format!("{}@example.org", common::ids::new_id()), "role": "scanner"})
 }
 
 /// An API key of a person with these scopes, and its id.
@@ -118,6 +130,7 @@ async fn call(who: &Person, call: &Call, path: &str) -> tests::Answer {
         _ if path.starts_with("/api/organiser/") && path.ends_with("/announcements") => {
             json!({"subject": "Doors", "text": "Open."})
         }
+        _ if path.ends_with("/team") => invitation(),
         _ if path.ends_with("/duplicate") => json!({"event_time": "2031-01-01T10:00"}),
         _ if path.ends_with("/reminders") => json!({"hours_before": [48]}),
         _ if path.ends_with("/streams") => json!({"title": "Stage", "kind": "ingest"}),

@@ -413,10 +413,7 @@ async fn a_scanner_reads_the_desk_alone_until_they_are_removed() {
         .unwrap();
     room.relay().await;
     let heard = his.hear().await;
-    assert_eq!(
-        (&heard["ev"], &heard["ch"]),
-        (&json!("unsubscribed"), &json!(desk))
-    );
+    assert_eq!((&heard["ev"], &heard["ch"]), (&json!("unsub"), &json!(desk)));
     his.refused(json!({"op": "subscribe", "ch": desk}), "forbidden")
         .await;
 }
