@@ -128,6 +128,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .split_for_parts();
     let internal = Router::new()
         .route("/asyncapi.json", get(pages::asyncapi))
+        .route("/team/accept", get(pages::team))
         .route(
             "/internal/registrations/claim",
             post(internal::claim_seat::claim_seat),

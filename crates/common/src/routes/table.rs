@@ -374,6 +374,7 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("GET", Anyone)],
     ),
     route("/api/live/{*rest}", Events, &[]).with_upgrade(),
+    route("/team/accept", Events, &[Call::new("GET", Browsers)]),
     route("/asyncapi.json", Events, &[Call::new("GET", Browsers)]),
     route("/live/{event_id}", Events, &[Call::new("GET", Developers)]),
     route("/watch/{event_id}", Events, &[Call::new("GET", Browsers)]),

@@ -301,6 +301,21 @@ async fn a_manager_changes_the_event_in_its_owners_name() {
 }
 
 #[tokio::test]
+async fn the_page_of_an_invitation_runs_its_own_script_only() {
+    let service = Service::start();
+    let page = service
+        .send(Call::get("/team/accept?token=x").anybody())
+        .await
+        .is(200);
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("connect-src 'self'") && !policy.contains("https:"),
+        "{policy}"
+    );
+    assert_eq!(page.headers["referrer-policy"], "no-referrer");
+}
+
+#[tokio::test]
 async fn a_token_that_is_none_lets_nobody_join() {
     let service = Service::start();
     let user = service.user();
