@@ -525,3 +525,53 @@ impl Params {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::TeamMember;
+
+    #[test]
+    fn an_event_is_managed_by_its_organizer_and_managers() {
+        let [owner, manager, scanner, nobody] = std::array::from_fn(|_| UserId::new());
+        let on_team = |user_id, role| TeamMember { user_id, role };
+        let event = EventOrganizer {
+            organizer: owner,
+            cancelled: false,
+            team: vec![
+                on_team(manager, TeamRole::Manager),
+                on_team(scanner, TeamRole::Scanner),
+            ],
+        };
+        for (id, role, code) in [
+            (owner, Role::Organizer, None),
+            (manager, Role::User, None),
+            (scanner, Role::User, Some("insufficient_role")),
+            (scanner, Role::Organizer, Some("insufficient_role")),
+            (nobody, Role::User, Some("organizer_only")),
+            (nobody, Role::Organizer, Some("event_not_found")),
+        ] {
+            let caller = Caller {
+                id,
+                role,
+                session: Uuid::nil(),
+                until: from_millis(0),
+            };
+            let managed = require_manager(&caller, Some(&event)).err();
+            assert_eq!(managed.as_ref().map(ApiError::code), code, "{caller:?}");
+            // Of an event that there is not, nobody learns more.
+            let unknown = require_manager(&caller, None).err();
+            let expected = match role {
+                Role::User => "organizer_only",
+                Role::Organizer => "event_not_found",
+            };
+            assert_eq!(unknown.as_ref().map(ApiError::code), Some(expected));
+        }
+        // An earlier release says nothing of a team.
+        let before: EventOrganizer = serde_json::from_value(serde_json::json!({"organizer": owner})).unwrap();
+        assert_eq!(
+            (before.may_manage(owner), before.may_manage(manager)),
+            (Ok(()), Err(None))
+        );
+    }
+}
