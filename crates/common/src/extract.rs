@@ -26,6 +26,7 @@ use crate::{
     ids::UserId,
     problem::{self, ApiError, FieldError},
     routes::MAX_BODY,
+    wire::{EventOrganizer, TeamRole},
 };
 
 /// How long a body may take to arrive.
@@ -155,6 +156,29 @@ where
 /// 403 for a signed-in user who is no organizer.
 pub fn organizer_only() -> ApiError {
     ApiError::forbidden("organizer_only", "Only organizers may do this.")
+}
+
+/// 403 for somebody on the team of an event whose role there is not enough.
+pub fn insufficient_role(role: TeamRole) -> ApiError {
+    ApiError::forbidden(
+        "insufficient_role",
+        "Your role on the team of this event does not let you do this.",
+    )
+    .with("role", role)
+}
+
+/// Lets those pass who may do what an event's organizer may, but for what is theirs alone. `None`: there is no such event.
+///
+/// # Errors
+/// 404 when there is none, or it is another organizer's; 403 for those who organize nothing, and for those whose role on its team is
+/// not enough.
+pub fn require_manager(caller: &Caller, event: Option<&EventOrganizer>) -> Result<(), ApiError> {
+    match event.map(|event| event.may_manage(caller.id)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(Some(role))) => Err(insufficient_role(role)),
+        Some(Err(None)) | None if caller.role == Role::User => Err(organizer_only()),
+        Some(Err(None)) | None => Err(ApiError::not_found("event_not_found", "There is no such event.")),
+    }
 }
 
 /// Another of our services, by name. Guards every `/internal` route.
@@ -499,5 +523,55 @@ impl Params {
         } else {
             Err(ApiError::invalid(self.errors))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::TeamMember;
+
+    #[test]
+    fn an_event_is_managed_by_its_organizer_and_managers() {
+        let [owner, manager, scanner, nobody] = std::array::from_fn(|_| UserId::new());
+        let on_team = |user_id, role| TeamMember { user_id, role };
+        let event = EventOrganizer {
+            organizer: owner,
+            cancelled: false,
+            team: vec![
+                on_team(manager, TeamRole::Manager),
+                on_team(scanner, TeamRole::Scanner),
+            ],
+        };
+        for (id, role, code) in [
+            (owner, Role::Organizer, None),
+            (manager, Role::User, None),
+            (scanner, Role::User, Some("insufficient_role")),
+            (scanner, Role::Organizer, Some("insufficient_role")),
+            (nobody, Role::User, Some("organizer_only")),
+            (nobody, Role::Organizer, Some("event_not_found")),
+        ] {
+            let caller = Caller {
+                id,
+                role,
+                session: Uuid::nil(),
+                until: from_millis(0),
+            };
+            let managed = require_manager(&caller, Some(&event)).err();
+            assert_eq!(managed.as_ref().map(ApiError::code), code, "{caller:?}");
+            // Of an event that there is not, nobody learns more.
+            let unknown = require_manager(&caller, None).err();
+            let expected = match role {
+                Role::User => "organizer_only",
+                Role::Organizer => "event_not_found",
+            };
+            assert_eq!(unknown.as_ref().map(ApiError::code), Some(expected));
+        }
+        // An earlier release says nothing of a team.
+        let before: EventOrganizer = serde_json::from_value(serde_json::json!({"organizer": owner})).unwrap();
+        assert_eq!(
+            (before.may_manage(owner), before.may_manage(manager)),
+            (Ok(()), Err(None))
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! What is mailed to prove that an e-mail address is read: a token for a link and a code to type, both derived from the id
-//! under which the users service keeps them, so that no store and no message between services holds either.
+//! under which the users service keeps them, or the events service an invitation, so that no store and no message between services
+//! holds either.
 
 use std::fmt;
 
@@ -17,6 +18,9 @@ pub const CODE_DIGITS: usize = 8;
 
 const PURPOSE: &str = "mailed tokens v1";
 const MAC: usize = 16;
+/// What is derived: an account's token, or an invitation's.
+const TOKEN: &[u8] = b"token";
+const INVITATION: &[u8] = b"invitation";
 
 /// Derives tokens and codes, and recognises them. While `JWT_SECRET` is replaced, both secrets' are recognised.
 pub struct MailedTokens {
@@ -42,10 +46,17 @@ impl MailedTokens {
 
     /// The token for the link: 43 characters of base64url, 128 bits of which nobody can guess.
     pub fn token(&self, id: Uuid) -> String {
-        let mut bytes = [0; 16 + MAC];
-        bytes[..16].copy_from_slice(id.as_bytes());
-        bytes[16..].copy_from_slice(&mac(&self.key, b"token", id)[..MAC]);
-        URL_SAFE_NO_PAD.encode(bytes)
+        token(&self.key, TOKEN, id)
+    }
+
+    /// The token for the link of an invitation, which is another one than the account's of the same id.
+    pub fn invitation(&self, id: Uuid) -> String {
+        token(&self.key, INVITATION, id)
+    }
+
+    /// The id of an invitation's token that was derived here. `None`: it was not.
+    pub fn id_of_invitation(&self, token: &str) -> Option<Uuid> {
+        self.derived(INVITATION, token)
     }
 
     /// The code to type.
@@ -55,10 +66,14 @@ impl MailedTokens {
 
     /// The id of a token that was derived here. `None`: it was not.
     pub fn id_of(&self, token: &str) -> Option<Uuid> {
+        self.derived(TOKEN, token)
+    }
+
+    fn derived(&self, what: &[u8], token: &str) -> Option<Uuid> {
         let bytes: [u8; 16 + MAC] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
         let id = Uuid::from_slice(&bytes[..16]).ok()?;
         self.keys()
-            .any(|key| same(&mac(key, b"token", id)[..MAC], &bytes[16..]))
+            .any(|key| same(&mac(key, what, id)[..MAC], &bytes[16..]))
             .then_some(id)
     }
 
@@ -81,6 +96,13 @@ pub fn typed_code(text: &str) -> Option<String> {
         .collect();
     let is_code = digits.len() == CODE_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
     is_code.then_some(digits)
+}
+
+fn token(key: &hmac::Key, what: &[u8], id: Uuid) -> String {
+    let mut bytes = [0; 16 + MAC];
+    bytes[..16].copy_from_slice(id.as_bytes());
+    bytes[16..].copy_from_slice(&mac(key, what, id)[..MAC]);
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn mac(key: &hmac::Key, what: &[u8], id: Uuid) -> [u8; 32] {
@@ -140,6 +162,14 @@ mod tests {
         ] {
             assert_eq!(ours.id_of(wrong), None, "{wrong}");
         }
+        let invitation = ours.invitation(id);
+        assert_eq!(ours.id_of_invitation(&invitation), Some(id));
+        assert_eq!(other.id_of_invitation(&invitation), None);
+        // Neither opens what the other one does.
+        assert_eq!(
+            (ours.id_of(&invitation), ours.id_of_invitation(&token)),
+            (None, None)
+        );
         let code = ours.code(id);
         assert_eq!(code.len(), CODE_DIGITS);
         assert!(ours.is_code(id, &code) && !ours.is_code(new_id(), &code) && !other.is_code(id, &code));

@@ -57,6 +57,8 @@ pub mod kind {
     pub const PAYMENT_FAILED: &str = "payment.failed";
     /// Users to notifications: [`super::TokenIssued`].
     pub const TOKEN_ISSUED: &str = "token.issued";
+    /// Events to notifications: [`super::TeamInvited`].
+    pub const TEAM_INVITED: &str = "team.invited";
     /// Of payments, published live: a payment has moved.
     pub const PAYMENT_CHANGED: &str = "payment.changed";
     /// Of notifications, published live: a message was sent.
@@ -288,6 +290,79 @@ pub struct EventOrganizer {
     /// Whether it was called off.
     #[serde(default)]
     pub cancelled: bool,
+    /// Those on its team, who are few. Not kept by who asks: a right ends at once.
+    #[serde(default)]
+    pub team: Vec<TeamMember>,
+}
+
+/// Somebody on the team of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TeamMember {
+    /// The account.
+    pub user_id: UserId,
+    /// As what.
+    pub role: TeamRole,
+}
+
+impl EventOrganizer {
+    /// Whether a user may do what the organizer may, but for what is the organizer's alone.
+    ///
+    /// # Errors
+    /// As what they are on its team, if they are.
+    pub fn may_manage(&self, user: UserId) -> Result<(), Option<TeamRole>> {
+        let member = self.team.iter().find(|member| member.user_id == user);
+        match member.map(|member| member.role) {
+            _ if self.organizer == user => Ok(()),
+            Some(TeamRole::Manager) => Ok(()),
+            role => Err(role),
+        }
+    }
+}
+
+/// What somebody is on the team of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TeamRole {
+    /// Runs the event beside its organizer.
+    Manager,
+    /// Works at its door.
+    Scanner,
+}
+
+impl TeamRole {
+    /// Its name in stores and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Manager => "manager",
+            Self::Scanner => "scanner",
+        }
+    }
+
+    /// The role of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Manager, Self::Scanner]
+            .into_iter()
+            .find(|role| role.name() == text)
+    }
+}
+
+/// Somebody was invited to the team of an event, and a letter brings the token to their address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamInvited {
+    /// What the token is derived from ([`crate::mailed_tokens`]).
+    pub invitation_id: Uuid,
+    /// The event.
+    pub event_id: EventId,
+    /// Its name.
+    pub event_name: String,
+    /// Where the letter goes. It need not be the address of an account.
+    pub email: String,
+    /// As what.
+    pub role: TeamRole,
+    /// Whose event it is.
+    pub invited_by: UserId,
+    /// Until when the token is good.
+    pub expires_at: Timestamp,
 }
 
 /// What others need to know of an event. A copy with a higher version replaces one with a lower.

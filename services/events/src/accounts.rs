@@ -58,7 +58,7 @@ pub async fn close_for_good(app: &App, user: UserId) -> Result<(), StoreError> {
 }
 
 /// Ends what a deleted account has: its registrations for events to come, with refunds, its places on waitlists, events that it made in the moment
-/// before, and what it has said beside events, with its name. Each is a commit of its own, and done a second time it changes nothing, so that a message that comes again
+/// before, what it has said beside events, with its name, and where it is on a team. Each is a commit of its own, and done a second time it changes nothing, so that a message that comes again
 /// goes on where the first one was interrupted.
 ///
 /// # Errors
@@ -100,6 +100,7 @@ pub async fn close(app: &App, user: UserId) -> Result<(), StoreError> {
     while app.store.forget_waiting(user, now, AT_ONCE).await? == AT_ONCE {}
     app.store.drop_calendar(user).await?;
     while app.store.forget_author(user, now, AT_ONCE).await? == AT_ONCE {}
+    while app.store.forget_team(user, now, AT_ONCE).await? == AT_ONCE {}
     while app.store.forget_viewer(user, AT_ONCE).await? == AT_ONCE {}
     Ok(())
 }

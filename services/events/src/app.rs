@@ -7,7 +7,10 @@ use chrono_tz::Tz;
 use common::{auth::Auth, clock::Clock};
 use runtime::{user_directory::UserDirectory, verified_email::VerifiedEmail};
 
-use crate::{live::Live, page_cache::PageCache, store::Store, streams::Streams, ticketing::Ticketing};
+use crate::{
+    invitations::Invitations, live::Live, page_cache::PageCache, store::Store, streams::Streams,
+    ticketing::Ticketing,
+};
 
 /// The service's state. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct App {
     pub verified_email: VerifiedEmail,
     /// Looks users up.
     pub directory: UserDirectory,
+    /// Invitations to teams.
+    pub invitations: Invitations,
     /// Signs and renders tickets.
     pub tickets: Ticketing,
     /// The gateway's address.

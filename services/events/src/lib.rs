@@ -6,6 +6,7 @@ pub mod commands;
 pub mod domain;
 pub mod handlers;
 pub mod internal;
+pub mod invitations;
 pub mod live;
 pub mod page_cache;
 mod pages;
@@ -36,6 +37,7 @@ use runtime::{
 
 use crate::{
     app::App,
+    invitations::Invitations,
     live::{Live, Publisher},
     store::Store,
     streams::{IngestPorts, Streams},
@@ -94,8 +96,9 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, ports: IngestPor
     let live = Live::new(context, &auth, &store, &directory, &tickets);
     let streams = Streams::new(context, &auth, &store, &live, ports)?;
     Ok(App {
-        auth,
         verified_email: VerifiedEmail::new(&context.settings, directory.clone()),
+        invitations: Invitations::new(&auth, &context.shared, context.settings.rate_limits),
+        auth,
         directory,
         tickets,
         public_url: context.settings.public_url(context.settings.gateway_port).into(),

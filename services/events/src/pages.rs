@@ -29,18 +29,19 @@ impl Page {
         // In a block, so that neither has to know the names of the other.
         let shared = include_str!("pages/shared.js");
         let script = format!("{client}\n{{\n{shared}\n{script}\n}}");
-        let hash = BASE64_STANDARD.encode(Sha256::digest(&script));
+        let style = format!("{}\n{style}", include_str!("pages/live.css"));
+        Self::alone(html, &style, &script, HLS_SRC, more)
+    }
+
+    /// With neither the client nor what the others share; `source`: from where a script may come, beside its own.
+    fn alone(html: &str, style: &str, script: &str, source: &str, more: &str) -> Self {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(script));
         let policy = format!(
-            "default-src 'none'; script-src 'sha256-{hash}' {HLS_SRC}; style-src 'unsafe-inline'; form-action 'none'; \
+            "default-src 'none'; script-src 'sha256-{hash}' {source}; style-src 'unsafe-inline'; form-action 'none'; \
              base-uri 'none'; frame-ancestors 'none'; {more}"
         );
         Self {
-            html: html
-                .replace(
-                    "{{style}}",
-                    &format!("{}\n{style}", include_str!("pages/live.css")),
-                )
-                .replace("{{script}}", &script),
+            html: html.replace("{{style}}", style).replace("{{script}}", script),
             policy: HeaderValue::try_from(policy).ok(),
         }
     }
@@ -76,6 +77,23 @@ static WATCH: LazyLock<Page> = LazyLock::new(|| {
          frame-src https://www.youtube-nocookie.com https://player.vimeo.com https://vimeo.com",
     )
 });
+
+/// It talks to this site only.
+static TEAM: LazyLock<Page> = LazyLock::new(|| {
+    Page::alone(
+        include_str!("pages/team.html"),
+        include_str!("pages/team.css"),
+        include_str!("pages/team.js"),
+        "",
+        "connect-src 'self'",
+    )
+});
+
+/// `GET /team/accept`: where the letter of an invitation leads when there is no frontend. Opening it changes nothing, because mail scanners
+/// open every link; its button does.
+pub async fn team() -> Response {
+    TEAM.response()
+}
 
 /// `GET /asyncapi.json`
 pub async fn asyncapi(State(app): State<App>) -> Response {

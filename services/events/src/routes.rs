@@ -57,6 +57,9 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
             handlers::reminders::get_reminders,
             handlers::reminders::set_reminders
         ))
+        .routes(routes!(handlers::team::list_team, handlers::team::invite))
+        .routes(routes!(handlers::team::remove))
+        .routes(routes!(handlers::team::accept))
         .routes(routes!(handlers::browse::browse))
         .routes(routes!(handlers::ticket_key::ticket_key))
         .routes(routes!(handlers::browse::event))
@@ -135,6 +138,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .split_for_parts();
     let internal = Router::new()
         .route("/asyncapi.json", get(pages::asyncapi))
+        .route("/team/accept", get(pages::team))
         .route(
             "/internal/registrations/claim",
             post(internal::claim_seat::claim_seat),

@@ -2,6 +2,7 @@
 
 pub mod posts;
 pub mod stream;
+pub mod team;
 pub mod waitlist;
 
 use common::{

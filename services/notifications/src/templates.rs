@@ -18,7 +18,7 @@ use common::{
     settings::Settings,
     text::is_visible,
     time::EventTime,
-    wire::{EventFacts, EventFormat},
+    wire::{EventFacts, EventFormat, TeamRole},
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -115,7 +115,9 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "password_reset.txt"
     "password_reset.html"
     "password_changed.txt"
-    "password_changed.html";
+    "password_changed.html"
+    "team_invitation.txt"
+    "team_invitation.html";
 ];
 
 /// Where links in letters lead.
@@ -136,6 +138,8 @@ pub struct Links {
 /// The pages that take tokens: the frontend's, or the users service's own.
 const VERIFY_PAGE: &str = "verify-email?token=";
 const RESET_PAGE: &str = "reset-password?token=";
+/// That of the frontend, or the events service's own.
+const TEAM_PAGE: &str = "team/accept?token=";
 
 impl Links {
     /// To the frontend. Without one to the event as the API shows it; a payment is shown there to its payer only, so there
@@ -319,7 +323,7 @@ impl Writer {
         let mut files = vec![format!("{}.txt", kind.template()), "greeting.txt".to_owned()];
         if samples::is_texted(kind) {
             files.push(format!("{}.sms", kind.template()));
-        } else {
+        } else if kind != Kind::TeamInvitation {
             files.push("token.txt".to_owned());
         }
         for file in files {
@@ -358,11 +362,15 @@ impl Writer {
             .facts
             .as_ref()
             .map(|facts| &facts.name)
-            .or(details.event_name.as_ref());
+            .or(details.event_name.as_ref())
+            // Whom somebody invites has asked for nothing: their letter carries no link of a stranger's.
+            .filter(|name| message.kind != Kind::TeamInvitation || !holds_link(name));
         let rupees = |amount: Paise| amount.to_string();
         context! {
             lang => language.tag(),
             name => message.name.as_deref().and_then(presentable),
+            role => details.role.map(TeamRole::name),
+            inviter => details.inviter.as_deref().and_then(presentable),
             event_name => cut(&one_line(event_name.map_or(language.your_event(), String::as_str)), NAME_CHARACTERS),
             event => message.facts.as_ref().map_or(Value::from(()), |facts| event(facts, details, links, language)),
             before => match (&details.before, &message.facts) {
@@ -399,8 +407,13 @@ impl Writer {
     }
 
     fn token(&self, token: &Token, message: &Message, language: Language) -> Value {
+        let secret = match message.kind {
+            Kind::TeamInvitation => self.tokens.invitation(token.id),
+            _ => self.tokens.token(token.id),
+        };
         let page = match message.kind {
             Kind::PasswordReset | Kind::PasswordChanged => RESET_PAGE,
+            Kind::TeamInvitation => TEAM_PAGE,
             _ => VERIFY_PAGE,
         };
         let zone = message
@@ -415,8 +428,12 @@ impl Writer {
             })
         };
         context! {
-            link => self.links.account.as_ref().map(|site| format!("{site}{page}{}", self.tokens.token(token.id))),
-            code => self.tokens.code(token.id),
+            link => self.links.account.as_ref().map(|site| format!("{site}{page}{secret}")),
+            code => match message.kind {
+                // There is nothing shorter to type.
+                Kind::TeamInvitation => secret,
+                _ => self.tokens.code(token.id),
+            },
             until => in_words(token.expires_at),
             code_until => in_words(token.code_until),
             new_email => token.new_email.clone(),

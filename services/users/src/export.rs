@@ -37,6 +37,8 @@ pub async fn of_others(app: &App, user: UserId) -> Result<Map<String, Value>, Ap
         ("posts", &others.events),
         ("votes", &others.events),
         ("playbacks", &others.events),
+        ("teams", &others.events),
+        ("invitations", &others.events),
         ("payments", &others.payments),
         ("notifications", &others.notifications),
         ("announcements", &others.notifications),

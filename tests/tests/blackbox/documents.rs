@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 119] = [
+const DOCUMENTED: [(&str, &str, &str); 123] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -98,6 +98,14 @@ const DOCUMENTED: [(&str, &str, &str); 119] = [
     ("updateEvent", "patch", "/api/organiser/events/{id}"),
     ("cancelEvent", "post", "/api/organiser/events/{id}/cancel"),
     ("publishEvent", "post", "/api/organiser/events/{id}/publish"),
+    ("inviteToTeam", "post", "/api/organiser/events/{id}/team"),
+    ("listTeam", "get", "/api/organiser/events/{id}/team"),
+    (
+        "removeFromTeam",
+        "delete",
+        "/api/organiser/events/{id}/team/{user_id}",
+    ),
+    ("acceptInvitation", "post", "/api/organiser/team/accept"),
     ("duplicateEvent", "post", "/api/organiser/events/{id}/duplicate"),
     ("listPayments", "get", "/api/payment/payments"),
     ("listEventPayments", "get", "/api/organiser/events/{id}/payments"),

@@ -44,6 +44,7 @@ mod start;
 mod story;
 mod streaming;
 mod talking;
+mod team;
 mod traces;
 mod unreadable;
 mod upgrade;

@@ -93,6 +93,22 @@ impl World {
             let path = path.replace("{id}", &self.event).replace("{kind}", "ticket");
             return (&self.organizer, path);
         }
+        if path.contains("/team/{user_id}") {
+            let team = format!("/api/organiser/events/{}/team", self.event);
+            let invited = self.organizer.post(&team, invitation()).await.expect(202);
+            let invitation = invited["invitation_id"].as_str().unwrap();
+            let path = path.replace("{id}", &self.event);
+            return (&self.organizer, path.replace("{user_id}", invitation));
+        }
+        if path.contains("{registration_id}") || path.contains("{ticket_id}") {
+            let (event, registered) = self.admitted().await;
+            let id = |of: &Value| of.as_str().unwrap().to_owned();
+            let path = path
+                .replace("{id}", &event)
+                .replace("{registration_id}", &id(&registered["registration_id"]))
+                .replace("{ticket_id}", &id(&registered["ticket"]["ticket_id"]));
+            return (&self.organizer, path);
+        }
         if path.ends_with("/cancel") {
             let event = self.organizer.create_event(json!(null), json!(0)).await;
             return of(&self.organizer, "{id}", &event);
@@ -100,10 +116,25 @@ impl World {
         of(&self.organizer, "{id}", &self.event)
     }
 
+    /// A free event, and the registration of somebody who is in.
+    async fn admitted(&self) -> (String, Value) {
+        let event = self.organizer.create_event(json!(null), json!(0)).await;
+        let registered = self.attendee.register(&event).await.expect(201);
+        let scan = json!({"code": registered["ticket"]["code"]});
+        let door = format!("/api/organiser/events/{event}/check_in");
+        self.organizer.post(&door, scan).await.expect(200);
+        (event, registered)
+    }
+
     async fn session(&self, person: &Person) -> String {
         let sessions = person.get("/api/users/sessions").await.expect(200);
         sessions[0]["session_id"].as_str().unwrap().to_owned()
     }
+}
+
+/// An invitation of somebody new: one address is not written to again and again.
+fn invitation() -> Value {
+    json!({"email": format!("{}@example.org", common::ids::new_id()), "role": "scanner"})
 }
 
 /// An API key of a person with these scopes, and its id.
@@ -122,6 +153,8 @@ async fn call(who: &Person, call: &Call, path: &str) -> tests::Answer {
         _ if path.starts_with("/api/organiser/") && path.ends_with("/announcements") => {
             json!({"subject": "Doors", "text": "Open."})
         }
+        _ if path.ends_with("/team") => invitation(),
+        _ if path.ends_with("/check_in") => json!({"code": "0000-0000-0000-0000"}),
         _ if path.ends_with("/duplicate") => json!({"event_time": "2031-01-01T10:00"}),
         _ if path.ends_with("/reminders") => json!({"hours_before": [48]}),
         _ if path.ends_with("/templates/ticket") => json!({"subject": "You are in", "text": "Come early."}),

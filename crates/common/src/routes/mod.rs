@@ -322,7 +322,9 @@ mod tests {
             Policy::OtherMethods(_) | Policy::None => None,
         };
         let event = "/api/organiser/events/{id}";
-        assert_eq!(audience(event, &Method::PATCH), Some(Audience::Organizers));
+        assert_eq!(audience(event, &Method::PATCH), Some(Audience::SignedIn));
+        let copy = "/api/organiser/events/{id}/duplicate";
+        assert_eq!(audience(copy, &Method::POST), Some(Audience::Organizers));
         assert_eq!(audience(event, &Method::DELETE), None);
         assert_eq!(audience("/api/events", &Method::HEAD), Some(Audience::Anyone));
         assert_eq!(audience("/api/events/{*rest}", &Method::GET), None);

@@ -94,43 +94,43 @@ pub const ROUTES: &[Route] = &[
     route(
         "/api/organiser/events",
         Events,
-        &[Call::new("GET", Organizers).with_key(EventsRead)],
+        &[Call::new("GET", SignedIn).with_key(EventsRead)],
     ),
     route(
         "/api/organiser/events/{id}",
         Events,
-        &[Call::new("PATCH", Organizers).of_owner().with_key(EventsWrite)],
+        &[Call::new("PATCH", SignedIn).of_owner().with_key(EventsWrite)],
     ),
     route(
         "/api/organiser/events/{id}/streams",
         Events,
         &[
-            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
-            Call::new("POST", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("GET", SignedIn).of_owner().with_key(EventsRead),
+            Call::new("POST", SignedIn).of_owner().with_key(EventsWrite),
         ],
     ),
     route(
         "/api/organiser/events/{id}/streams/{stream_id}",
         Events,
         &[
-            Call::new("PATCH", Organizers).of_owner().with_key(EventsWrite),
-            Call::new("DELETE", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("PATCH", SignedIn).of_owner().with_key(EventsWrite),
+            Call::new("DELETE", SignedIn).of_owner().with_key(EventsWrite),
         ],
     ),
     route(
         "/api/organiser/events/{id}/streams/{stream_id}/key",
         Events,
-        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+        &[Call::new("POST", SignedIn).of_owner().with_key(EventsWrite)],
     ),
     route(
         "/api/organiser/events/{id}/streams/{stream_id}/end",
         Events,
-        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+        &[Call::new("POST", SignedIn).of_owner().with_key(EventsWrite)],
     ),
     route(
         "/api/organiser/events/{id}/streams/{stream_id}/kick",
         Events,
-        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+        &[Call::new("POST", SignedIn).of_owner().with_key(EventsWrite)],
     ),
     route(
         "/api/organiser/events/{id}/cancel",
@@ -140,7 +140,7 @@ pub const ROUTES: &[Route] = &[
     route(
         "/api/organiser/events/{id}/publish",
         Events,
-        &[Call::new("POST", Organizers).of_owner().with_key(EventsWrite)],
+        &[Call::new("POST", SignedIn).of_owner().with_key(EventsWrite)],
     ),
     route(
         "/api/organiser/events/{id}/duplicate",
@@ -151,43 +151,43 @@ pub const ROUTES: &[Route] = &[
         "/api/organiser/events/{id}/reminders",
         Events,
         &[
-            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
-            Call::new("PUT", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("GET", SignedIn).of_owner().with_key(EventsRead),
+            Call::new("PUT", SignedIn).of_owner().with_key(EventsWrite),
         ],
     ),
     route(
         "/api/organiser/events/{id}/templates",
         Notifications,
-        &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],
+        &[Call::new("GET", SignedIn).of_owner().with_key(EventsRead)],
     ),
     route(
         "/api/organiser/events/{id}/templates/{kind}",
         Notifications,
         &[
-            Call::new("PUT", Organizers).of_owner().with_key(EventsWrite),
-            Call::new("DELETE", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("PUT", SignedIn).of_owner().with_key(EventsWrite),
+            Call::new("DELETE", SignedIn).of_owner().with_key(EventsWrite),
         ],
     ),
     route(
         "/api/organiser/events/{id}/announcements",
         Notifications,
         &[
-            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
-            Call::new("POST", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("GET", SignedIn).of_owner().with_key(EventsRead),
+            Call::new("POST", SignedIn).of_owner().with_key(EventsWrite),
         ],
     ),
     route(
         "/api/organiser/events/{id}/announcements/{announcement_id}",
         Notifications,
         &[
-            Call::new("GET", Organizers).of_owner().with_key(EventsRead),
-            Call::new("DELETE", Organizers).of_owner().with_key(EventsWrite),
+            Call::new("GET", SignedIn).of_owner().with_key(EventsRead),
+            Call::new("DELETE", SignedIn).of_owner().with_key(EventsWrite),
         ],
     ),
     route(
         "/api/organiser/events/{id}/payments",
         Payments,
-        &[Call::new("GET", Organizers).of_owner().with_key(EventsRead)],
+        &[Call::new("GET", SignedIn).of_owner().with_key(EventsRead)],
     ),
     route(
         "/api/organiser/events/{id}/check_in",
@@ -221,6 +221,24 @@ pub const ROUTES: &[Route] = &[
         "/api/organiser/events/{id}/stats",
         Events,
         &[Call::new("GET", SignedIn).of_owner().with_key(EventsRead)],
+    ),
+    route(
+        "/api/organiser/events/{id}/team",
+        Events,
+        &[
+            Call::new("GET", SignedIn).of_owner().with_key(EventsRead),
+            Call::new("POST", Organizers).of_owner(),
+        ],
+    ),
+    route(
+        "/api/organiser/events/{id}/team/{user_id}",
+        Events,
+        &[Call::new("DELETE", SignedIn).of_owner()],
+    ),
+    route(
+        "/api/organiser/team/accept",
+        Events,
+        &[Call::new("POST", SignedIn)],
     ),
     route("/api/organiser/{*rest}", Events, &[]),
     route("/api/reg/register_event", Events, &[Call::new("POST", SignedIn)]),
@@ -390,6 +408,7 @@ pub const ROUTES: &[Route] = &[
         &[Call::new("GET", Anyone)],
     ),
     route("/api/live/{*rest}", Events, &[]).with_upgrade(),
+    route("/team/accept", Events, &[Call::new("GET", Browsers)]),
     route("/asyncapi.json", Events, &[Call::new("GET", Browsers)]),
     route("/live/{event_id}", Events, &[Call::new("GET", Developers)]),
     route("/watch/{event_id}", Events, &[Call::new("GET", Browsers)]),

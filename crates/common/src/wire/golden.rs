@@ -61,4 +61,5 @@ golden! {
     PAYMENT_FAILED: PaymentFailed = "payment.failed",
     ACCOUNT_DELETED: AccountDeleted = "account.deleted",
     TOKEN_ISSUED: TokenIssued = "token.issued",
+    TEAM_INVITED: TeamInvited = "team.invited",
 }

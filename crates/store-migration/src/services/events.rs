@@ -21,8 +21,9 @@ pub const SERVICE: Service = Service {
                     "words",
                     "(SELECT json_group_array(word ORDER BY word) FROM event_words WHERE event_id = id)",
                 ),
-                // Counts what meets in MongoDB only; so does `playbacks`.
+                // Counts what meets in MongoDB only; so do `invited` and `playbacks`.
                 ("streams", "NULL"),
+                ("invited", "NULL"),
                 // SQLite's migration has counted them.
                 ("counted", "1"),
             ],
@@ -72,6 +73,8 @@ pub const SERVICE: Service = Service {
             Id::Is("id"),
             &[("open", "CASE WHEN status IN ('waiting', 'offered') THEN 1 END")],
         ),
+        Table::new("team", Id::Is("id")),
+        Table::new("invitations", Id::Is("id")),
         OUTBOX,
         DEAD_LETTERS,
         INBOX,

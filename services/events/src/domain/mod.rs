@@ -18,4 +18,5 @@ pub mod samples;
 pub mod search_terms;
 pub mod standing;
 pub mod stream;
+pub mod team;
 pub mod waitlist;

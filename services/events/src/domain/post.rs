@@ -428,6 +428,7 @@ mod tests {
             event: EventId::lenient(""),
             user: UserId::new(),
             part,
+            rank: crate::domain::team::Rank::Stranger,
             restriction: None,
             said_at: None,
         }

@@ -1,12 +1,15 @@
-//! Drafts: an event that nobody but its organizer knows of, until it is published; and copies of events, which are drafts.
+//! Drafts: an event that nobody but its organizer and their team knows of, until it is published; and copies of events, which are drafts.
 
 use common::{
     clock::Timestamp,
-    ids::{EventId, UserId},
+    ids::EventId,
     time::{EventTime, in_range},
 };
 
-use super::event::{Closing, Event, PatchError, opens_before};
+use super::{
+    event::{Closing, Event, PatchError, opens_before},
+    team::{Rank, Right},
+};
 
 /// What a copy of an event is to be.
 #[derive(Clone, Debug)]
@@ -18,9 +21,9 @@ pub struct Duplicate {
 }
 
 impl Event {
-    /// Whether somebody may know of it; `None`: somebody who has not said who they are.
-    pub fn is_seen_by(&self, user: Option<UserId>) -> bool {
-        !self.draft || user == Some(self.organizer)
+    /// Whether somebody of this rank may know of it.
+    pub fn is_seen_by(&self, rank: Rank) -> bool {
+        !self.draft || rank.has(Right::Door)
     }
 
     /// The draft, published. It never becomes a draft again: others know of it from here on.
@@ -84,6 +87,7 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::team::TeamRole;
     use chrono::TimeDelta;
     use proptest::prelude::*;
 
@@ -100,10 +104,16 @@ mod tests {
     #[test]
     fn a_draft_is_its_organizers_until_it_is_published_once() {
         let draft = draft();
-        assert!(draft.is_seen_by(Some(draft.organizer)));
-        assert!(!draft.is_seen_by(Some(UserId::new())) && !draft.is_seen_by(None));
+        for rank in [
+            Rank::Owner,
+            Rank::Member(TeamRole::Manager),
+            Rank::Member(TeamRole::Scanner),
+        ] {
+            assert!(draft.is_seen_by(rank));
+        }
+        assert!(!draft.is_seen_by(Rank::Stranger));
         let published = draft.published().unwrap();
-        assert!(published.is_seen_by(None));
+        assert!(published.is_seen_by(Rank::Stranger));
         assert_eq!((published.version, published.schedule_version), (2, 1));
         assert_eq!(published.published(), Err(PatchError::Published));
         let cancelled = Event {

@@ -11,6 +11,7 @@ use common::{
 use super::{
     event::Event,
     registration::{Registration, State, Ticket},
+    team::Rank,
 };
 
 /// The command to register.
@@ -56,7 +57,7 @@ pub enum RegisterRefusal {
 
 /// Whether there can be registrations for the event at all.
 pub(super) fn takes_place(event: &Event, user: UserId) -> Result<(), RegisterRefusal> {
-    if !event.is_seen_by(Some(user)) {
+    if !event.is_seen_by(Rank::of(user, event, None)) {
         return Err(RegisterRefusal::NoSuchEvent);
     }
     match (event.cancelled, event.draft) {

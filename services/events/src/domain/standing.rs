@@ -13,12 +13,13 @@ use super::{
     event::Event,
     post::Kind,
     registration::{Registration, State},
+    team::{Rank, Right},
 };
 
 /// What somebody is to an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// It is theirs.
+    /// It is theirs, or they run it.
     Organizer,
     /// Their registration is confirmed.
     Attendee,
@@ -27,10 +28,10 @@ pub enum Part {
 }
 
 impl Part {
-    /// What a user with this live registration is to an event.
-    pub fn of(user: UserId, event: &Event, live: Option<&Registration>) -> Self {
+    /// What somebody of this rank with this live registration is to an event.
+    pub fn of(rank: Rank, event: &Event, live: Option<&Registration>) -> Self {
         match live.map(|registration| registration.state) {
-            _ if event.organizer == user => Self::Organizer,
+            _ if rank.has(Right::Manage) => Self::Organizer,
             Some(State::Confirmed) if !event.cancelled => Self::Attendee,
             _ => Self::Stranger,
         }
@@ -144,6 +145,8 @@ pub struct Standing {
     pub user: UserId,
     /// What they are to it.
     pub part: Part,
+    /// What they may do of running it.
+    pub rank: Rank,
     /// What they may not.
     pub restriction: Option<Restriction>,
     /// When they last wrote in the chat while it was slow.
@@ -180,6 +183,17 @@ impl Standing {
             Part::Stranger => Err(Denied::NotAttending),
             Part::Attendee if self.is(RestrictionKind::Ban, now) => Err(Denied::Banned),
             Part::Attendee => Ok(()),
+        }
+    }
+
+    /// Whether they may follow how the event stands.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_work_at_the_desk(&self) -> Result<(), Denied> {
+        match self.rank.has(Right::Door) {
+            true => Ok(()),
+            false => Err(Denied::OrganizerOnly),
         }
     }
 
@@ -266,6 +280,10 @@ mod tests {
             event: EventId::new(),
             user: UserId::new(),
             part,
+            rank: match part {
+                Part::Organizer => Rank::Owner,
+                Part::Attendee | Part::Stranger => Rank::Stranger,
+            },
             restriction: None,
             said_at: None,
         }
@@ -321,6 +339,25 @@ mod tests {
             for kind in [Kind::Poll, Kind::Announcement] {
                 assert_eq!(who.may_post(kind, open, NOW), organize, "{who:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_manager_takes_part_as_the_organizer_and_a_scanner_sees_the_desk_alone() {
+        use crate::domain::{samples::event, team::TeamRole};
+        let event = event(0);
+        for (role, part, desk) in [
+            (None, Part::Stranger, Err(Denied::OrganizerOnly)),
+            (Some(TeamRole::Scanner), Part::Stranger, Ok(())),
+            (Some(TeamRole::Manager), Part::Organizer, Ok(())),
+        ] {
+            let rank = Rank::of(UserId::new(), &event, role);
+            assert_eq!(Part::of(rank, &event, None), part);
+            let standing = Standing {
+                rank,
+                ..standing(part)
+            };
+            assert_eq!(standing.may_work_at_the_desk(), desk);
         }
     }
 

@@ -16,12 +16,13 @@ use common::{
 };
 use utoipa::{IntoParams, openapi::Object};
 
-use super::{listing::one_of, no_such_event};
+use super::{listing::one_of, no_such_event, rights::rank_of};
 use crate::{
     app::App,
     domain::{
         listing::{Category, Tag},
         search_terms,
+        team::Rank,
     },
     store::Search,
     views::EventView,
@@ -134,7 +135,7 @@ pub async fn browse(State(app): State<App>, mut params: Params, uri: Uri) -> Res
 
 common::problems!(EventProblems: no_such_event());
 
-/// One event, also when cancelled or unlisted. No login; a draft only with its organizer's token.
+/// One event, also when cancelled or unlisted. No login; a draft only with the token of its organizer, or of somebody on its team.
 #[utoipa::path(
     get,
     path = "/api/events/{id}",
@@ -157,12 +158,14 @@ pub async fn event(
         .await?
         .ok_or_else(no_such_event)?;
     // Who asks matters for a draft only. Of that nobody else hears, so what is wrong with a token is not said either.
-    let asks = match event.draft {
-        true => Caller::from_request_parts(&mut parts, &app).await.ok(),
-        false => None,
-    };
-    if !event.is_seen_by(asks.map(|caller| caller.id)) {
-        return Err(no_such_event());
+    if event.draft {
+        let rank = match Caller::from_request_parts(&mut parts, &app).await {
+            Ok(caller) => rank_of(&app, &event, caller.id).await?,
+            Err(_) => Rank::Stranger,
+        };
+        if !event.is_seen_by(rank) {
+            return Err(no_such_event());
+        }
     }
     Ok(Json(EventView::from(&event)))
 }

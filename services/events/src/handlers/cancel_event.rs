@@ -2,17 +2,19 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{KeyedJson, Organizer, PathId, organizer_only},
+    extract::{KeyedJson, Organizer, PathId, insufficient_role, organizer_only},
     idempotency::{Answer, Keyed},
-    ids::EventId,
     problem::ApiError,
     schemas::KeyParam,
 };
 
-use super::{change_problem, no_such_event};
+use super::{change_problem, no_such_event, rights::event_for};
 use crate::{
     app::App,
-    domain::event::{Event, PatchError},
+    domain::{
+        event::{Event, PatchError},
+        team::{Right, TeamRole},
+    },
     store::ChangeError,
     views::{EventAnswer, OwnEventView},
 };
@@ -20,6 +22,7 @@ use crate::{
 common::problems!(
     Problems:
     organizer_only(),
+    insufficient_role(TeamRole::Manager),
     no_such_event(),
     change_problem(ChangeError::Refused(PatchError::Cancelled)),
 );
@@ -47,13 +50,14 @@ pub async fn cancel_event(
     PathId(id): PathId,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
+    let event = event_for(&app, &caller, &id, Right::Own).await?;
     let keyed = Keyed { key, answer };
     let cancelled = app
         .store
-        .cancel_event(EventId::lenient(&id), caller.id, app.clock.now(), keyed)
+        .cancel_event(event.id, event.organizer, app.clock.now(), keyed)
         .await;
     let cancelled = cancelled.map_err(change_problem)?;
-    super::log_event("event cancelled", &cancelled);
+    super::log_event("event cancelled", caller.id, &cancelled);
     Ok(cancelled.respond(answer))
 }
 

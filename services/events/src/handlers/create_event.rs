@@ -249,7 +249,7 @@ pub async fn create_event(
         .map_err(|why| ApiError::invalid_field("registration_opens_at", why))?;
     let event = draft.into_event(EventId::new(), caller.id, now);
     let created = app.store.create_event(event, Keyed { key, answer }).await?;
-    super::log_event("event created", &created);
+    super::log_event("event created", caller.id, &created);
     Ok(created.respond(answer))
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{KeyedJson, Organizer, PathId, organizer_only},
+    extract::{KeyedJson, Organizer, PathId, insufficient_role, organizer_only},
     fields::{Fields, FromFields},
     idempotency::{Answer, Keyed},
     ids::EventId,
@@ -12,10 +12,14 @@ use common::{
 use runtime::verified_email::email_not_verified;
 use utoipa::ToSchema;
 
-use super::{change_problem, create_event::time, no_such_event};
+use super::{change_problem, create_event::time, no_such_event, rights::event_for};
 use crate::{
     app::App,
-    domain::{event::Event, publishing::Duplicate},
+    domain::{
+        event::Event,
+        publishing::Duplicate,
+        team::{Right, TeamRole},
+    },
     views::{EventAnswer, OwnEventView},
 };
 
@@ -34,7 +38,13 @@ impl FromFields for DuplicateEvent {
     }
 }
 
-common::problems!(Problems: organizer_only(), email_not_verified(), no_such_event());
+common::problems!(
+    Problems:
+    organizer_only(),
+    insufficient_role(TeamRole::Manager),
+    email_not_verified(),
+    no_such_event(),
+);
 
 /// Copy one of your events to another time, as a draft: all but its registrations and streams. Its end, and when registration opens
 /// and closes, where that was set, move along.
@@ -61,6 +71,7 @@ pub async fn duplicate_event(
     KeyedJson { input, key }: KeyedJson<DuplicateEvent>,
 ) -> Result<Response, ApiError> {
     app.verified_email.check(caller.id).await?;
+    let event = event_for(&app, &caller, &id, Right::Own).await?;
     let copy = Duplicate {
         id: EventId::new(),
         time: input.event_time,
@@ -68,10 +79,10 @@ pub async fn duplicate_event(
     let keyed = Keyed { key, answer };
     let copied = app
         .store
-        .duplicate_event(EventId::lenient(&id), caller.id, copy, app.clock.now(), keyed)
+        .duplicate_event(event.id, event.organizer, copy, app.clock.now(), keyed)
         .await;
     let copied = copied.map_err(change_problem)?;
-    super::log_event("event duplicated", &copied);
+    super::log_event("event duplicated", caller.id, &copied);
     Ok(copied.respond(answer))
 }
 

@@ -17,14 +17,16 @@ pub mod organiser_events;
 pub mod publish_event;
 pub mod register_event;
 pub mod reminders;
+pub mod rights;
 pub mod streams;
+pub mod team;
 pub mod ticket_files;
 pub mod ticket_key;
 pub mod update_event;
 pub mod waitlist;
 
 use common::context;
-use common::{idempotency::Outcome, problem::ApiError, time::utc};
+use common::{idempotency::Outcome, ids::UserId, problem::ApiError, time::utc};
 
 pub use crate::problems::no_such_event;
 use crate::{
@@ -126,11 +128,11 @@ pub fn cancel_problem(error: CancelError) -> ApiError {
     }
 }
 
-/// Logs that an event was created or changed. Replays under an idempotency key change nothing and are not logged.
-pub fn log_event(what: &'static str, outcome: &Outcome<Event>) {
+/// Logs that somebody created or changed an event. Replays under an idempotency key change nothing and are not logged.
+pub fn log_event(what: &'static str, user_id: UserId, outcome: &Outcome<Event>) {
     if let Outcome::Done(event) = outcome {
         context::note_subject(event.id);
-        let (event_id, user_id, version) = (event.id, event.organizer, event.version);
+        let (event_id, version) = (event.id, event.version);
         tracing::info!(%event_id, %user_id, version, "{what}");
     }
 }

@@ -7,12 +7,16 @@ use axum::{
     response::Response,
 };
 use common::{
+    auth::Role,
     documented::NO_EVENTS,
-    extract::{Organizer, Params, organizer_only},
+    extract::{Caller, Params, organizer_only},
     http::{Page, page},
     problem::ApiError,
-    schemas::PageParams,
+    schemas::{PageParams, choice},
+    wire::TeamRole,
 };
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema, openapi::Object};
 
 use crate::{
     app::App,
@@ -21,33 +25,70 @@ use crate::{
     views::OwnEventView,
 };
 
+/// The query parameters.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's view of the parameter")]
+pub struct TeamParam {
+    /// `true`: not your own events, but those on whose team you are, whoever you are.
+    #[param(schema_with = yes_or_no, required = false)]
+    team: Option<String>,
+}
+
+fn yes_or_no() -> Object {
+    choice(&["true", "false"])
+}
+
+/// An event as those see it who run it.
+#[derive(Serialize, ToSchema)]
+pub struct ListedEventView {
+    /// The event.
+    #[serde(flatten)]
+    event: OwnEventView,
+    /// What you are on its team; left out: it is your own.
+    #[schema(example = "manager")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<TeamRole>,
+}
+
 fn no_events() -> ApiError {
     ApiError::not_found("no_events", "You have not created any events yet.").message(NO_EVENTS)
 }
 
 common::problems!(Problems: organizer_only(), no_events());
 
-/// List your own events, newest first.
+/// List your own events, newest first; with `team=true` those of others on whose team you are.
 #[utoipa::path(
     get,
     path = "/api/organiser/events",
     operation_id = "listOwnEvents",
     tag = "organiser",
-    params(PageParams),
+    params(TeamParam, PageParams),
     responses(
-        (status = 200, description = "The events; the next page is in Link", body = Vec<OwnEventView>),
+        (status = 200, description = "The events; the next page is in Link", body = Vec<ListedEventView>),
         Problems,
     ),
     security(("bearer" = []))
 )]
 pub async fn organiser_events(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     mut params: Params,
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let page = Page::read(&mut params);
+    let team = params.get("team", |text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    });
     params.finish()?;
+    if team == Some(true) {
+        return of_teams(&app, &caller, page, &uri).await;
+    }
+    if caller.role != Role::Organizer {
+        return Err(organizer_only());
+    }
     let changes = app.store.changes();
     let known = changes.and_then(|changes| app.pages.get(caller.id, page, changes));
     let Rendered { body, next } = match known {
@@ -72,6 +113,16 @@ pub async fn organiser_events(
         response.headers_mut().insert(header::LINK, link);
     }
     Ok(response)
+}
+
+/// The events on whose team somebody is; there may be none.
+async fn of_teams(app: &App, caller: &Caller, page: Page, uri: &Uri) -> Result<Response, ApiError> {
+    let (found, next) = app.store.teams_of(caller.id, page).await?;
+    let found = found.iter().map(|(event, member)| ListedEventView {
+        event: OwnEventView::from(event),
+        role: Some(member.role),
+    });
+    Ok(page::respond(found.collect(), next, uri))
 }
 
 fn render(page: &EventPage) -> Rendered {

@@ -2,17 +2,19 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{KeyedJson, Organizer, PathId, organizer_only},
+    extract::{Caller, KeyedJson, PathId, insufficient_role, organizer_only},
     idempotency::{Answer, Keyed},
-    ids::EventId,
     problem::ApiError,
     schemas::KeyParam,
 };
 
-use super::{change_problem, no_such_event};
+use super::{change_problem, no_such_event, rights::event_for};
 use crate::{
     app::App,
-    domain::event::{Event, PatchError},
+    domain::{
+        event::{Event, PatchError},
+        team::{Right, TeamRole},
+    },
     store::ChangeError,
     views::{EventAnswer, OwnEventView},
 };
@@ -20,6 +22,7 @@ use crate::{
 common::problems!(
     Problems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     change_problem(ChangeError::Refused(PatchError::Cancelled)),
     change_problem(ChangeError::Refused(PatchError::Published)),
@@ -43,17 +46,18 @@ common::problems!(
 )]
 pub async fn publish_event(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
     let keyed = Keyed { key, answer };
     let published = app
         .store
-        .publish_event(EventId::lenient(&id), caller.id, app.clock.now(), keyed)
+        .publish_event(event.id, event.organizer, app.clock.now(), keyed)
         .await;
     let published = published.map_err(change_problem)?;
-    super::log_event("event published", &published);
+    super::log_event("event published", caller.id, &published);
     Ok(published.respond(answer))
 }
 

@@ -2,10 +2,9 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{KeyedJson, Organizer, PathId, organizer_only},
+    extract::{Caller, KeyedJson, PathId, insufficient_role, organizer_only},
     fields::{Fields, FromFields, Parsed, Value},
     idempotency::{Answer, Keyed},
-    ids::EventId,
     leads::{Leads, MAX_HOURS, MAX_LEADS, WRONG},
     problem::ApiError,
     schemas::KeyParam,
@@ -20,10 +19,13 @@ use utoipa::{
     },
 };
 
-use super::{change_problem, no_such_event};
+use super::{change_problem, no_such_event, rights::event_for};
 use crate::{
     app::App,
-    domain::event::{Event, Patch, PatchError},
+    domain::{
+        event::{Event, Patch, PatchError},
+        team::{Right, TeamRole},
+    },
     store::ChangeError,
 };
 
@@ -82,10 +84,11 @@ impl From<&Event> for RemindersView {
     }
 }
 
-common::problems!(ReadProblems: organizer_only(), no_such_event());
+common::problems!(ReadProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event());
 common::problems!(
     Problems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     change_problem(ChangeError::Refused(PatchError::Cancelled)),
 );
@@ -107,14 +110,11 @@ common::problems!(
 )]
 pub async fn get_reminders(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
 ) -> Result<Json<RemindersView>, ApiError> {
-    let event = app.store.event(EventId::lenient(&id)).await?;
-    let event = event
-        .filter(|event| event.organizer == caller.id)
-        .ok_or_else(no_such_event)?;
-    Ok(Json(RemindersView::from(&event)))
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
+    Ok(Json(RemindersView::from(&*event)))
 }
 
 /// Say when attendees are reminded, those who are registered already included.
@@ -136,10 +136,11 @@ pub async fn get_reminders(
 )]
 pub async fn set_reminders(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     KeyedJson { input, key }: KeyedJson<NewLeads>,
 ) -> Result<Response, ApiError> {
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
     let patch = Patch {
         reminders: Some(input.0),
         ..Patch::default()
@@ -147,10 +148,10 @@ pub async fn set_reminders(
     let keyed = Keyed { key, answer };
     let changed = app
         .store
-        .update_event(EventId::lenient(&id), caller.id, patch, app.clock.now(), keyed)
+        .update_event(event.id, event.organizer, patch, app.clock.now(), keyed)
         .await;
     let changed = changed.map_err(change_problem)?;
-    super::log_event("event's reminders set", &changed);
+    super::log_event("event's reminders set", caller.id, &changed);
     Ok(changed.respond(answer))
 }
 

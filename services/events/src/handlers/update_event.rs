@@ -3,10 +3,9 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono_tz::Tz;
 use common::{
-    extract::{KeyedJson, Organizer, PathId, organizer_only},
+    extract::{Caller, KeyedJson, PathId, insufficient_role, organizer_only},
     fields::{Fields, FromFields, Value},
     idempotency::{Answer, Keyed},
-    ids::EventId,
     money::Paise,
     problem::ApiError,
     schemas::{Amount, KeyParam, Seats, Time, TimeZone},
@@ -14,12 +13,13 @@ use common::{
 };
 use utoipa::ToSchema;
 
-use super::{change_problem, create_event as parse, listing, no_such_event};
+use super::{change_problem, create_event as parse, listing, no_such_event, rights::event_for};
 use crate::{
     app::App,
     domain::{
         event::{Event, Patch, PatchError},
         listing::{Category, ListingPatch, Tags, Visibility},
+        team::{Right, TeamRole},
     },
     store::ChangeError,
     views::{EventAnswer, OwnEventView},
@@ -148,6 +148,7 @@ impl FromFields for UpdateEvent {
 common::problems!(
     Problems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     change_problem(ChangeError::Refused(PatchError::Cancelled)),
     change_problem(ChangeError::Refused(PatchError::CapacityBelowRegistrations(120))),
@@ -173,10 +174,11 @@ common::problems!(
 )]
 pub async fn update_event(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     KeyedJson { input, key }: KeyedJson<UpdateEvent>,
 ) -> Result<Response, ApiError> {
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
     let patch = Patch {
         name: input.e_name,
         details: input.e_details,
@@ -201,10 +203,10 @@ pub async fn update_event(
     let keyed = Keyed { key, answer };
     let changed = app
         .store
-        .update_event(EventId::lenient(&id), caller.id, patch, app.clock.now(), keyed)
+        .update_event(event.id, event.organizer, patch, app.clock.now(), keyed)
         .await;
     let changed = changed.map_err(change_problem)?;
-    super::log_event("event changed", &changed);
+    super::log_event("event changed", caller.id, &changed);
     Ok(changed.respond(answer))
 }
 

@@ -16,6 +16,7 @@ use crate::{
         OwnEventView, RegistrationView,
         posts::{SaidView, VotedView},
         stream::WatchedView,
+        team::{InvitationView, MembershipView},
         waitlist::WaitlistView,
     },
 };
@@ -75,6 +76,14 @@ pub async fn export(
         "playbacks" => {
             let (found, next) = app.store.playbacks_of_user(user, page).await?;
             export::answer(found.iter().map(WatchedView::from), next)
+        }
+        "teams" => {
+            let (found, next) = app.store.teams_of(user, page).await?;
+            export::answer(found.iter().map(MembershipView::from), next)
+        }
+        "invitations" => {
+            let (found, next) = app.store.invitations_by(user, page).await?;
+            export::answer(found.iter().map(InvitationView::from), next)
         }
         export::ACTIVITY => export::activity(&*app.store.audit(), &question).await?,
         _ => return Err(problem::no_such_section()),

@@ -1,10 +1,12 @@
-//! `POST /internal/events/organizer`: the organizer of an event, for other services.
+//! `POST /internal/events/organizer`: the organizer of an event and their team, for other services.
+
+use std::sync::Arc;
 
 use axum::{Json, body::Body, extract::State};
 use common::{
     extract::{CallingService, asked},
     problem::ApiError,
-    wire::{AskOrganizer, EventOrganizer},
+    wire::{AskOrganizer, EventOrganizer, TeamMember},
 };
 
 use crate::{app::App, handlers::no_such_event};
@@ -24,7 +26,14 @@ pub async fn organizer(
         .event(question.event_id)
         .await?
         .ok_or_else(no_such_event)?;
+    let event = Arc::new(event);
+    let team = app.store.team(Arc::clone(&event), app.clock.now()).await?;
+    let team = team.members.iter().map(|member| TeamMember {
+        user_id: member.user,
+        role: member.role,
+    });
     Ok(Json(EventOrganizer {
+        team: team.collect(),
         organizer: event.organizer,
         cancelled: event.cancelled,
     }))

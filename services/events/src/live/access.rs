@@ -33,6 +33,7 @@ use super::{
     publication::Entry,
     queue::{Batch, Outgoing, Queue},
 };
+use crate::domain::standing::{Denied, Standing};
 
 /// How often events that nobody reads any more are looked for, and what has failed is tried again.
 const EVERY: Duration = Duration::from_secs(1);
@@ -82,9 +83,36 @@ struct Watched {
 
 #[derive(Default)]
 struct Admitted {
-    users: HashSet<UserId>,
+    users: HashSet<(UserId, Needs)>,
     /// Counts the changes, so that what was read before one is not kept after it.
     changes: u64,
+}
+
+/// What reading a topic takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Needs {
+    /// To take part in the event.
+    Part,
+    /// To work at its desk.
+    Desk,
+}
+
+impl From<Topic> for Needs {
+    fn from(topic: Topic) -> Self {
+        match topic {
+            Topic::Desk => Self::Desk,
+            _ => Self::Part,
+        }
+    }
+}
+
+impl Needs {
+    fn met_by(self, standing: &Standing, now: Timestamp) -> Result<(), Denied> {
+        match self {
+            Self::Part => standing.may_read(now),
+            Self::Desk => standing.may_work_at_the_desk(),
+        }
+    }
 }
 
 /// Whose rights are to be looked at.
@@ -120,28 +148,34 @@ impl Access {
         Ok(watched)
     }
 
-    /// Lets a user in who may read the topics of an event. Who is let in has to have a [`super::people::Place`] there: that is how
+    /// Lets a user in who may read a topic of an event. Who is let in has to have a [`super::people::Place`] there: that is how
     /// they are found when they may no longer.
     ///
     /// # Errors
     /// When they may not, and when that cannot be found out.
-    pub async fn admit(&self, live: &Live, event: EventId, user: UserId) -> Result<(), ChannelError> {
+    pub async fn admit(
+        &self,
+        live: &Live,
+        (event, topic): (EventId, Topic),
+        user: UserId,
+    ) -> Result<(), ChannelError> {
+        let needs = Needs::from(topic);
         let watched = self.followed(live, event).await?;
         let changes = {
             let admitted = watched.admitted.lock();
-            if admitted.users.contains(&user) {
+            if admitted.users.contains(&(user, needs)) {
                 return Ok(());
             }
             admitted.changes
         };
         let standing = live.store().standing(event, user).await?;
         let standing = standing.ok_or(ChannelRefusal::Unknown)?;
-        standing
-            .may_read(live.auth().clock().now())
+        needs
+            .met_by(&standing, live.auth().clock().now())
             .map_err(ChannelError::Denied)?;
         let mut admitted = watched.admitted.lock();
         if admitted.changes == changes {
-            admitted.users.insert(user);
+            admitted.users.insert((user, needs));
         }
         Ok(())
     }
@@ -175,7 +209,11 @@ impl Access {
             let mut admitted = watched.admitted.lock();
             admitted.changes += 1;
             match user {
-                Some(user) => drop(admitted.users.remove(&user)),
+                Some(user) => {
+                    for needs in [Needs::Part, Needs::Desk] {
+                        admitted.users.remove(&(user, needs));
+                    }
+                }
                 None => admitted.users.clear(),
             }
         }
@@ -247,7 +285,7 @@ async fn look(live: &Live, check: Check) -> Vec<Check> {
     let (now, mut left) = (live.now(), Vec::new());
     while let Some((user, standing)) = looks.next().await {
         match standing {
-            Ok(Some(standing)) if standing.may_read(now).is_ok() => {}
+            Ok(Some(standing)) if may_read_on(live, &standing, now) => {}
             Ok(_) => revoke(live, event, user),
             Err(error) => {
                 tracing::warn!(%error, event_id = %event, user_id = %user, "who may read an event could not be looked up");
@@ -256,6 +294,13 @@ async fn look(live: &Live, check: Check) -> Vec<Check> {
         }
     }
     left
+}
+
+/// Whether somebody may read all that they read. Who may not is sent away from all of it, and comes back to what is left to them.
+fn may_read_on(live: &Live, standing: &Standing, now: Timestamp) -> bool {
+    let topics = live.people().topics(standing.event, standing.user);
+    let mut needs = topics.into_iter().map(Needs::from);
+    needs.all(|needs| needs.met_by(standing, now).is_ok())
 }
 
 fn revoke(live: &Live, event: EventId, user: UserId) {

@@ -52,7 +52,7 @@ use tokio::sync::mpsc;
 pub use self::publisher::Publisher;
 use self::{
     access::Access,
-    channel::{Channel, ChannelRefusal, Topic},
+    channel::{Channel, ChannelRefusal},
     connections::{Connections, Registered},
     counters::Counters,
     history::Position,
@@ -102,7 +102,7 @@ struct Inner {
     store: Arc<dyn Store>,
     tickets: Ticketing,
     /// Their organizers.
-    events: Cache<EventId, UserId>,
+    events: Cache<EventId, ()>,
     origins: AllowedOrigins,
     public_url: Option<String>,
     has_limits: bool,
@@ -285,10 +285,9 @@ impl Live {
     ) -> Result<Reading, ChannelError> {
         let channel = Channel::read(name, user)?;
         if let Some(event) = channel.event() {
-            let organizer = self.organizer(event, user).await?;
-            let organizer = organizer.ok_or(ChannelRefusal::Unknown)?;
-            if matches!(channel, Channel::Topic(_, Topic::Desk)) && user != Some(organizer) {
-                return Err(ChannelError::Denied(Denied::OrganizerOnly));
+            let known = self.knows(event, user).await?;
+            if !known {
+                return Err(ChannelRefusal::Unknown.into());
             }
         }
         let enter = |user| {
@@ -304,26 +303,29 @@ impl Live {
             place: user.and_then(enter),
             subscription: None,
         };
-        if let (Channel::Topic(event, _), Some(user)) = (channel, user) {
-            self.access().admit(self, event, user).await?;
+        if let (Channel::Topic(event, topic), Some(user)) = (channel, user) {
+            self.access().admit(self, (event, topic), user).await?;
         }
         Ok(reading)
     }
 
-    /// Whose event it is; `None`: there is none that `user` may know of. One that was found is remembered, so that a thousand clients
-    /// that come back are not a thousand reads; but not a draft, which others may know of later.
-    async fn organizer(&self, event: EventId, user: Option<UserId>) -> Result<Option<UserId>, StoreError> {
-        if let Some(organizer) = self.0.events.get(&event).await {
-            return Ok(Some(organizer));
+    /// Whether there is an event that `user` may know of. One that was found is remembered, so that a thousand clients that come back
+    /// are not a thousand reads; but not a draft, which others may know of later.
+    async fn knows(&self, event: EventId, user: Option<UserId>) -> Result<bool, StoreError> {
+        if self.0.events.contains_key(&event) {
+            return Ok(true);
         }
-        let found = self.0.store.event(event).await?;
-        let Some(found) = found.filter(|event| event.is_seen_by(user)) else {
-            return Ok(None);
+        let Some(found) = self.0.store.event(event).await? else {
+            return Ok(false);
         };
         if !found.draft {
-            self.0.events.insert(event, found.organizer).await;
+            self.0.events.insert(event, ()).await;
+            return Ok(true);
         }
-        Ok(Some(found.organizer))
+        match user {
+            Some(user) => Ok(self.0.store.standing(event, user).await?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// Whose ticket it is, which is used up by that.

@@ -23,7 +23,10 @@ use shared_state::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{channel::Channel, queue::Queue};
+use super::{
+    channel::{Channel, Topic},
+    queue::Queue,
+};
 
 /// How often changes are sent.
 const EVERY: Duration = Duration::from_secs(1);
@@ -59,7 +62,7 @@ struct Connected {
     /// Channels of the event that it reads.
     channels: u32,
     /// Whether those of them that only participants may were revoked, one by one.
-    topics: Vec<Arc<AtomicBool>>,
+    topics: Vec<(Topic, Arc<AtomicBool>)>,
 }
 
 /// A reader's place beside an event, until this is dropped.
@@ -100,7 +103,10 @@ impl People {
             connection,
             queue,
         } = *entering;
-        let revoked = matches!(channel, Channel::Topic(..)).then(Arc::default);
+        let topic = match channel {
+            Channel::Topic(_, topic) => Some((topic, Arc::default())),
+            _ => None,
+        };
         let mut events = self.0.events.lock();
         let attendance = events.entry(event).or_default();
         let connections = attendance.users.entry(user).or_default();
@@ -113,13 +119,13 @@ impl People {
             topics: Vec::new(),
         });
         connected.channels += 1;
-        connected.topics.extend(revoked.clone());
+        connected.topics.extend(topic.clone());
         Some(Place {
             people: self.clone(),
             event,
             user,
             connection,
-            revoked,
+            revoked: topic.map(|(_, revoked)| revoked),
         })
     }
 
@@ -153,6 +159,18 @@ impl People {
         connections.is_some_and(|connections| connections.values().any(Connected::reads_topics))
     }
 
+    /// The topics of an event that a user reads here, each as often as they do.
+    pub fn topics(&self, event: EventId, user: UserId) -> Vec<Topic> {
+        let events = self.0.events.lock();
+        let connections = events
+            .get(&event)
+            .and_then(|attendance| attendance.users.get(&user));
+        let connections = connections.into_iter().flat_map(HashMap::values);
+        connections
+            .flat_map(|connected| connected.topics.iter().map(|(topic, _)| *topic))
+            .collect()
+    }
+
     /// Revokes the topics of an event that a user reads, and gives the connections, which are to be told. From here on none of
     /// them is answered that it reads one, see [`Place::unless_revoked`].
     pub fn revoke(&self, event: EventId, user: UserId) -> Vec<(u64, Arc<Queue>)> {
@@ -164,8 +182,8 @@ impl People {
         let reading = connections.filter(|(_, connected)| connected.reads_topics());
         reading
             .map(|(connection, connected)| {
-                for topic in &connected.topics {
-                    topic.store(true, Ordering::Relaxed);
+                for (_, revoked) in &connected.topics {
+                    revoked.store(true, Ordering::Relaxed);
                 }
                 (*connection, Arc::clone(&connected.queue))
             })
@@ -285,7 +303,7 @@ impl People {
             let one = connected.get_mut();
             one.channels -= 1;
             if let Some(revoked) = &place.revoked {
-                one.topics.retain(|topic| !Arc::ptr_eq(topic, revoked));
+                one.topics.retain(|(_, topic)| !Arc::ptr_eq(topic, revoked));
             }
             if one.channels == 0 {
                 connected.remove();
@@ -356,7 +374,6 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::channel::Topic;
 
     #[tokio::test]
     async fn people_are_counted_by_person_and_found_by_what_they_read() {

@@ -35,14 +35,15 @@ mod outbox;
 mod posts;
 mod reminders;
 mod streams;
+mod team;
 mod unreadable;
 mod waitlist;
 mod waitlist_ends;
 pub mod waitlist_model;
 
 pub use self::{
-    attendees::*, desk::*, drafts::*, money::*, outbox::*, posts::*, reminders::*, streams::*, unreadable::*,
-    waitlist::*, waitlist_ends::*,
+    attendees::*, desk::*, drafts::*, money::*, outbox::*, posts::*, reminders::*, streams::*, team::*,
+    unreadable::*, waitlist::*, waitlist_ends::*,
 };
 
 use super::*;
@@ -72,6 +73,9 @@ macro_rules! store_contract {
             a_freed_seat_is_offered_to_the_first_in_line, an_offer_that_is_not_taken_goes_on, an_own_offer_that_ran_out_is_no_obstacle,
             joining_has_its_reasons_to_be_refused, who_leaves_passes_the_offer_on, a_line_ends_with_its_event, an_offer_of_a_paid_seat_becomes_a_hold,
             more_seats_go_to_the_line_first, nothing_is_offered_twice_by_two_at_once, those_who_wait_are_found_and_forgotten, a_key_gives_one_place,
+            an_invitation_makes_one_member, a_newer_invitation_takes_the_place_of_the_older, a_team_has_so_many,
+            who_is_removed_is_nobody, a_member_sees_a_draft_and_takes_part, teams_are_listed_and_forgotten,
+            invitations_that_ran_out_are_dropped,
         );
         $crate::store_contract!(@model $make, $cases);
         $crate::store_contract!(@damage $make:

@@ -6,7 +6,7 @@ use common::{
     outbox::NewMessage,
     wire::{
         HoldExpired, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed, RegistrationEnded,
-        WaitlistOffered, kind, service,
+        TeamInvited, WaitlistOffered, kind, service,
     },
 };
 
@@ -15,6 +15,7 @@ use crate::domain::{
     ending::{Ending, Refund},
     event::Event,
     registration::{Registration, State, Ticket},
+    team::Invitation,
     waitlist::{self, Entry},
 };
 
@@ -153,6 +154,26 @@ pub(super) fn moved_in_line(entry: &Entry, event: &Event, now: Timestamp) -> Vec
         ));
     }
     messages
+}
+
+/// Somebody is invited to the team of an event.
+pub(super) fn invited(invitation: &Invitation, event: &Event) -> NewMessage {
+    let told = TeamInvited {
+        invitation_id: invitation.id,
+        event_id: event.id,
+        event_name: event.name.clone(),
+        email: invitation.email.clone(),
+        role: invitation.role,
+        invited_by: event.organizer,
+        expires_at: invitation.expires_at,
+    };
+    NewMessage::new(
+        service::NOTIFICATIONS,
+        kind::TEAM_INVITED,
+        invitation.id,
+        invitation.invited_at,
+        &told,
+    )
 }
 
 /// A captured payment that does not confirm a registration, to be refunded.

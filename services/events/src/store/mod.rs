@@ -10,6 +10,7 @@ pub mod mongo;
 pub mod posts;
 pub mod sqlite;
 pub mod streams;
+pub mod team;
 pub mod waitlist;
 
 use std::{sync::Arc, time::Duration};
@@ -41,7 +42,7 @@ use crate::domain::{
 };
 
 pub use self::{
-    calendars::CalendarStore, desk::DeskStore, posts::PostStore, streams::StreamStore,
+    calendars::CalendarStore, desk::DeskStore, posts::PostStore, streams::StreamStore, team::TeamStore,
     waitlist::WaitlistStore,
 };
 pub use crate::domain::registering::Register;
@@ -214,7 +215,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: CalendarStore + DeskStore + PostStore + StreamStore + WaitlistStore {
+pub trait Store: CalendarStore + DeskStore + PostStore + StreamStore + TeamStore + WaitlistStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.

@@ -27,6 +27,7 @@ use crate::{
         publishing::Duplicate,
         standing::{ChatMode, Standing},
         stream::{self, NewStream, Playback, Segment, Stream},
+        team::{Invitation, Member, TeamRole},
         waitlist::Join,
     },
     store::{
@@ -36,6 +37,7 @@ use crate::{
         desk::{AttendeeFilter, Attendees, Cancel, CheckInError, Counted, DeskStore, Scanned, TicketBy},
         posts::{PostError, PostStore, Restrict, Target},
         streams::{self, Claim, PlaybackError, PublishError, StreamError, StreamStore},
+        team::{AcceptError, InviteError, Joined, LeaveError, Left, Team, TeamStore},
         waitlist::{Listed, WaitlistError, WaitlistStore},
     },
 };
@@ -237,6 +239,25 @@ pass_on! {
         Changes advance_line(event: EventId, length: Duration, now: Timestamp, limit: usize)
             -> Result<usize, StoreError>;
         Changes forget_waiting(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    }
+}
+
+pass_on! {
+    TeamStore {
+        Reads team_role(event: EventId, user: UserId) -> Result<Option<TeamRole>, StoreError>;
+        Reads team(event: Arc<Event>, now: Timestamp) -> Result<Team, StoreError>;
+        Changes invite(invitation: Invitation, keyed: Keyed<Invitation>)
+            -> Result<Outcome<Invitation>, InviteError>;
+        Changes accept(
+            invitation: Uuid, user: UserId, email: String, now: Timestamp, keyed: Keyed<Joined>
+        ) -> Result<Outcome<Joined>, AcceptError>;
+        Changes leave(event: EventId, who: Uuid, now: Timestamp, keyed: Keyed<Left>)
+            -> Result<Outcome<Left>, LeaveError>;
+        Reads teams_of(user: UserId, page: Page)
+            -> Result<(Vec<(Event, Member)>, Option<Cursor>), StoreError>;
+        Reads invitations_by(organizer: UserId, page: Page)
+            -> Result<(Vec<Invitation>, Option<Cursor>), StoreError>;
+        Changes forget_team(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
     }
 }
 

@@ -16,6 +16,7 @@ mod others;
 mod registering;
 mod store_away;
 mod talking;
+mod team;
 mod tickets;
 mod undone;
 mod waitlist;

@@ -70,6 +70,8 @@ kinds! {
     PasswordReset = "password_reset",
     /// Your password is another one.
     PasswordChanged = "password_changed",
+    /// You are invited to the team of an event.
+    TeamInvitation = "team_invitation",
 }
 
 /// The names of all reminders, since a name is kept nowhere else for as long as the program runs.

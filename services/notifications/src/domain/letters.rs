@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
-    ids::{EventId, MessageId, PaymentId, RegistrationId},
+    ids::{EventId, MessageId, PaymentId, RegistrationId, UserId},
     mailed_tokens::CODE_LIFE,
     wire::{
         AccountLetter, EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
-        RegistrationConfirmed, RegistrationEnded, TokenIssued, UserCard, WaitlistOffered,
+        RegistrationConfirmed, RegistrationEnded, TeamInvited, TokenIssued, UserCard, WaitlistOffered,
     },
 };
 use uuid::Uuid;
@@ -339,6 +339,41 @@ pub fn with_token(fact: &TokenIssued) -> Option<Letter> {
             _ => Some(fact.expires_at),
         },
     })
+}
+
+/// The letter that brings an invitation to a team. By e-mail only, to an address that need not have an account; in the language and
+/// zone of who invites, since no others are known.
+pub fn with_invitation(fact: &TeamInvited, inviter: &UserCard) -> Letter {
+    let token = Token {
+        id: fact.invitation_id,
+        expires_at: fact.expires_at,
+        code_until: fact.expires_at,
+        new_email: None,
+        restored: false,
+    };
+    Letter {
+        id: MessageId::new(),
+        // Nobody's: it is in no account's list, least of all in that of who invites.
+        user_id: UserId(fact.invitation_id),
+        event_id: None,
+        occurrence: fact.invitation_id,
+        kind: Kind::TeamInvitation,
+        channel: Channel::Email,
+        schedule_version: 0,
+        address: fact.email.clone(),
+        name: None,
+        details: Details {
+            timezone: inviter.timezone.clone(),
+            locale: inviter.locale.clone(),
+            event_name: Some(fact.event_name.clone()),
+            role: Some(fact.role),
+            inviter: inviter.name.clone(),
+            token: Some(token),
+            ..Details::default()
+        },
+        not_before: None,
+        not_after: Some(fact.expires_at),
+    }
 }
 
 /// The letter that the end of a registration asks for.

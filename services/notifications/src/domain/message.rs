@@ -6,7 +6,7 @@ use common::{
     clock::Timestamp,
     ids::{AnnouncementId, EventId, MessageId, PaymentId, TicketId, UserId, WordingId},
     money::Paise,
-    wire::{EventFacts, RefundReason},
+    wire::{EventFacts, RefundReason, TeamRole},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -148,12 +148,18 @@ pub struct Details {
     /// Of a text message that no e-mail goes beside: where an e-mail goes in its place, should it not arrive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<String>,
+    /// As what the recipient is invited to the event's team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<TeamRole>,
+    /// Who invites them, where they have a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inviter: Option<String>,
     /// What brings the recipient's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
 }
 
-/// A token in a letter about an account. The token itself is derived when the letter is rendered.
+/// A token in a letter about an account, or in an invitation. The token itself is derived when the letter is rendered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Token {
     /// What it is derived from.

@@ -297,6 +297,7 @@ mod tests {
                     | Kind::EmailChanged
                     | Kind::PasswordReset
                     | Kind::PasswordChanged
+                    | Kind::TeamInvitation
             );
             assert_eq!(differs, !is_standard, "{kind:?}");
         }

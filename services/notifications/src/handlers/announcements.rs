@@ -6,15 +6,15 @@ use chrono_tz::Tz;
 use common::{
     clock::Timestamp,
     context::note_subject,
-    extract::{KeyedJson, Organizer, Params, PathId, PathIds, organizer_only},
+    extract::{Caller, KeyedJson, Params, PathId, PathIds, insufficient_role, organizer_only},
     fields::{Fields, FromFields, Parsed, Value},
     http::{Cursor, Page, page},
     idempotency::{Answer, Keyed, Outcome},
-    ids::{AnnouncementId, EventId},
+    ids::{AnnouncementId, EventId, UserId},
     problem::ApiError,
     schemas::{KeyParam, PageParams},
     time::{EventTime, utc},
-    wire::Recipients,
+    wire::{Recipients, TeamRole},
 };
 use runtime::verified_email::email_not_verified;
 use serde::Serialize;
@@ -257,6 +257,7 @@ fn send_at(asked: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, ApiErr
 common::problems!(
     AnnounceProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     email_not_verified(),
     no_such_event(),
     event_cancelled(),
@@ -284,13 +285,13 @@ common::problems!(
 )]
 pub async fn announce(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     KeyedJson { input, key }: KeyedJson<Announce>,
 ) -> Result<Response, ApiError> {
     app.verified_email.check(caller.id).await?;
     let event_id = EventId::lenient(&id);
-    if own(&app, event_id, caller.id).await?.cancelled {
+    if own(&app, event_id, &caller).await?.cancelled {
         return Err(event_cancelled());
     }
     let now = app.parts.clock.now();
@@ -314,7 +315,7 @@ pub async fn announce(
     let created = app.parts.store.create_broadcast(broadcast, keyed).await;
     let created = created.map_err(|error| announce_problem(error, now))?;
     if let Outcome::Done(broadcast) = &created {
-        log(broadcast, "announcement made");
+        log(broadcast, caller.id, "announcement made");
         app.parts.broadcasts.notify_one();
     }
     Ok(created.respond(made))
@@ -338,13 +339,13 @@ fn answer(status: StatusCode, message: &'static str, broadcast: &Broadcast) -> A
     Answer::json(status, &body)
 }
 
-fn log(broadcast: &Broadcast, what: &'static str) {
+fn log(broadcast: &Broadcast, user_id: UserId, what: &'static str) {
     note_subject(broadcast.event_id);
-    let (announcement_id, event_id, user_id) = (broadcast.id, broadcast.event_id, broadcast.organizer);
+    let (announcement_id, event_id) = (broadcast.id, broadcast.event_id);
     tracing::info!(%announcement_id, %event_id, %user_id, "{what}");
 }
 
-common::problems!(ListProblems: organizer_only(), no_such_event());
+common::problems!(ListProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event());
 
 /// List what you have written to those who take part in one of your events, newest first.
 #[utoipa::path(
@@ -364,7 +365,7 @@ common::problems!(ListProblems: organizer_only(), no_such_event());
 )]
 pub async fn list(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     mut params: Params,
     uri: Uri,
@@ -372,7 +373,7 @@ pub async fn list(
     let page = Page::read(&mut params);
     params.finish()?;
     let event_id = EventId::lenient(&id);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let found = app.parts.store.broadcasts_of(event_id, page).await?;
     let (found, next) = page.cut(found, |(broadcast, _)| Cursor {
         key: 0,
@@ -384,7 +385,7 @@ pub async fn list(
     Ok(page::respond(views.collect(), next, &uri))
 }
 
-common::problems!(OneProblems: organizer_only(), no_such_event(), no_such_announcement());
+common::problems!(OneProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event(), no_such_announcement());
 
 /// How far one of your announcements has got.
 #[utoipa::path(
@@ -404,11 +405,11 @@ common::problems!(OneProblems: organizer_only(), no_such_event(), no_such_announ
 )]
 pub async fn one(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds([event, id]): PathIds,
 ) -> Result<Json<AnnouncementView>, ApiError> {
     let event_id = EventId::lenient(&event);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let found = app
         .parts
         .store
@@ -421,6 +422,7 @@ pub async fn one(
 common::problems!(
     WithdrawProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     no_such_announcement(),
     under_way(),
@@ -445,12 +447,12 @@ common::problems!(
 )]
 pub async fn withdraw(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds([event, id]): PathIds,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let event_id = EventId::lenient(&event);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let keyed = Keyed {
         key,
         answer: withdrawn,
@@ -467,7 +469,7 @@ pub async fn withdraw(
         .await;
     let done = done.map_err(withdraw_problem)?;
     if let Outcome::Done(broadcast) = &done {
-        log(broadcast, "announcement withdrawn");
+        log(broadcast, caller.id, "announcement withdrawn");
     }
     Ok(done.respond(withdrawn))
 }

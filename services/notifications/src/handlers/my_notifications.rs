@@ -26,8 +26,7 @@ pub struct Notification {
     message_id: String,
     /// `ticket` (which is the confirmation too; earlier releases sent a `registration_confirmed` before it),
     /// `reminder_24h` and the like, `event_updated`, `announcement`, `event_cancelled`, `registration_cancelled`, `hold_expired`,
-    /// `waitlist_offer`,
-    /// `payment_failed`, `payment_refunded`, `verify_email`, `email_changed`, `password_reset` or `password_changed`.
+    /// `waitlist_offer`, `payment_failed`, `payment_refunded`, `verify_email`, `email_changed`, `password_reset`, `password_changed` or `team_invitation`.
     #[schema(value_type = Kind, example = "ticket")]
     kind: &'static str,
     /// Which way it goes.

@@ -1,9 +1,10 @@
-//! Calls about an event are for its organizer.
+//! Calls about an event are for its organizer and their team.
 
 use axum::http::StatusCode;
 use common::{
+    extract::{Caller, require_manager},
     http::CallError,
-    ids::{EventId, UserId},
+    ids::EventId,
     problem::ApiError,
     wire::{AskOrganizer, EventOrganizer},
 };
@@ -15,22 +16,25 @@ pub fn no_such_event() -> ApiError {
     ApiError::not_found("event_not_found", "There is no such event.")
 }
 
-/// Asks the events service for the event, which is nobody else's. Another organizer's is answered as if it did not exist.
+/// Asks the events service for the event, which the caller runs. Another organizer's is answered as if it did not exist.
 ///
 /// # Errors
-/// 404 for one that is not the caller's, 503 when the events service does not answer.
-pub async fn own(app: &App, event_id: EventId, caller: UserId) -> Result<EventOrganizer, ApiError> {
+/// 404 for one that is another's, 403 for who may not, 503 when the events service does not answer.
+pub async fn own(app: &App, event_id: EventId, caller: &Caller) -> Result<EventOrganizer, ApiError> {
     let answer: Result<EventOrganizer, CallError> = app
         .events
         .post("/internal/events/organizer", &AskOrganizer { event_id })
         .await;
-    match answer {
-        Ok(event) if event.organizer == caller => Ok(event),
-        Ok(_) => Err(no_such_event()),
-        Err(CallError::Problem { status, .. }) if status == StatusCode::NOT_FOUND => Err(no_such_event()),
-        Err(error) => Err(ApiError::unavailable(
-            "The events service does not answer. Please try again in a moment.",
-        )
-        .because(error)),
-    }
+    let event = match answer {
+        Ok(event) => Some(event),
+        Err(CallError::Problem { status, .. }) if status == StatusCode::NOT_FOUND => None,
+        Err(error) => {
+            return Err(ApiError::unavailable(
+                "The events service does not answer. Please try again in a moment.",
+            )
+            .because(error));
+        }
+    };
+    require_manager(caller, event.as_ref())?;
+    event.ok_or_else(no_such_event)
 }

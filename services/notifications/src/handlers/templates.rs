@@ -181,7 +181,7 @@ pub async fn preview(
     };
     let mut message = sample(kind, channel, language.unwrap_or(Language::English));
     if let Some(event_id) = event_id {
-        own(&app, event_id, caller.id).await?;
+        own(&app, event_id, &caller).await?;
         let wordings = app.parts.store.wordings(event_id).await?.into_iter();
         let mut wordings = wordings.filter(|wording| wording.kind == kind.template());
         message.details.own = wordings.next().map(|wording| Arc::new(wording.words));

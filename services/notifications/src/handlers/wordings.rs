@@ -3,13 +3,14 @@
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use common::{
     context::note_subject,
-    extract::{KeyedJson, Organizer, PathId, PathIds, organizer_only},
+    extract::{Caller, KeyedJson, PathId, PathIds, insufficient_role, organizer_only},
     fields::{Fields, FromFields},
     idempotency::{Answer, Keyed, Outcome},
     ids::{EventId, WordingId},
     problem::{ApiError, FieldError},
     schemas::KeyParam,
     time::utc,
+    wire::TeamRole,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -191,7 +192,7 @@ fn refused(faults: impl IntoIterator<Item = (&'static str, Fault)>) -> ApiError 
     }
 }
 
-common::problems!(ListProblems: organizer_only(), no_such_event());
+common::problems!(ListProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event());
 
 /// List the kinds of messages that one of your events may have its own words for, with those it has.
 #[utoipa::path(
@@ -210,11 +211,11 @@ common::problems!(ListProblems: organizer_only(), no_such_event());
 )]
 pub async fn list(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
 ) -> Result<Json<Vec<WordingView>>, ApiError> {
     let event_id = EventId::lenient(&id);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let found = app.parts.store.wordings(event_id).await?;
     let view = |kind| {
         let own = found.iter().find(|wording| wording.kind == kind);
@@ -226,6 +227,7 @@ pub async fn list(
 common::problems!(
     SetProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     no_such_template(),
     words_are_fixed(),
@@ -257,12 +259,12 @@ common::problems!(
 )]
 pub async fn set(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds([event, kind]): PathIds,
     KeyedJson { input, key }: KeyedJson<SetWords>,
 ) -> Result<Response, ApiError> {
     let event_id = EventId::lenient(&event);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let kind = kind_of(&kind)?;
     let SetWords { subject, text, sms } = input;
     let words = OwnWords { subject, text, sms };
@@ -302,6 +304,7 @@ fn were_set(wording: &Wording) -> Answer {
 common::problems!(
     DropProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     no_such_template(),
     words_are_fixed(),
@@ -326,12 +329,12 @@ common::problems!(
 )]
 pub async fn drop(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds([event, kind]): PathIds,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
     let event_id = EventId::lenient(&event);
-    own(&app, event_id, caller.id).await?;
+    own(&app, event_id, &caller).await?;
     let kind = kind_of(&kind)?;
     let keyed = Keyed {
         key,

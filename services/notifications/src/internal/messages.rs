@@ -13,14 +13,14 @@ use common::{
     subscriber::{self, Incoming, Subscriber},
     wire::{
         AccountDeleted, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed,
-        RegistrationEnded, TokenIssued, UserCard, WaitlistOffered, kind,
+        RegistrationEnded, TeamInvited, TokenIssued, UserCard, WaitlistOffered, kind,
     },
 };
 use uuid::Uuid;
 
 use crate::{
     app::{App, Parts},
-    domain::letters::{Reach, notice_of_end, with_token},
+    domain::letters::{Reach, notice_of_end, with_invitation, with_token},
     store::{Change, Intake},
 };
 
@@ -43,6 +43,7 @@ pub enum Fact {
     Offered(Box<WaitlistOffered>),
     PaymentFailed(Box<PaymentFailed>),
     TokenIssued(Box<TokenIssued>),
+    TeamInvited(Box<TeamInvited>),
     AccountDeleted(AccountDeleted),
 }
 
@@ -57,6 +58,7 @@ impl subscriber::Fact for Fact {
             kind::WAITLIST_OFFERED => event.data().map(|fact| Self::Offered(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
             kind::TOKEN_ISSUED => event.data().map(|fact| Self::TokenIssued(Box::new(fact))),
+            kind::TEAM_INVITED => event.data().map(|fact| Self::TeamInvited(Box::new(fact))),
             kind::ACCOUNT_DELETED => event.data().map(Self::AccountDeleted),
             _ => Err(event.unknown_kind()),
         }
@@ -71,6 +73,8 @@ impl Fact {
             Self::Ended(fact) => notice_of_end(fact).map(|_| fact.user_id),
             // A token goes to the address that it was issued for, whatever the account's is.
             Self::Changed(_) | Self::TokenIssued(_) => None,
+            // Who invites: what is known of who is invited is the address.
+            Self::TeamInvited(fact) => Some(fact.invited_by),
             // Nobody is told.
             Self::AccountDeleted(_) => None,
             Self::Refunded(fact) => Some(fact.user_id),
@@ -105,6 +109,13 @@ impl Fact {
             },
             Self::TokenIssued(fact) => Change::Told {
                 letters: with_token(&fact).into_iter().collect(),
+            },
+            // Who has no account any more invites nobody.
+            Self::TeamInvited(fact) => match card {
+                Some(card) => Change::Told {
+                    letters: vec![with_invitation(&fact, card)],
+                },
+                None => Change::Nothing,
             },
             Self::Refunded(fact) => match card {
                 Some(card) => Change::Told {

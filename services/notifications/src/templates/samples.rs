@@ -10,7 +10,7 @@ use common::{
     leads::{Lead, Leads},
     mailed_tokens::CODE_LIFE,
     money::Paise,
-    wire::{EventFacts, EventFormat, RefundReason},
+    wire::{EventFacts, EventFormat, RefundReason, TeamRole},
 };
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::domain::{
 };
 
 /// One kind for each template.
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 16] = [
     Kind::Ticket,
     Kind::RegistrationConfirmed,
     Kind::Reminder(Lead::DAY),
@@ -37,6 +37,7 @@ pub const KINDS: [Kind; 15] = [
     Kind::EmailChanged,
     Kind::PasswordReset,
     Kind::PasswordChanged,
+    Kind::TeamInvitation,
 ];
 
 /// 31 January 2030, 18:30 in India.
@@ -46,7 +47,11 @@ const STARTS_AT: i64 = 1_896_094_800_000;
 pub fn is_texted(kind: Kind) -> bool {
     !matches!(
         kind,
-        Kind::VerifyEmail | Kind::EmailChanged | Kind::PasswordReset | Kind::PasswordChanged
+        Kind::VerifyEmail
+            | Kind::EmailChanged
+            | Kind::PasswordReset
+            | Kind::PasswordChanged
+            | Kind::TeamInvitation
     )
 }
 
@@ -143,6 +148,20 @@ fn details(kind: Kind, facts: &EventFacts, now: Timestamp) -> Details {
         Kind::PaymentRefunded => Details {
             reason: Some(RefundReason::NoSeat),
             ..money
+        },
+        Kind::TeamInvitation => Details {
+            event_name: Some(facts.name.clone()),
+            role: Some(TeamRole::Scanner),
+            inviter: Some("Meera Joshi".to_owned()),
+            timezone: Some(facts.zone.name().to_owned()),
+            token: Some(Token {
+                id: id(7),
+                expires_at: now + TimeDelta::days(7),
+                code_until: now + TimeDelta::days(7),
+                new_email: None,
+                restored: false,
+            }),
+            ..Details::default()
         },
         Kind::VerifyEmail | Kind::EmailChanged | Kind::PasswordReset | Kind::PasswordChanged => Details {
             timezone: Some(facts.zone.name().to_owned()),

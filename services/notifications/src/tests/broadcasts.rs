@@ -101,6 +101,7 @@ async fn organizer(State(events): State<Events>, Json(asked): Json<AskOrganizer>
     Json(EventOrganizer {
         organizer: events.0.organizer,
         cancelled: events.0.facts.lock().cancelled,
+        team: Vec::new(),
     })
     .into_response()
 }

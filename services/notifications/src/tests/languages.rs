@@ -62,7 +62,7 @@ fn variants(message: &Message) -> Vec<Message> {
             if let Some(token) = &mut variant.details.token {
                 token.restored = reason.is_none();
                 if reason == Some(RefundReason::Attendee) {
-                    variant.address.clone_from(token.new_email.as_ref().unwrap());
+                    variant.address = token.new_email.clone().unwrap_or(variant.address);
                 }
             }
             if let Some(facts) = variant.facts.as_mut().filter(|_| reason.is_some()) {
@@ -101,9 +101,10 @@ fn every_message_can_be_written_over_every_channel() {
             Language::Hindi => ("नमस्ते Asha जी,", "<html lang=\"hi\">"),
         };
         let about_event = !is_about_account(kind);
+        let names_event = about_event || kind == Kind::TeamInvitation;
         for message in variants(&written(kind, Channel::Email, language)) {
             let (subject, text, html) = email(&message);
-            assert_eq!(subject.contains("Rust & Friends"), about_event, "{subject}");
+            assert_eq!(subject.contains("Rust & Friends"), names_event, "{subject}");
             assert!(
                 text.starts_with(&format!("{hello}\n\n")) && text.ends_with("\n\nOrganise Event\n"),
                 "{text}"
@@ -243,7 +244,8 @@ fn names_are_kept_in_any_script() {
                 facts.name = name.into();
             }
             let (subject, text, html) = email(&message);
-            assert_eq!(subject.contains(name), !is_about_account(kind), "{subject}");
+            let names_event = !is_about_account(kind) || kind == Kind::TeamInvitation;
+            assert_eq!(subject.contains(name), names_event, "{subject}");
             assert!(text.contains(name) && html.contains(name), "{text}");
         }
     }
@@ -316,6 +318,37 @@ fn an_online_event_is_joined_by_a_link_in_every_language() {
             "{text}"
         );
         assert!(html.contains(join), "{html}");
+    }
+}
+
+#[test]
+fn an_invitation_brings_a_token_of_its_own_and_no_strangers_link() {
+    let links = links(&[("PUBLIC_URL", "https://events.example.org")]);
+    let tokens = MailedTokens::new(&auth());
+    for language in Language::ALL {
+        let mut message = written(Kind::TeamInvitation, Channel::Email, language);
+        let id = message.details.token.as_ref().unwrap().id;
+        let token = tokens.invitation(id);
+        let written = |message: &Message| match writer(links.clone()).write(message).unwrap().content {
+            Content::Email { text, html, .. } => (text, html),
+            Content::Sms { .. } => panic!("not an e-mail"),
+        };
+        let (text, html) = written(&message);
+        let link = format!("https://events.example.org/team/accept?token={token}");
+        assert!(text.lines().any(|line| line == link), "{text}");
+        assert!(text.contains("Meera") && html.contains(&token), "{text}");
+        assert!(!text.contains(&tokens.token(id)), "{text}");
+        // Where the gateway's own address is not known, the token is all there is.
+        let (_, text, html) = email(&message);
+        assert!(
+            text.lines().any(|line| line == token) && html.contains(&token),
+            "{text}"
+        );
+        // It comes to somebody who has asked for nothing.
+        message.details.inviter = Some("See https://evil.example.com".into());
+        message.details.event_name = Some("Win at https://evil.example.com".into());
+        let (text, html) = written(&message);
+        assert!(!text.contains("evil") && !html.contains("evil"), "{text}");
     }
 }
 

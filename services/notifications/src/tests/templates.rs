@@ -12,7 +12,7 @@ use common::{
     ids::{AnnouncementId, EventId, MessageId, PaymentId, RegistrationId, TicketId, UserId, new_id},
     mailed_tokens::{CODE_LIFE, MailedTokens},
     money::Paise,
-    wire::{EventFacts, EventFormat, RefundReason, service},
+    wire::{EventFacts, EventFormat, RefundReason, TeamRole, service},
 };
 use secrecy::SecretString;
 
@@ -78,6 +78,18 @@ pub(super) fn message(kind: Kind, channel: Channel) -> Message {
                 restored: false,
             });
         }
+        Kind::TeamInvitation => {
+            details.event_name = Some(facts.name.clone());
+            details.role = Some(TeamRole::Scanner);
+            details.inviter = Some("Meera".into());
+            details.token = Some(Token {
+                id: new_id(),
+                expires_at: from_millis(NOW) + TimeDelta::days(7),
+                code_until: from_millis(NOW) + TimeDelta::days(7),
+                new_email: None,
+                restored: false,
+            });
+        }
         Kind::PaymentRefunded => {
             details.amount = Some(Paise(49_950));
             details.payment_id = Some(PaymentId::new());
@@ -107,7 +119,11 @@ pub(super) fn message(kind: Kind, channel: Channel) -> Message {
 pub(super) fn is_about_account(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::VerifyEmail | Kind::EmailChanged | Kind::PasswordReset | Kind::PasswordChanged
+        Kind::VerifyEmail
+            | Kind::EmailChanged
+            | Kind::PasswordReset
+            | Kind::PasswordChanged
+            | Kind::TeamInvitation
     )
 }
 

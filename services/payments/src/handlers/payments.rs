@@ -1,14 +1,19 @@
 //! `GET /api/payment/payments`, `GET /api/payment/payments/{id}` and `GET /api/organiser/events/{id}/payments`
 
-use axum::{Json, extract::State, http::Uri, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
 use common::{
-    extract::{Caller, Organizer, Params, PathId, organizer_only},
+    extract::{Caller, Params, PathId, insufficient_role, organizer_only, require_manager},
     http::{CallError, Page, page},
     ids::{EventId, PaymentId},
     problem::ApiError,
     schemas::{PageParams, TimeOrDay, choice},
     time::{Day, EventTime},
-    wire::{AskOrganizer, EventOrganizer},
+    wire::{AskOrganizer, EventOrganizer, TeamRole},
 };
 use utoipa::{IntoParams, openapi::Object};
 
@@ -102,7 +107,7 @@ pub async fn list(
 }
 
 common::problems!(
-    OfEventProblems: organizer_only(), event_not_found(),
+    OfEventProblems: organizer_only(), insufficient_role(TeamRole::Scanner), event_not_found(),
     ApiError::invalid_field("from", "must be a time or a date"),
 );
 
@@ -125,7 +130,7 @@ common::problems!(
 )]
 pub async fn of_event(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     mut params: Params,
     uri: Uri,
@@ -137,10 +142,12 @@ pub async fn of_event(
     let question = AskOrganizer { event_id };
     let answer: Result<EventOrganizer, CallError> =
         app.events.post("/internal/events/organizer", &question).await;
-    // Another organizer's event is answered as if it did not exist.
-    if answer.map_err(seat_problem)?.organizer != caller.id {
-        return Err(event_not_found());
-    }
+    let event = match answer.map_err(seat_problem) {
+        Ok(event) => Some(event),
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => None,
+        Err(problem) => return Err(problem),
+    };
+    require_manager(&caller, event.as_ref())?;
     let (found, next) = app
         .store
         .statements(PaymentsOf::Event(event_id), filter, page)

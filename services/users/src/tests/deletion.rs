@@ -46,6 +46,8 @@ async fn all_that_is_held_is_one_document() {
         "posts",
         "votes",
         "playbacks",
+        "teams",
+        "invitations",
         "payments",
         "notifications",
         "announcements",

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{Caller, KeyedJson, PathIds, organizer_only},
+    extract::{Caller, KeyedJson, PathIds, insufficient_role, organizer_only},
     fields::{Fields, FromFields, Parsed, Value},
     idempotency::{Answer, Keyed},
     ids::RegistrationId,
@@ -19,11 +19,14 @@ use utoipa::{
     },
 };
 
-use super::desk_of;
 use crate::{
     app::App,
-    domain::{ending::Refund, registration::State as Registration},
-    handlers::{cancel_problem, log_registration, no_such_event},
+    domain::{
+        ending::Refund,
+        registration::State as Registration,
+        team::{Right, TeamRole},
+    },
+    handlers::{cancel_problem, log_registration, no_such_event, rights::event_for},
     store::{CancelError, Registered, desk::Cancel},
     views::{RegistrationAnswer, RegistrationView},
 };
@@ -88,6 +91,7 @@ fn refund_schema() -> Schema {
 common::problems!(
     Problems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     cancel_problem(CancelError::NoSuchRegistration),
     cancel_problem(CancelError::Ended(Registration::Cancelled)),
@@ -126,7 +130,7 @@ pub async fn cancel_for(
     PathIds([id, registration]): PathIds,
     KeyedJson { input, key }: KeyedJson<CancelFor>,
 ) -> Result<Response, ApiError> {
-    let event = desk_of(&app, &caller, &id).await?;
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
     let cancel = Cancel {
         event: event.id,
         registration: RegistrationId::lenient(&registration),

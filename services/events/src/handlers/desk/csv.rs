@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
-    extract::{Caller, Params, PathId, organizer_only},
+    extract::{Caller, Params, PathId, insufficient_role, organizer_only},
     http::pipeline::private,
     ids::RegistrationId,
     problem::ApiError,
@@ -18,11 +18,16 @@ use common::{
 use futures_util::{StreamExt, stream};
 use utoipa::{IntoParams, openapi::Object};
 
-use super::{
-    attendees::{AT_ONCE, AttendeeView, FilterParams, Wanted, shown},
-    desk_of,
+use super::attendees::{AT_ONCE, AttendeeView, FilterParams, Wanted, shown};
+use crate::{
+    app::App,
+    domain::{
+        event::Event,
+        team::{Right, TeamRole},
+    },
+    handlers::{no_such_event, rights::event_for},
+    store::desk::AttendeeFilter,
 };
-use crate::{app::App, domain::event::Event, handlers::no_such_event, store::desk::AttendeeFilter};
 
 /// What the columns are called.
 const HEADINGS: &str = "registration_id,user_id,name,email,phone,status,amount_paid,payment_id,registered_at,ticket_id,checked_in_at,gate\r\n";
@@ -46,6 +51,7 @@ fn yes_or_no() -> Object {
 common::problems!(
     Problems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     ApiError::invalid_field("checked_in", "must be true or false"),
 );
@@ -81,7 +87,7 @@ pub async fn attendees_csv(
         _ => Err("must be true or false".to_owned()),
     });
     params.finish()?;
-    let event = desk_of(&app, &caller, &id).await?;
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
     tracing::info!(event_id = %event.id, user_id = %caller.id, "attendees exported");
     let mut head = String::new();
     if bom == Some(true) {

@@ -8,24 +8,18 @@ pub mod stats;
 
 use std::sync::Arc;
 
-use common::{
-    auth::Role,
-    extract::{Caller, organizer_only},
-    ids::EventId,
-    problem::ApiError,
-};
+use common::{extract::Caller, problem::ApiError};
 
-use crate::{app::App, domain::event::Event, handlers::no_such_event};
+use crate::{
+    app::App,
+    domain::{event::Event, team::Right},
+    handlers::rights::event_for,
+};
 
 /// The event at whose desk the caller may work.
 ///
 /// # Errors
-/// 404 when there is no such event, or it is another organizer's; 403 for those who organize nothing.
+/// As [`event_for`].
 pub async fn desk_of(app: &App, caller: &Caller, id: &str) -> Result<Arc<Event>, ApiError> {
-    let event = app.store.event(EventId::lenient(id)).await?;
-    match event {
-        Some(event) if event.organizer == caller.id => Ok(Arc::new(event)),
-        _ if caller.role == Role::User => Err(organizer_only()),
-        _ => Err(no_such_event()),
-    }
+    event_for(app, caller, id, Right::Door).await
 }

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
-    extract::{KeyedJson, Organizer, PathIds, organizer_only},
+    extract::{Caller, KeyedJson, PathIds, insufficient_role, organizer_only},
     idempotency::{Answer, Keyed},
     problem::ApiError,
     schemas::KeyParam,
@@ -11,7 +11,10 @@ use common::{
 use super::{KeyedStreamAnswer, StreamAnswer, answer, changed, refused, target, with_key};
 use crate::{
     app::App,
-    domain::stream::{Change, Stream, StreamRefusal},
+    domain::{
+        stream::{Change, Stream, StreamRefusal},
+        team::TeamRole,
+    },
     handlers::no_such_event,
     streams::{key_hash, no_such_stream},
 };
@@ -19,15 +22,17 @@ use crate::{
 common::problems!(
     KeyProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     no_such_stream(),
     refused(StreamRefusal::NotIngest),
     refused(StreamRefusal::KeyChanged),
 );
-common::problems!(EndProblems: organizer_only(), no_such_event(), no_such_stream());
+common::problems!(EndProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event(), no_such_stream());
 common::problems!(
     KickProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     no_such_stream(),
     refused(StreamRefusal::NotIngest),
@@ -52,11 +57,11 @@ common::problems!(
 )]
 pub async fn new_key(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds(ids): PathIds,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
-    let target = target(ids, caller);
+    let target = target(&app, ids, &caller).await?;
     let stream = app.store.stream(target.stream).await?;
     let generation = stream.map_or(0, |stream| stream.feed.key_generation) + 1;
     let change = Change::Key {
@@ -64,7 +69,7 @@ pub async fn new_key(
         generation,
     };
     let keyed = Keyed { key, answer: renewed };
-    let changed = changed(&app, target, change, keyed, "stream key replaced").await?;
+    let changed = changed(&app, (target, caller.id), change, keyed, "stream key replaced").await?;
     Ok(with_key(&app, changed, renewed))
 }
 
@@ -91,12 +96,13 @@ fn renewed(stream: &Stream) -> Answer {
 )]
 pub async fn end(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds(ids): PathIds,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
+    let target = target(&app, ids, &caller).await?;
     let keyed = Keyed { key, answer: ended };
-    let changed = changed(&app, target(ids, caller), Change::End, keyed, "stream ended").await?;
+    let changed = changed(&app, (target, caller.id), Change::End, keyed, "stream ended").await?;
     Ok(changed.respond(ended))
 }
 
@@ -123,14 +129,15 @@ fn ended(stream: &Stream) -> Answer {
 )]
 pub async fn kick(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds(ids): PathIds,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
+    let target = target(&app, ids, &caller).await?;
     let keyed = Keyed { key, answer: kicked };
     let changed = changed(
         &app,
-        target(ids, caller),
+        (target, caller.id),
         Change::Kick,
         keyed,
         "publisher cut off",

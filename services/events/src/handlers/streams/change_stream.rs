@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
     clock::Timestamp,
-    extract::{KeyedJson, Organizer, PathIds, organizer_only},
+    extract::{Caller, KeyedJson, PathIds, insufficient_role, organizer_only},
     fields::{Fields, FromFields},
     idempotency::{Answer, Keyed},
     problem::ApiError,
@@ -14,7 +14,10 @@ use utoipa::ToSchema;
 use super::{StreamAnswer, answer, boolean, changed, priority, refused, target, time, title, url};
 use crate::{
     app::App,
-    domain::stream::{Change, Edit, Kind, Stream, StreamRefusal, address},
+    domain::{
+        stream::{Change, Edit, Kind, Stream, StreamRefusal, address},
+        team::TeamRole,
+    },
     handlers::no_such_event,
     streams::no_such_stream,
 };
@@ -63,12 +66,13 @@ impl FromFields for UpdateStream {
 common::problems!(
     UpdateProblems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     no_such_stream(),
     refused(StreamRefusal::HasNoUrl),
     refused(StreamRefusal::EndsBeforeStart),
 );
-common::problems!(DeleteProblems: organizer_only(), no_such_event(), no_such_stream());
+common::problems!(DeleteProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event(), no_such_stream());
 
 /// Change one of your streams.
 #[utoipa::path(
@@ -90,11 +94,11 @@ common::problems!(DeleteProblems: organizer_only(), no_such_event(), no_such_str
 )]
 pub async fn update_stream(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds(ids): PathIds,
     KeyedJson { input, key }: KeyedJson<UpdateStream>,
 ) -> Result<Response, ApiError> {
-    let target = target(ids, caller);
+    let target = target(&app, ids, &caller).await?;
     let mut edit = Edit {
         title: input.title,
         url: None,
@@ -114,7 +118,14 @@ pub async fn update_stream(
         edit.url = read.map_err(|why| ApiError::invalid_field("url", why))?;
     }
     let keyed = Keyed { key, answer: updated };
-    let changed = changed(&app, target, Change::Edit(edit), keyed, "stream changed").await?;
+    let changed = changed(
+        &app,
+        (target, caller.id),
+        Change::Edit(edit),
+        keyed,
+        "stream changed",
+    )
+    .await?;
     Ok(changed.respond(updated))
 }
 
@@ -141,12 +152,13 @@ fn updated(stream: &Stream) -> Answer {
 )]
 pub async fn delete_stream(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathIds(ids): PathIds,
     KeyedJson { input: (), key }: KeyedJson<()>,
 ) -> Result<Response, ApiError> {
+    let target = target(&app, ids, &caller).await?;
     let keyed = Keyed { key, answer: deleted };
-    let changed = changed(&app, target(ids, caller), Change::Delete, keyed, "stream deleted").await?;
+    let changed = changed(&app, (target, caller.id), Change::Delete, keyed, "stream deleted").await?;
     Ok(changed.respond(deleted))
 }
 

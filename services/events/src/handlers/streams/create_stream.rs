@@ -3,10 +3,10 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use common::{
     clock::Timestamp,
-    extract::{KeyedJson, Organizer, PathId, organizer_only},
+    extract::{Caller, KeyedJson, PathId, insufficient_role, organizer_only},
     fields::{Fields, FromFields},
     idempotency::{Answer, Keyed, Outcome},
-    ids::{EventId, StreamId},
+    ids::StreamId,
     problem::ApiError,
     schemas::KeyParam,
 };
@@ -17,8 +17,11 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::stream::{Kind, NewStream, Receiver, Stream, StreamRefusal, address},
-    handlers::no_such_event,
+    domain::{
+        stream::{Kind, NewStream, Receiver, Stream, StreamRefusal, address},
+        team::{Right, TeamRole},
+    },
+    handlers::{no_such_event, rights::event_for},
     streams::key_hash,
 };
 
@@ -75,6 +78,7 @@ impl FromFields for CreateStream {
 common::problems!(
     Problems:
     organizer_only(),
+    insufficient_role(TeamRole::Scanner),
     no_such_event(),
     refused(StreamRefusal::TooMany),
     refused(StreamRefusal::EventCancelled),
@@ -100,16 +104,17 @@ common::problems!(
 )]
 pub async fn create_stream(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
     KeyedJson { input, key }: KeyedJson<CreateStream>,
 ) -> Result<Response, ApiError> {
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
     let url =
         address::read(input.kind, input.url.as_deref()).map_err(|why| ApiError::invalid_field("url", why))?;
     let stream = StreamId::new();
     let new = NewStream {
         id: stream,
-        event: EventId::lenient(&id),
+        event: event.id,
         title: input.title,
         kind: input.kind,
         url,
@@ -124,7 +129,10 @@ pub async fn create_stream(
         key_hash: (input.kind == Kind::Ingest).then(|| key_hash(&app.streams.key(stream, 0))),
     };
     let keyed = Keyed { key, answer: created };
-    let made = app.store.add_stream(new, caller.id, app.clock.now(), keyed).await;
+    let made = app
+        .store
+        .add_stream(new, event.organizer, app.clock.now(), keyed)
+        .await;
     let made = made.map_err(stream_problem)?;
     if let Outcome::Done(stream) = &made {
         let kind = stream.kind.name();

@@ -3,8 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
 use common::{
-    extract::{Organizer, PathId, organizer_only},
-    ids::EventId,
+    extract::{Caller, PathId, insufficient_role, organizer_only},
     problem::ApiError,
 };
 use serde::Serialize;
@@ -12,8 +11,11 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::stream::{SEEN_FOR, Timetable},
-    handlers::no_such_event,
+    domain::{
+        stream::{SEEN_FOR, Timetable},
+        team::{Right, TeamRole},
+    },
+    handlers::{no_such_event, rights::event_for},
     views::stream::OrganizerStreamView,
 };
 
@@ -28,7 +30,7 @@ pub struct ListedStream {
     viewers: u64,
 }
 
-common::problems!(Problems: organizer_only(), no_such_event());
+common::problems!(Problems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event());
 
 /// The streams of one of your events, in the order of their times.
 #[utoipa::path(
@@ -47,14 +49,10 @@ common::problems!(Problems: organizer_only(), no_such_event());
 )]
 pub async fn list_streams(
     State(app): State<App>,
-    Organizer(caller): Organizer,
+    caller: Caller,
     PathId(id): PathId,
 ) -> Result<Json<Vec<ListedStream>>, ApiError> {
-    let event = EventId::lenient(&id);
-    let found = app.store.event(event).await?;
-    if found.is_none_or(|event| event.organizer != caller.id) {
-        return Err(no_such_event());
-    }
+    let event = event_for(&app, &caller, &id, Right::Manage).await?.id;
     let now = app.clock.now();
     let since: TimeDelta = SEEN_FOR;
     let viewers = app.store.viewers(event, now - since).await?;

@@ -12,10 +12,11 @@ use axum::{
 use chrono_tz::Tz;
 use common::{
     clock::Timestamp,
+    extract::Caller,
     fields::{Parsed, Value},
     http::pipeline::private,
     idempotency::{Answer, Keyed, Outcome, REPLAYED, Refusal},
-    ids::{EventId, StreamId},
+    ids::{StreamId, UserId},
     problem::ApiError,
     time::EventTime,
 };
@@ -25,8 +26,11 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::stream::{Change, Kind, Receiver, Stream, StreamRefusal},
-    handlers::no_such_event,
+    domain::{
+        stream::{Change, Kind, Receiver, Stream, StreamRefusal},
+        team::Right,
+    },
+    handlers::{no_such_event, rights::event_for},
     store::streams::{StreamError, Target},
     streams::no_such_stream,
     views::stream::OrganizerStreamView,
@@ -143,15 +147,14 @@ fn send_to(app: &App, stream: StreamId, key: &str, shown: &serde_json::Value) ->
     }
 }
 
-/// Makes a change of one of the caller's streams; `what` is its name in the log.
+/// Makes a change of a stream that a user may make; `what` is its name in the log.
 async fn changed(
     app: &App,
-    target: Target,
+    (target, user_id): (Target, UserId),
     change: Change,
     keyed: Keyed<Stream>,
     what: &'static str,
 ) -> Result<Outcome<Stream>, ApiError> {
-    let user_id = target.organizer;
     let (is_kick, cuts_off) = (matches!(change, Change::Kick), change.cuts_off());
     if matches!(change, Change::Kick | Change::Key { .. }) {
         know_publisher(app, target, is_kick).await?;
@@ -190,12 +193,14 @@ async fn know_publisher(app: &App, target: Target, is_kick: bool) -> Result<(), 
     }
 }
 
-fn target([event, stream]: [String; 2], caller: common::extract::Caller) -> Target {
-    Target {
-        event: EventId::lenient(&event),
-        organizer: caller.id,
+/// The stream that a caller may change.
+async fn target(app: &App, [event, stream]: [String; 2], caller: &Caller) -> Result<Target, ApiError> {
+    let event = event_for(app, caller, &event, Right::Manage).await?;
+    Ok(Target {
+        event: event.id,
+        organizer: event.organizer,
         stream: StreamId::lenient(&stream),
-    }
+    })
 }
 
 /// The error response to a refused change of a stream.

@@ -385,6 +385,41 @@ async fn the_desk_is_the_organizers() {
         .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scanner_reads_the_desk_alone_until_they_are_removed() {
+    use crate::domain::team::{Invitation, TeamRole};
+    let room = Room::open().await;
+    // The room's event began long ago.
+    let event = room.store.event(room.event).await.unwrap().unwrap();
+    let (ravi, now) = (UserId::new(), event.time.at);
+    let email = "ravi@example.org".to_owned();
+    let invitation = Invitation::new(
+        common::ids::new_id(),
+        room.event,
+        email.clone(),
+        TeamRole::Scanner,
+        now,
+    );
+    let id = invitation.id;
+    room.store.invite(invitation, unkeyed()).await.unwrap();
+    room.store.accept(id, ravi, email, now, unkeyed()).await.unwrap();
+    room.relay().await;
+    let desk = room.topic(Topic::Desk);
+    let mut his = socket(&room, ravi).await;
+    let chat = json!({"op": "subscribe", "ch": room.topic(Topic::Chat)});
+    his.refused(chat, "forbidden").await;
+    assert_eq!(his.subscribe(&desk).await["state"]["confirmed"], 0);
+    room.store
+        .leave(room.event, ravi.0, now, unkeyed())
+        .await
+        .unwrap();
+    room.relay().await;
+    let heard = his.hear().await;
+    assert_eq!((&heard["ev"], &heard["ch"]), (&json!("unsub"), &json!(desk)));
+    his.refused(json!({"op": "subscribe", "ch": desk}), "forbidden")
+        .await;
+}
+
 /// However slowly a client takes what waits for it: what is published after it was sent away is not for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_passed_on_after_a_ban() {

@@ -14,6 +14,7 @@ mod registrations;
 mod schema;
 mod secure;
 mod streams;
+mod team;
 mod waitlist;
 
 use std::sync::Arc;
@@ -356,6 +357,7 @@ impl Store for MongoStore {
         const AT_ONCE: usize = 1_000;
         while idempotency::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         while inbox::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
+        while team::purge(&self.db, now, AT_ONCE).await? == AT_ONCE {}
         Ok(())
     }
 

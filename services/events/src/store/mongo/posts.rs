@@ -24,6 +24,7 @@ use crate::{
         change,
         post::{Author, Change, Kind, NewPost, Post, PostRefusal, Results, Stage, Tally, Vote},
         standing::{ChatMode, Part, Restriction, RestrictionKind, Standing},
+        team::Rank,
     },
     store::{
         posts::{PostError, PostStore, Restrict, Target, pair},
@@ -98,10 +99,13 @@ async fn update(tx: &mut Tx, post: &Post) -> Result<(), StoreError> {
 }
 
 async fn standing(tx: &mut Tx, id: EventId, user: UserId) -> Result<Option<Standing>, StoreError> {
-    let event = events::find(tx, id).await?;
-    let Some(event) = event.filter(|event| event.is_seen_by(Some(user))) else {
+    let Some(event) = events::find(tx, id).await? else {
         return Ok(None);
     };
+    let rank = Rank::of(user, &event, super::team::role(tx, id, user).await?);
+    if !event.is_seen_by(rank) {
+        return Ok(None);
+    }
     let live = registrations::find_live(tx, id, user).await?;
     let found = tx
         .find_one(PARTICIPANTS, doc! {"_id": uuid(pair(id, user))})
@@ -119,7 +123,8 @@ async fn standing(tx: &mut Tx, id: EventId, user: UserId) -> Result<Option<Stand
     Ok(Some(Standing {
         event: id,
         user,
-        part: Part::of(user, &event, live.as_ref()),
+        part: Part::of(rank, &event, live.as_ref()),
+        rank,
         restriction,
         said_at,
     }))

@@ -16,6 +16,8 @@ pub(super) const STREAMS: &str = "streams";
 pub(super) const SEGMENTS: &str = "segments";
 pub(super) const PLAYBACKS: &str = "playbacks";
 pub(super) const WAITLIST: &str = "waitlist";
+pub(super) const TEAM: &str = "team";
+pub(super) const INVITATIONS: &str = "invitations";
 
 /// Every collection of the service.
 pub const COLLECTIONS: &[Collection] = &[
@@ -45,6 +47,7 @@ pub const COLLECTIONS: &[Collection] = &[
             ("join_url", "string?"),
             ("reminders", "string?"), // hours before the start; left out: the default
             ("streams", "long?"),     // how often one was added; left out: never
+            ("invited", "long?"),     // how often somebody was; left out: never
             ("counted", "bool?"),     // left out: by an earlier release, which did not count
             ("draft", "bool?"),       // left out: published
             ("opens_at", "date?"),    // left out: open from the beginning
@@ -284,6 +287,39 @@ pub const COLLECTIONS: &[Collection] = &[
             Index::on(&[("user_id", 1), ("_id", 1)]),
             Index::on(&[("event_id", 1), ("offer_expires_at", 1)]).only(|| doc! {"status": "offered"}),
             Index::on(&[("offer_expires_at", 1)]).only(|| doc! {"status": "offered"}),
+        ],
+    },
+    Collection {
+        name: TEAM, // `_id` is made of event and user
+        fields: &[
+            ("event_id", "binData"),
+            ("owner", "binData"), // whose event it is
+            ("user_id", "binData"),
+            ("role", "string"),
+            ("since", "date"),
+        ],
+        check: Some(|| doc! {"role": {"$in": ["manager", "scanner"]}}),
+        indexes: &[
+            Index::on(&[("event_id", 1), ("since", 1), ("_id", 1)]),
+            Index::on(&[("user_id", 1), ("event_id", 1)]),
+            Index::on(&[("owner", 1), ("_id", 1)]),
+        ],
+    },
+    Collection {
+        name: INVITATIONS, // the token is derived from `_id`
+        fields: &[
+            ("event_id", "binData"),
+            ("owner", "binData"), // whose event it is
+            ("email", "string"),  // in canonical form
+            ("role", "string"),
+            ("invited_at", "date"),
+            ("expires_at", "date"),
+        ],
+        check: Some(|| doc! {"role": {"$in": ["manager", "scanner"]}}),
+        indexes: &[
+            Index::unique(&[("event_id", 1), ("email", 1)]),
+            Index::on(&[("owner", 1), ("_id", 1)]),
+            Index::on(&[("expires_at", 1)]),
         ],
     },
     outbox::SCHEMA,

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     domain::{
         event::Event,
+        team::Rank,
         waitlist::{
             Delta, Entry, Join, JoinRefusal, Joined, State, is_over, offer, on_join, once_over,
             seats_to_offer,
@@ -234,7 +235,7 @@ async fn join(tx: &mut Tx, join: &Join) -> Result<Listed, WaitlistError> {
 
 async fn leave(tx: &mut Tx, event: EventId, user: UserId, now: Timestamp) -> Result<Listed, WaitlistError> {
     let event = events::find(tx, event).await?;
-    let event = event.filter(|event| event.is_seen_by(Some(user)));
+    let event = event.filter(|event| event.is_seen_by(Rank::of(user, event, None)));
     let event = event.ok_or(WaitlistError::NoSuchEvent)?;
     let open = open_one(tx, event.id, user).await?;
     let open = open.filter(|entry| entry.state.at(now).is_open());

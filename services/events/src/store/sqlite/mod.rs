@@ -11,6 +11,7 @@ mod registrations;
 mod rows;
 mod secure;
 mod streams;
+mod team;
 mod waitlist;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("listing.sql"),
     include_str!("waitlist.sql"),
     include_str!("calendars.sql"),
+    include_str!("team.sql"),
 ];
 
 /// The events service's SQLite file.
@@ -299,7 +301,9 @@ impl Store for SqliteStore {
                 .db
                 .write(move |db| {
                     Ok::<_, StoreError>(
-                        idempotency::purge(db, now, AT_ONCE)?.max(inbox::purge(db, now, AT_ONCE)?),
+                        idempotency::purge(db, now, AT_ONCE)?
+                            .max(inbox::purge(db, now, AT_ONCE)?)
+                            .max(team::purge(db, now, AT_ONCE)?),
                     )
                 })
                 .await?;

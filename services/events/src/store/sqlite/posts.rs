@@ -24,6 +24,7 @@ use crate::{
         change,
         post::{Author, Change, Kind, NewPost, PollOption, Post, PostRefusal, Results, Stage, Tally, Vote},
         standing::{ChatMode, Part, Restriction, RestrictionKind, Standing},
+        team::Rank,
     },
     store::{
         posts::{PostError, PostStore, Restrict, Target, pair},
@@ -109,10 +110,13 @@ fn update(db: &Connection, post: &Post) -> Result<(), StoreError> {
 }
 
 fn standing(db: &Connection, id: EventId, user: UserId) -> Result<Option<Standing>, StoreError> {
-    let event = events::find(db, id)?;
-    let Some(event) = event.filter(|event| event.is_seen_by(Some(user))) else {
+    let Some(event) = events::find(db, id)? else {
         return Ok(None);
     };
+    let rank = Rank::of(user, &event, super::team::role(db, id, user)?);
+    if !event.is_seen_by(rank) {
+        return Ok(None);
+    }
     let live = registrations::find_live(db, id, user)?;
     let (restriction, said_at) = db
         .prepare_cached("SELECT restriction, restricted_until, said_at FROM participants WHERE id = ?1")?
@@ -129,7 +133,8 @@ fn standing(db: &Connection, id: EventId, user: UserId) -> Result<Option<Standin
     Ok(Some(Standing {
         event: id,
         user,
-        part: Part::of(user, &event, live.as_ref()),
+        part: Part::of(rank, &event, live.as_ref()),
+        rank,
         restriction,
         said_at,
     }))

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     domain::{
         event::Event,
+        team::Rank,
         waitlist::{
             Delta, Entry, Join, JoinRefusal, Joined, State, is_over, offer, on_join, once_over,
             seats_to_offer,
@@ -216,7 +217,7 @@ fn insert(db: &Connection, entry: &Entry) -> Result<(), StoreError> {
 }
 
 fn leave(db: &Connection, event: EventId, user: UserId, now: Timestamp) -> Result<Listed, WaitlistError> {
-    let event = events::find(db, event)?.filter(|event| event.is_seen_by(Some(user)));
+    let event = events::find(db, event)?.filter(|event| event.is_seen_by(Rank::of(user, event, None)));
     let event = event.ok_or(WaitlistError::NoSuchEvent)?;
     let open = open_of(db, event.id, user)?.filter(|entry| entry.state.at(now).is_open());
     let entry = open.ok_or(WaitlistError::NotListed)?;

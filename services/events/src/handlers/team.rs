@@ -1,0 +1,452 @@
+//! `POST, GET /api/organiser/events/{id}/team`, `DELETE .../team/{user_id}`, `POST /api/organiser/team/accept`
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{Json, extract::State, http::StatusCode, response::Response};
+use common::{
+    address::canonical,
+    context::note_subject,
+    extract::{Caller, KeyedJson, Organizer, PathId, PathIds, insufficient_role, organizer_only},
+    fields::{Fields, FromFields, Parsed, Value},
+    idempotency::{Answer, Keyed, Outcome},
+    ids::{EventId, UserId, new_id},
+    problem::ApiError,
+    schemas::KeyParam,
+    time::utc,
+    wire::UserCard,
+};
+use runtime::verified_email::email_not_verified;
+use serde::Serialize;
+use shared_state::ratelimit::too_many;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{live::Done, no_such_event, rights::event_for};
+use crate::{
+    app::App,
+    domain::team::{AcceptRefusal, Invitation, InviteRefusal, MAX_TEAM, Member, Right, TeamRole},
+    store::team::{AcceptError, InviteError, Joined, LeaveError, Left},
+};
+
+/// The longest token, in characters.
+const MAX_TOKEN: usize = 100;
+
+/// Whom to invite.
+#[derive(ToSchema)]
+pub struct Invite {
+    /// Their e-mail address. It need not have an account yet.
+    #[schema(max_length = 254, format = Email, example = "ravi@example.org")]
+    email: String,
+    /// As what.
+    #[schema(example = "scanner")]
+    role: TeamRole,
+}
+
+impl FromFields for Invite {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let email = fields.required("email", |value| Ok(canonical(&value.string()?)?));
+        let role = fields.required("role", role);
+        Some(Self {
+            email: email?,
+            role: role?,
+        })
+    }
+}
+
+fn role(value: Value<'_>) -> Parsed<TeamRole> {
+    TeamRole::parse(&value.string()?).ok_or_else(|| "must be manager or scanner".to_owned())
+}
+
+/// The token of an invitation.
+#[derive(ToSchema)]
+pub struct Accept {
+    /// As the letter brings it.
+    #[schema(example = "AZMJogAAcACAAAAAAAAAB2q0bJ0mB0tP2yTn9b8m0Jk")]
+    token: String,
+}
+
+impl FromFields for Accept {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let token = fields.required("token", |value| value.line(MAX_TOKEN))?;
+        Some(Self { token })
+    }
+}
+
+/// Whether somebody is on the team.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TeamStatus {
+    /// They are.
+    Member,
+    /// They are invited, and have not accepted.
+    Invited,
+}
+
+/// Somebody on the team, or invited.
+#[derive(Serialize, ToSchema)]
+pub struct TeamView {
+    /// Whether they are on the team.
+    #[schema(example = "invited")]
+    status: TeamStatus,
+    /// As what.
+    #[schema(example = "scanner")]
+    role: TeamRole,
+    /// A member's account.
+    #[schema(value_type = Option<String>, required = true, format = Uuid, example = json!(null))]
+    user_id: Option<UserId>,
+    /// An invitation's id, by which it is withdrawn.
+    #[schema(required = true, format = Uuid, example = "019309a2-0000-7000-8000-000000000071")]
+    invitation_id: Option<Uuid>,
+    /// The address; null: not known at the moment.
+    #[schema(required = true, example = "ravi@example.org")]
+    email: Option<String>,
+    /// A member's name; null: none is known.
+    #[schema(required = true, example = json!(null))]
+    name: Option<String>,
+    /// When they joined, or were invited, UTC.
+    #[schema(format = DateTime, example = "2030-01-08T04:30:00.000Z")]
+    since: String,
+    /// Until when an invitation can be accepted, UTC.
+    #[schema(required = true, format = DateTime, example = "2030-01-15T04:30:00.000Z")]
+    expires_at: Option<String>,
+}
+
+impl From<&Invitation> for TeamView {
+    fn from(invitation: &Invitation) -> Self {
+        Self {
+            status: TeamStatus::Invited,
+            role: invitation.role,
+            user_id: None,
+            invitation_id: Some(invitation.id),
+            email: Some(invitation.email.clone()),
+            name: None,
+            since: utc(invitation.invited_at),
+            expires_at: Some(utc(invitation.expires_at)),
+        }
+    }
+}
+
+impl TeamView {
+    fn member(member: &Member, card: Option<&UserCard>) -> Self {
+        Self {
+            status: TeamStatus::Member,
+            role: member.role,
+            user_id: Some(member.user),
+            invitation_id: None,
+            email: card.map(|card| card.email.clone()),
+            name: card.and_then(|card| card.name.clone()),
+            since: utc(member.since),
+            expires_at: None,
+        }
+    }
+}
+
+/// Somebody was invited.
+#[derive(Serialize, ToSchema)]
+pub struct InvitedAnswer {
+    /// What happened.
+    #[schema(example = "The invitation will be mailed.")]
+    message: &'static str,
+    /// The invitation.
+    #[serde(flatten)]
+    invitation: TeamView,
+}
+
+/// Somebody joined.
+#[derive(Serialize, ToSchema)]
+pub struct JoinedAnswer {
+    /// What happened.
+    #[schema(example = "You are on the team.")]
+    message: &'static str,
+    /// The event.
+    #[schema(value_type = String, format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
+    event_id: EventId,
+    /// Its name.
+    #[schema(example = "Rust for organisers")]
+    e_name: String,
+    /// As what.
+    #[schema(example = "scanner")]
+    role: TeamRole,
+}
+
+/// The error response to a refused invitation.
+pub fn invite_problem(error: InviteError) -> ApiError {
+    match error {
+        InviteError::NoSuchEvent => no_such_event(),
+        InviteError::Refused(InviteRefusal::Cancelled) => {
+            ApiError::conflict("event_cancelled", "This event was cancelled.")
+        }
+        InviteError::Refused(InviteRefusal::Over) => ApiError::conflict("event_over", "This event is over."),
+        InviteError::Refused(InviteRefusal::Full) => ApiError::conflict(
+            "team_full",
+            format!("An event has {MAX_TEAM} members and open invitations at most. Remove one first."),
+        ),
+        InviteError::Store(error) => error.into(),
+    }
+}
+
+/// The error response to a token that lets nobody join.
+pub fn accept_problem(error: AcceptError) -> ApiError {
+    match error {
+        AcceptError::Refused(AcceptRefusal::NoSuchInvitation) => ApiError::forbidden(
+            "token_invalid",
+            "This invitation is not good: it was used or withdrawn, has run out, or a newer one took its place. Ask for another one.",
+        ),
+        AcceptError::Refused(AcceptRefusal::AnotherAddress) => ApiError::forbidden(
+            "invitation_for_another_address",
+            "This invitation was mailed to another address than your account's. Sign in with the account of that address, or ask for an invitation to yours.",
+        ),
+        AcceptError::Refused(AcceptRefusal::OwnEvent) => {
+            ApiError::conflict("own_event", "This event is your own.")
+        }
+        AcceptError::Store(error) => error.into(),
+    }
+}
+
+fn no_such_member() -> ApiError {
+    ApiError::not_found(
+        "member_not_found",
+        "Nobody on this event's team, and no open invitation, has this id.",
+    )
+}
+
+fn leave_problem(error: LeaveError) -> ApiError {
+    match error {
+        LeaveError::NoSuchMember => no_such_member(),
+        LeaveError::Store(error) => error.into(),
+    }
+}
+
+common::problems!(
+    InviteProblems:
+    organizer_only(),
+    insufficient_role(TeamRole::Manager),
+    email_not_verified(),
+    no_such_event(),
+    invite_problem(InviteError::Refused(InviteRefusal::Cancelled)),
+    invite_problem(InviteError::Refused(InviteRefusal::Over)),
+    invite_problem(InviteError::Refused(InviteRefusal::Full)),
+    too_many_letters(Duration::from_secs(3600)),
+);
+
+fn too_many_letters(wait: Duration) -> ApiError {
+    too_many(wait, "Too many invitations today. Please try again later.")
+}
+
+/// Invite somebody to the team of one of your events, by a letter with a link that is good once, for seven days, and for the account of
+/// that address. Another invitation of the same address takes its place. At most 100 a day.
+#[utoipa::path(
+    post,
+    path = "/api/organiser/events/{id}/team",
+    operation_id = "inviteToTeam",
+    tag = "organiser",
+    request_body(content = Invite, example = json!({"email": "ravi@example.org", "role": "scanner"})),
+    params(
+        ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
+        KeyParam,
+    ),
+    responses(
+        (status = 202, description = "A letter is on its way", body = InvitedAnswer),
+        InviteProblems,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn invite(
+    State(app): State<App>,
+    Organizer(caller): Organizer,
+    PathId(id): PathId,
+    KeyedJson { input, key }: KeyedJson<Invite>,
+) -> Result<Response, ApiError> {
+    let event = event_for(&app, &caller, &id, Right::Own).await?;
+    app.verified_email.check(caller.id).await?;
+    let taken = app.invitations.take(caller.id, &input.email).await;
+    taken.map_err(too_many_letters)?;
+    let invitation = Invitation::new(new_id(), event.id, input.email, input.role, app.clock.now());
+    let keyed = Keyed { key, answer: invited };
+    let made = app
+        .store
+        .invite(invitation, keyed)
+        .await
+        .map_err(invite_problem)?;
+    if let Outcome::Done(invitation) = &made {
+        note_subject(invitation.id);
+        let (invitation_id, role) = (invitation.id, invitation.role.name());
+        tracing::info!(%invitation_id, event_id = %event.id, user_id = %caller.id, role, "invited to a team");
+    }
+    Ok(made.respond(invited))
+}
+
+fn invited(invitation: &Invitation) -> Answer {
+    let body = InvitedAnswer {
+        message: "The invitation will be mailed.",
+        invitation: TeamView::from(invitation),
+    };
+    Answer::json(StatusCode::ACCEPTED, &body)
+}
+
+common::problems!(ListProblems: organizer_only(), insufficient_role(TeamRole::Scanner), no_such_event());
+
+/// The team of an event: its members, then the invitations that are open.
+#[utoipa::path(
+    get,
+    path = "/api/organiser/events/{id}/team",
+    operation_id = "listTeam",
+    tag = "organiser",
+    params(
+        ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
+    ),
+    responses(
+        (status = 200, description = "The team", body = Vec<TeamView>),
+        ListProblems,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn list_team(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId,
+) -> Result<Json<Vec<TeamView>>, ApiError> {
+    let event = event_for(&app, &caller, &id, Right::Manage).await?;
+    let team = app.store.team(event, app.clock.now()).await?;
+    let cards = cards(&app, &team.members).await;
+    let members = team.members.iter().map(|member| {
+        let card = cards.get(&member.user).map(AsRef::as_ref);
+        TeamView::member(member, card)
+    });
+    let invited = team.invitations.iter().map(TeamView::from);
+    Ok(Json(members.chain(invited).collect()))
+}
+
+/// Who the members are. The list is of use without their names, too.
+async fn cards(app: &App, members: &[Member]) -> HashMap<UserId, Arc<UserCard>> {
+    let found = app.directory.find(members.iter().map(|member| member.user)).await;
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the members of a team could not be looked up");
+        HashMap::new()
+    })
+}
+
+common::problems!(
+    RemoveProblems:
+    organizer_only(),
+    insufficient_role(TeamRole::Manager),
+    no_such_event(),
+    no_such_member(),
+);
+
+/// Take somebody off the team, who loses every right at once, or withdraw an invitation by its id. Members may leave by themselves.
+#[utoipa::path(
+    delete,
+    path = "/api/organiser/events/{id}/team/{user_id}",
+    operation_id = "removeFromTeam",
+    tag = "organiser",
+    params(
+        ("id" = String, Path, description = "The event's id", example = "019309a2-0000-7000-8000-000000000002"),
+        ("user_id" = String, Path, description = "The member's user id, or the id of an invitation", example = "019309a2-0000-7000-8000-000000000001"),
+        KeyParam,
+    ),
+    responses(
+        (status = 200, description = "They are off it", body = Done),
+        RemoveProblems,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    PathIds([id, who]): PathIds,
+    KeyedJson { input: (), key }: KeyedJson<()>,
+) -> Result<Response, ApiError> {
+    let who = UserId::lenient(&who);
+    let right = match who == caller.id {
+        true => Right::Door,
+        false => Right::Own,
+    };
+    let event = event_for(&app, &caller, &id, right).await?;
+    let keyed = Keyed { key, answer: left };
+    let left_team = app
+        .store
+        .leave(event.id, who.0, app.clock.now(), keyed)
+        .await
+        .map_err(leave_problem)?;
+    if let Outcome::Done(one) = &left_team {
+        note_subject(who);
+        let (event_id, user_id) = (event.id, caller.id);
+        match one {
+            Left::Member(member) => {
+                tracing::info!(member = %member.user, %event_id, %user_id, role = member.role.name(), "removed from a team");
+            }
+            Left::Invitation(invitation) => {
+                tracing::info!(invitation_id = %invitation.id, %event_id, %user_id, "invitation to a team withdrawn");
+            }
+        }
+    }
+    Ok(left_team.respond(left))
+}
+
+fn left(one: &Left) -> Answer {
+    super::live::message(match one {
+        Left::Member(_) => "Removed from the team.",
+        Left::Invitation(_) => "Invitation withdrawn.",
+    })
+}
+
+common::problems!(
+    AcceptProblems:
+    accept_problem(AcceptRefusal::NoSuchInvitation.into()),
+    accept_problem(AcceptRefusal::AnotherAddress.into()),
+    accept_problem(AcceptRefusal::OwnEvent.into()),
+);
+
+/// Join the team of an event, by the token of an invitation that was mailed to your account's address.
+#[utoipa::path(
+    post,
+    path = "/api/organiser/team/accept",
+    operation_id = "acceptInvitation",
+    tag = "organiser",
+    request_body(content = Accept, example = json!({"token": "AZMJogAAcACAAAAAAAAAB2q0bJ0mB0tP2yTn9b8m0Jk"})),
+    params(KeyParam),
+    responses(
+        (status = 200, description = "You are on the team", body = JoinedAnswer),
+        AcceptProblems,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn accept(
+    State(app): State<App>,
+    caller: Caller,
+    KeyedJson { input, key }: KeyedJson<Accept>,
+) -> Result<Response, ApiError> {
+    let invalid = || accept_problem(AcceptRefusal::NoSuchInvitation.into());
+    let invitation = app.invitations.of_token(&input.token).ok_or_else(invalid)?;
+    let found = app.directory.find([caller.id]).await.map_err(|error| {
+        ApiError::unavailable("Accounts cannot be looked up at the moment.").because(error)
+    })?;
+    // An account that is gone has no address that was invited.
+    let email = found
+        .get(&caller.id)
+        .map(|card| card.email.clone())
+        .unwrap_or_default();
+    let keyed = Keyed { key, answer: joined };
+    let accepted = app
+        .store
+        .accept(invitation, caller.id, email, app.clock.now(), keyed)
+        .await
+        .map_err(accept_problem)?;
+    if let Outcome::Done(Joined { member, .. }) = &accepted {
+        note_subject(invitation);
+        let role = member.role.name();
+        tracing::info!(invitation_id = %invitation, event_id = %member.event, user_id = %member.user, role, "joined a team");
+    }
+    Ok(accepted.respond(joined))
+}
+
+fn joined(Joined { member, event }: &Joined) -> Answer {
+    let body = JoinedAnswer {
+        message: "You are on the team.",
+        event_id: event.id,
+        e_name: event.name.clone(),
+        role: member.role,
+    };
+    Answer::json(StatusCode::OK, &body)
+}
