@@ -26,6 +26,9 @@ pub struct Team {
     pub invitations: Vec<Invitation>,
 }
 
+/// A page of the events on whose team somebody is.
+pub type Memberships = (Vec<(Event, Member)>, Option<Cursor>);
+
 /// Who joined.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Joined {
@@ -117,11 +120,7 @@ pub trait TeamStore: Send + Sync {
         keyed: Keyed<Left>,
     ) -> Result<Outcome<Left>, LeaveError>;
     /// The events on whose team a user is, newest first.
-    async fn teams_of(
-        &self,
-        user: UserId,
-        page: Page,
-    ) -> Result<(Vec<(Event, Member)>, Option<Cursor>), StoreError>;
+    async fn teams_of(&self, user: UserId, page: Page) -> Result<Memberships, StoreError>;
     /// The invitations to an organizer's events that were not accepted, newest first.
     async fn invitations_by(
         &self,

@@ -27,7 +27,7 @@ use crate::{
         publishing::Duplicate,
         standing::{ChatMode, Standing},
         stream::{self, NewStream, Playback, Segment, Stream},
-        team::{Invitation, Member, TeamRole},
+        team::{Invitation, TeamRole},
         waitlist::Join,
     },
     store::{
@@ -37,7 +37,7 @@ use crate::{
         desk::{AttendeeFilter, Attendees, Cancel, CheckInError, Counted, DeskStore, Scanned, TicketBy},
         posts::{PostError, PostStore, Restrict, Target},
         streams::{self, Claim, PlaybackError, PublishError, StreamError, StreamStore},
-        team::{AcceptError, InviteError, Joined, LeaveError, Left, Team, TeamStore},
+        team::{AcceptError, InviteError, Joined, LeaveError, Left, Memberships, Team, TeamStore},
         waitlist::{Listed, WaitlistError, WaitlistStore},
     },
 };
@@ -254,7 +254,7 @@ pass_on! {
         Changes leave(event: EventId, who: Uuid, now: Timestamp, keyed: Keyed<Left>)
             -> Result<Outcome<Left>, LeaveError>;
         Reads teams_of(user: UserId, page: Page)
-            -> Result<(Vec<(Event, Member)>, Option<Cursor>), StoreError>;
+            -> Result<Memberships, StoreError>;
         Reads invitations_by(organizer: UserId, page: Page)
             -> Result<(Vec<Invitation>, Option<Cursor>), StoreError>;
         Changes forget_team(user: UserId, now: Timestamp, limit: usize) -> Result<usize, StoreError>;

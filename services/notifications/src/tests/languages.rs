@@ -118,7 +118,7 @@ fn every_message_can_be_written_over_every_channel() {
                 "{html}"
             );
             assert!(!html.contains("Rust & Friends"), "{html}");
-            assert_eq!(html.contains("Rust &amp; Friends"), about_event, "{html}");
+            assert_eq!(html.contains("Rust &amp; Friends"), names_event, "{html}");
             let hindi = language == Language::Hindi;
             assert_eq!(
                 [

@@ -28,7 +28,7 @@ use crate::{
     store::{
         messages,
         posts::pair,
-        team::{AcceptError, InviteError, Joined, LeaveError, Left, Team, TeamStore},
+        team::{AcceptError, InviteError, Joined, LeaveError, Left, Memberships, Team, TeamStore},
     },
 };
 
@@ -176,11 +176,7 @@ async fn leave(tx: &mut Tx, event: EventId, who: Uuid, now: Timestamp) -> Result
     Ok(Left::Invitation(invitation))
 }
 
-async fn teams_of(
-    tx: &mut Tx,
-    user: UserId,
-    page: Page,
-) -> Result<(Vec<(Event, Member)>, Option<Cursor>), StoreError> {
+async fn teams_of(tx: &mut Tx, user: UserId, page: Page) -> Result<Memberships, StoreError> {
     let mut filter = doc! {"user_id": uuid(user)};
     if let Some(after) = page.after {
         filter.insert("event_id", doc! {"$lt": uuid(after.id)});
@@ -314,11 +310,7 @@ impl TeamStore for MongoStore {
         .await
     }
 
-    async fn teams_of(
-        &self,
-        user: UserId,
-        page: Page,
-    ) -> Result<(Vec<(Event, Member)>, Option<Cursor>), StoreError> {
+    async fn teams_of(&self, user: UserId, page: Page) -> Result<Memberships, StoreError> {
         teams_of(&mut self.db.read(), user, page).await
     }
 

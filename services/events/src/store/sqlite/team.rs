@@ -23,7 +23,7 @@ use crate::{
     store::{
         messages,
         posts::pair,
-        team::{AcceptError, InviteError, Joined, LeaveError, Left, Team, TeamStore},
+        team::{AcceptError, InviteError, Joined, LeaveError, Left, Memberships, Team, TeamStore},
     },
 };
 
@@ -179,11 +179,7 @@ fn leave(db: &Connection, event: EventId, who: Uuid, now: Timestamp) -> Result<L
     Ok(Left::Invitation(invitation))
 }
 
-fn teams_of(
-    db: &Connection,
-    user: UserId,
-    page: Page,
-) -> Result<(Vec<(Event, Member)>, Option<Cursor>), StoreError> {
+fn teams_of(db: &Connection, user: UserId, page: Page) -> Result<Memberships, StoreError> {
     let sql = const_sql(&[
         "SELECT ",
         rows::EVENT,
@@ -304,11 +300,7 @@ impl TeamStore for SqliteStore {
             .await
     }
 
-    async fn teams_of(
-        &self,
-        user: UserId,
-        page: Page,
-    ) -> Result<(Vec<(Event, Member)>, Option<Cursor>), StoreError> {
+    async fn teams_of(&self, user: UserId, page: Page) -> Result<Memberships, StoreError> {
         self.db.read(move |db| teams_of(db, user, page)).await
     }
 
