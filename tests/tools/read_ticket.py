@@ -24,6 +24,13 @@ def codes(pixels, width, height):
     return [code.text for code in zxingcpp.read_barcodes(view) if code.format == zxingcpp.BarcodeFormat.QRCode]
 
 
+def fonts_embedded(page):
+    """Whether the page brings all its fonts, without which another machine would print it in others."""
+    fonts = [font.get_object() for font in page["/Resources"]["/Font"].values()]
+    descendants = [part.get_object() for font in fonts for part in font.get("/DescendantFonts", [font])]
+    return all(any(name.startswith("/FontFile") for name in font["/FontDescriptor"]) for font in descendants)
+
+
 def pdf(raw):
     read = pypdf.PdfReader(io.BytesIO(raw), strict=True)
     document = pypdfium2.PdfDocument(raw)
@@ -37,7 +44,9 @@ def pdf(raw):
         "pages": len(read.pages),
         "size": [float(side) for side in read.pages[0].mediabox[2:]],
         "title": read.metadata.title if read.metadata else None,
-        "text": read.pages[0].extract_text(),
+        # By pdfium, because pypdf takes letters that are drawn by several glyphs apart.
+        "text": page.get_textpage().get_text_range(),
+        "fonts_embedded": fonts_embedded(read.pages[0]),
         "qr": codes(grey, picture.width, picture.height),
         # Nothing on it is told by its colour: no pixel has one.
         "grey": data[0::4] == data[1::4] == data[2::4],

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use serde_json::json;
-use tests::{Options, System, Topology, people::http_client, tickets::python};
+use tests::{Options, Person, System, Topology, people::http_client, tickets::python};
 
 const MANY: usize = 100_000;
-/// What the process may take more for it; bytes.
-const MORE: u64 = 40 << 20;
+/// What a process may take more for it; bytes. The file has 20 MB.
+const MORE: [(&str, u64); 2] = [("gateway", 10 << 20), ("events", 20 << 20)];
 
 /// Copies somebody who is registered, account, registration and ticket, so often that there are [`MANY`].
 const FILL: &str = r#"
@@ -45,7 +45,7 @@ events.commit()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_registrations_take_no_more_memory_than_a_page() {
-    let mut system = System::start(Topology::One, Options::default()).await;
+    let mut system = System::start(Topology::Five, Options::default()).await;
     let organizer = system.person("organizer").await;
     let event = organizer.create_event(json!(null), json!(0)).await;
     let guest = system.person("user").await;
@@ -57,12 +57,12 @@ async fn a_hundred_thousand_registrations_take_no_more_memory_than_a_page() {
     let path = format!("/api/organiser/events/{event}");
     let stats = organizer.get(&format!("{path}/stats")).await.expect(200);
     assert_eq!(stats["confirmed"], MANY);
-    let search = organizer
-        .get(&format!("{path}/registrations?q=number+7&limit=100"))
-        .await;
-    assert_eq!(search.expect(200).as_array().unwrap().len(), 100);
-    let before = system.resident("");
-    let (mut lines, mut bytes, mut most) = (0, 0, 0);
+    // SQLite's readers keep up to 16 MB each of what they have read. That is full before anything is measured.
+    let all = || look_through(&organizer, format!("{path}/registrations?q=nobody"));
+    tokio::join!(all(), all(), all(), all());
+    let resident = || MORE.map(|(part, _)| system.resident(part));
+    let before = resident();
+    let (mut lines, mut bytes, mut most) = (0, 0, before);
     let begin = Instant::now();
     let mut answer = http_client()
         .get(format!("{}{path}/registrations.csv", system.url()))
@@ -74,17 +74,30 @@ async fn a_hundred_thousand_registrations_take_no_more_memory_than_a_page() {
     while let Some(part) = answer.chunk().await.unwrap() {
         lines += part.iter().filter(|byte| **byte == b'\n').count();
         bytes += part.len();
-        most = most.max(system.resident(""));
+        for (most, now) in most.iter_mut().zip(resident()) {
+            *most = now.max(*most);
+        }
     }
     let took = begin.elapsed();
-    println!(
-        "{lines} lines of {bytes} bytes in {took:?}; resident before {} MiB, at most {} MiB",
-        before >> 20,
-        most >> 20
-    );
+    println!("{lines} lines of {bytes} bytes in {took:?}");
     assert_eq!(lines, MANY + 1, "and the headings");
-    assert!(
-        most < before + MORE,
-        "{before} bytes resident before, {most} meanwhile"
-    );
+    for ((part, more), (before, most)) in MORE.into_iter().zip(before.into_iter().zip(most)) {
+        println!(
+            "{part}: {} KiB, at most {} KiB meanwhile",
+            before >> 10,
+            most >> 10
+        );
+        assert!(most < before + more, "{part}: {before} bytes, {most} meanwhile");
+    }
+}
+
+/// Searches to the end for somebody who is not there.
+async fn look_through(organizer: &Person, path: String) {
+    let mut next = Some(path);
+    while let Some(path) = next {
+        let page = organizer.get(&path).await;
+        assert_eq!(page.expect(200), json!([]));
+        let link = page.headers.get("link").map(|link| link.to_str().unwrap());
+        next = link.and_then(|link| Some(link.strip_prefix('<')?.split_once('>')?.0.to_owned()));
+    }
 }

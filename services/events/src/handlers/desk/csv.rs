@@ -19,7 +19,7 @@ use futures_util::{StreamExt, stream};
 use utoipa::{IntoParams, openapi::Object};
 
 use super::{
-    attendees::{AT_ONCE, AttendeeView, FilterParams, Wanted, shown},
+    attendees::{AT_ONCE, AttendeeView, FilterParams, Wanted, shown_in_passing},
     desk_of,
 };
 use crate::{app::App, domain::event::Event, handlers::no_such_event, store::desk::AttendeeFilter};
@@ -129,7 +129,7 @@ async fn page(
         _ => found.rest,
     };
     let mut lines = String::new();
-    for view in shown(app, &found.found).await? {
+    for view in shown_in_passing(app, &found.found).await? {
         if wanted.finds(&view) {
             line(&mut lines, &view);
         }
