@@ -50,7 +50,8 @@ const OF_THE_CONNECTION = ['connection', 'content-encoding', 'content-length', '
 function exampleOf(request, answer) {
   const { method, header, body, url } = request.request;
   const headers = answer.headers.all().filter(({ key }) => !OF_THE_CONNECTION.includes(key.toLowerCase()));
-  const text = answer.text().replace(/\bs=[\w-]{20,}/g, 's=<token>');
+  const isBinary = /^(application\/pdf|image\/)/.test(answer.headers.get('content-type') ?? '');
+  const text = isBinary ? '<the file>' : answer.text().replace(/\bs=[\w-]{20,}/g, 's=<token>').replace(/(\/calendar\/)[\w-]{20,}/g, '$1<token>');
   const content = json(text);
   // Who looks for leaked secrets need not look at them.
   for (const name of ['token', 'api_key', 'refresh_token', 'secret', 'otpauth_url', 'qr_svg', 'ticket', 'stream_key']) if (typeof content?.[name] === 'string') content[name] = `<the ${name}>`;

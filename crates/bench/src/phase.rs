@@ -27,11 +27,13 @@ pub enum Phase {
     Streams,
     /// Reminders to all attendees of one event.
     Reminders,
+    /// The desk of an event.
+    Desk,
 }
 
 impl Phase {
     /// All of them, in the order in which they run: those that leave the fewest traces first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Build,
         Self::Start,
         Self::List,
@@ -44,6 +46,7 @@ impl Phase {
         Self::Live,
         Self::Streams,
         Self::Reminders,
+        Self::Desk,
     ];
 
     /// Its name on the command line.
@@ -61,12 +64,16 @@ impl Phase {
             Self::Live => "live",
             Self::Streams => "streams",
             Self::Reminders => "reminders",
+            Self::Desk => "desk",
         }
     }
 
     /// Whether it takes so long that it is run only when named.
     pub fn only_when_named(self) -> bool {
-        matches!(self, Self::Build | Self::Live | Self::Streams | Self::Reminders)
+        matches!(
+            self,
+            Self::Build | Self::Live | Self::Streams | Self::Reminders | Self::Desk
+        )
     }
 
     /// Whether it needs the system up and furnished.

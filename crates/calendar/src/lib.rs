@@ -75,8 +75,17 @@ pub struct Entry {
 impl Entry {
     /// The entry of a registration: the same one in letters, files and feeds.
     pub fn of(facts: &EventFacts, registration: RegistrationId, written_at: Timestamp) -> Self {
+        Self::with_uid(facts, registration.0, written_at)
+    }
+
+    /// The entry of an event, for its organizer.
+    pub fn of_event(facts: &EventFacts, written_at: Timestamp) -> Self {
+        Self::with_uid(facts, facts.event_id.0, written_at)
+    }
+
+    fn with_uid(facts: &EventFacts, of: impl std::fmt::Display, written_at: Timestamp) -> Self {
         Self {
-            uid: format!("{registration}@organise-event"),
+            uid: format!("{of}@organise-event"),
             sequence: facts.version,
             written_at,
             starts: facts.time(),

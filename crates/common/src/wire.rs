@@ -434,7 +434,8 @@ pub enum EndReason {
     Organizer,
 }
 
-/// A live registration was cancelled. What was captured for it is to be refunded; reminders are to be dropped.
+/// A live registration was cancelled. What was captured for it is to be refunded, as far as `refund` says; reminders are
+/// to be dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationEnded {
     /// The registration.
@@ -603,7 +604,7 @@ pub enum RefundReason {
     Duplicate,
     /// It was not the amount that was due.
     WrongAmount,
-    /// The organizer sent it back, at Razorpay itself.
+    /// The organizer sent it back, by cancelling for the attendee or at Razorpay itself.
     Organizer,
 }
 

@@ -84,10 +84,10 @@ async fn check(settings: Settings) -> Result<(), String> {
     let mut known: HashSet<&str> = HashSet::new();
     for line in &lines {
         let balance = line.balance();
-        captured += balance.captured.0;
+        captured += balance.amount.0;
         back += balance.processed.0;
         pending += balance.pending.0;
-        owed += if line.owed { balance.left().0 } else { 0 };
+        owed += line.outstanding().0;
         known.insert(&line.payment.razorpay_id);
         let (id, razorpay_id) = (line.payment.id, &line.payment.razorpay_id);
         let of = bought.get(&id);

@@ -74,8 +74,7 @@ impl<'a> Setter<'a> {
         let fits = |text: &str| self.line(text, style).width <= width;
         let mut lines: Vec<String> = Vec::new();
         let mut line = String::new();
-        let mut words = text.split_whitespace().peekable();
-        while let Some(word) = words.next() {
+        for word in text.split_whitespace() {
             let longer = if line.is_empty() {
                 word.to_owned()
             } else {

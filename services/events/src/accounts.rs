@@ -98,6 +98,7 @@ pub async fn close(app: &App, user: UserId) -> Result<(), StoreError> {
         }
     }
     while app.store.forget_waiting(user, now, AT_ONCE).await? == AT_ONCE {}
+    app.store.drop_calendar(user).await?;
     while app.store.forget_author(user, now, AT_ONCE).await? == AT_ONCE {}
     while app.store.forget_viewer(user, AT_ONCE).await? == AT_ONCE {}
     Ok(())

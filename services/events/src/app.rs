@@ -30,6 +30,8 @@ pub struct App {
     pub directory: UserDirectory,
     /// Signs and renders tickets.
     pub tickets: Ticketing,
+    /// The gateway's address.
+    pub public_url: Arc<str>,
     /// Cached pages of organizers' events, for stores that can report whether anything has changed.
     pub pages: Arc<PageCache>,
     /// The live room.

@@ -98,6 +98,7 @@ fn app(context: &Context, store: Arc<dyn Store>, peers: &Peers, ports: IngestPor
         verified_email: VerifiedEmail::new(&context.settings, directory.clone()),
         directory,
         tickets,
+        public_url: context.settings.public_url(context.settings.gateway_port).into(),
         store,
         clock: context.clock.clone(),
         hold: context.settings.hold,

@@ -71,6 +71,11 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .routes(routes!(handlers::ticket_files::ticket_png))
         .routes(routes!(handlers::ticket_files::ticket_ics))
         .routes(routes!(handlers::ticket_files::ticket_by_code))
+        .routes(routes!(
+            handlers::calendar::create_calendar,
+            handlers::calendar::remove_calendar
+        ))
+        .routes(routes!(handlers::calendar::read_calendar))
         .routes(routes!(desk::check_in::check_in))
         .routes(routes!(desk::check_in::undo_check_in))
         .routes(routes!(desk::attendees::attendees))

@@ -454,6 +454,7 @@ async fn captured(app: &App, taken: Taken) -> Result<Statement, Failed> {
     if let Some(reason) = taken.refused {
         statement.refund.get_or_insert(RefundState {
             reason,
+            amount: statement.payment.amount,
             done: false,
             refused: None,
         });

@@ -117,7 +117,11 @@ pub fn not_taken(reason: RefundReason, payment: Option<PaymentId>) -> ApiError {
 /// 409: the payment was captured and is refunded, with the reason. `payment` is the one that paid when it is
 /// `Duplicate`.
 pub fn goes_back(state: &RefundState, payment: Option<PaymentId>) -> ApiError {
-    let detail = format!("{} The money goes back the way it came.", state.reason.text());
+    let detail = format!(
+        "{} {} goes back the way it came.",
+        state.reason.text(),
+        state.amount
+    );
     ApiError::conflict(code(state.reason), detail)
         .with("payment_id", payment)
         .with("refund", RefundView::from(state))

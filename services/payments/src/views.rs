@@ -66,7 +66,7 @@ pub struct PaymentView {
     /// Why it failed or was released, if it was.
     #[schema(required = true)]
     pub failure: Option<FailureView>,
-    /// The refund, if the whole payment is or was to be refunded.
+    /// The refund, if the payment or a part of it is or was to be refunded.
     #[schema(required = true)]
     pub refund: Option<RefundView>,
     /// The amount refunded, including refunds made at Razorpay's dashboard; rupees.
@@ -115,6 +115,9 @@ pub struct RefundView {
     /// The reason.
     #[schema(value_type = RefundReason, example = "attendee")]
     pub reason: &'static str,
+    /// How much is refunded in all: the whole payment, or the part that the organizer chose; rupees.
+    #[schema(value_type = f64, example = 500)]
+    pub amount: Rupees,
     /// Razorpay's error when it refuses.
     #[schema(required = true, example = json!(null))]
     pub problem: Option<String>,
@@ -129,6 +132,7 @@ impl From<&RefundState> for RefundView {
                 (false, Some(_)) => RefundStatus::Refused,
             },
             reason: going.reason.name(),
+            amount: going.amount.into(),
             problem: going.refused.clone(),
         }
     }

@@ -17,7 +17,7 @@ use crate::everywhere;
 everywhere!(the_documents_are_whole);
 
 /// Every public call: what clients generated from the document call it, and where it is.
-const DOCUMENTED: [(&str, &str, &str); 116] = [
+const DOCUMENTED: [(&str, &str, &str); 119] = [
     ("liveEvents", "get", "/api/live/sse"),
     ("liveSocket", "get", "/api/live/ws"),
     ("issueLiveTicket", "post", "/api/live/ticket"),
@@ -118,6 +118,9 @@ const DOCUMENTED: [(&str, &str, &str); 116] = [
     ("getTicketIcs", "get", "/api/reg/registrations/{id}/ticket.ics"),
     ("getTicketByCode", "get", "/api/reg/tickets/{file}"),
     ("getTicketKey", "get", "/api/events/ticket_key"),
+    ("createCalendar", "post", "/api/reg/calendar"),
+    ("removeCalendar", "delete", "/api/reg/calendar"),
+    ("readCalendar", "get", "/api/reg/calendar/{file}"),
     ("checkIn", "post", "/api/organiser/events/{id}/check_in"),
     (
         "undoCheckIn",

@@ -28,6 +28,7 @@ macro_rules! on_both_stores {
 }
 
 mod amounts;
+mod parts;
 mod refunds;
 mod seats;
 

@@ -1,6 +1,7 @@
 //! What is measured, one file per path.
 
 mod build;
+mod desk;
 mod list;
 mod live;
 mod login;
@@ -45,6 +46,7 @@ pub async fn run_in(phase: Phase, lab: &Lab, report: &mut Report) -> Outcome<()>
         Phase::Live => live::run(lab, report).await,
         Phase::Streams => streams::run(lab, report).await,
         Phase::Reminders => reminders::run(lab, report).await,
+        Phase::Desk => desk::run(lab, report).await,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     extract::GATEWAY_TOKEN,
     metrics::Metrics,
     problem::{self, ApiError},
+    routes::without_secrets,
 };
 
 /// How long a handler may take until the head of its answer.
@@ -92,7 +93,7 @@ impl Pipeline {
         }
         let context = RequestContext::of(request.headers_mut());
         let id = context.id().clone();
-        let (method, path) = (request.method(), request.uri().path());
+        let (method, path) = (request.method(), &*without_secrets(request.uri().path()));
         let mut response = self.failed(error.into_response(), method, path, &id);
         if self.access_log {
             self.log_request(&context, method, path, None, &mut response, started);
@@ -119,6 +120,7 @@ impl Pipeline {
         let for_gateway = request.headers().contains_key(GATEWAY_TOKEN);
         // Only a failed answer needs these, but then the request is gone. Method and Uri are cheap to clone.
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let path = &*without_secrets(uri.path());
         let in_log = context.span();
         let span = traces::served(self.service, request.headers(), &in_log);
         let call = self.router.clone().oneshot(request);
@@ -140,10 +142,10 @@ impl Pipeline {
         let route = route.as_ref().and_then(Route::text);
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
-            response = self.failed(response, &method, uri.path(), &id);
+            response = self.failed(response, &method, path, &id);
         }
         if self.access_log {
-            self.log_request(&context, &method, uri.path(), route, &mut response, started);
+            self.log_request(&context, &method, path, route, &mut response, started);
         } else if for_gateway {
             let headers = response.headers_mut();
             if let Some(Ok(user)) = context.user().map(|user| HeaderValue::try_from(user.to_string())) {
@@ -160,7 +162,7 @@ impl Pipeline {
         traces::answered(&span, &method, route, status, context.user());
         if took > SLOW && !self.access_log {
             let (id, millis) = (id.to_str().unwrap_or_default(), took.as_millis());
-            tracing::info!(service = self.service, request_id = id, %method, path = uri.path(), millis, "a slow request");
+            tracing::info!(service = self.service, request_id = id, %method, path, millis, "a slow request");
         }
         response
     }

@@ -7,7 +7,7 @@
 
 mod table;
 
-use std::{collections::HashMap, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock, time::Duration};
 
 use axum::http::Method;
 
@@ -210,6 +210,17 @@ pub fn find(path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| fits(route.path, path))
 }
 
+/// Below these the path itself gives access: a ticket's code, the token of a calendar.
+const WITH_SECRETS: [&str; 2] = ["/api/reg/tickets/", "/api/reg/calendar/"];
+
+/// The path as logs may show it.
+pub fn without_secrets(path: &str) -> Cow<'_, str> {
+    match WITH_SECRETS.iter().find(|start| path.starts_with(**start)) {
+        Some(start) => Cow::Owned(format!("{start}{{file}}")),
+        None => Cow::Borrowed(path),
+    }
+}
+
 fn fits(pattern: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     for part in pattern.split('/') {
@@ -243,6 +254,21 @@ fn is_disguised(path: &str) -> bool {
 mod tests {
     use super::*;
     use Service::{Events, Notifications, Payments, Users};
+
+    #[test]
+    fn no_secret_of_a_path_is_shown() {
+        for (path, shown) in [
+            (
+                "/api/reg/tickets/7KQ2-M4XD-0RZT-9HVB.pdf",
+                "/api/reg/tickets/{file}",
+            ),
+            ("/api/reg/calendar/abc.ics", "/api/reg/calendar/{file}"),
+            ("/api/reg/calendar", "/api/reg/calendar"),
+            ("/api/events/x", "/api/events/x"),
+        ] {
+            assert_eq!(without_secrets(path), shown);
+        }
+    }
 
     #[test]
     fn paths_go_where_they_belong_and_tricks_nowhere() {

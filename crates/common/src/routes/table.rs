@@ -272,6 +272,17 @@ pub const ROUTES: &[Route] = &[
         Events,
         &[Call::new("POST", SignedIn), Call::new("DELETE", SignedIn)],
     ),
+    route(
+        "/api/reg/calendar",
+        Events,
+        &[Call::new("POST", SignedIn), Call::new("DELETE", SignedIn)],
+    )
+    .never_repeated(),
+    route(
+        "/api/reg/calendar/{file}",
+        Events,
+        &[Call::new("GET", Anyone).browsed()],
+    ),
     route("/api/reg/{*rest}", Events, &[]),
     route("/api/events", Events, &[Call::new("GET", Anyone).browsed()]),
     route("/api/events/ticket_key", Events, &[Call::new("GET", Anyone)]),

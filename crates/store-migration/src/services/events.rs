@@ -43,6 +43,12 @@ pub const SERVICE: Service = Service {
                 Ok(schema::count_id(row.get(at)?, hour, 0).into())
             }),
         ),
+        Table {
+            name: "calendars",
+            id: Id::Is("user_id"),
+            fields: &[],
+            bytes: &["token_hash"],
+        },
         Table::new("posts", Id::Is("id")),
         Table::new("votes", Id::Is("id")),
         Table::with("participants", Id::Is("id"), &[("playbacks", "NULL")]),

@@ -1,6 +1,7 @@
 //! The public endpoints, one per file.
 
 pub mod browse;
+pub mod calendar;
 pub mod cancel_event;
 pub mod cancel_registration;
 pub mod create_event;

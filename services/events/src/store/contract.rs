@@ -61,7 +61,7 @@ macro_rules! store_contract {
             posts_read_back_and_page, a_registration_gives_a_part_and_its_end_takes_it, a_restriction_holds_until_it_ends_or_is_lifted,
             a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
             who_leaves_takes_words_and_name_along, the_desk_counts_what_happens, a_ticket_admits_once, a_cancelled_ticket_admits_nobody, the_desk_lists_the_newest_first,
-            the_organizer_cancels_with_any_part_of_the_money,
+            the_organizer_cancels_with_any_part_of_the_money, a_calendar_has_one_token,
             attendees_are_paged_by_user,
             a_draft_is_its_organizers, a_cancelled_draft_leaves_the_list, a_copy_is_a_draft_with_nobody_in_it,
             a_key_publishes_and_copies_once, events_are_found_by_category_and_tags, registration_opens_at_its_time,

@@ -1,5 +1,6 @@
 //! The store of the events service, in the terms of its domain. Every method is one atomic decision.
 
+pub mod calendars;
 #[cfg(test)]
 pub mod contract;
 pub mod desk;
@@ -39,7 +40,10 @@ use crate::domain::{
     registration::{Registration, State, Ticket},
 };
 
-pub use self::{desk::DeskStore, posts::PostStore, streams::StreamStore, waitlist::WaitlistStore};
+pub use self::{
+    calendars::CalendarStore, desk::DeskStore, posts::PostStore, streams::StreamStore,
+    waitlist::WaitlistStore,
+};
 pub use crate::domain::registering::Register;
 
 /// The tables as the log and figures name them.
@@ -210,7 +214,7 @@ pub enum StatusFilter {
 
 /// The events service's store.
 #[async_trait]
-pub trait Store: DeskStore + PostStore + StreamStore + WaitlistStore {
+pub trait Store: CalendarStore + DeskStore + PostStore + StreamStore + WaitlistStore {
     /// Stores a new event.
     async fn create_event(&self, event: Event, keyed: Keyed<Event>) -> Result<Outcome<Event>, StoreError>;
     /// One event.

@@ -32,6 +32,7 @@ use crate::{
     store::{
         CancelError, ChangeError, EventPage, Own, Register, RegisterError, Registered, Search, StatusFilter,
         Store,
+        calendars::{CalendarStore, TokenHash},
         desk::{AttendeeFilter, Attendees, Cancel, CheckInError, Counted, DeskStore, Scanned, TicketBy},
         posts::{PostError, PostStore, Restrict, Target},
         streams::{self, Claim, PlaybackError, PublishError, StreamError, StreamStore},
@@ -166,6 +167,14 @@ pass_on! {
 
     fn wake_signal(&self) -> WakeSignal {
         self.inner.wake_signal()
+    }
+}
+
+pass_on! {
+    CalendarStore {
+        Changes set_calendar(user: UserId, token: TokenHash, now: Timestamp) -> Result<(), StoreError>;
+        Changes drop_calendar(user: UserId) -> Result<bool, StoreError>;
+        Reads calendar(token: TokenHash) -> Result<Option<UserId>, StoreError>;
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod batches;
+mod calendars;
 mod desk;
 mod drafts;
 mod failing_store;

@@ -2,6 +2,7 @@
 
 use common::{
     ids::{PaymentId, RegistrationId},
+    money::Paise,
     outbox::CloudEvent,
     subscriber,
     wire::{EndReason, PaymentRefused, RefundReason, RegistrationEnded, kind},
@@ -26,11 +27,26 @@ pub enum RefundOf {
     Registration(RegistrationId),
 }
 
+/// What a message has refunded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendsBack {
+    /// The payment.
+    pub of: RefundOf,
+    /// Why.
+    pub reason: RefundReason,
+    /// How much in all, zero when the money is kept; `None`: all of it.
+    pub part: Option<Paise>,
+}
+
 impl Fact {
-    /// The payment to be refunded, and why; `None` when it has been refunded already.
-    pub fn sends_back(&self) -> Option<(RefundOf, RefundReason)> {
+    /// What is to be refunded; `None` when it has been refunded already.
+    pub fn sends_back(&self) -> Option<SendsBack> {
         match self {
-            Self::Refused(refused) => Some((RefundOf::Payment(refused.payment_id), refused.reason)),
+            Self::Refused(refused) => Some(SendsBack {
+                of: RefundOf::Payment(refused.payment_id),
+                reason: refused.reason,
+                part: None,
+            }),
             Self::Ended(ended) => {
                 let reason = match ended.reason {
                     EndReason::Attendee => RefundReason::Attendee,
@@ -42,7 +58,11 @@ impl Fact {
                     Some(payment) => RefundOf::Payment(payment),
                     None => RefundOf::Registration(ended.registration_id),
                 };
-                Some((of, reason))
+                Some(SendsBack {
+                    of,
+                    reason,
+                    part: ended.refund,
+                })
             }
         }
     }
@@ -65,38 +85,45 @@ mod tests {
     #[test]
     fn money_goes_back_unless_it_is_back() {
         let (registration, payment) = (RegistrationId::new(), PaymentId::new());
-        let fact = |reason: &str, payment: Option<PaymentId>| {
+        let fact = |reason: &str, payment: Option<PaymentId>, refund: Option<i64>| {
             let event = serde_json::json!({
                 "event_id": registration, "name": "e", "address": "a", "starts_at": "2031-01-31T13:14:06Z", "zone": "UTC",
                 "version": 1, "schedule_version": 1, "cancelled": false,
             });
             let data = serde_json::json!({
                 "registration_id": registration, "user_id": registration, "event": event, "was_confirmed": true,
-                "reason": reason, "payment_id": payment,
+                "reason": reason, "payment_id": payment, "refund": refund,
             });
             Fact::Ended(serde_json::from_value(data).unwrap())
         };
-        let attendee = RefundReason::Attendee;
-        for (reason, known, expected) in [
-            (
-                "attendee",
-                Some(payment),
-                Some((RefundOf::Payment(payment), attendee)),
-            ),
-            (
-                "attendee",
-                None,
-                Some((RefundOf::Registration(registration), attendee)),
-            ),
+        let (of_it, of_order) = (RefundOf::Payment(payment), RefundOf::Registration(registration));
+        let (attendee, organizer) = (RefundReason::Attendee, RefundReason::Organizer);
+        for (reason, known, refund, expected) in [
+            ("attendee", Some(payment), None, Some((of_it, attendee))),
+            ("attendee", None, None, Some((of_order, attendee))),
             (
                 "event_cancelled",
                 Some(payment),
-                Some((RefundOf::Payment(payment), RefundReason::EventCancelled)),
+                None,
+                Some((of_it, RefundReason::EventCancelled)),
             ),
-            ("refunded", Some(payment), None),
-            ("refunded", None, None),
+            ("organizer", Some(payment), None, Some((of_it, organizer))),
+            ("organizer", Some(payment), Some(20_000), Some((of_it, organizer))),
+            ("organizer", Some(payment), Some(0), Some((of_it, organizer))),
+            ("organizer", None, Some(20_000), Some((of_order, organizer))),
+            ("refunded", Some(payment), None, None),
+            ("refunded", None, None, None),
         ] {
-            assert_eq!(fact(reason, known).sends_back(), expected, "{reason}");
+            let expected = expected.map(|(of, reason)| SendsBack {
+                of,
+                reason,
+                part: refund.map(Paise),
+            });
+            assert_eq!(
+                fact(reason, known, refund).sends_back(),
+                expected,
+                "{reason} {refund:?}"
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ use common::{
 
 use super::{
     payment::{Payment, Status},
-    refund::{Balance, Entry},
+    refund::{Balance, Entry, EntryStatus},
 };
 
 /// A payment with its refunds, as payments has it.
@@ -18,7 +18,9 @@ pub struct Line {
     pub payment: Payment,
     /// Whether it paid its order.
     pub pays: bool,
-    /// Whether a refund of it is outstanding.
+    /// How much our duty sends back in all, whether that is done or not; `None`: there is none.
+    pub duty: Option<Paise>,
+    /// Whether that refund is outstanding.
     pub owed: bool,
     /// Its refunds at Razorpay.
     pub entries: Vec<Entry>,
@@ -32,6 +34,27 @@ impl Line {
             false => Paise::ZERO,
         };
         Balance::of(captured, &self.entries)
+    }
+
+    /// The balance of what is to be back: the duty's amount, or all when there is none.
+    fn to_go_back(&self) -> Balance {
+        let balance = self.balance();
+        balance.towards(self.duty.unwrap_or(balance.amount))
+    }
+
+    /// What is still to be sent back.
+    pub fn outstanding(&self) -> Paise {
+        match self.owed {
+            true => self.to_go_back().left(),
+            false => Paise::ZERO,
+        }
+    }
+
+    /// What this service has sent back for its duty, as far as it has not failed.
+    fn sent(&self) -> Paise {
+        let ours = self.entries.iter().filter(|entry| entry.refund_id.is_some());
+        let sent = ours.filter(|entry| entry.status != EntryStatus::Failed);
+        Paise(sent.map(|entry| entry.amount.0).sum())
     }
 }
 
@@ -65,7 +88,7 @@ pub fn differences(
     razorpay: Option<&AtRazorpay>,
 ) -> Vec<String> {
     let balance = line.balance();
-    let captured = balance.captured > Paise::ZERO;
+    let captured = balance.amount > Paise::ZERO;
     let confirmed = bought.filter(|bought| bought.confirmed);
     let mut found = Vec::new();
     let mut differs = |when: bool, what: String| {
@@ -90,18 +113,20 @@ pub fn differences(
             ),
         );
         differs(
-            line.owed,
+            line.duty.is_some() && !balance.is_back(),
             format!(
-                "registration {} is confirmed by it, and it is to go back",
-                bought.registration
+                "registration {} is confirmed by it, and {} of it is to go back",
+                bought.registration,
+                line.duty.unwrap_or_default()
             ),
         );
     } else {
+        let to_go_back = line.to_go_back();
         differs(
-            captured && !balance.is_back() && !line.owed,
+            captured && !to_go_back.is_back() && !line.owed,
             format!(
                 "{} was captured, has confirmed no registration, and nobody sends it back",
-                balance.left()
+                to_go_back.left()
             ),
         );
     }
@@ -109,15 +134,25 @@ pub fn differences(
         captured && (line.payment.status == Status::Refunded) != balance.is_back(),
         format!(
             "it is {status}, and {} of {} is back",
-            balance.processed, balance.captured
+            balance.processed, balance.amount
         ),
     );
     differs(
-        balance.processed.0 + balance.pending.0 > balance.captured.0,
+        balance.gone() > balance.amount,
         format!(
             "more goes back ({}) than was captured ({})",
-            Paise(balance.processed.0 + balance.pending.0),
-            balance.captured
+            balance.gone(),
+            balance.amount
+        ),
+    );
+    // What others send back beside a part is their decision.
+    let part = line.duty.filter(|duty| *duty < balance.amount);
+    differs(
+        part.is_some_and(|part| line.sent() > part),
+        format!(
+            "we send back {}, and {} was to go back",
+            line.sent(),
+            part.unwrap_or_default()
         ),
     );
     match razorpay {
@@ -138,13 +173,13 @@ pub fn differences(
                 ),
             );
             differs(
-                captured && there.captured && there.amount != balance.captured,
+                captured && there.captured && there.amount != balance.amount,
                 format!(
                     "{} was captured here, {} at Razorpay",
-                    balance.captured, there.amount
+                    balance.amount, there.amount
                 ),
             );
-            let back = Paise(balance.processed.0 + balance.pending.0);
+            let back = balance.gone();
             differs(
                 captured && there.refunded != back,
                 format!("{back} goes back here, {} at Razorpay", there.refunded),
@@ -162,7 +197,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::domain::{detail::Detail, refund::EntryStatus};
+    use crate::domain::detail::Detail;
 
     fn line(status: Status, back: &[(i64, EntryStatus)], owed: bool) -> Line {
         let id = PaymentId::new();
@@ -191,6 +226,7 @@ mod tests {
                 detail: Detail::default(),
             },
             pays: true,
+            duty: owed.then_some(Paise(500)),
             owed,
             entries: back.iter().enumerate().map(entry).collect(),
         }
@@ -322,6 +358,51 @@ mod tests {
             found.len() == 1 && found[0].contains("has not paid its order"),
             "{found:?}"
         );
+        // What is kept on purpose is not looked for: all of it, or what a part leaves.
+        // the duty, refunds, owed, confirmed, words in each difference
+        let parts: &[(i64, Refunds, bool, bool, Words)] = &[
+            (0, &[], false, false, &[]),
+            (200, &[], true, false, &[]),
+            (200, &[(200, Pending)], true, false, &[]),
+            (200, &[(200, Failed), (200, Processed)], false, false, &[]),
+            (200, &[], false, false, &["2 was captured"]),
+            (200, &[(150, Processed)], false, false, &["nobody sends"]),
+            (
+                200,
+                &[(200, Processed), (50, Pending)],
+                false,
+                false,
+                &["we send back"],
+            ),
+            (0, &[], false, true, &["0 of it is to go back"]),
+            (200, &[(200, Processed)], false, true, &["2 of it is to go back"]),
+        ];
+        for (duty, back, owed, confirmed, words) in parts {
+            let line = Line {
+                duty: Some(Paise(*duty)),
+                ..line(Captured, back, *owed)
+            };
+            let bought = PaidRegistration {
+                registration: RegistrationId::new(),
+                payment: line.payment.id,
+                confirmed: *confirmed,
+            };
+            let there = there(true, 500, line.balance().gone().0);
+            let found = differences(&line, Some(&bought), Some(&there));
+            assert_eq!(found.len(), words.len(), "{line:?}: {found:?}");
+            for (found, words) in found.iter().zip(*words) {
+                assert!(found.contains(words), "{found}");
+            }
+        }
+        // What others sent beside it is no difference.
+        let mut beside = Line {
+            duty: Some(Paise(200)),
+            ..line(Captured, &[(200, Processed), (50, Processed)], false)
+        };
+        beside.entries[1].refund_id = None;
+        let found = differences(&beside, None, Some(&there(true, 500, 250)));
+        assert!(found.is_empty(), "{found:?}");
+        assert_eq!(line(Captured, &[(100, Pending)], true).outstanding(), Paise(400));
         let gone = differences(&line(Captured, &[], true), None, None);
         assert!(
             gone.len() == 1 && gone[0].contains("does not have it"),

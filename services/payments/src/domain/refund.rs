@@ -13,7 +13,7 @@ use common::{
 
 use super::payment::Status;
 
-/// The duty to refund all that is left of a captured payment.
+/// The duty to refund a captured payment, or a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     /// The id; also in the notes of its entries at Razorpay.
@@ -22,12 +22,45 @@ pub struct Refund {
     pub payment_id: PaymentId,
     /// The payment's id at Razorpay.
     pub razorpay_payment_id: String,
-    /// The captured amount.
+    /// How much is to be back in all, by whomever; at most the captured amount. Zero: the money is kept on purpose.
     pub amount: Paise,
     /// The reason.
     pub reason: RefundReason,
     /// Attempts so far, for the back-off.
     pub attempts: u32,
+}
+
+/// How much of a captured payment is to be refunded. `part`: how much of it; `None`: all.
+pub fn owed(captured: Paise, part: Option<Paise>) -> Paise {
+    part.map_or(captured, |part| part.clamp(Paise::ZERO, captured))
+}
+
+/// The effect of a request to refund a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRequest {
+    /// None: so much is owed already.
+    Same,
+    /// There is a duty now.
+    New {
+        /// Whether it is fulfilled: so much is back, or nothing is owed.
+        done: bool,
+    },
+    /// The duty is for more now.
+    Raised {
+        /// Whether it is fulfilled: so much is back.
+        done: bool,
+    },
+}
+
+/// Decides on a request to refund a payment. The largest one counts, in whatever order they come. `duty`: what is owed
+/// already; `amount`: [`owed`] by the request; `processed`: what is back.
+pub fn on_request(duty: Option<Paise>, amount: Paise, processed: Paise) -> OnRequest {
+    let done = processed >= amount;
+    match duty {
+        None => OnRequest::New { done },
+        Some(duty) if duty < amount => OnRequest::Raised { done },
+        Some(_) => OnRequest::Same,
+    }
 }
 
 /// The status of a refund at Razorpay, in the order in which it moves: banks may return the money even after it was
@@ -152,11 +185,11 @@ impl Entry {
     }
 }
 
-/// The balance of captured money.
+/// The balance of money that is to be refunded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// The captured amount.
-    pub captured: Paise,
+    /// What it is the balance of: the captured amount, or the amount of a [`Refund`].
+    pub amount: Paise,
     /// The amount refunded.
     pub processed: Paise,
     /// The amount of pending refunds.
@@ -169,14 +202,14 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// The balance of a payment with these entries.
-    pub fn of(captured: Paise, entries: &[Entry]) -> Self {
+    /// The balance of this amount, of a payment with these entries.
+    pub fn of(amount: Paise, entries: &[Entry]) -> Self {
         let sum = |status| {
             let of = entries.iter().filter(|entry| entry.status == status);
             Paise(of.map(|entry| entry.amount.0).sum())
         };
         Self {
-            captured,
+            amount,
             processed: sum(EntryStatus::Processed),
             pending: sum(EntryStatus::Pending),
             failures: entries
@@ -190,21 +223,32 @@ impl Balance {
         }
     }
 
+    /// The balance of another amount of the same payment.
+    #[must_use]
+    pub fn towards(self, amount: Paise) -> Self {
+        Self { amount, ..self }
+    }
+
+    /// The amount that is refunded or pending.
+    pub fn gone(&self) -> Paise {
+        Paise(self.processed.0 + self.pending.0)
+    }
+
     /// The amount that is neither refunded nor pending.
     pub fn left(&self) -> Paise {
-        Paise((self.captured.0 - self.processed.0 - self.pending.0).max(0))
+        Paise((self.amount.0 - self.gone().0).max(0))
     }
 
     /// Whether all is refunded.
     pub fn is_back(&self) -> bool {
-        self.processed >= self.captured
+        self.processed >= self.amount
     }
 }
 
 /// The next step of a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// None: all is refunded.
+    /// None: the amount is refunded.
     Done,
     /// None now: the rest is pending.
     Wait,
@@ -214,19 +258,28 @@ pub enum Step {
         amount: Paise,
         /// Razorpay's `X-Refund-Idempotency`: at least 10 characters of `[A-Za-z0-9_-]`. It is the same as long as no
         /// change is known, so that a lost answer leads to no second refund, and another one after a failure, which
-        /// Razorpay would only repeat, and for another amount.
+        /// Razorpay would only repeat, and for another amount. What is gone already is in it, because a duty that was
+        /// raised may have the same amount left as before.
         key: String,
     },
 }
 
-/// Decides on the next step of a refund, once all refunds that Razorpay has of its payment are in the ledger.
-pub fn next_step(refund: &Refund, balance: &Balance) -> Step {
+/// Decides on the next step of a refund, once all refunds that Razorpay has of its payment, `entries`, are in the
+/// ledger.
+pub fn next_step(refund: &Refund, entries: &[Entry]) -> Step {
+    let balance = Balance::of(refund.amount, entries);
     match balance.left() {
         _ if balance.is_back() => Step::Done,
         Paise::ZERO => Step::Wait,
         amount => Step::Ask {
             amount,
-            key: format!("{}-{}-{}", refund.id, balance.failures, amount.0),
+            key: format!(
+                "{}-{}-{}-{}",
+                refund.id,
+                balance.failures,
+                balance.gone().0,
+                amount.0
+            ),
         },
     }
 }
@@ -251,15 +304,17 @@ pub enum Duty {
     Same,
     /// It is fulfilled.
     Fulfilled,
-    /// There is one, although there was none or it counted as fulfilled: the bank has returned refunded money.
+    /// There is one, although there was none (all is owed then) or it counted as fulfilled: the bank has returned
+    /// refunded money.
     Open,
 }
 
 /// Decides on the effects of a change of an entry from the status `was`. `payment`: the payment's status before;
-/// `owed`: whether there is a duty; `pays`: whether the payment paid its order.
+/// `owed`: the amount of the duty, if there is one; `pays`: whether the payment paid its order; `balance`: that of the
+/// captured amount.
 pub fn on_entry(
     payment: Status,
-    owed: bool,
+    owed: Option<Paise>,
     pays: bool,
     was: Option<EntryStatus>,
     entry: &Entry,
@@ -275,10 +330,10 @@ pub fn on_entry(
             Status::Captured
         },
         notify: now(EntryStatus::Processed),
-        reverse: is_back && !was_back && !owed && pays,
-        duty: if is_back {
+        reverse: is_back && !was_back && owed.is_none() && pays,
+        duty: if balance.towards(owed.unwrap_or(balance.amount)).is_back() {
             Duty::Fulfilled
-        } else if now(EntryStatus::Failed) && (owed || was_back) {
+        } else if now(EntryStatus::Failed) && (owed.is_some() || was_back) {
             Duty::Open
         } else {
             Duty::Same
@@ -299,3 +354,6 @@ pub fn parse_reason(text: &str) -> Option<RefundReason> {
     .into_iter()
     .find(|reason| reason.name() == text)
 }
+
+#[cfg(test)]
+mod tests;

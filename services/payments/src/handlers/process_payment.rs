@@ -176,7 +176,7 @@ common::problems!(
     amount_mismatch(Paise(50_000), RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
     already_paid(Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     payment_in_progress(RegistrationId::lenient("019309a2-0000-7000-8000-000000000003")),
-    goes_back(&RefundState { reason: RefundReason::NoSeat, done: false, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
+    goes_back(&RefundState { reason: RefundReason::NoSeat, amount: Paise(50_000), done: false, refused: None }, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::Attendee, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     not_taken(RefundReason::WrongAmount, Some(PaymentId::lenient("019309a2-0000-7000-8000-000000000005"))),
     provider_problem(RazorpayError::Keys),

@@ -19,17 +19,18 @@ use futures_util::future::BoxFuture;
 use test_kit::damage::Damager;
 
 pub mod model;
+mod parts;
 mod refunds;
 mod unreadable;
 
 use self::refunds::refund_state;
-pub use self::{refunds::*, unreadable::*};
+pub use self::{parts::*, refunds::*, unreadable::*};
 
 use super::*;
 use crate::domain::{
     detail::{Detail, MethodDetail, ReportedBy},
     payment::{Decline, OrderIs, Status},
-    refund::{Balance, EntryStatus, Step, next_step},
+    refund::{EntryStatus, Step, next_step},
 };
 
 /// Lists every rule once.
@@ -41,7 +42,8 @@ macro_rules! store_contract {
             the_first_capture_pays_and_a_second_goes_back, a_webhook_counts_once, keys_are_claimed_kept_and_given_back,
             a_clock_put_back_takes_nothing_away, what_goes_back_leaves_no_answer, money_in_limbo_is_counted,
             the_way_of_a_payment_is_kept, payments_are_found_by_what_they_are, what_is_let_go_is_told_once_and_followed, razorpays_order_decides_over_another_amount, a_webhook_is_parked_once_until_it_is_understood,
-            refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, refunds_of_others_are_recorded, followed_refunds_hide_no_others, statements_page_and_are_private,
+            refunds_are_asked_for_once, a_refund_is_followed_under_a_fence, refunds_of_others_are_recorded, followed_refunds_hide_no_others,
+            a_part_goes_back_until_it_stays, what_is_kept_is_owed_to_nobody, of_two_requests_the_larger_counts, statements_page_and_are_private,
         );
         $crate::store_contract!(@model $make, $cases);
         $crate::store_contract!(@damage $make:

@@ -140,7 +140,7 @@ pub struct Statement {
     pub payment: Payment,
     /// The order it pays.
     pub order: Order,
-    /// The refund, if the whole payment is or was to be refunded.
+    /// The refund, if the payment or a part of it is or was to be refunded.
     pub refund: Option<RefundState>,
     /// The amount refunded.
     pub refunded: Paise,
@@ -182,28 +182,32 @@ pub struct PaymentFilter {
     pub to: Option<Timestamp>,
 }
 
-/// Why a payment is refunded in full, and the progress.
+/// Why a payment or a part of it is refunded, and the progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundState {
     /// The reason.
     pub reason: RefundReason,
-    /// Whether all is refunded.
+    /// How much is refunded in all; never zero.
+    pub amount: Paise,
+    /// Whether so much is refunded.
     pub done: bool,
     /// Razorpay's error when it refuses the refund.
     pub refused: Option<String>,
 }
 
 impl RefundState {
-    /// The state for a payment with this [`Refund`](crate::domain::refund::Refund), if there is one: its reason,
-    /// whether it is done, and Razorpay's refusal.
-    fn of(payment: &Payment, owed: Option<(RefundReason, bool, Option<String>)>) -> Option<Self> {
-        let by_others =
-            || (payment.status == Status::Refunded).then_some((RefundReason::Organizer, true, None));
-        owed.or_else(by_others).map(|(reason, done, refused)| Self {
-            reason,
-            done,
-            refused,
-        })
+    /// The state for a payment with this [`Refund`](crate::domain::refund::Refund), if there is one. Of money that is
+    /// kept on purpose there is no refund, unless others have made it.
+    fn of(payment: &Payment, duty: Option<Self>) -> Option<Self> {
+        let by_others = || {
+            (payment.status == Status::Refunded).then_some(Self {
+                reason: RefundReason::Organizer,
+                amount: payment.amount,
+                done: true,
+                refused: None,
+            })
+        };
+        duty.filter(|duty| duty.amount > Paise::ZERO).or_else(by_others)
     }
 }
 
@@ -315,7 +319,8 @@ pub trait Store: Send + Sync {
         refund: Option<RefundNews>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Consumes messages, each once: payments to be refunded.
+    /// Consumes messages, each once: payments to be refunded, all or a part. Of several requests for a payment the one
+    /// for most counts.
     async fn consume(&self, batch: Vec<Incoming<Fact>>, now: Timestamp) -> Result<Vec<Receipt>, StoreError>;
 
     /// A payment of this payer.

@@ -18,7 +18,12 @@ use super::{
     troubles,
 };
 
-fn message(service: &Service, kind: &str, subject: Uuid, data: &impl serde::Serialize) -> CloudEvent {
+pub(super) fn message(
+    service: &Service,
+    kind: &str,
+    subject: Uuid,
+    data: &impl serde::Serialize,
+) -> CloudEvent {
     let data = serde_json::to_string(data).unwrap();
     CloudEvent::new(
         service::EVENTS,
@@ -31,7 +36,7 @@ fn message(service: &Service, kind: &str, subject: Uuid, data: &impl serde::Seri
     .unwrap()
 }
 
-fn facts(service: &Service) -> EventFacts {
+pub(super) fn facts(service: &Service) -> EventFacts {
     EventFacts {
         event_id: EventId::new(),
         name: "Rust evening".to_owned(),
@@ -49,7 +54,7 @@ fn facts(service: &Service) -> EventFacts {
     }
 }
 
-fn refused(service: &Service, payment: PaymentId) -> CloudEvent {
+pub(super) fn refused(service: &Service, payment: PaymentId) -> CloudEvent {
     let told = PaymentRefused {
         payment_id: payment,
         registration_id: RegistrationId::new(),
@@ -75,7 +80,7 @@ fn ended(service: &Service, registration: RegistrationId, payment: Option<Paymen
 }
 
 /// The receipts, in the order of the messages.
-async fn deliver(service: &Service, batch: &[&CloudEvent]) -> Vec<(ReceiptStatus, String)> {
+pub(super) async fn deliver(service: &Service, batch: &[&CloudEvent]) -> Vec<(ReceiptStatus, String)> {
     let sent = serde_json::to_value(batch).unwrap();
     let answer = service.tell(outbox::PATH, &sent).await.is(200).body;
     let receipts: Vec<Receipt> = serde_json::from_value(answer).unwrap();

@@ -111,7 +111,7 @@ async fn money_that_the_events_service_does_not_want_goes_back() {
         let answer = answer.fails_with(409, code, &["payment_id", "refund"]);
         assert_eq!(
             answer.body["refund"],
-            json!({"status": "pending", "reason": effect, "problem": null})
+            json!({"status": "pending", "reason": effect, "amount": 500, "problem": null})
         );
         // The key is free again.
         let keys = service.rows("SELECT key FROM idempotency_keys".to_owned()).await;

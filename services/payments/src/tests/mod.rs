@@ -10,6 +10,7 @@ mod fake_razorpay;
 mod in_flight;
 mod kit;
 mod others;
+mod parts;
 mod razorpay_away;
 mod requests;
 mod slow;

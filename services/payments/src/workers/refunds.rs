@@ -1,5 +1,5 @@
-//! The refund worker: reads all refunds that Razorpay has of a payment, requests what is left, and follows it until all
-//! is refunded.
+//! The refund worker: reads all refunds that Razorpay has of a payment, requests what is left of what is owed, and follows
+//! it until that is refunded.
 
 use std::sync::Arc;
 
@@ -91,12 +91,12 @@ async fn advance(app: &App, refund: &Refund, fence: Fence) -> Result<(), StoreEr
     }
 }
 
-/// Takes the next step; returns whether all is refunded.
+/// Takes the next step; returns whether what is owed is refunded.
 async fn step(app: &App, refund: &Refund) -> Result<bool, Trouble> {
     let known = app.razorpay.refunds_of(&refund.razorpay_payment_id).await?;
     note(app, &refund.razorpay_payment_id, known).await?;
     let entries = app.store.entries(refund.payment_id).await?;
-    match next_step(refund, &Balance::of(refund.amount, &entries)) {
+    match next_step(refund, &entries) {
         Step::Done => Ok(true),
         Step::Wait => Ok(false),
         Step::Ask { amount, key } => {

@@ -31,7 +31,7 @@ async fn a_refund_of_which_no_webhook_told_is_found_by_the_sweep() {
 }
 
 /// Waits until so much of the newest payment is back; gives the payment.
-async fn back(person: &Person, rupees: i64) -> Value {
+pub(super) async fn back(person: &Person, rupees: i64) -> Value {
     eventually("the money is back", PATIENCE, async || {
         let newest = payments(person).await.swap_remove(0);
         (newest["amount_refunded"] == rupees).then_some(newest)
@@ -39,7 +39,7 @@ async fn back(person: &Person, rupees: i64) -> Value {
     .await
 }
 
-async fn letters(person: &Person, kind: &str, number: usize) {
+pub(super) async fn letters(person: &Person, kind: &str, number: usize) {
     eventually(&format!("{number} letters of {kind}"), PATIENCE, async || {
         let sent = person.messages().await;
         let of_kind = |(of, channel, _): &&(String, String, String)| of == kind && channel == "email";

@@ -354,3 +354,16 @@ pub async fn the_desk_counts_what_happens(store: S) {
     assert_eq!(counted.hours.len(), 1);
     assert_eq!(counted.hours[0].1.confirmed, 20);
 }
+
+pub async fn a_calendar_has_one_token(store: S) {
+    let (asha, ben) = (UserId::new(), UserId::new());
+    assert!(!store.drop_calendar(asha).await.unwrap());
+    for (user, token) in [(asha, [1; 32]), (ben, [2; 32]), (asha, [3; 32])] {
+        store.set_calendar(user, token, now()).await.unwrap();
+        assert_eq!(store.calendar(token).await.unwrap(), Some(user));
+    }
+    assert_eq!(store.calendar([1; 32]).await.unwrap(), None);
+    assert!(store.drop_calendar(asha).await.unwrap());
+    assert_eq!(store.calendar([3; 32]).await.unwrap(), None);
+    assert_eq!(store.calendar([2; 32]).await.unwrap(), Some(ben));
+}

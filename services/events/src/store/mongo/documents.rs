@@ -2,7 +2,7 @@
 
 use common::{leads::Leads, money::Paise, store::StoreError, time::EventTime, wire::EventFormat};
 use mongo_store::{DocumentExt, date, uuid};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 
 use crate::domain::{
     check_in::CheckIn,
@@ -249,4 +249,12 @@ pub(super) fn of_ticket(
         "issued_at": date(now),
         "void": false,
     }
+}
+
+/// A hash.
+pub(super) fn hash(hash: [u8; 32]) -> Bson {
+    Bson::Binary(Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: hash.to_vec(),
+    })
 }

@@ -1,6 +1,7 @@
 //! The adapter for production.
 
 mod attendees;
+mod calendars;
 mod consume;
 mod counts;
 mod desk;

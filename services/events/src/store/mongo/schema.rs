@@ -6,6 +6,7 @@ use mongodb::bson::doc;
 pub(super) const EVENTS: &str = "events";
 pub(super) const REGISTRATIONS: &str = "registrations";
 pub(super) const TICKETS: &str = "tickets";
+pub(super) const CALENDARS: &str = "calendars";
 pub(super) const COUNTS: &str = "counts";
 pub(super) const POSTS: &str = "posts";
 pub(super) const VOTES: &str = "votes";
@@ -126,6 +127,12 @@ pub const COLLECTIONS: &[Collection] = &[
         ],
         check: None,
         indexes: &[Index::on(&[("event_id", 1), ("hour", 1)])],
+    },
+    Collection {
+        name: CALENDARS, // `_id` is the user's
+        fields: &[("token_hash", "binData"), ("created_at", "date")],
+        check: None,
+        indexes: &[Index::unique(&[("token_hash", 1)])],
     },
     Collection {
         name: POSTS,

@@ -15,10 +15,10 @@ use futures_util::FutureExt;
 use mongo_store::{
     DocumentExt, Tx, date, idempotency::keyed as with_key, outbox, set_aside, sift, uuid, uuids,
 };
-use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
-    MongoStore, events,
+    MongoStore, documents, events,
     posts::participant,
     schema::{EVENTS, PLAYBACKS, SEGMENTS, STREAMS},
 };
@@ -47,13 +47,6 @@ const PLAYING: usize = 1_000;
 fn count(found: &Document, name: &str) -> Result<u64, StoreError> {
     let number = found.long(name)?;
     u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{name} is {number}")))
-}
-
-fn hash(key_hash: [u8; 32]) -> Bson {
-    Bson::Binary(Binary {
-        subtype: BinarySubtype::Generic,
-        bytes: key_hash.to_vec(),
-    })
 }
 
 /// What was stored before there was a choice was received here.
@@ -111,7 +104,7 @@ fn fields(stream: &Stream) -> (Document, Document) {
         ("starts_at", stream.starts_at.map(date)),
         ("ends_at", stream.ends_at.map(date)),
         ("look_at", stream.look_at.map(date)),
-        ("key_hash", stream.key_hash.map(hash)),
+        ("key_hash", stream.key_hash.map(documents::hash)),
         ("drop_from", drop_from(stream).map(date)),
     ] {
         match value {
@@ -570,7 +563,7 @@ impl StreamStore for MongoStore {
     }
 
     async fn stream_by_key(&self, key_hash: [u8; 32]) -> Result<Option<Stream>, StoreError> {
-        let filter = doc! {"key_hash": {"$exists": true, "$eq": hash(key_hash)}};
+        let filter = doc! {"key_hash": {"$exists": true, "$eq": documents::hash(key_hash)}};
         let found = self.db.read().find_one(STREAMS, filter).await?;
         let found = found.as_ref().map(stream).transpose()?;
         Ok(found.filter(|stream| stream.state != State::Deleted))

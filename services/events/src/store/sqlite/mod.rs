@@ -1,6 +1,7 @@
 //! The embedded adapter.
 
 mod attendees;
+mod calendars;
 mod consume;
 mod counts;
 mod desk;
@@ -66,6 +67,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("desk.sql"),
     include_str!("listing.sql"),
     include_str!("waitlist.sql"),
+    include_str!("calendars.sql"),
 ];
 
 /// The events service's SQLite file.

@@ -94,10 +94,10 @@ pub(super) async fn message(
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let id = message.id;
-    let Some((of, reason)) = message.fact.sends_back() else {
+    let Some(asked) = message.fact.sends_back() else {
         return Ok(Receipt::accepted(id));
     };
-    let payment = match of {
+    let payment = match asked.of {
         RefundOf::Payment(payment) => Some(payment),
         RefundOf::Registration(registration) => orders::by_registration(tx, registration)
             .await?
@@ -107,7 +107,7 @@ pub(super) async fn message(
         && let Some(payment) = payment
     {
         match payments::by_id(tx, payment).await? {
-            Some(payment) => refunds::request(tx, &payment, reason, now).await?,
+            Some(payment) => refunds::request(tx, &payment, asked.reason, asked.part, now).await?,
             None => return Ok(Receipt::rejected(id, "there is no such payment")),
         }
     }

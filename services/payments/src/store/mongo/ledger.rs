@@ -61,7 +61,8 @@ pub(super) async fn note(
     let balance = Balance::of(payment.amount, &of_payment(tx, payment.id).await?);
     let pays = order.paid_by == Some(payment.id);
     let was = before.map(|before| before.status);
-    let follows = on_entry(payment.status, duty.is_some(), pays, was, &entry, &balance);
+    let owed = duty.as_ref().map(|duty| duty.amount);
+    let follows = on_entry(payment.status, owed, pays, was, &entry, &balance);
     // Written even if nothing changes: two concurrent entries of one payment conflict here, and the retry sees both.
     let status = doc! {"$set": {"status": follows.status.name(), "refunds_at": date(now)}};
     tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, status)
@@ -78,7 +79,9 @@ pub(super) async fn note(
         Duty::Same => {}
         Duty::Fulfilled => refunds::fulfilled(tx, payment.id).await?,
         Duty::Open => {
-            refunds::request(tx, &payment, RefundReason::Organizer, now).await?;
+            if owed.is_none() {
+                refunds::request(tx, &payment, RefundReason::Organizer, None, now).await?;
+            }
             let attempts = duty.map_or(0, |duty| duty.attempts);
             refunds::open_again(tx, payment.id, failed_again(now, attempts)).await?;
         }
@@ -167,10 +170,15 @@ pub(super) async fn lines(
     for found in &found {
         let payment = payments::read(found)?;
         let order = orders::by_id(tx, payment.order_id).await?;
-        let owed = doc! {"payment_id": uuid(payment.id), "next_at": {"$exists": true}};
+        let duty = doc! {"payment_id": uuid(payment.id)};
+        let duty = tx.find_one(REFUNDS, duty).await?;
         lines.push(Line {
             pays: order.is_some_and(|order| order.paid_by == Some(payment.id)),
-            owed: tx.find_one(REFUNDS, owed).await?.is_some(),
+            duty: match &duty {
+                Some(duty) => Some(Paise(duty.long("amount")?)),
+                None => None,
+            },
+            owed: duty.is_some_and(|duty| duty.contains_key("next_at")),
             entries: of_payment(tx, payment.id).await?,
             payment,
         });

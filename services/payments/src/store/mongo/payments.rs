@@ -81,7 +81,7 @@ pub(super) async fn apply(
         OnReport::Pays => Some(pays(tx, &mut order, &payment, now).await?),
         follows => match follows.sends_back() {
             Some(reason) => {
-                refunds::request(tx, &payment, reason, now).await?;
+                refunds::request(tx, &payment, reason, None, now).await?;
                 None
             }
             None => outbox::pending_about(tx, service::EVENTS, payment.id).await?,
@@ -362,11 +362,15 @@ fn statement_of(
     let order = orders
         .get(&payment.order_id)
         .ok_or_else(|| StoreError::Corrupt(format!("order {} is missing", payment.order_id)))?;
-    let mut owed = match refunds.get(&payment.id) {
+    let mut duty = match refunds.get(&payment.id) {
         Some(refund) => parse_reason(&refund.text("reason")?)
             .map(|reason| {
-                let done = refund.maybe_time("next_at")?.is_none();
-                Ok::<_, StoreError>((reason, done, refund.maybe_text("refused")?))
+                Ok::<_, StoreError>(RefundState {
+                    reason,
+                    amount: Paise(refund.long("amount")?),
+                    done: refund.maybe_time("next_at")?.is_none(),
+                    refused: refund.maybe_text("refused")?,
+                })
             })
             .transpose()?,
         None => None,
@@ -375,19 +379,18 @@ fn statement_of(
     if let Some(sum) = back.get(&payment.id)
         && payment.status >= Status::Captured
     {
-        let is_back = *sum >= payment.amount;
-        payment.status = if is_back {
+        payment.status = if *sum >= payment.amount {
             Status::Refunded
         } else {
             Status::Captured
         };
-        if let Some((_, done, _)) = &mut owed {
-            *done = is_back;
+        if let Some(duty) = &mut duty {
+            duty.done = *sum >= duty.amount;
         }
     }
     Ok(Statement {
         order: orders::read(order)?,
-        refund: RefundState::of(&payment, owed),
+        refund: RefundState::of(&payment, duty),
         refunded: back.get(&payment.id).copied().unwrap_or(Paise::ZERO),
         payment,
     })

@@ -15,12 +15,12 @@ use mongodb::{
 
 use super::{
     payments,
-    schema::{ENTRIES, REFUNDS},
+    schema::{ENTRIES, PAYMENTS, REFUNDS},
 };
 use crate::{
     domain::{
         payment::Payment,
-        refund::{Refund, parse_reason},
+        refund::{EntryStatus, OnRequest, Refund, on_request, owed, parse_reason},
     },
     store::{Fence, UNREADABLE_AGAIN, table},
 };
@@ -42,35 +42,62 @@ pub(super) fn outlasted(now: Timestamp, until: Timestamp) -> Document {
     }
 }
 
-/// Requests the refund of a payment; once, however often it is called.
+/// Requests the refund of a payment, or of `part` of it; once, however often it is called.
 pub(super) async fn request(
     tx: &mut Tx,
     payment: &Payment,
     reason: RefundReason,
+    part: Option<Paise>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if tx
-        .find_one(REFUNDS, doc! {"payment_id": uuid(payment.id)})
-        .await?
-        .is_some()
-    {
-        return Ok(());
+    let amount = owed(payment.amount, part);
+    let duty = of_payment(tx, payment.id).await?.map(|duty| duty.amount);
+    match on_request(duty, amount, processed(tx, payment.id).await?) {
+        OnRequest::Same => return Ok(()),
+        OnRequest::New { done } => {
+            let mut refund = doc! {
+                "_id": uuid(RefundId::new()),
+                "payment_id": uuid(payment.id),
+                "razorpay_payment_id": &payment.razorpay_id,
+                "amount": amount.0,
+                "reason": reason.name(),
+                "generation": 0_i64, // read by the previous release
+                "attempts": 0_i64,
+                "worked_until": date(from_millis(0)),
+                "fence": 0_i64,
+                "created_at": date(now),
+            };
+            refund.put("next_at", (!done).then(|| date(now)));
+            tx.insert(REFUNDS, vec![refund]).await?;
+        }
+        // The fence rises, because a worker may still hold the lower amount and would close it; its lease stays, so
+        // that only one asks Razorpay.
+        OnRequest::Raised { done } => {
+            let mut set = doc! {"amount": amount.0, "reason": reason.name()};
+            let mut unset = doc! {"refused": ""};
+            match done {
+                true => unset.insert("next_at", ""),
+                false => set.insert("next_at", date(now)),
+            };
+            let raise = doc! {"$set": set, "$unset": unset, "$inc": {"fence": 1_i64}};
+            tx.update(REFUNDS, doc! {"payment_id": uuid(payment.id)}, raise)
+                .await?;
+        }
     }
-    let refund = doc! {
-        "_id": uuid(RefundId::new()),
-        "payment_id": uuid(payment.id),
-        "razorpay_payment_id": &payment.razorpay_id,
-        "amount": payment.amount.0,
-        "reason": reason.name(),
-        "generation": 0_i64, // read by the previous release
-        "attempts": 0_i64,
-        "next_at": date(now),
-        "worked_until": date(from_millis(0)),
-        "fence": 0_i64,
-        "created_at": date(now),
-    };
-    tx.insert(REFUNDS, vec![refund]).await?;
+    // As every entry writes it: a request and an entry at once conflict here, and the retry sees both.
+    let seen = doc! {"$set": {"refunds_at": date(now)}};
+    tx.update(PAYMENTS, doc! {"_id": uuid(payment.id)}, seen).await?;
     payments::changed(tx, payment.id, now).await
+}
+
+/// How much of a payment is back.
+async fn processed(tx: &mut Tx, payment: PaymentId) -> Result<Paise, StoreError> {
+    let back = doc! {"payment_id": uuid(payment), "status": EntryStatus::Processed.name()};
+    let mut sum = Paise::ZERO;
+    for entry in tx.find(ENTRIES, back, doc! {}, usize::MAX).await? {
+        sum.0 += entry.long("amount")?;
+    }
+    Ok(sum)
 }
 
 fn read(found: &Document) -> Result<Refund, StoreError> {

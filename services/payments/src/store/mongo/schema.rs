@@ -71,9 +71,9 @@ pub const COLLECTIONS: &[Collection] = &[
     Collection {
         name: REFUNDS,
         fields: &[
-            ("payment_id", "binData"), // a payment is refunded once, in full
+            ("payment_id", "binData"), // there is one refund per payment
             ("razorpay_payment_id", "string"),
-            ("amount", "long"),
+            ("amount", "long"), // how much is to be back in all; 0: the money is kept on purpose
             ("reason", "string"),
             ("razorpay_id", "string?"),
             ("attempts", "long"),

@@ -88,10 +88,10 @@ pub(super) fn message(
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let id = message.id;
-    let Some((of, reason)) = message.fact.sends_back() else {
+    let Some(asked) = message.fact.sends_back() else {
         return Ok(Receipt::accepted(id));
     };
-    let payment = match of {
+    let payment = match asked.of {
         RefundOf::Payment(payment) => Some(payment),
         RefundOf::Registration(registration) => {
             orders::by_registration(db, registration)?.and_then(|order| order.paid_by)
@@ -101,7 +101,7 @@ pub(super) fn message(
         && let Some(payment) = payment
     {
         match payments::by_id(db, payment)? {
-            Some(payment) => refunds::request(db, &payment, reason, now)?,
+            Some(payment) => refunds::request(db, &payment, asked.reason, asked.part, now)?,
             None => return Ok(Receipt::rejected(id, "there is no such payment")),
         }
     }

@@ -61,7 +61,8 @@ pub(super) fn note(
     let balance = Balance::of(payment.amount, &of_payment(db, payment.id)?);
     let pays = order.paid_by == Some(payment.id);
     let was = before.map(|before| before.status);
-    let follows = on_entry(payment.status, duty.is_some(), pays, was, &entry, &balance);
+    let owed = duty.as_ref().map(|duty| duty.amount);
+    let follows = on_entry(payment.status, owed, pays, was, &entry, &balance);
     if follows.status != payment.status {
         db.prepare_cached("UPDATE payments SET status = ?2 WHERE id = ?1")?
             .execute(params![payment.id, follows.status.name()])?;
@@ -78,7 +79,9 @@ pub(super) fn note(
         Duty::Same => {}
         Duty::Fulfilled => refunds::fulfilled(db, payment.id)?,
         Duty::Open => {
-            refunds::request(db, &payment, RefundReason::Organizer, now)?;
+            if owed.is_none() {
+                refunds::request(db, &payment, RefundReason::Organizer, None, now)?;
+            }
             let attempts = duty.map_or(0, |duty| duty.attempts);
             refunds::open_again(db, payment.id, failed_again(now, attempts))?;
         }
@@ -139,7 +142,7 @@ pub(super) fn lines(
     limit: usize,
 ) -> Result<Vec<Line>, StoreError> {
     let sql = format!(
-        "SELECT {}, coalesce(o.paid_by = p.id, 0), coalesce(f.next_at IS NOT NULL, 0)
+        "SELECT {}, coalesce(o.paid_by = p.id, 0), f.amount, coalesce(f.next_at IS NOT NULL, 0)
          FROM payments AS p LEFT JOIN orders AS o ON o.id = p.order_id LEFT JOIN refunds AS f ON f.payment_id = p.id
          WHERE ?1 IS NULL OR p.id > ?1 ORDER BY p.id LIMIT ?2",
         payments::COLUMNS
@@ -149,7 +152,8 @@ pub(super) fn lines(
         Ok(Line {
             payment: payments::read(row)?,
             pays: row.get(payments::COUNT)?,
-            owed: row.get::<_, bool>(payments::COUNT + 1)?,
+            duty: row.get(payments::COUNT + 1)?,
+            owed: row.get(payments::COUNT + 2)?,
             entries: Vec::new(),
         })
     })?;

@@ -84,7 +84,7 @@ pub(super) fn apply(
         OnReport::Pays => Some(pays(db, &mut order, &payment, now)?),
         follows => match follows.sends_back() {
             Some(reason) => {
-                refunds::request(db, &payment, reason, now)?;
+                refunds::request(db, &payment, reason, None, now)?;
                 None
             }
             None => outbox::pending_about(db, service::EVENTS, payment.id.0)?,
@@ -227,7 +227,7 @@ pub(super) fn due_releases(
 
 /// The refund of a payment and the amount refunded.
 const REFUND_STATE: &str =
-    "f.reason, f.next_at IS NULL, f.refused, (SELECT coalesce(sum(e.amount), 0) FROM refund_entries AS e
+    "f.reason, f.amount, f.next_at IS NULL, f.refused, (SELECT coalesce(sum(e.amount), 0) FROM refund_entries AS e
     WHERE e.payment_id = p.id AND e.status = 'processed')";
 
 const FROM: &str =
@@ -237,12 +237,18 @@ fn read_statement(row: &Row<'_>) -> sqlite_store::RowResult<Statement> {
     const ORDER_COUNT: usize = 9;
     let payment = read(row)?;
     let reason: Option<String> = row.get(COUNT + ORDER_COUNT)?;
-    let done: bool = row.get(COUNT + ORDER_COUNT + 1)?;
-    let owed = reason.as_deref().and_then(parse_reason);
-    let refused = row.get(COUNT + ORDER_COUNT + 2)?;
+    let duty = match reason.as_deref().and_then(parse_reason) {
+        Some(reason) => Some(RefundState {
+            reason,
+            amount: row.get(COUNT + ORDER_COUNT + 1)?,
+            done: row.get(COUNT + ORDER_COUNT + 2)?,
+            refused: row.get(COUNT + ORDER_COUNT + 3)?,
+        }),
+        None => None,
+    };
     Ok(Statement {
-        refund: RefundState::of(&payment, owed.map(|reason| (reason, done, refused))),
-        refunded: row.get(COUNT + ORDER_COUNT + 3)?,
+        refund: RefundState::of(&payment, duty),
+        refunded: row.get(COUNT + ORDER_COUNT + 4)?,
         order: orders::read(row, COUNT)?,
         payment,
     })

@@ -3,6 +3,7 @@
 use common::{
     clock::{Timestamp, latest_end},
     ids::{PaymentId, RefundId},
+    money::Paise,
     store::StoreError,
     wire::RefundReason,
 };
@@ -13,7 +14,7 @@ use super::payments;
 use crate::{
     domain::{
         payment::Payment,
-        refund::{Refund, parse_reason},
+        refund::{EntryStatus, OnRequest, Refund, on_request, owed, parse_reason},
     },
     store::{Fence, UNREADABLE_AGAIN, table},
 };
@@ -24,23 +25,51 @@ pub(super) const ANY_DUE: &str = "SELECT 1 FROM refunds WHERE (next_at <= ?1 AND
     OR (next_at IS NOT NULL AND worked_until > ?2)
     OR (next_at > ?1 AND attempts = 0 AND created_at > ?1 AND worked_until <= ?1)";
 
-/// Requests the refund of a payment; once, however often it is called.
+/// Requests the refund of a payment, or of `part` of it; once, however often it is called.
 pub(super) fn request(
     db: &Connection,
     payment: &Payment,
     reason: RefundReason,
+    part: Option<Paise>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let requested = db
+    let amount = owed(payment.amount, part);
+    let duty = of_payment(db, payment.id)?.map(|duty| duty.amount);
+    let due = |done: bool| (!done).then_some(now.timestamp_millis());
+    match on_request(duty, amount, processed(db, payment.id)?) {
+        OnRequest::Same => return Ok(()),
+        OnRequest::New { done } => db
+            .prepare_cached(
+                "INSERT INTO refunds (id, payment_id, amount, reason, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                RefundId::new(),
+                payment.id,
+                amount,
+                reason.name(),
+                due(done),
+                now.timestamp_millis()
+            ])?,
+        // The fence rises, because a worker may still hold the lower amount and would close it; its lease stays, so
+        // that only one asks Razorpay.
+        OnRequest::Raised { done } => db
+            .prepare_cached(
+                "UPDATE refunds SET amount = ?2, reason = ?3, next_at = ?4, refused = NULL, fence = fence + 1
+                 WHERE payment_id = ?1",
+            )?
+            .execute(params![payment.id, amount, reason.name(), due(done)])?,
+    };
+    payments::changed(db, payment.id, now)
+}
+
+/// How much of a payment is back.
+fn processed(db: &Connection, payment: PaymentId) -> Result<Paise, StoreError> {
+    let sum = db
         .prepare_cached(
-            "INSERT INTO refunds (id, payment_id, amount, reason, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
-             ON CONFLICT (payment_id) DO NOTHING",
+            "SELECT coalesce(sum(amount), 0) FROM refund_entries WHERE payment_id = ?1 AND status = ?2",
         )?
-        .execute(params![RefundId::new(), payment.id, payment.amount, reason.name(), now.timestamp_millis()])?;
-    match requested {
-        0 => Ok(()),
-        _ => payments::changed(db, payment.id, now),
-    }
+        .one(params![payment, EntryStatus::Processed.name()], |row| row.get(0))?;
+    Ok(sum)
 }
 
 const COLUMNS: &str = "f.id, f.payment_id, p.razorpay_id, f.amount, f.reason, f.attempts";

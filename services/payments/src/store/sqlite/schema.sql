@@ -33,8 +33,8 @@ CREATE INDEX payments_by_user ON payments (user_id, id);
 
 CREATE TABLE refunds (
     id           BLOB    NOT NULL PRIMARY KEY,
-    payment_id   BLOB    NOT NULL UNIQUE,           -- a payment goes back whole, and once
-    amount       INTEGER NOT NULL,
+    payment_id   BLOB    NOT NULL UNIQUE,           -- there is one refund per payment
+    amount       INTEGER NOT NULL,                  -- how much is to be back in all; 0: the money is kept on purpose
     reason       TEXT    NOT NULL,
     razorpay_id  TEXT    UNIQUE,
     generation   INTEGER NOT NULL DEFAULT 0,
