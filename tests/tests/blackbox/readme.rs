@@ -107,6 +107,7 @@ async fn the_organizers_day_in_curl() {
         ",Ravi,",
         "\"status\":\"cancelled\"",
         "\"refunded\":250",
+        "/api/reg/calendar/",
         "Event cancelled",
     ] {
         assert!(text.contains(told), "{told} in {text}");
