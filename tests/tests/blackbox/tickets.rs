@@ -88,8 +88,8 @@ async fn comes(person: &Person, event: &str, fees: u32) -> Value {
     }
     person.is_confirmed(event).await;
     let mine = person.get("/api/reg/get_registrevent").await.expect(200);
-    let mine = mine.as_array().unwrap().iter();
-    let mine = mine.cloned().find(|one| one["event_id"] == event).unwrap();
+    let mut mine = mine.as_array().unwrap().iter();
+    let mine = mine.find(|one| one["event_id"] == event).unwrap().clone();
     secrets::note(text(&mine["ticket"]["code"]));
     secrets::note(text(&mine["ticket"]["qr"]));
     mine
