@@ -121,7 +121,7 @@ struct PreviewParams {
     #[param(schema_with = format, required = false, example = "text")]
     format: Option<String>,
     /// One of your events: the message has its own words, where it has any of the kind.
-    #[param(format = Uuid, example = "019309a2-0000-7000-8000-000000000002")]
+    #[param(example = "019309a2-0000-7000-8000-000000000002")]
     event_id: Option<String>,
 }
 

@@ -229,7 +229,8 @@ common::problems!(
     no_such_event(),
     no_such_template(),
     words_are_fixed(),
-    refused([("text", Fault::Unknown(["tiket_code".to_owned()].into()))]),
+    // With `unknown_variables`, which other faults do not bring.
+    ApiError::invalid_field("text", "has unknown variables: tiket_code"),
 );
 
 /// Say what letters of a kind say for one of your events, those that are written from now on.

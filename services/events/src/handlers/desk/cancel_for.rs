@@ -8,9 +8,16 @@ use common::{
     ids::RegistrationId,
     money::Paise,
     problem::ApiError,
-    schemas::KeyParam,
+    schemas::{Amount, KeyParam},
 };
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Type,
+        schema::{AnyOfBuilder, Object, Schema},
+    },
+};
 
 use super::desk_of;
 use crate::{
@@ -28,7 +35,7 @@ const MAX_REASON: usize = 500;
 #[derive(ToSchema)]
 pub struct CancelFor {
     /// How much of what was paid goes back: `full`, `none`, or an amount in rupees. By default all.
-    #[schema(value_type = Option<String>, example = "full")]
+    #[schema(schema_with = refund_schema, required = false)]
     refund: Refund,
     /// What the attendee is told.
     #[schema(
@@ -62,6 +69,20 @@ fn refund(value: Value<'_>) -> Parsed<Refund> {
             Err(_) => Err("must be full, none, or an amount in rupees".to_owned()),
         },
     }
+}
+
+fn refund_schema() -> Schema {
+    let named = Object::builder()
+        .schema_type(Type::String)
+        .pattern(Some("^(full|none)$"));
+    AnyOfBuilder::new()
+        .description(Some(
+            "How much of what was paid goes back: `full`, `none`, or an amount in rupees. By default all.",
+        ))
+        .examples([json!("full")])
+        .item(named)
+        .item(Amount::schema())
+        .into()
 }
 
 common::problems!(

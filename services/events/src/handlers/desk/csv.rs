@@ -43,7 +43,12 @@ fn yes_or_no() -> Object {
     choice(&["true", "false"])
 }
 
-common::problems!(Problems: organizer_only(), no_such_event());
+common::problems!(
+    Problems:
+    organizer_only(),
+    no_such_event(),
+    ApiError::invalid_field("checked_in", "must be true or false"),
+);
 
 /// All registrations of one of your events as CSV (RFC 4180), the newest first. Cells that a spreadsheet would take for a formula begin with an
 /// apostrophe.

@@ -86,7 +86,12 @@ pub struct BucketView {
     checked_in: i64,
 }
 
-common::problems!(Problems: organizer_only(), no_such_event());
+common::problems!(
+    Problems:
+    organizer_only(),
+    no_such_event(),
+    ApiError::invalid_field("bucket", "must be hour or day"),
+);
 
 /// How one of your events sells: totals, and what happened by the hour or day.
 #[utoipa::path(
