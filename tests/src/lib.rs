@@ -18,6 +18,7 @@ pub mod secrets;
 pub mod smtp;
 pub mod streaming;
 pub mod system;
+pub mod tickets;
 
 use std::time::{Duration, Instant};
 

@@ -237,6 +237,25 @@ impl Person {
         })
     }
 
+    /// GET of a file: its bytes, once it has this media type.
+    pub async fn file(&self, path: &str, kind: &str) -> Vec<u8> {
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            secrets::note(token);
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&bytes));
+        assert_eq!(headers["content-type"], kind, "{path}");
+        assert!(
+            headers["cache-control"].to_str().unwrap().contains("no-store"),
+            "{path}"
+        );
+        bytes.into()
+    }
+
     /// A stream of server-sent events.
     pub async fn stream(&self, path: &str) -> EventStream {
         let mut request = self.http.get(format!("{}{path}", self.url));

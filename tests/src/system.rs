@@ -287,6 +287,18 @@ impl System {
         self.processes.remove(&second(part));
     }
 
+    /// The resident memory of a part (of the whole, when it is one process); bytes.
+    pub fn resident(&self, part: &str) -> u64 {
+        let name = if self.topology == Topology::One {
+            "organise-event"
+        } else {
+            part
+        };
+        let resident = self.processes[name].status("VmRSS");
+        let kibibytes = resident.strip_suffix(" kB").unwrap();
+        kibibytes.parse::<u64>().unwrap() << 10
+    }
+
     /// Its Redis, when it has one.
     pub fn redis(&mut self) -> &mut RedisServer {
         self.redis.as_mut().expect("a topology with Redis")

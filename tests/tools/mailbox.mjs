@@ -38,6 +38,8 @@ try {
       await new Promise((resolve) => setTimeout(resolve, 100)); // the frame is fitted once it is drawn
     }
     assert.ok(left.every((pixels) => pixels <= 0), `${width}: ${left} pixels of the ticket are clipped`);
+    const pictures = await frame.evaluate(() => [...document.images].map((image) => image.complete && image.naturalWidth));
+    assert.ok(pictures.length === 1 && pictures[0] > 100, `${width}: the picture of the code is ${pictures} pixels wide`);
     // Its plain text stands beside it where there is room, else below.
     const [html, text] = await Promise.all(['iframe', '.forms pre'].map((part) => page.locator(part).boundingBox()));
     const beside = text.x >= html.x + html.width;

@@ -46,6 +46,17 @@ impl UserDirectory {
         self.0.find(ids).await
     }
 
+    /// Likewise, for whoever goes through very many users: those who were not in the cache are not put there.
+    ///
+    /// # Errors
+    /// When the users service does not answer.
+    pub async fn find_in_passing(
+        &self,
+        ids: impl IntoIterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, Arc<UserCard>>, CallError> {
+        self.0.find_in_passing(ids).await
+    }
+
     /// The figures of the look-ups.
     pub fn gauge(&self) -> Box<dyn Gauge> {
         self.0.gauge()

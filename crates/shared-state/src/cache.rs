@@ -122,6 +122,22 @@ where
     /// # Errors
     /// When the source failed for one of them.
     pub async fn find(&self, keys: impl IntoIterator<Item = K>) -> Result<HashMap<K, V>, S::Error> {
+        self.look(keys, true).await
+    }
+
+    /// Likewise, for whoever goes through very many: what is loaded is not stored, so that it pushes nothing out that others
+    /// need again.
+    ///
+    /// # Errors
+    /// When the source failed for one of them.
+    pub async fn find_in_passing(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<HashMap<K, V>, S::Error> {
+        self.look(keys, false).await
+    }
+
+    async fn look(&self, keys: impl IntoIterator<Item = K>, stores: bool) -> Result<HashMap<K, V>, S::Error> {
         let inner = &self.0;
         let mut wanted: Vec<K> = Vec::new();
         let mut seen = std::collections::HashSet::new();
@@ -150,14 +166,19 @@ where
             .misses
             .fetch_add(wanted.len() as u64, Ordering::Relaxed);
         while !wanted.is_empty() {
-            wanted = self.load(wanted, &mut found).await?;
+            wanted = self.load(wanted, stores, &mut found).await?;
         }
         Ok(found)
     }
 
     /// Loads what is not being loaded yet and waits for what other callers load. Returns what is still not known,
     /// because the caller that was loading it gave up.
-    async fn load(&self, wanted: Vec<K>, found: &mut HashMap<K, V>) -> Result<Vec<K>, S::Error> {
+    async fn load(
+        &self,
+        wanted: Vec<K>,
+        stores: bool,
+        found: &mut HashMap<K, V>,
+    ) -> Result<Vec<K>, S::Error> {
         let inner = &self.0;
         let (mut mine, mut theirs) = (
             Flights {
@@ -180,7 +201,7 @@ where
             }
         }
         if !mine.taken.is_empty() {
-            found.extend(self.load_mine(&mine).await?);
+            found.extend(self.load_mine(&mine, stores).await?);
         }
         drop(mine);
         let mut unknown = Vec::new();
@@ -199,7 +220,7 @@ where
         Ok(unknown)
     }
 
-    async fn load_mine(&self, mine: &Flights<'_, K, V, S>) -> Result<HashMap<K, V>, S::Error> {
+    async fn load_mine(&self, mine: &Flights<'_, K, V, S>, stores: bool) -> Result<HashMap<K, V>, S::Error> {
         let inner = &self.0;
         let (at, started) = (inner.clock.now(), tokio::time::Instant::now());
         let keys = mine.taken.iter().map(|(key, _)| *key).collect();
@@ -213,6 +234,9 @@ where
             }
         };
         mine.land(|key| Ok(loaded.get(key).cloned()));
+        if !stores {
+            return Ok(loaded);
+        }
         let entries = mine.taken.iter().filter_map(|(key, _)| {
             let value = loaded.get(key);
             let life = if value.is_some() {
@@ -369,6 +393,22 @@ mod tests {
             assert_eq!(cache.find([2, 4]).await.unwrap()[&2], format!("2 of {load}"));
         }
         assert_eq!(cache.find([]).await.unwrap(), HashMap::new());
+    }
+
+    #[tokio::test]
+    async fn what_is_loaded_in_passing_is_not_kept() {
+        let numbers = Numbers::default();
+        let (cache, ..) = cache(&numbers);
+        cache.find([2]).await.unwrap();
+        for load in [2, 3] {
+            let found = cache.find_in_passing([1, 2, 4]).await.unwrap();
+            assert_eq!(found.len(), 2);
+            assert_eq!(
+                (found[&2].as_str(), &found[&4]),
+                ("2 of 1", &format!("4 of {load}"))
+            );
+        }
+        assert_eq!(*numbers.keys.lock(), [2, 1, 4, 1, 4]);
     }
 
     #[tokio::test]

@@ -23,12 +23,12 @@ impl Pages {
     /// # Errors
     /// Never, unless a template is wrong.
     pub fn new() -> Result<Self, minijinja::Error> {
-        // What is shown is untrusted input: nothing in it may run or load anything. Our own script is known by its
-        // hash.
+        // What is shown is untrusted input: nothing in it may run or load anything, and its pictures are those it brings. Our
+        // own script is known by its hash.
         let hash = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
         let policy = format!(
             "default-src 'none'; script-src 'sha256-{hash}'; connect-src 'self'; style-src 'unsafe-inline'; \
-             frame-src 'self'; form-action 'self'; base-uri 'none'"
+             img-src data:; frame-src 'self'; form-action 'self'; base-uri 'none'"
         );
         let policy = HeaderValue::try_from(policy).map_err(|error| {
             minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, error.to_string())

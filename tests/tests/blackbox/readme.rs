@@ -82,6 +82,67 @@ async fn the_javascript_and_the_declines() {
     payer.pay(&event, json!(500)).await.expect(200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_organizers_day_in_curl() {
+    let system = System::start(Topology::One, Options::default()).await;
+    let page = read(&root().join("docs/organizers.md"));
+    let words = page.split_whitespace().count();
+    assert!(words < 1000, "{words} words: it is one day");
+    let dir = tempfile::tempdir().unwrap();
+    let script = blocks(&page, "sh day").join("\n") + "\necho \"qr=$QR event=$ID\"";
+    let told = Command::new("sh")
+        .args(["-euc", &script])
+        .env("BASE", system.url())
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let failed = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.success(), "{text}\n{failed}");
+    assert_eq!(text.matches("\"result\":\"admitted\"").count(), 2, "{text}");
+    for told in [
+        "\"status\":\"active\"",
+        "\"position\":1",
+        "already_checked_in",
+        ",Ravi,",
+        "\"status\":\"cancelled\"",
+        "\"refunded\":250",
+        "/api/reg/calendar/",
+        "Event cancelled",
+    ] {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    let problems = text.matches("\"request_id\"").count();
+    assert_eq!(problems, 1, "the second scan alone is refused: {text}");
+    let kept = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    assert!(kept("registrations.csv").starts_with("\u{feff}registration_id".as_bytes()));
+    assert!(kept("ticket.pdf").starts_with(b"%PDF") && kept("by-code.pdf").starts_with(b"%PDF"));
+    assert!(kept("ticket.png").starts_with(b"\x89PNG") && kept("ticket.ics").starts_with(b"BEGIN:VCALENDAR"));
+
+    // What a scanner does without a network.
+    let last = text.trim_end().lines().next_back().unwrap();
+    let (qr, event) = last.strip_prefix("qr=").unwrap().split_once(" event=").unwrap();
+    let keys = system.anyone().get("/api/events/ticket_key").await.expect(200)["keys"].clone();
+    let forged = qr.replace("OE1.e", "OE1.f");
+    let script = format!(
+        "{}\nconst keys = {keys};\nconsole.log(await admits('{qr}', '{event}', keys), await admits('{qr}', 'other', keys),
+           await admits('{forged}', '{event}', keys).catch(() => false), await admits('{qr}', '{event}', []), await admits('x', '{event}', keys));",
+        blocks(&page, "js offline").join("\n")
+    );
+    let node = std::env::var_os("ORGANISE_NODE").expect("ORGANISE_NODE is not set: run the tests by ./test");
+    let ran = Command::new(node)
+        .args(["--input-type=module", "--eval", &script])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert_eq!(
+        said.trim(),
+        "true false false false false",
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}
+
 /// The rows of the table of instruments: method, details and code.
 fn declines(page: &str) -> Vec<(String, Value, String)> {
     let header = "| `payment_method` | `payment_details` | `code` |\n|---|---|---|\n";
@@ -153,12 +214,18 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A fenced block of the README, by what stands behind its fence.
+/// The fenced block of the README with this behind its fence.
 fn block(mark: &str) -> String {
     let readme = read(&root().join("README.md"));
-    let rest = readme.split(&format!("```{mark}\n")).nth(1);
-    let rest = rest.unwrap_or_else(|| panic!("a block marked {mark}"));
-    rest.split("```").next().unwrap().to_owned()
+    let block = blocks(&readme, mark).first().map(|block| (*block).to_owned());
+    block.unwrap_or_else(|| panic!("a block marked {mark}"))
+}
+
+/// The fenced blocks of a page with this behind their fence.
+fn blocks<'a>(page: &'a str, mark: &str) -> Vec<&'a str> {
+    let fence = format!("```{mark}\n");
+    let rest = page.split(fence.as_str()).skip(1);
+    rest.filter_map(|rest| rest.split("```").next()).collect()
 }
 
 /// The lines outside fenced blocks.

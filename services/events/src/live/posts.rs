@@ -68,7 +68,6 @@ pub struct DeskView {
     registered: u64,
     pending_payment: u64,
     confirmed: u64,
-    /// Tickets are not checked in yet.
     checked_in: u64,
     revenue: Rupees,
     /// People on the event's channels.

@@ -73,12 +73,9 @@ fn show(app: &App, message: &Message, mail: Option<Mail>, plain: bool) -> Result
         Content::Email {
             subject, text, html, ..
         } => {
-            let part = |kind, otherwise| {
-                mail.as_ref()
-                    .and_then(|mail| mail.text(kind))
-                    .unwrap_or(otherwise)
-            };
-            (subject, part("text/plain", text), Some(part("text/html", html)))
+            let plain = mail.as_ref().and_then(|mail| mail.text("text/plain"));
+            let shown = mail.as_ref().and_then(Mail::html);
+            (subject, plain.unwrap_or(text), Some(shown.unwrap_or(html)))
         }
         Content::Sms { text, .. } => ("Text message".to_owned(), text, None),
     };
@@ -164,6 +161,7 @@ fn listed(number: usize, part: &Part) -> Value {
         kind => part.kind.clone(),
         name => part.name.clone(),
         inline => part.inline,
+        picture => part.is_picture(),
         size,
     }
 }

@@ -19,6 +19,8 @@ pub struct Part {
     pub name: Option<String>,
     /// Whether it is to be shown within the text, as images are.
     pub inline: bool,
+    /// What the text calls it by, behind `cid:`.
+    pub content_id: Option<String>,
     /// The bytes as they were before they were encoded.
     pub body: Vec<u8>,
 }
@@ -29,6 +31,13 @@ pub struct Mail {
     head: Vec<(String, String)>,
     /// Its parts, those of the text included, in order.
     pub parts: Vec<Part>,
+}
+
+impl Part {
+    /// Whether it is an image that is shown within the text.
+    pub fn is_picture(&self) -> bool {
+        self.inline && matches!(self.kind.as_str(), "image/png" | "image/jpeg" | "image/gif")
+    }
 }
 
 impl Mail {
@@ -43,6 +52,18 @@ impl Mail {
     /// The first line of this name, as it stands there.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
+    }
+
+    /// Its HTML as a browser can show it by itself: the pictures that came along are in it.
+    pub fn html(&self) -> Option<String> {
+        let mut html = self.text("text/html")?;
+        for part in self.parts.iter().filter(|part| part.is_picture()) {
+            if let Some(id) = &part.content_id {
+                let data = format!("data:{};base64,{}", part.kind, BASE64_STANDARD.encode(&part.body));
+                html = html.replace(&format!("\"cid:{id}\""), &format!("\"{data}\""));
+            }
+        }
+        Some(html)
     }
 
     /// The first part of this type that is no attachment, as text with plain ends of lines.
@@ -99,6 +120,7 @@ fn leaves(head: &[(String, String)], body: &[u8], depth: usize, found: &mut Vec<
             kind,
             name,
             inline: disposition != "attachment",
+            content_id: header(head, "content-id").map(|id| id.trim_matches(['<', '>']).to_owned()),
             body: decoded(encoding, body),
         });
     }
@@ -239,10 +261,12 @@ mod tests {
 
     use super::*;
 
+    const HTML: &str = "<p>नमस्ते</p><img src=\"cid:qr\"><img src=\"cid:other\">";
+
     fn mail() -> Vec<u8> {
         let text = MultiPart::alternative()
             .singlepart(SinglePart::plain("नमस्ते,\nहैलो = a\n".to_owned()))
-            .singlepart(SinglePart::html("<p>नमस्ते</p>".to_owned()));
+            .singlepart(SinglePart::html(HTML.to_owned()));
         let image = Attachment::new_inline("qr".to_owned());
         let pdf = Attachment::new("टिकट \"1\" of a rather long name that goes on.pdf".to_owned());
         let body =
@@ -286,7 +310,7 @@ mod tests {
             seen,
             [
                 ("text/plain", None, true, "नमस्ते,\r\nहैलो = a\r\n".len()),
-                ("text/html", None, true, "<p>नमस्ते</p>".len()),
+                ("text/html", None, true, HTML.len()),
                 ("image/png", None, true, 4),
                 ("application/pdf", Some(pdf), false, 500),
                 ("text/calendar", Some("event.ics"), false, 15),
@@ -294,7 +318,11 @@ mod tests {
         );
         assert_eq!(mail.parts[2].body, [0, 255, 13, 10]);
         assert_eq!(mail.text("text/plain").as_deref(), Some("नमस्ते,\nहैलो = a\n"));
-        assert_eq!(mail.text("text/html").as_deref(), Some("<p>नमस्ते</p>"));
+        assert_eq!(mail.text("text/html").as_deref(), Some(HTML));
+        assert_eq!(
+            mail.html().as_deref(),
+            Some("<p>नमस्ते</p><img src=\"data:image/png;base64,AP8NCg==\"><img src=\"cid:other\">")
+        );
         assert_eq!(mail.text("text/calendar"), None, "an attachment");
     }
 

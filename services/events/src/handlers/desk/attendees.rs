@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{extract::State, http::Uri, response::Response};
 use common::{
     extract::{Caller, Params, PathId, organizer_only},
-    http::{Cursor, Page, page},
+    http::{CallError, Cursor, Page, page},
     ids::{PaymentId, RegistrationId, TicketId, UserId},
     money::Rupees,
     problem::ApiError,
@@ -271,7 +271,7 @@ async fn look(
             .store
             .desk_attendees(event.clone(), filter, after, AT_ONCE, LOOK_AT, now)
             .await?;
-        for view in shown(app, &found.found).await? {
+        for view in shown_in_passing(app, &found.found).await? {
             if wanted.finds(&view) {
                 matching.push(view);
                 if matching.len() == limit {
@@ -288,18 +288,27 @@ async fn look(
 }
 
 /// With what is known of the people.
-pub(super) async fn shown(app: &App, found: &[Attendee]) -> Result<Vec<AttendeeView>, ApiError> {
-    let cards = cards(app, found).await?;
+async fn shown(app: &App, found: &[Attendee]) -> Result<Vec<AttendeeView>, ApiError> {
+    views(found, app.directory.find(users(found)).await)
+}
+
+/// Likewise, of a page of very many: the cache stays as it is for those who look somebody up.
+pub(super) async fn shown_in_passing(app: &App, found: &[Attendee]) -> Result<Vec<AttendeeView>, ApiError> {
+    views(found, app.directory.find_in_passing(users(found)).await)
+}
+
+fn users(found: &[Attendee]) -> impl Iterator<Item = UserId> {
+    found.iter().map(|one| one.registration.user_id)
+}
+
+fn views(
+    found: &[Attendee],
+    cards: Result<HashMap<UserId, Arc<UserCard>>, CallError>,
+) -> Result<Vec<AttendeeView>, ApiError> {
+    let away = |error| ApiError::unavailable("The attendees cannot be looked up now.").because(error);
+    let cards = cards.map_err(away)?;
     let views = found
         .iter()
         .map(|one| AttendeeView::of(one, cards.get(&one.registration.user_id)));
     Ok(views.collect())
-}
-
-pub(super) async fn cards(app: &App, found: &[Attendee]) -> Result<HashMap<UserId, Arc<UserCard>>, ApiError> {
-    let users = found.iter().map(|one| one.registration.user_id);
-    app.directory
-        .find(users)
-        .await
-        .map_err(|error| ApiError::unavailable("The attendees cannot be looked up now.").because(error))
 }

@@ -18,7 +18,7 @@ use common::{
 use futures_util::{StreamExt, stream};
 use utoipa::{IntoParams, openapi::Object};
 
-use super::attendees::{AT_ONCE, AttendeeView, FilterParams, Wanted, shown};
+use super::attendees::{AT_ONCE, AttendeeView, FilterParams, Wanted, shown_in_passing};
 use crate::{
     app::App,
     domain::{
@@ -140,7 +140,7 @@ async fn page(
         _ => found.rest,
     };
     let mut lines = String::new();
-    for view in shown(app, &found.found).await? {
+    for view in shown_in_passing(app, &found.found).await? {
         if wanted.finds(&view) {
             line(&mut lines, &view);
         }
