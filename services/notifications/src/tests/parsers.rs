@@ -116,7 +116,7 @@ async fn python_and_node_read_what_was_written_in_any_script() {
             "list_unsubscribe_post": null,
             "text": text.trim_end_matches('\n'),
             "html": html.trim_end_matches('\n'),
-            "attachments": [],
+            "attachments": ["event.ics"],
         });
         if item["kind"] == "event_updated" {
             let link = html
