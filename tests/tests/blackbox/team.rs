@@ -83,7 +83,7 @@ async fn a_scanner_is_invited_and_works_at_the_door(topology: Topology) {
     }
     let change = json!({"e_name": "Mine"});
     let changed = ravi
-        .send(Method::PATCH, &path("").trim_end_matches('/'), Some(change), &[])
+        .send(Method::PATCH, path("").trim_end_matches('/'), Some(change), &[])
         .await;
     changed.unwrap().problem(403, "insufficient_role");
 

@@ -15,6 +15,7 @@ async fn production() -> World {
             "https://App.Example:443/, https://admin.example:8443, https://*.previews.example, capacitor://localhost",
         ),
         ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("TICKET_KEY", "0123456789abcdef0123456789abcdef"),
         ("RAZORPAY_KEY_ID", "rzp_live_x"),
         ("RAZORPAY_KEY_SECRET", "x"),
         ("RAZORPAY_WEBHOOK_SECRET", "x"),
