@@ -59,7 +59,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         ))
         .routes(routes!(handlers::team::list_team, handlers::team::invite))
         .routes(routes!(handlers::team::remove))
-        .routes(routes!(handlers::team::accept))
+        .routes(routes!(handlers::join_team::accept))
         .routes(routes!(handlers::browse::browse))
         .routes(routes!(handlers::ticket_key::ticket_key))
         .routes(routes!(handlers::browse::event))

@@ -7,6 +7,7 @@ pub mod cancel_registration;
 pub mod create_event;
 pub mod desk;
 pub mod duplicate_event;
+pub mod join_team;
 pub mod listing;
 pub mod live;
 pub mod live_events;
