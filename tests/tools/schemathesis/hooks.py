@@ -66,7 +66,7 @@ def visible(text):
 @schemathesis.hook
 def map_body(context, body):
     if isinstance(body, dict):
-        for name in ("name", "e_name", "e_details", "event_add", "text", "subject", "question", "title", "code", "nonce", "gate", "reason"):
+        for name in ("name", "e_name", "e_details", "event_add", "text", "subject", "question", "title", "code", "nonce", "gate", "reason", "sms", "token"):
             value = body.get(name)
             if isinstance(value, str):
                 body[name] = visible(value)

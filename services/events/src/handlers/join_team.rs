@@ -26,7 +26,11 @@ const MAX_TOKEN: usize = 100;
 #[derive(ToSchema)]
 pub struct Accept {
     /// As the letter brings it.
-    #[schema(example = "AZMJogAAcACAAAAAAAAAB2q0bJ0mB0tP2yTn9b8m0Jk")]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        example = "AZMJogAAcACAAAAAAAAAB2q0bJ0mB0tP2yTn9b8m0Jk"
+    )]
     token: String,
 }
 

@@ -42,6 +42,7 @@ pub struct CancelFor {
     refund: Refund,
     /// What the attendee is told.
     #[schema(
+        min_length = 1,
         max_length = 500,
         example = "The workshop needs a laptop, and you asked for another date."
     )]

@@ -39,10 +39,10 @@ pub struct CheckIn {
     #[schema(min_length = 1, max_length = 1000, example = "7KQ2-M4XD-0RZT-9HVB")]
     code: String,
     /// The scanner's name for this scan: sent again with it, the answer is the same. Without one each call is a scan of its own.
-    #[schema(max_length = 100, example = "gate-1:000042")]
+    #[schema(min_length = 1, max_length = 100, example = "gate-1:000042")]
     nonce: Option<String>,
     /// Which door.
-    #[schema(max_length = 100, example = "North")]
+    #[schema(min_length = 1, max_length = 100, example = "North")]
     gate: Option<String>,
 }
 
