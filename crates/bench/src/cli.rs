@@ -54,7 +54,7 @@ fn command_line() -> Command {
                 "only",
                 "NAMES",
                 "Phases to run, separated by commas: start, list, mixed, hot, spread, login, paid, mail; and, run only when named: \
-                 build, a cold release build, live, ten thousand sockets, streams, a thousand viewers, and reminders, to as many people as --users says",
+                 build, a cold release build, live, ten thousand sockets, streams, a thousand viewers, desk, check-ins and the lists of a large event, and reminders, to as many people as --users says",
             )
             .value_delimiter(',')
             .value_parser(Phase::ALL.map(Phase::name)),

@@ -73,9 +73,23 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The entry of a registration: the same one in letters, files and feeds.
-    pub fn of(facts: &EventFacts, registration: RegistrationId, written_at: Timestamp) -> Self {
-        Self::with_uid(facts, registration.0, written_at)
+    /// The entry of a registration: the same one in letters, files and feeds. `join`: where the event is joined.
+    pub fn of(
+        facts: &EventFacts,
+        registration: RegistrationId,
+        ticket_code: Option<&str>,
+        join: Option<String>,
+        written_at: Timestamp,
+    ) -> Self {
+        let lines = [
+            ticket_code.map(|code| format!("Ticket: {code}")),
+            join.as_ref().map(|link| format!("Join: {link}")),
+        ];
+        Self {
+            description: lines.into_iter().flatten().collect::<Vec<_>>().join("\n"),
+            url: join,
+            ..Self::with_uid(facts, registration.0, written_at)
+        }
     }
 
     /// The entry of an event, for its organizer.

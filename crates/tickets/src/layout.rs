@@ -5,7 +5,7 @@ use krilla::{
     surface::Surface,
     text::{Font, GlyphId, KrillaGlyph},
 };
-use rustybuzz::{Direction, UnicodeBuffer};
+use rustybuzz::UnicodeBuffer;
 
 use crate::fonts::{Fonts, Usable, Weight};
 
@@ -166,7 +166,6 @@ fn shaped(font: &Usable<'_>, text: &str) -> Run {
     let mut buffer = UnicodeBuffer::new();
     buffer.push_str(text);
     buffer.guess_segment_properties();
-    let backwards = buffer.direction() == Direction::RightToLeft;
     let shaped = rustybuzz::shape(&font.face, &[], buffer);
     let units = font.font.units_per_em();
     let of_em = |units_long: i32| units_long as f32 / units;
@@ -198,7 +197,6 @@ fn shaped(font: &Usable<'_>, text: &str) -> Run {
             )
         })
         .collect();
-    debug_assert!(!backwards || glyphs.len() == infos.len());
     Run {
         font: font.font.clone(),
         text: text.to_owned(),

@@ -1,10 +1,10 @@
 //! What handlers and workers work with.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
 use chrono_tz::Tz;
-use common::{auth::Auth, clock::Clock};
+use common::{auth::Auth, clock::Clock, ids::UserId, wire::UserCard};
 use runtime::{user_directory::UserDirectory, verified_email::VerifiedEmail};
 
 use crate::{
@@ -43,6 +43,16 @@ pub struct App {
     pub live: Live,
     /// The streams.
     pub streams: Streams,
+}
+
+impl App {
+    /// What is known of these users, for what is of use without it: nothing while the users service is away.
+    pub async fn known(&self, users: impl IntoIterator<Item = UserId>) -> HashMap<UserId, Arc<UserCard>> {
+        self.directory.find(users).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "users could not be looked up; they are shown without their names");
+            HashMap::new()
+        })
+    }
 }
 
 impl FromRef<App> for Auth {

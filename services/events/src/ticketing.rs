@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use calendar::{Entry, Method};
 use common::{
     clock::Timestamp,
+    ids::EventId,
     problem::ApiError,
     secrets,
-    settings::Settings,
     wire::{EventFacts, EventFormat},
 };
 use runtime::process::Context;
@@ -17,10 +17,7 @@ use tickets::{Fonts, Printed, SignedTicket, TicketKeys, Tongue, qr::Qr};
 use tokio::sync::Semaphore;
 
 use crate::{
-    domain::{
-        event::Event,
-        registration::{State, Ticket},
-    },
+    domain::registration::{State, Ticket},
     store::Registered,
 };
 
@@ -97,18 +94,14 @@ impl Ticketing {
             Some(folder) => Fonts::with_folder(folder)?,
             None => Fonts::default(),
         };
-        Ok(Self::with(keys, fonts, settings))
-    }
-
-    fn with(keys: TicketKeys, fonts: Fonts, settings: &Settings) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             keys,
             fonts,
             turns: Arc::new(Semaphore::new(cores)),
             waiting: Semaphore::new(WAITING),
             watch_site: settings.watch_site(),
-        }))
+        })))
     }
 
     /// The keys.
@@ -117,10 +110,10 @@ impl Ticketing {
     }
 
     /// The signed form of a ticket.
-    pub fn signed(&self, event: &Event, ticket: &Ticket) -> String {
+    pub fn signed(&self, event_id: EventId, ticket: &Ticket) -> String {
         self.0.keys.sign(SignedTicket {
             ticket_id: ticket.id,
-            event_id: event.id,
+            event_id,
         })
     }
 
@@ -128,10 +121,7 @@ impl Ticketing {
     #[must_use]
     pub fn sealed(&self, mut registered: Registered) -> Registered {
         if let Some(ticket) = &mut registered.ticket {
-            ticket.qr = Some(self.0.keys.sign(SignedTicket {
-                ticket_id: ticket.id,
-                event_id: registered.event.id,
-            }));
+            ticket.qr = Some(self.signed(registered.event.id, ticket));
         }
         registered
     }
@@ -167,7 +157,7 @@ impl Ticketing {
             paid: registered.registration.amount_paid(),
             registration_id: registered.registration.id,
             code: ticket.code.clone(),
-            signed: self.signed(event, ticket),
+            signed: self.signed(event.id, ticket),
         };
         self.render(move |inner| tickets::pdf(&printed, &inner.fonts))
             .await
@@ -178,7 +168,7 @@ impl Ticketing {
     /// # Errors
     /// 503 when too many are being rendered.
     pub async fn svg(&self, admission: Admission<'_>) -> Result<String, ApiError> {
-        let signed = self.signed(&admission.registered.event, admission.ticket);
+        let signed = self.signed(admission.registered.event.id, admission.ticket);
         self.render(move |_| Qr::new(&signed).map(|qr| qr.svg())).await
     }
 
@@ -187,7 +177,7 @@ impl Ticketing {
     /// # Errors
     /// 503 when too many are being rendered.
     pub async fn png(&self, admission: Admission<'_>) -> Result<Vec<u8>, ApiError> {
-        let signed = self.signed(&admission.registered.event, admission.ticket);
+        let signed = self.signed(admission.registered.event.id, admission.ticket);
         self.render(move |_| Qr::new(&signed).and_then(|qr| qr.png()))
             .await
     }
@@ -195,14 +185,8 @@ impl Ticketing {
     /// The entry for a calendar.
     pub fn ics(&self, admission: Admission<'_>, now: Timestamp) -> String {
         let facts = admission.registered.event.facts();
-        let join = self.join(&facts);
-        let mut description = vec![format!("Ticket: {}", admission.ticket.code)];
-        description.extend(join.as_ref().map(|link| format!("Join: {link}")));
-        let entry = Entry {
-            description: description.join("\n"),
-            url: join,
-            ..Entry::of(&facts, admission.registered.registration.id, now)
-        };
+        let (id, code) = (admission.registered.registration.id, &admission.ticket.code);
+        let entry = Entry::of(&facts, id, Some(code), self.join(&facts), now);
         calendar::write(Method::Publish, None, &[entry])
     }
 

@@ -21,7 +21,7 @@ use crate::{
 const GUESTS: usize = 3_000;
 /// Scanners at the door.
 const SCANNERS: usize = 16;
-/// Tickets that are printed at the same time (issue: 20).
+/// Tickets that are printed at the same time.
 const PRINTED_AT_ONCE: usize = 20;
 /// The least check-ins per second, and the highest p99 in microseconds.
 const CHECK_INS: f64 = 300.0;

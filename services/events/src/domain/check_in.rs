@@ -2,7 +2,7 @@
 
 use common::{
     clock::Timestamp,
-    ids::{EventId, TicketId, UserId},
+    ids::{EventId, UserId},
 };
 
 use super::registration::State;
@@ -58,8 +58,6 @@ impl CheckIn {
 /// What is known of a scanned ticket.
 #[derive(Clone, Copy, Debug)]
 pub struct Held<'a> {
-    /// The ticket.
-    pub ticket: TicketId,
     /// The event it admits to.
     pub event: EventId,
     /// How its registration stands.
@@ -140,12 +138,7 @@ mod tests {
     fn each_refusal_has_its_reason() {
         let event = EventId::new();
         let scan = scan(event, "1");
-        let held = |event, state, last| Held {
-            ticket: TicketId::new(),
-            event,
-            state,
-            last,
-        };
+        let held = |event, state, last| Held { event, state, last };
         let used = CheckIn {
             nonce: "0".to_owned(),
             ..CheckIn::of(&scan)
@@ -194,7 +187,7 @@ mod tests {
         #[test]
         fn a_ticket_admits_one(steps in prop::collection::vec((0_u8..4, any::<bool>()), 1..40)) {
             let event = EventId::new();
-            let (ticket, mut last, mut inside) = (TicketId::new(), None::<CheckIn>, 0);
+            let (mut last, mut inside) = (None::<CheckIn>, 0);
             for (nonce, undo) in steps {
                 if undo {
                     if let Some(standing) = last.as_mut().filter(|last| last.stands()) {
@@ -204,7 +197,7 @@ mod tests {
                     continue;
                 }
                 let scan = scan(event, &nonce.to_string());
-                let held = Held { ticket, event, state: State::Confirmed, last: last.as_ref() };
+                let held = Held { event, state: State::Confirmed, last: last.as_ref() };
                 if on_scan(Some(held), &scan) == Ok(Admitted::Now) {
                     last = Some(CheckIn::of(&scan));
                     inside += 1;

@@ -118,12 +118,17 @@ pub fn begins(at: Timestamp, zone: Tz, bucket: Bucket) -> Timestamp {
     from_millis(shown - shown.rem_euclid(length)) - east
 }
 
-/// Everything together, and the series in buckets; `hours` are in order of time.
-pub fn series(hours: &[(Timestamp, Counts)], zone: Tz, bucket: Bucket) -> (Counts, Vec<(Timestamp, Counts)>) {
-    let mut total = Counts::default();
+/// Everything together.
+pub fn total(hours: &[(Timestamp, Counts)]) -> Counts {
+    hours
+        .iter()
+        .fold(Counts::default(), |total, (_, counts)| total.and(*counts))
+}
+
+/// The series in buckets; `hours` are in order of time.
+pub fn series(hours: &[(Timestamp, Counts)], zone: Tz, bucket: Bucket) -> Vec<(Timestamp, Counts)> {
     let mut series: Vec<(Timestamp, Counts)> = Vec::new();
     for (hour, counts) in hours {
-        total = total.and(*counts);
         let at = begins(*hour, zone, bucket);
         match series.last_mut() {
             // A day on which the clocks change has hours of two beginnings.
@@ -131,7 +136,7 @@ pub fn series(hours: &[(Timestamp, Counts)], zone: Tz, bucket: Bucket) -> (Count
             _ => series.push((at, *counts)),
         }
     }
-    (total, series)
+    series
 }
 
 fn same_day(a: Timestamp, b: Timestamp, zone: Tz, bucket: Bucket) -> bool {
@@ -195,8 +200,8 @@ mod tests {
         let hours: Vec<_> = (0..25)
             .map(|hour| (at("2031-10-25T22:00:00Z") + TimeDelta::hours(hour), one))
             .collect();
-        let (total, days) = series(&hours, Tz::Europe__Berlin, Bucket::Day);
-        assert_eq!(total.confirmed, 25);
+        let days = series(&hours, Tz::Europe__Berlin, Bucket::Day);
+        assert_eq!(total(&hours).confirmed, 25);
         assert_eq!(days.len(), 1, "{days:?}");
         assert_eq!(days[0].1.confirmed, 25);
     }
@@ -235,9 +240,9 @@ mod tests {
                 .map(|(hour, confirmed)| (from_millis(hour * 3_600_000), Counts { confirmed, ..Counts::default() }))
                 .collect();
             let bucket = if day { Bucket::Day } else { Bucket::Hour };
-            let (total, series) = series(&hours, Tz::America__New_York, bucket);
+            let series = series(&hours, Tz::America__New_York, bucket);
             let sum = series.iter().fold(Counts::default(), |sum, (_, one)| sum.and(*one));
-            prop_assert_eq!(sum, total);
+            prop_assert_eq!(sum, total(&hours));
             prop_assert!(series.windows(2).all(|two| two[0].0 < two[1].0));
         }
     }

@@ -147,17 +147,8 @@ async fn registrations(app: &App, user: UserId, now: Timestamp) -> Result<Vec<En
         let (found, next) = app.store.registrations(user, confirmed, page, now).await?;
         entries.extend(found.iter().map(|found| {
             let facts = found.event.facts();
-            let join = app.tickets.join(&facts);
-            let code = found.ticket.as_ref().map(|ticket| &ticket.code);
-            let lines = [
-                code.map(|code| format!("Ticket: {code}")),
-                join.as_ref().map(|link| format!("Join: {link}")),
-            ];
-            Entry {
-                description: lines.into_iter().flatten().collect::<Vec<_>>().join("\n"),
-                url: join,
-                ..Entry::of(&facts, found.registration.id, now)
-            }
+            let code = found.ticket.as_ref().map(|ticket| ticket.code.as_str());
+            Entry::of(&facts, found.registration.id, code, app.tickets.join(&facts), now)
         }));
         match next {
             None => break,

@@ -11,7 +11,6 @@ use common::{
     problem::ApiError,
     schemas::KeyParam,
 };
-use tickets::SignedTicket;
 use utoipa::ToSchema;
 
 use super::{no_such_event, register_problem};
@@ -89,7 +88,8 @@ pub async fn register_event(
     caller: Caller,
     KeyedJson { input, key }: KeyedJson<RegisterEvent>,
 ) -> Result<Response, ApiError> {
-    let command = command(&app, input.event_id, caller.id)?;
+    let mut command = command(&app, input.event_id, caller.id)?;
+    command.ticket.qr = Some(app.tickets.signed(input.event_id, &command.ticket));
     let registered = app.store.register(command, Keyed { key, answer }).await;
     let registered = registered.map_err(register_problem)?;
     super::log_registration("registration made", &registered);
@@ -101,11 +101,7 @@ pub async fn register_event(
 /// # Errors
 /// When the system gives no random bytes for a ticket.
 pub fn command(app: &App, event_id: EventId, user_id: UserId) -> Result<Register, ApiError> {
-    let mut ticket = Ticket::issue().map_err(ApiError::internal)?;
-    ticket.qr = Some(app.tickets.keys().sign(SignedTicket {
-        ticket_id: ticket.id,
-        event_id,
-    }));
+    let ticket = Ticket::issue().map_err(ApiError::internal)?;
     Ok(Register {
         id: RegistrationId::new(),
         event_id,

@@ -1,6 +1,6 @@
 //! `POST, GET /api/organiser/events/{id}/team`, `DELETE .../team/{user_id}`
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use common::{
@@ -255,22 +255,13 @@ pub async fn list_team(
 ) -> Result<Json<Vec<TeamView>>, ApiError> {
     let event = event_for(&app, &caller, &id, Right::Manage).await?;
     let team = app.store.team(event, app.clock.now()).await?;
-    let cards = cards(&app, &team.members).await;
+    let cards = app.known(team.members.iter().map(|member| member.user)).await;
     let members = team.members.iter().map(|member| {
         let card = cards.get(&member.user).map(AsRef::as_ref);
         TeamView::member(member, card)
     });
     let invited = team.invitations.iter().map(TeamView::from);
     Ok(Json(members.chain(invited).collect()))
-}
-
-/// Who the members are. The list is of use without their names, too.
-async fn cards(app: &App, members: &[Member]) -> HashMap<UserId, Arc<UserCard>> {
-    let found = app.directory.find(members.iter().map(|member| member.user)).await;
-    found.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the members of a team could not be looked up");
-        HashMap::new()
-    })
 }
 
 common::problems!(

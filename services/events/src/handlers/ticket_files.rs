@@ -46,25 +46,14 @@ async fn own(app: &App, caller: &Caller, id: &str) -> Result<Registered, ApiErro
     found.ok_or_else(no_such_registration)
 }
 
-/// What the ticket's page calls its holder and in which language. The page is printed without a name when the users service is
-/// away.
-async fn holder(app: &App, registered: &Registered) -> (Option<String>, Option<String>) {
-    let user = registered.registration.user_id;
-    match app.directory.find([user]).await {
-        Ok(mut found) => match found.remove(&user) {
-            Some(card) => (card.name.clone(), card.locale.clone()),
-            None => (None, None),
-        },
-        Err(error) => {
-            tracing::warn!(user_id = %user, %error, "a ticket is printed without its holder's name");
-            (None, None)
-        }
-    }
-}
-
 async fn printed(app: &App, registered: &Registered) -> Result<Response, ApiError> {
     let admission = Admission::of(registered)?;
-    let (name, locale) = holder(app, registered).await;
+    let holder = app
+        .known([registered.registration.user_id])
+        .await
+        .into_values()
+        .next();
+    let (name, locale) = holder.map_or((None, None), |card| (card.name.clone(), card.locale.clone()));
     let pdf = app.tickets.pdf(admission, name, locale.as_deref()).await?;
     Ok(file(pdf, "application/pdf", admission, "pdf", "attachment"))
 }

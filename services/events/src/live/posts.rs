@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     domain::{
-        counts::{self, Bucket},
+        counts,
         post::{Kind, Post, Stage, Tally},
     },
     views::posts::{AnnouncementView, ChatModeView, PollView, PostData},
@@ -161,7 +161,7 @@ impl Live {
     /// When Redis is away, or it cannot be counted.
     pub async fn desk(&self, event: EventId) -> Result<DeskView, Fault> {
         let counted = self.store().counted(event, self.now()).await?;
-        let (total, _) = counts::series(&counted.hours, chrono_tz::UTC, Bucket::Day);
+        let total = counts::total(&counted.hours);
         let confirmed = (total.confirmed - total.ended).max(0).unsigned_abs();
         Ok(DeskView {
             registered: counted.pending_payment + confirmed,

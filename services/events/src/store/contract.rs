@@ -85,6 +85,7 @@ macro_rules! store_contract {
             holds_run_out_beside_an_unreadable_one,
             captured_money_of_others_is_consumed_beside_an_unreadable_row,
             an_unreadable_message_becomes_a_dead_letter,
+            the_desk_goes_on_behind_unreadable_registrations,
             a_status_of_a_newer_release_is_not_taken_for_one_of_this,
             an_unreadable_stream_does_not_stop_the_others,
             unreadable_segments_and_playbacks_are_left_out,

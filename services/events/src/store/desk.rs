@@ -12,7 +12,7 @@ use common::{
 
 use super::{CancelError, Registered};
 use crate::domain::{
-    check_in::{CheckIn, Scan, Turned},
+    check_in::{Admitted, CheckIn, Held, Scan, Turned, on_scan},
     counts::Counts,
     ending::Refund,
     event::Event,
@@ -59,6 +59,38 @@ pub struct Scanned {
     pub name: Option<String>,
 }
 
+impl Scanned {
+    /// What a scan comes to, of the ticket that was found and its last check-in. With [`Admitted::Now`] the check-in is yet to
+    /// be written.
+    ///
+    /// # Errors
+    /// Why nobody is admitted.
+    pub fn decide(
+        found: Option<(Registered, Option<CheckIn>)>,
+        scan: &Scan,
+        name: Option<String>,
+    ) -> Result<(Admitted, Self), Turned> {
+        let found = found.filter(|(registered, _)| registered.ticket.is_some());
+        let (registered, last) = found.ok_or(Turned::Invalid)?;
+        let held = Held {
+            event: registered.event.id,
+            state: registered.registration.state,
+            last: last.as_ref(),
+        };
+        let admitted = on_scan(Some(held), scan)?;
+        let check_in = match (&admitted, last) {
+            (Admitted::Before, Some(last)) => last,
+            _ => CheckIn::of(scan),
+        };
+        let scanned = Self {
+            registered,
+            check_in,
+            name,
+        };
+        Ok((admitted, scanned))
+    }
+}
+
 /// Why nobody is admitted.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckInError {
@@ -100,6 +132,21 @@ pub struct Attendees {
     pub found: Vec<Attendee>,
     /// Where to go on, when as many were looked at as may be; `None`: all that are wanted were found, or there are no more.
     pub rest: Option<RegistrationId>,
+}
+
+impl Attendees {
+    /// Adds those of a page that are wanted, until there are `limit`; whether there are.
+    pub fn add(
+        &mut self,
+        page: impl IntoIterator<Item = Attendee>,
+        filter: AttendeeFilter,
+        limit: usize,
+    ) -> bool {
+        let left = limit - self.found.len();
+        self.found
+            .extend(page.into_iter().filter(|one| filter.takes(one)).take(left));
+        self.found.len() == limit
+    }
 }
 
 /// The organizer cancels a registration.

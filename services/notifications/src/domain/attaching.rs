@@ -33,12 +33,9 @@ pub fn calendar_kind(method: Method) -> &'static str {
 pub fn entry(message: &Message, organizer: Person, join: Option<String>) -> Option<(Method, Entry)> {
     let method = calendar_method(message.kind)?;
     let facts = message.facts.as_ref()?;
-    let code = message.details.ticket_code.as_ref();
-    let lines = [
-        code.map(|code| format!("Ticket: {code}")),
-        join.as_ref().map(|link| format!("Join: {link}")),
-    ];
-    let entry = Entry::of(facts, RegistrationId(message.occurrence), message.created_at);
+    let id = RegistrationId(message.occurrence);
+    let code = message.details.ticket_code.as_deref();
+    let entry = Entry::of(facts, id, code, join, message.created_at);
     let is_over = method == Method::Cancel;
     // The end of a registration is no change of its event: it comes after whatever the calendar has.
     let sequence = entry.sequence + i64::from(message.kind == Kind::RegistrationCancelled);
@@ -46,8 +43,7 @@ pub fn entry(message: &Message, organizer: Person, join: Option<String>) -> Opti
         method,
         Entry {
             sequence,
-            description: lines.into_iter().flatten().collect::<Vec<_>>().join("\n"),
-            url: join.filter(|_| !is_over),
+            url: entry.url.filter(|_| !is_over),
             cancelled: is_over,
             organizer: Some(organizer),
             attendee: Some(Person {

@@ -36,15 +36,20 @@ use crate::{
     },
 };
 
-/// An events service that prints tickets, or gives this status.
+/// An events service that prints tickets, gives this status, or with 0 no answer.
 #[derive(Clone)]
 struct Printer(Arc<AtomicU16>);
+
+const SILENT: u16 = 0;
 
 impl Printer {
     fn upstream(&self) -> Upstream {
         let (upstream, slot) = Upstream::local();
         let print = async |State(printer): State<Self>, Json(asked): Json<AskTicket>| {
-            let status = StatusCode::from_u16(printer.0.load(Ordering::Relaxed)).unwrap();
+            let status = match printer.0.load(Ordering::Relaxed) {
+                SILENT => std::future::pending().await,
+                status => StatusCode::from_u16(status).unwrap(),
+            };
             if status != StatusCode::OK {
                 return ApiError::new(status, "x", "x").into_response();
             }
@@ -78,6 +83,10 @@ struct Post {
 
 impl Post {
     fn new() -> Self {
+        Self::with_lease(Duration::from_secs(20))
+    }
+
+    fn with_lease(lease: Duration) -> Self {
         let lab = Lab::new();
         let (printer, parts) = (Printer(Arc::new(AtomicU16::new(200))), lab.parts());
         let auth = lab.context(&[]).auth(service::NOTIFICATIONS);
@@ -86,7 +95,7 @@ impl Post {
             sender: FromAddress::new("Organise Event <no-reply@localhost>").unwrap(),
         };
         let (mailer, received) = Recorder::new();
-        let sender = Sender::new(parts.clone(), Channel::Email, mailer, Duration::from_secs(20));
+        let sender = Sender::new(parts.clone(), Channel::Email, mailer, lease);
         Self {
             lab,
             printer,
@@ -211,6 +220,24 @@ async fn a_ticket_waits_for_its_page_and_then_goes_without() {
     let ticket = mail.one().await;
     assert_eq!(ticket.attachments.len(), 1, "{:?}", ticket.attachments);
     assert!(!html(&ticket).contains("cid:"));
+}
+
+#[tokio::test]
+async fn a_try_with_a_printer_that_is_silent_ends_within_its_lease() {
+    let lease = Duration::from_secs(1);
+    let mut mail = Post::with_lease(lease);
+    let asha = mail.lab.users.add(Some("Asha"), "asha@example.com", None);
+    let fact = confirmed(asha, &event(TimeDelta::days(3)));
+    mail.parts.receive(vec![confirmation(&fact)]).await;
+    mail.printer.answers(SILENT);
+    for _ in 0..3 {
+        let round = tokio::time::timeout(lease, mail.round()).await;
+        assert_eq!(round.expect("the lease ran out"), []);
+        mail.lab.clock.set(mail.lab.clock.now() + TimeDelta::hours(3));
+    }
+    let ticket = tokio::time::timeout(lease, mail.one()).await;
+    let ticket = ticket.expect("the lease ran out");
+    assert_eq!(ticket.attachments.len(), 1, "{:?}", ticket.attachments);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::{
 
 /// Where the events service prints tickets.
 const TICKET: &str = "/internal/registrations/ticket";
-/// How long that may take.
+/// How long that may take at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After so many tries a letter goes out without the page: the code in it admits as well.
 const TRIES: u32 = 4;
@@ -40,17 +40,25 @@ pub struct Attaching {
 }
 
 impl Attaching {
-    /// What the letter brings along.
+    /// What the letter brings along, fetched `within` this time.
     ///
     /// # Errors
     /// When the ticket cannot be had now, and the letter may wait for it.
-    pub async fn of(&self, claim: &Claimed, writer: &Writer) -> Result<Vec<Attachment>, String> {
+    pub async fn of(
+        &self,
+        claim: &Claimed,
+        writer: &Writer,
+        within: Duration,
+    ) -> Result<Vec<Attachment>, String> {
         let message = &claim.message;
         let mut attachments = Vec::new();
         if brings_ticket(message.kind) {
-            match self.page(message, writer).await {
+            match self.page(message, writer, within.min(PATIENCE)).await {
                 Ok(page) => attachments.extend(page),
-                Err(why) if claim.attempts < TRIES => return Err(why),
+                Err(why) if claim.attempts < TRIES => {
+                    tracing::info!(message_id = %message.id, attempts = claim.attempts, why, "a letter waits for its ticket");
+                    return Err(why);
+                }
                 Err(why) => {
                     tracing::warn!(message_id = %message.id, why, "a ticket goes out without the page to print");
                 }
@@ -61,14 +69,19 @@ impl Attaching {
     }
 
     /// The page to print and the picture of its code; none when the registration has ended meanwhile.
-    async fn page(&self, message: &Message, writer: &Writer) -> Result<Vec<Attachment>, String> {
+    async fn page(
+        &self,
+        message: &Message,
+        writer: &Writer,
+        within: Duration,
+    ) -> Result<Vec<Attachment>, String> {
         let question = AskTicket {
             registration_id: RegistrationId(message.occurrence),
             holder: message.name.as_deref().and_then(|name| writer.presentable(name)),
             locale: message.details.locale.clone(),
         };
         let asked = self.events.post::<_, TicketPage>(TICKET, &question);
-        let page = match tokio::time::timeout(PATIENCE, asked).await {
+        let page = match tokio::time::timeout(within, asked).await {
             Ok(Ok(page)) => page,
             Ok(Err(CallError::Problem { status, .. }))
                 if status == StatusCode::NOT_FOUND || status == StatusCode::CONFLICT =>

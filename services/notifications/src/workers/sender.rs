@@ -29,7 +29,7 @@ use uuid::Uuid;
 use super::{POLL, attaching::Attaching};
 use crate::{
     app::Parts,
-    channels::{Attachment, MailError, Mailer, Parcel},
+    channels::{MailError, Mailer, Parcel},
     domain::{delivery, host::Host, message::Channel},
     store::{Claimed, DeliveryReport, Tried},
 };
@@ -173,7 +173,7 @@ impl Sender {
                 let result = if too_late || stop.is_cancelled() || unreachable.load(Ordering::Relaxed) {
                     Tried::Returned
                 } else {
-                    self.attempt(&claim, patience, unreachable).await
+                    self.attempt(claim, patience, unreachable).await
                 };
                 DeliveryReport { id, fence, result }
             }
@@ -227,63 +227,43 @@ impl Sender {
         }
     }
 
-    async fn attempt(&self, claim: &Claimed, patience: Duration, unreachable: &AtomicBool) -> Tried {
-        let attachments = match &self.attaching {
-            Some(attaching) => match attaching.of(claim, &self.parts.writer).await {
-                Ok(attachments) => attachments,
-                Err(why) => return self.later(claim, why),
-            },
-            None => Vec::new(),
-        };
-        let mut claim = claim.clone();
-        claim.message.details.pictured = attachments.iter().any(|one| one.inline);
-        self.attempt_with(&claim, attachments, patience, unreachable)
-            .await
-    }
-
-    /// A try that waits for what the message brings along.
-    fn later(&self, claim: &Claimed, why: String) -> Tried {
-        let (id, attempts) = (claim.message.id, claim.attempts);
-        tracing::info!(message_id = %id, attempts, why, "a message waits for what it brings along");
-        let after = delivery::retry_after(attempts, rand::random_range(0.0..1.0));
-        Tried::Retry {
-            at: self.parts.clock.now() + TimeDelta::from_std(after).unwrap_or_default(),
-            why: kept(&why),
-        }
-    }
-
-    async fn attempt_with(
-        &self,
-        claim: &Claimed,
-        attachments: Vec<Attachment>,
-        patience: Duration,
-        unreachable: &AtomicBool,
-    ) -> Tried {
-        let message = &claim.message;
-        let (id, channel) = (message.id, self.channel.name());
+    /// One try, which ends within `patience`.
+    async fn attempt(&self, mut claim: Claimed, patience: Duration, unreachable: &AtomicBool) -> Tried {
+        let until = Instant::now() + patience;
         if claim.attempts == 1 {
-            let lag = self.parts.clock.now() - message.created_at;
+            let lag = self.parts.clock.now() - claim.message.created_at;
             self.parts.lag.observe(lag.to_std().unwrap_or_default());
         }
+        // No more than half of it, so that the letter can go out without the page.
+        let brought = match &self.attaching {
+            Some(attaching) => attaching.of(&claim, &self.parts.writer, patience / 2).await,
+            None => Ok(Vec::new()),
+        };
+        let attachments = match brought {
+            Ok(attachments) => attachments,
+            Err(why) => return self.refused(&claim, MailError::Temporary(why), unreachable),
+        };
+        claim.message.details.pictured = attachments.iter().any(|one| one.inline);
+        let message = &claim.message;
         let parcel = match self.parts.writer.write(message) {
             Ok(parcel) => Parcel {
                 attachments,
                 ..parcel
             },
             Err(error) => {
-                tracing::error!(%id, kind = message.kind.name(), %error, "a message could not be rendered");
+                tracing::error!(id = %message.id, kind = message.kind.name(), %error, "a message could not be rendered");
                 return Tried::Dead {
                     why: kept(&error.to_string()),
                 };
             }
         };
-        let tried = tokio::time::timeout(patience, self.mailer.send(parcel, claim.attempts)).await;
-        let error = match tried {
-            Ok(Ok(provider_id)) => {
+        let sent = tokio::time::timeout_at(until, self.mailer.send(parcel, claim.attempts)).await;
+        match sent.unwrap_or_else(|_| Err(MailError::Temporary("no answer in time".to_owned()))) {
+            Ok(provider_id) => {
                 tracing::info!(
-                    message_id = %id,
+                    message_id = %message.id,
                     kind = message.kind.name(),
-                    channel,
+                    channel = self.channel.name(),
                     provider = self.mailer.name(),
                     answer = without_addresses(&provider_id),
                     attempts = claim.attempts,
@@ -291,30 +271,34 @@ impl Sender {
                     about = %message.occurrence,
                     "message sent"
                 );
-                return Tried::Sent {
+                Tried::Sent {
                     provider: self.mailer.name(),
                     provider_id: kept(&provider_id),
-                };
+                }
             }
-            Ok(Err(error)) => error,
-            Err(_) => MailError::Temporary("no answer in time".to_owned()),
-        };
+            Err(error) => self.refused(&claim, error, unreachable),
+        }
+    }
+
+    /// What comes of a try that failed.
+    fn refused(&self, claim: &Claimed, error: MailError, unreachable: &AtomicBool) -> Tried {
+        let (id, channel, attempts) = (claim.message.id, self.channel.name(), claim.attempts);
         let why = kept(&error.to_string());
         let logged = without_addresses(&why);
         match error {
             MailError::Permanent(_) => {
-                tracing::warn!(%id, channel, attempts = claim.attempts, why = logged, "a message was refused for good");
+                tracing::warn!(%id, channel, attempts, why = logged, "a message was refused for good");
                 return Tried::Failed { why };
             }
             MailError::Unreachable(_) => unreachable.store(true, Ordering::Relaxed),
             MailError::Temporary(_) => {}
         }
-        if claim.attempts >= delivery::MAX_ATTEMPTS {
-            tracing::warn!(%id, channel, attempts = claim.attempts, why = logged, "a message is given up");
+        if attempts >= delivery::MAX_ATTEMPTS {
+            tracing::warn!(%id, channel, attempts, why = logged, "a message is given up");
         } else {
-            tracing::debug!(%id, channel, attempts = claim.attempts, why = logged, "a message did not go out; trying later");
+            tracing::debug!(%id, channel, attempts, why = logged, "a message did not go out; trying later");
         }
-        let after = delivery::retry_after(claim.attempts, rand::random_range(0.0..1.0));
+        let after = delivery::retry_after(attempts, rand::random_range(0.0..1.0));
         Tried::Retry {
             at: self.parts.clock.now() + TimeDelta::from_std(after).unwrap_or_default(),
             why,

@@ -217,13 +217,11 @@ async fn holder(app: &App, ticket: TicketBy) -> Result<Option<String>, ApiError>
         return Ok(None);
     };
     let user = registered.registration.user_id;
-    match app.directory.find([user]).await {
-        Ok(found) => Ok(found.get(&user).and_then(|card| card.name.clone())),
-        Err(error) => {
-            tracing::warn!(user_id = %user, %error, "a holder's name could not be looked up");
-            Ok(None)
-        }
-    }
+    Ok(app
+        .known([user])
+        .await
+        .get(&user)
+        .and_then(|card| card.name.clone()))
 }
 
 fn answer(scanned: &Scanned) -> Answer {

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema, openapi::Object};
 use super::desk_of;
 use crate::{
     app::App,
-    domain::counts::{Bucket, Counts, series},
+    domain::counts::{Bucket, Counts, series, total},
     handlers::no_such_event,
 };
 
@@ -123,7 +123,8 @@ pub async fn stats(
     params.finish()?;
     let event = desk_of(&app, &caller, &id).await?;
     let counted = app.store.counted(event.id, app.clock.now()).await?;
-    let (total, series) = series(&counted.hours, event.time.zone, bucket.unwrap_or(Bucket::Day));
+    let total = total(&counted.hours);
+    let series = series(&counted.hours, event.time.zone, bucket.unwrap_or(Bucket::Day));
     let number = |count: i64| count.max(0).unsigned_abs();
     let confirmed = number(total.confirmed - total.ended);
     Ok(Json(StatsView {

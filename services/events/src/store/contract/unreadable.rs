@@ -3,6 +3,7 @@
 use test_kit::damage::{Bad, Damage, Uuid};
 
 use super::*;
+use crate::store::desk::AttendeeFilter;
 
 pub(super) async fn damage(fresh: &Fresh, table: &'static str, id: Uuid, field: &'static str, to: Bad) {
     let key = match table {
@@ -108,6 +109,41 @@ pub async fn an_unreadable_registration_is_left_out_and_ended_with_the_others(fr
         3
     );
     assert_eq!(seats(store, event.id).await, 0);
+}
+
+pub async fn the_desk_goes_on_behind_unreadable_registrations(fresh: Fresh) {
+    let store = &fresh.store;
+    let event = Arc::new(created(store, draft(None, 0)).await);
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        let registered = register(store, event.id, UserId::new(), now()).await.unwrap();
+        ids.push(registered.registration.id);
+    }
+    for bad in [1, 2, 4] {
+        damage(&fresh, "registrations", ids[bad].0, "amount", Bad::Type).await;
+    }
+    for look_at in [1, 2, 3, 1_000] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let found = store
+                .desk_attendees(
+                    event.clone(),
+                    AttendeeFilter::default(),
+                    after,
+                    100,
+                    look_at,
+                    now(),
+                )
+                .await
+                .unwrap();
+            seen.extend(found.found.iter().map(|one| one.registration.id));
+            match found.rest {
+                Some(rest) => after = Some(rest),
+                None => break,
+            }
+        }
+        assert_eq!(seen, [ids[3], ids[0]], "{look_at}");
+    }
 }
 
 pub async fn a_status_of_a_newer_release_is_not_taken_for_one_of_this(fresh: Fresh) {

@@ -7,10 +7,7 @@ use super::{
     waitlist::{advance, join, offers, places},
     *,
 };
-use crate::domain::{
-    counts::{Bucket, series},
-    waitlist::State as Place,
-};
+use crate::domain::{counts::total, waitlist::State as Place};
 
 const USERS: usize = 6;
 
@@ -200,7 +197,7 @@ async fn holds(
     let found = store.event(event.id).await.unwrap().unwrap();
     // As they are stored: an early moment expires no hold.
     let counted = store.counted(event.id, now()).await.unwrap();
-    let (total, _) = series(&counted.hours, Tz::UTC, Bucket::Day);
+    let total = total(&counted.hours);
     let (mut waiting, mut offered) = (0, 0);
     for user in users {
         // As they are stored: an early moment expires nothing.

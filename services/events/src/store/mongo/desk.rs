@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::{
-        check_in::{Admitted, CheckIn, Held, Scan, Turned, on_scan},
+        check_in::{Admitted, CheckIn, Scan},
         counts::Counts,
         ending::{Ending, on_organizer_cancel},
         event::Event,
@@ -87,21 +87,14 @@ impl DeskStore for MongoStore {
     ) -> Result<Attendees, StoreError> {
         let (mut attendees, mut after, mut left) = (Attendees::default(), after, look_at);
         while left > 0 {
-            let asked = left.min(AT_ONCE);
-            let (looked_at, page) = page(&mut self.db.read(), &event, after, asked, now).await?;
-            for attendee in page {
-                after = Some(attendee.registration.id);
-                if filter.takes(&attendee) {
-                    attendees.found.push(attendee);
-                    if attendees.found.len() == limit {
-                        return Ok(attendees);
-                    }
-                }
-            }
-            if looked_at < asked {
+            let wanted = left.min(AT_ONCE);
+            let page = page(&mut self.db.read(), &event, after, wanted, now).await?;
+            let is_last = page.len() < wanted;
+            after = page.last().map(|last| last.registration.id);
+            if attendees.add(page, filter, limit) || is_last {
                 return Ok(attendees);
             }
-            left -= asked;
+            left -= wanted;
         }
         attendees.rest = after;
         Ok(attendees)
@@ -161,37 +154,19 @@ async fn admit(
     name: Option<String>,
 ) -> Result<Scanned, CheckInError> {
     let found = held(tx, by, scan.now).await?;
-    let ticket = found.as_ref().and_then(|(registered, last)| {
-        let ticket = registered.ticket.as_ref()?;
-        Some(Held {
-            ticket: ticket.id,
-            event: registered.event.id,
-            state: registered.registration.state,
-            last: last.as_ref(),
-        })
-    });
-    let admitted = on_scan(ticket, scan).map_err(CheckInError::Turned)?;
-    let (registered, last) = found.ok_or(CheckInError::Turned(Turned::Invalid))?;
-    let check_in = match (admitted, last) {
-        (Admitted::Before, Some(last)) => last,
-        _ => {
-            let (check_in, registration) = (CheckIn::of(scan), registered.registration.id);
-            // Written to the ticket, which a cancellation writes too: of two at once, one is repeated and sees the other.
-            tx.update(
-                TICKETS,
-                doc! {"_id": uuid(registration)},
-                documents::checking_in(&check_in),
-            )
-            .await?;
-            counts::add(tx, &registered.event, Counts::ADMITTED, registration.0, scan.now).await?;
-            check_in
-        }
-    };
-    Ok(Scanned {
-        registered,
-        check_in,
-        name,
-    })
+    let (admitted, scanned) = Scanned::decide(found, scan, name).map_err(CheckInError::Turned)?;
+    if admitted == Admitted::Now {
+        let (event, registration) = (&scanned.registered.event, scanned.registered.registration.id);
+        // Written to the ticket, which a cancellation writes too: of two at once, one is repeated and sees the other.
+        tx.update(
+            TICKETS,
+            doc! {"_id": uuid(registration)},
+            documents::checking_in(&scanned.check_in),
+        )
+        .await?;
+        counts::add(tx, event, Counts::ADMITTED, registration.0, scan.now).await?;
+    }
+    Ok(scanned)
 }
 
 async fn undo(
@@ -224,23 +199,32 @@ async fn undo(
     })
 }
 
-/// How many were looked at, and the readable ones of them.
+/// The next `wanted` readable ones, if there are as many.
 async fn page(
     tx: &mut Tx,
     event: &Event,
     after: Option<RegistrationId>,
-    limit: usize,
+    wanted: usize,
     now: Timestamp,
-) -> Result<(usize, Vec<Attendee>), StoreError> {
+) -> Result<Vec<Attendee>, StoreError> {
     let mut of_event = doc! {"event_id": uuid(event.id)};
     if let Some(after) = after {
         of_event.insert("_id", doc! {"$lt": uuid(after)});
     }
-    let found = tx.find(REGISTRATIONS, of_event, doc! {"_id": -1}, limit).await?;
-    let registrations = sift(&found, documents::registration)?.left_out(table::REGISTRATIONS);
+    let mut asked = wanted;
+    let registrations = loop {
+        let found = tx
+            .find(REGISTRATIONS, of_event.clone(), doc! {"_id": -1}, asked)
+            .await?;
+        let found = sift(&found, documents::registration)?;
+        match found.ask_again(wanted, asked) {
+            Some(more) => asked = more,
+            None => break found.left_out(table::REGISTRATIONS),
+        }
+    };
     let ids = uuids(registrations.iter().map(|one| one.id));
     let tickets = tx
-        .find(TICKETS, doc! {"_id": {"$in": ids}}, doc! {}, limit)
+        .find(TICKETS, doc! {"_id": {"$in": ids}}, doc! {}, registrations.len())
         .await?;
     type Held = (RegistrationId, (Ticket, Option<CheckIn>));
     let read = |found: &Document| -> Result<Held, StoreError> {
@@ -257,7 +241,7 @@ async fn page(
             check_in: check_in.flatten(),
         }
     });
-    Ok((found.len(), attendees.collect()))
+    Ok(attendees.collect())
 }
 
 async fn cancel_for(tx: &mut Tx, cancel: &Cancel) -> Result<Registered, CancelError> {

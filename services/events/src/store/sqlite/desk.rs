@@ -10,12 +10,17 @@ use common::{
     store::StoreError,
     wire::EndReason,
 };
-use sqlite_store::{Connection, Row, RowResult, idempotency::keyed as with_key, params, rows::sift};
+use sqlite_store::{
+    Connection, Row, RowResult,
+    idempotency::keyed as with_key,
+    params,
+    rows::{sift, sift_page},
+};
 
 use super::{SqliteStore, counts, events, events::const_sql, registrations, rows};
 use crate::{
     domain::{
-        check_in::{Admitted, CheckIn, Held, Scan, Turned, on_scan},
+        check_in::{Admitted, CheckIn, Scan},
         counts::Counts,
         ending::{Ending, on_organizer_cancel},
         event::Event,
@@ -148,43 +153,25 @@ fn held(
 
 fn admit(db: &Connection, by: &TicketBy, scan: Scan, name: Option<String>) -> Result<Scanned, CheckInError> {
     let found = held(db, by, scan.now)?;
-    let ticket = found.as_ref().and_then(|(registered, last)| {
-        let ticket = registered.ticket.as_ref()?;
-        Some(Held {
-            ticket: ticket.id,
-            event: registered.event.id,
-            state: registered.registration.state,
-            last: last.as_ref(),
-        })
-    });
-    let admitted = on_scan(ticket, &scan).map_err(CheckInError::Turned)?;
-    let (registered, last) = found.ok_or(CheckInError::Turned(Turned::Invalid))?;
-    let check_in = match (admitted, last) {
-        (Admitted::Before, Some(last)) => last,
-        _ => {
-            let check_in = CheckIn::of(&scan);
-            db.prepare_cached(
-                "UPDATE tickets SET checked_in_at = ?2, gate = ?3, checked_in_by = ?4, nonce = ?5, undone_at = NULL
-                 WHERE registration_id = ?1",
-            )
-            .map_err(StoreError::from)?
-            .execute(params![
-                registered.registration.id,
-                check_in.at.timestamp_millis(),
-                check_in.gate,
-                check_in.by,
-                check_in.nonce
-            ])
-            .map_err(StoreError::from)?;
-            counts::add(db, &registered.event, Counts::ADMITTED, scan.now)?;
-            check_in
-        }
-    };
-    Ok(Scanned {
-        registered,
-        check_in,
-        name,
-    })
+    let (admitted, scanned) = Scanned::decide(found, &scan, name).map_err(CheckInError::Turned)?;
+    if admitted == Admitted::Now {
+        let (registered, check_in) = (&scanned.registered, &scanned.check_in);
+        db.prepare_cached(
+            "UPDATE tickets SET checked_in_at = ?2, gate = ?3, checked_in_by = ?4, nonce = ?5, undone_at = NULL
+             WHERE registration_id = ?1",
+        )
+        .map_err(StoreError::from)?
+        .execute(params![
+            registered.registration.id,
+            check_in.at.timestamp_millis(),
+            check_in.gate,
+            check_in.by,
+            check_in.nonce
+        ])
+        .map_err(StoreError::from)?;
+        counts::add(db, &registered.event, Counts::ADMITTED, scan.now)?;
+    }
+    Ok(scanned)
 }
 
 fn undo(db: &Connection, event: EventId, ticket: TicketId, now: Timestamp) -> Result<Scanned, CheckInError> {
@@ -229,40 +216,35 @@ fn attendees(
          WHERE r.event_id = ?1 AND (?2 IS NULL OR r.id < ?2) ORDER BY r.id DESC LIMIT ?3",
     ]);
     let mut statement = db.prepare_cached(&sql)?;
+    let mut read = |row: &Row<'_>| {
+        let registration = rows::registration(row, 0)?.as_of(event.cancelled, now);
+        let ticket = match row.get(TICKET)? {
+            Some(id) => Some(Ticket {
+                id,
+                code: row.get(TICKET + 1)?,
+                qr: None,
+            }),
+            None => None,
+        };
+        Ok::<_, StoreError>(Attendee {
+            registration,
+            ticket,
+            check_in: check_in(row, TICKET + 2)?,
+        })
+    };
     let (mut attendees, mut after, mut left) = (Attendees::default(), after, look_at);
     while left > 0 {
-        let asked = left.min(AT_ONCE);
-        let rows = statement.query(params![event.id, after, asked as i64])?;
-        let page = sift(rows, 0, |row| {
-            let registration = rows::registration(row, 0)?.as_of(event.cancelled, now);
-            let ticket = match row.get(TICKET)? {
-                Some(id) => Some(Ticket {
-                    id,
-                    code: row.get(TICKET + 1)?,
-                    qr: None,
-                }),
-                None => None,
-            };
-            Ok::<_, StoreError>(Attendee {
-                registration,
-                ticket,
-                check_in: check_in(row, TICKET + 2)?,
-            })
+        let wanted = left.min(AT_ONCE);
+        let page = sift_page(wanted, |asked| {
+            sift(statement.query(params![event.id, after, asked])?, 0, &mut read)
         })?;
-        let found = page.found();
-        for attendee in page.left_out(table::REGISTRATIONS) {
-            after = Some(attendee.registration.id);
-            if filter.takes(&attendee) {
-                attendees.found.push(attendee);
-                if attendees.found.len() == limit {
-                    return Ok(attendees);
-                }
-            }
-        }
-        if found < asked {
+        let page = page.left_out(table::REGISTRATIONS);
+        let is_last = page.len() < wanted;
+        after = page.last().map(|last| last.registration.id);
+        if attendees.add(page, filter, limit) || is_last {
             return Ok(attendees);
         }
-        left -= asked;
+        left -= wanted;
     }
     attendees.rest = after;
     Ok(attendees)
