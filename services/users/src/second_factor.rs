@@ -8,20 +8,18 @@ use crate::{
     signed_in::refused,
 };
 
-/// Checks what a sign-in shows beside the password, when the user has a second factor.
+/// Checks what a sign-in shows beside the password, when the user has a second factor; whether they have.
 ///
 /// # Errors
 /// 401 when it is missing or wrong, 429 after too many wrong ones.
-pub async fn pass(app: &App, user: UserId, shown: Option<&Shown>) -> Result<(), ApiError> {
-    let Some(factor) = app.store.second_factor(user).await? else {
-        return Ok(());
+pub async fn pass(app: &App, user: UserId, shown: Option<&Shown>) -> Result<bool, ApiError> {
+    let factor = app.store.second_factor(user).await?;
+    let Some(factor) = factor.filter(|factor| factor.confirmed) else {
+        return Ok(false);
     };
-    if !factor.confirmed {
-        return Ok(());
-    }
     let shown = shown.ok_or_else(totp_required)?;
     match check(app, user, &factor, shown).await? {
-        true => Ok(()),
+        true => Ok(true),
         false => Err(totp_invalid()),
     }
 }

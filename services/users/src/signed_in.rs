@@ -23,7 +23,8 @@ use crate::{
     app::App,
     domain::{Device, RefreshToken, Session, User},
     random::random,
-    store::Proved,
+    second_factor::totp_required,
+    store::{Begun, Proved},
 };
 
 /// Tokens of a session.
@@ -86,22 +87,30 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<(Session, R
     Ok((session, first))
 }
 
-/// Likewise, if the account is still as it was when that was proved; `None` if it is not.
+/// Likewise, if the account is still as it was when that was proved; `None` if it is not. `passed`: its second factor was shown.
 ///
 /// # Errors
-/// As [`begin`].
+/// As [`begin`]; 401 when the account has a second factor that was not shown.
 pub async fn begin_if(
     app: &App,
     user: &User,
     proved: Proved,
+    passed: bool,
     device: Device,
 ) -> Result<Option<(Session, RefreshToken)>, ApiError> {
     let (session, first) = new(app, user, device)?;
-    if !app.store.begin_session_if(proved, session.clone()).await? {
-        return Ok(None);
+    let begun = app
+        .store
+        .begin_session_if(proved, passed, session.clone())
+        .await?;
+    match begun {
+        Begun::Yes => {
+            context::note_credential(Credential::Session(session.id));
+            Ok(Some((session, first)))
+        }
+        Begun::Changed => Ok(None),
+        Begun::SecondFactorNeeded => Err(totp_required()),
     }
-    context::note_credential(Credential::Session(session.id));
-    Ok(Some((session, first)))
 }
 
 fn new(app: &App, user: &User, device: Device) -> Result<(Session, RefreshToken), ApiError> {

@@ -60,6 +60,14 @@ async fn is(wanted: &str, organizer: &Person, event: &str, stream: &Value) {
     .await;
 }
 
+/// What the organizer sees of the only attendee's watching.
+async fn attendance(organizer: &Person, event: &str) -> Value {
+    let path = format!("/api/organiser/events/{event}/registrations");
+    let list = organizer.get(&path).await.expect(200);
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    list[0]["attendance"].clone()
+}
+
 /// The path and query of what a playback gives, and the folder it is in.
 fn parts(playback: &Value) -> (String, String) {
     let url = playback["url"].as_str().unwrap();
@@ -121,6 +129,7 @@ async fn the_story(topology: Topology) {
         .await
         .expect(200);
     assert_eq!(timetable["current"], stream["stream_id"]);
+    assert_eq!(attendance(&organizer, &event).await, Value::Null);
 
     // Asha watches; everything that the playlist lists is there.
     let playback = begin(&asha, &stream).await.expect(201);
@@ -248,6 +257,14 @@ async fn the_story(topology: Topology) {
     })
     .await;
     system.anyone().get(&master).await.problem(403, "access_ended");
+    // The organizer knows for how long she was there.
+    eventually("what she watched is in the list", PATIENCE, async || {
+        let seen = attendance(&organizer, &event).await;
+        let watched = seen["watched_seconds"].as_i64()?;
+        let in_order = seen["entered_at"].as_str()? < seen["last_seen_at"].as_str()?;
+        (watched >= 1 && in_order).then_some(())
+    })
+    .await;
     asha.post(&heartbeat, json!({}))
         .await
         .problem(403, "access_ended");
@@ -589,6 +606,10 @@ async fn streams_elsewhere_have_their_time() {
     );
     begin(&asha, &film).await.problem(409, "too_many_devices");
     begin(&organizer, &film).await.expect(201);
+    // Who came is known at once, for how long only where the pictures come from here.
+    let came = attendance(&organizer, &event).await;
+    assert!(came["entered_at"].is_string(), "{came}");
+    assert_eq!(came["watched_seconds"], 0);
     // Now the meeting begins, and ends.
     let edit = json!({"starts_at": null, "title": "चर्चा, अभी"});
     let edited = organizer

@@ -69,7 +69,7 @@ macro_rules! store_contract {
             streams_read_back, an_event_has_so_many_streams, a_key_makes_one_stream_and_one_change, streams_change_and_are_told,
             a_new_key_shuts_the_old_one_out, one_process_publishes, segments_are_numbered_in_order, time_moves_streams, a_media_server_moves_its_streams,
             a_deleted_recording_goes_with_its_stream, an_old_recording_is_dropped, somebody_watches_on_three_devices,
-            what_is_seen_counts_as_watched, who_leaves_takes_playbacks_along,
+            what_is_seen_counts_as_watched, the_desk_sees_who_watched, who_leaves_takes_playbacks_along,
             a_freed_seat_is_offered_to_the_first_in_line, an_offer_that_is_not_taken_goes_on, an_own_offer_that_ran_out_is_no_obstacle,
             joining_has_its_reasons_to_be_refused, who_leaves_passes_the_offer_on, a_line_ends_with_its_event, an_offer_of_a_paid_seat_becomes_a_hold,
             more_seats_go_to_the_line_first, nothing_is_offered_twice_by_two_at_once, those_who_wait_are_found_and_forgotten, a_key_gives_one_place,

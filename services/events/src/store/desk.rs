@@ -17,6 +17,7 @@ use crate::domain::{
     ending::Refund,
     event::Event,
     registration::{Registration, State, Ticket},
+    stream::Attendance,
 };
 
 /// Which ticket is meant.
@@ -39,6 +40,8 @@ pub struct Attendee {
     pub ticket: Option<Ticket>,
     /// The last check-in with it.
     pub check_in: Option<CheckIn>,
+    /// What they have watched of the event's streams.
+    pub attendance: Option<Attendance>,
 }
 
 impl Attendee {

@@ -98,9 +98,8 @@ pub async fn login(
             (Some(renewed), Some(old)) => Some(renew(&app, user.id, old, renewed).await),
             (_, hash) => hash,
         };
-        if !passed {
-            second_factor::pass(&app, user.id, input.totp.as_ref()).await?;
-            passed = true;
+        if let (false, Some(shown)) = (passed, &input.totp) {
+            passed = second_factor::pass(&app, user.id, Some(shown)).await?;
         }
         let proved = Proved {
             user: user.id,
@@ -108,8 +107,8 @@ pub async fn login(
             password_hash: proved,
         };
         // A change of the password, and a way back, end the sessions that are stored: none may be stored after that for what was
-        // proved before.
-        let begun = signed_in::begin_if(&app, &user, proved, device.clone()).await?;
+        // proved before. Whether the account has a second factor is seen in the same commit.
+        let begun = signed_in::begin_if(&app, &user, proved, passed, device.clone()).await?;
         if let Some((session, token)) = begun {
             tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
             return signed_in::answer(&app, "Login successful.", &user, &session, &token);

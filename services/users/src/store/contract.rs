@@ -43,7 +43,7 @@ macro_rules! store_contract {
             a_session_ends_once,
             ended_sessions_go_when_their_tokens_have,
             a_session_is_found_as_it_began,
-            a_session_begins_for_the_account_that_was_proved,
+            a_session_begins_for_the_account_that_was_proved, a_session_waits_for_the_second_factor,
             sessions_are_listed_newest_first,
             of_many_rotations_one_counts,
             a_session_that_ends_takes_its_refresh_token_with_it,

@@ -74,6 +74,17 @@ pub struct Proved {
     pub password_hash: Option<PasswordHash>,
 }
 
+/// What came of beginning a session for what was proved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begun {
+    /// It has begun.
+    Yes,
+    /// The account is not as it was.
+    Changed,
+    /// The account has a second factor.
+    SecondFactorNeeded,
+}
+
 /// The use of a mailed token.
 pub struct Redemption {
     /// The token.
@@ -295,8 +306,14 @@ pub trait Store: Send + Sync {
 
     /// Begins a session. Up to [`TIDIED`] sessions that are over go with it, so that they never pile up.
     async fn begin_session(&self, session: Session) -> Result<(), StoreError>;
-    /// Likewise, unless the account has changed since its user proved to be one: then nothing happens, and `false` is given.
-    async fn begin_session_if(&self, proved: Proved, session: Session) -> Result<bool, StoreError>;
+    /// Likewise, unless the account has changed since its user proved to be one, or has a second factor that was not `passed`: then
+    /// nothing happens.
+    async fn begin_session_if(
+        &self,
+        proved: Proved,
+        passed: bool,
+        session: Session,
+    ) -> Result<Begun, StoreError>;
 
     /// A session that has not been ended.
     async fn session(&self, session: Uuid) -> Result<Option<Session>, StoreError>;

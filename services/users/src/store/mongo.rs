@@ -33,7 +33,7 @@ mod identities;
 mod mailed_tokens;
 
 use super::{
-    Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
+    Begun, Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
     TIDIED, table,
 };
 use crate::domain::{
@@ -123,13 +123,14 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// Begins a session; with `only_if`, only if there is `account`.
+    /// Begins a session; of what was `proved`, if that is still so, and no second factor is left to be shown.
     async fn begin_session_of(
         &self,
-        account: Document,
-        only_if: bool,
+        proved: Option<Proved>,
+        passed: bool,
         session: Session,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Begun, StoreError> {
+        let user = session.user;
         let mut tx = self.db.read();
         let now = date(session.created_at);
         let over = doc! {"refresh_until": {"$lt": now.clone()}, "access_until": {"$lt": now}};
@@ -152,17 +153,25 @@ impl MongoStore {
         }));
         self.db
             .write(
-                (account, document, only_if),
-                |tx, (account, document, only_if)| {
+                (user, proved, passed, document),
+                |tx, (user, proved, passed, document)| {
                     async move {
+                        let account = match proved {
+                            Some(proved) => unchanged(proved),
+                            None => doc! {"_id": uuid(*user)},
+                        };
                         // So that a change of the account at the same time, which ends its sessions, conflicts and sees this one.
                         let revised = doc! {"$inc": {"revision": 1_i64}};
-                        let found = tx.update(USERS, account.clone(), revised).await?;
-                        let begins = found || !*only_if;
-                        if begins {
-                            tx.insert(SESSIONS, vec![document.clone()]).await?;
+                        let found = tx.update(USERS, account, revised).await?;
+                        if proved.is_some() && !found {
+                            return Ok(Begun::Changed);
                         }
-                        Ok(begins)
+                        let factor = doc! {"_id": uuid(*user), "confirmed": true};
+                        if !*passed && tx.find_one(SECOND_FACTORS, factor).await?.is_some() {
+                            return Ok(Begun::SecondFactorNeeded);
+                        }
+                        tx.insert(SESSIONS, vec![document.clone()]).await?;
+                        Ok(Begun::Yes)
                     }
                     .boxed()
                 },
@@ -580,12 +589,16 @@ impl Store for MongoStore {
     }
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError> {
-        let this = doc! {"_id": uuid(session.user)};
-        self.begin_session_of(this, false, session).await.map(drop)
+        self.begin_session_of(None, true, session).await.map(drop)
     }
 
-    async fn begin_session_if(&self, proved: Proved, session: Session) -> Result<bool, StoreError> {
-        self.begin_session_of(unchanged(&proved), true, session).await
+    async fn begin_session_if(
+        &self,
+        proved: Proved,
+        passed: bool,
+        session: Session,
+    ) -> Result<Begun, StoreError> {
+        self.begin_session_of(Some(proved), passed, session).await
     }
 
     async fn session(&self, id: Uuid) -> Result<Option<Session>, StoreError> {

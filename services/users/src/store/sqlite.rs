@@ -32,7 +32,7 @@ mod identities;
 mod mailed_tokens;
 
 use super::{
-    Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
+    Begun, Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
     TIDIED, table,
 };
 use crate::domain::{
@@ -517,14 +517,22 @@ impl Store for SqliteStore {
         self.db.write(move |db| begin_session(db, &session)).await
     }
 
-    async fn begin_session_if(&self, proved: Proved, session: Session) -> Result<bool, StoreError> {
+    async fn begin_session_if(
+        &self,
+        proved: Proved,
+        passed: bool,
+        session: Session,
+    ) -> Result<Begun, StoreError> {
         self.db
             .write(move |db| {
-                let unchanged = is_unchanged(db, &proved)?;
-                if unchanged {
-                    begin_session(db, &session)?;
+                if !is_unchanged(db, &proved)? {
+                    return Ok(Begun::Changed);
                 }
-                Ok(unchanged)
+                if !passed && has_second_factor(db, proved.user)? {
+                    return Ok(Begun::SecondFactorNeeded);
+                }
+                begin_session(db, &session)?;
+                Ok(Begun::Yes)
             })
             .await
     }
@@ -649,7 +657,6 @@ impl Store for SqliteStore {
     }
 }
 
-/// Adds an account within a transaction.
 /// Whether an account is as it was when its user proved to be one.
 fn is_unchanged(db: &Connection, proved: &Proved) -> Result<bool, StoreError> {
     Ok(db
@@ -659,6 +666,12 @@ fn is_unchanged(db: &Connection, proved: &Proved) -> Result<bool, StoreError> {
             proved.email.as_str(),
             PasswordHash::to_stored(proved.password_hash.as_ref())
         ])?)
+}
+
+fn has_second_factor(db: &Connection, user: UserId) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM second_factors WHERE user_id = ?1 AND confirmed = 1")?
+        .exists([user])?)
 }
 
 fn begin_session(db: &Connection, session: &Session) -> Result<(), StoreError> {
@@ -690,6 +703,7 @@ fn begin_session(db: &Connection, session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Adds an account within a transaction.
 fn insert(db: &Connection, Account { user, password_hash }: &Account) -> Result<(), InsertError> {
     if mailed_tokens::is_reserved(db, &user.email, None, user.created_at)? {
         return Err(InsertError::EmailTaken);

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use self::{
     observed::{Receiver, Seen, Source, Take, Verdict},
-    playback::{DEVICES, HEARTBEAT, Playback, SEEN_FOR, TooManyDevices, begin as begin_playback},
+    playback::{Attendance, DEVICES, HEARTBEAT, Playback, SEEN_FOR, TooManyDevices, begin as begin_playback},
     state::{Signal, State},
     timetable::Timetable,
 };

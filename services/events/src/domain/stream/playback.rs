@@ -71,3 +71,56 @@ impl Playback {
         self.seen_at = now;
     }
 }
+
+/// What somebody has watched of an event, on all their devices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attendance {
+    /// When they first came to one of its streams.
+    pub entered_at: Timestamp,
+    /// When they were last seen at one.
+    pub last_seen_at: Timestamp,
+    /// Milliseconds of sittings that are over. A sitting is a time in which one playback begins before the others are seen last.
+    over: i64,
+    /// When the present sitting began.
+    sitting_since: Timestamp,
+    /// What its playbacks add up to, milliseconds.
+    sitting: i64,
+}
+
+impl Attendance {
+    /// By somebody's playbacks of an event, in the order in which they began. `None`: there are none.
+    pub fn of<'a>(playbacks: impl IntoIterator<Item = &'a Playback>) -> Option<Self> {
+        let mut all = playbacks.into_iter();
+        let mut attendance = Self::begun(all.next()?);
+        for playback in all {
+            attendance.add(playback);
+        }
+        Some(attendance)
+    }
+
+    fn begun(playback: &Playback) -> Self {
+        Self {
+            entered_at: playback.started_at,
+            last_seen_at: playback.seen_at,
+            over: 0,
+            sitting_since: playback.started_at,
+            sitting: playback.watched_millis,
+        }
+    }
+
+    fn add(&mut self, playback: &Playback) {
+        if playback.started_at > self.last_seen_at {
+            (self.over, self.sitting) = (self.watched_millis(), 0);
+            self.sitting_since = playback.started_at;
+        }
+        self.sitting += playback.watched_millis;
+        self.entered_at = self.entered_at.min(playback.started_at);
+        self.last_seen_at = self.last_seen_at.max(playback.seen_at);
+    }
+
+    /// How long they watched, milliseconds. Devices that play at the same time count once: a sitting is never longer than it took.
+    pub fn watched_millis(&self) -> i64 {
+        let took = (self.last_seen_at - self.sitting_since).num_milliseconds();
+        self.over + self.sitting.min(took.max(0))
+    }
+}

@@ -264,9 +264,8 @@ fn the_timetable_shows_the_primary_while_it_is_live() {
     );
 }
 
-#[test]
-fn three_devices_play_at_a_time() {
-    let playback = || Playback {
+fn playback() -> Playback {
+    Playback {
         id: PlaybackId::new(),
         stream: StreamId::new(),
         event: EventId::new(),
@@ -274,7 +273,60 @@ fn three_devices_play_at_a_time() {
         started_at: NOW,
         seen_at: NOW,
         watched_millis: 0,
+    }
+}
+
+/// One that was watched from and to these seconds, for as many of them.
+fn watched(from: i64, to: i64, seconds: i64) -> Playback {
+    Playback {
+        started_at: NOW + TimeDelta::seconds(from),
+        seen_at: NOW + TimeDelta::seconds(to),
+        watched_millis: seconds * 1_000,
+        ..playback()
+    }
+}
+
+#[test]
+fn two_devices_at_the_same_time_count_once() {
+    let attendance = |playbacks: &[Playback]| {
+        let found = Attendance::of(playbacks)?;
+        let seconds = |at: Timestamp| (at - NOW).num_seconds();
+        let times = (seconds(found.entered_at), seconds(found.last_seen_at));
+        Some((times.0, times.1, found.watched_millis() / 1_000))
     };
+    for (playbacks, expected) in [
+        (vec![], None),
+        (vec![watched(0, 0, 0)], Some((0, 0, 0))),
+        (vec![watched(0, 100, 90)], Some((0, 100, 90))),
+        // One after the other.
+        (
+            vec![watched(0, 100, 90), watched(200, 300, 80)],
+            Some((0, 300, 170)),
+        ),
+        // At the same time.
+        (
+            vec![watched(0, 100, 100), watched(10, 60, 50)],
+            Some((0, 100, 100)),
+        ),
+        (vec![watched(0, 100, 20), watched(10, 60, 50)], Some((0, 100, 70))),
+        // The live stream twice, and again the next day.
+        (
+            vec![watched(0, 100, 100), watched(50, 120, 70), watched(900, 950, 50)],
+            Some((0, 950, 170)),
+        ),
+        // The clock was set back.
+        (vec![watched(100, 90, 30)], Some((100, 90, 0))),
+        (
+            vec![watched(100, 130, 30), watched(50, 60, 10)],
+            Some((50, 130, 30)),
+        ),
+    ] {
+        assert_eq!(attendance(&playbacks), expected, "{playbacks:?}");
+    }
+}
+
+#[test]
+fn three_devices_play_at_a_time() {
     let mut others: Vec<Playback> = (0..3).map(|_| playback()).collect();
     assert_eq!(
         begin_playback(playback(), &others, false, NOW),
@@ -292,6 +344,21 @@ fn three_devices_play_at_a_time() {
 }
 
 proptest! {
+    /// Nobody has watched for longer than they were there, nor than their devices add up to, nor less than on any of these.
+    #[test]
+    fn attendance_is_within_bounds(sittings in prop::collection::vec((0_i64..500, 0_i64..500, 0.0_f64..=1.0), 1..12)) {
+        let mut playbacks: Vec<Playback> = sittings
+            .into_iter()
+            .map(|(from, took, part)| watched(from, from + took, (took as f64 * part) as i64))
+            .collect();
+        playbacks.sort_by_key(|playback| playback.started_at);
+        let found = Attendance::of(&playbacks).unwrap();
+        let each = playbacks.iter().map(|playback| playback.watched_millis);
+        prop_assert!(found.watched_millis() <= (found.last_seen_at - found.entered_at).num_milliseconds());
+        prop_assert!(found.watched_millis() <= each.clone().sum());
+        prop_assert!(found.watched_millis() >= each.max().unwrap());
+    }
+
     /// Whatever happens in whatever order: numbers have no gap, nothing is received after the end, and only who claims publishes.
     #[test]
     fn any_order_of_events_keeps_the_numbers(steps in prop::collection::vec((0_u8..7, 0_i64..90), 1..60)) {

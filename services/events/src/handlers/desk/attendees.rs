@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::desk_of;
 use crate::{
     app::App,
-    domain::{event::Event, registration::typed_code},
+    domain::{event::Event, registration::typed_code, stream::Attendance},
     handlers::no_such_event,
     store::desk::{Attendee, AttendeeFilter, TicketBy},
     views::RegistrationStatus,
@@ -116,6 +116,30 @@ impl Wanted {
     }
 }
 
+/// What somebody has watched of an event's streams.
+#[derive(Serialize, ToSchema)]
+pub struct AttendanceView {
+    /// When they first came to one, UTC; a meeting is entered when its link is asked for.
+    #[schema(format = DateTime, example = "2030-01-31T13:00:04.000Z")]
+    pub entered_at: String,
+    /// When they were last seen at one, UTC.
+    #[schema(format = DateTime, example = "2030-01-31T14:31:20.000Z")]
+    pub last_seen_at: String,
+    /// For how long they watched, live or afterwards; devices at the same time count once. 0 for a meeting, which is elsewhere.
+    #[schema(example = 5_400)]
+    pub watched_seconds: i64,
+}
+
+impl From<&Attendance> for AttendanceView {
+    fn from(attendance: &Attendance) -> Self {
+        Self {
+            entered_at: utc(attendance.entered_at),
+            last_seen_at: utc(attendance.last_seen_at),
+            watched_seconds: attendance.watched_millis() / 1_000,
+        }
+    }
+}
+
 /// Somebody who registered for an event.
 #[derive(Serialize, ToSchema)]
 pub struct AttendeeView {
@@ -155,6 +179,9 @@ pub struct AttendeeView {
     /// Through which door.
     #[schema(required = true, example = "North")]
     pub gate: Option<String>,
+    /// What they have watched of the event's streams; null: nothing.
+    #[schema(required = true)]
+    pub attendance: Option<AttendanceView>,
     /// The ticket's code, which is its holder's alone.
     #[serde(skip)]
     code: Option<String>,
@@ -178,6 +205,7 @@ impl AttendeeView {
             ticket_id: attendee.ticket.as_ref().map(|ticket| ticket.id),
             checked_in_at: admitted.map(|check_in| utc(check_in.at)),
             gate: admitted.and_then(|check_in| check_in.gate.clone()),
+            attendance: attendee.attendance.as_ref().map(AttendanceView::from),
             code: attendee.ticket.as_ref().map(|ticket| ticket.code.clone()),
         }
     }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What the columns are called.
-const HEADINGS: &str = "registration_id,user_id,name,email,phone,status,amount_paid,payment_id,registered_at,ticket_id,checked_in_at,gate\r\n";
+const HEADINGS: &str = "registration_id,user_id,name,email,phone,status,amount_paid,payment_id,registered_at,ticket_id,checked_in_at,gate,entered_at,last_seen_at,watched_seconds\r\n";
 /// What tells spreadsheets that the file is UTF-8.
 const BOM: &str = "\u{feff}";
 
@@ -151,6 +151,7 @@ async fn page(
 fn line(lines: &mut String, view: &AttendeeView) {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let id = |value: Option<String>| value.unwrap_or_default();
+    let attendance = view.attendance.as_ref();
     let cells = [
         view.registration_id.to_string(),
         view.user_id.to_string(),
@@ -164,6 +165,13 @@ fn line(lines: &mut String, view: &AttendeeView) {
         id(view.ticket_id.map(|id| id.to_string())),
         text(&view.checked_in_at),
         text(&view.gate),
+        attendance.map(|seen| seen.entered_at.clone()).unwrap_or_default(),
+        attendance
+            .map(|seen| seen.last_seen_at.clone())
+            .unwrap_or_default(),
+        attendance
+            .map(|seen| seen.watched_seconds.to_string())
+            .unwrap_or_default(),
     ];
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {

@@ -10,7 +10,10 @@ use crate::{
         CLAIM, Change, DEVICES, Edit, GRACE, Kind, MAX_STREAMS, NewStream, Playback, PublishRefusal,
         Receiver, SEEN_FOR, Seen, Segment, State, Stream, StreamRefusal, Verdict,
     },
-    store::streams::{Claim, PlaybackError, PublishError, StreamError, Target},
+    store::{
+        desk::AttendeeFilter,
+        streams::{Claim, PlaybackError, PublishError, StreamError, Target},
+    },
 };
 
 const MOVED: &str = "stream.changed";
@@ -795,6 +798,44 @@ pub async fn what_is_seen_counts_as_watched(store: S) {
         assert_eq!(store.viewers(event.id, since).await.unwrap(), viewers);
     }
     assert_eq!(store.viewers(EventId::new(), at(-1)).await.unwrap(), 0);
+}
+
+pub async fn the_desk_sees_who_watched(store: S) {
+    let (event, stream) = on_air(&store).await;
+    let event = Arc::new(event);
+    let (asha, ben) = (UserId::new(), UserId::new());
+    for user in [asha, ben] {
+        register(&store, event.id, user, now()).await.unwrap();
+    }
+    let at = |seconds| now() + TimeDelta::seconds(seconds);
+    let attended = async || {
+        let everybody = AttendeeFilter::default();
+        let found = store
+            .desk_attendees(event.clone(), everybody, None, 10, 10, now())
+            .await;
+        let found = found.unwrap().found;
+        let of = |user| found.iter().find(|one| one.registration.user_id == user);
+        let seen = |user| {
+            of(user)?
+                .attendance
+                .map(|seen| (seen.last_seen_at, seen.watched_millis()))
+        };
+        (seen(asha), seen(ben))
+    };
+    assert_eq!(attended().await, (None, None));
+    let one = begin(&store, &stream, asha).await.unwrap();
+    let two = begin(&store, &stream, asha).await.unwrap();
+    // Somebody else's, and the same person's elsewhere.
+    begin(&store, &stream, UserId::new()).await.unwrap();
+    let (_, elsewhere) = on_air(&store).await;
+    begin(&store, &elsewhere, ben).await.unwrap();
+    assert_eq!(attended().await, (Some((at(0), 0)), None));
+    let seen = [(one.id, at(20)), (two.id, at(30)), (one.id, at(40))];
+    store.playbacks_seen(seen.into()).await.unwrap();
+    assert_eq!(attended().await, (Some((at(40), 40_000)), None));
+    let later = begin_at(&store, &stream, asha, false, at(100)).await.unwrap();
+    store.playbacks_seen(vec![(later.id, at(110))]).await.unwrap();
+    assert_eq!(attended().await, (Some((at(110), 50_000)), None));
 }
 
 pub async fn who_leaves_takes_playbacks_along(store: S) {

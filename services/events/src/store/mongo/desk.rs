@@ -17,6 +17,7 @@ use mongodb::bson::{Document, doc};
 use super::{
     MongoStore, counts, documents, events, registrations,
     schema::{REGISTRATIONS, TICKETS},
+    streams,
 };
 use crate::{
     domain::{
@@ -91,12 +92,21 @@ impl DeskStore for MongoStore {
             let page = page(&mut self.db.read(), &event, after, wanted, now).await?;
             let is_last = page.len() < wanted;
             after = page.last().map(|last| last.registration.id);
-            if attendees.add(page, filter, limit) || is_last {
-                return Ok(attendees);
+            let is_full = attendees.add(page, filter, limit);
+            if is_full || is_last {
+                after = None;
+                break;
             }
             left -= wanted;
         }
         attendees.rest = after;
+        for some in attendees.found.chunks_mut(AT_ONCE) {
+            let users = some.iter().map(|attendee| attendee.registration.user_id);
+            let attended = streams::attendances(&mut self.db.read(), event.id, users).await?;
+            for attendee in some {
+                attendee.attendance = attended.get(&attendee.registration.user_id).copied();
+            }
+        }
         Ok(attendees)
     }
 
@@ -239,6 +249,7 @@ async fn page(
             registration: registration.as_of(event.cancelled, now),
             ticket,
             check_in: check_in.flatten(),
+            attendance: None,
         }
     });
     Ok(attendees.collect())

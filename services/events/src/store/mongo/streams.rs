@@ -26,8 +26,8 @@ use crate::{
     domain::{
         change,
         stream::{
-            Change, Kind, MAX_STREAMS, NewStream, Playback, Receiver, SEEN_FOR, Seen, Segment, State, Stream,
-            StreamRefusal, begin_playback,
+            Attendance, Change, Kind, MAX_STREAMS, NewStream, Playback, Receiver, SEEN_FOR, Seen, Segment,
+            State, Stream, StreamRefusal, begin_playback,
         },
     },
     store::{
@@ -43,6 +43,8 @@ use crate::{
 const AT_ONCE: usize = 1_000;
 /// More than anybody plays at a time.
 const PLAYING: usize = 1_000;
+/// Playbacks that are read at once.
+const READ_AT_ONCE: usize = 1_000;
 
 fn count(found: &Document, name: &str) -> Result<u64, StoreError> {
     let number = found.long(name)?;
@@ -480,6 +482,34 @@ async fn seen(tx: &mut Tx, seen: &[(PlaybackId, Timestamp)]) -> Result<(), Store
             .await?;
     }
     Ok(())
+}
+
+/// What users have watched of an event.
+pub(super) async fn attendances(
+    tx: &mut Tx,
+    event: EventId,
+    users: impl Iterator<Item = UserId>,
+) -> Result<HashMap<UserId, Attendance>, StoreError> {
+    let mut filter = doc! {"event_id": uuid(event), "user_id": {"$in": uuids(users)}};
+    let mut watched: HashMap<UserId, Vec<Playback>> = HashMap::new();
+    loop {
+        let found = tx
+            .find(PLAYBACKS, filter.clone(), doc! {"_id": 1}, READ_AT_ONCE)
+            .await?;
+        for playback in sift(&found, playback)?.left_out(table::PLAYBACKS) {
+            watched.entry(playback.user).or_default().push(playback);
+        }
+        match found.last() {
+            Some(last) if found.len() == READ_AT_ONCE => {
+                filter.insert("_id", doc! {"$gt": last.get("_id").cloned()});
+            }
+            _ => break,
+        }
+    }
+    let attended = watched
+        .into_iter()
+        .filter_map(|(user, playbacks)| Some((user, Attendance::of(&playbacks)?)));
+    Ok(attended.collect())
 }
 
 async fn playbacks_of(

@@ -17,7 +17,7 @@ use sqlite_store::{
     rows::{sift, sift_page},
 };
 
-use super::{SqliteStore, counts, events, events::const_sql, registrations, rows};
+use super::{SqliteStore, counts, events, events::const_sql, registrations, rows, streams};
 use crate::{
     domain::{
         check_in::{Admitted, CheckIn, Scan},
@@ -230,6 +230,7 @@ fn attendees(
             registration,
             ticket,
             check_in: check_in(row, TICKET + 2)?,
+            attendance: None,
         })
     };
     let (mut attendees, mut after, mut left) = (Attendees::default(), after, look_at);
@@ -241,12 +242,17 @@ fn attendees(
         let page = page.left_out(table::REGISTRATIONS);
         let is_last = page.len() < wanted;
         after = page.last().map(|last| last.registration.id);
-        if attendees.add(page, filter, limit) || is_last {
-            return Ok(attendees);
+        let is_full = attendees.add(page, filter, limit);
+        if is_full || is_last {
+            after = None;
+            break;
         }
         left -= wanted;
     }
     attendees.rest = after;
+    for attendee in &mut attendees.found {
+        attendee.attendance = streams::attendance(db, event.id, attendee.registration.user_id)?;
+    }
     Ok(attendees)
 }
 

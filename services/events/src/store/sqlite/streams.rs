@@ -23,7 +23,7 @@ use crate::{
     domain::{
         change,
         stream::{
-            Change, Kind, NewStream, Playback, Receiver, SEEN_FOR, Seen, Segment, State, Stream,
+            Attendance, Change, Kind, NewStream, Playback, Receiver, SEEN_FOR, Seen, Segment, State, Stream,
             StreamRefusal, begin_playback,
         },
     },
@@ -448,6 +448,22 @@ fn seen(db: &Connection, seen: &[(PlaybackId, Timestamp)]) -> Result<(), StoreEr
         ])?;
     }
     Ok(())
+}
+
+/// What a user has watched of an event.
+pub(super) fn attendance(
+    db: &Connection,
+    event: EventId,
+    user: UserId,
+) -> Result<Option<Attendance>, StoreError> {
+    let sql = const_sql(&[
+        "SELECT ",
+        PLAYBACK,
+        " FROM playbacks WHERE event_id = ?1 AND user_id = ?2 ORDER BY id",
+    ]);
+    let mut statement = db.prepare_cached(&sql)?;
+    let found = sift(statement.query(params![event, user])?, 0, playback)?;
+    Ok(Attendance::of(&found.left_out(table::PLAYBACKS)))
 }
 
 fn playbacks_of(

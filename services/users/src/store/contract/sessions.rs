@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::{account, add, email, hash, issue, mailed_to};
 use crate::{
-    domain::{Device, Lifetimes, Purpose, RefreshToken, Rotation, Session, TokenHash},
-    store::{PasswordChange, Proved, Store},
+    domain::{Device, Lifetimes, Purpose, RefreshToken, Rotation, Session, TokenHash, TotpSecret},
+    store::{Begun, PasswordChange, Proved, Store},
 };
 
 fn session(ended_at: i64, until: i64) -> EndedSession {
@@ -166,15 +166,14 @@ pub async fn a_session_begins_for_the_account_that_was_proved(store: &dyn Store)
         ("no account", proved(UserId::new(), "asha@example.org", "")),
     ] {
         let session = begun(user, 1_000);
-        assert!(
-            !store.begin_session_if(proved, session.clone()).await.unwrap(),
-            "{wrong}"
-        );
+        let begun = store.begin_session_if(proved, false, session.clone()).await;
+        assert_eq!(begun.unwrap(), Begun::Changed, "{wrong}");
         assert_eq!(store.session(session.id).await.unwrap(), None, "{wrong}");
     }
     let session = begun(user, 1_000);
     let right = proved(user, "asha@example.org", "");
-    assert!(store.begin_session_if(right, session.clone()).await.unwrap());
+    let yes = store.begin_session_if(right, false, session.clone()).await;
+    assert_eq!(yes.unwrap(), Begun::Yes);
     assert_eq!(store.session(session.id).await.unwrap(), Some(session.clone()));
     // At once with a change of the password: the session is ended by that, or never begins.
     let mut password = String::new();
@@ -191,12 +190,41 @@ pub async fn a_session_begins_for_the_account_that_was_proved(store: &dyn Store)
         let late = begun(user, 1_000);
         let (changed, _) = futures_util::join!(
             store.change_password(change),
-            store.begin_session_if(proved(user, "asha@example.org", &old), late.clone()),
+            store.begin_session_if(proved(user, "asha@example.org", &old), false, late.clone()),
         );
         assert!(changed.unwrap().is_some());
         assert_eq!(store.session(late.id).await.unwrap(), None, "{round}");
         password = new;
     }
+}
+
+pub async fn a_session_waits_for_the_second_factor(store: &dyn Store) {
+    let asha = account("asha@example.org");
+    add(store, &asha).await;
+    let user = asha.user.id;
+    let begin = async |passed| {
+        let session = begun(user, 1_000);
+        let proved = Proved {
+            user,
+            email: email("asha@example.org"),
+            password_hash: Some(hash("")),
+        };
+        let begun = store.begin_session_if(proved, passed, session.clone()).await;
+        let begun = begun.unwrap();
+        let stored = store.session(session.id).await.unwrap();
+        assert_eq!(stored.is_some(), begun == Begun::Yes);
+        begun
+    };
+    let secret = TotpSecret::new([7; 20]);
+    store.propose_second_factor(user, secret.clone()).await.unwrap();
+    // What is only proposed is not asked for.
+    assert_eq!(begin(false).await, Begun::Yes);
+    let confirmed = store.confirm_second_factor(user, secret, 1, Vec::new(), from_millis(0));
+    assert!(confirmed.await.unwrap());
+    assert_eq!(begin(false).await, Begun::SecondFactorNeeded);
+    assert_eq!(begin(true).await, Begun::Yes);
+    store.remove_second_factor(user).await.unwrap();
+    assert_eq!(begin(false).await, Begun::Yes);
 }
 
 pub async fn sessions_are_listed_newest_first(store: &dyn Store) {
