@@ -25,6 +25,8 @@ pub struct Options {
     pub five: bool,
     /// Settings that name backends, with their values.
     pub backends: Vec<(&'static str, String)>,
+    /// Whether messages go by providers that the generator plays.
+    pub providers: bool,
     /// Whether to build first.
     pub build: bool,
     /// Whether the table is Markdown.
@@ -54,7 +56,7 @@ fn command_line() -> Command {
                 "only",
                 "NAMES",
                 "Phases to run, separated by commas: start, list, mixed, hot, spread, login, paid, mail; and, run only when named: \
-                 build, a cold release build, live, ten thousand sockets, streams, a thousand viewers, desk, check-ins and the lists of a large event, and reminders, to as many people as --users says",
+                 build, a cold release build, live, ten thousand sockets, streams, a thousand viewers and twenty publishers, encoders, real ones and a browser, desk, check-ins and the lists of a large event, messages, letters while schedulers end, and reminders, to as many people as --users says",
             )
             .value_delimiter(',')
             .value_parser(Phase::ALL.map(Phase::name)),
@@ -83,6 +85,10 @@ fn command_line() -> Command {
                 "mongodb-uri",
                 "URI",
                 "What MONGODB_URI is set to; its speed is what is measured then",
+            ),
+            flag(
+                "providers",
+                "Messages go by an SMTP server and an SMS provider, which takes 100 a second, instead of to the mailbox; for reminders",
             ),
             flag("no-build", "Use the binaries that are there"),
             flag("markdown", "Print the table as Markdown, with the machine"),
@@ -116,6 +122,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, clap::E
         threads: count("threads"),
         data_dir: given.get_one("data-dir").cloned(),
         five: given.get_flag("five"),
+        providers: given.get_flag("providers"),
         backends: backends
             .into_iter()
             .filter_map(|(setting, name)| Some((setting, text(name)?)))

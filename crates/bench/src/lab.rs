@@ -22,6 +22,7 @@ use crate::{
         template::Template,
     },
     progress::Progress,
+    providers::Providers,
     scratch::Scratch,
     server::Server,
     system::{Doors, Programs},
@@ -73,6 +74,8 @@ pub struct Lab {
     pub system: Server,
     /// The bare program.
     pub bare_server: Server,
+    /// Who carries messages, if not the mailbox.
+    pub providers: Option<Providers>,
 }
 
 impl Lab {
@@ -87,7 +90,12 @@ impl Lab {
         let secret = random_secret();
         let minter = Minter::new(&secret);
         let data = scratch.directory("system")?;
-        let (mut system, doors) = programs.start_system(&data, &secret)?;
+        let providers = match options.providers {
+            true => Some(Providers::start().await?),
+            false => None,
+        };
+        let settings = providers.as_ref().map(Providers::settings).unwrap_or_default();
+        let (mut system, doors) = programs.start_system(&data, &secret, settings)?;
         system.ready(doors.gateway, "/health/ready").await?;
 
         let listing = sign_up(doors.gateway, &minter, "organizer").await?;
@@ -136,6 +144,7 @@ impl Lab {
             data,
             system,
             bare_server,
+            providers,
         })
     }
 

@@ -12,6 +12,7 @@ mod machine;
 mod phase;
 mod phases;
 mod progress;
+mod providers;
 mod report;
 mod scratch;
 mod server;

@@ -23,17 +23,21 @@ pub enum Phase {
     Mail,
     /// Live updates to many sockets.
     Live,
-    /// A stream to many viewers.
+    /// A stream to many viewers, and from many publishers.
     Streams,
+    /// Real encoders and a real player.
+    Encoders,
     /// Reminders to all attendees of one event.
     Reminders,
     /// The desk of an event.
     Desk,
+    /// Letters to very many, by schedulers that end meanwhile.
+    Messages,
 }
 
 impl Phase {
     /// All of them, in the order in which they run: those that leave the fewest traces first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Build,
         Self::Start,
         Self::List,
@@ -45,8 +49,10 @@ impl Phase {
         Self::Mail,
         Self::Live,
         Self::Streams,
+        Self::Encoders,
         Self::Reminders,
         Self::Desk,
+        Self::Messages,
     ];
 
     /// Its name on the command line.
@@ -63,8 +69,10 @@ impl Phase {
             Self::Mail => "mail",
             Self::Live => "live",
             Self::Streams => "streams",
+            Self::Encoders => "encoders",
             Self::Reminders => "reminders",
             Self::Desk => "desk",
+            Self::Messages => "messages",
         }
     }
 
@@ -72,12 +80,18 @@ impl Phase {
     pub fn only_when_named(self) -> bool {
         matches!(
             self,
-            Self::Build | Self::Live | Self::Streams | Self::Reminders | Self::Desk
+            Self::Build
+                | Self::Live
+                | Self::Streams
+                | Self::Encoders
+                | Self::Reminders
+                | Self::Desk
+                | Self::Messages
         )
     }
 
     /// Whether it needs the system up and furnished.
     pub fn in_lab(self) -> bool {
-        !matches!(self, Self::Build | Self::Start)
+        !matches!(self, Self::Build | Self::Start | Self::Messages)
     }
 }

@@ -12,6 +12,7 @@ use bench::answers::Answers;
 use crate::{
     cli::Options,
     failure::{Doing, Failure, Outcome},
+    phase::Phase,
     scratch::{free_ports, local},
     server::Server,
 };
@@ -60,6 +61,9 @@ impl Programs {
                     cargo(&[&["build", "--release", "--locked"], packages, features].concat())
                 };
                 build(&["-p", "standalone"])?;
+                if options.phases.contains(&Phase::Messages) {
+                    build(&["-p", "notifications"])?;
+                }
                 if options.five {
                     let mut packages = vec!["-p", "gateway"];
                     packages.extend(PARTS.iter().flat_map(|part| ["-p", part]));
@@ -90,13 +94,41 @@ impl Programs {
         })
     }
 
-    /// Starts the system, by default as one process on its embedded default, with its data in `data`, and returns it
-    /// with its doors.
-    pub fn start_system(&self, data: &Path, secret: &str) -> Outcome<(Server, Doors)> {
-        let [gateway, users, events, notifications, payments, simulator] = free_ports()?;
+    /// What every program of the system is started with.
+    pub fn environment(&self, data: &Path, secret: &str) -> Vec<(&'static str, String)> {
         let mut environment = inherited();
         environment.extend([
             ("BIND_ADDR", "127.0.0.1".to_owned()),
+            ("DATA_DIR", data.display().to_string()),
+            ("JWT_SECRET", secret.to_owned()),
+            ("RATE_LIMITS", "off".to_owned()),
+        ]);
+        environment.extend(self.backends.iter().cloned());
+        environment
+    }
+
+    /// The program of one service.
+    pub fn part(&self, name: &str) -> Outcome<PathBuf> {
+        let program = self
+            .system
+            .with_file_name(format!("{name}{}", env::consts::EXE_SUFFIX));
+        match program.is_file() {
+            true => Ok(program),
+            false => Err(Failure::new(format!("{} is not built", program.display()))),
+        }
+    }
+
+    /// Starts the system, by default as one process on its embedded default, with its data in `data`, and returns it
+    /// with its doors. `more` settings go before others.
+    pub fn start_system(
+        &self,
+        data: &Path,
+        secret: &str,
+        more: Vec<(&'static str, String)>,
+    ) -> Outcome<(Server, Doors)> {
+        let [gateway, users, events, notifications, payments, simulator, rtmp] = free_ports()?;
+        let mut environment = self.environment(data, secret);
+        environment.extend([
             ("GATEWAY_PORT", gateway.to_string()),
             ("USERS_PORT", users.to_string()),
             ("EVENTS_PORT", events.to_string()),
@@ -104,12 +136,9 @@ impl Programs {
             ("PAYMENTS_PORT", payments.to_string()),
             ("RAZORPAY_SIMULATOR_PORT", simulator.to_string()),
             ("INGEST_PORT", "0".to_owned()),
-            ("RTMP_PORT", "0".to_owned()),
-            ("DATA_DIR", data.display().to_string()),
-            ("JWT_SECRET", secret.to_owned()),
-            ("RATE_LIMITS", "off".to_owned()),
+            ("RTMP_PORT", rtmp.to_string()),
         ]);
-        environment.extend(self.backends.iter().cloned());
+        environment.extend(more);
         if self.stand_in {
             environment.push((
                 "BARE_STAND_IN",
@@ -127,13 +156,9 @@ impl Programs {
         let server = if self.five {
             let webhook = format!("http://{}/api/payment/webhook", local(gateway));
             environment.push(("RAZORPAY_WEBHOOK_URL", webhook));
-            let beside = |name: &str| {
-                self.system
-                    .with_file_name(format!("{name}{}", env::consts::EXE_SUFFIX))
-            };
-            let parts = PARTS.map(|part| start(part, &beside(part), &environment));
+            let parts = PARTS.map(|part| start(part, &self.part(part)?, &environment));
             let parts = parts.into_iter().collect::<Outcome<Vec<_>>>()?;
-            start("gateway", &beside("gateway"), &environment)?.with(parts)
+            start("gateway", &self.part("gateway")?, &environment)?.with(parts)
         } else {
             start("system", &self.system, &environment)?
         };

@@ -1,5 +1,6 @@
 //! What services send each other: requests with their answers, and the facts inside messages.
 
+mod announce;
 mod attendees;
 
 use chrono_tz::Tz;
@@ -7,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-pub use self::attendees::{AskAttendees, AttendeeFound, Attendees, Recipients};
+pub use self::{
+    announce::{Announce, Announced, LIVE_TEXT},
+    attendees::{AskAttendees, AttendeeFound, Attendees, Recipients},
+};
 use crate::{
     api_keys::{KeyHash, Scope},
     auth::Role,

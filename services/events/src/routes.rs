@@ -158,6 +158,7 @@ pub fn routes(app: App, served: Pages) -> (Router, Document) {
         .route("/internal/events/organizer", post(internal::organizer::organizer))
         .route(common::routes::MEDIAMTX, post(internal::mediamtx::auth))
         .route("/internal/events/attendees", post(internal::attendees::attendees))
+        .route("/internal/events/announce", post(internal::announce::announce))
         .route(common::outbox::PATH, post(internal::messages::messages));
     let mut all = public.merge(internal);
     if served.live {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::{clock::Clock, time::utc};
 use serde_json::json;
-use tests::{Options, PATIENCE, Person, System, Topology, eventually, smtp::MailServer};
+use tests::{Options, PATIENCE, Person, System, Topology, eventually, live::LiveSocket, smtp::MailServer};
 
 use crate::everywhere;
 
@@ -280,9 +280,24 @@ async fn an_organizer_writes_to_those_who_take_part(topology: Topology) {
             .unwrap()
             .expect(202)
     };
+    let mut live = LiveSocket::connect(&system.url(), Some(&paid)).await.unwrap();
+    let channel = format!("event:{event}:announcements");
+    live.subscribe(&channel, None).await;
     let made = announce().await;
     assert_eq!(announce().await, made);
     let id = made["announcement_id"].as_str().unwrap();
+    let push = live
+        .until("it is published live", |push| {
+            push["type"] == "announcement.created"
+        })
+        .await;
+    assert_eq!(
+        (&push["data"]["announcement_id"], &push["data"]["text"]),
+        (
+            &json!(id),
+            &json!("Doors open at six\n\nCome early.\n\n<b>See you!</b>")
+        )
+    );
     let shown = eventually("the announcement is sent", PATIENCE, async || {
         let shown = organizer.get(&format!("{path}/{id}")).await.expect(200);
         (shown["status"] == "sent").then_some(shown)
@@ -305,6 +320,21 @@ async fn an_organizer_writes_to_those_who_take_part(topology: Topology) {
         mail.contains("Doors open at six") && !mail.contains("<b>See"),
         "{mail}"
     );
+    // The organizer takes it down where it is live; the letters are out.
+    let live_announcements = format!("/api/live/events/{event}/announcements");
+    let shown = paid.get(&live_announcements).await.expect(200);
+    assert_eq!(
+        (shown.as_array().unwrap().len(), &shown[0]["announcement_id"]),
+        (1, &json!(id))
+    );
+    let path_of_it = format!("{live_announcements}/{id}");
+    organizer
+        .send(reqwest::Method::DELETE, &path_of_it, None, &[])
+        .await
+        .unwrap()
+        .expect(200);
+    live.until("it is taken down", |push| push["type"] == "announcement.deleted")
+        .await;
     // Those who are yet to pay, by e-mail; and one that is withdrawn in time.
     organizer
         .post(&path, with("to", json!("pending")))

@@ -38,6 +38,14 @@ impl Template {
         })
     }
 
+    /// A PATCH with JSON.
+    pub fn patch(path: &str, body: &serde_json::Value) -> Outcome<Self> {
+        Ok(Self {
+            method: Method::PATCH,
+            ..Self::post(path, body)?
+        })
+    }
+
     /// A POST of a file.
     pub fn upload(path: &str, file: Bytes) -> Outcome<Self> {
         Ok(Self {

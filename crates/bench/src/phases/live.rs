@@ -132,7 +132,7 @@ struct Crowd {
 }
 
 /// Tokens of so many users who are registered for the event.
-async fn attendees(lab: &Lab, event: &str, count: usize) -> Outcome<Vec<String>> {
+pub(super) async fn attendees(lab: &Lab, event: &str, count: usize) -> Outcome<Vec<String>> {
     let tokens = (0..count).map(|_| lab.stranger().map(|(_, token)| token));
     let tokens: Vec<String> = tokens.collect::<Outcome<_>>()?;
     let mut registering = JoinSet::new();

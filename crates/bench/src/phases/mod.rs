@@ -6,6 +6,7 @@ mod list;
 mod live;
 mod login;
 mod mail;
+mod messages;
 mod mixed;
 mod paid;
 mod register;
@@ -28,6 +29,7 @@ pub async fn run_alone(
 ) -> Outcome<()> {
     match phase {
         Phase::Build => build::run(scratch, progress, report),
+        Phase::Messages => messages::run(programs, scratch, progress, report).await,
         _ => start::run(programs, scratch, progress, report).await,
     }
 }
@@ -35,7 +37,7 @@ pub async fn run_alone(
 /// Measures the running system.
 pub async fn run_in(phase: Phase, lab: &Lab, report: &mut Report) -> Outcome<()> {
     match phase {
-        Phase::Build | Phase::Start => Ok(()),
+        Phase::Build | Phase::Start | Phase::Messages => Ok(()),
         Phase::List => list::run(lab, report).await,
         Phase::Mixed => mixed::run(lab, report).await,
         Phase::Hot => register::run(lab, register::Kind::Hot, report).await,
@@ -45,6 +47,7 @@ pub async fn run_in(phase: Phase, lab: &Lab, report: &mut Report) -> Outcome<()>
         Phase::Mail => mail::run(lab, report).await,
         Phase::Live => live::run(lab, report).await,
         Phase::Streams => streams::run(lab, report).await,
+        Phase::Encoders => streams::encoders::run(lab, report).await,
         Phase::Reminders => reminders::run(lab, report).await,
         Phase::Desk => desk::run(lab, report).await,
     }

@@ -33,7 +33,7 @@ pub async fn run(
     for number in 0..STARTS {
         progress.say(&format!("start {} of {STARTS}", number + 1));
         let data = scratch.directory(&format!("start-{number}"))?;
-        let (mut system, doors) = programs.start_system(&data, &random_secret())?;
+        let (mut system, doors) = programs.start_system(&data, &random_secret(), Vec::new())?;
         ready.push(system.ready(doors.gateway, "/health/ready").await?.as_secs_f64() * 1000.0);
         if number == 0 {
             tokio::time::sleep(IDLE).await;

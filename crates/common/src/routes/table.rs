@@ -494,6 +494,7 @@ pub const INTERNAL: &[&str] = &[
     "/internal/registrations/ticket",
     "/internal/events/organizer",
     "/internal/events/attendees",
+    "/internal/events/announce",
     "/internal/events/open",
     "/internal/export",
     "/internal/live/publish",

@@ -34,6 +34,11 @@ impl Recipients {
         }
     }
 
+    /// Whether those whose registration is confirmed are among them.
+    pub fn has_confirmed(self) -> bool {
+        matches!(self, Self::Confirmed | Self::All)
+    }
+
     /// The choice of that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|to| to.name() == name)

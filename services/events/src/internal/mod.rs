@@ -1,6 +1,7 @@
 //! The endpoints for other services.
 
 pub mod accounts;
+pub mod announce;
 pub mod attendees;
 pub mod claim_seat;
 pub mod mediamtx;

@@ -10,6 +10,7 @@ use common::{
     ids::{EventId, PostId, UserId},
     problem::ApiError,
     store::StoreError,
+    wire::LIVE_TEXT,
 };
 use shared_state::{
     Away, Shared,
@@ -38,7 +39,7 @@ use crate::{
 };
 
 /// The longest text of a message, question or announcement, in characters.
-pub const MAX_TEXT: usize = 2_000;
+pub const MAX_TEXT: usize = LIVE_TEXT;
 
 /// What is sent again so much later was published, and is not published again. Half of what channels remember.
 const REPUBLISHED_FOR: TimeDelta = TimeDelta::minutes(5);

@@ -60,7 +60,7 @@ macro_rules! store_contract {
             changes_are_owned_and_bounded, reminders_are_kept_and_told_with_the_schedule, a_key_gives_one_effect_and_one_answer, outbox_keeps_order_and_fences, what_changes_is_published, what_waits_holds_up_only_its_own_subject,
             dead_letters_are_listed_redriven_and_dropped,
             posts_read_back_and_page, a_registration_gives_a_part_and_its_end_takes_it, a_restriction_holds_until_it_ends_or_is_lifted,
-            a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post,
+            a_slow_chat_takes_one_of_two_at_once, posts_change_and_go, everybody_votes_once, a_key_makes_one_post, an_announcement_that_goes_out_by_letter_is_made_once,
             who_leaves_takes_words_and_name_along, the_desk_counts_what_happens, a_ticket_admits_once, a_cancelled_ticket_admits_nobody, the_desk_lists_the_newest_first,
             the_organizer_cancels_with_any_part_of_the_money, a_calendar_has_one_token,
             attendees_are_paged_by_user,

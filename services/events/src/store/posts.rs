@@ -108,6 +108,8 @@ pub trait PostStore: Send + Sync {
         now: Timestamp,
         keyed: Keyed<Post>,
     ) -> Result<Outcome<Post>, PostError>;
+    /// Likewise, unless there is one with its id, deleted or not: then `None`.
+    async fn add_post_once(&self, new: NewPost, now: Timestamp) -> Result<Option<Post>, PostError>;
     /// Changes a post and publishes it.
     async fn change_post(
         &self,

@@ -209,6 +209,7 @@ pass_on! {
         Changes restrict(restrict: Restrict, now: Timestamp, keyed: Keyed<Restrict>)
             -> Result<Outcome<Restrict>, PostError>;
         Changes add_post(new: NewPost, now: Timestamp, keyed: Keyed<Post>) -> Result<Outcome<Post>, PostError>;
+        Changes add_post_once(new: NewPost, now: Timestamp) -> Result<Option<Post>, PostError>;
         Changes change_post(
             target: Target, user: UserId, change: Change, now: Timestamp, keyed: Keyed<Post>
         ) -> Result<Outcome<Post>, PostError>;

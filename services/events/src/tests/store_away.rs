@@ -229,6 +229,7 @@ async fn other_services_hear_it_too() {
     let (registration, until) = (held.text("registration_id"), held.text("hold_expires_at"));
     let hold = json!({"registration_id": registration, "before": until, "until": until});
     let secure = json!({"registration_id": registration, "payment_id": registration, "amount": 50_000});
+    let announce = json!({"announcement_id": registration, "event_id": event, "user_id": organizer.id, "text": "Doors open."});
     let calls = [
         (
             "/internal/registrations/claim",
@@ -237,6 +238,7 @@ async fn other_services_hear_it_too() {
         ("/internal/registrations/secure", secure),
         ("/internal/registrations/release", hold),
         ("/internal/events/organizer", json!({"event_id": event})),
+        ("/internal/events/announce", announce),
     ];
     let before = service.everything().await;
     for error in [StoreError::Overloaded, StoreError::Unavailable(inside())] {

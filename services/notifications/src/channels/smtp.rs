@@ -14,6 +14,7 @@ use lettre::transport::smtp::{
 };
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
+use tokio::{net::TcpStream, time::error::Elapsed};
 use url::{Host, Url};
 
 use super::{
@@ -56,6 +57,17 @@ enum Security {
     Wrapped(TlsParameters),
 }
 
+/// Why the server was not reached.
+#[derive(Debug, thiserror::Error)]
+enum Unreached {
+    #[error(transparent)]
+    Smtp(#[from] Error),
+    #[error("connection error: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("connection error: no answer in {} s", CONNECT.as_secs())]
+    TooLate(#[from] Elapsed),
+}
+
 impl Smtp {
     /// Reads `SMTP_URL`.
     ///
@@ -81,7 +93,7 @@ impl Smtp {
         self.server
             .connect()
             .await
-            .map_err(|error| MailError::Unreachable(error.to_string()))
+            .map_err(|why| MailError::Unreachable(why.to_string()))
     }
 
     fn keep(&self, connection: AsyncSmtpConnection) {
@@ -225,14 +237,20 @@ impl Server {
         })
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
-        let wrapped = match &self.security {
-            Security::Wrapped(tls) => Some(tls.clone()),
-            Security::None | Security::Opportunistic(_) | Security::Required(_) => None,
-        };
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Unreached> {
         let address = (self.host.trim_matches(['[', ']']), self.port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &self.hello, wrapped, None).await?;
+        let mut connection = match &self.security {
+            Security::Wrapped(tls) => {
+                let tls = Some(tls.clone());
+                AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &self.hello, tls, None).await?
+            }
+            Security::None | Security::Opportunistic(_) | Security::Required(_) => {
+                let stream = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await??;
+                // lettre writes a letter's end by itself, which would wait for the answer to what was written before: 40 ms a letter.
+                stream.set_nodelay(true)?;
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await?
+            }
+        };
         match &self.security {
             Security::Required(tls) => connection.starttls(tls.clone(), &self.hello).await?,
             Security::Opportunistic(tls) if connection.can_starttls() => {

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use common::{
     clock::Timestamp,
     ids::{AnnouncementId, EventId, UserId},
-    wire::Recipients,
+    wire::{LIVE_TEXT, Recipients},
 };
 
 use super::message::Channel;
@@ -26,6 +26,18 @@ pub struct Words {
     pub subject: String,
     /// Paragraphs.
     pub text: String,
+}
+
+impl Words {
+    /// As they are said live: in one text, of which the letter has the rest where it is long.
+    pub fn live(&self) -> String {
+        let all = format!("{}\n\n{}", self.subject, self.text);
+        if all.chars().count() <= LIVE_TEXT {
+            return all;
+        }
+        let kept: String = all.chars().take(LIVE_TEXT - 1).collect();
+        format!("{}…", kept.trim_end())
+    }
 }
 
 /// How far it has got.
@@ -230,6 +242,22 @@ mod tests {
         assert_eq!(may_announce(&many, now), Err(hours(1) + DAY));
         assert_eq!(may_announce(&[], now), Ok(()));
         assert!(reaches(9) && !reaches(10));
+    }
+
+    #[test]
+    fn a_long_one_is_shortened_live() {
+        let live = |text: &str| {
+            let subject = "बदलाव".to_owned();
+            let text = text.to_owned();
+            Words { subject, text }.live()
+        };
+        assert_eq!(live("Come early.\n\nBye."), "बदलाव\n\nCome early.\n\nBye.");
+        let longest = "é".repeat(LIVE_TEXT - 7);
+        assert_eq!(live(&longest), format!("बदलाव\n\n{longest}"));
+        let longer = live(&format!("{longest}é"));
+        assert_eq!(longer.chars().count(), LIVE_TEXT);
+        assert!(longer.ends_with("é…"), "{longer}");
+        assert!(live(&"a ".repeat(LIVE_TEXT)).ends_with("a…"));
     }
 
     #[test]

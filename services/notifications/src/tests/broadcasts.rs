@@ -18,7 +18,8 @@ use common::{
     metrics::Metrics,
     problem::ApiError,
     wire::{
-        AskAttendees, AskOrganizer, AttendeeFound, Attendees, EventFacts, EventOrganizer, Recipients, service,
+        Announce, Announced, AskAttendees, AskOrganizer, AttendeeFound, Attendees, EventFacts,
+        EventOrganizer, Recipients, service,
     },
 };
 use parking_lot::Mutex;
@@ -36,7 +37,7 @@ use crate::{
     workers::{broadcasts::Broadcasts, sender::Sender},
 };
 
-/// An events service that answers these two questions and nothing else.
+/// An events service that answers these three questions and nothing else.
 #[derive(Clone)]
 pub(super) struct Events(Arc<EventsInner>);
 
@@ -45,6 +46,9 @@ struct EventsInner {
     facts: Mutex<EventFacts>,
     attendees: Mutex<BTreeMap<UserId, (RegistrationId, bool)>>,
     down: Mutex<bool>,
+    /// What was asked to be published live, and what is answered to it.
+    announced: Mutex<Vec<Announce>>,
+    announcing: Mutex<StatusCode>,
 }
 
 impl Events {
@@ -54,6 +58,8 @@ impl Events {
             facts: Mutex::new(event(TimeDelta::hours(48))),
             attendees: Mutex::default(),
             down: Mutex::new(false),
+            announced: Mutex::default(),
+            announcing: Mutex::new(StatusCode::OK),
         }))
     }
 
@@ -79,6 +85,7 @@ impl Events {
         let router = Router::new()
             .route("/internal/events/organizer", post(organizer))
             .route("/internal/events/attendees", post(attendees))
+            .route("/internal/events/announce", post(announce))
             .with_state(self.clone());
         let pipeline = Pipeline::new(service::EVENTS, router, Metrics::new(service::EVENTS, Vec::new()));
         assert!(slot.set(pipeline).is_ok());
@@ -131,6 +138,18 @@ async fn attendees(State(events): State<Events>, Json(asked): Json<AskAttendees>
         attendees: page.collect(),
     })
     .into_response()
+}
+
+async fn announce(State(events): State<Events>, Json(asked): Json<Announce>) -> Response {
+    match *events.0.announcing.lock() {
+        StatusCode::OK => {}
+        StatusCode::FORBIDDEN => return ApiError::forbidden("organizer_only", "No.").into_response(),
+        other => return other.into_response(),
+    }
+    let mut announced = events.0.announced.lock();
+    let is_new = !announced.contains(&asked);
+    announced.push(asked);
+    Json(Announced { is_new }).into_response()
 }
 
 /// The service beside an events service that knows one event.
@@ -341,10 +360,10 @@ fn worker(lab: &Lab, events: &Events) -> (Arc<Parts>, Broadcasts) {
 }
 
 async fn planned(parts: &Parts, events: &Events) -> Broadcast {
-    planned_by(parts, events, Ways::default()).await
+    planned_by(parts, events, Recipients::All, Ways::default()).await
 }
 
-async fn planned_by(parts: &Parts, events: &Events, channels: Ways) -> Broadcast {
+async fn planned_by(parts: &Parts, events: &Events, to: Recipients, channels: Ways) -> Broadcast {
     use crate::domain::broadcast::{State, Words};
     let broadcast = Broadcast {
         id: common::ids::AnnouncementId::new(),
@@ -354,7 +373,7 @@ async fn planned_by(parts: &Parts, events: &Events, channels: Ways) -> Broadcast
             subject: "Doors".into(),
             text: "Open.".into(),
         },
-        to: Recipients::All,
+        to,
         channels,
         state: State::Scheduled,
         send_at: parts.clock.now(),
@@ -401,6 +420,46 @@ async fn a_large_audience_is_reached_in_steps_by_whoever_lives() {
 }
 
 #[tokio::test]
+async fn who_follows_live_hears_of_it_too() {
+    let (lab, events) = (Lab::new(), Events::new());
+    for n in 0..600 {
+        let user = lab.users.add(None, &format!("u{n}@example.com"), None);
+        events.add(user, n % 2 == 0);
+    }
+    let (parts, worker) = worker(&lab, &events);
+    let queued = async || parts.store.stats(parts.clock.now()).await.unwrap().queued;
+    // Before the first letter; while that does not work, it waits.
+    let broadcast = planned(&parts, &events).await;
+    *events.0.announcing.lock() = StatusCode::SERVICE_UNAVAILABLE;
+    assert!(worker.round().await.is_err());
+    assert!(!worker.round().await.unwrap(), "not at once");
+    assert_eq!(queued().await, 0);
+    *events.0.announcing.lock() = StatusCode::OK;
+    lab.clock.set(at(TimeDelta::seconds(10)));
+    while worker.round().await.unwrap() {}
+    assert_eq!(queued().await, 600);
+    let announce = Announce {
+        announcement_id: broadcast.id,
+        event_id: events.id(),
+        user_id: events.organizer(),
+        text: "Doors\n\nOpen.".into(),
+    };
+    assert_eq!(*events.0.announced.lock(), [announce], "with the first step only");
+    // Nobody who waits for a seat, or for their money to come, is on the live channel.
+    for to in [Recipients::Pending, Recipients::Waitlist] {
+        planned_by(&parts, &events, to, Ways::default()).await;
+        while worker.round().await.unwrap() {}
+    }
+    assert_eq!(events.0.announced.lock().len(), 1);
+    // Where it is refused letters go out all the same.
+    let before = queued().await;
+    *events.0.announcing.lock() = StatusCode::FORBIDDEN;
+    planned(&parts, &events).await;
+    while worker.round().await.unwrap() {}
+    assert_eq!(queued().await, before + 600);
+}
+
+#[tokio::test]
 async fn a_cancelled_event_stops_it_and_a_service_that_is_away_delays_it() {
     let (lab, events) = (Lab::new(), Events::new());
     let user = lab.users.add(None, "asha@example.com", None);
@@ -438,7 +497,7 @@ async fn an_announcement_by_sms_goes_by_e_mail_where_it_does_not_arrive() {
         email: false,
         sms: true,
     };
-    let broadcast = planned_by(&parts, &events, by_sms).await;
+    let broadcast = planned_by(&parts, &events, Recipients::All, by_sms).await;
     assert!(worker.round().await.unwrap());
     let (mailer, _received) = super::recorder::Recorder::new();
     let refused = MailError::Permanent("not a mobile number".to_owned());

@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use chrono::TimeDelta;
 use common::{
     http::{CallError, InternalClient},
-    wire::{AskAttendees, Attendees, UserCard},
+    ids::UserId,
+    wire::{Announce, Announced, AskAttendees, Attendees, UserCard},
     workers::{Next, Pace, rounds},
 };
 use tokio_util::sync::CancellationToken;
@@ -61,19 +62,19 @@ impl Broadcasts {
             self.events.post("/internal/events/attendees", &question).await;
         let progress = match page {
             Ok(page) if page.event.cancelled => Progress::Stopped,
-            Ok(page) if page.attendees.is_empty() => Progress::Over,
-            Ok(page) => self.reach(&broadcast, page).await?,
-            Err(CallError::Problem { status, .. }) if status == StatusCode::NOT_FOUND => Progress::Stopped,
-            Err(error) => {
-                // It may be this event alone that cannot be read: those of others need not wait for it.
-                let delayed = BroadcastStep {
-                    id: broadcast.id,
-                    cursor,
-                    progress: Progress::Delayed(now + AFTER_FAILURE),
-                };
-                parts.store.broadcast_step(delayed, now).await?;
-                return Err(error.into());
+            Ok(page) => {
+                if cursor.is_none()
+                    && let Err(error) = self.publish(&broadcast).await
+                {
+                    return self.delay(&broadcast, cursor, error).await;
+                }
+                match page.attendees.is_empty() {
+                    true => Progress::Over,
+                    false => self.reach(&broadcast, page).await?,
+                }
             }
+            Err(CallError::Problem { status, .. }) if status == StatusCode::NOT_FOUND => Progress::Stopped,
+            Err(error) => return self.delay(&broadcast, cursor, error).await,
         };
         let ended = match progress {
             Progress::Reached { .. } | Progress::Delayed(_) => None,
@@ -95,10 +96,55 @@ impl Broadcasts {
         Ok(true)
     }
 
+    /// Lets it wait: it may be its event alone that cannot be read, and those of others need not wait for it.
+    async fn delay(
+        &self,
+        broadcast: &Broadcast,
+        cursor: Option<UserId>,
+        error: CallError,
+    ) -> Result<bool, RoundError> {
+        let now = self.parts.clock.now();
+        let delayed = BroadcastStep {
+            id: broadcast.id,
+            cursor,
+            progress: Progress::Delayed(now + AFTER_FAILURE),
+        };
+        self.parts.store.broadcast_step(delayed, now).await?;
+        Err(error.into())
+    }
+
+    /// Publishes it to those who follow the event live, if it is for them. However often that is asked, it is published once. Where it is
+    /// refused, because who made it has left the team or the events service is of an earlier release, letters alone go out.
+    async fn publish(&self, broadcast: &Broadcast) -> Result<(), CallError> {
+        if !broadcast.to.has_confirmed() {
+            return Ok(());
+        }
+        let (announcement_id, event_id) = (broadcast.id, broadcast.event_id);
+        let announce = Announce {
+            announcement_id,
+            event_id,
+            user_id: broadcast.organizer,
+            text: broadcast.words.live(),
+        };
+        let asked: Result<Announced, CallError> =
+            self.events.post("/internal/events/announce", &announce).await;
+        match asked {
+            Ok(Announced { is_new: true }) => {
+                tracing::info!(%announcement_id, %event_id, "announcement published live");
+            }
+            Ok(Announced { is_new: false }) => {}
+            Err(error @ CallError::Problem { status, .. }) if status.is_client_error() => {
+                tracing::warn!(%announcement_id, %event_id, %error, "an announcement is not published live");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     async fn reach(&self, broadcast: &Broadcast, page: Attendees) -> Result<Progress, RoundError> {
         let parts = &self.parts;
         let users = page.attendees.iter().map(|attendee| attendee.user_id);
-        let cards = parts.directory.find(users).await?;
+        let cards = parts.directory.find_in_passing(users).await?;
         let letters = |card: &UserCard, registration| parts.reach.announced(broadcast, registration, card);
         let people = page.attendees.iter().map(|attendee| Reached {
             user_id: attendee.user_id,

@@ -451,6 +451,32 @@ pub async fn a_key_makes_one_post(store: S) {
     assert_eq!(kinds_published(&store).await, ["post.changed"]);
 }
 
+pub async fn an_announcement_that_goes_out_by_letter_is_made_once(store: S) {
+    let company = Company::of(&store).await;
+    let by = |user| company.says(Kind::Announcement, user, "Doors open at six.");
+    let refused = store.add_post_once(by(company.asha), now()).await;
+    assert_eq!(denied(refused), Denied::OrganizerOnly);
+    let new = by(company.event.organizer);
+    let asked = (0..6).map(|_| {
+        let (store, new) = (store.clone(), new.clone());
+        tokio::spawn(async move { store.add_post_once(new, now()).await })
+    });
+    let asked = futures_util::future::join_all(asked).await;
+    let made: Vec<Post> = asked
+        .into_iter()
+        .filter_map(|made| made.unwrap().unwrap())
+        .collect();
+    assert_eq!(made.len(), 1);
+    assert_eq!(kinds_published(&store).await, ["post.changed"]);
+    // Taken down, it stays so.
+    store
+        .change_post(company.target(&made[0]), new.user, Change::Delete, now(), plain())
+        .await
+        .unwrap();
+    assert_eq!(store.add_post_once(new, now()).await.unwrap(), None);
+    assert_eq!(kinds_published(&store).await, ["post.changed"]);
+}
+
 pub async fn who_leaves_takes_words_and_name_along(store: S) {
     let company = Company::of(&store).await;
     let organizer = company.event.organizer;

@@ -382,6 +382,20 @@ impl PostStore for MongoStore {
         .await
     }
 
+    async fn add_post_once(&self, new: NewPost, now: Timestamp) -> Result<Option<Post>, PostError> {
+        // Of two at once the second violates the index of ids, looks again, and finds the first.
+        self.publishing((new, now), |tx, (new, now)| {
+            async move {
+                match find(tx, new.id).await? {
+                    Some(_) => Ok(None),
+                    None => add(tx, new.clone(), *now).await.map(Some),
+                }
+            }
+            .boxed()
+        })
+        .await
+    }
+
     async fn change_post(
         &self,
         target: Target,

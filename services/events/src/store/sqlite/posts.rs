@@ -419,6 +419,14 @@ impl PostStore for SqliteStore {
             .await
     }
 
+    async fn add_post_once(&self, new: NewPost, now: Timestamp) -> Result<Option<Post>, PostError> {
+        self.publishing(move |db| match find(db, new.id)? {
+            Some(_) => Ok(None),
+            None => add(db, new, now).map(Some),
+        })
+        .await
+    }
+
     async fn change_post(
         &self,
         target: Target,
