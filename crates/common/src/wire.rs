@@ -57,6 +57,8 @@ pub mod kind {
     pub const HOLD_EXPIRED: &str = "hold.expired";
     /// Events to notifications: [`super::WaitlistOffered`].
     pub const WAITLIST_OFFERED: &str = "waitlist.offered";
+    /// Events to notifications: [`super::WaitlistClosed`].
+    pub const WAITLIST_CLOSED: &str = "waitlist.closed";
     /// Payments to notifications: [`super::PaymentFailed`].
     pub const PAYMENT_FAILED: &str = "payment.failed";
     /// Users to notifications: [`super::TokenIssued`].
@@ -570,6 +572,17 @@ pub struct WaitlistOffered {
     pub event: EventFacts,
     /// Until when the seat is held.
     pub until: Timestamp,
+}
+
+/// Somebody waited for a seat at an event that is cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitlistClosed {
+    /// The place in the line.
+    pub waitlist_id: WaitlistId,
+    /// Who waited.
+    pub user_id: UserId,
+    /// The event.
+    pub event: EventFacts,
 }
 
 /// Money was captured for a registration.

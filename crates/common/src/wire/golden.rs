@@ -58,6 +58,7 @@ golden! {
     PAYMENT_REFUNDED: PaymentRefunded = "payment.refunded",
     HOLD_EXPIRED: HoldExpired = "hold.expired",
     WAITLIST_OFFERED: WaitlistOffered = "waitlist.offered",
+    WAITLIST_CLOSED: WaitlistClosed = "waitlist.closed",
     PAYMENT_FAILED: PaymentFailed = "payment.failed",
     ACCOUNT_DELETED: AccountDeleted = "account.deleted",
     TOKEN_ISSUED: TokenIssued = "token.issued",

@@ -6,7 +6,7 @@ use common::{
     outbox::NewMessage,
     wire::{
         HoldExpired, PaymentCaptured, PaymentRefused, RefundReason, RegistrationConfirmed, RegistrationEnded,
-        TeamInvited, WaitlistOffered, kind, service,
+        TeamInvited, WaitlistClosed, WaitlistOffered, kind, service,
     },
 };
 
@@ -135,23 +135,42 @@ pub(super) fn changed(event: &Event, for_others: bool, now: Timestamp) -> Vec<Ne
     messages
 }
 
-/// An entry of a waitlist has moved; `entry` is its state now. Who is offered a seat gets a letter.
+/// An entry of a waitlist has moved; `entry` is its state now. Who is offered a seat gets a letter, and who waited for one at an event
+/// that is cancelled.
 pub(super) fn moved_in_line(entry: &Entry, event: &Event, now: Timestamp) -> Vec<NewMessage> {
     let mut messages = vec![change::of_entry(entry, now)];
-    if let waitlist::State::Offered { until } = entry.state {
-        let told = WaitlistOffered {
-            waitlist_id: entry.id,
-            user_id: entry.user_id,
-            event: event.facts(),
-            until,
-        };
-        messages.push(NewMessage::new(
-            service::NOTIFICATIONS,
-            kind::WAITLIST_OFFERED,
-            entry.id,
-            now,
-            &told,
-        ));
+    let (waitlist_id, user_id) = (entry.id, entry.user_id);
+    match entry.state {
+        waitlist::State::Offered { until } => {
+            let told = WaitlistOffered {
+                waitlist_id,
+                user_id,
+                event: event.facts(),
+                until,
+            };
+            messages.push(NewMessage::new(
+                service::NOTIFICATIONS,
+                kind::WAITLIST_OFFERED,
+                waitlist_id,
+                now,
+                &told,
+            ));
+        }
+        waitlist::State::Closed if event.cancelled => {
+            let told = WaitlistClosed {
+                waitlist_id,
+                user_id,
+                event: event.facts(),
+            };
+            messages.push(NewMessage::new(
+                service::NOTIFICATIONS,
+                kind::WAITLIST_CLOSED,
+                waitlist_id,
+                now,
+                &told,
+            ));
+        }
+        _ => {}
     }
     messages
 }

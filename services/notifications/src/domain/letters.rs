@@ -7,9 +7,11 @@ use common::{
     clock::Timestamp,
     ids::{EventId, MessageId, PaymentId, RegistrationId, UserId},
     mailed_tokens::CODE_LIFE,
+    money::Paise,
     wire::{
         AccountLetter, EndReason, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RefundReason,
-        RegistrationConfirmed, RegistrationEnded, TeamInvited, TokenIssued, UserCard, WaitlistOffered,
+        RegistrationConfirmed, RegistrationEnded, TeamInvited, TokenIssued, UserCard, WaitlistClosed,
+        WaitlistOffered,
     },
 };
 use uuid::Uuid;
@@ -100,6 +102,16 @@ impl Reach {
             ..Details::default()
         };
         self.write(&about, Kind::WaitlistOffer, details)
+    }
+
+    /// The event that somebody waited for is cancelled. They have paid nothing.
+    pub fn line_closed(&self, fact: &WaitlistClosed, card: &UserCard) -> Vec<Letter> {
+        let about = About::of(card, fact.event.event_id, fact.waitlist_id.0);
+        let details = Details {
+            amount: Some(Paise(0)),
+            ..Details::default()
+        };
+        self.write(&about, Kind::EventCancelled, details)
     }
 
     /// The payment failed. A payer may retry at once, so the letter waits a minute, and there is one in a quarter of an

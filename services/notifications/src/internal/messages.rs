@@ -13,7 +13,7 @@ use common::{
     subscriber::{self, Incoming, Subscriber},
     wire::{
         AccountDeleted, EventFacts, HoldExpired, PaymentFailed, PaymentRefunded, RegistrationConfirmed,
-        RegistrationEnded, TeamInvited, TokenIssued, UserCard, WaitlistOffered, kind,
+        RegistrationEnded, TeamInvited, TokenIssued, UserCard, WaitlistClosed, WaitlistOffered, kind,
     },
 };
 use uuid::Uuid;
@@ -41,6 +41,7 @@ pub enum Fact {
     Refunded(Box<PaymentRefunded>),
     HoldExpired(Box<HoldExpired>),
     Offered(Box<WaitlistOffered>),
+    LineClosed(Box<WaitlistClosed>),
     PaymentFailed(Box<PaymentFailed>),
     TokenIssued(Box<TokenIssued>),
     TeamInvited(Box<TeamInvited>),
@@ -56,6 +57,7 @@ impl subscriber::Fact for Fact {
             kind::PAYMENT_REFUNDED => event.data().map(|fact| Self::Refunded(Box::new(fact))),
             kind::HOLD_EXPIRED => event.data().map(|fact| Self::HoldExpired(Box::new(fact))),
             kind::WAITLIST_OFFERED => event.data().map(|fact| Self::Offered(Box::new(fact))),
+            kind::WAITLIST_CLOSED => event.data().map(|fact| Self::LineClosed(Box::new(fact))),
             kind::PAYMENT_FAILED => event.data().map(|fact| Self::PaymentFailed(Box::new(fact))),
             kind::TOKEN_ISSUED => event.data().map(|fact| Self::TokenIssued(Box::new(fact))),
             kind::TEAM_INVITED => event.data().map(|fact| Self::TeamInvited(Box::new(fact))),
@@ -80,6 +82,7 @@ impl Fact {
             Self::Refunded(fact) => Some(fact.user_id),
             Self::HoldExpired(fact) => Some(fact.user_id),
             Self::Offered(fact) => Some(fact.user_id),
+            Self::LineClosed(fact) => Some(fact.user_id),
             Self::PaymentFailed(fact) => Some(fact.user_id),
         }
     }
@@ -134,6 +137,13 @@ impl Fact {
             Self::Offered(fact) => match card {
                 Some(card) => Change::ToldOf {
                     letters: reach.offered(&fact, card),
+                    facts: fact.event,
+                },
+                None => Change::Nothing,
+            },
+            Self::LineClosed(fact) => match card {
+                Some(card) => Change::ToldOf {
+                    letters: reach.line_closed(&fact, card),
                     facts: fact.event,
                 },
                 None => Change::Nothing,

@@ -5,7 +5,10 @@ use common::{
     ids::{PaymentId, UserId, WaitlistId, new_id},
     money::Paise,
     outbox::{CloudEvent, ReceiptStatus},
-    wire::{EndReason, EventFacts, PaymentRefunded, RefundReason, RegistrationEnded, WaitlistOffered, kind},
+    wire::{
+        EndReason, EventFacts, PaymentRefunded, RefundReason, RegistrationEnded, WaitlistClosed,
+        WaitlistOffered, kind,
+    },
 };
 use serde_json::{Value, json};
 
@@ -77,6 +80,40 @@ async fn a_seat_that_is_held_is_told_once_and_not_too_late() {
         (list[0]["status"] == "skipped").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_waited_for_a_cancelled_event_is_told_once() {
+    let lab = Lab::new();
+    let service = lab.service();
+    let asha = lab
+        .users
+        .add(Some("Asha"), "asha@example.com", Some("+911234567890"));
+    let closed = WaitlistClosed {
+        waitlist_id: WaitlistId::new(),
+        user_id: asha,
+        event: EventFacts {
+            cancelled: true,
+            ..event(TimeDelta::hours(48))
+        },
+    };
+    let told = [cloud_event(kind::WAITLIST_CLOSED, closed.waitlist_id.0, &closed)];
+    service.accepts(&told).await;
+    service.accepts(&told.each_ref().map(again)).await;
+    assert_eq!(
+        kinds(&service, asha).await,
+        ["event_cancelled email", "event_cancelled sms"]
+    );
+    let mailbox = service.mailbox(2).await;
+    let mail = mailbox.iter().find(|mail| mail["channel"] == "email").unwrap();
+    assert_eq!(mail["subject"], "Cancelled: Rust evening");
+    let id = mail["id"].as_str().unwrap();
+    let text = service.get(&format!("/dev/mailbox/{id}?text=1")).await.text;
+    // They have paid nothing.
+    assert!(
+        !text.contains("paid") && text.contains("nothing you need to do"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,11 @@ use crate::{
     domain::waitlist::{Entry, Join, JoinRefusal, State as Place},
     store::waitlist::{Listed, WaitlistError},
 };
-use common::{ids::WaitlistId, wire::WaitlistOffered};
+use common::{
+    ids::WaitlistId,
+    wire::{WaitlistClosed, WaitlistOffered},
+};
+use serde::de::DeserializeOwned;
 
 pub(super) const OFFER: Duration = Duration::from_secs(3600);
 
@@ -62,14 +66,26 @@ pub(super) async fn counts(store: &S, event: EventId) -> (u32, u32, u32) {
     (event.seats_taken, event.line.waiting, event.line.offered)
 }
 
-/// All offers that were published, in their order.
-pub(super) async fn offers(store: &S) -> Vec<WaitlistOffered> {
+/// What notifications are to be sent of a kind, in its order.
+async fn told<T: DeserializeOwned>(store: &S, kind: &str) -> Vec<T> {
     let far = now() + TimeDelta::days(300);
     let waiting = store.outbox().due("notifications", far, 1000).await.unwrap();
-    let offers = waiting
-        .iter()
-        .filter(|waiting| waiting.event.kind == kind::WAITLIST_OFFERED);
-    offers.map(|waiting| waiting.event.data().unwrap()).collect()
+    let told = waiting.iter().filter(|waiting| waiting.event.kind == kind);
+    told.map(|waiting| waiting.event.data().unwrap()).collect()
+}
+
+/// All offers that were published, in their order.
+pub(super) async fn offers(store: &S) -> Vec<WaitlistOffered> {
+    told(store, kind::WAITLIST_OFFERED).await
+}
+
+/// Who was told that the event they waited for is cancelled, in the order of ids.
+pub(super) async fn told_of_the_end(store: &S) -> Vec<UserId> {
+    let told: Vec<WaitlistClosed> = told(store, kind::WAITLIST_CLOSED).await;
+    assert!(told.iter().all(|one| one.event.cancelled));
+    let mut users: Vec<UserId> = told.iter().map(|one| one.user_id).collect();
+    users.sort();
+    users
 }
 
 pub(super) async fn cancel(store: &S, registered: &Registered, at: Timestamp) {

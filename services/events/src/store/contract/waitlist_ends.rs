@@ -8,7 +8,9 @@ use test_kit::damage::Bad;
 
 use super::{
     unreadable::damage,
-    waitlist::{OFFER, advance, cancel, counts, full, join, leave, offers, place, places, until},
+    waitlist::{
+        OFFER, advance, cancel, counts, full, join, leave, offers, place, places, told_of_the_end, until,
+    },
     *,
 };
 use crate::{
@@ -107,6 +109,9 @@ pub async fn a_line_ends_with_its_event(store: S) {
     assert_eq!(moved, 3);
     assert_eq!(counts(&store, event.id).await, (0, 0, 0));
     assert_eq!(offers(&store).await.len(), 1, "nothing is offered any more");
+    let mut all = users.clone();
+    all.sort();
+    assert_eq!(told_of_the_end(&store).await, all, "each once");
 
     // An offer does not outlast registration, and nothing is offered once that has closed.
     let closes = now() + TimeDelta::seconds(100);
@@ -128,6 +133,7 @@ pub async fn a_line_ends_with_its_event(store: S) {
     assert_eq!(advance(&store, event.id, closes).await, 2);
     assert_eq!(place(&store, users[1], closes).await, "expired");
     assert_eq!(place(&store, users[2], closes).await, "closed");
+    assert_eq!(told_of_the_end(&store).await.len(), 3, "it takes place");
     assert_eq!(counts(&store, event.id).await, (0, 0, 0));
     assert_eq!(store.lines_due(None, closes, 10).await.unwrap(), []);
 }
