@@ -57,6 +57,7 @@ settings! {
     "TRUSTED_PROXIES" = "", "addresses of proxies before the gateway whose X-Forwarded-For counts, comma-separated";
     "DATA_DIR" = "./data", "databases, generated secrets and the mailbox";
     "STREAM_QUOTA_GB" = "50", "the most that is kept of one stream";
+    "STREAM_KEEP_FREE_GB" = "1", "what recordings of streams leave free on the disk of DATA_DIR";
     "STREAM_STORE" = "", "where recordings of streams are kept: s3://bucket or s3://bucket/prefix; none: in DATA_DIR";
     "S3_ENDPOINT" = "", "the address of a store that speaks S3's protocol; none: Amazon's";
     "S3_REGION" = "us-east-1", "the bucket's region";
@@ -189,9 +190,11 @@ pub struct Settings {
     pub cors_origins: Vec<Origin>,
     pub trusted_proxies: Vec<IpAddr>,
     pub data_dir: PathBuf,
-    /// Bytes.
     pub bucket: Option<Bucket>,
+    /// Bytes.
     pub stream_quota: u64,
+    /// Bytes.
+    pub stream_keep_free: u64,
     pub stream_retention: Duration,
     /// The media server of new streams; `None`: this one.
     pub mediamtx: Option<MediaMtx>,
@@ -341,6 +344,7 @@ impl Settings {
             data_dir: PathBuf::from(r.text("DATA_DIR").unwrap_or_default()),
             bucket: r.bucket(),
             stream_quota: r.number("STREAM_QUOTA_GB", 1, 1_000_000) * 1_000_000_000,
+            stream_keep_free: r.number("STREAM_KEEP_FREE_GB", 0, 1_000_000) * 1_000_000_000,
             stream_retention: Duration::from_secs(r.number("STREAM_RETENTION_DAYS", 1, 36_500) * 24 * 3600),
             mediamtx: r.mediamtx(),
             watch_page: r.switch("WATCH_PAGE"),

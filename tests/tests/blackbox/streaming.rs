@@ -472,6 +472,40 @@ async fn sends(person: &Person, at: &str, key: &str, name: &str, body: impl Into
     person.at(url).put(path, body.into()).await
 }
 
+/// A disk that is nearly full is left to the databases.
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_leave_room_for_the_rest() {
+    let options = Options::default().with("STREAM_KEEP_FREE_GB", "1000000");
+    let system = System::start(Topology::One, options).await;
+    let (organizer, _, _, event) = people(&system).await;
+    let stream = ingest(&organizer, &event).await;
+    let (key, at) = (
+        stream["stream_key"].as_str().unwrap(),
+        stream["ingest"]["hls"].as_str().unwrap(),
+    );
+    let nobody = system.anyone();
+    let mut packet = [0xff; 188];
+    packet[0] = 0x47;
+    sends(&nobody, at, key, "a.ts", packet.repeat(100))
+        .await
+        .expect(201);
+    let listing = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\na.ts\n";
+    sends(&nobody, at, key, "live.m3u8", listing)
+        .await
+        .problem(507, "recordings_full");
+    let list = organizer
+        .get(&format!("/api/organiser/events/{event}/streams"))
+        .await
+        .expect(200);
+    assert_eq!(list[0]["problem"], "The disk has no room for recordings left.");
+    assert_eq!(
+        (&list[0]["state"], &list[0]["bytes"]),
+        (&json!("ready"), &json!(0))
+    );
+    // Everything else goes on.
+    organizer.create_event(json!(10), json!(0)).await;
+}
+
 /// What is no stream, or not the one publisher's.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_encoder_may_not_is_refused() {

@@ -99,7 +99,7 @@ impl Streams {
             clock: context.clock.clone(),
             objects: match &settings.bucket {
                 Some(bucket) => Objects::in_bucket(bucket)?,
-                None => Objects::in_directory(&context.data("streams"))?,
+                None => Objects::in_directory(&context.data("streams"), settings.stream_keep_free)?,
             },
             secrets: Secrets::new(auth),
             process: new_id(),

@@ -10,6 +10,7 @@ use common::{
 };
 use futures_util::{StreamExt, TryStreamExt};
 use moka::future::Cache;
+use nix::sys::statvfs::statvfs;
 use object_store::{
     ClientOptions, Error, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, aws::AmazonS3Builder,
     local::LocalFileSystem, path::Path, prefix::PrefixStore,
@@ -33,6 +34,29 @@ const AT_ONCE: usize = 16;
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     memory: Cache<String, Bytes>,
+    room: Option<Room>,
+}
+
+/// What is left free on a disk.
+#[derive(Clone)]
+struct Room {
+    directory: Arc<Directory>,
+    keep_free: u64,
+}
+
+impl Room {
+    /// # Errors
+    /// When as much as is to stay free would not. Who cannot tell lets the write find out.
+    async fn check(&self) -> Result<(), ObjectsError> {
+        let directory = Arc::clone(&self.directory);
+        let free = tokio::task::spawn_blocking(move || statvfs(&*directory)).await;
+        match free {
+            Ok(Ok(disk)) if disk.blocks_available() * disk.fragment_size() <= self.keep_free => {
+                Err(ObjectsError::NoRoom)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The objects cannot be read or written now.
@@ -44,14 +68,17 @@ pub enum ObjectsError {
     /// Reading.
     #[error("the store of recordings failed: {0}")]
     Read(Arc<Error>),
+    /// The rest of the disk is for others.
+    #[error("the disk has no room for recordings left")]
+    NoRoom,
 }
 
 impl Objects {
-    /// In files below a directory, which is made.
+    /// In files below a directory, which is made, as long as so many bytes stay free on its disk.
     ///
     /// # Errors
     /// One sentence for the person who started the program.
-    pub fn in_directory(directory: &Directory) -> Result<Self, String> {
+    pub fn in_directory(directory: &Directory, keep_free: u64) -> Result<Self, String> {
         let cannot = |why: &dyn std::fmt::Display| {
             format!("Recordings cannot be kept in {}: {why}.", directory.display())
         };
@@ -59,7 +86,14 @@ impl Objects {
         let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| cannot(&error))?;
         // A name that was listed must hold what it held, after the power went too.
         let store = store.with_automatic_cleanup(true).with_fsync(true);
-        Ok(Self::new(Arc::new(store)))
+        let room = Room {
+            directory: directory.into(),
+            keep_free,
+        };
+        Ok(Self {
+            room: Some(room).filter(|room| room.keep_free > 0),
+            ..Self::new(Arc::new(store))
+        })
     }
 
     /// In a bucket. Whether it is there is not asked: a store that is away for a while stops no start.
@@ -114,19 +148,23 @@ impl Objects {
                 .max_capacity(IN_MEMORY)
                 .time_to_idle(IDLE)
                 .build(),
+            room: None,
         }
     }
 
     /// Stores an object of a stream; gives its name.
     ///
     /// # Errors
-    /// When it cannot be stored.
+    /// When it cannot be stored, or there is no room.
     pub async fn put(
         &self,
         stream: StreamId,
         kind: ObjectKind,
         bytes: Bytes,
     ) -> Result<String, ObjectsError> {
+        if let Some(room) = &self.room {
+            room.check().await?;
+        }
         let name = format!("{}.{}", new_id().simple(), kind.suffix());
         self.store
             .put(&path(stream, &name), PutPayload::from_bytes(bytes.clone()))
@@ -233,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn objects_are_whole_and_go() {
         let directory = tempfile::tempdir().unwrap();
-        let objects = || Objects::in_directory(directory.path()).unwrap();
+        let objects = || Objects::in_directory(directory.path(), 0).unwrap();
         let (stream, other) = (StreamId::new(), StreamId::new());
         let bytes = Bytes::from(vec![7; 100_000]);
         let name = objects()
@@ -256,6 +294,21 @@ mod tests {
         left.delete_all(stream).await.unwrap();
         let files = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(files, 0, "no folder is left");
+    }
+
+    #[tokio::test]
+    async fn others_keep_their_part_of_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let put = async |keep_free| {
+            let objects = Objects::in_directory(directory.path(), keep_free).unwrap();
+            objects
+                .put(StreamId::new(), ObjectKind::Ts, Bytes::from_static(b"x"))
+                .await
+        };
+        put(1).await.unwrap();
+        assert!(matches!(put(u64::MAX).await, Err(ObjectsError::NoRoom)));
+        let kept = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(kept, 1, "nothing of it is there");
     }
 
     #[test]

@@ -31,7 +31,10 @@ use super::{
 use crate::{
     domain::stream::{PublishRefusal, Segment, State as StreamState, Stream},
     store::streams::{Claim, PublishError},
-    streams::{Streams, key_hash, objects::ObjectKind},
+    streams::{
+        Streams, key_hash,
+        objects::{ObjectKind, ObjectsError},
+    },
 };
 
 /// The largest segment.
@@ -121,6 +124,15 @@ pub(in crate::streams) fn refused(why: PublishRefusal) -> ApiError {
             "This stream is received elsewhere: the answer to its creation says where.",
         ),
     }
+}
+
+/// What is left of the disk is for others.
+fn no_room() -> ApiError {
+    ApiError::new(
+        StatusCode::INSUFFICIENT_STORAGE,
+        "recordings_full",
+        "The disk has no room for recordings left.",
+    )
 }
 
 fn publish_problem(error: PublishError) -> ApiError {
@@ -297,6 +309,7 @@ impl Streams {
                 Next::Due(mut due) => {
                     if let Err(error) = self.take(session, &claim, &mut due).await {
                         session.put_back(due);
+                        self.note_no_room(&claim, &error).await;
                         return Err(error);
                     }
                 }
@@ -373,7 +386,27 @@ impl Streams {
         bytes: Bytes,
     ) -> Result<String, ApiError> {
         let put = self.0.objects.put(stream, kind, bytes).await;
-        put.map_err(|error| ApiError::unavailable("The segment cannot be stored right now.").because(error))
+        put.map_err(|error| match error {
+            ObjectsError::NoRoom => {
+                tracing::error!(stream_id = %stream, "the disk has no room for recordings left");
+                no_room()
+            }
+            error => ApiError::unavailable("The segment cannot be stored right now.").because(error),
+        })
+    }
+
+    /// Shows the organizer that there is no room, if that is why.
+    pub(super) async fn note_no_room(&self, claim: &Claim, why: &ApiError) {
+        if why.code() == no_room().code() {
+            let problem = "The disk has no room for recordings left.".to_owned();
+            let noted = self
+                .store()
+                .note_encoder(claim.clone(), None, Some(problem))
+                .await;
+            if let Err(error) = noted {
+                tracing::debug!(stream_id = %claim.stream, %error, "the organizer is not shown that there is no room");
+            }
+        }
     }
 
     /// Lists a segment whose object is stored: from here on players get it.

@@ -285,7 +285,11 @@ impl Connection {
     /// Stores an object; the encoder waits while the disk or the store is away for a moment.
     async fn put(&self, stream: StreamId, kind: ObjectKind, bytes: Bytes) -> Result<String, Ended> {
         let put = || self.streams.put_object(stream, kind, bytes.clone());
-        again(put).await.map_err(Ended::Store)
+        let put = again(put).await;
+        if let (Err(error), Some(claim)) = (&put, &self.claim) {
+            self.streams.note_no_room(claim, error).await;
+        }
+        put.map_err(Ended::Store)
     }
 
     async fn take(&mut self, piece: Piece) -> Result<(), Ended> {
