@@ -9,7 +9,7 @@ use std::{
 
 use bench::{
     answers::{Answers, Captured},
-    token::{Minter, new_id},
+    token::{Minter, new_id, random_secret},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -231,14 +231,6 @@ impl Lab {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-/// A secret as `openssl rand -hex 32` makes it.
-pub fn random_secret() -> String {
-    rand::random::<[u8; 32]>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// Sends one request on a connection of its own; anything but `status` is a failure that shows the body.

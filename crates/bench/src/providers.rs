@@ -8,6 +8,7 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use bench::token::random_secret;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{
@@ -17,7 +18,6 @@ use tokio::{
 
 use crate::{
     failure::{Doing, Outcome},
-    lab::random_secret,
     scratch::local,
 };
 

@@ -42,6 +42,15 @@ pub fn new_id() -> String {
     Uuid::new_v7(Timestamp::now(NoContext)).to_string()
 }
 
+/// A secret as `openssl rand -hex 32` makes it.
+#[must_use]
+pub fn random_secret() -> String {
+    rand::random::<[u8; 32]>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// Signs tokens with the secret that the system under test was started with.
 #[derive(Clone)]
 pub struct Minter {

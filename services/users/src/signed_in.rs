@@ -23,7 +23,6 @@ use crate::{
     app::App,
     domain::{Device, RefreshToken, Session, User},
     random::random,
-    second_factor::totp_required,
     store::{Begun, Proved},
 };
 
@@ -87,30 +86,40 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<(Session, R
     Ok((session, first))
 }
 
-/// Likewise, if the account is still as it was when that was proved; `None` if it is not. `passed`: its second factor was shown.
+/// What came of beginning a session for what was proved.
+pub enum Beginning {
+    /// It has begun, with its refresh token.
+    Begun(Box<Session>, RefreshToken),
+    /// The account is not as it was.
+    Changed,
+    /// The account has a second factor that was not shown.
+    SecondFactorNeeded,
+}
+
+/// Likewise, if the account is still as it was when that was proved. `passed`: its second factor was shown.
 ///
 /// # Errors
-/// As [`begin`]; 401 when the account has a second factor that was not shown.
+/// As [`begin`].
 pub async fn begin_if(
     app: &App,
     user: &User,
     proved: Proved,
     passed: bool,
     device: Device,
-) -> Result<Option<(Session, RefreshToken)>, ApiError> {
+) -> Result<Beginning, ApiError> {
     let (session, first) = new(app, user, device)?;
     let begun = app
         .store
         .begin_session_if(proved, passed, session.clone())
         .await?;
-    match begun {
+    Ok(match begun {
         Begun::Yes => {
             context::note_credential(Credential::Session(session.id));
-            Ok(Some((session, first)))
+            Beginning::Begun(Box::new(session), first)
         }
-        Begun::Changed => Ok(None),
-        Begun::SecondFactorNeeded => Err(totp_required()),
-    }
+        Begun::Changed => Beginning::Changed,
+        Begun::SecondFactorNeeded => Beginning::SecondFactorNeeded,
+    })
 }
 
 fn new(app: &App, user: &User, device: Device) -> Result<(Session, RefreshToken), ApiError> {

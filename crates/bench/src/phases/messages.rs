@@ -8,13 +8,13 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, routing::post};
-use bench::token::{Minter, new_id};
+use bench::token::{Minter, new_id, random_secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
     failure::{Doing, Failure, Outcome},
-    lab::{ask, parsed, random_secret},
+    lab::{ask, parsed},
     load::template::Template,
     progress::Progress,
     providers::{Mail, within},

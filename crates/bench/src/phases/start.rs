@@ -3,9 +3,10 @@
 
 use std::{fs, time::Duration};
 
+use bench::token::random_secret;
+
 use crate::{
     failure::{Doing, Outcome},
-    lab::random_secret,
     machine::resident_mb,
     progress::Progress,
     report::{Report, Row},

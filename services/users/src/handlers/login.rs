@@ -18,7 +18,7 @@ use crate::{
     credentials::{ClaimedEmail, PasswordVerdict, judge},
     domain::{Account, Password, PasswordHash, Shown},
     second_factor::{self, totp_invalid, totp_required},
-    signed_in::{self, CallingDevice, SignedIn},
+    signed_in::{self, Beginning, CallingDevice, SignedIn},
     store::Proved,
 };
 
@@ -108,10 +108,13 @@ pub async fn login(
         };
         // A change of the password, and a way back, end the sessions that are stored: none may be stored after that for what was
         // proved before. Whether the account has a second factor is seen in the same commit.
-        let begun = signed_in::begin_if(&app, &user, proved, passed, device.clone()).await?;
-        if let Some((session, token)) = begun {
-            tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
-            return signed_in::answer(&app, "Login successful.", &user, &session, &token);
+        match signed_in::begin_if(&app, &user, proved, passed, device.clone()).await? {
+            Beginning::Begun(session, token) => {
+                tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
+                return signed_in::answer(&app, "Login successful.", &user, &session, &token);
+            }
+            Beginning::SecondFactorNeeded => return Err(totp_required()),
+            Beginning::Changed => {}
         }
     }
     Err(ApiError::unavailable(
