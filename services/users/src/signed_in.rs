@@ -23,7 +23,7 @@ use crate::{
     app::App,
     domain::{Device, RefreshToken, Session, User},
     random::random,
-    store::{Begun, Proved},
+    store::{NoSession, Proved},
 };
 
 /// Tokens of a session.
@@ -86,17 +86,7 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<(Session, R
     Ok((session, first))
 }
 
-/// What came of beginning a session for what was proved.
-pub enum Beginning {
-    /// It has begun, with its refresh token.
-    Begun(Box<Session>, RefreshToken),
-    /// The account is not as it was.
-    Changed,
-    /// The account has a second factor that was not shown.
-    SecondFactorNeeded,
-}
-
-/// Likewise, if the account is still as it was when that was proved. `passed`: its second factor was shown.
+/// Likewise, if the account is still as it was when that was proved, or why not. `passed`: its second factor was shown.
 ///
 /// # Errors
 /// As [`begin`].
@@ -106,20 +96,16 @@ pub async fn begin_if(
     proved: Proved,
     passed: bool,
     device: Device,
-) -> Result<Beginning, ApiError> {
+) -> Result<Result<(Session, RefreshToken), NoSession>, ApiError> {
     let (session, first) = new(app, user, device)?;
     let begun = app
         .store
         .begin_session_if(proved, passed, session.clone())
         .await?;
-    Ok(match begun {
-        Begun::Yes => {
-            context::note_credential(Credential::Session(session.id));
-            Beginning::Begun(Box::new(session), first)
-        }
-        Begun::Changed => Beginning::Changed,
-        Begun::SecondFactorNeeded => Beginning::SecondFactorNeeded,
-    })
+    Ok(begun.map(|()| {
+        context::note_credential(Credential::Session(session.id));
+        (session, first)
+    }))
 }
 
 fn new(app: &App, user: &User, device: Device) -> Result<(Session, RefreshToken), ApiError> {

@@ -66,6 +66,7 @@ pub async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     }
     let work = Arc::new(Again(stories));
 
+    // Each round has three parts, which take twice the asked time together: Argon2id alone, logins, and logins beside reads.
     let time = lab.options.time * 2 / (3 * ROUNDS);
     let (mut logins, mut beside) = (Recording::default(), Recording::default());
     let (mut reads, mut read_failures) = (Vec::new(), Failures::default());

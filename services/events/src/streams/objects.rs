@@ -51,7 +51,11 @@ impl Room {
         let directory = Arc::clone(&self.directory);
         let free = tokio::task::spawn_blocking(move || statvfs(&*directory)).await;
         match free {
-            Ok(Ok(disk)) if disk.blocks_available() * disk.fragment_size() <= self.keep_free => {
+            // Their widths differ from system to system.
+            Ok(Ok(disk))
+                if u128::from(disk.blocks_available()) * u128::from(disk.fragment_size())
+                    <= u128::from(self.keep_free) =>
+            {
                 Err(ObjectsError::NoRoom)
             }
             _ => Ok(()),

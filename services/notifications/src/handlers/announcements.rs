@@ -264,7 +264,8 @@ common::problems!(
     too_many(3600),
 );
 
-/// Write to those who take part in one of your events, now or later: at most 20 times in 24 hours.
+/// Write to those who take part in one of your events, now or later: at most 20 times in 24 hours. What is for those whose registration is
+/// confirmed is published live too.
 #[utoipa::path(
     post,
     path = "/api/organiser/events/{id}/announcements",

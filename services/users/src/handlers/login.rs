@@ -18,8 +18,8 @@ use crate::{
     credentials::{ClaimedEmail, PasswordVerdict, judge},
     domain::{Account, Password, PasswordHash, Shown},
     second_factor::{self, totp_invalid, totp_required},
-    signed_in::{self, Beginning, CallingDevice, SignedIn},
-    store::Proved,
+    signed_in::{self, CallingDevice, SignedIn},
+    store::{NoSession, Proved},
 };
 
 /// Times that the password is checked: once, and again when it has been changed, or its hash renewed, meanwhile.
@@ -109,12 +109,12 @@ pub async fn login(
         // A change of the password, and a way back, end the sessions that are stored: none may be stored after that for what was
         // proved before. Whether the account has a second factor is seen in the same commit.
         match signed_in::begin_if(&app, &user, proved, passed, device.clone()).await? {
-            Beginning::Begun(session, token) => {
+            Ok((session, token)) => {
                 tracing::info!(user_id = %user.id, session_id = %session.id, "signed in");
                 return signed_in::answer(&app, "Login successful.", &user, &session, &token);
             }
-            Beginning::SecondFactorNeeded => return Err(totp_required()),
-            Beginning::Changed => {}
+            Err(NoSession::SecondFactorNeeded) => return Err(totp_required()),
+            Err(NoSession::AccountChanged) => {}
         }
     }
     Err(ApiError::unavailable(

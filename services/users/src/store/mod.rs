@@ -74,14 +74,12 @@ pub struct Proved {
     pub password_hash: Option<PasswordHash>,
 }
 
-/// What came of beginning a session for what was proved.
+/// Why no session begins for what was proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Begun {
-    /// It has begun.
-    Yes,
+pub enum NoSession {
     /// The account is not as it was.
-    Changed,
-    /// The account has a second factor.
+    AccountChanged,
+    /// The account has a second factor that was not shown.
     SecondFactorNeeded,
 }
 
@@ -313,7 +311,7 @@ pub trait Store: Send + Sync {
         proved: Proved,
         passed: bool,
         session: Session,
-    ) -> Result<Begun, StoreError>;
+    ) -> Result<Result<(), NoSession>, StoreError>;
 
     /// A session that has not been ended.
     async fn session(&self, session: Uuid) -> Result<Option<Session>, StoreError>;

@@ -33,8 +33,8 @@ mod identities;
 mod mailed_tokens;
 
 use super::{
-    Begun, Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
-    TIDIED, table,
+    Claim, Deleted, InsertError, Issue, KeyAdded, NoSession, PasswordChange, Proved, Redeemed, Redemption,
+    Store, TIDIED, table,
 };
 use crate::domain::{
     Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
@@ -129,7 +129,7 @@ impl MongoStore {
         proved: Option<Proved>,
         passed: bool,
         session: Session,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<Result<(), NoSession>, StoreError> {
         let user = session.user;
         let mut tx = self.db.read();
         let now = date(session.created_at);
@@ -164,14 +164,14 @@ impl MongoStore {
                         let revised = doc! {"$inc": {"revision": 1_i64}};
                         let found = tx.update(USERS, account, revised).await?;
                         if proved.is_some() && !found {
-                            return Ok(Begun::Changed);
+                            return Ok(Err(NoSession::AccountChanged));
                         }
                         let factor = doc! {"_id": uuid(*user), "confirmed": true};
                         if !*passed && tx.find_one(SECOND_FACTORS, factor).await?.is_some() {
-                            return Ok(Begun::SecondFactorNeeded);
+                            return Ok(Err(NoSession::SecondFactorNeeded));
                         }
                         tx.insert(SESSIONS, vec![document.clone()]).await?;
-                        Ok(Begun::Yes)
+                        Ok(Ok(()))
                     }
                     .boxed()
                 },
@@ -597,7 +597,7 @@ impl Store for MongoStore {
         proved: Proved,
         passed: bool,
         session: Session,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<Result<(), NoSession>, StoreError> {
         self.begin_session_of(Some(proved), passed, session).await
     }
 

@@ -32,8 +32,8 @@ mod identities;
 mod mailed_tokens;
 
 use super::{
-    Begun, Claim, Deleted, InsertError, Issue, KeyAdded, PasswordChange, Proved, Redeemed, Redemption, Store,
-    TIDIED, table,
+    Claim, Deleted, InsertError, Issue, KeyAdded, NoSession, PasswordChange, Proved, Redeemed, Redemption,
+    Store, TIDIED, table,
 };
 use crate::domain::{
     Account, Details, Device, Email, Identity, Locale, MailedToken, PasswordHash, Phone, Purpose,
@@ -522,17 +522,16 @@ impl Store for SqliteStore {
         proved: Proved,
         passed: bool,
         session: Session,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<Result<(), NoSession>, StoreError> {
         self.db
             .write(move |db| {
                 if !is_unchanged(db, &proved)? {
-                    return Ok(Begun::Changed);
+                    return Ok(Err(NoSession::AccountChanged));
                 }
                 if !passed && has_second_factor(db, proved.user)? {
-                    return Ok(Begun::SecondFactorNeeded);
+                    return Ok(Err(NoSession::SecondFactorNeeded));
                 }
-                begin_session(db, &session)?;
-                Ok(Begun::Yes)
+                begin_session(db, &session).map(Ok)
             })
             .await
     }

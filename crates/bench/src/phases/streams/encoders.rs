@@ -28,6 +28,8 @@ use crate::{
 const RATE: u32 = 25;
 /// How long a stream may take until it is live.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a stream has run when its viewer comes: its playlist is full, so that the player can keep the distance that it wants.
+const BEFORE: Duration = Duration::from_secs(20);
 /// Seconds of the recording that is sent twenty times.
 const RECORDED: u32 = 20;
 
@@ -242,6 +244,7 @@ async fn latency(lab: &Lab, tools: &Tools, way: Way, keyframes: u32) -> Outcome<
     let stream = Stream::of(lab, &event).await?;
     let _encoder = tools.clock(&stream, way, keyframes)?;
     until_live(lab, &event, 1).await?;
+    tokio::time::sleep(BEFORE).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/tools/latency.mjs");
     let mut page = Command::new(&tools.node);
     page.arg(script).arg(format!("http://{}", lab.doors.gateway));
